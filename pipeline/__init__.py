@@ -1,0 +1,1 @@
+"""A reproducible pipeline from land-cover archives to a scored segmentation model."""

@@ -1,0 +1,123 @@
+"""Finds the scenes and items of an archive, and their files, whatever naming its copy uses."""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from pipeline.datasets import LAYOUTS, DatasetName
+from pipeline.errors import PipelineError
+from pipeline.files import read_json, write_json
+
+TIFF_ENDINGS = (".tif", ".tiff")
+
+
+@dataclass(frozen=True, order=True)
+class SourceItem:
+    """One chip on one date."""
+
+    chip: str
+    date: date
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """`CHIP_YYYYMMDD`, the id of the training chip made of it."""
+        return f"{self.chip}_{self.date:%Y%m%d}"
+
+
+def source_items(dataset: DatasetName, raw: Path) -> list[SourceItem]:
+    """The chips and dates with imagery below `raw`, sorted.
+
+    Raises:
+        PipelineError: there is none, or a name ends in what is no date.
+    """
+    pattern = LAYOUTS[dataset].source_item
+    found = [(folder, match) for folder in _folders(raw) if (match := pattern.fullmatch(folder.name))]
+    if not found:
+        raise PipelineError(f"{raw} holds no folder named like {_example(pattern)}; is it the archive's root?")
+    return sorted(SourceItem(match["chip"], _date(folder, match["date"]), folder) for folder, match in found)
+
+
+def label_items(dataset: DatasetName, raw: Path) -> dict[str, Path]:
+    """From chip to the folder of its label, below `raw`.
+
+    Raises:
+        PipelineError: there is none.
+    """
+    pattern = LAYOUTS[dataset].label_item
+    found = {match["chip"]: folder for folder in _folders(raw) if (match := pattern.fullmatch(folder.name))}
+    if not found:
+        raise PipelineError(f"{raw} holds no folder named like {_example(pattern)}; is it the archive's root?")
+    return found
+
+
+def asset(dataset: DatasetName, folder: Path, key: str) -> Path:
+    """The GeoTIFF of one asset in an item's folder.
+
+    Three namings occur: `B04.tif`, `31PGS_01_20180101_B04_10m.tif`, `red.tif`.
+
+    Raises:
+        PipelineError: there is none, or more than one.
+    """
+    described = LAYOUTS[dataset].assets.get(key, key)
+    native = re.compile(rf"(?:.+_)?{re.escape(key)}(?:_\d+m)?")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in TIFF_ENDINGS)
+    found = [path for path in files if native.fullmatch(path.stem) or path.stem.lower() == described.lower()]
+    if len(found) != 1:
+        has = ", ".join(path.name for path in files) or "no GeoTIFF"
+        wrong = "no file" if not found else f"{len(found)} files"
+        raise PipelineError(
+            f"{folder} has {wrong} for {key}; expected one of {key}.tif, *_{key}_10m.tif, {described}.tif; it has {has}"
+        )
+    return found[0]
+
+
+def _folders(raw: Path) -> list[Path]:
+    """Item folders lie in a collection's folder, or are given without one."""
+    return sorted(path for depth in ("*", "*/*") for path in raw.glob(depth) if path.is_dir())
+
+
+def _date(folder: Path, text: str) -> date:
+    try:
+        return date.fromisoformat(text.replace("_", "-"))
+    except ValueError:
+        raise PipelineError(f"{folder}: {text} is no date; expected year, month, day") from None
+
+
+def _example(pattern: re.Pattern[str]) -> str:
+    """The pattern as a person would write it: groups by their names."""
+    return re.sub(r"\(\?P<(\w+)>.*?\)(?=_|$)", lambda match: match[1].upper(), pattern.pattern).replace(r"\w+", "*")
+
+
+def scene_pairs(raw: Path) -> list[tuple[str, Path, Path]]:
+    """(scene, image, mask) of each orthophoto below `images/` and `masks/`, sorted by scene.
+
+    Raises:
+        PipelineError: there is none; or an image without a mask, or a mask without an image.
+    """
+    images, masks = (_by_stem(raw / folder) for folder in ("images", "masks"))
+    if not images:
+        raise PipelineError(f"{raw / 'images'} holds no .tif; expected orthophotos there, and their masks in masks/")
+    for name, ours, theirs in (("mask", images, masks), ("image", masks, images)):
+        if alone := sorted(ours.keys() - theirs.keys()):
+            raise PipelineError(f"{ours[alone[0]]} has no {name}; expected {alone[0]}.tif in images/ and in masks/")
+    return [(scene, images[scene], masks[scene]) for scene in sorted(images)]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    found = [path for path in sorted(folder.glob("*")) if path.suffix.lower() in TIFF_ENDINGS]
+    for first, second in zip(found, found[1:], strict=False):
+        if first.stem == second.stem:
+            raise PipelineError(f"{first} and {second} are two files for one scene; keep one")
+    return {path.stem: path for path in found}
+
+
+def write_source(raw: Path, source: str) -> None:
+    """Write `source.json`: where the archive in `raw` came from."""
+    write_json(raw / "source.json", {"source": source, "synthetic": source == "sample"})
+
+
+def is_synthetic(raw: Path) -> bool:
+    """Whether the archive in `raw` is the built-in sample."""
+    return bool(read_json(raw / "source.json")["synthetic"])

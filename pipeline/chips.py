@@ -1,0 +1,101 @@
+"""The one format in which every dataset meets: a folder of pictures, masks and three tables.
+
+    images/ID.png   8-bit RGB
+    masks/ID.png    8-bit palette: the pixel is the class id, 255 is *ignore*
+    classes.json    ids, names, colours
+    imagery.json    how the archive's values became 8-bit RGB
+    chips.csv       one row a chip
+
+The pictures are read and written by `pipeline.raster.chips`; nothing here opens one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.classes import ClassTable
+from pipeline.errors import PipelineError
+from pipeline.files import read_json, write_json, write_text
+
+COLUMNS = ("id", "scene", "row", "column", "height", "width", "x", "y", "crs", "pixel_size", "date")
+IGNORED = "pixels_ignored"
+
+
+@dataclass(frozen=True)
+class Chip:
+    """Where a training chip comes from."""
+
+    id: str
+    scene: str
+    """An orthophoto, or the place that all dates of a Sentinel chip share."""
+    row: int
+    """Top edge in the scene, in pixels."""
+    column: int
+    """Left edge in the scene, in pixels."""
+    height: int
+    width: int
+    x: float | None = None
+    """Left edge, in units of the CRS; None without a georeference."""
+    y: float | None = None
+    """Top edge, in units of the CRS."""
+    crs: str | None = None
+    """`EPSG:NNNN`, or WKT where the CRS has no code."""
+    pixel_size: float | None = None
+    """Width of a pixel in units of the CRS."""
+    date: str | None = None
+    """YYYY-MM-DD of the picture; None where the archive tells none."""
+
+
+@dataclass(frozen=True)
+class Imagery:
+    """How an archive's values became 8-bit RGB: `255 * (scale * value + offset - low) / (high - low)`."""
+
+    bands: tuple[str, ...]
+    """The bands that became red, green, blue: names, or numbers counted from 1."""
+    scale: float = 1.0
+    offset: float = 0.0
+    stretch: tuple[float, float] | str = (0.0, 255.0)
+    """Low and high, in units after scale and offset; or `minmax` of each picture."""
+    synthetic: bool = False
+    """Whether the pictures are the built-in sample's, so that everything made of them says so."""
+
+
+def pixels_of(class_id: int) -> str:
+    """The column that counts the pixels of a class."""
+    return f"pixels_{class_id}"
+
+
+def write_tables(folder: Path, rows: Iterable[dict[str, object]], table: ClassTable, imagery: Imagery) -> None:
+    """Write `chips.csv`, `classes.json` and `imagery.json`."""
+    columns = [*COLUMNS, *map(pixels_of, table.ids), IGNORED]
+    frame = pd.DataFrame(rows, columns=columns).sort_values("id")
+    write_text(folder / "chips.csv", frame.to_csv(index=False, lineterminator="\n"))
+    write_json(folder / "classes.json", table.without_remap().model_dump(mode="json", exclude_defaults=True))
+    write_json(folder / "imagery.json", vars(imagery))
+
+
+def read_chips(folder: Path) -> pd.DataFrame:
+    """`chips.csv`: one row a chip, sorted by id; text columns are empty where nothing is known.
+
+    Raises:
+        PipelineError: there is no such table.
+    """
+    path = folder / "chips.csv"
+    if not path.is_file():
+        raise PipelineError(f"{path} does not exist; a chips folder is made by the stages tile and tif_to_png")
+    text = dict.fromkeys(("id", "scene", "crs", "date"), str)
+    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"x": [""], "y": [""], "pixel_size": [""]})
+
+
+def read_imagery(folder: Path) -> Imagery:
+    """`imagery.json` of a chips folder."""
+    return parse_imagery(read_json(folder / "imagery.json"))
+
+
+def parse_imagery(values: dict[str, Any]) -> Imagery:
+    """An `Imagery` from what JSON made of it."""
+    stretch = values["stretch"] if isinstance(values["stretch"], str) else tuple(values["stretch"])
+    return Imagery(**values | {"bands": tuple(values["bands"]), "stretch": stretch})

@@ -1,0 +1,100 @@
+"""Files and folders that appear whole or not at all."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file (btrfs, xfs, bcachefs)
+
+
+@contextmanager
+def published(target: Path) -> Iterator[Path]:
+    """Give a path beside `target` to write a file or a folder to; rename it to `target` at the end.
+
+    When the block raises, or the process is killed, `target` is what it was before.
+
+    Args:
+        target: where the finished file or folder shall be; what stands there is replaced.
+
+    Yields:
+        A path that does not exist, in the folder of `target`, which is made.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial, replaced = (target.with_name(f".{target.name}.{kind}") for kind in ("partial", "replaced"))
+    for leftover in (partial, replaced):
+        remove(leftover)
+    try:
+        yield partial
+        if target.is_dir():  # a folder with content cannot be renamed over
+            target.rename(replaced)
+        partial.rename(target)
+    finally:
+        for leftover in (partial, replaced):
+            remove(leftover)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` in UTF-8 to `path`, whole or not at all."""
+    with published(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, keys in the order given; NaN is refused, since JSON has none."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON that this project wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file's bytes to `target`, sharing blocks where the file system can.
+
+    Never a hard link: DVC makes what it caches read-only, and a link would do that to the user's original.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not (sys.platform == "linux" and _reflink(source, target)):
+        shutil.copyfile(source, target)
+
+
+def _reflink(source: Path, target: Path) -> bool:
+    import fcntl  # not on every platform
+
+    unsupported = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM}
+    with source.open("rb") as reader, target.open("wb") as writer:
+        try:
+            fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
+        except OSError as error:
+            if error.errno not in unsupported:
+                raise
+            return False
+    return True
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as reader:
+        return hashlib.file_digest(reader, "sha256").hexdigest()
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """Every file below `folder`, sorted by its path, hidden ones (a leading dot in any part) left out."""
+    found = (Path(root) / name for root, _, names in os.walk(folder, followlinks=True) for name in names)
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))

@@ -1,0 +1,1 @@
+"""Training and scoring with torch: chips to tensors, losses, networks, confusion matrices."""

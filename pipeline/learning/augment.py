@@ -1,0 +1,25 @@
+"""Flips and quarter turns, on the device, a whole batch at a time."""
+
+import torch
+
+SYMMETRIES = 8  # of a square: four turns, each flipped or not
+
+
+def flip_and_turn(
+    images_NCHW: torch.Tensor, masks_NHW: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turn each square chip and its mask by one of the eight symmetries of the square, drawn evenly."""
+    drawn_N = torch.randint(SYMMETRIES, (len(images_NCHW),), generator=generator)
+    images, masks = images_NCHW.clone(), masks_NHW.clone()
+    for symmetry in drawn_N.unique().tolist():
+        chosen = (drawn_N == symmetry).nonzero().flatten().to(images_NCHW.device)
+        images[chosen] = transformed(images_NCHW[chosen], symmetry)
+        masks[chosen] = transformed(masks_NHW[chosen], symmetry)
+    return images, masks
+
+
+def transformed(pictures: torch.Tensor, symmetry: int) -> torch.Tensor:
+    """One of the eight symmetries of the last two dimensions: `symmetry % 4` quarter turns, from 4 on flipped first."""
+    if symmetry >= 4:
+        pictures = pictures.flip(-1)
+    return torch.rot90(pictures, symmetry % 4, (-2, -1))

@@ -1,0 +1,57 @@
+"""Where a network runs, and in which arithmetic."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from pipeline.errors import PipelineError
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device with the fastest arithmetic that it is good at."""
+
+    name: Literal["cpu", "cuda", "mps"]
+    bf16: bool
+    """Whether it multiplies bfloat16 in hardware: then networks run in mixed precision, channels last."""
+
+    @property
+    def precision(self) -> Literal["bf16-mixed", "32-true"]:
+        """Lightning's name of the arithmetic."""
+        return "bf16-mixed" if self.bf16 else "32-true"
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The order of a picture's values in memory."""
+        return torch.channels_last if self.bf16 else torch.contiguous_format
+
+    def autocast(self) -> torch.autocast:
+        """The context in which a network is applied."""
+        return torch.autocast(self.name, torch.bfloat16, enabled=self.bf16)
+
+
+def choose(wanted: DeviceName) -> Device:
+    """The device to use: CUDA when present, else the processor; Apple's GPU only when asked for.
+
+    Raises:
+        PipelineError: the wanted device is not there.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        wanted = "cuda" if there["cuda"] else "cpu"
+    if not there[wanted]:
+        present = ", ".join(name for name, is_there in there.items() if is_there)
+        raise PipelineError(f"device {wanted!r} is not on this machine; here: auto, {present}")
+    return Device(wanted, _has_bf16(wanted))
+
+
+def _has_bf16(name: str) -> bool:
+    if name == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if name == "mps":
+        return False
+    has = torch.cpu.get_capabilities()
+    return any(bool(has.get(feature)) for feature in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))

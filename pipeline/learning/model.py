@@ -1,0 +1,138 @@
+"""Networks: built by name, saved as safetensors with all that is needed to use them."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pipeline.chips import Imagery, parse_imagery
+from pipeline.classes import ClassTable
+from pipeline.errors import PipelineError
+from pipeline.files import read_json, write_json
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of RGB in 0 to 1: what nearly all encoders were trained with, and a fair choice for one that was not."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What makes a network, but for its weights."""
+
+    architecture: str
+    encoder: str
+    classes: int
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+
+class Segmenter(nn.Module):
+    """A network that takes pictures as they come: normalisation is part of it."""
+
+    def __init__(self, net: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", 255 * torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std)[:, None, None], persistent=False)
+
+    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        """From uint8 RGB to logits_NKHW, float32 whatever the arithmetic inside."""
+        normal_NCHW = (images_NCHW.float() - self.mean) / self.std
+        return self.net(normal_NCHW).float()
+
+
+def architectures() -> list[str]:
+    """The architectures that params.yaml may name."""
+    return sorted(smp.MODEL_ARCHITECTURES_MAPPING)
+
+
+def is_encoder(name: str) -> bool:
+    """Whether the library has this encoder: its own, or `tu-NAME` of timm."""
+    return name in smp.encoders.get_encoder_names() or (name.startswith("tu-") and timm.is_model(name[3:]))
+
+
+def build(design: Architecture, encoder_weights: str = "none") -> Segmenter:
+    """Build a network with fresh weights, or with an encoder's pretrained ones.
+
+    Args:
+        design: which network.
+        encoder_weights: `none`, `imagenet` (fetched by the library), or the path of a safetensors file.
+
+    Raises:
+        PipelineError: a name that the library lacks, two that do not go together, or weights that cannot be had.
+    """
+    if design.architecture not in architectures():
+        raise PipelineError(f"architecture is {design.architecture!r}; allowed: {', '.join(architectures())}")
+    if not is_encoder(design.encoder):
+        names = ", ".join(smp.encoders.get_encoder_names())
+        raise PipelineError(f"encoder is {design.encoder!r}; allowed: {names}, and tu-NAME for any NAME of timm")
+    weights = "imagenet" if encoder_weights == "imagenet" else None
+    try:
+        net = smp.create_model(design.architecture, design.encoder, weights, classes=design.classes)
+    except OSError as error:  # what the hub's client raises for anything on the network
+        raise PipelineError(
+            f"the imagenet weights of {design.encoder} could not be fetched ({_first_line(error)}); with no network, "
+            "set encoder_weights to none or to the path of a .safetensors file"
+        ) from None
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        pair = f"architecture {design.architecture!r} with encoder {design.encoder!r}"
+        raise PipelineError(f"{pair} and encoder_weights {encoder_weights!r}: {_first_line(error)}") from None
+    if encoder_weights not in ("none", "imagenet"):
+        _load_strictly(net.encoder, Path(encoder_weights))
+    return Segmenter(net, design.mean, design.std)
+
+
+def save_model(folder: Path, segmenter: Segmenter, description: dict[str, Any]) -> None:
+    """Write `model.safetensors` and `model.json` into `folder`, which exists."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in segmenter.net.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    write_json(folder / "model.json", description)
+
+
+def describe(design: Architecture, table: ClassTable, imagery: Imagery, **more: Any) -> dict[str, Any]:
+    """What `model.json` says: the network, the classes in the order of its outputs, and how its pictures are made."""
+    how = asdict(design) | {"classes": table.model_dump(mode="json", exclude_defaults=True)["classes"]}
+    return how | {"imagery": asdict(imagery)} | more
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network and what it says of itself."""
+
+    segmenter: Segmenter
+    table: ClassTable
+    imagery: Imagery
+
+
+def load_model(folder: Path) -> Model:
+    """Rebuild a saved network; nothing is unpickled, and no params are needed.
+
+    Raises:
+        PipelineError: a file is missing or damaged.
+    """
+    if not (folder / "model.json").is_file():
+        raise PipelineError(f"{folder} holds no model.json; the stage train writes it")
+    said = read_json(folder / "model.json")
+    table = ClassTable(classes=said["classes"])
+    names = (said["architecture"], said["encoder"], len(table.classes))
+    segmenter = build(Architecture(*names, tuple(said["mean"]), tuple(said["std"])))
+    _load_strictly(segmenter.net, folder / "model.safetensors")
+    return Model(segmenter, table, parse_imagery(said["imagery"]))
+
+
+def _load_strictly(module: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise PipelineError(f"{path} does not exist; expected weights in a .safetensors file")
+    try:
+        module.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise PipelineError(f"{path} does not hold this network's weights: {' '.join(str(error).split())}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

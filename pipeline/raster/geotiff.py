@@ -1,0 +1,182 @@
+"""GeoTIFF files from and to arrays, opened with the GTiff driver alone."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.crs import CRS
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from pipeline.errors import PipelineError
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """Where a picture's pixels lie."""
+
+    crs: str | None
+    """`EPSG:NNNN`, or WKT where the CRS has no code; None without a CRS."""
+    transform: Affine
+    """From (column, row) of a pixel's corner to (x, y)."""
+
+    @property
+    def known(self) -> bool:
+        """Whether the file says where it lies: a file without a CRS does not."""
+        return self.crs is not None
+
+    def place(self, row: int = 0, column: int = 0) -> dict[str, Any]:
+        """x, y, crs and pixel_size of a chip whose top-left pixel is at `row`, `column`; nothing when not known."""
+        if not self.known:
+            return {}
+        x, y = self.corner(row, column)
+        return {"x": x, "y": y, "crs": self.crs, "pixel_size": abs(float(self.transform.a))}
+
+    def corner(self, row: int, column: int) -> tuple[float, float]:
+        """(x, y) of the top-left corner of the pixel at `row`, `column`."""
+        x, y = self.transform @ (column, row)
+        return float(x), float(y)
+
+
+class GeoTiff:
+    """An open GeoTIFF that is known to be whole."""
+
+    def __init__(self, path: Path, dataset: rasterio.DatasetReader) -> None:
+        self.path = path
+        self.height, self.width, self.count = int(dataset.height), int(dataset.width), int(dataset.count)
+        self.dtypes: tuple[str, ...] = tuple(dataset.dtypes)
+        self.nodata: float | None = dataset.nodata
+        self.georeference = Georeference(_crs_name(dataset.crs), dataset.transform)
+        self._dataset = dataset
+
+    def read(self, bands: tuple[int, ...] | None = None, window: Window | None = None) -> np.ndarray:
+        """Pixels as (bands, height, width) in the file's dtype.
+
+        Args:
+            bands: numbers counted from 1; all without it.
+            window: the part to read; all without it.
+
+        Raises:
+            PipelineError: the file lacks a band, or its pixels cannot be decoded.
+        """
+        if missing := [band for band in bands or () if not 1 <= band <= self.count]:
+            raise PipelineError(f"{self.path} has no band {missing[0]}; it has {self.count}, counted from 1")
+        try:
+            return np.asarray(self._dataset.read(None if bands is None else list(bands), window=window))
+        except RasterioError as error:
+            raise PipelineError(f"{self.path} cannot be read, the file is damaged: {_reason(error)}") from None
+
+    def valid(self, window: Window | None = None) -> np.ndarray:
+        """(height, width) of bool: False where the file declares no-data, by value, mask or alpha."""
+        try:
+            return np.asarray(self._dataset.dataset_mask(window=window)) > 0
+        except RasterioError as error:
+            raise PipelineError(f"{self.path} cannot be read, the file is damaged: {_reason(error)}") from None
+
+
+@contextmanager
+def open_geotiff(path: Path) -> Iterator[GeoTiff]:
+    """Open a raw file with the GTiff driver alone: a VRT named .tif would read whatever files it names.
+
+    Raises:
+        PipelineError: no such file, empty, no GeoTIFF, or shorter than its own table of blocks says.
+    """
+    if not path.is_file():
+        raise PipelineError(f"{path} does not exist")
+    if not path.stat().st_size:
+        raise PipelineError(f"{path} is empty (0 bytes); copy or download it again")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            dataset = rasterio.open(path, driver="GTiff")
+        except RasterioError as error:
+            raise PipelineError(f"{path} is not a readable GeoTIFF: {_reason(error)}") from None
+        with dataset:
+            _refuse_truncated(path, dataset)
+            yield GeoTiff(path, dataset)
+
+
+def write_geotiff(
+    path: Path, bands_CHW: np.ndarray, georeference: Georeference | None = None, **profile: Any
+) -> None:
+    """Write an uncompressed GeoTIFF.
+
+    Args:
+        path: its folder is made.
+        bands_CHW: pixels (bands, height, width), in the dtype that the file shall have.
+        georeference: None writes a file without one.
+        profile: further creation options of GDAL's GTiff driver, such as `nodata`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count, height, width = bands_CHW.shape
+    place: dict[str, Any] = {}
+    if georeference is not None:
+        place = {"crs": georeference.crs, "transform": georeference.transform}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        options = place | profile | {"count": count, "height": height, "width": width, "dtype": bands_CHW.dtype}
+        with rasterio.open(path, "w", driver="GTiff", **options) as dataset:
+            dataset.write(bands_CHW)
+
+
+def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
+    """Check that a mask lies on its image, pixel on pixel.
+
+    Raises:
+        PipelineError: another size; or, where both say where they lie, another CRS, or a corner that is more than
+            0.1 px off.
+    """
+    both = f"{image.path} and {mask.path}"
+    sizes = [(file.width, file.height) for file in (image, mask)]
+    if sizes[0] != sizes[1]:
+        raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px; a mask covers its image exactly")
+    ours, theirs = image.georeference, mask.georeference
+    if not (ours.known and theirs.known):
+        return
+    if ours.crs != theirs.crs and CRS.from_user_input(ours.crs) != CRS.from_user_input(theirs.crs):
+        raise PipelineError(f"{both} differ in CRS: {ours.crs} and {theirs.crs}; reproject one onto the other")
+    corners = [(0, 0), (image.height, 0), (0, image.width), (image.height, image.width)]
+    off = max(_pixels_apart(ours, theirs, row, column) for row, column in corners)
+    if off > 0.1:
+        raise PipelineError(f"{both} lie {off:.2f} px apart; at most 0.1 px is allowed: align one to the other")
+
+
+def _pixels_apart(ours: Georeference, theirs: Georeference, row: int, column: int) -> float:
+    column_there, row_there = ~ours.transform @ theirs.corner(row, column)
+    return float(max(abs(column_there - column), abs(row_there - row)))
+
+
+def _refuse_truncated(path: Path, dataset: rasterio.DatasetReader) -> None:
+    """GDAL notices a cut file only when it reads the missing block, and a window may never get there."""
+    size = path.stat().st_size
+    block_height, block_width = dataset.block_shapes[0]
+    planes = dataset.count if dataset.interleaving and dataset.interleaving.name == "band" else 1
+    for band in range(1, planes + 1):
+        for row in range(-(-dataset.height // block_height)):
+            for column in range(-(-dataset.width // block_width)):
+                place = f"{column}_{row}"
+                start = int(dataset.get_tag_item(f"BLOCK_OFFSET_{place}", "TIFF", bidx=band) or 0)
+                length = int(dataset.get_tag_item(f"BLOCK_SIZE_{place}", "TIFF", bidx=band) or 0)
+                if start + length > size:
+                    raise PipelineError(
+                        f"{path} is truncated: {size} bytes, but its pixels reach to byte {start + length}; "
+                        "copy or download it again"
+                    )
+
+
+def _crs_name(crs: CRS | None) -> str | None:
+    if not crs:
+        return None
+    code = crs.to_epsg(confidence_threshold=100)
+    return f"EPSG:{code}" if code else str(crs.to_wkt())
+
+
+def _reason(error: Exception) -> str:
+    """GDAL's own words, which rasterio keeps as the cause."""
+    return " ".join(str(error.__cause__ or error).split())

@@ -1,0 +1,36 @@
+"""An archive's values to 8-bit RGB."""
+
+import numpy as np
+
+from pipeline.chips import Imagery
+
+
+def to_rgb(bands_CHW: np.ndarray, imagery: Imagery, valid_HW: np.ndarray) -> np.ndarray:
+    """Stretch three bands to 8 bits.
+
+    Args:
+        bands_CHW: red, green, blue in the archive's dtype, shape (3, height, width).
+        imagery: scale, offset and stretch; `minmax` stretches each band between its own extremes in this picture.
+        valid_HW: bool; where False the picture is black and the extremes are not looked for.
+
+    Returns:
+        image_HWC, uint8 of shape (height, width, 3).
+    """
+    if bands_CHW.dtype == np.uint8 and imagery == Imagery(imagery.bands):
+        stretched_CHW = bands_CHW
+    else:
+        values_CHW = bands_CHW.astype(np.float32) * np.float32(imagery.scale) + np.float32(imagery.offset)
+        low_C, high_C = _limits(values_CHW, imagery.stretch, valid_HW)
+        span_C = np.maximum(high_C - low_C, np.float32(1e-12))  # a picture of one value is black
+        unit_CHW = (values_CHW - low_C[:, None, None]) / span_C[:, None, None]
+        stretched_CHW = np.rint(np.clip(unit_CHW, 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(np.where(valid_HW, stretched_CHW, 0).transpose(1, 2, 0))
+
+
+def _limits(
+    values_CHW: np.ndarray, stretch: tuple[float, float] | str, valid_HW: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    if not isinstance(stretch, str):
+        return np.full(3, stretch[0], np.float32), np.full(3, stretch[1], np.float32)
+    seen_CN = values_CHW[:, valid_HW] if valid_HW.any() else np.zeros((3, 1), np.float32)
+    return seen_CN.min(axis=1), seen_CN.max(axis=1)

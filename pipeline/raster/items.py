@@ -1,0 +1,113 @@
+"""The files of one Sentinel-2 item and of its label, as arrays."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from pipeline.catalog import SourceItem, asset
+from pipeline.chips import Chip
+from pipeline.classes import IGNORE, ClassTable
+from pipeline.datasets import BandsSection, DatasetName
+from pipeline.errors import PipelineError
+from pipeline.raster.clouds import GHANA, SCL, from_codes, from_probability, without_data
+from pipeline.raster.geotiff import open_geotiff, require_same_grid
+from pipeline.raster.labels import to_mask
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the items of a dataset are read."""
+
+    dataset: DatasetName
+    bands: BandsSection
+    clouds: Literal["scl", "cld"] = "scl"
+    """LandCoverNet's clouds: by sen2cor's scene classification, or by its cloud probability."""
+    cld_threshold: int = 50
+    """Least probability of a cloud in percent, for `cld`."""
+
+
+def read_bands(item: SourceItem, reading: Reading) -> np.ndarray:
+    """Red, green, blue in the archive's dtype, (3, height, width).
+
+    Raises:
+        PipelineError: a file or a band is missing or cannot be read.
+    """
+    if reading.dataset == "ghana":
+        with open_geotiff(asset("ghana", item.folder, "source")) as source:
+            return source.read(reading.bands.ghana)
+    names = reading.bands.landcovernet
+    return _stack([asset(reading.dataset, item.folder, name) for name in names])
+
+
+def read_sky(item: SourceItem, reading: Reading, bands_CHW: np.ndarray) -> np.ndarray:
+    """What each pixel shows: codes of `pipeline.raster.clouds.Sky`, uint8 (height, width).
+
+    Raises:
+        PipelineError: a file is missing, cannot be read, or has another size than the bands.
+    """
+    keys = {"ghana": ["cloudmask"], "landcovernet": ["SCL", "CLD"] if reading.clouds == "cld" else ["SCL"]}
+    files = [asset(reading.dataset, item.folder, key) for key in keys[reading.dataset]]
+    codes_CHW = _stack(files)
+    if codes_CHW.shape[1:] != bands_CHW.shape[1:]:
+        raise PipelineError(f"{files[0]} and the bands in {item.folder} differ in size; download the item again")
+    if reading.dataset == "ghana":
+        sky_HW = from_codes(codes_CHW[0], GHANA)
+    elif reading.clouds == "cld":
+        sky_HW = from_probability(codes_CHW[1], codes_CHW[0], reading.cld_threshold)
+    else:
+        sky_HW = from_codes(codes_CHW[0], SCL)
+    return without_data(sky_HW, bands_CHW)
+
+
+def read_label(label: Path, item: SourceItem, reading: Reading, table: ClassTable, min_consensus: int) -> np.ndarray:
+    """The mask of an item, uint8 class ids (height, width).
+
+    Args:
+        label: the folder of the label's item.
+        item: the source item, on whose grid the label must lie.
+        reading: the dataset.
+        table: the classes.
+        min_consensus: pixels whose labellers agreed less, in percent, are ignored; for labels with a second band.
+
+    Raises:
+        PipelineError: the label does not lie on the item's grid, or holds what it should not.
+    """
+    path = asset(reading.dataset, label, "labels")
+    with open_geotiff(path) as mask, open_geotiff(grid_file(item, reading)) as image:
+        require_same_grid(image, mask)
+        mask_HW = to_mask(mask.read((1,))[0], table, path, mask.nodata)
+        if min_consensus:
+            mask_HW[mask.read((2,))[0] < min_consensus] = IGNORE
+    return mask_HW
+
+
+def describe(item: SourceItem, reading: Reading) -> Chip:
+    """The row of `chips.csv` that the item's chip begins with."""
+    with open_geotiff(grid_file(item, reading)) as image:
+        place = image.georeference.place()
+        return Chip(item.id, item.chip, 0, 0, image.height, image.width, date=item.date.isoformat(), **place)
+
+
+def grid_file(item: SourceItem, reading: Reading) -> Path:
+    """The file whose grid is the item's."""
+    key = "source" if reading.dataset == "ghana" else reading.bands.landcovernet[0]
+    return asset(reading.dataset, item.folder, key)
+
+
+def _stack(paths: list[Path]) -> np.ndarray:
+    """The first band of each file, (files, height, width)."""
+    bands_HW = [_first_band(path) for path in paths]
+    for path, band_HW in zip(paths, bands_HW, strict=True):
+        if band_HW.shape != bands_HW[0].shape:
+            raise PipelineError(
+                f"{paths[0]} and {path} differ in size: {bands_HW[0].shape[::-1]} and {band_HW.shape[::-1]} px; "
+                "all bands of an item lie on one grid"
+            )
+    return np.stack(bands_HW)
+
+
+def _first_band(path: Path) -> np.ndarray:
+    with open_geotiff(path) as file:
+        return file.read((1,))[0]

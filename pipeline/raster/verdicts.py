@@ -1,0 +1,83 @@
+"""The rule of the cloud filter: which dates of a chip are clear enough, and which of those are kept."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.datasets import BandsSection, DatasetName
+from pipeline.params import Params, Share
+from pipeline.raster.items import Reading
+
+KINDS = ("cloud", "shadow", "haze", "no_data")
+
+
+class Thresholds(Params):
+    """The largest share of a chip's pixels, 0 to 1, that each kind may hide; and how many dates to keep."""
+
+    max_cloud: Share
+    max_shadow: Share
+    max_haze: Share
+    max_no_data: Share
+    dates: int = Field(ge=1)
+    """The clearest dates of a chip that are kept, of those within the thresholds."""
+
+
+class LandcovernetThresholds(Thresholds):
+    """`cloud_filter.landcovernet` of params.yaml."""
+
+    clouds: Literal["scl", "cld"]
+    """Cloud and haze by sen2cor's scene classification, or cloud by its probability."""
+    cld_threshold: int = Field(ge=1, le=100)
+    """Least probability of a cloud in percent, for `cld`."""
+
+
+class CloudFilterSection(Params):
+    """`cloud_filter` of params.yaml."""
+
+    landcovernet: LandcovernetThresholds
+    ghana: Thresholds
+
+    def reading(self, dataset: DatasetName, bands: BandsSection) -> Reading:
+        """How the items of a dataset are read under these params."""
+        return Reading(dataset, bands, self.landcovernet.clouds, self.landcovernet.cld_threshold)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One chip and date: the shares hidden, and whether it is kept."""
+
+    id: str
+    chip: str
+    date: str
+    """YYYY-MM-DD."""
+    cloud: float
+    shadow: float
+    haze: float
+    no_data: float
+    verdict: Literal["keep", "drop"] = "keep"
+    reason: str = ""
+    """Why it is dropped: the first kind over its threshold, or `clearer dates`."""
+
+    @property
+    def hidden(self) -> float:
+        """Share of the pixels that do not show the ground."""
+        return self.cloud + self.shadow + self.haze + self.no_data
+
+
+def judge(looked: list[Verdict], thresholds: Thresholds) -> list[Verdict]:
+    """Drop what exceeds a threshold, then all but the clearest dates of each chip (the earlier on a tie).
+
+    Returns:
+        The same chips and dates with verdict and reason, sorted by id.
+    """
+    judged = []
+    kept: Counter[str] = Counter()
+    for one in sorted(looked, key=lambda one: (one.hidden, one.date)):
+        over = [kind for kind in KINDS if getattr(one, kind) > getattr(thresholds, f"max_{kind}")]
+        if not over and kept[one.chip] == thresholds.dates:
+            over = ["clearer dates"]
+        kept[one.chip] += not over
+        judged.append(replace(one, verdict="drop", reason=over[0]) if over else one)
+    return sorted(judged, key=lambda one: one.id)

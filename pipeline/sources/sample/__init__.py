@@ -1,0 +1,19 @@
+"""The source `sample`: synthetic archives in exactly the layout of the real ones, made from a seed."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pipeline.datasets import DatasetName
+from pipeline.sources.base import Fetched, SourceSettings
+from pipeline.sources.sample.landcoverai import write_landcoverai
+
+_WRITERS: dict[DatasetName, Callable[[int, Path], Iterator[Path]]] = {
+    "landcoverai": write_landcoverai,
+}
+
+
+def fetch_sample(dataset: DatasetName, settings: SourceSettings, folder: Path) -> Iterator[Fetched]:
+    """Make a synthetic archive below `folder`; the same seed gives the same bytes on any Linux x86-64."""
+    seed = settings.sample_seed
+    for path in _WRITERS[dataset](seed, folder):
+        yield Fetched(path, f"synthetic/sample/seed-{seed}/{path.as_posix()}")

@@ -1,0 +1,118 @@
+"""Turns the kept dates of Sentinel-2 chips and their labels into RGB PNGs and palette masks."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from pipeline.catalog import SourceItem, is_synthetic, label_items, source_items
+from pipeline.chips import Imagery, write_tables
+from pipeline.classes import IGNORE, ClassTable, read_classes
+from pipeline.command import in_parallel, progress, run
+from pipeline.datasets import BandsSection, DatasetName
+from pipeline.errors import PipelineError
+from pipeline.files import published
+from pipeline.params import Params, Stretch
+from pipeline.raster.chips import save_chip
+from pipeline.raster.clouds import Sky
+from pipeline.raster.imagery import to_rgb
+from pipeline.raster.items import Reading, describe, read_bands, read_label, read_sky
+from pipeline.raster.verdicts import CloudFilterSection
+
+
+class Conversion(Params):
+    """How values become 8-bit colours, and which pixels of the masks count."""
+
+    scale: float = Field(gt=0)
+    offset: float
+    """Reflectance is `scale * value + offset`."""
+    stretch: Literal["minmax"] | Stretch
+    """The reflectances that become black and white; or each picture's own extremes, as the study did."""
+    ignore_clouds: bool
+    """Whether the hidden pixels of a kept date are ignored."""
+
+
+class LandcovernetConversion(Conversion):
+    """`tif_to_png.landcovernet` of params.yaml."""
+
+    min_consensus: int = Field(ge=0, le=100)
+    """Label pixels whose labellers agreed less, in percent, are ignored."""
+
+
+class TifToPngSection(Params):
+    """`tif_to_png` of params.yaml."""
+
+    landcovernet: LandcovernetConversion
+    ghana: Conversion
+
+
+class TifToPngParams(Params):
+    """What `tif_to_png` reads of params.yaml."""
+
+    bands: BandsSection
+    cloud_filter: CloudFilterSection
+    tif_to_png: TifToPngSection
+
+    def imagery(self, dataset: DatasetName) -> Imagery:
+        """How the dataset's values become 8-bit RGB."""
+        how: Conversion = getattr(self.tif_to_png, dataset)
+        return Imagery(tuple(map(str, getattr(self.bands, dataset))), how.scale, how.offset, how.stretch)
+
+
+def picture(item: SourceItem, reading: Reading, imagery: Imagery) -> tuple[np.ndarray, np.ndarray]:
+    """An item's RGB, uint8 (height, width, 3), and what its pixels show, codes of `Sky` (height, width)."""
+    bands_CHW = read_bands(item, reading)
+    sky_HW = read_sky(item, reading, bands_CHW)
+    return to_rgb(bands_CHW, imagery, sky_HW != Sky.NO_DATA), sky_HW
+
+
+def convert(
+    pair: tuple[SourceItem, Path], reading: Reading, params: TifToPngParams, table: ClassTable, folder: Path
+) -> dict[str, object] | None:
+    """Make one chip of an item and its label's folder.
+
+    Returns:
+        The chip's row of `chips.csv`; None when no pixel of it is labelled.
+    """
+    item, label = pair
+    how: Conversion = getattr(params.tif_to_png, reading.dataset)
+    consensus = how.min_consensus if isinstance(how, LandcovernetConversion) else 0
+    image_HWC, sky_HW = picture(item, reading, params.imagery(reading.dataset))
+    mask_HW = read_label(label, item, reading, table, consensus)
+    mask_HW[sky_HW >= (Sky.SHADOW if how.ignore_clouds else Sky.NO_DATA)] = IGNORE
+    if (mask_HW == IGNORE).all():
+        return None
+    return save_chip(folder, describe(item, reading), image_HWC, mask_HW, table)
+
+
+def tif_to_png(dataset: DatasetName, raw: Path, clear: Path, chips: Path, params: TifToPngParams) -> str:
+    """Convert the dates of DATASET in RAW that the table CLEAR keeps into the chips folder CHIPS."""
+    table = read_classes(raw / "classes.json")
+    reading = params.cloud_filter.reading(dataset, params.bands)
+    verdicts = pd.read_csv(clear, dtype=str)
+    kept = set(verdicts.loc[verdicts["verdict"] == "keep", "id"])
+    items = [item for item in source_items(dataset, raw) if item.id in kept]
+    labels = label_items(dataset, raw)
+    pairs = [(item, labels[item.chip]) for item in items if item.chip in labels]
+    with published(chips) as folder:
+        for name in ("images", "masks"):
+            (folder / name).mkdir(parents=True)
+        one = partial(convert, reading=reading, params=params, table=table, folder=folder)
+        made = list(progress(in_parallel(one, pairs), f"tif_to_png {dataset}", len(pairs)))
+        rows = [row for row in made if row is not None]
+        if not rows:
+            raise PipelineError(
+                f"no chip came out of {len(items)} clear dates in {raw}: {len(items) - len(pairs)} have no label item "
+                f"and {len(pairs)} no labelled pixel; check the labels, or lower tif_to_png.{dataset}.min_consensus"
+            )
+        write_tables(folder, rows, table, replace(params.imagery(dataset), synthetic=is_synthetic(raw)))
+    dropped = f"{len(items) - len(pairs)} without a label item, {len(pairs) - len(rows)} without a labelled pixel"
+    return f"{len(items)} clear dates in, {len(rows)} chips kept, dropped: {dropped}"
+
+
+if __name__ == "__main__":
+    run(tif_to_png)

@@ -1,0 +1,67 @@
+"""Cuts orthophotos and their masks into square chips, as LandCover.ai's own script does."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.catalog import is_synthetic, scene_pairs
+from pipeline.chips import write_tables
+from pipeline.classes import read_classes
+from pipeline.command import in_parallel, progress, run
+from pipeline.errors import PipelineError
+from pipeline.files import published
+from pipeline.params import BandNumber, Params, Stretch
+from pipeline.raster.scenes import Cut, Cutting, cut_scene
+
+
+class TileSection(Params):
+    """`tile` of params.yaml."""
+
+    size: int = Field(gt=0, multiple_of=32)
+    """Side of a chip in pixels; a multiple of 32, since the encoders halve it five times."""
+    partial: Literal["drop", "pad"]
+    """What becomes of windows that reach over the edge of a scene."""
+    bands: tuple[BandNumber, BandNumber, BandNumber]
+    """The image's bands that become red, green, blue, counted from 1."""
+    stretch: Literal["none"] | Stretch
+    """The values that become black and white; needed for images of more than 8 bits."""
+
+
+class TileParams(Params):
+    """What `tile` reads of params.yaml."""
+
+    tile: TileSection
+
+
+def cutting(section: TileSection) -> Cutting:
+    """The params in the words of `pipeline.raster.scenes`."""
+    stretch = None if section.stretch == "none" else section.stretch
+    return Cutting(section.size, section.partial == "pad", section.bands, stretch)
+
+
+def tile(raw: Path, chips: Path, params: TileParams) -> str:
+    """Cut every scene in RAW into the chips folder CHIPS."""
+    table = read_classes(raw / "classes.json")
+    how = cutting(params.tile)
+    pairs = scene_pairs(raw)
+    with published(chips) as folder:
+        for name in ("images", "masks"):
+            (folder / name).mkdir(parents=True)
+        one = partial(cut_scene, cutting=how, table=table, folder=folder)
+        cuts: list[Cut] = list(progress(in_parallel(one, pairs), "tile", len(pairs)))
+        rows = [row for cut in cuts for row in cut.rows]
+        if not rows:
+            raise PipelineError(
+                f"no chip of {how.size} px came out of {len(pairs)} scenes in {raw}: tile.size is larger than every "
+                "scene, or no pixel is labelled; set a smaller tile.size, or tile.partial to pad"
+            )
+        write_tables(folder, rows, table, replace(how.imagery, synthetic=is_synthetic(raw)))
+    dropped = f"{sum(cut.partial for cut in cuts)} partial, {sum(cut.unlabelled for cut in cuts)} without a label"
+    return f"{len(pairs)} scenes in, {len(rows)} chips kept, dropped: {dropped}"
+
+
+if __name__ == "__main__":
+    run(tile)
