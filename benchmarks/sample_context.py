@@ -50,7 +50,9 @@ def train_network(images_NCHW: np.ndarray, masks_NHW: np.ndarray, epochs: int, l
     """U-Net with ResNet18 from scratch: Adam, focal loss, batches of 2, flips and quarter turns, bf16."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    model = smp.Unet("resnet18", encoder_weights=None, classes=CLASS_COUNT).to(memory_format=torch.channels_last)
+    model: torch.nn.Module = smp.Unet("resnet18", encoder_weights=None, classes=CLASS_COUNT).to(
+        memory_format=torch.channels_last
+    )
     optimiser = torch.optim.Adam(model.parameters(), lr=lr)
     loss_of = smp.losses.FocalLoss("multiclass")
     for epoch in range(epochs):
@@ -113,7 +115,7 @@ def confusion(target_HW: np.ndarray, predicted_HW: np.ndarray) -> np.ndarray:
 def iou(matrix: np.ndarray) -> np.ndarray:
     """Intersection over union of each class."""
     hits = np.diag(matrix)
-    return hits / np.maximum(matrix.sum(0) + matrix.sum(1) - hits, 1)
+    return np.asarray(hits / np.maximum(matrix.sum(0) + matrix.sum(1) - hits, 1))
 
 
 def main() -> None:
@@ -133,7 +135,8 @@ def main() -> None:
         network = network_scores(model, images[test], masks[test])
         for who, scores in (("forest", forest), ("network", network)):
             print(f"{who}: mean IoU {scores.mean():.3f}", *(f"{n} {s:.3f}" for n, s in zip(names, scores, strict=True)))
-        print(f"synthetic sample, split seed {seed}: network - forest = {network.mean() - forest.mean():.3f}", flush=True)
+        ahead = network.mean() - forest.mean()
+        print(f"synthetic sample, split seed {seed}: network - forest = {ahead:.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -30,23 +30,30 @@ def source_items(dataset: DatasetName, raw: Path) -> list[SourceItem]:
     """The chips and dates with imagery below `raw`, sorted.
 
     Raises:
-        PipelineError: there is none, or a name ends in what is no date.
+        PipelineError: there is none, or two for one chip and date, or a name ends in what is no date.
     """
     pattern = LAYOUTS[dataset].source_item
     found = [(folder, match) for folder in _folders(raw) if (match := pattern.fullmatch(folder.name))]
     if not found:
         raise PipelineError(f"{raw} holds no folder named like {_example(pattern)}; is it the archive's root?")
-    return sorted(SourceItem(match["chip"], _date(folder, match["date"]), folder) for folder, match in found)
+    items = sorted(SourceItem(match["chip"], _date(folder, match["date"]), folder) for folder, match in found)
+    for first, second in zip(items, items[1:], strict=False):
+        if first.id == second.id:
+            raise PipelineError(f"{first.folder} and {second.folder} are two folders for one chip and date; keep one")
+    return items
 
 
 def label_items(dataset: DatasetName, raw: Path) -> dict[str, Path]:
     """From chip to the folder of its label, below `raw`.
 
     Raises:
-        PipelineError: there is none.
+        PipelineError: there is none, or two for one chip.
     """
     pattern = LAYOUTS[dataset].label_item
-    found = {match["chip"]: folder for folder in _folders(raw) if (match := pattern.fullmatch(folder.name))}
+    found: dict[str, Path] = {}
+    for folder, match in ((folder, match) for folder in _folders(raw) if (match := pattern.fullmatch(folder.name))):
+        if (first := found.setdefault(match["chip"], folder)) != folder:
+            raise PipelineError(f"{first} and {folder} are two labels for one chip; keep one")
     if not found:
         raise PipelineError(f"{raw} holds no folder named like {_example(pattern)}; is it the archive's root?")
     return found
@@ -106,7 +113,8 @@ def scene_pairs(raw: Path) -> list[tuple[str, Path, Path]]:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    found = [path for path in sorted(folder.glob("*")) if path.suffix.lower() in TIFF_ENDINGS]
+    files = (path for path in folder.glob("*") if path.suffix.lower() in TIFF_ENDINGS)
+    found = sorted(files, key=lambda path: (path.stem, path.name))
     for first, second in zip(found, found[1:], strict=False):
         if first.stem == second.stem:
             raise PipelineError(f"{first} and {second} are two files for one scene; keep one")

@@ -32,7 +32,9 @@ def look(item: SourceItem, reading: Reading) -> Verdict:
         PipelineError: a file is missing or cannot be read.
     """
     sky_HW = read_sky(item, reading, read_bands(item, reading))
-    return Verdict(item.id, item.chip, item.date.isoformat(), **shares(sky_HW))
+    hidden = shares(sky_HW)
+    kinds = hidden["cloud"], hidden["shadow"], hidden["haze"], hidden["no_data"]
+    return Verdict(item.id, item.chip, item.date.isoformat(), *kinds)
 
 
 def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, params: CloudFilterParams) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
-from typing import TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from rich.console import Console
 from rich.progress import track
@@ -31,7 +31,7 @@ def run(stage: Stage) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m pipeline.{stage.__name__}", description=inspect.getdoc(stage))
     for name in inspect.signature(stage).parameters:
         if name != "params":
-            parser.add_argument(name, type=hints[name])
+            parser.add_argument(name, **_kind(hints[name]))
     arguments = vars(parser.parse_args())
     label = " ".join([stage.__name__, *(value for value in arguments.values() if isinstance(value, str))])
     start = time.monotonic()
@@ -42,10 +42,17 @@ def run(stage: Stage) -> None:
     print(f"{label}: {summary}, {time.monotonic() - start:.1f} s", flush=True)
 
 
+def _kind(hint: Any) -> dict[str, Any]:
+    """What argparse has to know of an argument: a path, or one of a few names."""
+    return {"choices": get_args(hint)} if get_origin(hint) is Literal else {"type": hint}
+
+
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """The same items, with a progress bar on a terminal and nothing in a log file."""
     console = Console(stderr=True)
-    return iter(track(items, description, total=total, console=console, disable=not console.is_terminal, transient=True))
+    return iter(
+        track(items, description, total=total, console=console, disable=not console.is_terminal, transient=True)
+    )
 
 
 def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -61,4 +68,3 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
                 yield future.result()
         finally:  # after an error nothing more is begun
             pool.shutdown(wait=True, cancel_futures=True)
-

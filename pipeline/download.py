@@ -14,6 +14,9 @@ from pipeline.params import Params
 from pipeline.sources.base import Fetched
 from pipeline.sources.registry import SOURCES, CollectionSettings, LandcoveraiSettings
 
+WRITTEN_HERE = ("classes.json", "manifest.csv", "source.json")
+"""What the stage adds to the archive's files, or replaces."""
+
 
 class DownloadSection(Params):
     """Each dataset has its own source, so that one person's archive never triggers another's."""
@@ -30,9 +33,11 @@ class DownloadParams(Params):
 
 
 def manifest(folder: Path, files: Iterable[Fetched]) -> list[tuple[str, int, str, str]]:
-    """(path, size in bytes, SHA-256, origin) of each file, sorted by path."""
+    """(path, size in bytes, SHA-256, origin) of each file, sorted by path; without those that the stage writes."""
     rows = []
     for file in files:
+        if file.path.as_posix() in WRITTEN_HERE:  # by an earlier download, which was copied
+            continue
         path = folder / file.path
         rows.append((file.path.as_posix(), path.stat().st_size, sha256(path), file.origin))
     return sorted(rows)

@@ -18,7 +18,8 @@ FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file (btrfs, xfs
 def published(target: Path) -> Iterator[Path]:
     """Give a path beside `target` to write a file or a folder to; rename it to `target` at the end.
 
-    When the block raises, or the process is killed, `target` is what it was before.
+    When the block raises, or the process is killed, `target` is what it was before. A folder is moved aside for its
+    replacement; a process that is killed in that instant leaves it aside, and the next call puts it back.
 
     Args:
         target: where the finished file or folder shall be; what stands there is replaced.
@@ -28,16 +29,22 @@ def published(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial, replaced = (target.with_name(f".{target.name}.{kind}") for kind in ("partial", "replaced"))
-    for leftover in (partial, replaced):
-        remove(leftover)
+    _tidy(target, partial, replaced)
     try:
         yield partial
         if target.is_dir():  # a folder with content cannot be renamed over
             target.rename(replaced)
         partial.rename(target)
     finally:
-        for leftover in (partial, replaced):
-            remove(leftover)
+        _tidy(target, partial, replaced)
+
+
+def _tidy(target: Path, partial: Path, replaced: Path) -> None:
+    """Put back what was moved aside if nothing took its place, and remove the rest."""
+    if replaced.exists() and not target.exists():
+        replaced.rename(target)
+    for leftover in (partial, replaced):
+        remove(leftover)
 
 
 def remove(path: Path) -> None:

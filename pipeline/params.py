@@ -1,8 +1,9 @@
 """The typed way into params.yaml, and the only reader of it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -33,10 +34,12 @@ BandNumber = Annotated[int, Field(ge=1)]
 Stretch = Annotated[tuple[float, float], AfterValidator(_rising)]
 """The values that become black and white."""
 
+PARAMS_FILE = Path("params.yaml")
+
 M = TypeVar("M", bound=BaseModel)
 
 
-def load_params(kind: type[M], path: Path = Path("params.yaml")) -> M:
+def load_params(kind: type[M], path: Path = PARAMS_FILE) -> M:
     """Read the top-level keys of `path` that `kind` has fields for.
 
     Raises:
@@ -72,13 +75,31 @@ def validated(kind: type[M], values: Any, path: Path) -> M:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        problems = dict.fromkeys(_problem(kind, details) for details in error.errors())
+        problems = dict.fromkeys(_problem(kind, details) for details in _innermost(error.errors()))
         raise PipelineError(f"{path}: {'; '.join(problems)}") from None
+
+
+def _innermost(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without those that only follow from another: a list is too short once a wrong member was taken out."""
+    places = [details["loc"] for details in errors]
+    inside = {place[:depth] for place in places for depth in range(len(place))}
+    return [details for details in errors if details["loc"] not in inside]
+
+
+def _key(details: ErrorDetails) -> str:
+    """The key as a person wrote it: pydantic adds which alternative of a union it tried, such as `constrained-int`."""
+    *sections, last = details["loc"] or ("it",)
+    kept = [step for step in sections if _is_key(step)]
+    return ".".join(map(str, [*kept, last] if details["type"] == "extra_forbidden" or _is_key(last) else kept))
+
+
+def _is_key(step: int | str) -> bool:
+    return isinstance(step, int) or re.fullmatch(r"\w+", step) is not None
 
 
 def _problem(kind: type[BaseModel], details: ErrorDetails) -> str:
     """One wrong value in words."""
-    key = ".".join(map(str, details["loc"])) or "it"
+    key = _key(details)
     given = details["input"]
     match details["type"]:
         case "missing":
@@ -88,15 +109,22 @@ def _problem(kind: type[BaseModel], details: ErrorDetails) -> str:
         case "literal_error":
             return f"{key} is {given!r}; allowed: {details['ctx']['expected']}"
         case "value_error":
-            return f"{key}: {details['ctx']['error']}"
+            return f"{key}: {details['ctx']['error']}" if details["loc"] else str(details["ctx"]["error"])
     return f"{key} is {given!r}; {details['msg'][0].lower()}{details['msg'][1:]}"
 
 
 def _known(kind: type[BaseModel], location: tuple[int | str, ...]) -> Iterator[str]:
     """The keys that the section at `location` may have."""
     for step in location:
-        inner = kind.model_fields[step].annotation if isinstance(step, str) and step in kind.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return iter(())
-        kind = inner
+        if not isinstance(step, int):  # the number of a member: the list's type is known already
+            field = kind.model_fields.get(step)
+            kind = next(_models(field.annotation if field else None), BaseModel)
     return iter(kind.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The model that a field is, or holds a list of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)

@@ -36,7 +36,9 @@ class SplitSection(Params):
         if abs(total - 1) > 1e-6:
             raise ValueError(f"train {self.train} + val {self.val} + test {self.test} is {total:.6g}; it must be 1")
         if not min(self.train, self.val, self.test):
-            raise ValueError("train, val and test must each be above 0: the best epoch is chosen on val, scored on test")
+            raise ValueError(
+                "train, val and test must each be above 0: the best epoch is chosen on val, scored on test"
+            )
         return self
 
     @property

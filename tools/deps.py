@@ -194,7 +194,7 @@ def _stage(name: str, module: str, body: yaml.Node) -> Stage:
     deps = _mapping(body)["deps"]
     items = deps.value if isinstance(deps, yaml.SequenceNode) else []
     start, lines = key.start_mark.line, tuple(item.start_mark.line for item in items)
-    if deps.flow_style or len({start, *lines}) != len(lines) + 1:  # type: ignore[attr-defined]
+    if getattr(deps, "flow_style", False) or len({start, *lines}) != len(lines) + 1:
         raise DepsError(f"stage {name}, line {start + 1}: write its deps one a line, each after a dash")
     indent = items[0].start_mark.column - len("- ") if items else key.start_mark.column + 2
     return Stage(name, module, tuple(map(_text, items)), lines, start, indent)

@@ -11,7 +11,7 @@ def flip_and_turn(
     """Turn each square chip and its mask by one of the eight symmetries of the square, drawn evenly."""
     drawn_N = torch.randint(SYMMETRIES, (len(images_NCHW),), generator=generator)
     images, masks = images_NCHW.clone(), masks_NHW.clone()
-    for symmetry in drawn_N.unique().tolist():
+    for symmetry in set(drawn_N.tolist()):
         chosen = (drawn_N == symmetry).nonzero().flatten().to(images_NCHW.device)
         images[chosen] = transformed(images_NCHW[chosen], symmetry)
         masks[chosen] = transformed(masks_NHW[chosen], symmetry)

@@ -1,5 +1,6 @@
 """Where a network runs, and in which arithmetic."""
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,8 +51,18 @@ def choose(wanted: DeviceName) -> Device:
 
 def _has_bf16(name: str) -> bool:
     if name == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if name == "mps":
         return False
     has = torch.cpu.get_capabilities()
     return any(bool(has.get(feature)) for feature in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))
+
+
+def reading_workers(wanted: int | Literal["auto"], device: Device) -> int:
+    """Processes that read chips: for a GPU as many as there are cores to spare; on a processor none.
+
+    Reading a chip takes a hundredth of a training step there, and the network uses every core.
+    """
+    if wanted != "auto":
+        return wanted
+    return min(8, max(1, (os.cpu_count() or 1) - 1)) if device.name == "cuda" else 0

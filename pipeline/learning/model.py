@@ -34,6 +34,9 @@ class Architecture:
 class Segmenter(nn.Module):
     """A network that takes pictures as they come: normalisation is part of it."""
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, net: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.net = net
@@ -43,7 +46,8 @@ class Segmenter(nn.Module):
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """From uint8 RGB to logits_NKHW, float32 whatever the arithmetic inside."""
         normal_NCHW = (images_NCHW.float() - self.mean) / self.std
-        return self.net(normal_NCHW).float()
+        logits_NKHW: torch.Tensor = self.net(normal_NCHW)
+        return logits_NKHW.float()
 
 
 def architectures() -> list[str]:

@@ -54,14 +54,15 @@ def scores(matrix_KK: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
         "recall": _mean(recall_K, there_K),
         "f_score": _mean(f_K, there_K),
         "iou": {
-            name: round(float(iou), 6) if there else None for name, iou, there in zip(names, iou_K, there_K, strict=True)
+            name: round(float(iou), 6) if there else None
+            for name, iou, there in zip(names, iou_K, there_K, strict=True)
         },
     }
 
 
 def _share(part_K: np.ndarray, whole_K: np.ndarray) -> np.ndarray:
     """`part / whole`, 0 where there is nothing."""
-    return np.divide(part_K, whole_K, out=np.zeros(len(part_K)), where=whole_K > 0)
+    return np.asarray(np.divide(part_K, whole_K, out=np.zeros(len(part_K)), where=whole_K > 0))
 
 
 def _mean(values_K: np.ndarray, there_K: np.ndarray) -> float | None:

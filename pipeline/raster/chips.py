@@ -12,7 +12,9 @@ from pipeline.classes import IGNORE, ClassTable
 from pipeline.errors import PipelineError
 
 
-def save_chip(folder: Path, chip: Chip, image_HWC: np.ndarray, mask_HW: np.ndarray, table: ClassTable) -> dict[str, object]:
+def save_chip(
+    folder: Path, chip: Chip, image_HWC: np.ndarray, mask_HW: np.ndarray, table: ClassTable
+) -> dict[str, object]:
     """Write `images/ID.png` and `masks/ID.png`.
 
     Args:
@@ -64,9 +66,13 @@ def _read(path: Path, mode: str) -> np.ndarray:
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             if picture.mode != mode:
-                raise PipelineError(f"{path} is a PNG of mode {picture.mode}, not {mode}; it was changed by other tools")
+                raise PipelineError(
+                    f"{path} is a PNG of mode {picture.mode}, not {mode}; it was changed by other tools"
+                )
             return np.array(picture)
     except FileNotFoundError:
-        raise PipelineError(f"{path} does not exist, but chips.csv lists it; run `dvc checkout` or `dvc repro`") from None
+        raise PipelineError(
+            f"{path} does not exist, but chips.csv lists it; run `dvc checkout` or `dvc repro`"
+        ) from None
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise PipelineError(f"{path} cannot be read: {error}; run `dvc repro`") from None

@@ -32,7 +32,7 @@ def from_codes(codes_HW: np.ndarray, table: dict[int, Sky]) -> np.ndarray:
 
 def from_probability(cld_HW: np.ndarray, scl_HW: np.ndarray, threshold: int) -> np.ndarray:
     """`Sky` with sen2cor's cloud probability (percent) in place of its classes for cloud and haze."""
-    ground = {code: sky for code, sky in SCL.items() if sky not in (Sky.CLOUD, Sky.HAZE)}
+    ground: dict[int, Sky] = {code: sky for code, sky in SCL.items() if sky not in (Sky.CLOUD, Sky.HAZE)}
     sky_HW = from_codes(scl_HW, ground)
     sky_HW[(cld_HW >= threshold) & (cld_HW != CLD_NODATA)] = Sky.CLOUD
     sky_HW[cld_HW == CLD_NODATA] = Sky.NO_DATA
@@ -40,8 +40,9 @@ def from_probability(cld_HW: np.ndarray, scl_HW: np.ndarray, threshold: int) -> 
 
 
 def without_data(sky_HW: np.ndarray, bands_CHW: np.ndarray) -> np.ndarray:
-    """The same, no-data where any used band is 0: Sentinel-2 writes 0 where it saw nothing."""
-    return np.where((bands_CHW == 0).any(axis=0), np.uint8(Sky.NO_DATA), sky_HW)
+    """The same, no-data where any used band is 0, as Sentinel-2 writes where it saw nothing, or not a number."""
+    unseen_CHW = (bands_CHW == 0) | ~np.isfinite(bands_CHW)
+    return np.where(unseen_CHW.any(axis=0), np.uint8(Sky.NO_DATA), sky_HW)
 
 
 def shares(sky_HW: np.ndarray) -> dict[str, float]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from pipeline.errors import PipelineError
+
+_ONE_BY_ONE = Lock()
+"""For what Python keeps once for all threads, such as which warnings are shown."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,12 @@ class Georeference:
 
     @property
     def known(self) -> bool:
-        """Whether the file says where it lies: a file without a CRS does not."""
-        return self.crs is not None
+        """Whether the file says where it lies."""
+        return self.crs is not None or not self.transform.is_identity
 
     def place(self, row: int = 0, column: int = 0) -> dict[str, Any]:
-        """x, y, crs and pixel_size of a chip whose top-left pixel is at `row`, `column`; nothing when not known."""
-        if not self.known:
+        """x, y, crs and pixel_size of a chip whose top-left pixel is at `row`, `column`; nothing without a CRS."""
+        if self.crs is None:
             return {}
         x, y = self.corner(row, column)
         return {"x": x, "y": y, "crs": self.crs, "pixel_size": abs(float(self.transform.a))}
@@ -91,20 +95,16 @@ def open_geotiff(path: Path) -> Iterator[GeoTiff]:
         raise PipelineError(f"{path} does not exist")
     if not path.stat().st_size:
         raise PipelineError(f"{path} is empty (0 bytes); copy or download it again")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            dataset = rasterio.open(path, driver="GTiff")
-        except RasterioError as error:
-            raise PipelineError(f"{path} is not a readable GeoTIFF: {_reason(error)}") from None
-        with dataset:
-            _refuse_truncated(path, dataset)
-            yield GeoTiff(path, dataset)
+    try:
+        dataset = _rasterio_open(path)
+    except RasterioError as error:
+        raise PipelineError(f"{path} is not a readable GeoTIFF: {_reason(error)}") from None
+    with dataset:
+        _refuse_truncated(path, dataset)
+        yield GeoTiff(path, dataset)
 
 
-def write_geotiff(
-    path: Path, bands_CHW: np.ndarray, georeference: Georeference | None = None, **profile: Any
-) -> None:
+def write_geotiff(path: Path, bands_CHW: np.ndarray, georeference: Georeference | None = None, **profile: Any) -> None:
     """Write an uncompressed GeoTIFF.
 
     Args:
@@ -118,11 +118,16 @@ def write_geotiff(
     place: dict[str, Any] = {}
     if georeference is not None:
         place = {"crs": georeference.crs, "transform": georeference.transform}
-    with warnings.catch_warnings():
+    options = place | profile | {"count": count, "height": height, "width": width, "dtype": bands_CHW.dtype}
+    with _rasterio_open(path, "w", **options) as dataset:
+        dataset.write(bands_CHW)
+
+
+def _rasterio_open(path: Path, mode: str = "r", **options: Any) -> Any:
+    """Open without the warning that a file says nothing of where it lies: such files are common here."""
+    with _ONE_BY_ONE, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        options = place | profile | {"count": count, "height": height, "width": width, "dtype": bands_CHW.dtype}
-        with rasterio.open(path, "w", driver="GTiff", **options) as dataset:
-            dataset.write(bands_CHW)
+        return rasterio.open(path, mode, driver="GTiff", **options)
 
 
 def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
@@ -130,7 +135,7 @@ def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
 
     Raises:
         PipelineError: another size; or, where both say where they lie, another CRS, or a corner that is more than
-            0.1 px off.
+            0.1 px off. One that says nothing is taken to lie right.
     """
     both = f"{image.path} and {mask.path}"
     sizes = [(file.width, file.height) for file in (image, mask)]
@@ -139,7 +144,11 @@ def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
     ours, theirs = image.georeference, mask.georeference
     if not (ours.known and theirs.known):
         return
-    if ours.crs != theirs.crs and CRS.from_user_input(ours.crs) != CRS.from_user_input(theirs.crs):
+    if (
+        None not in (ours.crs, theirs.crs)
+        and ours.crs != theirs.crs
+        and CRS.from_user_input(ours.crs) != CRS.from_user_input(theirs.crs)
+    ):
         raise PipelineError(f"{both} differ in CRS: {ours.crs} and {theirs.crs}; reproject one onto the other")
     corners = [(0, 0), (image.height, 0), (0, image.width), (image.height, image.width)]
     off = max(_pixels_apart(ours, theirs, row, column) for row, column in corners)

@@ -1,5 +1,6 @@
 """The files of one Sentinel-2 item and of its label, as arrays."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ from pipeline.classes import IGNORE, ClassTable
 from pipeline.datasets import BandsSection, DatasetName
 from pipeline.errors import PipelineError
 from pipeline.raster.clouds import GHANA, SCL, from_codes, from_probability, without_data
-from pipeline.raster.geotiff import open_geotiff, require_same_grid
+from pipeline.raster.geotiff import GeoTiff, open_geotiff, require_same_grid
 from pipeline.raster.labels import to_mask
 
 
@@ -29,16 +30,16 @@ class Reading:
 
 
 def read_bands(item: SourceItem, reading: Reading) -> np.ndarray:
-    """Red, green, blue in the archive's dtype, (3, height, width).
+    """Red, green, blue in the archive's dtype, (3, height, width); 0 where the file declares no-data.
 
     Raises:
         PipelineError: a file or a band is missing or cannot be read.
     """
     if reading.dataset == "ghana":
         with open_geotiff(asset("ghana", item.folder, "source")) as source:
-            return source.read(reading.bands.ghana)
+            return _seen(source, reading.bands.ghana)
     names = reading.bands.landcovernet
-    return _stack([asset(reading.dataset, item.folder, name) for name in names])
+    return _stack([asset(reading.dataset, item.folder, name) for name in names], _seen)
 
 
 def read_sky(item: SourceItem, reading: Reading, bands_CHW: np.ndarray) -> np.ndarray:
@@ -96,9 +97,14 @@ def grid_file(item: SourceItem, reading: Reading) -> Path:
     return asset(reading.dataset, item.folder, key)
 
 
-def _stack(paths: list[Path]) -> np.ndarray:
+def _seen(file: GeoTiff, bands: tuple[int, ...]) -> np.ndarray:
+    """Bands with 0, which is Sentinel-2's own word for it, where the file declares no-data in another way."""
+    return np.where(file.valid(), file.read(bands), 0)
+
+
+def _stack(paths: list[Path], read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray] = GeoTiff.read) -> np.ndarray:
     """The first band of each file, (files, height, width)."""
-    bands_HW = [_first_band(path) for path in paths]
+    bands_HW = [_first_band(path, read) for path in paths]
     for path, band_HW in zip(paths, bands_HW, strict=True):
         if band_HW.shape != bands_HW[0].shape:
             raise PipelineError(
@@ -108,6 +114,7 @@ def _stack(paths: list[Path]) -> np.ndarray:
     return np.stack(bands_HW)
 
 
-def _first_band(path: Path) -> np.ndarray:
+def _first_band(path: Path, read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray]) -> np.ndarray:
     with open_geotiff(path) as file:
-        return file.read((1,))[0]
+        band_HW: np.ndarray = read(file, (1,))[0]
+    return band_HW

@@ -25,7 +25,7 @@ def to_mask(values_HW: np.ndarray, table: ClassTable, path: Path, nodata: float 
     """
     missing_HW = _equals(values_HW, nodata)
     if np.issubdtype(values_HW.dtype, np.floating):
-        values_HW = _whole(np.where(np.isnan(values_HW) & missing_HW, IGNORE, values_HW), path)
+        _refuse_fractions(values_HW[~missing_HW], path)
     mask_HW = np.full(values_HW.shape, IGNORE, np.uint8)
     known_HW = missing_HW
     for value, target in ({value: value for value in table.ids} | table.remap).items():
@@ -39,24 +39,24 @@ def to_mask(values_HW: np.ndarray, table: ClassTable, path: Path, nodata: float 
 def _equals(values_HW: np.ndarray, nodata: float | None) -> np.ndarray:
     if nodata is None:
         return np.zeros(values_HW.shape, bool)
-    return np.isnan(values_HW) if np.isnan(nodata) else values_HW == nodata
+    same_HW: np.ndarray = np.isnan(values_HW) if np.isnan(nodata) else values_HW == nodata
+    return same_HW
 
 
-def _whole(values_HW: np.ndarray, path: Path) -> np.ndarray:
-    bad_HW = ~np.isfinite(values_HW) | (values_HW != np.floor(values_HW))
-    if bad_HW.any():
+def _refuse_fractions(values: np.ndarray, path: Path) -> None:
+    bad = values[~np.isfinite(values) | (values != np.floor(values))]
+    if bad.size:
         raise PipelineError(
-            f"{path} holds {values_HW[bad_HW][0]} among its labels, in {int(bad_HW.sum())} pixels NaN or a fraction; "
+            f"{path} holds {bad[0]} among its labels, in {bad.size} pixels NaN or a fraction; "
             "a label is a whole number: was it resampled with interpolation?"
         )
-    return values_HW.astype(np.int64)
 
 
 def _refuse_unknown(values: np.ndarray, table: ClassTable, path: Path) -> None:
     if not values.size:
         return
     found, counts = np.unique(values, return_counts=True)
-    listed = ", ".join(f"{value} in {count} px" for value, count in zip(found[:5], counts[:5], strict=True))
+    listed = ", ".join(f"{int(value)} in {count} px" for value, count in zip(found[:5], counts[:5], strict=True))
     raise PipelineError(
         f"{path} holds label values outside the class table: {listed}; classes are {list(table.ids)}: "
         "add the value to classes.yaml in the source folder, or remap it there to a class or to ignore"

@@ -81,15 +81,24 @@ def _read(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The window's RGB and class ids, filled up to the full size."""
     window = Window(tile.column, tile.row, tile.width, tile.height)
-    valid_HW = image.valid(window)
-    image_HWC = to_rgb(image.read(cutting.bands, window), cutting.imagery, valid_HW)
-    mask_HW = to_mask(mask.read((1,), window)[0], table, mask.path, mask.nodata)
+    bands_CHW = image.read(cutting.bands, window)
+    valid_HW = image.valid(window) & np.isfinite(bands_CHW).all(axis=0)
+    image_HWC = to_rgb(bands_CHW, cutting.imagery, valid_HW)
+    mask_HW = _read_mask(mask, window, table)
     mask_HW[~valid_HW] = IGNORE
     below, right = cutting.size - tile.height, cutting.size - tile.width
     return (
         np.pad(image_HWC, ((0, below), (0, right), (0, 0))),
         np.pad(mask_HW, ((0, below), (0, right)), constant_values=IGNORE),
     )
+
+
+def _read_mask(mask: GeoTiff, window: Window, table: ClassTable) -> np.ndarray:
+    try:
+        return to_mask(mask.read((1,), window)[0], table, mask.path, mask.nodata)
+    except PipelineError:  # say how often it occurs in the file, not in the window
+        to_mask(mask.read((1,))[0], table, mask.path, mask.nodata)
+        raise
 
 
 def _chip(scene: str, image: GeoTiff, tile: Tile, size: int) -> Chip:

@@ -35,5 +35,3 @@ class CollectionSettings(_BuiltSource):
     """`download.landcovernet` and `download.ghana` of params.yaml."""
 
     source: CollectionSource
-
-

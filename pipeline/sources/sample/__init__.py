@@ -5,10 +5,14 @@ from pathlib import Path
 
 from pipeline.datasets import DatasetName
 from pipeline.sources.base import Fetched, SourceSettings
+from pipeline.sources.sample.ghana import write_ghana
 from pipeline.sources.sample.landcoverai import write_landcoverai
+from pipeline.sources.sample.landcovernet import write_landcovernet
 
 _WRITERS: dict[DatasetName, Callable[[int, Path], Iterator[Path]]] = {
     "landcoverai": write_landcoverai,
+    "landcovernet": write_landcovernet,
+    "ghana": write_ghana,
 }
 
 

@@ -38,7 +38,10 @@ def build_houses(setting: Setting, roads: list[Road], taken_HW: np.ndarray) -> l
     free_HW = ~taken_HW
     wanted = setting.shape[0] * setting.shape[1] * BUILT_PERMILLE // 1000
     houses: list[House] = []
-    for road, index in dice.shuffled([(road, index) for road in roads for index in range(len(road.points) - 1)] * 3):
+    places = [(road, index) for road in roads for index in range(len(road.points) - 1)] * 3
+    for road, index in dice.shuffled(places):
+        if wanted <= 0:
+            break
         for side in (-1, 1):
             house = _beside(setting, road, index, side, dice)
             window = house.box.window(setting.shape, margin=setting.pixels(3))

@@ -85,7 +85,7 @@ def value_noise(shape: Shape, cell: int, seed: int) -> np.ndarray:
     right >>= 10
     left += right
     left >>= 6
-    return left
+    return np.asarray(left)
 
 
 def fractal_noise(shape: Shape, cell: int, octaves: int, seed: int) -> np.ndarray:
@@ -96,7 +96,9 @@ def fractal_noise(shape: Shape, cell: int, octaves: int, seed: int) -> np.ndarra
     """
     total = np.zeros(shape, np.int32)
     for octave in range(octaves):
-        total += value_noise(shape, max(2, cell >> octave), derive(seed, octave)) << (octaves - 1 - octave)
+        layer = value_noise(shape, max(2, cell >> octave), derive(seed, octave))
+        layer <<= octaves - 1 - octave
+        total += layer
     total //= 2**octaves - 1
     return total
 
@@ -104,6 +106,25 @@ def fractal_noise(shape: Shape, cell: int, octaves: int, seed: int) -> np.ndarra
 def signed(noise: np.ndarray, amplitude: int) -> np.ndarray:
     """`noise` of 0..1023 spread over -amplitude..amplitude."""
     return (noise - (TOP + 1) // 2) * amplitude >> 9
+
+
+def softened(value_HW: np.ndarray) -> np.ndarray:
+    """Weights 1 2 1 along rows and columns; the outermost pixels keep their value."""
+    soft_HW = value_HW.copy()
+    soft_HW[1:-1] += value_HW[1:-1] + value_HW[:-2] + value_HW[2:]
+    soft_HW[1:-1] >>= 2
+    result_HW = soft_HW.copy()
+    result_HW[:, 1:-1] += soft_HW[:, 1:-1] + soft_HW[:, :-2] + soft_HW[:, 2:]
+    result_HW[:, 1:-1] >>= 2
+    return result_HW
+
+
+def displaced(values_HW: np.ndarray, rows_HW: np.ndarray, columns_HW: np.ndarray) -> np.ndarray:
+    """For each pixel the value so many rows below and columns to the right, or the nearest one on the grid."""
+    height, width = values_HW.shape
+    rows = np.clip(rows_HW + np.arange(height, dtype=np.int32)[:, None], 0, height - 1)
+    columns = np.clip(columns_HW + np.arange(width, dtype=np.int32)[None, :], 0, width - 1)
+    return np.asarray(values_HW[rows, columns])
 
 
 def quantile(values: np.ndarray, permille: int) -> int:

@@ -14,9 +14,33 @@ CROP_TEXTURES = np.array(  # contrast of blotches, rows, streaks
     [(90, 60, 90), (150, 0, 40), (260, 0, 60), (70, 60, 110), (120, 40, 80), (70, 70, 100), (130, 70, 90)], np.int32
 )
 CROP_COLOURS: dict[str, tuple[Colour, ...]] = {
-    "spring": ((92, 122, 62), (116, 132, 78), (132, 130, 92), (184, 174, 74), (170, 152, 122), (56, 78, 66), (122, 98, 80)),
-    "summer": ((82, 112, 58), (124, 134, 84), (142, 138, 98), (196, 172, 112), (178, 160, 128), (52, 76, 62), (130, 106, 86)),
-    "autumn": ((100, 126, 70), (126, 124, 84), (134, 122, 90), (170, 152, 114), (158, 140, 112), (62, 70, 58), (112, 90, 74)),
+    "spring": (
+        (92, 122, 62),
+        (116, 132, 78),
+        (132, 130, 92),
+        (184, 174, 74),
+        (170, 152, 122),
+        (56, 78, 66),
+        (122, 98, 80),
+    ),
+    "summer": (
+        (82, 112, 58),
+        (124, 134, 84),
+        (142, 138, 98),
+        (196, 172, 112),
+        (178, 160, 128),
+        (52, 76, 62),
+        (130, 106, 86),
+    ),
+    "autumn": (
+        (100, 126, 70),
+        (126, 124, 84),
+        (134, 122, 90),
+        (170, 152, 114),
+        (158, 140, 112),
+        (62, 70, 58),
+        (112, 90, 74),
+    ),
 }
 CROP_WEIGHTS: dict[str, tuple[int, ...]] = {
     "spring": (5, 4, 2, 1, 2, 2, 2),
@@ -29,7 +53,12 @@ CROWNS: dict[str, tuple[Colour, Colour]] = {
     "autumn": ((64, 80, 50), (142, 124, 66)),
 }
 ROOF_COLOURS: tuple[Colour, ...] = (
-    (158, 88, 66), (128, 78, 62), (112, 92, 78), (130, 128, 126), (92, 88, 88), (188, 184, 178),
+    (158, 88, 66),
+    (128, 78, 62),
+    (112, 92, 78),
+    (130, 128, 126),
+    (92, 88, 88),
+    (188, 184, 178),
 )
 CROWN_KINDS = 16
 
@@ -63,23 +92,28 @@ def choose_palette(setting: Setting, fields: int) -> Palette:
     colours = CROP_COLOURS[setting.season]
     weighted = [crop for crop, weight in enumerate(CROP_WEIGHTS[setting.season]) for _ in range(weight)]
     crops = [dice.pick(weighted) for _ in range(fields)]
-    water = _varied(colours[CROPS.index("dark")], 8, dice)
+    lake = _varied(colours[CROPS.index("dark")], 8, dice)
     surfaces = [
         _varied(colours[CROPS.index("meadow")], 8, dice),  # verge
         _varied(colours[CROPS.index("meadow")], 12, dice),  # yard
         _varied(colours[CROPS.index("cereal")], 10, dice),  # reed
-        water,
+        lake,
         _varied((142, 140, 136), 12, dice),  # asphalt
         _varied(colours[CROPS.index("soil")], 8, dice),  # gravel
     ]
-    numbers = range(fields, fields + len(surfaces))
-    roofs = numbers.stop
+    verge, yard, reed, water, asphalt, gravel = range(fields, fields + len(surfaces))
+    roofs = fields + len(surfaces)
     table = [_varied(colours[crop], 14, dice) for crop in crops] + surfaces + list(ROOF_COLOURS) + _crowns(setting)
     brightness = dice.between(900, 1120)
     return Palette(
         np.array(table, np.int32),
         np.array(crops),
-        *numbers,
+        verge=verge,
+        yard=yard,
+        reed=reed,
+        water=water,
+        asphalt=asphalt,
+        gravel=gravel,
         roofs=roofs,
         crowns=roofs + len(ROOF_COLOURS),
         crown_kinds=CROWN_KINDS,

@@ -72,4 +72,4 @@ def _to_border(cuts: np.ndarray) -> np.ndarray:
     place = np.arange(cuts.size, dtype=np.int32)
     ends = np.flatnonzero(np.diff(cuts, prepend=-1, append=-1)).astype(np.int32)
     following = np.searchsorted(ends, place, side="right")
-    return np.minimum(place - ends[following - 1], ends[following] - 1 - place).astype(np.int32)
+    return np.asarray(np.minimum(place - ends[following - 1], ends[following] - 1 - place), np.int32)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.sources.sample.houses import House
-from pipeline.sources.sample.noise import Dice, derive, fractal_noise, signed, value_noise, white_noise
+from pipeline.sources.sample.noise import Dice, derive, fractal_noise, signed, softened, value_noise, white_noise
 from pipeline.sources.sample.palette import CROP_TEXTURES, Palette, choose_palette
 from pipeline.sources.sample.parcels import SUB, Parcels
 from pipeline.sources.sample.roads import Road
@@ -166,18 +166,7 @@ def _develop(canvas: Canvas) -> np.ndarray:
     for channel in range(3):
         value_HW = palette.table[canvas.colour_HW, channel] * light_HW >> 6  # 16 times the final value
         value_HW += warmth_HW * (16, 4, -12)[channel]
-        value_HW = _softened(value_HW * palette.gain[channel] >> 10)
+        value_HW = softened(value_HW * palette.gain[channel] >> 10)
         value_HW += signed(white_noise(setting.shape, setting.noise_seed(f"sensor {channel}")), 60)
         image_CHW[channel] = np.clip((value_HW >> 4) + palette.haze[channel], 0, 255)
     return image_CHW
-
-
-def _softened(value_HW: np.ndarray) -> np.ndarray:
-    """Weights 1 2 1 along rows and columns; the outermost pixels keep their value."""
-    soft_HW = value_HW.copy()
-    soft_HW[1:-1] += value_HW[1:-1] + value_HW[:-2] + value_HW[2:]
-    soft_HW[1:-1] >>= 2
-    result_HW = soft_HW.copy()
-    result_HW[:, 1:-1] += soft_HW[:, 1:-1] + soft_HW[:, :-2] + soft_HW[:, 2:]
-    result_HW[:, 1:-1] >>= 2
-    return result_HW

@@ -1,6 +1,7 @@
 """Roads that connect: two main roads that cross, side roads and tracks that leave them."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -67,6 +68,7 @@ def _side_road(setting: Setting, main: Road, dice: Dice) -> Road:
     return Road(_course(setting, start, heading, dice), setting.pixels_of(dice.between(14, 18)), surface)
 
 
+@cache
 def _heading(start: Point, end: Point) -> int:
     """The direction from one point to another, in 64ths of a turn: the one of greatest scalar product."""
     height, width = end[0] - start[0], end[1] - start[1]

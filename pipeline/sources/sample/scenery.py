@@ -6,7 +6,7 @@ from enum import IntEnum
 import numpy as np
 
 from pipeline.sources.sample.houses import House, build_houses
-from pipeline.sources.sample.noise import TOP, fractal_noise, quantile, signed, value_noise, white_noise
+from pipeline.sources.sample.noise import TOP, displaced, fractal_noise, quantile, signed, value_noise, white_noise
 from pipeline.sources.sample.parcels import Parcels, lay_parcels
 from pipeline.sources.sample.roads import Road, lay_roads
 from pipeline.sources.sample.setting import Setting
@@ -75,20 +75,15 @@ def classify(scenery: Scenery) -> np.ndarray:
 
 def hand_drawn(class_HW: np.ndarray, setting: Setting) -> np.ndarray:
     """The class map as a person outlines it: borders wander by up to 3 pixels."""
-    height, width = class_HW.shape
     rows, columns = (
         signed(value_noise(setting.shape, 37, setting.noise_seed(f"hand {axis}")), 4) for axis in ("rows", "columns")
     )
-    rows += np.arange(height, dtype=np.int32)[:, None]
-    columns += np.arange(width, dtype=np.int32)[None, :]
-    return np.asarray(class_HW[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)])
+    return displaced(class_HW, rows, columns)
 
 
 def _fields(setting: Setting, heading: int) -> Parcels:
     """Strips across the main road, as villages laid them out."""
-    strip, block = (
-        (setting.pixels(low), setting.pixels(high)) for low, high in ((14, 60), (90, 220))
-    )
+    strip, block = ((setting.pixels(low), setting.pixels(high)) for low, high in ((14, 60), (90, 220)))
     return lay_parcels(setting.shape, heading + TURN // 4, strip, block, setting.dice("fields"))
 
 
@@ -141,4 +136,4 @@ def _around(setting: Setting, houses: list[House], margin: int) -> np.ndarray:
 
 
 def _union(setting: Setting, masks: list[np.ndarray]) -> np.ndarray:
-    return np.logical_or.reduce([np.zeros(setting.shape, bool), *masks])
+    return np.asarray(np.logical_or.reduce([np.zeros(setting.shape, bool), *masks]))

@@ -17,11 +17,18 @@ Point = tuple[int, int]
 Window = tuple[slice, slice]
 
 
-def direction(step: int) -> Point:
-    """(row, column) of length 1024 at `step` of 64 in a full turn; 0 points right, 16 down."""
-    quarter, rest = divmod(step % TURN, TURN // 4)
+def _vector(step: int) -> Point:
+    quarter, rest = divmod(step, TURN // 4)
     sine, cosine = _QUARTER[rest], _QUARTER[TURN // 4 - rest]
     return ((sine, cosine), (cosine, -sine), (-sine, -cosine), (-cosine, sine))[quarter]
+
+
+_VECTORS = tuple(_vector(step) for step in range(TURN))
+
+
+def direction(step: int) -> Point:
+    """(row, column) of length 1024 at `step` of 64 in a full turn; 0 points right, 16 down."""
+    return _VECTORS[step % TURN]
 
 
 def moved(start: Point, towards: Point, distance: int) -> Point:
@@ -68,10 +75,10 @@ def offsets(window: Window, origin: Point) -> tuple[np.ndarray, np.ndarray]:
 def _near_segment(window: Window, start: Point, end: Point, half_width: int) -> np.ndarray:
     rows, columns = offsets(window, start)
     height, width = end[0] - start[0], end[1] - start[1]
-    length2 = max(height * height + width * width, 1)
+    length2 = height * height + width * width
     along = rows * height + columns * width
     across = rows * width - columns * height
-    beside = (along >= 0) & (along <= length2) & (across * across <= half_width * half_width * length2)
+    beside = (0 < along) & (along < length2) & (across * across <= half_width * half_width * length2)
     at_start = rows * rows + columns * columns <= half_width * half_width
     at_end = (rows - height) ** 2 + (columns - width) ** 2 <= half_width * half_width
     return np.asarray(beside | at_start | at_end)
@@ -129,4 +136,4 @@ def shadow_of(mask_HW: np.ndarray, away: Point, length: int) -> np.ndarray:
         reach = min(step, length - step + 1)
         fallen = fallen | shifted(fallen, *moved((0, 0), away, reach))
         step += reach
-    return fallen & ~mask_HW
+    return np.asarray(fallen & ~mask_HW)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.sources.sample.noise import Shape, derive, white_noise
+from pipeline.sources.sample.noise import derive, white_noise
 from pipeline.sources.sample.shapes import UNIT, Point
 
 _NEIGHBOURS = tuple((row, column) for row in (-1, 0, 1) for column in (-1, 0, 1))

@@ -1,0 +1,75 @@
+"""Checks every choice in params.yaml before DVC removes what an earlier run made.
+
+DVC deletes a stage's outputs before the stage runs, so a typo that only `train` noticed would cost the last good
+model. `check` is the one module that imports stages: it needs the params class of each.
+"""
+
+from pathlib import Path
+
+import torch
+
+from pipeline.cloud_filter import CloudFilterParams
+from pipeline.command import run
+from pipeline.datasets import DatasetName
+from pipeline.download import DownloadParams
+from pipeline.errors import PipelineError
+from pipeline.evaluate import EvaluateParams
+from pipeline.files import write_text
+from pipeline.learning.device import choose
+from pipeline.learning.model import Architecture, build
+from pipeline.params import PARAMS_FILE, read_yaml
+from pipeline.split import SplitParams
+from pipeline.tif_to_png import TifToPngParams
+from pipeline.tile import TileParams
+from pipeline.train import TrainParams
+
+
+class CheckParams(
+    DownloadParams, CloudFilterParams, TifToPngParams, TileParams, SplitParams, TrainParams, EvaluateParams
+):
+    """All of params.yaml: the fields of every stage."""
+
+    dataset: DatasetName
+    """Which dataset `train` and `evaluate` use; dvc.yaml reads it."""
+
+
+def refuse_unknown_keys(keys: set[str]) -> None:
+    """Check that each top-level key is one that a stage reads.
+
+    Raises:
+        PipelineError: naming those that are not.
+    """
+    known = CheckParams.model_fields.keys()
+    if unknown := sorted(keys - known):
+        raise PipelineError(f"{PARAMS_FILE}: no stage reads {', '.join(unknown)}; known keys: {', '.join(known)}")
+
+
+def try_network(params: CheckParams) -> None:
+    """Build the network that `train` would build, weights and all, and send shapes through it.
+
+    Raises:
+        PipelineError: the library lacks a part, the parts do not fit, or the weights cannot be had.
+    """
+    side = params.tile.size if params.dataset == "landcoverai" else 64
+    segmenter = build(Architecture(params.architecture, params.encoder, classes=2), params.encoder_weights)
+    try:
+        segmenter.to("meta")(torch.empty(2, 3, side, side, device="meta"))  # no arithmetic, no memory
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise PipelineError(
+            f"architecture {params.architecture!r} with encoder {params.encoder!r} cannot take chips of {side} px: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
+
+
+def check(marker: Path, params: CheckParams) -> str:
+    """Check all of params.yaml, then write the constant file MARKER."""
+    refuse_unknown_keys(set(read_yaml(PARAMS_FILE)))
+    for device in (params.train.device, params.evaluate.device):
+        choose(device)
+    try_network(params)
+    write_text(marker, "params.yaml is valid\n")
+    return f"{params.dataset}, {params.architecture} with {params.encoder}, {params.loss} loss: params.yaml is valid"
+
+
+if __name__ == "__main__":
+    run(check)

@@ -1,0 +1,107 @@
+"""Trains a network and keeps the epoch that validates best."""
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader
+
+from pipeline.learning.data import Batch
+from pipeline.learning.device import Device
+from pipeline.learning.task import Task
+
+State = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to."""
+
+    number: int
+    """Counted from 1."""
+    train: dict[str, Any]
+    """`loss` and scores of the training chips as they were drawn, while the weights moved."""
+    val: dict[str, Any]
+    """`loss` and scores of the validation chips."""
+    seconds: float
+    """Of training and validation together."""
+
+
+class Keeper(L.Callback):
+    """Gathers the epochs and keeps the weights of the one with the best validation mean IoU, the earlier on a tie."""
+
+    def __init__(self) -> None:
+        self.epochs: list[Epoch] = []
+        self.best: Epoch | None = None
+        self.weights: State = {}
+        self._began = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self._began = time.monotonic()
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Sum the epoch up; copy the weights if it is the best so far."""
+        assert isinstance(pl_module, Task)
+        train, val = (pl_module.tallies[part].summary(pl_module.names) for part in ("train", "val"))
+        epoch = Epoch(trainer.current_epoch + 1, train, val, time.monotonic() - self._began)
+        self.epochs.append(epoch)
+        if self.best is None or val["mean_iou"] > self.best.val["mean_iou"]:
+            self.best = epoch
+            state = pl_module.segmenter.state_dict()
+            self.weights = {name: value.detach().cpu().clone() for name, value in state.items()}
+
+
+def fit(task: Task, loaders: tuple[DataLoader[Batch], DataLoader[Batch]], device: Device, watch: L.Callback) -> Keeper:
+    """Train on the first loader, validate on the second after each epoch.
+
+    The network of `task` ends with the weights of its best epoch.
+
+    Args:
+        task: the network with its recipe.
+        loaders: training and validation chips.
+        device: where, and in which arithmetic.
+        watch: told of every epoch after it was summed up.
+
+    Raises:
+        PipelineError: the loss became NaN or infinite.
+    """
+    keeper = Keeper()
+    with _quiet():
+        trainer = L.Trainer(
+            accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.name],
+            devices=1,
+            precision=device.precision,
+            max_epochs=task.recipe.epochs,
+            callbacks=[keeper, watch],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(task.run_on(device), *loaders)
+    task.segmenter.load_state_dict(keeper.weights)
+    return keeper
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning tells of devices and gives advice that does not apply here."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # reading a chip takes a hundredth of a training step on a processor: workers would take its cores away
+        warnings.filterwarnings("ignore", r".*does not have many workers")
+        warnings.filterwarnings("ignore", r".*GPU available but not used")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,124 @@
+"""What one step of training does, and what an epoch came to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from pydantic import Field
+
+from pipeline.errors import PipelineError
+from pipeline.learning.augment import flip_and_turn
+from pipeline.learning.data import Batch, generator
+from pipeline.learning.device import Device, DeviceName
+from pipeline.learning.losses import LOSSES, LossName
+from pipeline.learning.model import Segmenter
+from pipeline.learning.scores import confusion, scores
+from pipeline.params import Params
+
+Part = Literal["train", "val"]
+
+
+class Recipe(Params):
+    """`train` of params.yaml."""
+
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    """Chips in a step."""
+    lr: float = Field(gt=0)
+    """Learning rate of the first epoch."""
+    optimizer: Literal["adam", "sgd"]
+    """SGD has a momentum of 0.9."""
+    lr_step: int = Field(gt=0)
+    """Epochs after which the learning rate is multiplied by `lr_gamma`, again and again."""
+    lr_gamma: float = Field(gt=0, le=1)
+    workers: Literal["auto"] | Annotated[int, Field(ge=0)]
+    """Processes that read chips; what they read does not depend on their number."""
+    device: DeviceName
+
+
+@dataclass
+class Tally:
+    """Losses and pixel counts of one pass over a set; kept on the device until the pass is over."""
+
+    losses: list[torch.Tensor] = field(default_factory=list)
+    chips: list[int] = field(default_factory=list)
+    matrix_KK: torch.Tensor | None = None
+
+    def add(self, loss: torch.Tensor, matrix_KK: torch.Tensor, chips: int) -> None:
+        """Count one batch."""
+        self.losses.append(loss.detach())
+        self.chips.append(chips)
+        self.matrix_KK = matrix_KK if self.matrix_KK is None else self.matrix_KK + matrix_KK
+
+    def first_bad_batch(self) -> int | None:
+        """The first batch, counted from 1, whose loss is not finite."""
+        bad = (~torch.isfinite(torch.stack(self.losses))).nonzero().flatten().tolist() if self.losses else []
+        return int(bad[0]) + 1 if bad else None
+
+    def summary(self, names: Sequence[str]) -> dict[str, Any]:
+        """`loss`, the mean over chips, and the scores of the whole pass."""
+        assert self.matrix_KK is not None
+        losses, chips = torch.stack(self.losses).double().cpu(), torch.tensor(self.chips, dtype=torch.double)
+        loss = float((losses * chips).sum() / chips.sum())
+        return {"loss": round(loss, 6)} | scores(self.matrix_KK.cpu().numpy(), tuple(names))
+
+
+class Task(L.LightningModule):
+    """A network that learns under a recipe; Lightning calls its steps."""
+
+    def __init__(self, segmenter: Segmenter, names: Sequence[str], loss: LossName, recipe: Recipe, seed: int) -> None:
+        super().__init__()
+        self.segmenter, self.names, self.recipe, self.seed = segmenter, names, recipe, seed
+        self.loss_name, self.loss = loss, LOSSES[loss]
+        self.tallies: dict[Part, Tally] = {"train": Tally(), "val": Tally()}
+        self.memory_format = torch.contiguous_format
+
+    def run_on(self, device: Device) -> "Task":
+        """Lay the weights out in memory as the device likes them best."""
+        self.memory_format = device.memory_format
+        self.segmenter.to(memory_format=device.memory_format)
+        return self
+
+    def training_step(self, batch: Batch, index: int) -> torch.Tensor:
+        """The loss of a batch, flipped and turned as (seed, epoch, batch) say."""
+        return self._step("train", *flip_and_turn(*batch, generator(self.seed, self.current_epoch, index)))
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Count a batch of the validation set, as it is."""
+        self._step("val", *batch)
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the last epoch."""
+        self.tallies = {"train": Tally(), "val": Tally()}
+
+    def on_validation_epoch_start(self) -> None:
+        """Stop before a network that is lost is scored.
+
+        Raises:
+            PipelineError: a loss was NaN or infinite; in which epoch and batch, and what to try.
+        """
+        bad = self.tallies["train"].first_bad_batch()
+        if bad is not None:
+            raise PipelineError(
+                f"the {self.loss_name} loss became NaN or infinite in epoch {self.current_epoch + 1}, batch {bad}; "
+                f"try a smaller train.lr than {self.recipe.lr:g}, another loss, or train.optimizer adam"
+            )
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Adam or SGD, and the study's StepLR."""
+        recipe, weights = self.recipe, self.segmenter.parameters()
+        adam = recipe.optimizer == "adam"
+        optimizer = torch.optim.Adam(weights, recipe.lr) if adam else torch.optim.SGD(weights, recipe.lr, momentum=0.9)
+        schedule = torch.optim.lr_scheduler.StepLR(optimizer, recipe.lr_step, recipe.lr_gamma)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _step(self, part: Part, images_NCHW: torch.Tensor, masks_NHW: torch.Tensor) -> torch.Tensor:
+        logits_NKHW = self.segmenter(images_NCHW.contiguous(memory_format=self.memory_format))
+        loss: torch.Tensor = self.loss(logits_NKHW, masks_NHW.long())
+        predicted_NHW = logits_NKHW.detach().argmax(dim=1)
+        matrix_KK = confusion(predicted_NHW, masks_NHW, len(self.names))
+        self.tallies[part].add(loss, matrix_KK, len(images_NCHW))
+        return loss

@@ -1,0 +1,62 @@
+import ipaddress
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# the machine may be busy, and a test that passed once passes again
+settings.register_profile("project", deadline=None, derandomize=True, database=None)
+settings.load_profile("project")
+
+
+class NetworkRefusedError(BaseException):
+    """Not an Exception: no retry and no `except Exception` may hide it."""
+
+
+def refuse_unless_loopback(host: Any) -> None:
+    if host in (None, "", b"", "localhost"):
+        return
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise NetworkRefusedError(f"a test may only talk to this machine, not to {host!r}")
+
+
+def guarded_socket(method: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self: socket.socket, *arguments: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            refuse_unless_loopback(arguments[-1][0])  # the address comes last, also for sendto
+        return method(self, *arguments)
+
+    return guarded
+
+
+def guarded_lookup(lookup: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(host: Any, *arguments: Any, **named: Any) -> Any:
+        refuse_unless_loopback(host)
+        return lookup(host, *arguments, **named)
+
+    return guarded
+
+
+@pytest.fixture(autouse=True, scope="session")
+def only_loopback() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex", "sendto"):
+            patch.setattr(socket.socket, name, guarded_socket(getattr(socket.socket, name)))
+        for name in ("getaddrinfo", "gethostbyname"):
+            patch.setattr(socket, name, guarded_lookup(getattr(socket, name)))
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"the real data is not here: no folder {folder}")
+    return folder

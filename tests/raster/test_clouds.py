@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from pipeline.raster.clouds import GHANA, SCL, Sky, from_codes, from_probability, shares, without_data
+
+
+def grid(*values: int) -> np.ndarray:
+    return np.array([values], np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("code", "sky"),
+    [
+        (0, Sky.NO_DATA),
+        (1, Sky.NO_DATA),
+        (2, Sky.CLEAR),
+        (3, Sky.SHADOW),
+        (4, Sky.CLEAR),
+        (5, Sky.CLEAR),
+        (6, Sky.CLEAR),
+        (7, Sky.CLEAR),
+        (8, Sky.CLOUD),
+        (9, Sky.CLOUD),
+        (10, Sky.HAZE),
+        (11, Sky.CLEAR),
+    ],
+)
+def test_each_class_of_sen2cor_has_its_meaning(code: int, sky: Sky) -> None:
+    assert from_codes(grid(code), SCL).tolist() == [[sky]]
+
+
+def test_each_code_of_ghana_has_its_meaning() -> None:
+    assert from_codes(grid(0, 1, 2, 3), GHANA).tolist() == [[Sky.CLEAR, Sky.CLOUD, Sky.SHADOW, Sky.HAZE]]
+
+
+def test_probability_takes_the_place_of_cloud_and_haze_but_not_of_shadow() -> None:
+    cld_HW = grid(49, 50, 100, 0, 0, 60, 255, 0)
+    scl_HW = grid(9, 4, 10, 8, 3, 3, 4, 0)
+    cloud, clear, shadow, no_data = Sky.CLOUD, Sky.CLEAR, Sky.SHADOW, Sky.NO_DATA
+    expected = [[clear, cloud, cloud, clear, shadow, cloud, no_data, no_data]]
+    assert from_probability(cld_HW, scl_HW, threshold=50).tolist() == expected
+
+
+def test_zero_or_nan_in_any_band_is_no_data_whatever_the_codes_say() -> None:
+    bands_CHW = np.array([[[5, 0, 5, np.nan]], [[5, 5, 5, 5]], [[5, 5, 0, 5]]])
+    assert without_data(grid(3, 3, 0, 0), bands_CHW).tolist() == [[3, Sky.NO_DATA, Sky.NO_DATA, Sky.NO_DATA]]
+
+
+def test_shares_are_of_all_pixels() -> None:
+    sky_HW = np.array([[0, 0, 0, 0, 1], [2, 2, 3, 3, 3]], np.uint8)
+    assert shares(sky_HW) == {"cloud": 0.3, "shadow": 0.1, "haze": 0.2, "no_data": 0.0}

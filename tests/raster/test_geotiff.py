@@ -1,0 +1,238 @@
+import shutil
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from pipeline.errors import PipelineError
+from pipeline.raster.geotiff import Georeference, open_geotiff, require_same_grid, write_geotiff
+from tests.world import UTM, at, gradient
+
+WRITTEN_OUT = CRS.from_proj4("+proj=tmerc +lon_0=19 +k=0.9993 +x_0=500000 +y_0=-5300000 +ellps=GRS80").to_wkt()
+
+
+@pytest.fixture
+def tiff(tmp_path: Path) -> Path:
+    path = tmp_path / "scene.tif"
+    write_geotiff(path, gradient(40, 60), at())
+    return path
+
+
+def opened(path: Path) -> None:
+    with open_geotiff(path) as file:
+        file.read()
+
+
+def test_what_is_written_is_read(tiff: Path) -> None:
+    with open_geotiff(tiff) as file:
+        assert (file.count, file.height, file.width) == (3, 40, 60)
+        assert file.dtypes == ("uint8", "uint8", "uint8")
+        assert file.nodata is None
+        assert file.georeference == at()
+        assert np.array_equal(file.read(), gradient(40, 60))
+
+
+def test_bands_come_in_the_order_asked_for_from_the_window_asked_for(tiff: Path) -> None:
+    with open_geotiff(tiff) as file:
+        assert file.read((3, 1), Window(10, 4, 2, 1)).tolist() == [[[50, 50]], [[5, 5]]]
+
+
+@pytest.mark.parametrize("band", [0, 4])
+def test_a_band_that_is_missing_is_named(tiff: Path, band: int) -> None:
+    with open_geotiff(tiff) as file, pytest.raises(PipelineError, match=rf"scene.tif has no band {band}; it has 3, "):
+        file.read((1, band))
+
+
+def test_a_crs_without_a_code_is_kept_written_out(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "a.tif", gradient(2, 2), at(crs=WRITTEN_OUT))
+    with open_geotiff(tmp_path / "a.tif") as file:
+        assert file.georeference.crs is not None
+        assert file.georeference.crs.startswith("PROJCS[")
+
+
+def test_a_place_is_the_corner_of_the_pixel_in_the_units_of_the_crs() -> None:
+    place = at(x=500000.0, y=1000000.0, pixel=0.5).place(row=512, column=1024)
+    assert place == {"x": 500512.0, "y": 999744.0, "crs": UTM, "pixel_size": 0.5}
+
+
+def test_without_a_crs_there_is_no_place(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "a.tif", gradient(2, 2))
+    with open_geotiff(tmp_path / "a.tif") as file:
+        assert not file.georeference.known
+        assert file.georeference.place() == {}
+    assert at(crs=None).place() == {}
+
+
+def test_pixels_of_the_declared_value_are_not_valid(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "a.tif", np.array([[[7, 9, 0]]], np.uint8), nodata=9)
+    with open_geotiff(tmp_path / "a.tif") as file:
+        assert file.valid().tolist() == [[True, False, True]]
+
+
+def test_transparent_pixels_are_not_valid(tmp_path: Path) -> None:
+    bands_CHW = np.array([[[0, 1]], [[0, 1]], [[0, 1]], [[255, 0]]], np.uint8)
+    write_geotiff(tmp_path / "a.tif", bands_CHW, photometric="RGB", alpha="YES")
+    with open_geotiff(tmp_path / "a.tif") as file:
+        assert file.valid().tolist() == [[True, False]]
+
+
+def test_a_missing_and_an_empty_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"gone.tif does not exist"):
+        opened(tmp_path / "gone.tif")
+    (tmp_path / "empty.tif").touch()
+    with pytest.raises(PipelineError, match=r"empty.tif is empty \(0 bytes\); copy or download it again"):
+        opened(tmp_path / "empty.tif")
+
+
+def test_a_text_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_text("not a picture")
+    with pytest.raises(PipelineError, match=r"a.tif is not a readable GeoTIFF: .*not recognized"):
+        opened(tmp_path / "a.tif")
+
+
+def test_a_vrt_that_is_named_tif_reads_no_other_file(tiff: Path) -> None:
+    vrt = tiff.with_name("vrt.tif")
+    vrt.write_text(
+        '<VRTDataset rasterXSize="60" rasterYSize="40"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
+        '<SourceFilename relativeToVRT="1">scene.tif</SourceFilename><SourceBand>1</SourceBand>'
+        "</SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    with pytest.raises(PipelineError, match=r"vrt.tif is not a readable GeoTIFF"):
+        opened(vrt)
+
+
+PROFILES: list[dict[str, Any]] = [
+    {},
+    {"compress": "lzw"},
+    {"interleave": "band"},
+    {"interleave": "pixel"},
+    {"tiled": True, "blockxsize": 16, "blockysize": 16},
+]
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=str)
+@pytest.mark.parametrize("lost", [1, 2000])
+def test_a_truncated_file_is_refused_before_any_window_is_read(tmp_path: Path, profile: Any, lost: int) -> None:
+    path = tmp_path / "a.tif"
+    write_geotiff(path, np.random.default_rng(1).integers(0, 255, (3, 64, 64), np.uint8), at(), **profile)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-lost])
+    with pytest.raises(PipelineError, match=r"a.tif (is truncated: \d+ bytes, but|is not a readable GeoTIFF)"):  # noqa: SIM117
+        with open_geotiff(path):
+            pytest.fail("it was opened")
+
+
+def test_damaged_pixels_are_refused_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    write_geotiff(path, gradient(64, 64), at(), compress="deflate")
+    data = bytearray(path.read_bytes())
+    data[-400:] = b"\xff" * 400
+    path.write_bytes(data)
+    with open_geotiff(path) as file, pytest.raises(PipelineError, match=r"a.tif cannot be read, the file is damaged: "):
+        file.read()
+
+
+def test_open_files_change_nothing_about_warnings_in_whatever_order_they_close(tmp_path: Path) -> None:
+    for name in "ab":
+        write_geotiff(tmp_path / f"{name}.tif", gradient(2, 2))
+    before = list(warnings.filters)
+    first, second = ExitStack(), ExitStack()
+    first.enter_context(open_geotiff(tmp_path / "a.tif"))
+    second.enter_context(open_geotiff(tmp_path / "b.tif"))
+    first.close()
+    second.close()
+    assert list(warnings.filters) == before
+
+
+def test_two_threads_do_not_change_warnings_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        write_geotiff(tmp_path / f"{name}.tif", gradient(2, 2))
+    both_inside, really_open, met = threading.Barrier(2), rasterio.open, []
+
+    def slow_open(*arguments: Any, **named: Any) -> Any:
+        with suppress(threading.BrokenBarrierError):
+            met.append(both_inside.wait(timeout=0.2))
+        return really_open(*arguments, **named)
+
+    monkeypatch.setattr(rasterio, "open", slow_open)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(opened, [tmp_path / "a.tif", tmp_path / "b.tif"]))
+    assert met == []
+
+
+def compare(folder: Path, image: Georeference | None, mask: Georeference | None, size: tuple[int, int]) -> None:
+    write_geotiff(folder / "image.tif", gradient(40, 60), image)
+    write_geotiff(folder / "mask.tif", gradient(*size)[:1], mask)
+    with open_geotiff(folder / "image.tif") as one, open_geotiff(folder / "mask.tif") as other:
+        require_same_grid(one, other)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        (at(), at()),
+        (at(), at(x=500000.9)),
+        (at(), None),
+        (None, at()),
+        (None, None),
+        (at(), at(crs=None)),
+        (at(crs=WRITTEN_OUT), at(crs=WRITTEN_OUT)),
+    ],
+)
+def test_a_mask_lies_on_its_image_to_a_tenth_of_a_pixel_or_says_nothing(
+    tmp_path: Path, image: Georeference | None, mask: Georeference | None
+) -> None:
+    compare(tmp_path, image, mask, (40, 60))
+
+
+STRETCHED = Georeference(UTM, Affine(10.03, 0.0, 500000.0, 0.0, -10.0, 1000000.0))
+TURNED = Georeference(UTM, Affine(10.0, 0.05, 500000.0, 0.05, -10.0, 1000000.0))
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "apart"),
+    [
+        (at(), at(x=500001.1), "0.11"),
+        (at(), at(y=999990.0), "1.00"),
+        (at(), STRETCHED, "0.18"),
+        (at(), TURNED, "0.30"),
+        (at(crs=None), at(x=500020.0, crs=None), "2.00"),
+        (at(), at(x=500020.0, crs=None), "2.00"),
+    ],
+)
+def test_a_mask_that_lies_elsewhere_is_refused(
+    tmp_path: Path, image: Georeference, mask: Georeference, apart: str
+) -> None:
+    with pytest.raises(PipelineError, match=rf"image.tif and .*mask.tif lie {apart} px apart; at most 0.1 px is allow"):
+        compare(tmp_path, image, mask, (40, 60))
+
+
+def test_a_mask_of_another_crs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"mask.tif differ in CRS: EPSG:32630 and EPSG:32631; reproject one"):
+        compare(tmp_path, at(), at(crs="EPSG:32631"), (40, 60))
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"mask.tif differ in size: \(60, 40\) and \(60, 41\) px; a mask covers"):
+        compare(tmp_path, at(), at(), (41, 60))
+
+
+def test_the_official_mask_is_whole_and_a_part_of_it_is_not(shared: Path, tmp_path: Path) -> None:
+    official = shared / "data/landcoverai-official/N-33-60-D-c-4-2.tif"
+    with open_geotiff(official) as file:
+        assert (file.height, file.width, file.count) == (4701, 4136, 1)
+        assert str(file.georeference.crs).startswith("PROJCS[")
+    part = Path(shutil.copy(official, tmp_path / "part.tif"))
+    with part.open("r+b") as writer:
+        writer.truncate(official.stat().st_size - 100)
+    with pytest.raises(PipelineError, match=r"part.tif is (truncated|not a readable GeoTIFF)"):
+        opened(part)

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from pipeline.chips import Imagery
+from pipeline.raster.imagery import to_rgb
+
+REFLECTANCE = Imagery(("B04", "B03", "B02"), scale=0.0001, offset=0.0, stretch=(0.0, 0.3))
+ALL_2 = np.ones((1, 2), bool)
+bands = arrays(np.uint16, st.tuples(st.just(3), st.integers(1, 4), st.integers(1, 4)))
+
+
+def column(*values: float, dtype: str = "uint16") -> np.ndarray:
+    """One row of pixels, the same in all three bands."""
+    return np.array([[values]] * 3, dtype)
+
+
+def test_the_bands_become_red_green_blue_in_their_order() -> None:
+    bands_CHW = np.array([[[3000]], [[1200]], [[0]]], np.uint16)
+    assert to_rgb(bands_CHW, REFLECTANCE, np.ones((1, 1), bool)).tolist() == [[[255, 102, 0]]]
+
+
+def test_reflectances_beyond_the_stretch_are_clipped() -> None:
+    assert to_rgb(column(0, 9000), REFLECTANCE, ALL_2)[0, :, 0].tolist() == [0, 255]
+
+
+def test_the_offset_of_later_products_is_subtracted() -> None:
+    later = Imagery(("B04", "B03", "B02"), scale=0.0001, offset=-0.1, stretch=(0.0, 0.3))
+    assert to_rgb(column(1000, 4000), later, ALL_2)[0, :, 0].tolist() == [0, 255]
+
+
+def test_minmax_stretches_each_band_between_its_own_extremes_of_the_valid_pixels() -> None:
+    minmax = Imagery(("1", "2", "3"), stretch="minmax")
+    bands_CHW = np.array([[[10, 20, 999]], [[0, 40, 999]], [[5, 5, 999]]], np.uint16)
+    valid_HW = np.array([[True, True, False]])
+    assert to_rgb(bands_CHW, minmax, valid_HW).tolist() == [[[0, 0, 0], [255, 255, 0], [0, 0, 0]]]
+
+
+def test_a_picture_without_a_valid_pixel_is_black() -> None:
+    minmax = Imagery(("1", "2", "3"), stretch="minmax")
+    assert not to_rgb(column(7, 9), minmax, np.zeros((1, 2), bool)).any()
+
+
+def test_8_bit_values_stay_as_they_are_without_a_stretch() -> None:
+    rgb_HWC = to_rgb(column(0, 77, 255, dtype="uint8"), Imagery(("1", "2", "3")), np.ones((1, 3), bool))
+    assert rgb_HWC[0, :, 1].tolist() == [0, 77, 255]
+
+
+@pytest.mark.parametrize("stretch", [(0.0, 255.0), (-100.0, 255.0)])
+def test_what_is_not_valid_is_black_whatever_the_stretch(stretch: tuple[float, float]) -> None:
+    rgb_HWC = to_rgb(column(255, 255, dtype="uint8"), Imagery(("1", "2", "3"), stretch=stretch), ALL_2 & [[1, 0]])
+    assert rgb_HWC[0].tolist() == [[255, 255, 255], [0, 0, 0]]
+
+
+def test_8_bit_values_are_stretched_where_a_stretch_is_given() -> None:
+    dark = Imagery(("1", "2", "3"), stretch=(0.0, 51.0))
+    assert to_rgb(column(0, 51, dtype="uint8"), dark, ALL_2)[0, :, 0].tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("hole", [np.nan, np.inf, 3.4e38, -3.4e38])
+def test_what_a_float_image_holds_where_nothing_is_valid_stays_out(hole: float) -> None:
+    rgb_HWC = to_rgb(
+        column(0.3, hole, dtype="float32"), Imagery(("1", "2", "3"), 1000.0, 0.0, (0.0, 300.0)), ALL_2 & [[1, 0]]
+    )
+    assert rgb_HWC[0].tolist() == [[255, 255, 255], [0, 0, 0]]
+
+
+@given(bands, st.floats(-0.1, 0.1), st.floats(0.05, 2.0))
+def test_the_stretch_is_the_formula_in_imagery_json(bands_CHW: np.ndarray, low: float, span: float) -> None:
+    imagery = Imagery(("B04", "B03", "B02"), 0.0001, -0.1, (low, low + span))
+    exact = 255 * (bands_CHW.transpose(1, 2, 0) * 0.0001 - 0.1 - low) / span
+    rgb_HWC = to_rgb(bands_CHW, imagery, np.ones(bands_CHW.shape[1:], bool))
+    assert rgb_HWC.dtype == np.uint8
+    assert np.abs(rgb_HWC - exact.clip(0, 255)).max() <= 0.51
+
+
+@given(bands, st.sampled_from([(0.0, 0.3), "minmax"]))
+def test_brighter_never_becomes_darker_and_invalid_is_black(bands_CHW: np.ndarray, stretch: str) -> None:
+    valid_HW = bands_CHW[0] % 3 > 0
+    rgb_HWC = to_rgb(bands_CHW, Imagery(("B04", "B03", "B02"), 0.0001, 0.0, stretch), valid_HW)
+    assert not rgb_HWC[~valid_HW].any()
+    order = np.argsort(bands_CHW[1][valid_HW], kind="stable")
+    assert (np.diff(rgb_HWC[..., 1][valid_HW][order].astype(int)) >= 0).all()

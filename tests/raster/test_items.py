@@ -1,0 +1,126 @@
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.chips import Chip
+from pipeline.cloud_filter import CloudFilterParams
+from pipeline.datasets import CLASSES
+from pipeline.errors import PipelineError
+from pipeline.raster.clouds import Sky
+from pipeline.raster.geotiff import write_geotiff
+from pipeline.raster.items import Reading, describe, read_bands, read_label, read_sky
+from tests.world import UTM, at, ghana_item, ghana_label, halves, landcovernet_item, landcovernet_label, params
+
+DAY = date(2020, 3, 5)
+
+
+def reading(dataset: Any, **changes: Any) -> Reading:
+    used = params(CloudFilterParams, **changes)
+    return used.cloud_filter.reading(dataset, used.bands)
+
+
+LANDCOVERNET = reading("landcovernet")
+GHANA = reading("ghana")
+
+
+def test_bands_of_landcovernet_are_files_in_the_order_of_the_params(tmp_path: Path) -> None:
+    bands_CHW = read_bands(landcovernet_item(tmp_path, "31PGS_01", DAY), LANDCOVERNET)
+    assert bands_CHW.shape == (3, 16, 16)
+    assert bands_CHW.dtype == np.uint16
+    assert bands_CHW[:, 0, 0].tolist() == [1200, 600, 240]
+
+
+def test_bands_of_ghana_are_numbers_in_one_file(tmp_path: Path) -> None:
+    item = ghana_item(tmp_path, "000001", DAY)
+    assert read_bands(item, GHANA)[:, 0, 0].tolist() == [300, 200, 100]
+    assert read_bands(item, reading("ghana", **{"bands.ghana": [4, 3, 10]}))[:, 0, 0].tolist() == [400, 300, 1000]
+
+
+def test_declared_no_data_of_a_band_becomes_0(tmp_path: Path) -> None:
+    item = landcovernet_item(tmp_path, "31PGS_01", DAY)
+    band_HW = np.full((16, 16), 600, np.uint16)
+    band_HW[0, 0] = 65535
+    write_geotiff(item.folder / "B03.tif", band_HW[None], at(), nodata=65535)
+    bands_CHW = read_bands(item, LANDCOVERNET)
+    assert bands_CHW[:, 0, :2].tolist() == [[1200, 1200], [0, 600], [240, 240]]
+    assert read_sky(item, LANDCOVERNET, bands_CHW)[0, :2].tolist() == [Sky.NO_DATA, Sky.CLEAR]
+
+
+def test_the_sky_of_landcovernet_is_sen2cors_unless_params_say_probability(tmp_path: Path) -> None:
+    item = landcovernet_item(tmp_path, "31PGS_01", DAY, scl=9, cld=20, hidden=3)
+    by_scl = read_sky(item, LANDCOVERNET, read_bands(item, LANDCOVERNET))
+    assert by_scl[0, :4].tolist() == [Sky.CLOUD, Sky.CLOUD, Sky.CLOUD, Sky.CLEAR]
+    by_cld = reading("landcovernet", **{"cloud_filter.landcovernet.clouds": "cld"})
+    assert not read_sky(item, by_cld, read_bands(item, by_cld)).any()
+
+
+def test_the_sky_of_ghana_is_its_cloud_masks(tmp_path: Path) -> None:
+    item = ghana_item(tmp_path, "000001", DAY, code=2, hidden=1)
+    assert read_sky(item, GHANA, read_bands(item, GHANA))[0, :2].tolist() == [Sky.SHADOW, Sky.CLEAR]
+
+
+def test_a_band_of_another_size_is_refused(tmp_path: Path) -> None:
+    item = landcovernet_item(tmp_path, "31PGS_01", DAY)
+    write_geotiff(item.folder / "B03.tif", np.ones((1, 8, 16), np.uint16), at())
+    with pytest.raises(PipelineError, match=r"B04.tif and .*B03.tif differ in size: \(16, 16\) and \(16, 8\) px"):
+        read_bands(item, LANDCOVERNET)
+
+
+def test_a_cloud_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    item = ghana_item(tmp_path, "000001", DAY)
+    write_geotiff(item.folder / "cloudmask.tif", np.ones((1, 8, 8), np.uint8), at())
+    with pytest.raises(PipelineError, match=r"cloudmask.tif and the bands in .* differ in size"):
+        read_sky(item, GHANA, read_bands(item, GHANA))
+
+
+def test_a_missing_band_is_named(tmp_path: Path) -> None:
+    item = landcovernet_item(tmp_path, "31PGS_01", DAY)
+    (item.folder / "B03.tif").unlink()
+    with pytest.raises(PipelineError, match=r"has no file for B03; expected one of B03.tif, \*_B03_10m.tif, green.tif"):
+        read_bands(item, LANDCOVERNET)
+    with pytest.raises(PipelineError, match=r"source.tif has no band 11; it has 10, counted from 1"):
+        read_bands(ghana_item(tmp_path, "000001", DAY), reading("ghana", **{"bands.ghana": [11, 2, 1]}))
+
+
+def test_unlabelled_pixels_are_ignored(tmp_path: Path) -> None:
+    item = landcovernet_item(tmp_path, "31PGS_01", DAY)
+    label = landcovernet_label(tmp_path, "31PGS_01", halves(16, 16, 0, 7))
+    mask_HW = read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], min_consensus=0)
+    assert np.array_equal(mask_HW, halves(16, 16, 255, 7))
+
+
+def test_pixels_below_the_consensus_asked_for_are_ignored(tmp_path: Path) -> None:
+    item = landcovernet_item(tmp_path, "31PGS_01", DAY)
+    label = landcovernet_label(tmp_path, "31PGS_01", consensus=66)
+    table = CLASSES["landcovernet"]
+    assert np.array_equal(read_label(label, item, LANDCOVERNET, table, 66), halves(16, 16, 1, 6))
+    assert (read_label(label, item, LANDCOVERNET, table, 67) == 255).all()
+
+
+def test_a_label_of_ghana_lies_on_its_item_without_saying_so(tmp_path: Path) -> None:
+    item, label = ghana_item(tmp_path, "000001", DAY), ghana_label(tmp_path, "000001")
+    mask_HW = read_label(label, item, GHANA, CLASSES["ghana"], 0)
+    assert np.bincount(mask_HW.ravel(), minlength=256).nonzero()[0].tolist() == [2, 255]
+    assert (mask_HW == 2).sum() == 8
+
+
+def test_a_label_of_another_place_is_refused(tmp_path: Path) -> None:
+    item, label = landcovernet_item(tmp_path, "31PGS_01", DAY), landcovernet_label(tmp_path, "31PGS_01")
+    write_geotiff(label / "labels.tif", np.ones((2, 16, 16), np.uint16), at(x=500010.0))
+    with pytest.raises(PipelineError, match=r"B04.tif and .*labels.tif lie 1.00 px apart"):
+        read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], 0)
+
+
+def test_a_label_without_a_consensus_cannot_be_filtered_by_it(tmp_path: Path) -> None:
+    item, label = landcovernet_item(tmp_path, "31PGS_01", DAY), landcovernet_label(tmp_path, "31PGS_01")
+    write_geotiff(label / "labels.tif", np.ones((1, 16, 16), np.uint16), at())
+    with pytest.raises(PipelineError, match=r"labels.tif has no band 2; it has 1"):
+        read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], 50)
+
+
+def test_the_row_of_a_chip_says_its_place_and_day(tmp_path: Path) -> None:
+    chip = describe(landcovernet_item(tmp_path, "31PGS_01", DAY), LANDCOVERNET)
+    assert chip == Chip("31PGS_01_20200305", "31PGS_01", 0, 0, 16, 16, 500000.0, 1000000.0, UTM, 10.0, "2020-03-05")

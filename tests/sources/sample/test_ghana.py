@@ -1,0 +1,119 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.catalog import label_items, source_items
+from pipeline.cloud_filter import CloudFilterParams, cloud_filter
+from pipeline.datasets import CLASSES
+from pipeline.files import read_json
+from pipeline.params import load_params
+from pipeline.raster.geotiff import open_geotiff
+from pipeline.raster.labels import to_mask
+from pipeline.sources.sample.ghana import LABELLED, survey
+
+PARAMS = Path(__file__).parents[3] / "params.yaml"
+
+
+def pixels(path: Path) -> np.ndarray:
+    with open_geotiff(path) as file:
+        return file.read()
+
+
+@pytest.fixture(scope="module")
+def verdicts(archive: Callable[..., tuple[Path, list[str]]], tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    table = tmp_path_factory.mktemp("clear") / "ghana.csv"
+    cloud_filter("ghana", archive("ghana")[0], table, load_params(CloudFilterParams, PARAMS))
+    return pd.read_csv(table, keep_default_na=False)
+
+
+def labels(folder: Path) -> np.ndarray:
+    return np.stack([pixels(item / "labels.tif")[0] for item in label_items("ghana", folder).values()])
+
+
+def test_items_and_their_files_have_the_archives_names(ghana: Path) -> None:
+    items = source_items("ghana", ghana)
+    assert len(items) == 3 * len(label_items("ghana", ghana)) == 120
+    for item in items:
+        assert item.folder.name == f"su_african_crops_ghana_source_s2_{item.chip}_{item.date:%Y_%m_%d}"
+        assert sorted(path.name for path in item.folder.iterdir()) == ["cloudmask.tif", "source.tif", "stac.json"]
+    for cell, folder in label_items("ghana", ghana).items():
+        assert folder.name == f"su_african_crops_ghana_labels_{cell}"
+        assert len(cell) == 6
+        assert sorted(path.name for path in folder.iterdir()) == ["labels.tif", "stac.json"]
+
+
+def test_sources_have_ten_bands_on_a_grid_of_10_m_in_zone_30(ghana: Path) -> None:
+    for item in source_items("ghana", ghana)[::9]:
+        for name, count, dtype in (("source", 10, "uint16"), ("cloudmask", 1, "uint8")):
+            with open_geotiff(item.folder / f"{name}.tif") as file:
+                assert (file.count, file.height, file.width, file.dtypes[0]) == (count, 64, 64, dtype)
+                assert (file.georeference.crs, file.georeference.transform.a) == ("EPSG:32630", 10)
+
+
+def test_labels_are_like_the_real_one(ghana: Path, shared: Path) -> None:
+    with open_geotiff(shared / "data/ghana/labels.tif") as real:
+        expected = (real.count, real.height, real.width, real.dtypes, real.nodata, real.georeference)
+    for folder in label_items("ghana", ghana).values():
+        with open_geotiff(folder / "labels.tif") as ours:
+            assert (ours.count, ours.height, ours.width, ours.dtypes, ours.nodata, ours.georeference) == expected
+            to_mask(ours.read()[0], CLASSES["ghana"], ours.path)
+
+
+def test_19_of_20_pixels_and_more_are_unlabelled(ghana: Path) -> None:
+    all_labels = labels(ghana)
+    assert 0.95 <= (all_labels == 0).mean() <= 0.985
+    assert (all_labels > 0).sum(axis=(1, 2)).max() <= LABELLED
+    assert (all_labels > 0).any(axis=(1, 2)).all()
+
+
+def test_the_common_crops_occur_in_several_cells(ghana: Path) -> None:
+    cells = [set(np.unique(label)) - {0} for label in labels(ghana)]
+    for crop in range(1, 8):
+        assert sum(crop in cell for cell in cells) >= 4, CLASSES["ghana"].names[crop - 1]
+
+
+def test_each_cell_has_a_clear_date_and_clouds_hide_others(verdicts: pd.DataFrame) -> None:
+    kept = verdicts[verdicts["verdict"] == "keep"].groupby("chip").size()
+    assert set(kept.index) == set(verdicts["chip"])
+    assert 45 <= kept.sum() <= 75
+    assert {"cloud", "haze", "no_data"} <= set(verdicts.loc[verdicts["verdict"] == "drop", "reason"])
+
+
+def test_cloud_masks_hold_the_four_codes(ghana: Path) -> None:
+    codes = np.concatenate([pixels(item.folder / "cloudmask.tif").ravel() for item in source_items("ghana", ghana)])
+    assert set(np.unique(codes)) == {0, 1, 2, 3}
+
+
+def test_the_infrared_is_the_seventh_band_and_high_over_plants(ghana: Path) -> None:
+    item = next(item for item in source_items("ghana", ghana) if not pixels(item.folder / "cloudmask.tif").any())
+    medians = np.median(pixels(item.folder / "source.tif").reshape(10, -1), axis=1)
+    assert medians.argmax() in (6, 7, 8)
+    assert medians[2] < medians[3] < medians[4] < medians[5] < medians[6]
+
+
+def test_a_labelled_field_is_in_the_picture(ghana: Path) -> None:
+    """Rice is wet: its short-wave infrared is darker than the unlabelled country's around it."""
+    folders, rice, others = label_items("ghana", ghana), [], []
+    for item in source_items("ghana", ghana):
+        clear_HW = pixels(item.folder / "cloudmask.tif")[0] == 0
+        label_HW, short_HW = pixels(folders[item.chip] / "labels.tif")[0], pixels(item.folder / "source.tif")[8]
+        rice += short_HW[clear_HW & (label_HW == 3)].tolist()
+        others += short_HW[clear_HW & (label_HW == 0) & (short_HW > 0)].tolist()
+    assert np.median(rice) < 0.85 * np.median(others)
+
+
+def test_items_name_their_crops(ghana: Path) -> None:
+    for folder in label_items("ghana", ghana).values():
+        found = {CLASSES["ghana"].names[int(value) - 1] for value in np.unique(pixels(folder / "labels.tif")) if value}
+        (classes,) = read_json(folder / "stac.json")["properties"]["label:classes"]
+        assert set(classes["classes"]) == found
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_fields_of_any_seed_lie_on_open_land(seed: int) -> None:
+    cell = survey(0, seed)
+    assert set(np.unique(cell.ground.class_HW[cell.label_HW > 0])) <= {6, 7}
+    assert (cell.ground.kind_HW[cell.label_HW > 0] == cell.label_HW[cell.label_HW > 0] + 9).all()

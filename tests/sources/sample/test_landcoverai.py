@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.datasets import CLASSES
+from pipeline.raster.geotiff import open_geotiff
+from pipeline.sources.sample.landcoverai import TILE, Sheet, tile_ids
+from pipeline.raster.geotiff import Georeference
+from rasterio.transform import Affine
+
+
+def scenes(folder: Path) -> list[str]:
+    return sorted(path.stem for path in (folder / "images").iterdir())
+
+
+def read(folder: Path, kind: str, scene: str) -> np.ndarray:
+    with open_geotiff(folder / kind / f"{scene}.tif") as file:
+        return file.read()
+
+
+def shares(folder: Path) -> np.ndarray:
+    counts = sum(np.bincount(read(folder, "masks", scene).ravel(), minlength=5) for scene in scenes(folder))
+    return np.asarray(counts / np.sum(counts))
+
+
+def test_the_layout_is_that_of_the_archive(landcoverai: Path) -> None:
+    assert sorted(path.name for path in landcoverai.iterdir()) == ["images", "masks", "test.txt", "train.txt", "val.txt"]
+    assert len(scenes(landcoverai)) >= 12
+    assert scenes(landcoverai) == sorted(path.stem for path in (landcoverai / "masks").iterdir())
+
+
+def test_images_are_rgb_and_masks_lie_on_them_with_class_ids(landcoverai: Path) -> None:
+    for scene in scenes(landcoverai):
+        with (
+            open_geotiff(landcoverai / f"images/{scene}.tif") as image,
+            open_geotiff(landcoverai / f"masks/{scene}.tif") as mask,
+        ):
+            assert (image.count, image.dtypes[0], mask.count, mask.dtypes[0]) == (3, "uint8", 1, "uint8")
+            assert (image.width, image.height, image.georeference) == (mask.width, mask.height, mask.georeference)
+            assert set(np.unique(mask.read())) <= set(CLASSES["landcoverai"].ids)
+
+
+def test_sizes_leave_partial_tiles_and_hold_whole_ones(landcoverai: Path) -> None:
+    for scene in scenes(landcoverai):
+        _, height, width = read(landcoverai, "masks", scene).shape
+        assert min(height, width) >= 2 * TILE
+        assert height % TILE > 0
+        assert width % TILE > 0
+
+
+def test_there_are_two_pixel_sizes_and_a_crs_without_a_code(landcoverai: Path) -> None:
+    places = []
+    for scene in scenes(landcoverai):
+        with open_geotiff(landcoverai / f"images/{scene}.tif") as image:
+            places.append(image.georeference)
+    assert {place.transform.a for place in places} == {0.25, 0.5}
+    (crs,) = {place.crs for place in places}
+    assert crs is not None
+    assert crs.startswith("PROJCS[")
+
+
+def test_class_shares_are_near_the_real_ones(landcoverai: Path) -> None:
+    assert 100 * shares(landcoverai) == pytest.approx([57, 1.5, 33, 6, 2], abs=4)
+    assert 100 * shares(landcoverai)[[1, 4]] == pytest.approx([1.5, 2.5], abs=1)
+
+
+def test_the_lists_name_every_whole_tile_once(landcoverai: Path) -> None:
+    lists = {name: (landcoverai / f"{name}.txt").read_text().split() for name in ("train", "val", "test")}
+    ids = []
+    for scene in scenes(landcoverai):
+        _, height, width = read(landcoverai, "masks", scene).shape
+        columns = -(-width // TILE)
+        ids += [f"{scene}_{r * columns + c}" for r in range(height // TILE) for c in range(width // TILE)]
+    assert sorted(sum(lists.values(), [])) == sorted(ids)
+    assert all(tiles == sorted(tiles) for tiles in lists.values())
+    assert len(lists["train"]) > 3 * len(lists["val"]) == 3 * len(lists["test"]) > 0
+
+
+def test_tiles_are_counted_with_the_partial_ones() -> None:
+    sheet = Sheet("M-1", (1100, 1030), 4, Georeference(None, Affine.identity()))
+    assert tile_ids(sheet) == ["M-1_0", "M-1_1", "M-1_3", "M-1_4"]
+
+
+def test_light_and_season_differ_by_scene(landcoverai: Path) -> None:
+    means = [read(landcoverai, "images", scene).mean(axis=(1, 2)) for scene in scenes(landcoverai)]
+    brightness, green_over_red = (
+        [mean.mean() for mean in means],
+        [mean[1] / mean[0] for mean in means],
+    )
+    assert max(brightness) - min(brightness) > 15
+    assert max(green_over_red) - min(green_over_red) > 0.08
+
+
+def test_soil_is_coloured_like_roads_and_dark_fields_like_water(landcoverai: Path) -> None:
+    def near(colours: np.ndarray, ground: np.ndarray) -> float:
+        """The share of `colours` that also occur, to 16 steps a channel, on the ground."""
+        codes = [(values >> 4).astype(int) @ [256, 16, 1] for values in (colours, ground)]
+        return float(np.isin(codes[0], np.unique(codes[1])).mean())
+
+    pixels = {2: [], 3: [], 4: [], 0: []}  # type: dict[int, list[np.ndarray]]
+    for scene in scenes(landcoverai):
+        image_NC = read(landcoverai, "images", scene).reshape(3, -1).T
+        mask_N = read(landcoverai, "masks", scene).ravel()
+        for value, found in pixels.items():
+            found.append(image_NC[mask_N == value][::7])
+    road, water, ground = (np.concatenate(pixels[value]) for value in (4, 3, 0))
+    assert near(road, ground) > 0.9
+    assert near(water, ground) > 0.9

@@ -1,0 +1,204 @@
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.catalog import asset, label_items, source_items
+from pipeline.cloud_filter import CloudFilterParams, cloud_filter
+from pipeline.datasets import CLASSES
+from pipeline.files import read_json
+from pipeline.params import load_params
+from pipeline.raster.geotiff import open_geotiff
+from pipeline.raster.labels import to_mask
+from pipeline.sources.sample.landcovernet import write_landcovernet
+from rasterio.warp import transform
+
+PARAMS = Path(__file__).parents[3] / "params.yaml"
+ASSETS = ("B02", "B03", "B04", "B08", "CLD", "SCL")
+
+
+def pixels(folder: Path, key: str) -> np.ndarray:
+    with open_geotiff(asset("landcovernet", folder, key)) as file:
+        return file.read()
+
+
+@pytest.fixture(scope="module")
+def verdicts(archive: Callable[..., tuple[Path, list[str]]], tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    table = tmp_path_factory.mktemp("clear") / "landcovernet.csv"
+    cloud_filter("landcovernet", archive("landcovernet")[0], table, load_params(CloudFilterParams, PARAMS))
+    return pd.read_csv(table, keep_default_na=False)
+
+
+def labels(folder: Path) -> np.ndarray:
+    return np.stack([pixels(item, "labels") for item in label_items("landcovernet", folder).values()])
+
+
+def test_items_and_their_files_have_the_archives_names(landcovernet: Path) -> None:
+    items = source_items("landcovernet", landcovernet)
+    assert len(items) == 4 * len(label_items("landcovernet", landcovernet)) == 96
+    assert {item.chip[:5] for item in items} == {"29PKL", "36MXE", "37MCS"}
+    for item in items:
+        assert item.folder.name == f"ref_landcovernet_af_v1_source_sentinel_2_{item.id}"
+        assert sorted(path.name for path in item.folder.iterdir()) == [*(f"{key}.tif" for key in ASSETS), "stac.json"]
+    for chip, folder in label_items("landcovernet", landcovernet).items():
+        assert folder.name == f"ref_landcovernet_af_v1_labels_{chip}"
+        assert sorted(path.name for path in folder.iterdir()) == ["labels.tif", "source_dates.csv", "stac.json"]
+
+
+def test_bands_are_16_bits_and_sen2cors_maps_8_on_one_grid_of_10_m(landcovernet: Path) -> None:
+    for item in source_items("landcovernet", landcovernet)[::7]:
+        for key in ASSETS:
+            with open_geotiff(item.folder / f"{key}.tif") as file:
+                assert (file.count, file.height, file.width) == (1, 256, 256)
+                assert file.dtypes == (("uint8",) if key in ("CLD", "SCL") else ("uint16",))
+                assert file.nodata == (255 if key == "CLD" else 0)
+                assert file.georeference.transform.a == 10
+                zone = {"29PKL": "EPSG:32629", "36MXE": "EPSG:32736", "37MCS": "EPSG:32737"}[item.chip[:5]]
+                assert file.georeference.crs == zone
+
+
+def test_labels_are_like_the_real_ones(landcovernet: Path, shared: Path) -> None:
+    (real,) = label_items("landcovernet", shared / "data/landcovernet").get("28QDE_00"), 
+    ours = label_items("landcovernet", landcovernet)
+    with open_geotiff(asset("landcovernet", real, "labels")) as file:
+        expected = file.count, file.dtypes, file.nodata, file.height, file.width
+    for folder in ours.values():
+        with open_geotiff(folder / "labels.tif") as file:
+            assert (file.count, file.dtypes, file.nodata, file.height, file.width) == expected
+    theirs = read_json(real / "stac.json")
+    item = read_json(next(iter(ours.values())) / "stac.json")
+    assert theirs.keys() <= item.keys()
+    assert theirs["properties"].keys() <= item["properties"].keys()
+    assert theirs["assets"]["labels"]["file:values"] == item["assets"]["labels"]["file:values"]
+    assert (real / "source_dates.csv").read_text().splitlines()[1].split(",")[0] == "0"
+
+
+def test_labels_hold_classes_and_the_consensus_and_lie_on_their_sources(landcovernet: Path) -> None:
+    folders = label_items("landcovernet", landcovernet)
+    for item in source_items("landcovernet", landcovernet)[::4]:
+        label = folders[item.chip] / "labels.tif"
+        with open_geotiff(label) as file, open_geotiff(item.folder / "B04.tif") as band:
+            class_HW, consensus_HW = file.read()
+            assert file.georeference == band.georeference
+        to_mask(class_HW, CLASSES["landcovernet"], label, nodata=0)
+        assert 30 < consensus_HW.min() < 70 < consensus_HW.max() == 100
+
+
+def test_the_dates_are_listed_under_the_tiles_name(landcovernet: Path) -> None:
+    days: dict[str, list[str]] = {}
+    for item in source_items("landcovernet", landcovernet):
+        days.setdefault(item.chip, []).append(f"{item.date:%Y%m%d}")
+    for chip, folder in label_items("landcovernet", landcovernet).items():
+        header, *rows = (folder / "source_dates.csv").read_text().splitlines()
+        assert header == f",{chip[:5]}"
+        assert rows == [f"{number},{day}" for number, day in enumerate(days[chip])]
+
+
+def test_all_seven_classes_occur_and_four_of_them_dominate(landcovernet: Path) -> None:
+    counts = np.bincount(labels(landcovernet)[:, 0].ravel(), minlength=8)
+    shares = dict(zip(range(8), 100 * counts / counts.sum(), strict=True))
+    assert 0 < shares[0] < 0.5
+    assert 1 < shares[4] < 4
+    assert 1 < shares[2] < 5
+    assert all(3 < shares[value] < 12 for value in (1, 3))
+    assert all(15 < shares[value] < 45 for value in (5, 6, 7))
+
+
+def test_a_few_chips_have_pixels_without_a_name(landcovernet: Path) -> None:
+    unnamed = [(chip[0] == 0).sum() for chip in labels(landcovernet)]
+    assert sum(count > 0 for count in unnamed) == 2
+    assert max(unnamed) < 1000
+
+
+def test_snow_lies_in_one_tile_alone(landcovernet: Path) -> None:
+    folders = label_items("landcovernet", landcovernet)
+    assert {chip[:5] for chip, folder in folders.items() if (pixels(folder, "labels")[0] == 4).any()} == {"37MCS"}
+
+
+def test_each_chip_has_a_clear_date_and_some_have_two(verdicts: pd.DataFrame) -> None:
+    kept = verdicts[verdicts["verdict"] == "keep"].groupby("chip").size()
+    assert set(kept.index) == set(verdicts["chip"])
+    assert 35 <= kept.sum() <= 45
+    assert set(kept) == {1, 2}
+
+
+def test_dates_are_dropped_for_clouds_haze_and_no_data(verdicts: pd.DataFrame) -> None:
+    assert {"cloud", "haze", "no_data"} <= set(verdicts.loc[verdicts["verdict"] == "drop", "reason"])
+
+
+def test_cloudy_dates_have_shadows(verdicts: pd.DataFrame) -> None:
+    cloudy = verdicts[verdicts["cloud"].between(0.1, 0.5)]
+    assert len(cloudy) > 5
+    assert (cloudy["shadow"] > 0.02).all()
+    assert (verdicts.loc[verdicts["cloud"] == 0, "shadow"] < 0.05).all()
+
+
+def test_no_data_is_0_in_all_bands_and_in_scl_and_nowhere_else(landcovernet: Path) -> None:
+    found = 0
+    for item in source_items("landcovernet", landcovernet):
+        bands_CHW = np.concatenate([pixels(item.folder, key) for key in ASSETS[:4]])
+        missing_HW = (bands_CHW == 0).any(axis=0)
+        assert (missing_HW == (bands_CHW == 0).all(axis=0)).all()
+        found += int(missing_HW.any())
+        borders = (missing_HW != (pixels(item.folder, "SCL")[0] == 0)).mean()  # SCL has pixels of 20 m
+        assert borders < 0.01
+        assert missing_HW.any() == (pixels(item.folder, "SCL") == 0).any()
+    assert 3 <= found < 40
+
+
+def test_scl_has_pixels_of_20_m_and_cld_of_60(landcovernet: Path) -> None:
+    for item in source_items("landcovernet", landcovernet)[::5]:
+        for key, factor in (("SCL", 2), ("CLD", 6)):
+            coarse_HW = pixels(item.folder, key)[0]
+            rows = np.arange(256) // factor * factor
+            assert (coarse_HW == coarse_HW[rows][:, rows]).all()
+
+
+def test_clouds_are_brighter_than_the_ground_and_probable(landcovernet: Path) -> None:
+    seen = 0
+    for item in source_items("landcovernet", landcovernet):
+        high_HW = pixels(item.folder, "SCL")[0] == 9
+        if high_HW.mean() > 0.05:
+            seen += 1
+            blue_HW, probability_HW = pixels(item.folder, "B02")[0], pixels(item.folder, "CLD")[0]
+            assert np.median(blue_HW[high_HW]) > 3000
+            assert np.median(probability_HW[high_HW]) > 80
+    assert seen > 10
+
+
+def test_water_and_vegetation_reflect_as_they_do(landcovernet: Path) -> None:
+    near, red = {1: [], 5: [], 3: []}, {1: [], 5: [], 3: []}  # type: ignore[var-annotated]
+    folders = label_items("landcovernet", landcovernet)
+    for item in source_items("landcovernet", landcovernet):
+        clear_HW = np.isin(pixels(item.folder, "SCL")[0], (4, 5, 6))
+        class_HW = pixels(folders[item.chip], "labels")[0]
+        for value in near:
+            near[value] += pixels(item.folder, "B08")[0][clear_HW & (class_HW == value)][::9].tolist()
+            red[value] += pixels(item.folder, "B04")[0][clear_HW & (class_HW == value)][::9].tolist()
+    assert np.median(near[1]) < 700 < 1800 < np.median(near[5])
+    assert np.median(red[5]) < 700 < 1200 < np.median(red[3])
+
+
+def test_the_outline_in_the_item_is_where_the_pixels_are(landcovernet: Path) -> None:
+    for item in source_items("landcovernet", landcovernet)[::16]:
+        stac = read_json(item.folder / "stac.json")
+        with open_geotiff(item.folder / "B02.tif") as file:
+            corners = [file.georeference.corner(row, column) for row, column in ((256, 0), (256, 256), (0, 256), (0, 0))]
+            longitudes, latitudes = transform(file.georeference.crs, "OGC:CRS84", *zip(*corners, strict=True))
+        ring = stac["geometry"]["coordinates"][0]
+        assert ring[0] == ring[-1]
+        assert np.array(ring[:4]) == pytest.approx(np.array([longitudes, latitudes]).T, abs=1e-5)
+        assert stac["bbox"] == [*np.min(ring, axis=0), *np.max(ring, axis=0)]
+        assert stac["properties"]["datetime"] == f"{item.date}T00:00:00Z"
+        assert date(2018, 1, 1) <= item.date <= date(2018, 12, 31)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_the_first_chip_of_any_seed_has_files_in_the_order_of_its_dates(seed: int, tmp_path: Path) -> None:
+    made = write_landcovernet(seed, tmp_path)
+    first = [next(made) for _ in range(7)]
+    assert [path.name for path in first] == ["B02.tif", "B03.tif", "B04.tif", "B08.tif", "CLD.tif", "SCL.tif", "stac.json"]
+    assert len({path.parent for path in first}) == 1

@@ -1,0 +1,119 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.datasets import DATASETS, DatasetName
+from pipeline.files import read_json, sha256, visible_files
+from pipeline.sources.base import SourceSettings
+from pipeline.sources.sample import fetch_sample
+
+ROOT = Path(__file__).parents[3]
+MAKE_AND_HASH = """
+import json, sys
+from pathlib import Path
+from pipeline.datasets import DATASETS
+from pipeline.files import sha256
+from pipeline.sources.base import SourceSettings
+from pipeline.sources.sample import fetch_sample
+settings = SourceSettings(path="unused", sample_seed=1)
+hashes = {}
+for dataset in DATASETS:
+    folder = Path(sys.argv[1], dataset)
+    folder.mkdir()
+    for each in fetch_sample(dataset, settings, folder):
+        hashes[f"{dataset}/{each.path.as_posix()}"] = sha256(folder / each.path)
+print(json.dumps(hashes))
+"""
+
+Archives = Callable[[DatasetName], tuple[Path, list[str]]]
+
+
+def faster_instructions() -> list[str]:
+    """What numpy would use on this processor beyond what it was compiled for."""
+    core: Any = np._core._multiarray_umath
+    return [name for name in core.__cpu_dispatch__ if core.__cpu_features__[name]]
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_file_is_announced_once_and_says_that_it_is_synthetic(dataset: DatasetName, archive: Archives) -> None:
+    folder, announced = archive(dataset)
+    assert sorted(announced) == sorted(path.relative_to(folder).as_posix() for path in visible_files(folder))
+    settings = SourceSettings(path="unused", sample_seed=7)
+    first = next(fetch_sample(dataset, settings, folder.parent / f"{dataset}-origin"))
+    assert first.origin == f"synthetic/sample/seed-7/{first.path.as_posix()}"
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_file_is_whole_when_it_is_announced(dataset: DatasetName, tmp_path: Path, archive: Archives) -> None:
+    folder, _ = archive(dataset)
+    for each in islice(fetch_sample(dataset, SourceSettings(path="unused", sample_seed=1), tmp_path), 3):
+        assert sha256(tmp_path / each.path) == sha256(folder / each.path)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_another_seed_gives_other_pixels(dataset: DatasetName, tmp_path: Path, archive: Archives) -> None:
+    folder, _ = archive(dataset)
+    ours = {sha256(path) for path in visible_files(folder)}
+    made = islice(fetch_sample(dataset, SourceSettings(path="unused", sample_seed=2), tmp_path), 2)
+    images = [each.path for each in made if each.path.stem not in ("cloudmask", "CLD", "SCL")]
+    assert images
+    assert not {sha256(tmp_path / image) for image in images} & ours
+
+
+def test_the_same_seed_gives_the_same_bytes_on_a_processor_with_fewer_instructions(
+    tmp_path: Path, archive: Archives
+) -> None:
+    without = faster_instructions()
+    if not without:
+        pytest.skip("numpy knows no faster instructions of this processor that could be switched off")
+    made = subprocess.run(
+        [sys.executable, "-c", MAKE_AND_HASH, str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(without)},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert "NPY_DISABLE_CPU_FEATURES" not in made.stderr  # numpy's warning that it could not switch one off
+    ours = {
+        f"{dataset}/{path.relative_to(folder).as_posix()}": sha256(path)
+        for dataset in DATASETS
+        for folder, _ in [archive(dataset)]
+        for path in visible_files(folder)
+    }
+    assert json.loads(made.stdout) == ours
+
+
+@pytest.mark.parametrize("dataset", ["landcovernet", "ghana"])
+def test_all_stac_says_that_it_is_synthetic(dataset: DatasetName, archive: Archives) -> None:
+    folder, announced = archive(dataset)
+    files = [read_json(folder / name) for name in announced if name.endswith(".json")]
+    assert len(files) > 60
+    for file in files:
+        if file["type"] == "Collection":
+            assert "synthetic" in file["title"].lower()
+            assert "synthetic" in file["description"].lower()
+        else:
+            assert file["properties"]["synthetic"] is True
+            assert "synthetic" in file["properties"]["title"].lower()
+
+
+@pytest.mark.parametrize("dataset", ["landcovernet", "ghana"])
+def test_every_link_and_asset_of_the_stac_leads_to_a_file(dataset: DatasetName, archive: Archives) -> None:
+    folder, announced = archive(dataset)
+    for name in announced:
+        if name.endswith(".json"):
+            file = read_json(folder / name)
+            targets = [link["href"] for link in file["links"]]
+            targets += [asset["href"] for asset in file.get("assets", {}).values()]
+            missing = [target for target in targets if not ((folder / name).parent / target).is_file()]
+            assert not missing
+            assert {"self", "root"} <= {link["rel"] for link in file["links"]}

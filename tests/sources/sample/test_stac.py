@@ -1,0 +1,49 @@
+from pathlib import Path
+
+from pipeline.files import read_json
+from pipeline.sources.sample.stac import Collection, bbox, geotiff
+
+RING = [[1.0, 2.0], [3.0, 2.0], [3.0, 5.0], [1.0, 5.0], [1.0, 2.0]]
+
+
+def test_an_item_lies_in_its_collections_folder_and_links_to_it(tmp_path: Path) -> None:
+    collection = Collection("fields", "Fields", tmp_path)
+    more = [{"rel": "source", "href": "../../other/stac.json"}]
+    path = collection.write_item(
+        "fields_1", RING, {"datetime": "2018-01-01T00:00:00Z"}, assets={"a": geotiff("a.tif", "A")}, links=more
+    )
+    assert path == Path("fields/fields_1/stac.json")
+    item = read_json(tmp_path / path)
+    assert (item["type"], item["stac_version"], item["id"], item["collection"]) == ("Feature", "1.0.0", "fields_1", "fields")
+    assert item["bbox"] == [1.0, 2.0, 3.0, 5.0]
+    assert item["geometry"] == {"type": "Polygon", "coordinates": [RING]}
+    assert item["properties"]["datetime"] == "2018-01-01T00:00:00Z"
+    assert item["properties"]["title"] == "Synthetic: Fields"
+    assert [(link["rel"], link["href"]) for link in item["links"]] == [
+        ("self", "stac.json"),
+        ("parent", "../collection.json"),
+        ("root", "../collection.json"),
+        ("collection", "../collection.json"),
+        ("source", "../../other/stac.json"),
+    ]
+    assert item["assets"]["a"]["href"] == "a.tif"
+    assert "synthetic" in item["assets"]["a"]["title"]
+
+
+def test_a_collection_covers_its_items(tmp_path: Path) -> None:
+    moved = [[x + 10, y - 10] for x, y in RING]
+    path = Collection("fields", "Fields", tmp_path).write(
+        ["fields_1", "fields_2"], [RING, moved], ("2018-01-01", "2018-12-31"), "CC-BY-4.0"
+    )
+    assert path == Path("fields/collection.json")
+    collection = read_json(tmp_path / path)
+    assert (collection["type"], collection["license"]) == ("Collection", "CC-BY-4.0")
+    assert collection["extent"]["spatial"]["bbox"] == [[1.0, -8.0, 13.0, 5.0]]
+    assert collection["extent"]["temporal"]["interval"] == [["2018-01-01T00:00:00Z", "2018-12-31T00:00:00Z"]]
+    items = [link["href"] for link in collection["links"] if link["rel"] == "item"]
+    assert items == ["fields_1/stac.json", "fields_2/stac.json"]
+    assert "Synthetic sample, not real data" in collection["description"]
+
+
+def test_bbox_of_one_ring() -> None:
+    assert bbox([RING]) == [1.0, 2.0, 3.0, 5.0]

@@ -1,0 +1,67 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.files import write_text
+from pipeline.sources.base import Fetched
+from pipeline.sources.local import fetch_local
+from pipeline.sources.registry import LandcoveraiSettings
+
+
+def fetch(path: Path | str, folder: Path, dataset: Any = "landcoverai") -> list[Fetched]:
+    folder.mkdir()
+    return list(fetch_local(dataset, LandcoveraiSettings(source="local", path=str(path), sample_seed=1), folder))
+
+
+def test_every_visible_file_is_copied_with_its_path(tmp_path: Path) -> None:
+    for name in ("images/b.tif", "masks/b.tif", "classes.yaml", ".gitkeep", "images/.DS_Store"):
+        write_text(tmp_path / "mine" / name, name)
+    fetched = fetch(tmp_path / "mine", tmp_path / "raw")
+    assert fetched == [
+        Fetched(Path("classes.yaml"), "classes.yaml"),
+        Fetched(Path("images/b.tif"), "images/b.tif"),
+        Fetched(Path("masks/b.tif"), "masks/b.tif"),
+    ]
+    assert (tmp_path / "raw/images/b.tif").read_text() == "images/b.tif"
+    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["classes.yaml", "images", "masks"]
+
+
+def test_originals_are_not_linked(tmp_path: Path) -> None:
+    write_text(tmp_path / "mine/a.tif", "pixels")
+    fetch(tmp_path / "mine", tmp_path / "raw")
+    assert (tmp_path / "mine/a.tif").stat().st_nlink == 1
+    assert (tmp_path / "mine/a.tif").stat().st_ino != (tmp_path / "raw/a.tif").stat().st_ino
+
+
+def test_a_relative_path_counts_from_the_projects_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "data of mine/a.tif", "pixels")
+    assert [file.origin for file in fetch("data of mine", tmp_path / "raw")] == ["a.tif"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        ("landcoverai", r"images/\*.tif and masks/\*.tif"),
+        ("landcovernet", r"ref_landcovernet_\*_labels/ and ref_landcovernet_\*_source_sentinel_2/"),
+        ("ghana", r"su_african_crops_ghana_labels/ and su_african_crops_ghana_source_s2/"),
+    ],
+)
+def test_an_empty_or_missing_folder_is_refused_with_what_belongs_there(
+    tmp_path: Path, dataset: str, expected: str
+) -> None:
+    write_text(tmp_path / "empty/.gitkeep", "")
+    with pytest.raises(
+        PipelineError, match=rf"download.{dataset}.path is '.*empty', which holds no file; put {expected}"
+    ):
+        fetch(tmp_path / "empty", tmp_path / "raw", dataset)
+    with pytest.raises(PipelineError, match=rf"download.{dataset}.path is '.*gone', which is no folder; .* {expected}"):
+        fetch(tmp_path / "gone", tmp_path / "other", dataset)
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.zip", "")
+    with pytest.raises(PipelineError, match=r"a.zip', which is no folder"):
+        fetch(tmp_path / "a.zip", tmp_path / "raw")

@@ -1,0 +1,134 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.world import (
+    TWO_CLASSES,
+    archive,
+    ghana_item,
+    gradient,
+    halves,
+    landcovernet_item,
+    orthophoto,
+    write_params,
+)
+
+Start = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """Run a stage in `tmp_path` with a params.yaml of these changes."""
+
+    def started(stage: str, *arguments: str, **changes: Any) -> subprocess.CompletedProcess[str]:
+        write_params(tmp_path, **changes)
+        return subprocess.run(
+            [sys.executable, "-m", f"pipeline.{stage}", *arguments],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONWARNINGS": "error"},
+            capture_output=True,
+            text=True,
+        )
+
+    return started
+
+
+def require_one_line(ended: subprocess.CompletedProcess[str], message: str) -> None:
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith(message)
+    assert "Traceback" not in ended.stderr
+    assert (ended.returncode, ended.stdout) == (1, "")
+
+
+def test_a_stage_that_works_prints_one_line(tmp_path: Path, start: Start) -> None:
+    orthophoto(archive(tmp_path / "raw", "landcoverai", TWO_CLASSES), "a")
+    ended = start("tile", "raw", "chips")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("tile: 1 scenes in, 6 chips kept, dropped: 0 partial, 0 without a label, ")
+    assert ended.stdout.endswith(" s\n")
+
+
+def test_all_stages_of_a_dataset_run_on_one_another(tmp_path: Path, start: Start) -> None:
+    orthophoto(archive(tmp_path / "in put", "landcoverai"), 'it\'s "one"', gradient(64, 192))
+    changes = {"download.landcoverai.path": "in put", "split.train": 0.5, "split.val": 0.25, "split.test": 0.25}
+    for stage, *arguments in (
+        ("download", "landcoverai", "raw"),
+        ("tile", "raw", "chips"),
+        ("split", "landcoverai", "chips", "split", "metrics/landcoverai.json"),
+    ):
+        ended = start(stage, *arguments, **changes)
+        assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("split landcoverai: 12 chips in: 6 train / 3 val / 3 test, ")
+
+
+def test_an_unknown_source(tmp_path: Path, start: Start) -> None:
+    ended = start("download", "ghana", "raw", **{"download.ghana.source": "mlhup"})
+    allowed = "'sample', 'local', 'mlhub' or 'source_coop'"
+    require_one_line(
+        ended, f"download ghana: error: params.yaml: download.ghana.source is 'mlhup'; allowed: {allowed}\n"
+    )
+    assert not (tmp_path / "raw").exists()
+
+
+def test_an_empty_source_folder(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "input").mkdir()
+    ended = start("download", "landcoverai", "raw")
+    require_one_line(ended, "download landcoverai: error: download.landcoverai.path is 'input', which holds no file; ")
+    assert not (tmp_path / "raw").exists()
+
+
+def test_every_chip_rejected(tmp_path: Path, start: Start) -> None:
+    ghana_item(archive(tmp_path / "raw", "ghana"), "000001", date(2020, 1, 1), code=1, hidden=256)
+    ended = start("cloud_filter", "ghana", "raw", "clear.csv")
+    require_one_line(
+        ended, "cloud_filter ghana: error: all 1 dates in raw are rejected (1 cloud); the clearest, 000001_"
+    )
+    assert not (tmp_path / "clear.csv").exists()
+
+
+def test_no_verdicts_to_read(tmp_path: Path, start: Start) -> None:
+    landcovernet_item(archive(tmp_path / "raw", "landcovernet"), "31PGS_01", date(2020, 1, 1))
+    ended = start("tif_to_png", "landcovernet", "raw", "clear.csv", "chips")
+    require_one_line(ended, "tif_to_png landcovernet: error: [Errno 2] No such file or directory: 'clear.csv'")
+    assert not (tmp_path / "chips").exists()
+
+
+def test_a_label_value_outside_the_table(tmp_path: Path, start: Start) -> None:
+    orthophoto(archive(tmp_path / "raw", "landcoverai", TWO_CLASSES), "a", mask_HW=halves(64, 96, right=7))
+    require_one_line(
+        start("tile", "raw", "chips"),
+        "tile: error: raw/masks/a.tif holds label values outside the class table: 7 in 3072 px; classes are [1, 2]: ",
+    )
+    assert not (tmp_path / "chips").exists()
+
+
+def test_a_size_that_is_no_multiple_of_32(tmp_path: Path, start: Start) -> None:
+    ended = start("tile", "raw", "chips", **{"tile.size": 500})
+    require_one_line(ended, "tile: error: params.yaml: tile.size is 500; input should be a multiple of 32\n")
+
+
+def test_ratios_that_do_not_add_up(tmp_path: Path, start: Start) -> None:
+    ended = start("split", "ghana", "chips", "split", "split.json", **{"split.test": 0.3})
+    message = "split: train 0.8 + val 0.1 + test 0.3 is 1.2; it must be 1"
+    require_one_line(ended, f"split ghana: error: params.yaml: {message}\n")
+
+
+def test_a_part_that_would_be_empty(tmp_path: Path, start: Start) -> None:
+    orthophoto(archive(tmp_path / "raw", "landcoverai", TWO_CLASSES), "a", gradient(32, 64))
+    assert start("tile", "raw", "chips").returncode == 0
+    ended = start("split", "landcoverai", "chips", "split", "split.json")
+    require_one_line(ended, "split landcoverai: error: the part val would be empty: 2 chips at ")
+    assert not (tmp_path / "split").exists()
+    assert not (tmp_path / "split.json").exists()
+
+
+def test_an_unknown_dataset(start: Start) -> None:
+    ended = start("split", "landcover", "chips", "split", "split.json")
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stderr
+    assert "'landcover' (choose from" in ended.stderr

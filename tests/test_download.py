@@ -1,0 +1,105 @@
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.catalog import is_synthetic
+from pipeline.classes import read_classes
+from pipeline.datasets import CLASSES
+from pipeline.download import DownloadParams, download
+from pipeline.errors import PipelineError
+from pipeline.files import write_text
+from tests.world import TWO_CLASSES, params
+
+OWN = {
+    "classes": [{"id": 1, "name": "field", "colour": "#00ff7f"}, {"id": 2, "name": "wood", "colour": "#0a141e"}],
+    "remap": {3: 1, 4: "ignore"},
+}
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    write_text(tmp_path / "mine/images/a.tif", "abc")
+    write_text(tmp_path / "mine/masks/a.tif", "")
+    return tmp_path / "mine"
+
+
+def fetch(mine: Path, dataset: Any = "landcoverai") -> tuple[Path, str]:
+    raw = mine.parent / "data/raw" / dataset
+    return raw, download(dataset, raw, params(DownloadParams, **{f"download.{dataset}.path": str(mine)}))
+
+
+def test_the_manifest_lists_every_file_and_no_place_on_this_machine(mine: Path) -> None:
+    raw, summary = fetch(mine)
+    with (raw / "manifest.csv").open(newline="") as reader:
+        rows = list(csv.reader(reader))
+    assert rows == [
+        ["path", "size", "sha256", "origin"],
+        ["images/a.tif", "3", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "images/a.tif"],
+        ["masks/a.tif", "0", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "masks/a.tif"],
+    ]
+    assert summary == "2 files, 0.0 MB from local"
+    assert sorted(path.name for path in raw.iterdir()) == [
+        "classes.json",
+        "images",
+        "manifest.csv",
+        "masks",
+        "source.json",
+    ]
+
+
+def test_without_a_table_of_ones_own_the_classes_are_the_datasets(mine: Path) -> None:
+    raw, _ = fetch(mine, "ghana")
+    assert read_classes(raw / "classes.json") == CLASSES["ghana"]
+    assert not is_synthetic(raw)
+
+
+def test_a_table_of_ones_own_travels_along_with_its_remap(mine: Path) -> None:
+    write_text(mine / "classes.yaml", yaml.safe_dump(OWN))
+    table = read_classes(fetch(mine)[0] / "classes.json")
+    assert table.without_remap() == TWO_CLASSES
+    assert table.remap == {3: 1, 4: "ignore"}
+
+
+def test_the_folder_of_an_earlier_download_gives_the_same_archive(mine: Path) -> None:
+    raw, summary = fetch(mine)
+    tables = {path.name: path.read_bytes() for path in raw.iterdir() if path.is_file()}
+    again, summary_again = fetch(raw.rename(mine.parent / "earlier"))
+    assert {path.name: path.read_bytes() for path in again.iterdir() if path.is_file()} == tables
+    assert summary_again == summary
+
+
+def test_a_wrong_table_publishes_nothing(mine: Path) -> None:
+    write_text(mine / "classes.yaml", yaml.safe_dump(OWN | {"remap": {3: 9}}))
+    with pytest.raises(
+        PipelineError, match=r"classes.yaml: remap sends 3 to 9, which is no class; classes are \[1, 2\]"
+    ):
+        fetch(mine)
+    assert list((mine.parent / "data/raw").iterdir()) == []
+
+
+def test_an_empty_folder_leaves_the_last_good_archive(mine: Path) -> None:
+    raw, _ = fetch(mine)
+    for name in ("images", "masks"):
+        (mine / name / "a.tif").unlink()
+    with pytest.raises(PipelineError, match=r"download.landcoverai.path is '.*mine', which holds no file; put images/"):
+        fetch(mine)
+    assert (raw / "images/a.tif").read_text() == "abc"
+    assert [path.name for path in raw.parent.iterdir()] == ["landcoverai"]
+
+
+def test_a_file_that_is_gone_from_the_folder_is_gone_from_the_archive(mine: Path) -> None:
+    fetch(mine)
+    (mine / "images/a.tif").rename(mine / "images/b.tif")
+    raw, _ = fetch(mine)
+    assert [path.name for path in (raw / "images").iterdir()] == ["b.tif"]
+
+
+def test_the_same_folder_gives_the_same_bytes_wherever_it_lies(mine: Path) -> None:
+    tables = ("manifest.csv", "classes.json", "source.json")
+    raw, _ = fetch(mine)
+    first = [(raw / name).read_bytes() for name in tables]
+    moved = mine.rename(mine.with_name("elsewhere"))
+    assert [(fetch(moved)[0] / name).read_bytes() for name in tables] == first

@@ -1,0 +1,154 @@
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.chips import Imagery, read_chips, read_imagery
+from pipeline.classes import read_classes
+from pipeline.cloud_filter import CloudFilterParams, cloud_filter
+from pipeline.datasets import CLASSES
+from pipeline.errors import PipelineError
+from pipeline.raster.chips import read_image, read_mask
+from pipeline.tif_to_png import TifToPngParams, tif_to_png
+from tests.world import (
+    archive,
+    ghana_item,
+    ghana_label,
+    halves,
+    landcovernet_item,
+    landcovernet_label,
+    params,
+)
+
+DAY, LATER = date(2020, 1, 1), date(2020, 1, 2)
+CHIP = "31PGS_01"
+
+
+def convert(tmp_path: Path, dataset: Any = "landcovernet", **changes: Any) -> str:
+    """Both stages, from `raw` to `chips`."""
+    raw, clear = archive(tmp_path / "raw", dataset), tmp_path / "clear.csv"
+    cloud_filter(dataset, raw, clear, params(CloudFilterParams, **changes))
+    return tif_to_png(dataset, raw, clear, tmp_path / "chips", params(TifToPngParams, **changes))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_each_kept_date_becomes_a_chip_with_the_label_of_its_place(tmp_path: Path) -> None:
+    for day in (DAY, LATER):
+        landcovernet_item(tmp_path / "raw", CHIP, day)
+    landcovernet_label(tmp_path / "raw", CHIP)
+    summary = convert(tmp_path)
+    assert summary == ("2 clear dates in, 2 chips kept, dropped: 0 without a label item, 0 without a labelled pixel")
+    chips = tmp_path / "chips"
+    assert names(chips) == ["chips.csv", "classes.json", "imagery.json", "images", "masks"]
+    assert names(chips / "images") == names(chips / "masks") == [f"{CHIP}_20200101.png", f"{CHIP}_20200102.png"]
+    assert (read_image(chips / f"images/{CHIP}_20200101.png") == [102, 51, 20]).all()  # 255 * 0.12, 0.06, 0.024 / 0.3
+    assert np.array_equal(read_mask(chips / f"masks/{CHIP}_20200102.png"), halves(16, 16, 1, 6))
+    frame = read_chips(chips)
+    assert frame["scene"].tolist() == [CHIP, CHIP]
+    assert frame["date"].tolist() == ["2020-01-01", "2020-01-02"]
+    assert frame["pixels_6"].tolist() == [128, 128]
+    assert read_imagery(chips) == Imagery(("B04", "B03", "B02"), 0.0001, 0.0, (0.0, 0.3), synthetic=False)
+    assert read_classes(chips / "classes.json") == CLASSES["landcovernet"].without_remap()
+
+
+def test_rejected_dates_and_dates_without_a_label_are_left_out(tmp_path: Path) -> None:
+    landcovernet_item(tmp_path / "raw", CHIP, DAY)
+    landcovernet_item(tmp_path / "raw", CHIP, LATER, scl=9, hidden=200)
+    landcovernet_item(tmp_path / "raw", "31PGS_02", DAY)
+    landcovernet_item(tmp_path / "raw", "31PGS_03", DAY)
+    landcovernet_label(tmp_path / "raw", CHIP)
+    landcovernet_label(tmp_path / "raw", "31PGS_03", np.zeros((16, 16)))
+    summary = convert(tmp_path)
+    assert summary == ("3 clear dates in, 1 chips kept, dropped: 1 without a label item, 1 without a labelled pixel")
+    assert names(tmp_path / "chips/masks") == [f"{CHIP}_20200101.png"]
+
+
+def test_pixels_without_data_are_black_and_ignored(tmp_path: Path) -> None:
+    landcovernet_item(tmp_path / "raw", CHIP, DAY, scl=0, hidden=4)
+    landcovernet_label(tmp_path / "raw", CHIP)
+    convert(tmp_path)
+    assert read_image(tmp_path / f"chips/images/{CHIP}_20200101.png")[0, 3:5].tolist() == [[0, 0, 0], [102, 51, 20]]
+    assert read_mask(tmp_path / f"chips/masks/{CHIP}_20200101.png")[0, 3:5].tolist() == [255, 1]
+
+
+@pytest.mark.parametrize(("ignored", "value"), [(False, 1), (True, 255)])
+@pytest.mark.parametrize("scl", [3, 8, 9, 10])
+def test_hidden_pixels_of_kept_dates_are_ignored_on_demand(tmp_path: Path, scl: int, ignored: bool, value: int) -> None:
+    landcovernet_item(tmp_path / "raw", CHIP, DAY, scl=scl, hidden=4)
+    landcovernet_label(tmp_path / "raw", CHIP)
+    convert(tmp_path, **{"tif_to_png.landcovernet.ignore_clouds": ignored})
+    mask_HW = read_mask(tmp_path / f"chips/masks/{CHIP}_20200101.png")
+    assert mask_HW[0, :5].tolist() == [value] * 4 + [1]
+
+
+def test_labels_below_the_consensus_are_ignored(tmp_path: Path) -> None:
+    for chip, consensus in ((CHIP, 90), ("31PGS_02", 60)):
+        landcovernet_item(tmp_path / "raw", chip, DAY)
+        landcovernet_label(tmp_path / "raw", chip, consensus=consensus)
+    summary = convert(tmp_path, **{"tif_to_png.landcovernet.min_consensus": 66})
+    assert summary.endswith("dropped: 0 without a label item, 1 without a labelled pixel")
+    assert names(tmp_path / "chips/images") == [f"{CHIP}_20200101.png"]
+
+
+def test_the_bands_of_ghana_are_red_green_blue_and_most_of_its_mask_is_ignored(tmp_path: Path) -> None:
+    ghana_item(tmp_path / "raw", "000001", DAY)
+    ghana_label(tmp_path / "raw", "000001")
+    convert(tmp_path, "ghana", **{"tif_to_png.ghana.stretch": [0.0, 0.03]})
+    assert (read_image(tmp_path / "chips/images/000001_20200101.png") == [255, 170, 85]).all()
+    [row] = read_chips(tmp_path / "chips").to_dict("records")
+    assert (row["pixels_2"], row["pixels_ignored"], row["crs"]) == (8, 248, "EPSG:32630")
+
+
+def test_minmax_is_a_choice(tmp_path: Path) -> None:
+    ghana_item(tmp_path / "raw", "000001", DAY)
+    ghana_label(tmp_path / "raw", "000001")
+    convert(tmp_path, "ghana", **{"tif_to_png.ghana.stretch": "minmax"})
+    assert not read_image(tmp_path / "chips/images/000001_20200101.png").any()  # one value a band
+    assert read_imagery(tmp_path / "chips").stretch == "minmax"
+
+
+def test_no_chip_at_all_is_refused_and_nothing_published(tmp_path: Path) -> None:
+    landcovernet_item(tmp_path / "raw", CHIP, DAY)
+    landcovernet_label(tmp_path / "raw", "31PGS_02")
+    with pytest.raises(
+        PipelineError, match=r"^no chip came out of 1 clear dates in .*: 1 have no label item and 0 no "
+    ):
+        convert(tmp_path)
+    assert names(tmp_path) == ["clear.csv", "raw"]
+
+
+@pytest.mark.parametrize(
+    ("labels_HW", "message"),
+    [
+        (
+            halves(16, 16, 1, 25),
+            r"labels.tif holds label values outside the class table: 25 in 128 px; classes are \[1,",
+        ),
+        (halves(16, 16, 1, 2, "float64") + 0.5, r"labels.tif holds 1.5 among its labels, in 256 pixels NaN or a frac"),
+        (halves(16, 16, 1, 2, "float64") * np.nan, r"labels.tif holds nan among its labels, in 256 pixels NaN or a "),
+        (halves(8, 16), r"source.tif and .*labels.tif differ in size: \(16, 16\) and \(16, 8\) px"),
+    ],
+)
+def test_a_wrong_label_is_refused_and_nothing_published(tmp_path: Path, labels_HW: np.ndarray, message: str) -> None:
+    ghana_item(tmp_path / "raw", "000001", DAY)
+    ghana_label(tmp_path / "raw", "000001", labels_HW)
+    with pytest.raises(PipelineError, match=message):
+        convert(tmp_path, "ghana")
+    assert names(tmp_path) == ["clear.csv", "raw"]
+
+
+def test_the_same_archive_gives_the_same_bytes(tmp_path: Path) -> None:
+    for chip in ("000001", "000002", "000003"):
+        ghana_item(tmp_path / "raw", chip, DAY)
+        ghana_label(tmp_path / "raw", chip)
+    written = []
+    for _ in range(2):
+        convert(tmp_path, "ghana")
+        written.append({path.name: path.read_bytes() for path in (tmp_path / "chips").rglob("*.*")})
+    assert len(written[0]) == 3 + 3
+    assert written[0] == written[1]

@@ -1,0 +1,189 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.chips import Imagery, read_chips, read_imagery
+from pipeline.classes import ClassTable, read_classes
+from pipeline.download import DownloadParams, download
+from pipeline.errors import PipelineError
+from pipeline.params import load_params, validated
+from pipeline.raster.chips import read_mask
+from pipeline.raster.geotiff import write_geotiff
+from pipeline.tile import TileParams, tile
+from tests.world import TWO_CLASSES, archive, at, changed, gradient, halves, orthophoto, params, write_params
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    return archive(tmp_path / "raw", "landcoverai", TWO_CLASSES)
+
+
+def cut(raw: Path, **changes: Any) -> str:
+    return tile(raw, raw.parent / "chips", params(TileParams, **changes))
+
+
+def refusal(raw: Path, **changes: Any) -> str:
+    """The message, after nothing was published."""
+    with pytest.raises(PipelineError) as error:
+        cut(raw, **changes)
+    assert [path.name for path in raw.parent.iterdir()] == ["raw"]
+    return str(error.value).replace(f"{raw}/", "")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_every_scene_is_cut_into_a_chips_folder(raw: Path) -> None:
+    orthophoto(raw, "b", gradient(40, 70))
+    orthophoto(raw, "a")
+    assert cut(raw) == "2 scenes in, 8 chips kept, dropped: 4 partial, 0 without a label"
+    chips = raw.parent / "chips"
+    expected = [f"a_{number}" for number in range(6)] + ["b_0", "b_1"]
+    assert names(chips) == ["chips.csv", "classes.json", "imagery.json", "images", "masks"]
+    assert names(chips / "images") == names(chips / "masks") == [f"{name}.png" for name in expected]
+    assert read_chips(chips)["id"].tolist() == expected
+    assert read_imagery(chips) == Imagery(("1", "2", "3"))
+    assert read_classes(chips / "classes.json") == TWO_CLASSES
+
+
+def test_partial_windows_are_padded_by_choice(raw: Path) -> None:
+    orthophoto(raw, "a", gradient(40, 70))
+    assert cut(raw, **{"tile.partial": "pad"}) == "1 scenes in, 6 chips kept, dropped: 0 partial, 0 without a label"
+    frame = read_chips(raw.parent / "chips")
+    assert frame["pixels_ignored"].tolist() == [0, 0, 832, 768, 768, 976]
+
+
+def test_own_classes_are_merged_and_dropped(raw: Path) -> None:
+    archive(raw, "landcoverai", ClassTable(classes=TWO_CLASSES.classes, remap={3: 1, 4: "ignore"}))
+    orthophoto(raw, "a", gradient(32, 64), halves(32, 64, left=3, right=2))
+    orthophoto(raw, "b", gradient(32, 64), halves(32, 64, left=4, right=1))
+    assert cut(raw) == "2 scenes in, 3 chips kept, dropped: 0 partial, 1 without a label"
+    chips = raw.parent / "chips"
+    assert (read_mask(chips / "masks/a_0.png") == 1).all()
+    assert names(chips / "masks") == ["a_0.png", "a_1.png", "b_1.png"]
+    assert read_classes(chips / "classes.json") == TWO_CLASSES
+
+
+def test_the_same_archive_gives_the_same_bytes_and_replaces_the_old(raw: Path) -> None:
+    for scene in "abc":
+        orthophoto(raw, scene)
+    written = []
+    for _ in range(2):
+        cut(raw)
+        written.append({path: path.read_bytes() for path in (raw.parent / "chips").rglob("*.*")})
+    assert len(written[0]) == 3 * 6 * 2 + 3
+    assert written[0] == written[1]
+    cut(raw, **{"tile.size": 64})
+    assert names(raw.parent / "chips/images") == ["a_0.png", "b_0.png", "c_0.png"]
+
+
+@pytest.mark.parametrize("partial", ["drop", "pad"])
+def test_a_size_beyond_every_scene_is_refused_unless_padded(raw: Path, partial: str) -> None:
+    orthophoto(raw, "a")
+    orthophoto(raw, "b")
+    if partial == "pad":
+        assert cut(raw, **{"tile.size": 128, "tile.partial": partial}).startswith("2 scenes in, 2 chips kept")
+    else:
+        message = refusal(raw, **{"tile.size": 128})
+        assert message.startswith("no chip of 128 px came out of 2 scenes in ")
+        assert "tile.size is larger than every scene" in message
+        assert "set a smaller tile.size, or tile.partial to pad" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("size", 500, "tile.size is 500; input should be a multiple of 32"),
+        ("size", 0, "tile.size is 0; input should be greater than 0"),
+        ("partial", "crop", "tile.partial is 'crop'; allowed: 'drop' or 'pad'"),
+        ("bands", [1, 2], "tile.bands.2 is missing"),
+        ("bands", [0, 1, 2], "tile.bands.0 is 0; input should be greater than or equal to 1"),
+        ("stretch", "minmax", "tile.stretch is 'minmax'; allowed: 'none'"),
+        ("stretch", [9, 9], "tile.stretch is [9, 9]; allowed: 'none'; tile.stretch: [9.0, 9.0] does not rise; "),
+    ],
+)
+def test_a_wrong_param_is_named(key: str, value: Any, message: str) -> None:
+    with pytest.raises(PipelineError) as error:
+        validated(TileParams, {"tile": changed()["tile"] | {key: value}}, Path("params.yaml"))
+    assert str(error.value).startswith(f"params.yaml: {message}")
+
+
+def test_an_image_without_a_mask_is_refused(raw: Path) -> None:
+    orthophoto(raw, "a")[2].unlink()
+    assert refusal(raw) == "images/a.tif has no mask; expected a.tif in images/ and in masks/"
+
+
+def test_a_folder_without_images_is_refused(raw: Path) -> None:
+    assert refusal(raw) == "images holds no .tif; expected orthophotos there, and their masks in masks/"
+
+
+@pytest.mark.parametrize(
+    ("mask_HW", "message"),
+    [
+        (halves(64, 95), "images/a.tif and masks/a.tif differ in size: (96, 64) and (95, 64) px; a mask covers its"),
+        (halves(64, 96, right=7), "masks/a.tif holds label values outside the class table: 7 in 3072 px; classes are"),
+        (halves(64, 96, 1, 2, "float32") + 0.25, "masks/a.tif holds 1.25 among its labels, in 6144 pixels NaN or a f"),
+        (halves(64, 96, 1, 2, "float64") * np.nan, "masks/a.tif holds nan among its labels, in 6144 pixels NaN or a"),
+    ],
+)
+def test_a_wrong_mask_is_refused(raw: Path, mask_HW: np.ndarray, message: str) -> None:
+    orthophoto(raw, "a", mask_HW=mask_HW)
+    orthophoto(raw, "b")
+    assert refusal(raw).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (at(crs="EPSG:32631", pixel=0.5), "images/a.tif and masks/a.tif differ in CRS: EPSG:32630 and EPSG:32631; rep"),
+        (at(x=500000.1, pixel=0.5), "images/a.tif and masks/a.tif lie 0.20 px apart; at most 0.1 px is allowed: align"),
+    ],
+)
+def test_a_mask_that_lies_elsewhere_is_refused(raw: Path, place: Any, message: str) -> None:
+    write_geotiff(orthophoto(raw, "a")[2], halves(64, 96)[None], place)
+    assert refusal(raw).startswith(message)
+
+
+def test_a_missing_band_is_refused(raw: Path) -> None:
+    orthophoto(raw, "a")
+    assert refusal(raw, **{"tile.bands": [4, 3, 2]}) == "images/a.tif has no band 4; it has 3, counted from 1"
+
+
+def test_16_bits_without_a_stretch_are_refused(raw: Path) -> None:
+    orthophoto(raw, "a", gradient(64, 96, dtype="uint16"))
+    assert refusal(raw).startswith("images/a.tif holds uint16; set tile.stretch to [low, high], the values that become")
+
+
+@pytest.mark.parametrize("which", [1, 2], ids=["image", "mask"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty (0 bytes); copy or download it again"),
+        (b"not a picture", "is not a readable GeoTIFF: "),
+        (b'<VRTDataset rasterXSize="96" rasterYSize="64"></VRTDataset>', "is not a readable GeoTIFF: "),
+        (None, "is truncated: "),
+    ],
+)
+def test_what_is_no_whole_geotiff_is_refused(raw: Path, which: int, content: bytes | None, message: str) -> None:
+    path = orthophoto(raw, "a")[which]
+    assert isinstance(path, Path)
+    path.write_bytes(path.read_bytes()[:-10] if content is None else content)
+    assert refusal(raw).startswith(f"{path.relative_to(raw)} {message}")
+
+
+def test_the_real_figures_make_52_chips_from_a_local_folder(shared: Path, tmp_path: Path) -> None:
+    figures = shared / "data/landcoverai-figures"
+    write_params(tmp_path, **{"download.landcoverai.path": str(figures), "tile.size": 256})
+    file, raw, chips = tmp_path / "params.yaml", tmp_path / "raw", tmp_path / "chips"
+    assert yaml.safe_load(file.read_text())["tile"]["size"] == 256
+    assert download("landcoverai", raw, load_params(DownloadParams, file)).startswith("104 files, ")
+    summary = tile(raw, chips, load_params(TileParams, file))
+    assert summary == "52 scenes in, 52 chips kept, dropped: 0 partial, 0 without a label"
+    frame = read_chips(chips)
+    assert frame["id"].tolist() == sorted(f"{path.stem}_0" for path in (figures / "images").glob("*.tif"))
+    pixels = [round(float(frame[f"pixels_{number}"].sum()) / (52 * 256 * 256), 3) for number in range(5)]
+    assert pixels == [0.576, 0.011, 0.352, 0.04, 0.021]
