@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.sources.sample.ground import Ground
-from pipeline.sources.sample.noise import derive, displaced, fractal_noise, quantile, signed, value_noise, white_noise
+from pipeline.sources.sample.noise import derive, displaced, fractal_noise, quantile, value_noise, white_noise
 
 
 def label(ground: Ground, unnamed: bool) -> np.ndarray:
@@ -36,5 +36,5 @@ def label(ground: Ground, unnamed: bool) -> np.ndarray:
 
 def _drawn(class_HW: np.ndarray, seed: int) -> np.ndarray:
     """The classes with borders that are a pixel off here and there."""
-    rows, columns = (signed(value_noise(class_HW.shape, 19, derive(seed, "hand", axis)), 2) for axis in range(2))
+    rows, columns = ((value_noise(class_HW.shape, 19, derive(seed, "hand", axis)) * 3 >> 10) - 1 for axis in range(2))
     return displaced(class_HW, rows, columns)

@@ -76,7 +76,8 @@ def classify(scenery: Scenery) -> np.ndarray:
 def hand_drawn(class_HW: np.ndarray, setting: Setting) -> np.ndarray:
     """The class map as a person outlines it: borders wander by up to 3 pixels."""
     rows, columns = (
-        signed(value_noise(setting.shape, 37, setting.noise_seed(f"hand {axis}")), 4) for axis in ("rows", "columns")
+        (value_noise(setting.shape, 37, setting.noise_seed(f"hand {axis}")) * 7 >> 10) - 3
+        for axis in ("rows", "columns")
     )
     return displaced(class_HW, rows, columns)
 

@@ -42,7 +42,8 @@ def to_degrees(easting: float, northing: float, zone: int, south: bool) -> list[
     d2 = d * d
     fall = d2 / 2 - (5 + 3 * tangent2 + 10 * c - 4 * c * c - 9 * E2 / (1 - E2)) * d2 * d2 / 24
     latitude = foot - sine / cosine * (1 - E2 * sine * sine) / (1 - E2) * fall
-    longitude = (d - (1 + 2 * tangent2 + c) * d2 * d / 6) / cosine
+    turn = 1 - (1 + 2 * tangent2 + c) * d2 / 6 + (5 + 28 * tangent2 + 24 * tangent2 * tangent2) * d2 * d2 / 120
+    longitude = d * turn / cosine
     return [round(zone * 6 - 183 + longitude / DEGREE, 6), round(latitude / DEGREE, 6)]
 
 

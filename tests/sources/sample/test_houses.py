@@ -40,11 +40,7 @@ def test_houses_stand_along_a_road_and_in_line_with_it(houses: list[House]) -> N
     points = [(point, heading_at(road, i)) for road in ROADS for i, point in enumerate(road.points[:-1])]
     for house in houses:
         row, column = house.box.centre
-        near = [
-            heading
-            for (r, c), heading in points
-            if (r - row) ** 2 + (c - column) ** 2 <= SETTING.pixels(60) ** 2
-        ]
+        near = [heading for (r, c), heading in points if (r - row) ** 2 + (c - column) ** 2 <= SETTING.pixels(60) ** 2]
         assert near
         assert min((house.box.heading - heading + 1) % 16 for heading in near) <= 2
 

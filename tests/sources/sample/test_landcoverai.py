@@ -1,19 +1,20 @@
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rasterio.transform import Affine
 
 from pipeline.datasets import CLASSES
-from pipeline.raster.geotiff import open_geotiff
+from pipeline.raster.geotiff import Georeference, open_geotiff
 from pipeline.sources.sample.landcoverai import TILE, Sheet, tile_ids
-from pipeline.raster.geotiff import Georeference
-from rasterio.transform import Affine
 
 
 def scenes(folder: Path) -> list[str]:
     return sorted(path.stem for path in (folder / "images").iterdir())
 
 
+@cache
 def read(folder: Path, kind: str, scene: str) -> np.ndarray:
     with open_geotiff(folder / kind / f"{scene}.tif") as file:
         return file.read()
@@ -25,7 +26,13 @@ def shares(folder: Path) -> np.ndarray:
 
 
 def test_the_layout_is_that_of_the_archive(landcoverai: Path) -> None:
-    assert sorted(path.name for path in landcoverai.iterdir()) == ["images", "masks", "test.txt", "train.txt", "val.txt"]
+    assert sorted(path.name for path in landcoverai.iterdir()) == [
+        "images",
+        "masks",
+        "test.txt",
+        "train.txt",
+        "val.txt",
+    ]
     assert len(scenes(landcoverai)) >= 12
     assert scenes(landcoverai) == sorted(path.stem for path in (landcoverai / "masks").iterdir())
 
@@ -61,8 +68,9 @@ def test_there_are_two_pixel_sizes_and_a_crs_without_a_code(landcoverai: Path) -
 
 
 def test_class_shares_are_near_the_real_ones(landcoverai: Path) -> None:
-    assert 100 * shares(landcoverai) == pytest.approx([57, 1.5, 33, 6, 2], abs=4)
-    assert 100 * shares(landcoverai)[[1, 4]] == pytest.approx([1.5, 2.5], abs=1)
+    found = 100 * shares(landcoverai)
+    assert found == pytest.approx([57, 1.5, 33, 6, 2], abs=4)
+    assert found[[1, 4]] == pytest.approx([1.5, 2.5], abs=1)
 
 
 def test_the_lists_name_every_whole_tile_once(landcoverai: Path) -> None:
@@ -98,12 +106,12 @@ def test_soil_is_coloured_like_roads_and_dark_fields_like_water(landcoverai: Pat
         codes = [(values >> 4).astype(int) @ [256, 16, 1] for values in (colours, ground)]
         return float(np.isin(codes[0], np.unique(codes[1])).mean())
 
-    pixels = {2: [], 3: [], 4: [], 0: []}  # type: dict[int, list[np.ndarray]]
+    pixels: dict[int, list[np.ndarray]] = {value: [] for value in (0, 3, 4)}
     for scene in scenes(landcoverai):
         image_NC = read(landcoverai, "images", scene).reshape(3, -1).T
         mask_N = read(landcoverai, "masks", scene).ravel()
         for value, found in pixels.items():
-            found.append(image_NC[mask_N == value][::7])
+            found.append(image_NC[mask_N == value][::31])
     road, water, ground = (np.concatenate(pixels[value]) for value in (4, 3, 0))
     assert near(road, ground) > 0.9
     assert near(water, ground) > 0.9

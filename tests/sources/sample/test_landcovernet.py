@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rasterio.warp import transform
 
 from pipeline.catalog import asset, label_items, source_items
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
@@ -14,7 +15,6 @@ from pipeline.params import load_params
 from pipeline.raster.geotiff import open_geotiff
 from pipeline.raster.labels import to_mask
 from pipeline.sources.sample.landcovernet import write_landcovernet
-from rasterio.warp import transform
 
 PARAMS = Path(__file__).parents[3] / "params.yaml"
 ASSETS = ("B02", "B03", "B04", "B08", "CLD", "SCL")
@@ -61,7 +61,7 @@ def test_bands_are_16_bits_and_sen2cors_maps_8_on_one_grid_of_10_m(landcovernet:
 
 
 def test_labels_are_like_the_real_ones(landcovernet: Path, shared: Path) -> None:
-    (real,) = label_items("landcovernet", shared / "data/landcovernet").get("28QDE_00"), 
+    (real,) = (label_items("landcovernet", shared / "data/landcovernet").get("28QDE_00"),)
     ours = label_items("landcovernet", landcovernet)
     with open_geotiff(asset("landcovernet", real, "labels")) as file:
         expected = file.count, file.dtypes, file.nodata, file.height, file.width
@@ -186,7 +186,9 @@ def test_the_outline_in_the_item_is_where_the_pixels_are(landcovernet: Path) -> 
     for item in source_items("landcovernet", landcovernet)[::16]:
         stac = read_json(item.folder / "stac.json")
         with open_geotiff(item.folder / "B02.tif") as file:
-            corners = [file.georeference.corner(row, column) for row, column in ((256, 0), (256, 256), (0, 256), (0, 0))]
+            corners = [
+                file.georeference.corner(row, column) for row, column in ((256, 0), (256, 256), (0, 256), (0, 0))
+            ]
             longitudes, latitudes = transform(file.georeference.crs, "OGC:CRS84", *zip(*corners, strict=True))
         ring = stac["geometry"]["coordinates"][0]
         assert ring[0] == ring[-1]
@@ -200,5 +202,13 @@ def test_the_outline_in_the_item_is_where_the_pixels_are(landcovernet: Path) -> 
 def test_the_first_chip_of_any_seed_has_files_in_the_order_of_its_dates(seed: int, tmp_path: Path) -> None:
     made = write_landcovernet(seed, tmp_path)
     first = [next(made) for _ in range(7)]
-    assert [path.name for path in first] == ["B02.tif", "B03.tif", "B04.tif", "B08.tif", "CLD.tif", "SCL.tif", "stac.json"]
+    assert [path.name for path in first] == [
+        "B02.tif",
+        "B03.tif",
+        "B04.tif",
+        "B08.tif",
+        "CLD.tif",
+        "SCL.tif",
+        "stac.json",
+    ]
     assert len({path.parent for path in first}) == 1

@@ -48,7 +48,11 @@ def test_names_give_independent_seeds() -> None:
 
 @given(seed=SEEDS, cell=st.integers(2, 70), octaves=st.integers(1, 6))
 def test_noises_are_whole_numbers_of_ten_bits(seed: int, cell: int, octaves: int) -> None:
-    for noise in (white_noise((40, 50), seed), value_noise((40, 50), cell, seed), fractal_noise((40, 50), cell, octaves, seed)):
+    for noise in (
+        white_noise((40, 50), seed),
+        value_noise((40, 50), cell, seed),
+        fractal_noise((40, 50), cell, octaves, seed),
+    ):
         assert noise.shape == (40, 50)
         assert noise.dtype == np.int32
         assert noise.min() >= 0

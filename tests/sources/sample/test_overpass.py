@@ -3,7 +3,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from pipeline.sources.sample.ground import Country, plan_ground, Site
+from pipeline.sources.sample.ground import Country, Site, plan_ground
 from pipeline.sources.sample.overpass import Overpass, reflectance
 from pipeline.sources.sample.spectra import LAND_COVER, Kind
 

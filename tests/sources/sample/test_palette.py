@@ -41,7 +41,7 @@ def test_gravel_is_like_bare_soil_and_water_like_a_dark_field(seed: int) -> None
     palette = choose_palette(setting, FIELDS)
     for number, crop in ((palette.gravel, "soil"), (palette.water, "dark")):
         colour = CROP_COLOURS[setting.season][CROPS.index(crop)]
-        assert np.abs(palette.table[number] - colour).max() <= 8 + 8 // 3
+        assert np.abs(palette.table[number] - colour).max() <= 8 + 3
 
 
 def test_light_differs_by_scene() -> None:

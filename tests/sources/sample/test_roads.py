@@ -20,7 +20,9 @@ def test_all_roads_are_one_net(seed: int) -> None:
     """Grown from any road's pixels through its neighbours, the net is reached whole."""
     roads = lay_roads(setting(seed), 2)
     canvas = (SHAPE[0] + 400, SHAPE[1] + 400)
-    covers = [stroke(canvas, [(row + 200, column + 200) for row, column in road.points], road.half_width) for road in roads]
+    covers = [
+        stroke(canvas, [(row + 200, column + 200) for row, column in road.points], road.half_width) for road in roads
+    ]
     reached, rest = covers[0], covers[1:]
     while rest:
         touching = [cover for cover in rest if (cover & reached).any()]

@@ -22,15 +22,14 @@ def test_every_class_occurs(scenery: Scenery) -> None:
 def test_borders_wander_by_three_pixels_at_most(scenery: Scenery) -> None:
     true_HW = classify(scenery)
     drawn_HW = hand_drawn(true_HW, scenery.setting)
-    assert 1 <= farthest_from_own_class(drawn_HW, true_HW, limit=8) <= 4  # 3 rows and 3 columns, or one class's corner
+    assert 1 <= farthest_from_own_class(drawn_HW, true_HW, limit=8) <= 3
     assert 0.001 < (drawn_HW != true_HW).mean() < 0.1
 
 
 def test_borders_wander_by_whole_pixels_up_to_three(scenery: Scenery) -> None:
     rows = np.tile(np.arange(SHAPE[0])[:, None], (1, SHAPE[1]))
     off = hand_drawn(rows, scenery.setting) - rows
-    assert set(np.unique(off)) <= set(range(-4, 4))
-    assert (np.abs(off) <= 3).mean() > 0.99
+    assert set(np.unique(off)) == set(range(-3, 4))
 
 
 def test_water_roads_and_houses_do_not_overlap(scenery: Scenery) -> None:

@@ -62,9 +62,8 @@ def test_the_swath_ends_in_a_straight_line(share: int) -> None:
 
 def test_shadows_are_the_clouds_moved_away_from_the_sun() -> None:
     hidden = veil(cloud=100)
-    cloud_HW, shadow_HW = hidden.cloud_HW >= SEEN, hidden.shadow_HW >= SEEN
+    shadow_HW = hidden.shadow_HW >= SEEN
     assert 0.02 < shadow_HW.mean() < 0.3
-    assert not (cloud_HW & shadow_HW & (hidden.cloud_HW > 600)).any()
 
     def overlap(away: tuple[int, int]) -> float:
         found = 0.0
@@ -72,10 +71,10 @@ def test_shadows_are_the_clouds_moved_away_from_the_sun() -> None:
             rows, columns = (part * distance >> 10 for part in away)
             at = np.argwhere(shadow_HW) - (rows, columns)
             at = at[((at >= 0) & (at < 128)).all(axis=1)]
-            found = max(found, float(cloud_HW[tuple(at.T)].mean()))
+            found = max(found, float((hidden.cloud_HW >= SEEN // 2)[tuple(at.T)].mean()))
         return found
 
-    assert overlap(AWAY) > 0.85 > 1.3 * overlap((-AWAY[0], -AWAY[1]))
+    assert overlap(AWAY) > 0.95 > 0.5 > overlap((-AWAY[0], -AWAY[1]))
 
 
 def test_a_thick_cloud_is_white_and_a_shadow_dark_and_bluish() -> None:
@@ -120,7 +119,7 @@ def test_the_ground_has_sen2cors_classes(reflectance: tuple[int, ...], code: Cod
     ],
 )
 def test_what_hides_the_ground_has_its_codes(name: str, thickness: int, scl: Code, ghana: int) -> None:
-    layers = {key: NOTHING for key in ("cloud_HW", "shadow_HW", "haze_HW")} | {name: NOTHING + thickness}
+    layers = dict.fromkeys(("cloud_HW", "shadow_HW", "haze_HW"), NOTHING) | {name: NOTHING + thickness}
     hidden = Veil(**layers, missing_HW=np.zeros(SHAPE, bool))
     bands, snow_HW = ground(400, 700, 500, 3000), np.zeros(SHAPE, bool)
     assert (scene_classification(bands, snow_HW, hidden) == scl).all()

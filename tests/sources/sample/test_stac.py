@@ -14,7 +14,12 @@ def test_an_item_lies_in_its_collections_folder_and_links_to_it(tmp_path: Path) 
     )
     assert path == Path("fields/fields_1/stac.json")
     item = read_json(tmp_path / path)
-    assert (item["type"], item["stac_version"], item["id"], item["collection"]) == ("Feature", "1.0.0", "fields_1", "fields")
+    assert (item["type"], item["stac_version"], item["id"], item["collection"]) == (
+        "Feature",
+        "1.0.0",
+        "fields_1",
+        "fields",
+    )
     assert item["bbox"] == [1.0, 2.0, 3.0, 5.0]
     assert item["geometry"] == {"type": "Polygon", "coordinates": [RING]}
     assert item["properties"]["datetime"] == "2018-01-01T00:00:00Z"

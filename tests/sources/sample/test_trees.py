@@ -13,7 +13,7 @@ def chance(value: int) -> np.ndarray:
 
 def test_no_chance_no_trees_and_full_chance_a_closed_wood() -> None:
     assert not grow(chance(0), 10, SUN, 1).tree_HW.any()
-    assert grow(chance(1024), 10, SUN, 1).tree_HW.mean() > 0.9
+    assert grow(chance(1024), 10, SUN, 1).tree_HW.mean() > 0.8
 
 
 @pytest.mark.parametrize("cell", [7, 10, 21])
@@ -25,7 +25,7 @@ def test_a_crown_is_of_one_kind_and_about_as_wide_as_a_cell() -> None:
     canopy = grow(chance(60), 12, SUN, 4)
     kinds, sizes = np.unique(canopy.kind_HW[canopy.tree_HW], return_counts=True)
     assert len(kinds) > 2
-    assert sizes.max() < 2 * 12 * 12
+    assert np.median(sizes) == pytest.approx(12 * 12 * 1.4, rel=0.5)
 
 
 def test_crowns_are_lighter_towards_the_sun() -> None:
@@ -45,5 +45,5 @@ def test_trees_grow_where_their_foot_may_stand() -> None:
     half = chance(0)
     half[:, :60] = 1024
     tree_HW = grow(half, 10, SUN, 3).tree_HW
-    assert tree_HW[:, :50].mean() > 0.9
+    assert tree_HW[:, :50].mean() > 0.8
     assert not tree_HW[:, 75:].any()

@@ -13,7 +13,7 @@ from pipeline.sources.sample.utm import epsg, outline, to_degrees
 def test_degrees_are_those_of_proj(easting: float, northing: float, zone: int, south: bool) -> None:
     northing = 10_000_000 - northing if south else northing
     (longitude,), (latitude,) = transform(epsg(zone, south), "OGC:CRS84", [easting], [northing])
-    assert to_degrees(easting, northing, zone, south) == pytest.approx([longitude, latitude], abs=5e-6)
+    assert to_degrees(easting, northing, zone, south) == pytest.approx([longitude, latitude], abs=2e-6)
 
 
 def test_codes_of_both_hemispheres() -> None:
