@@ -50,14 +50,17 @@ def try_network(params: CheckParams) -> None:
     Raises:
         PipelineError: the library lacks a part, the parts do not fit, or the weights cannot be had.
     """
-    side = params.tile.size if params.dataset == "landcoverai" else 64
+    side, crop = params.tile.size if params.dataset == "landcoverai" else 64, params.train.crop
+    if crop != "none":
+        side = min(side, crop)
+    batch = min(2, params.train.batch_size)  # some cannot learn from one chip at a time
     segmenter = build(Architecture(params.architecture, params.encoder, classes=2), params.encoder_weights)
     try:
-        segmenter.to("meta")(torch.empty(2, 3, side, side, device="meta"))  # no arithmetic, no memory
+        segmenter.to("meta")(torch.empty(batch, 3, side, side, device="meta"))  # no arithmetic, no memory
     except (RuntimeError, AssertionError, ValueError) as error:
         raise PipelineError(
-            f"architecture {params.architecture!r} with encoder {params.encoder!r} cannot take chips of {side} px: "
-            f"{str(error).splitlines()[0]}"
+            f"architecture {params.architecture!r} with encoder {params.encoder!r} cannot learn from {side} px at "
+            f"train.batch_size {params.train.batch_size}: {str(error).splitlines()[0]}"
         ) from None
 
 

@@ -13,8 +13,8 @@ from pipeline.classes import IGNORE, ClassTable, read_classes
 from pipeline.command import progress, run
 from pipeline.errors import PipelineError
 from pipeline.files import published, write_json, write_text
-from pipeline.learning.data import Chips, read_list, scoring_loader
-from pipeline.learning.device import Device, DeviceName, choose, reading_workers
+from pipeline.learning.data import Chips, plain_errors, read_list, scoring_loader
+from pipeline.learning.device import Device, DeviceName, choose, keep_freed_memory, reading_workers
 from pipeline.learning.model import Model, load_model
 from pipeline.learning.pictures import Example, draw_confusion, draw_examples
 from pipeline.learning.scores import confusion, scores
@@ -50,8 +50,9 @@ def count(model: Model, chips: Chips, batch_size: int, device: Device) -> np.nda
     classes = len(model.table.classes)
     total = torch.zeros(classes, classes, dtype=torch.int64, device=device.name)
     loader = scoring_loader(chips, batch_size, reading_workers("auto", device))
-    for images, masks in progress(loader, "evaluate", len(loader)):
-        total += confusion(predict(model, images, device), masks.to(device.name), classes)
+    with plain_errors():
+        for images, masks in progress(loader, "evaluate", len(loader)):
+            total += confusion(predict(model, images, device), masks.to(device.name), classes)
     return np.asarray(total.cpu().numpy())
 
 
@@ -74,9 +75,10 @@ def require_same_classes(trained: ClassTable, present: ClassTable) -> None:
     Raises:
         PipelineError: they do not.
     """
-    if (trained.ids, trained.names) != (present.ids, present.names):
+    models, chips = (dict(zip(table.ids, table.names, strict=True)) for table in (trained, present))
+    if models != chips:
         raise PipelineError(
-            f"the model was trained on the classes {list(trained.names)}, the chips have {list(present.names)}; "
+            f"the model was trained on the classes {models}, the chips have {chips}; "
             "train it on these chips first: dvc repro"
         )
 
@@ -84,6 +86,7 @@ def require_same_classes(trained: ClassTable, present: ClassTable) -> None:
 def evaluate(model: Path, chips: Path, lists: Path, metrics: Path, plots: Path, params: EvaluateParams) -> str:
     """Score MODEL on those CHIPS that test.txt of LISTS names; write METRICS, and pictures to PLOTS."""
     section, device = params.evaluate, choose(params.evaluate.device)
+    keep_freed_memory()
     trained, synthetic = load_model(model), read_imagery(chips).synthetic
     require_same_classes(trained.table, read_classes(chips / "classes.json"))
     trained.segmenter.eval().to(device.name).to(memory_format=device.memory_format)

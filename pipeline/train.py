@@ -10,10 +10,11 @@ from pydantic import Field
 from pipeline.chips import read_chips, read_imagery
 from pipeline.classes import ClassTable, read_classes
 from pipeline.command import run
+from pipeline.errors import PipelineError
 from pipeline.files import published, write_json
 from pipeline.learning.cost import cost
 from pipeline.learning.data import Chips, read_list, scoring_loader, training_loader
-from pipeline.learning.device import choose, reading_workers
+from pipeline.learning.device import choose, keep_freed_memory, reading_workers
 from pipeline.learning.fit import Keeper, fit
 from pipeline.learning.losses import LossName
 from pipeline.learning.model import Architecture, build, describe, save_model
@@ -39,10 +40,17 @@ class TrainParams(Params):
 
 
 def ground(chips: Path) -> dict[str, Any]:
-    """The sizes of chips (px) and of pixels (units of the CRS) that a model has seen."""
+    """The sizes of chips (px) and of pixels (units of the CRS) that a model sees.
+
+    Raises:
+        PipelineError: chips that cannot be turned, halved five times, or put into one batch.
+    """
     frame = read_chips(chips)
-    sizes = {int(size) for column in ("height", "width") for size in frame[column].unique()}
-    return {"chip_sizes": sorted(sizes), "pixel_sizes": sorted({float(size) for size in frame["pixel_size"].dropna()})}
+    sizes = sorted({(int(height), int(width)) for height, width in zip(frame["height"], frame["width"], strict=True)})
+    if len(sizes) != 1 or sizes[0][0] != sizes[0][1] or sizes[0][0] % 32:
+        given = ", ".join(f"{height} x {width}" for height, width in sizes[:5])
+        raise PipelineError(f"{chips} holds chips of {given} px; train takes squares of one size, a multiple of 32")
+    return {"chip_sizes": [sizes[0][0]], "pixel_sizes": sorted({float(size) for size in frame["pixel_size"].dropna()})}
 
 
 def report(keeper: Keeper) -> dict[str, Any]:
@@ -55,8 +63,9 @@ def train(
     chips: Path, lists: Path, model: Path, metrics: Path, cost_file: Path, plots: Path, params: TrainParams
 ) -> str:
     """Train on the chips CHIPS that the LISTS name; write the MODEL, its METRICS, its COST and curves to PLOTS."""
-    table, recipe = read_classes(chips / "classes.json"), params.train
+    table, recipe, seen_ground = read_classes(chips / "classes.json"), params.train, ground(chips)
     device = choose(recipe.device)
+    keep_freed_memory()
     parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table) for part in ("train", "val")}
     L.seed_everything(params.seed, verbose=False)
     segmenter = build(params.design(table), params.encoder_weights)
@@ -76,7 +85,7 @@ def train(
             watch.close()
         seconds = time.monotonic() - began
         folder.mkdir()
-        said = describe(params.design(table), table, read_imagery(chips), **ground(chips), params=params.model_dump())
+        said = describe(params.design(table), table, read_imagery(chips), **seen_ground, params=params.model_dump())
         save_model(folder, segmenter, said)
     write_json(metrics, report(keeper))
     write_json(cost_file, cost(device, seconds, seen * recipe.epochs))

@@ -2,10 +2,13 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.learning.world import World
 
 # the machine may be busy, and a test that passed once passes again
 settings.register_profile("project", deadline=None, derandomize=True, database=None)
@@ -60,3 +63,13 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data is not here: no folder {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> "World":
+    """A world with a model that learned it; to be read, not changed."""
+    from tests.learning.world import World  # torch takes seconds to import
+
+    world = World.make(tmp_path_factory.mktemp("trained"), 64, train=6, val=2, test=3)
+    world.train(epochs=6)
+    return world

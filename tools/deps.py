@@ -68,7 +68,7 @@ def imported(module: str, root: Path) -> set[str]:
     if path is None:
         raise DepsError(f"there is no module {module} in {root.resolve()}")
     found = set(parents(module))
-    for node in ast.walk(ast.parse((root / path).read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse((root / path).read_text(encoding="utf-8"), filename=str(path))):
         for name in _named(node, module if path.name == "__init__.py" else module.rpartition(".")[0], root):
             if source(name, root) is None and not root.joinpath(*name.split(".")).is_dir():
                 raise DepsError(f"{path}, line {getattr(node, 'lineno', '?')}: there is no module {name}")
@@ -128,7 +128,7 @@ def differences(text: str, root: Path) -> dict[str, Difference]:
 
 def updated(text: str, root: Path) -> str:
     """A dvc.yaml with the code deps of each stage as they should be, after its other deps."""
-    lines = f"{text.rstrip()}\n".splitlines(keepends=True)
+    lines = (text if text.endswith("\n") else f"{text}\n").splitlines(keepends=True)
     for stage in reversed(stages(text)):  # from the end, so that line numbers above stay right
         _update(lines, stage, closure(stage.module, root))
     return "".join(lines)

@@ -103,10 +103,15 @@ is_ready() { stamp "$1" "$2" 2>/dev/null | cmp -s - "$STAMP" && .venv/bin/python
 
 # One set-up at a time. `ln -s` makes the lock and its content in one step, on any file system.
 lock() {
-    local owner told=''
-    until ln -s "$$" "$LOCK" 2>/dev/null; do
+    local owner error told='' tries=0
+    until error=$(ln -s "$$" "$LOCK" 2>&1); do
         if [ ! -w . ]; then fail "$PWD cannot be written to; the environment goes there"; fi
         owner=$(readlink "$LOCK" || true)
+        if [ -z "$owner" ] && [ ! -e "$LOCK" ]; then   # just let go of; or it cannot be made, as on a full disk
+            tries=$((tries + 1))
+            if [ "$tries" = 5 ]; then fail "$error"; fi
+            continue
+        fi
         if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then
             rm -f "$LOCK"   # it was killed
             continue

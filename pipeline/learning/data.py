@@ -4,6 +4,7 @@ N: chips of a batch. H, W: rows and columns of a chip. Pictures stay uint8 until
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,15 @@ def training_loader(chips: Chips, batch_size: int, workers: int, seed: int) -> D
 def scoring_loader(chips: Chips, batch_size: int, workers: int) -> DataLoader[Batch]:
     """Every chip once, in the order of the list."""
     return _loader(chips, batch_size, workers)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Say an error of a reading process as if it came from this one: torch makes the other's traceback its text."""
+    try:
+        yield
+    except PipelineError as error:
+        raise PipelineError(str(error).rpartition("PipelineError: ")[2].strip()) from None
 
 
 def _loader(

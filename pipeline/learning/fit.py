@@ -12,7 +12,7 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
-from pipeline.learning.data import Batch
+from pipeline.learning.data import Batch, plain_errors
 from pipeline.learning.device import Device
 from pipeline.learning.task import Task
 
@@ -49,7 +49,7 @@ class Keeper(L.Callback):
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Sum the epoch up; copy the weights if it is the best so far."""
         assert isinstance(pl_module, Task)
-        train, val = (pl_module.tallies[part].summary(pl_module.names) for part in ("train", "val"))
+        train, val = pl_module.summary("train"), pl_module.summary("val")
         epoch = Epoch(trainer.current_epoch + 1, train, val, time.monotonic() - self._began)
         self.epochs.append(epoch)
         if self.best is None or val["mean_iou"] > self.best.val["mean_iou"]:
@@ -70,10 +70,10 @@ def fit(task: Task, loaders: tuple[DataLoader[Batch], DataLoader[Batch]], device
         watch: told of every epoch after it was summed up.
 
     Raises:
-        PipelineError: the loss became NaN or infinite.
+        PipelineError: a loss became NaN or infinite, or a chip cannot be read.
     """
     keeper = Keeper()
-    with _quiet():
+    with _quiet(), plain_errors():
         trainer = L.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.name],
             devices=1,
@@ -101,6 +101,8 @@ def _quiet() -> Iterator[None]:
         # reading a chip takes a hundredth of a training step on a processor: workers would take its cores away
         warnings.filterwarnings("ignore", r".*does not have many workers")
         warnings.filterwarnings("ignore", r".*GPU available but not used")
+        # Lightning 2.6 asks torch 2.14 in a way that torch is about to drop
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
         try:
             yield
         finally:

@@ -8,7 +8,7 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from pipeline.chips import Imagery, parse_imagery
@@ -94,7 +94,7 @@ def build(design: Architecture, encoder_weights: str = "none") -> Segmenter:
 def save_model(folder: Path, segmenter: Segmenter, description: dict[str, Any]) -> None:
     """Write `model.safetensors` and `model.json` into `folder`, which exists."""
     weights = {name: value.detach().cpu().contiguous() for name, value in segmenter.net.state_dict().items()}
-    save_file(weights, folder / "model.safetensors")
+    (folder / "model.safetensors").write_bytes(save(weights))  # save_file lets nobody but its user read the file
     write_json(folder / "model.json", description)
 
 
@@ -121,12 +121,18 @@ def load_model(folder: Path) -> Model:
     """
     if not (folder / "model.json").is_file():
         raise PipelineError(f"{folder} holds no model.json; the stage train writes it")
-    said = read_json(folder / "model.json")
-    table = ClassTable(classes=said["classes"])
-    names = (said["architecture"], said["encoder"], len(table.classes))
-    segmenter = build(Architecture(*names, tuple(said["mean"]), tuple(said["std"])))
+    try:
+        said = read_json(folder / "model.json")
+        table, imagery = ClassTable(classes=said["classes"]), parse_imagery(said["imagery"])
+        names = (said["architecture"], said["encoder"], len(table.classes))
+        design = Architecture(*names, tuple(said["mean"]), tuple(said["std"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise PipelineError(
+            f"{folder / 'model.json'} is damaged ({type(error).__name__}: {_first_line(error)}); run the stage train"
+        ) from None
+    segmenter = build(design)
     _load_strictly(segmenter.net, folder / "model.safetensors")
-    return Model(segmenter, table, parse_imagery(said["imagery"]))
+    return Model(segmenter, table, imagery)
 
 
 def _load_strictly(module: nn.Module, path: Path) -> None:

@@ -1,5 +1,6 @@
 """What one step of training does, and what an epoch came to."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -72,7 +73,7 @@ class Task(L.LightningModule):
     def __init__(self, segmenter: Segmenter, names: Sequence[str], loss: LossName, recipe: Recipe, seed: int) -> None:
         super().__init__()
         self.segmenter, self.names, self.recipe, self.seed = segmenter, names, recipe, seed
-        self.loss_name, self.loss = loss, LOSSES[loss]
+        self.loss_name, self.loss = loss, copy.deepcopy(LOSSES[loss])  # Lightning switches it to and fro
         self.tallies: dict[Part, Tally] = {"train": Tally(), "val": Tally()}
         self.memory_format = torch.contiguous_format
 
@@ -95,17 +96,17 @@ class Task(L.LightningModule):
         self.tallies = {"train": Tally(), "val": Tally()}
 
     def on_validation_epoch_start(self) -> None:
-        """Stop before a network that is lost is scored.
+        """Stop before a network that is lost is scored."""
+        self._require_finite("train")
+
+    def summary(self, part: Part) -> dict[str, Any]:
+        """What the epoch came to so far.
 
         Raises:
             PipelineError: a loss was NaN or infinite; in which epoch and batch, and what to try.
         """
-        bad = self.tallies["train"].first_bad_batch()
-        if bad is not None:
-            raise PipelineError(
-                f"the {self.loss_name} loss became NaN or infinite in epoch {self.current_epoch + 1}, batch {bad}; "
-                f"try a smaller train.lr than {self.recipe.lr:g}, another loss, or train.optimizer adam"
-            )
+        self._require_finite(part)
+        return self.tallies[part].summary(self.names)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam or SGD, and the study's StepLR."""
@@ -114,6 +115,15 @@ class Task(L.LightningModule):
         optimizer = torch.optim.Adam(weights, recipe.lr) if adam else torch.optim.SGD(weights, recipe.lr, momentum=0.9)
         schedule = torch.optim.lr_scheduler.StepLR(optimizer, recipe.lr_step, recipe.lr_gamma)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _require_finite(self, part: Part) -> None:
+        bad = self.tallies[part].first_bad_batch()
+        if bad is not None:
+            batch = f"{'validation ' if part == 'val' else ''}batch {bad}"
+            raise PipelineError(
+                f"the {self.loss_name} loss became NaN or infinite in epoch {self.current_epoch + 1}, {batch}; "
+                f"try a smaller train.lr than {self.recipe.lr:g}, another loss, or train.optimizer adam"
+            )
 
     def _step(self, part: Part, images_NCHW: torch.Tensor, masks_NHW: torch.Tensor) -> torch.Tensor:
         logits_NKHW = self.segmenter(images_NCHW.contiguous(memory_format=self.memory_format))

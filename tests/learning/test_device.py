@@ -1,0 +1,103 @@
+import inspect
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from pipeline.errors import PipelineError
+from pipeline.learning.device import Device, choose, keep_freed_memory, reading_workers
+
+CPU, CUDA = Device("cpu", False), Device("cuda", True)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+@pytest.fixture
+def apple(monkeypatch: pytest.MonkeyPatch, no_gpu: None) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+
+
+def test_without_a_gpu_the_processor_is_chosen(no_gpu: None) -> None:
+    assert choose("auto").name == "cpu"
+
+
+def test_cuda_is_chosen_when_present(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+    assert choose("auto") == Device("cuda", True)
+    assert choose("cpu").name == "cpu"
+
+
+def test_apples_gpu_is_used_only_when_asked_for(apple: None) -> None:
+    assert choose("auto").name == "cpu"
+    assert choose("mps") == Device("mps", False)
+
+
+@pytest.mark.parametrize("wanted", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(wanted: str, no_gpu: None) -> None:
+    with pytest.raises(PipelineError, match=rf"^device '{wanted}' is not on this machine; here: auto, cpu$"):
+        choose(wanted)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("features", "bf16"),
+    [({"avx2": True}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"bf16": False}, False)],
+)
+def test_bf16_is_used_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, features: dict[str, bool], bf16: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
+    assert choose("cpu") == Device("cpu", bf16)
+
+
+def test_bf16_comes_with_channels_last_and_fp32_without() -> None:
+    assert (CUDA.precision, CUDA.memory_format) == ("bf16-mixed", torch.channels_last)
+    assert (CPU.precision, CPU.memory_format) == ("32-true", torch.contiguous_format)
+
+
+@pytest.mark.parametrize(("bf16", "kind"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_networks_are_applied_in_that_arithmetic(bf16: bool, kind: torch.dtype) -> None:
+    with Device("cpu", bf16).autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == kind
+
+
+def test_a_processor_reads_by_itself_and_a_gpu_has_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert reading_workers("auto", CPU) == 0
+    assert reading_workers("auto", CUDA) == 3
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert reading_workers("auto", CUDA) == 8
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert reading_workers("auto", CUDA) == 1
+
+
+def test_a_number_of_workers_is_taken_at_its_word() -> None:
+    assert (reading_workers(0, CUDA), reading_workers(5, CPU)) == (0, 5)
+
+
+FREED_AND_KEPT = """
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+keep_freed_memory()
+block = libc.malloc(64 << 20)
+ctypes.memset(block, 1, 64 << 20)
+full = resident()
+libc.free(block)
+print(full - resident() < 8 << 20)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc hands each large block back")
+def test_what_is_freed_is_kept() -> None:
+    program = f"import ctypes, platform\n{inspect.getsource(keep_freed_memory)}{FREED_AND_KEPT}"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == "True\n"

@@ -1,0 +1,209 @@
+import ast
+import dataclasses
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+from safetensors.torch import load_file, save_file
+
+import pipeline
+from pipeline.errors import PipelineError
+from pipeline.learning.model import (
+    IMAGENET_MEAN,
+    Architecture,
+    Segmenter,
+    architectures,
+    build,
+    describe,
+    is_encoder,
+    load_model,
+    save_model,
+)
+from tests.learning.world import BRIGHTNESS, IMAGERY, World
+
+DESIGN = Architecture("unet", "resnet18", 3, mean=(0.1, 0.2, 0.3))
+IMAGES = torch.arange(3 * 32 * 32).reshape(1, 3, 32, 32).remainder(256).to(torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def network() -> Segmenter:
+    return build(DESIGN).eval()
+
+
+@pytest.fixture
+def saved(tmp_path: Path, network: Segmenter) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    save_model(folder, network, describe(DESIGN, BRIGHTNESS, IMAGERY, params={"seed": 1}))
+    return folder
+
+
+def test_a_saved_network_gives_the_same_logits(saved: Path, network: Segmenter) -> None:
+    model = load_model(saved)
+    with torch.inference_mode():
+        assert torch.equal(model.segmenter.eval()(IMAGES), network(IMAGES))
+    assert (model.table, model.imagery) == (BRIGHTNESS, IMAGERY)
+
+
+def test_other_people_may_read_the_weights(saved: Path) -> None:
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in saved.iterdir()}
+    assert len(modes) == 1
+    assert modes != {0o600}
+
+
+def test_the_network_normalises_its_pictures_itself(network: Segmenter) -> None:
+    normal_NCHW = (IMAGES / 255 - torch.tensor([0.1, 0.2, 0.3])[:, None, None]) / torch.tensor(DESIGN.std)[
+        :, None, None
+    ]
+    with torch.inference_mode():
+        torch.testing.assert_close(network(IMAGES), network.net(normal_NCHW), rtol=1e-4, atol=1e-4)
+
+
+def test_logits_are_float32_whatever_the_arithmetic_inside() -> None:
+    segmenter = Segmenter(torch.nn.Conv2d(3, 2, 1).bfloat16(), (0.5,) * 3, (1.0,) * 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert segmenter(IMAGES).dtype == torch.float32
+
+
+def test_the_description_says_all_that_is_needed_to_use_the_model(trained: World) -> None:
+    said = json.loads((trained.model / "model.json").read_text())
+    params = said.pop("params")
+    assert said == {
+        "architecture": "unet",
+        "encoder": "resnet18",
+        "classes": [
+            {"id": 1, "name": "water", "colour": [0, 0, 200]},
+            {"id": 4, "name": "field", "colour": [0, 200, 0]},
+            {"id": 9, "name": "roof", "colour": [200, 0, 0]},
+        ],
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "imagery": {
+            "bands": ["B04", "B03", "B02"],
+            "scale": 0.0001,
+            "offset": -0.1,
+            "stretch": [0.0, 0.3],
+            "synthetic": True,
+        },
+        "chip_sizes": [64],
+        "pixel_sizes": [10.0],
+    }
+    assert (params["loss"], params["seed"], params["train"]["optimizer"]) == ("ce", 1, "adam")
+
+
+def test_an_unknown_architecture_is_refused_with_all_there_are() -> None:
+    with pytest.raises(PipelineError) as error:
+        build(dataclasses.replace(DESIGN, architecture="unett"))
+    assert str(error.value).startswith("architecture is 'unett'; allowed: deeplabv3, deeplabv3plus, ")
+    assert all(name in str(error.value) for name in architectures())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["resnet19", "tu-nothing", ""])
+def test_an_unknown_encoder_is_refused_with_all_there_are(name: str) -> None:
+    with pytest.raises(PipelineError) as error:
+        build(dataclasses.replace(DESIGN, encoder=name))
+    assert str(error.value).startswith(f"encoder is {name!r}; allowed: resnet18, resnet34, ")
+    assert str(error.value).endswith(", and tu-NAME for any NAME of timm")
+    assert "\n" not in str(error.value)
+
+
+def test_the_studys_networks_are_there() -> None:
+    assert {"unet", "unetplusplus"} <= set(architectures())
+    assert all(map(is_encoder, ("resnet18", "resnet34", "resnet101", "tu-resnet18")))
+
+
+def test_two_that_do_not_go_together_are_refused() -> None:
+    with pytest.raises(PipelineError, match=r"^architecture 'unetplusplus' with encoder 'mit_b0' and encoder_weights"):
+        build(Architecture("unetplusplus", "mit_b0", 3))
+
+
+@pytest.mark.parametrize("message", ["We couldn't connect to\nthe hub", ""])
+def test_weights_that_cannot_be_fetched_are_said_in_one_line(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+    def offline(*_: Any, **__: Any) -> None:
+        raise OSError(message)
+
+    monkeypatch.setattr(smp, "create_model", offline)
+    with pytest.raises(PipelineError) as error:
+        build(DESIGN, "imagenet")
+    said = message.split("\n")[0] or "OSError"
+    assert str(error.value).startswith(f"the imagenet weights of resnet18 could not be fetched ({said}); with no netw")
+    assert "\n" not in str(error.value)
+
+
+def test_an_encoder_starts_from_a_file_of_weights(tmp_path: Path, network: Segmenter) -> None:
+    weights = network.net.encoder.state_dict()
+    save_file(weights, tmp_path / "encoder.safetensors")
+    other = build(DESIGN, str(tmp_path / "encoder.safetensors"))
+    assert all(torch.equal(value, weights[name]) for name, value in other.net.encoder.state_dict().items())
+    assert not torch.equal(other.net.segmentation_head[0].weight, network.net.segmentation_head[0].weight)
+
+
+def test_weights_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "none.safetensors"
+    with pytest.raises(PipelineError, match=r"none\.safetensors does not exist; expected weights in a \.safetensors f"):
+        build(DESIGN, str(path))
+
+
+def require_damaged_weights(folder: Path) -> None:
+    with pytest.raises(PipelineError) as error:
+        load_model(folder)
+    assert str(error.value).startswith(f"{folder / 'model.safetensors'} does not hold this network's weights: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("length", [0, 5, 100_000])
+def test_truncated_weights_are_refused(saved: Path, length: int) -> None:
+    path = saved / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:length])
+    require_damaged_weights(saved)
+
+
+def test_weights_of_another_network_are_refused(saved: Path) -> None:
+    weights = load_file(saved / "model.safetensors")
+    weights.pop("encoder.conv1.weight")
+    save_file(weights, saved / "model.safetensors")
+    require_damaged_weights(saved)
+
+
+def test_missing_weights_are_refused(saved: Path) -> None:
+    (saved / "model.safetensors").unlink()
+    with pytest.raises(PipelineError, match=r"model\.safetensors does not exist; "):
+        load_model(saved)
+
+
+def test_a_folder_without_a_description_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"holds no model\.json; the stage train writes it$"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"classes": [], "imagery": {}}'])
+def test_a_damaged_description_is_refused(saved: Path, text: str) -> None:
+    (saved / "model.json").write_text(text)
+    with pytest.raises(PipelineError, match=r"model\.json is damaged \(\w+: .*\); run the stage train$"):
+        load_model(saved)
+
+
+def test_imagenets_mean_is_the_usual_one(network: Segmenter) -> None:
+    assert IMAGENET_MEAN == (0.485, 0.456, 0.406)
+    assert network.mean.flatten().tolist() == pytest.approx([25.5, 51.0, 76.5])
+
+
+def test_nothing_in_the_pipeline_unpickles() -> None:
+    refused = {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve"}
+    sources = sorted(Path(pipeline.__file__).parent.rglob("*.py"))
+    assert len(sources) > 30
+    for source in sources:
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert not refused & {alias.name.split(".")[0] for alias in node.names}, source
+            elif isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] not in refused, source
+                assert not (node.module == "torch" and "load" in {alias.name for alias in node.names}), source
+            elif isinstance(node, ast.Attribute) and node.attr in ("load", "load_from_checkpoint"):
+                assert ast.unparse(node) not in ("torch.load", "np.load", "numpy.load"), source
+                assert node.attr != "load_from_checkpoint", source

@@ -1,0 +1,165 @@
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from pipeline.errors import PipelineError
+from pipeline.learning.device import Device
+from pipeline.learning.model import Segmenter
+from pipeline.learning.task import Tally, Task
+from tests.learning.world import RECIPE, recipe
+
+NAMES = ("water", "field", "roof")
+
+
+def tiny(**changes: Any) -> Task:
+    """A network of one layer that sees one pixel at a time."""
+    torch.manual_seed(1)
+    segmenter = Segmenter(nn.Conv2d(3, 3, 1), (0.5,) * 3, (0.25,) * 3)
+    return Task(segmenter, NAMES, "ce", recipe(**changes), seed=7)
+
+
+def drawn(chips: int = 2, side: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(3)
+    images_NCHW = torch.randint(256, (chips, 3, side, side), generator=random, dtype=torch.uint8)
+    return images_NCHW, torch.randint(3, (chips, side, side), generator=random, dtype=torch.uint8)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_chips() -> None:
+    tally = Tally()
+    tally.add(torch.tensor(1.0), torch.eye(3, dtype=torch.int64), chips=3)
+    tally.add(torch.tensor(5.0), torch.eye(3, dtype=torch.int64), chips=1)
+    summary = tally.summary(NAMES)
+    assert (summary["loss"], summary["mean_iou"]) == (2.0, 1.0)
+
+
+def test_the_scores_of_an_epoch_come_from_one_matrix_not_from_the_mean_of_batches() -> None:
+    tally = Tally()
+    tally.add(torch.tensor(0.0), torch.tensor([[1, 0, 0], [0, 0, 0], [0, 0, 0]]), chips=1)
+    tally.add(torch.tensor(0.0), torch.tensor([[0, 9, 0], [0, 0, 0], [0, 0, 0]]), chips=1)
+    assert tally.summary(NAMES)["iou"] == {"water": 0.1, "field": None, "roof": None}
+
+
+@pytest.mark.parametrize(
+    ("losses", "bad"), [([], None), ([1.0, 2.0], None), ([1.0, float("nan")], 2), ([float("inf"), float("nan")], 1)]
+)
+def test_the_first_loss_that_is_not_finite_is_found(losses: list[float], bad: int | None) -> None:
+    tally = Tally()
+    for loss in losses:
+        tally.add(torch.tensor(loss), torch.eye(3, dtype=torch.int64), chips=1)
+    assert tally.first_bad_batch() == bad
+
+
+@pytest.mark.parametrize(("part", "batch"), [("train", "batch 2"), ("val", "validation batch 2")])
+def test_a_loss_that_is_no_number_says_where_and_what_to_try(part: str, batch: str) -> None:
+    task = tiny(lr=0.5)
+    for loss in (1.0, float("nan")):
+        task.tallies[part].add(torch.tensor(loss), torch.eye(3, dtype=torch.int64), 1)  # type: ignore[index]
+    with pytest.raises(PipelineError) as error:
+        task.summary(part)  # type: ignore[arg-type]
+    assert str(error.value) == (
+        f"the ce loss became NaN or infinite in epoch 1, {batch}; "
+        "try a smaller train.lr than 0.5, another loss, or train.optimizer adam"
+    )
+
+
+def test_training_chips_are_turned_as_seed_epoch_and_batch_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, images = tiny(), drawn(8)
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks))
+    for index in (0, 0, 1):
+        task.training_step(images, index)
+    assert torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[0], seen[2])
+    assert not torch.equal(seen[0], images[1])
+
+
+def test_validation_chips_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, batch = tiny(crop=32), drawn(2, 64)
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks))
+    task.validation_step(batch, 0)
+    assert torch.equal(seen[0], batch[1])
+
+
+def test_training_chips_are_cropped_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, batch = tiny(crop=32), drawn(2, 64)
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.extend((images, masks)))
+    task.training_step(batch, 0)
+    assert [tuple(one.shape) for one in seen] == [(2, 3, 32, 32), (2, 32, 32)]
+
+
+def test_a_step_counts_its_pixels_but_not_the_ignored() -> None:
+    task, (images, masks) = tiny(), drawn()
+    masks[0] = 255
+    loss = task.training_step((images, masks), 0)
+    tally = task.tallies["train"]
+    assert tally.matrix_KK is not None
+    assert (int(tally.matrix_KK.sum()), tally.chips) == (16, [2])
+    assert tally.losses[0].item() == loss.item()
+    assert loss.requires_grad
+    assert not tally.losses[0].requires_grad
+
+
+def test_an_epoch_forgets_the_last() -> None:
+    task = tiny()
+    task.training_step(drawn(), 0)
+    task.on_train_epoch_start()
+    assert (task.tallies["train"].losses, task.tallies["val"].losses) == ([], [])
+
+
+def test_adam_and_sgd_are_what_they_say() -> None:
+    adam = tiny(optimizer="adam", lr=0.01).configure_optimizers()["optimizer"]
+    sgd = tiny(optimizer="sgd", lr=0.01).configure_optimizers()["optimizer"]
+    assert isinstance(adam, torch.optim.Adam)
+    assert isinstance(sgd, torch.optim.SGD)
+    assert (sgd.defaults["momentum"], sgd.defaults["lr"], adam.defaults["lr"]) == (0.9, 0.01, 0.01)
+
+
+def test_the_learning_rate_falls_in_steps() -> None:
+    task = tiny(optimizer="sgd", lr=1.0, lr_step=2, lr_gamma=0.5)
+    both: Any = task.configure_optimizers()
+    rates = []
+    for _ in range(5):
+        rates.append(both["optimizer"].param_groups[0]["lr"])
+        both["optimizer"].step()
+        both["lr_scheduler"].step()
+    assert rates == [1.0, 1.0, 0.5, 0.5, 0.25]
+
+
+def test_bf16_lays_the_weights_out_channels_last() -> None:
+    task = tiny()
+    task.segmenter.net = nn.Conv2d(3, 3, 3)
+    task.run_on(Device("cpu", bf16=True))
+    assert task.segmenter.net.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("crop", 100),
+        ("crop", "all"),
+        ("lr", 0),
+        ("lr", float("nan")),
+        ("optimizer", "adamw"),
+        ("lr_step", 0),
+        ("lr_gamma", 1.5),
+        ("workers", -1),
+        ("workers", "many"),
+        ("device", "gpu"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(key: str, value: object) -> None:
+    with pytest.raises(ValidationError) as error:
+        recipe(**{key: value})
+    assert {details["loc"][0] for details in error.value.errors()} == {key}
+
+
+def test_numbers_may_be_written_as_text() -> None:
+    assert recipe(lr="1e-05").lr == 1e-05
+    assert recipe(workers="auto", crop=64).model_dump().keys() == RECIPE.keys()

@@ -1,0 +1,134 @@
+"""A small world that a network learns in seconds: how bright a block is says its class."""
+
+import copy
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.chips import Chip, Imagery, write_tables
+from pipeline.classes import ClassTable, LandCoverClass
+from pipeline.evaluate import EvaluateParams
+from pipeline.learning.task import Recipe
+from pipeline.raster.chips import save_chip
+from pipeline.train import TrainParams, train
+
+BRIGHTNESS = ClassTable(
+    classes=(
+        LandCoverClass(id=1, name="water", colour=(0, 0, 200)),
+        LandCoverClass(id=4, name="field", colour=(0, 200, 0)),
+        LandCoverClass(id=9, name="roof", colour=(200, 0, 0)),
+    )
+)
+LEVELS = {1: 30, 4: 125, 9: 220}
+IMAGERY = Imagery(("B04", "B03", "B02"), 0.0001, -0.1, (0.0, 0.3), synthetic=True)
+RECIPE: dict[str, Any] = {
+    "epochs": 1,
+    "batch_size": 2,
+    "crop": "none",
+    "lr": 0.002,
+    "optimizer": "adam",
+    "lr_step": 15,
+    "lr_gamma": 0.1,
+    "workers": 0,
+    "device": "cpu",
+}
+TRAIN: dict[str, Any] = {
+    "architecture": "unet",
+    "encoder": "resnet18",
+    "encoder_weights": "none",
+    "loss": "ce",
+    "seed": 1,
+    "train": RECIPE,
+}
+EVALUATE: dict[str, Any] = {"evaluate": {"batch_size": 2, "pictures": 2, "device": "cpu"}}
+
+
+def recipe(**changes: Any) -> Recipe:
+    return Recipe.model_validate(RECIPE | changes)
+
+
+def train_params(**changes: Any) -> TrainParams:
+    """Keys of the recipe and those on top alike: `train_params(loss="dice", lr=0.1)`."""
+    values = copy.deepcopy(TRAIN)
+    for key, value in changes.items():
+        (values["train"] if key in RECIPE else values)[key] = value
+    return TrainParams.model_validate(values)
+
+
+def evaluate_params(**changes: Any) -> EvaluateParams:
+    return EvaluateParams.model_validate({"evaluate": EVALUATE["evaluate"] | changes})
+
+
+def bright_chip(number: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Blocks of 16 px, each of one class; noise on the picture, and one row of the mask ignored."""
+    random = np.random.default_rng(number)
+    blocks_HW = random.choice([1, 4, 9], (side // 16, side // 16))
+    blocks_HW.flat[:3] = [1, 4, 9]
+    mask_HW = blocks_HW.repeat(16, 0).repeat(16, 1).astype(np.uint8)
+    levels_HW = np.array([LEVELS.get(value, 0) for value in range(10)])[mask_HW]
+    image_HWC = levels_HW[..., None] + random.integers(-20, 21, (side, side, 3))
+    mask_HW[number % side] = 255
+    return image_HWC.astype(np.uint8), mask_HW
+
+
+def chips_folder(folder: Path, count: int, side: int = 32, table: ClassTable = BRIGHTNESS) -> Path:
+    """Chips c00, c01, …"""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    rows = []
+    for number in range(count):
+        chip = Chip(f"c{number:02}", f"s{number}", 0, 0, side, side, 500000.0, 0.0, "EPSG:32630", 10.0)
+        rows.append(save_chip(folder, chip, *bright_chip(number, side), table))
+    write_tables(folder, rows, table, IMAGERY)
+    return folder
+
+
+def lists_folder(folder: Path, **parts: int) -> Path:
+    """`train=4, val=1`: c00 to c03 train, c04 validates."""
+    folder.mkdir(parents=True)
+    number = 0
+    for part, count in parts.items():
+        names = [f"c{number + step:02}" for step in range(count)]
+        (folder / f"{part}.txt").write_text("".join(f"{name}\n" for name in names))
+        number += count
+    return folder
+
+
+@dataclass(frozen=True)
+class World:
+    """Where the stages `train` and `evaluate` read and write."""
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path, side: int = 32, **parts: int) -> "World":
+        chips_folder(folder / "chips", sum(parts.values()), side)
+        lists_folder(folder / "split", **parts)
+        return cls(folder)
+
+    @property
+    def inputs(self) -> tuple[Path, Path]:
+        return self.folder / "chips", self.folder / "split"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    def train(self, out: Path | None = None, **changes: Any) -> str:
+        """Into this folder, or into `out`; in a folder that is no git repository, as nothing here needs one."""
+        out, before = out or self.folder, Path.cwd()
+        outs = (out / "model", out / "train.json", out / "cost.json", out / "plots")
+        os.chdir(self.folder)
+        try:
+            return train(*self.inputs, *outs, train_params(**changes))
+        finally:
+            os.chdir(before)
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder` but the cost, which differs each time."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "cost.json")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

@@ -1,0 +1,244 @@
+"""dvc.yaml, params.yaml and the code say the same thing."""
+
+import inspect
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+import yaml
+
+from pipeline.datasets import DATASETS, DatasetName
+from pipeline.params import Params, load_params
+from tools.deps import closure, differences, is_code, stages
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+GRAPH = yaml.safe_load(TEXT)
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+MARKER = "data/params.ok"
+each_stage = pytest.mark.parametrize("name", GRAPH["stages"])
+
+BEGINNINGS = {
+    "marker": MARKER,
+    "raw": "data/raw/",
+    "clear": "data/clear/",
+    "chips": "data/chips/",
+    "lists": "data/split/",
+    "model": "data/model",
+    "metrics": "metrics/",
+    "cost_file": "metrics/cost.json",
+    "plots": "plots/",
+}
+"""From the parameter of a stage to how the path begins that it is given."""
+
+
+def body(name: str) -> dict[str, Any]:
+    definition: dict[str, Any] = GRAPH["stages"][name]
+    return definition.get("do", definition)
+
+
+def listed(name: str, key: str) -> list[str]:
+    """The paths below a key; one with options is a mapping."""
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in body(name).get(key, [])]
+
+
+def function(name: str) -> Callable[..., str]:
+    return getattr(import_module(f"pipeline.{name}"), name)  # type: ignore[no-any-return]
+
+
+def parameters(name: str) -> dict[str, Any]:
+    return {key: hint for key, hint in get_type_hints(function(name)).items() if key not in ("params", "return")}
+
+
+def params_class(name: str) -> type[Params]:
+    return get_type_hints(function(name))["params"]  # type: ignore[no-any-return]
+
+
+def arguments(name: str) -> dict[str, str]:
+    """From the parameter of a stage to what the command gives it."""
+    return dict(zip(parameters(name), shlex.split(body(name)["cmd"])[3:], strict=True))
+
+
+def one_entry_per_dataset(key: str) -> bool:
+    return isinstance(PARAMS[key], dict) and PARAMS[key].keys() <= set(DATASETS)
+
+
+def written() -> set[str]:
+    return {path for name in GRAPH["stages"] for key in ("outs", "metrics") for path in listed(name, key)}
+
+
+def output_of(*command: str) -> str:
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return run.stdout
+
+
+def test_these_are_the_stages() -> None:
+    expected = ["check", "download", "cloud_filter", "tif_to_png", "tile", "split", "train", "evaluate"]
+    assert list(GRAPH["stages"]) == expected
+
+
+@each_stage
+def test_a_stage_and_its_module_function_class_and_section_have_one_name(name: str) -> None:
+    assert shlex.split(body(name)["cmd"])[:3] == ["python", "-m", f"pipeline.{name}"]
+    assert function(name).__module__ == f"pipeline.{name}"
+    assert params_class(name).__name__ == "".join(map(str.title, name.split("_"))) + "Params"
+    assert name in PARAMS or name == "check"
+
+
+@each_stage
+def test_a_command_has_an_argument_for_each_parameter(name: str) -> None:
+    assert list(inspect.signature(function(name)).parameters) == [*parameters(name), "params"]
+    assert len(shlex.split(body(name)["cmd"])[3:]) == len(parameters(name))
+
+
+@each_stage
+def test_each_argument_is_what_its_parameter_stands_for(name: str) -> None:
+    for parameter, given in arguments(name).items():
+        if parameters(name)[parameter] == DatasetName:
+            assert given == "${key}", parameter
+        else:
+            assert parameters(name)[parameter] is Path, parameter
+            assert given.startswith(BEGINNINGS[parameter]), parameter
+
+
+@each_stage
+def test_the_paths_of_a_command_are_first_all_its_data_deps_then_all_that_it_writes(name: str) -> None:
+    paths = [given for parameter, given in arguments(name).items() if parameters(name)[parameter] is Path]
+    reads = {dep for dep in listed(name, "deps") if not is_code(dep) and dep not in (MARKER, "${item.path}")}
+    assert set(paths[: len(reads)]) == reads
+    assert sorted(paths[len(reads) :]) == sorted(listed(name, "outs") + listed(name, "metrics"))
+
+
+def test_the_code_deps_of_each_stage_are_its_imports() -> None:
+    assert [stage.name for stage in stages(TEXT)] == list(GRAPH["stages"])
+    assert differences(TEXT, ROOT) == {}
+
+
+def test_python_loads_the_imports_that_were_found_and_no_others() -> None:
+    names = ["download", "cloud_filter", "tif_to_png", "tile", "split"]  # the others take seconds, for torch
+    script = """if True:
+        import json, pathlib, sys
+        loaded = {}
+        for name in sys.argv[1:]:
+            for module in [module for module in sys.modules if module.split(".")[0] == "pipeline"]:
+                del sys.modules[module]
+            __import__("pipeline." + name)
+            files = [each.__file__ for key, each in sys.modules.items() if key.split(".")[0] == "pipeline"]
+            loaded[name] = sorted(pathlib.Path(file).relative_to(pathlib.Path.cwd()).as_posix() for file in files)
+        print(json.dumps(loaded))
+    """
+    loaded = json.loads(output_of(sys.executable, "-W", "ignore", "-c", script, *names))
+    assert loaded == {name: closure(f"pipeline.{name}", ROOT) for name in names}
+
+
+@each_stage
+def test_the_params_of_a_stage_are_the_fields_of_its_class(name: str) -> None:
+    fields = params_class(name).model_fields
+    if name == "check":
+        assert body(name)["params"] == [{"params.yaml": None}]  # the whole file
+        assert fields.keys() == PARAMS.keys()
+    else:
+        foreach = "foreach" in GRAPH["stages"][name]
+        expected = [f"{key}.${{key}}" if foreach and one_entry_per_dataset(key) else key for key in fields]
+        assert sorted(body(name)["params"]) == sorted(expected)
+
+
+def test_every_key_of_params_yaml_is_read() -> None:
+    read = {key for name in GRAPH["stages"] if name != "check" for key in params_class(name).model_fields}
+    assert set(PARAMS) - read == {"dataset"}
+    assert "${dataset}" in body("train")["cmd"]
+    assert "${dataset}" in body("evaluate")["cmd"]
+
+
+@each_stage
+def test_params_yaml_is_valid(name: str) -> None:
+    assert load_params(params_class(name), ROOT / "params.yaml").model_fields_set <= PARAMS.keys()
+
+
+def test_foreach_goes_over_sections_that_have_an_entry_per_dataset() -> None:
+    over = {name: stage["foreach"] for name, stage in GRAPH["stages"].items() if "foreach" in stage}
+    assert over == {
+        "download": "${download}",
+        "cloud_filter": "${cloud_filter}",
+        "tif_to_png": "${tif_to_png}",
+        "split": "${download}",
+    }
+    assert list(PARAMS["download"]) == ["landcoverai", "landcovernet", "ghana"]
+    assert list(PARAMS["cloud_filter"]) == list(PARAMS["tif_to_png"]) == ["landcovernet", "ghana"]
+    assert [name for name in GRAPH["stages"] if DatasetName in parameters(name).values()] == list(over)
+
+
+def test_params_are_checked_before_a_download_or_training_removes_anything() -> None:
+    assert listed("check", "outs") == [MARKER]
+    assert [name for name in GRAPH["stages"] if MARKER in listed(name, "deps")] == ["download", "train"]
+
+
+def test_a_file_added_to_the_folder_of_a_local_source_is_noticed() -> None:
+    assert [name for name in GRAPH["stages"] if "${item.path}" in listed(name, "deps")] == ["download"]
+
+
+def test_the_folders_for_local_sources_are_in_git() -> None:  # DVC refuses a dep that does not exist
+    assert output_of("git", "ls-files", "data/local").split() == [
+        "data/local/ghana/.gitkeep",
+        "data/local/landcoverai/.gitkeep",
+        "data/local/landcovernet/.gitkeep",
+    ]
+
+
+@each_stage
+def test_metrics_are_in_git_and_everything_else_in_the_cache(name: str) -> None:
+    assert body(name).get("metrics", []) == [{path: {"cache": False}} for path in listed(name, "metrics")]
+    assert body(name)["outs"] == listed(name, "outs")  # no options: cached, and removed before the stage runs
+    assert "plots" not in body(name)
+
+
+def test_top_level_params_and_metrics_are_those_of_an_experiment() -> None:
+    assert GRAPH["params"] == ["params.yaml"]
+    assert GRAPH["metrics"] == ["metrics/evaluate.json", "metrics/train.json"]
+    assert set(GRAPH["metrics"]) <= written()
+
+
+def test_the_model_is_an_artifact() -> None:
+    (model,) = GRAPH["artifacts"].values()
+    assert (model["path"], model["type"]) == ("data/model", "model")
+    assert model["path"] in listed("train", "outs")
+
+
+def test_the_curves_are_those_that_training_writes() -> None:
+    curves = {name: curve for plot in GRAPH["plots"] if isinstance(plot, dict) for name, curve in plot.items()}
+    for name in ("loss", "mean_iou", "f_score"):
+        files = {f"plots/train/plots/metrics/{part}/{name}.tsv": name for part in ("train", "val")}
+        assert curves[name].pop("y") == files
+        assert curves[name].keys() == {"template", "title", "x", "x_label", "y_label"}
+    assert list(curves) == ["loss", "mean_iou", "f_score"]
+    assert "plots/train" in listed("train", "outs")
+
+
+def test_the_pictures_are_those_that_evaluate_writes() -> None:
+    pictures = [plot for plot in GRAPH["plots"] if isinstance(plot, str)]
+    assert pictures == ["plots/evaluate/confusion.png", "plots/evaluate/examples.png"]
+    assert "plots/evaluate" in listed("evaluate", "outs")
+    code = (ROOT / "pipeline/evaluate.py").read_text(encoding="utf-8")
+    assert all(f'"{Path(picture).name}"' in code for picture in pictures)
+
+
+def test_dvc_loads_the_graph_and_sees_who_reads_from_whom() -> None:
+    dataset = PARAMS["dataset"]
+    chips = {"landcoverai": "tile", "landcovernet": "tif_to_png@landcovernet", "ghana": "tif_to_png@ghana"}
+    expected = {("check", f"download@{each}") for each in DATASETS} | {("check", "train")}
+    expected |= {("download@landcoverai", "tile"), *((chips[each], f"split@{each}") for each in DATASETS)}
+    for each in ("landcovernet", "ghana"):
+        expected |= {(f"download@{each}", f"{stage}@{each}") for stage in ("cloud_filter", "tif_to_png")}
+        expected.add((f"cloud_filter@{each}", f"tif_to_png@{each}"))
+    for stage in ("train", "evaluate"):
+        expected |= {(chips[dataset], stage), (f"split@{dataset}", stage)}
+    expected.add(("train", "evaluate"))
+    dot = output_of(sys.executable, "-W", "ignore", "-m", "dvc", "dag", "--dot")
+    assert set(re.findall(r'"(.+?)" -> "(.+?)"', dot)) == expected

@@ -1,0 +1,237 @@
+"""The rules of the house: who may import whom, and how long things may get."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+STAGES = {"check", "download", "cloud_filter", "tif_to_png", "tile", "split", "train", "evaluate"}
+DATA_STAGES = ("download", "cloud_filter", "tif_to_png", "tile", "split")
+PACKAGES = {"raster", "sources", "learning"}
+
+LEARNING = "torch torchvision torchmetrics lightning segmentation_models_pytorch timm safetensors dvclive matplotlib"
+RASTER = "rasterio PIL cv2 osgeo"
+NETWORK = "requests urllib urllib3 http httpx aiohttp socket ssl ftplib radiant_mlhub boto3 botocore s3fs fsspec"
+HOMES = [
+    (LEARNING, ("learning/", "check.py", "train.py", "evaluate.py")),
+    (RASTER, ("raster/",)),
+    (NETWORK, ("sources/",)),
+]
+"""Libraries, and the only places under pipeline/ that import them."""
+
+NOT_MIRRORED = {
+    "errors.py": "one exception, without any code",
+    "sources/base.py": "a Protocol and two records, without any code",
+}
+"""Modules without a test file of their own, `__init__.py` aside, and why."""
+
+MANY_ARGUMENTS = {
+    "tests/raster/test_verdicts.py": ["seen"],  # a share for each of the four kinds that hide the ground
+    "tests/world.py": ["landcovernet_item"],  # the parts of an item's folder, each with a usual value
+}
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def within_pipeline(path: Path) -> str:
+    return path.relative_to(ROOT / "pipeline").as_posix()
+
+
+def imported(code: ast.Module) -> set[str]:
+    """Dotted names of all modules that are imported, in functions too; `from a import b` counts as a and a.b."""
+    names = set()
+    for node in ast.walk(code):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "relative imports are not followed here"
+            names |= {f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def ours(path: Path) -> set[tuple[str, ...]]:
+    """What a file imports of the package: `pipeline.raster.chips.save_chip` as raster, chips, save_chip."""
+    names = (name.split(".") for name in imported(tree(path)))
+    return {tuple(name[1:]) for name in names if name[0] == "pipeline" and len(name) > 1}
+
+
+def functions(code: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(code) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    assert function.end_lineno is not None
+    return function.end_lineno - function.lineno + 1
+
+
+def argument_names(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    given = function.args
+    several = [each for each in (given.vararg, given.kwarg) if each]
+    names = [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs, *several)]
+    return [name for name in names if name not in ("self", "cls")]
+
+
+def is_stage_function(path: Path, function: str) -> bool:
+    return function in STAGES and path == ROOT / f"pipeline/{function}.py"
+
+
+def broad(handler: ast.ExceptHandler) -> bool:
+    """Whether it catches everything, and so also what nobody thought of."""
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(each is None or ast.unparse(each) in ("Exception", "BaseException") for each in caught)
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    code = ast.parse("import a.b, c\ndef f():\n    from d.e import g as h\n")
+    assert imported(code) == {"a.b", "c", "d.e", "d.e.g"}
+
+
+def test_handlers_that_catch_everything_are_found() -> None:
+    kinds = ("", " Exception", " (OSError, BaseException)", " OSError", " (OSError, ValueError)")
+    (code,) = ast.parse("try: ...\n" + "".join(f"except{kind}: ...\n" for kind in kinds)).body
+    assert isinstance(code, ast.Try)
+    assert [broad(handler) for handler in code.handlers] == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("path", python_files("pipeline"), ids=within_pipeline)
+def test_nothing_imports_a_stage_but_check_their_params(path: Path) -> None:
+    of_stages = {name for name in ours(path) if name[0] in STAGES}
+    if path == ROOT / "pipeline/check.py":
+        others = STAGES - {"check"}
+        params = {(name, "".join(map(str.title, name.split("_"))) + "Params") for name in others}
+        assert of_stages == params | {(name,) for name in others}
+    else:
+        assert of_stages == set()
+
+
+@pytest.mark.parametrize(("libraries", "homes"), HOMES)
+def test_libraries_are_imported_only_where_they_are_at_home(libraries: str, homes: tuple[str, ...]) -> None:
+    for path in python_files("pipeline"):
+        top = {name.split(".")[0] for name in imported(tree(path))}
+        if not within_pipeline(path).startswith(homes):
+            assert top.isdisjoint(libraries.split()), path
+
+
+def test_imports_are_written_as_statements() -> None:  # others the rules here do not see
+    for path in python_files("pipeline"):
+        assert "__import__" not in path.read_text(encoding="utf-8"), path
+        assert imported(tree(path)).isdisjoint({"importlib", "importlib.import_module", "runpy"}), path
+
+
+@pytest.mark.parametrize(
+    ("package", "others"),
+    [("raster", {"raster"}), ("sources", {"sources", "raster"}), ("learning", {"learning", "raster"})],
+)
+def test_a_package_imports_no_package_above_it(package: str, others: set[str]) -> None:
+    for path in python_files(f"pipeline/{package}"):
+        assert {name[0] for name in ours(path)} & (PACKAGES | {"command"}) <= others, path
+
+
+def test_what_all_share_imports_no_package() -> None:
+    shared = {path for path in (ROOT / "pipeline").glob("*.py") if path.stem not in STAGES}
+    assert {path.stem for path in shared} > {"params", "command", "datasets", "chips"}
+    for path in shared:
+        assert {name[0] for name in ours(path)}.isdisjoint(PACKAGES | ({"command"} - {path.stem})), path
+
+
+def test_params_knows_nothing_of_the_pipeline() -> None:
+    assert {name[0] for name in ours(ROOT / "pipeline/params.py")} == {"errors"}
+
+
+def test_data_stages_start_without_torch() -> None:
+    script = """if True:
+        import json, sys
+        found = {}
+        for name in sys.argv[1:]:
+            __import__("pipeline." + name)
+            found[name] = sorted({"torch", "lightning", "matplotlib", "pipeline.learning"} & sys.modules.keys())
+        print(json.dumps(found))
+    """
+    command = [sys.executable, "-W", "ignore", "-c", script, *DATA_STAGES]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == {name: [] for name in DATA_STAGES}
+
+
+@pytest.mark.parametrize("folder", ["pipeline", "tools", "tests", "benchmarks"])
+def test_no_file_has_more_than_250_lines(folder: str) -> None:
+    files = [*python_files(folder), *(ROOT / folder).rglob("*.sh")]
+    assert {name_of(path): lines(path) for path in files if lines(path) > 250} == {}
+
+
+@pytest.mark.parametrize("folder", ["pipeline", "tools", "tests", "benchmarks"])
+def test_no_function_has_more_than_40_lines(folder: str) -> None:
+    for path in python_files(folder):
+        assert {each.name: length(each) for each in functions(tree(path)) if length(each) > 40} == {}, path
+
+
+@pytest.mark.parametrize("folders", [("pipeline",), ("tools",), ("tests",)])
+def test_half_of_the_functions_have_at_most_12_lines(folders: tuple[str, ...]) -> None:
+    assert median(length(each) for path in python_files(*folders) for each in functions(tree(path))) <= 12
+
+
+@pytest.mark.parametrize("folder", ["pipeline", "tools", "tests", "benchmarks"])
+def test_no_function_has_more_than_5_arguments(folder: str) -> None:
+    for path in python_files(folder):
+        many = [each.name for each in functions(tree(path)) if len(argument_names(each)) > 5]
+        many = [name for name in many if not is_stage_function(path, name)]
+        assert many == MANY_ARGUMENTS.get(name_of(path), []), path
+
+
+def test_nothing_catches_every_exception() -> None:
+    for path in python_files("pipeline", "tools", "tests", "benchmarks"):
+        handlers = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ExceptHandler)]
+        assert [handler.lineno for handler in handlers if broad(handler)] == [], path
+        suppressed = re.search(r"suppress\((Base)?Exception\b", path.read_text(encoding="utf-8"))
+        assert suppressed is None, path
+
+
+def test_modules_are_imported_by_their_own_names() -> None:  # `from pipeline import tile` could mean module or name
+    for path in python_files("pipeline", "tools", "tests", "benchmarks"):
+        froms = [node.module for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom)]
+        assert "pipeline" not in froms, path
+
+
+def test_every_module_has_a_test_file_that_mirrors_it() -> None:
+    modules = {within_pipeline(path) for path in python_files("pipeline") if path.stem != "__init__"}
+    assert modules > NOT_MIRRORED.keys()
+    mirrors = {module: ROOT / "tests" / module for module in modules - NOT_MIRRORED.keys()}
+    missing = [module for module, path in mirrors.items() if not path.with_name(f"test_{path.name}").is_file()]
+    assert sorted(missing) == []
+
+
+def test_every_tool_has_a_test_file_that_mirrors_it() -> None:
+    tools = [path.stem for path in (ROOT / "tools").iterdir() if path.suffix in (".py", ".sh")]
+    assert [tool for tool in tools if not (ROOT / f"tests/tools/test_{tool}.py").is_file()] == []
+
+
+def test_there_are_at_least_as_many_lines_of_tests_as_of_code() -> None:
+    assert sum(map(lines, python_files("tests"))) >= sum(map(lines, python_files("pipeline", "tools")))
+
+
+def test_only_the_fixture_knows_where_the_real_data_lies() -> None:
+    files = [path for folder in ("pipeline", "tools", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.*")]
+    files += [ROOT / name for name in ("Makefile", "dvc.yaml", "params.yaml", ".ci/run")] + list(ROOT.glob("*.md"))
+    path_into = re.compile(r"""(\.\.|work|parents\[\d\])"?\s?/\s?"?shared|["']shared["'/]""")
+    texts = {name_of(path): path.read_text(encoding="utf-8") for path in files if path.suffix not in (".pyc", ".png")}
+    assert [name for name, text in texts.items() if path_into.search(text)] == ["tests/conftest.py"]
