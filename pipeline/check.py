@@ -50,9 +50,7 @@ def try_network(params: CheckParams) -> None:
     Raises:
         PipelineError: the library lacks a part, the parts do not fit, or the weights cannot be had.
     """
-    side, crop = params.tile.size if params.dataset == "landcoverai" else 64, params.train.crop
-    if crop != "none":
-        side = min(side, crop)
+    side = params.tile.size if params.dataset == "landcoverai" else 64
     batch = min(2, params.train.batch_size)  # some cannot learn from one chip at a time
     segmenter = build(Architecture(params.architecture, params.encoder, classes=2), params.encoder_weights)
     try:
@@ -60,7 +58,8 @@ def try_network(params: CheckParams) -> None:
     except (RuntimeError, AssertionError, ValueError) as error:
         raise PipelineError(
             f"architecture {params.architecture!r} with encoder {params.encoder!r} cannot learn from {side} px at "
-            f"train.batch_size {params.train.batch_size}: {str(error).splitlines()[0]}"
+            f"train.batch_size {params.train.batch_size}: {str(error).splitlines()[0]}; "
+            "set a larger one, or another architecture"
         ) from None
 
 

@@ -70,6 +70,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> "World":
     """A world with a model that learned it; to be read, not changed."""
     from tests.learning.world import World  # torch takes seconds to import
 
-    world = World.make(tmp_path_factory.mktemp("trained"), 64, train=6, val=2, test=3)
-    world.train(epochs=6)
+    world = World.make(tmp_path_factory.mktemp("trained"), 64, train=8, val=2, test=3)
+    world.train(epochs=5, batch_size=1, lr=0.003, lr_step=3)
     return world

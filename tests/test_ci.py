@@ -16,7 +16,11 @@ CLEAN = "Data and pipelines are up to date."
 MAKE = """
 echo "make $1" >> log
 case $1 in
-    repro) cp "$DVC_GLOBAL_CONFIG_DIR/config" config; echo "$DVC_GLOBAL_CONFIG_DIR" > scratch; ls -A data data/raw > left ;;
+    repro)
+        cp "$DVC_GLOBAL_CONFIG_DIR/config" config
+        echo "$DVC_GLOBAL_CONFIG_DIR" > scratch
+        ls -A data data/raw > left
+        ;;
 esac
 [ "$1" != "$(cat broken)" ]
 """
@@ -32,13 +36,8 @@ def clone(tmp_path: Path) -> Path:
     script(tmp_path / "bin/make", MAKE)
     script(clone / ".venv/bin/python", f"exec '{sys.executable}' \"$@\"")
     said(clone, CLEAN)
-    for name, text in {
-        "dvc.lock": LOCK,
-        "broken": "",
-        "data/raw/x": "",
-        "data/local/x": "",
-        ".dvc/cache/x": "",
-    }.items():
+    files = {"dvc.lock": LOCK, "broken": "", "data/raw/.gitignore": "/x\n"}
+    for name, text in {**files, "data/raw/x": "", "data/local/x": "", ".dvc/cache/x": ""}.items():
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         (clone / name).write_text(text, encoding="utf-8")
     identity = ("-c", "user.name=a", "-c", "user.email=a@localhost")

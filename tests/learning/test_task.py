@@ -77,19 +77,11 @@ def test_training_chips_are_turned_as_seed_epoch_and_batch_say(monkeypatch: pyte
 
 
 def test_validation_chips_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    task, batch = tiny(crop=32), drawn(2, 64)
+    task, batch = tiny(), drawn(2, 8)
     seen: list[torch.Tensor] = []
     monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks))
     task.validation_step(batch, 0)
     assert torch.equal(seen[0], batch[1])
-
-
-def test_training_chips_are_cropped_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    task, batch = tiny(crop=32), drawn(2, 64)
-    seen: list[torch.Tensor] = []
-    monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.extend((images, masks)))
-    task.training_step(batch, 0)
-    assert [tuple(one.shape) for one in seen] == [(2, 3, 32, 32), (2, 32, 32)]
 
 
 def test_a_step_counts_its_pixels_but_not_the_ignored() -> None:
@@ -142,8 +134,6 @@ def test_bf16_lays_the_weights_out_channels_last() -> None:
     [
         ("epochs", 0),
         ("batch_size", 0),
-        ("crop", 100),
-        ("crop", "all"),
         ("lr", 0),
         ("lr", float("nan")),
         ("optimizer", "adamw"),
@@ -162,4 +152,4 @@ def test_a_recipe_that_cannot_be_is_refused(key: str, value: object) -> None:
 
 def test_numbers_may_be_written_as_text() -> None:
     assert recipe(lr="1e-05").lr == 1e-05
-    assert recipe(workers="auto", crop=64).model_dump().keys() == RECIPE.keys()
+    assert recipe(workers="auto").model_dump().keys() == RECIPE.keys()

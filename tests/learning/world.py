@@ -1,6 +1,7 @@
 """A small world that a network learns in seconds: how bright a block is says its class."""
 
 import copy
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from pipeline.chips import Chip, Imagery, write_tables
 from pipeline.classes import ClassTable, LandCoverClass
-from pipeline.evaluate import EvaluateParams
+from pipeline.evaluate import EvaluateParams, evaluate
 from pipeline.learning.task import Recipe
 from pipeline.raster.chips import save_chip
 from pipeline.train import TrainParams, train
@@ -27,7 +28,6 @@ IMAGERY = Imagery(("B04", "B03", "B02"), 0.0001, -0.1, (0.0, 0.3), synthetic=Tru
 RECIPE: dict[str, Any] = {
     "epochs": 1,
     "batch_size": 2,
-    "crop": "none",
     "lr": 0.002,
     "optimizer": "adam",
     "lr_step": 15,
@@ -126,6 +126,12 @@ class World:
             return train(*self.inputs, *outs, train_params(**changes))
         finally:
             os.chdir(before)
+
+    def evaluate(self, name: str, out: Path | None = None, **changes: Any) -> Any:
+        """The scores, which lie in NAME.json beside the pictures in plots/."""
+        out = out or self.folder
+        evaluate(self.model, *self.inputs, out / f"{name}.json", out / "plots", evaluate_params(**changes))
+        return json.loads((out / f"{name}.json").read_text())
 
 
 def written(folder: Path) -> dict[str, bytes]:

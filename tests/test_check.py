@@ -1,0 +1,175 @@
+import copy
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from pipeline.check import CheckParams, check
+from pipeline.errors import PipelineError
+from pipeline.params import load_params
+from tests.learning.world import EVALUATE, TRAIN
+from tests.world import PARAMS
+
+Checked = Callable[..., str]
+REPOSITORY = Path(__file__).parents[1]
+
+
+def write(folder: Path, changes: dict[str, Any]) -> None:
+    values: dict[str, Any] = copy.deepcopy({"dataset": "landcoverai"} | PARAMS | TRAIN | EVALUATE)
+    values["tile"]["size"] = 64
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        inner = values
+        for section in sections:
+            inner = inner[section]
+        inner[last] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+
+
+@pytest.fixture
+def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checked:
+    monkeypatch.chdir(tmp_path)
+
+    def go(**changes: Any) -> str:
+        write(tmp_path, changes)
+        return check(Path("params.ok"), load_params(CheckParams))
+
+    return go
+
+
+def test_valid_params_leave_a_constant_marker(checked: Checked, tmp_path: Path) -> None:
+    assert checked() == "landcoverai, unet with resnet18, ce loss: params.yaml is valid"
+    first = (tmp_path / "params.ok").read_bytes()
+    checked(loss="dice", **{"dataset": "ghana", "train.epochs": 3})
+    assert first == (tmp_path / "params.ok").read_bytes() == b"params.yaml is valid\n"
+
+
+def test_the_projects_own_params_are_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text((REPOSITORY / "params.yaml").read_text())
+    assert check(Path("params.ok"), load_params(CheckParams)).endswith("params.yaml is valid")
+
+
+def test_a_number_written_as_text_is_accepted(checked: Checked) -> None:
+    assert checked(**{"train.lr": "1e-05"}).endswith("is valid")
+
+
+NEXT = "comes next and is not built yet; until then: sample, local"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "landcover"}, "dataset is 'landcover'; allowed: 'landcoverai', 'landcovernet' or 'ghana'"),
+        ({"loss": "dcie"}, "loss is 'dcie'; allowed: 'focal', 'dice' or 'ce'"),
+        (
+            {"download.ghana.source": "ftp"},
+            "download.ghana.source is 'ftp'; allowed: 'sample', 'local', 'mlhub' or 'source_coop'",
+        ),
+        ({"download.landcoverai.source": "archive"}, f"download.landcoverai.source: the source 'archive' {NEXT}"),
+        ({"download.ghana.source": "mlhub"}, f"download.ghana.source: the source 'mlhub' {NEXT}"),
+        (
+            {"download.landcovernet.source": "source_coop"},
+            f"download.landcovernet.source: the source 'source_coop' {NEXT}",
+        ),
+        ({"split.test": 0.2}, "split: train 0.8 + val 0.1 + test 0.2 is 1.1; it must be 1"),
+        ({"tile.size": 100}, "tile.size is 100; input should be a multiple of 32"),
+        ({"train.optimizer": "adamw"}, "train.optimizer is 'adamw'; allowed: 'adam' or 'sgd'"),
+        ({"train.device": "gpu"}, "train.device is 'gpu'; allowed: 'auto', 'cpu', 'cuda' or 'mps'"),
+        ({"evaluate.device": "gpu"}, "evaluate.device is 'gpu'; allowed: 'auto', 'cpu', 'cuda' or 'mps'"),
+        ({"seed": "one"}, "seed is 'one'; input should be a valid integer"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_wrong_choice_is_refused_with_what_is_allowed(
+    checked: Checked, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(PipelineError) as error:
+        checked(**changes)
+    assert str(error.value).startswith(f"params.yaml: {message}")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "params.ok").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 3}, "params.yaml: no stage reads epochs; known keys: "),
+        ({"train.epoch": 3}, "params.yaml: train.epoch is not a known key; known here: epochs, batch_size, "),
+        ({"tile.sise": 3}, "params.yaml: tile.sise is not a known key; known here: size, "),
+        ({"architecture": "unett"}, "architecture is 'unett'; allowed: deeplabv3, "),
+        ({"encoder": "resnet19"}, "encoder is 'resnet19'; allowed: resnet18, "),
+        ({"encoder_weights": "my.safetensors"}, "my.safetensors does not exist; expected weights in a .safetensors"),
+        (
+            {"architecture": "unetplusplus", "encoder": "mit_b0"},
+            "architecture 'unetplusplus' with encoder 'mit_b0' and encoder_weights 'none': ",
+        ),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_an_unknown_key_or_name_is_refused(
+    checked: Checked, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(PipelineError) as error:
+        checked(**changes)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "params.ok").exists()
+
+
+@pytest.mark.parametrize("architecture", ["deeplabv3", "deeplabv3plus"])
+def test_a_network_that_cannot_learn_from_one_chip_is_refused(checked: Checked, architecture: str) -> None:
+    message = (
+        rf"^architecture '{architecture}' with encoder 'resnet18' cannot learn from 64 px at train\.batch_size 1: "
+    )
+    with pytest.raises(PipelineError, match=message):
+        checked(architecture=architecture, **{"train.batch_size": 1})
+    assert checked(architecture=architecture, **{"train.batch_size": 2}).endswith("is valid")
+
+
+def test_a_tile_that_leaves_one_pixel_at_the_bottom_is_refused(checked: Checked) -> None:
+    with pytest.raises(PipelineError, match=r"cannot learn from 32 px at train\.batch_size 1: "):
+        checked(**{"train.batch_size": 1, "tile.size": 32})
+
+
+def test_weights_of_another_encoder_are_refused(checked: Checked, tmp_path: Path) -> None:
+    save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "my.safetensors")
+    with pytest.raises(PipelineError, match=r"^my\.safetensors does not hold this network's weights: ") as error:
+        checked(encoder_weights="my.safetensors")
+    assert "\n" not in str(error.value)
+
+
+def test_a_device_that_is_not_here_is_refused(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(PipelineError, match=r"^device 'cuda' is not on this machine; here: auto, cpu"):
+        checked(**{"evaluate.device": "cuda"})
+
+
+def test_a_missing_section_is_named(checked: Checked, tmp_path: Path) -> None:
+    checked()
+    values = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    del values["evaluate"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(PipelineError, match=r"^params\.yaml: evaluate is missing$"):
+        load_params(CheckParams)
+
+
+def test_the_command_says_it_in_one_line(tmp_path: Path) -> None:
+    write(tmp_path, {"loss": "dcie"})
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline.check", "params.ok"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stderr == "check: error: params.yaml: loss is 'dcie'; allowed: 'focal', 'dice' or 'ce'\n"
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert not (tmp_path / "params.ok").exists()

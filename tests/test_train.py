@@ -1,0 +1,164 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pipeline.chips import Chip, write_tables
+from pipeline.errors import PipelineError
+from pipeline.learning.losses import LOSSES
+from pipeline.train import ground
+from tests.learning.world import BRIGHTNESS, IMAGERY, World, train_params, written
+
+OUTS = ["cost.json", "model", "plots", "train.json"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp("small"), 32, train=4, val=2)
+
+
+@pytest.fixture(scope="module")
+def first(small: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("first")
+    small.train(out)
+    return written(out)
+
+
+def test_training_writes_the_model_its_metrics_its_cost_and_its_curves(trained: World) -> None:
+    assert sorted(path.name for path in trained.folder.iterdir()) == sorted([*OUTS, "chips", "split"])
+    assert sorted(path.name for path in trained.model.iterdir()) == ["model.json", "model.safetensors"]
+    metrics = json.loads((trained.folder / "train.json").read_text())
+    assert metrics.keys() == {"best_epoch", "train", "val"}
+    assert metrics["val"]["mean_iou"] > 0.8
+    assert (trained.folder / "plots/plots/metrics/val/mean_iou.tsv").is_file()
+
+
+def test_the_metrics_are_those_of_the_best_epoch_of_the_curves(trained: World) -> None:
+    metrics = json.loads((trained.folder / "train.json").read_text())
+    curve = pd.read_csv(trained.folder / "plots/plots/metrics/val/mean_iou.tsv", sep="\t")
+    best = curve.loc[curve["mean_iou"].idxmax()]
+    assert (metrics["best_epoch"], metrics["val"]["mean_iou"]) == (best["step"], best["mean_iou"])
+    assert len(curve) == 5
+
+
+def test_the_cost_is_kept_apart(trained: World) -> None:
+    cost = json.loads((trained.folder / "cost.json").read_text())
+    assert (cost["device"], cost["revision"]) == ("cpu", None)
+    assert cost["chips_per_second"] == pytest.approx(50 / cost["seconds"], rel=0.05)
+
+
+def test_the_same_seed_gives_the_same_bytes_however_many_read(
+    small: World, first: dict[str, bytes], tmp_path: Path
+) -> None:
+    small.train(tmp_path, workers=1)
+    again = written(tmp_path)
+    assert first.keys() == again.keys()
+    again.pop("model/model.json")  # says how many workers there were
+    assert [name for name, content in again.items() if first[name] != content] == []
+
+
+def test_another_seed_gives_another_model(small: World, first: dict[str, bytes], tmp_path: Path) -> None:
+    small.train(tmp_path, seed=2)
+    other = written(tmp_path)
+    for name in ("model/model.safetensors", "train.json", "plots/plots/metrics/val/loss.tsv"):
+        assert other[name] != first[name]
+
+
+def test_a_loss_that_is_no_number_publishes_nothing(small: World, tmp_path: Path) -> None:
+    with pytest.raises(PipelineError) as error:
+        small.train(tmp_path, optimizer="sgd", lr=1e30)
+    assert str(error.value).startswith("the ce loss became NaN or infinite in epoch 1, batch 2; try a smaller train.lr")
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_training_leaves_the_last_model_in_place(
+    small: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/model.json").write_text("the last good one")
+    monkeypatch.setitem(LOSSES, "ce", Lost())
+    with pytest.raises(PipelineError, match="NaN or infinite in epoch 1, batch 1;"):
+        small.train(tmp_path)
+    assert written(tmp_path) == {"model/model.json": b"the last good one"}
+
+
+class Lost(torch.nn.Module):
+    def forward(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
+        return logits_NKHW.sum() * float("nan")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "unett"}, r"^architecture is 'unett'; allowed: deeplabv3, "),
+        ({"encoder": "resnet19"}, r"^encoder is 'resnet19'; allowed: resnet18, "),
+        ({"encoder_weights": "none.safetensors"}, r"^none\.safetensors does not exist; "),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(
+    small: World, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(PipelineError, match=message):
+        small.train(tmp_path, **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_split_without_validation_is_refused(tmp_path: Path) -> None:
+    world = World.make(tmp_path, train=2)
+    with pytest.raises(PipelineError, match=r"val\.txt does not exist; the stage split writes it$"):
+        world.train()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_chip_is_one_line_whoever_reads_it(tmp_path: Path, workers: int) -> None:
+    world = World.make(tmp_path, train=2, val=1)
+    (tmp_path / "chips/images/c01.png").write_bytes(b"\x89PNG")
+    with pytest.raises(PipelineError) as error:
+        world.train(workers=workers)
+    assert str(error.value).startswith(f"{tmp_path / 'chips/images/c01.png'} cannot be read: ")
+    assert "Traceback" not in str(error.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["chips", "split"]
+
+
+def table_of(folder: Path, *sizes: tuple[int, int]) -> Path:
+    chips = [Chip(f"c{number}", "s", 0, 0, *size, pixel_size=0.5) for number, size in enumerate(sizes)]
+    write_tables(folder, [vars(chip) for chip in chips], BRIGHTNESS, IMAGERY)
+    return folder
+
+
+def test_the_sizes_that_a_model_saw(tmp_path: Path) -> None:
+    assert ground(table_of(tmp_path, (64, 64), (64, 64))) == {"chip_sizes": [64], "pixel_sizes": [0.5]}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "given"),
+    [([(64, 96)], "64 x 96"), ([(100, 100)], "100 x 100"), ([(64, 64), (32, 32)], "32 x 32, 64 x 64")],
+)
+def test_chips_that_fit_no_network_are_refused(tmp_path: Path, sizes: list[tuple[int, int]], given: str) -> None:
+    with pytest.raises(PipelineError, match=rf"holds chips of {given} px; train takes squares of one size, a multiple"):
+        ground(table_of(tmp_path, *sizes))
+
+
+@pytest.mark.parametrize(("key", "value"), [("seed", -1), ("seed", 2**32), ("loss", "dcie"), ("encoder_weights", "")])
+def test_params_that_cannot_be_are_refused(key: str, value: object) -> None:
+    with pytest.raises(ValueError, match=rf"TrainParams\n{key}\n"):
+        train_params(**{key: value})
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU is here")
+def test_a_gpu_learns_too(tmp_path: Path) -> None:
+    world = World.make(tmp_path, 64, train=8, val=2, test=3)
+    world.train(epochs=5, lr=0.003, lr_step=3, device="cuda")
+    losses = pd.read_csv(tmp_path / "plots/plots/metrics/train/loss.tsv", sep="\t")["loss"]
+    assert losses.iloc[-1] < 0.7 * losses.iloc[0]
+    assert np.isfinite(losses).all()
+    cost = json.loads((tmp_path / "cost.json").read_text())
+    assert cost["precision"] == "bf16-mixed"
+    on_cpu, on_cuda = (world.evaluate(device, device=device)["mean_iou"] for device in ("cpu", "cuda"))
+    assert on_cuda == pytest.approx(on_cpu, abs=0.02)
