@@ -1,0 +1,128 @@
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.files import read_json
+from pipeline.raster.geotiff import write_geotiff
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line.split("  #")[0].strip() for line in re.findall(r"^    ((?:make|dvc) .*)$", README, re.MULTILINE)]
+EXPERIMENT = "dvc exp run -S loss=dice"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in a folder whose name has a space and a quote, with 20 small scenes to learn from and one epoch."""
+    root = tmp_path_factory.mktemp("clone") / "land 'cover"
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, root / name)
+    scenes = root.parent / 'my "own" scenes'
+    write_scenes(scenes)
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["download"]["landcoverai"] |= {"source": "local", "path": str(scenes)}
+    params["tile"]["size"] = 64
+    params["train"] |= {"epochs": 1, "batch_size": 4}
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    run(root, "git init -q")
+    commit(root)
+    return root
+
+
+def write_scenes(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        mask_HW = rng.integers(0, 5, (2, 2)).repeat(32, 0).repeat(32, 1).astype(np.uint8)
+        image_CHW = np.stack([40 * mask_HW + 20] * 3)
+        for kind, pixels_CHW in (("images", image_CHW), ("masks", mask_HW[None])):
+            write_geotiff(folder / kind / f"scene {number}.tif", pixels_CHW)
+
+
+def run(root: Path, command: str, check: bool = True) -> str:
+    who = {f"GIT_{role}_{key}": "tests@localhost" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+    place = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = os.environ | who | place
+    arguments = shlex.split(command)
+    done = subprocess.run(arguments, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert not check or done.returncode == 0, said
+    return said
+
+
+def commit(root: Path) -> None:
+    run(root, "git add -A")
+    run(root, "git commit -qm run")
+
+
+def ran(said: str) -> list[str]:
+    return re.findall(r"^Running stage '(.+)':", said, re.MULTILINE)
+
+
+def test_the_readme_shows_the_commands_that_are_tested_here() -> None:
+    shown = ["make repro", "make test", "dvc repro", EXPERIMENT, "dvc metrics diff", "dvc queue start", "dvc exp show"]
+    assert [command for command in shown if command not in COMMANDS] == []
+
+
+def test_every_make_target_shown_exists() -> None:
+    targets = set(re.findall(r"\bmake ([a-z-]+)", README)) - {"it"}
+    assert {"repro", "test", "deps", "bench"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+
+
+def test_every_key_shown_is_in_params() -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    keys = set(re.findall(r"-S\s+[\"']?([a-z_.]+)=", README))
+    assert len(keys) >= 8
+    for key in keys:
+        value = params
+        for part in key.split("."):
+            assert part in value, key
+            value = value[part]
+
+
+def test_every_file_in_the_tree_exists() -> None:
+    tree = README.split("## The tree")[1].split("\n## ")[0]
+    top = [name for line in re.findall(r"^    (\S+)", tree, re.MULTILINE) for name in [line]]
+    inner = re.findall(r"\b(\w+\.py|sources/|raster/|learning/)", tree)
+    assert [name for name in top if not (ROOT / name).exists()] == []
+    assert [name for name in inner if not any((ROOT / place / name).exists() for place in ("pipeline", "tools"))] == []
+
+
+def test_the_pipeline_runs_compares_and_keeps_what_is_good(project: Path) -> None:
+    assert ran(run(project, "dvc repro"))[-2:] == ["train", "evaluate"]
+    assert ran(run(project, "dvc repro")) == []
+    commit(project)
+
+    said = run(project, EXPERIMENT)
+    assert ran(said) == ["check", "train", "evaluate"]
+    assert "mean_iou" in run(project, "dvc metrics diff --all")
+    assert "dice" in run(project, "dvc exp show --no-pager --csv")
+
+    kept = read_json(project / "metrics" / "evaluate.json")
+    said = run(project, "dvc exp run -S loss=dcie", check=False)
+    assert "check: error: params.yaml: loss is 'dcie'; allowed: 'focal', 'dice' or 'ce'" in said
+    assert "Traceback" not in said
+    assert read_json(project / "metrics" / "evaluate.json") == kept
+    assert (project / "data" / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.soak
+def test_queued_experiments_run(project: Path) -> None:
+    run(project, "git checkout -q params.yaml")
+    run(project, next(command for command in COMMANDS if "--queue" in command))
+    run(project, "dvc queue start")
+    run(project, "dvc queue logs --follow", check=False)
+    table = run(project, "dvc exp show --no-pager --csv")
+    assert table.count("resnet34") >= 3
