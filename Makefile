@@ -44,6 +44,7 @@ test: check
 soak: setup
 	pytest -m soak
 
+# After `make repro`: they read the sample's chips and model.
 bench: setup
 	@for script in benchmarks/*.py; do \
 	    name=$$(basename "$$script" .py); \

@@ -27,7 +27,8 @@ def read_list(path: Path) -> list[str]:
     """
     if not path.is_file():
         raise PipelineError(f"{path} does not exist; the stage split writes it")
-    ids = path.read_text(encoding="utf-8").split()
+    # a line each: a scene may have spaces in its name
+    ids = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not ids:
         raise PipelineError(f"{path} names no chip; run the stage split again")
     return ids

@@ -117,3 +117,8 @@ def test_a_missing_chip_is_named_in_one_line_whoever_reads_it(folder: Path, work
     assert str(error.value).startswith(f"{folder / 'images/nowhere.png'} does not exist")
     assert "Traceback" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_chip_may_have_a_space_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("my scene_0\nmy scene_1\n")
+    assert read_list(tmp_path / "train.txt") == ["my scene_0", "my scene_1"]
