@@ -12,11 +12,13 @@ import numpy as np
 import torch
 from sklearn.ensemble import RandomForestClassifier
 
-from pipeline.evaluate import count
-from pipeline.learning.data import Chips, read_list
+from pipeline.learning.confusion import confusion
+from pipeline.learning.data import Chips, read_list, scoring_loader
 from pipeline.learning.device import choose, keep_freed_memory
 from pipeline.learning.model import load_model
-from pipeline.learning.scores import confusion, scores
+from pipeline.learning.survey import survey
+from pipeline.scoring.counts import counts_of
+from pipeline.scoring.scores import scores
 
 CHIPS, LISTS, MODEL = Path("data/chips/landcoverai"), Path("data/split/landcoverai"), Path("data/model")
 PIXELS = 200_000
@@ -52,10 +54,10 @@ def main() -> None:
     train, test = (Chips(CHIPS, read_list(LISTS / f"{part}.txt"), model.table) for part in ("train", "test"))
     forest = forest_matrix(grow(train), test, len(model.table.classes))
     model.segmenter.eval()
-    network = count(model, test, 1, choose("cpu"))
+    network = survey(model, scoring_loader(test, 1, 0), choose("cpu")).matrix_KK
     means = {}
     for name, matrix_KK in (("random forest", forest), ("network", network)):
-        found = scores(matrix_KK, model.table.names)
+        found = scores(counts_of(matrix_KK), model.table.names)
         means[name] = found["mean_iou"]
         print(
             f"{name}: mean IoU {found['mean_iou']:.3f};", *(f"{key} {value:.3f}" for key, value in found["iou"].items())

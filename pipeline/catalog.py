@@ -121,9 +121,30 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in found}
 
 
+def official_parts(raw: Path) -> dict[str, str]:
+    """From chip to part, as the archive's own `train.txt`, `val.txt`, `test.txt` say; empty where it brings none.
+
+    Raises:
+        PipelineError: a chip is in two lists.
+    """
+    found: dict[str, str] = {}
+    for part in ("train", "val", "test"):
+        path = raw / f"{part}.txt"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        for chip in filter(None, map(str.strip, lines)):
+            if found.setdefault(chip, part) != part:
+                raise PipelineError(f"{path} names {chip}, which {found[chip]}.txt names too; keep it in one list")
+    return found
+
+
 def write_source(raw: Path, source: str) -> None:
     """Write `source.json`: where the archive in `raw` came from."""
     write_json(raw / "source.json", {"source": source, "synthetic": source == "sample"})
+
+
+def source_of(raw: Path) -> str:
+    """What `download.D.source` was when the archive in `raw` was fetched."""
+    return str(read_json(raw / "source.json")["source"])
 
 
 def is_synthetic(raw: Path) -> bool:

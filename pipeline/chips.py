@@ -1,9 +1,10 @@
-"""The one format in which every dataset meets: a folder of pictures, masks and three tables.
+"""The one format in which every dataset meets: a folder of pictures, masks and four tables.
 
     images/ID.png   8-bit RGB
     masks/ID.png    8-bit palette: the pixel is the class id, 255 is *ignore*
     classes.json    ids, names, colours
     imagery.json    how the archive's values became 8-bit RGB
+    origin.json     which source, and what was left out and why
     chips.csv       one row a chip
 
 The pictures are read and written by `pipeline.raster.chips`; nothing here opens one.
@@ -20,8 +21,8 @@ from pipeline.classes import ClassTable
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json, write_text
 
-COLUMNS = ("id", "scene", "row", "column", "height", "width", "x", "y", "crs", "pixel_size", "date")
-IGNORED = "pixels_ignored"
+UNIT, OFFICIAL, IGNORED = "unit", "official", "pixels_ignored"
+COLUMNS = ("id", "scene", UNIT, "row", "column", "height", "width", "x", "y", "crs", "pixel_size", "date", OFFICIAL)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class Chip:
     """Width of a pixel in units of the CRS."""
     date: str | None = None
     """YYYY-MM-DD of the picture; None where the archive tells none."""
+    unit: str | None = None
+    """What is independent of other units: an orthophoto, a Sentinel tile; None: the scene."""
+    official: str | None = None
+    """The part that the archive's own lists give it to: train, val or test."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +68,49 @@ class Imagery:
     """Whether the pictures are the built-in sample's, so that everything made of them says so."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where chips come from, for the data card."""
+
+    source: str
+    """`sample`, `local`, …, as `download.D.source` said."""
+    dropped: dict[str, int]
+    """From the reason to the number of windows, or of chips and dates, that became no chip."""
+
+
 def pixels_of(class_id: int) -> str:
     """The column that counts the pixels of a class."""
     return f"pixels_{class_id}"
 
 
-def write_tables(folder: Path, rows: Iterable[dict[str, object]], table: ClassTable, imagery: Imagery) -> None:
-    """Write `chips.csv`, `classes.json` and `imagery.json`."""
+def class_columns(chips: pd.DataFrame) -> list[str]:
+    """The columns of `chips.csv` that count the pixels of classes."""
+    return [name for name in chips.columns if name.startswith("pixels_") and name != IGNORED]
+
+
+def write_tables(
+    folder: Path, rows: Iterable[dict[str, object]], table: ClassTable, imagery: Imagery, origin: Origin
+) -> None:
+    """Write `chips.csv`, `classes.json`, `imagery.json` and `origin.json`."""
     columns = [*COLUMNS, *map(pixels_of, table.ids), IGNORED]
     frame = pd.DataFrame(rows, columns=columns).sort_values("id")
+    frame[UNIT] = frame[UNIT].fillna(frame["scene"])
     write_text(folder / "chips.csv", frame.to_csv(index=False, lineterminator="\n"))
     write_json(folder / "classes.json", table.without_remap().model_dump(mode="json", exclude_defaults=True))
     write_json(folder / "imagery.json", vars(imagery))
+    write_json(folder / "origin.json", vars(origin))
+
+
+def dropped_in_words(dropped: dict[str, int]) -> str:
+    """What a stage's summary says of what it left out."""
+    return "dropped: " + ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+
+
+def leak_in_words(share: float | None) -> str:
+    """The share of the test chips that touch a training chip, as a person should hear it."""
+    if share is None:
+        return "whether test chips touch training chips is not known: no georeference"
+    return f"{100 * share:.0f} % of test chips touch a training chip{'; see split.strategy' if share else ''}"
 
 
 def read_chips(folder: Path) -> pd.DataFrame:
@@ -86,13 +122,18 @@ def read_chips(folder: Path) -> pd.DataFrame:
     path = folder / "chips.csv"
     if not path.is_file():
         raise PipelineError(f"{path} does not exist; a chips folder is made by the stages tile and tif_to_png")
-    text = dict.fromkeys(("id", "scene", "crs", "date"), str)
+    text = dict.fromkeys(("id", "scene", UNIT, "crs", "date", OFFICIAL), str)
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"x": [""], "y": [""], "pixel_size": [""]})
 
 
 def read_imagery(folder: Path) -> Imagery:
     """`imagery.json` of a chips folder."""
     return parse_imagery(read_json(folder / "imagery.json"))
+
+
+def read_origin(folder: Path) -> Origin:
+    """`origin.json` of a chips folder."""
+    return Origin(**read_json(folder / "origin.json"))
 
 
 def parse_imagery(values: dict[str, Any]) -> Imagery:

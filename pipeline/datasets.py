@@ -70,6 +70,13 @@ CLASSES: dict[DatasetName, ClassTable] = {
 }
 
 
+LICENCES: dict[DatasetName, str] = {
+    "landcoverai": "CC BY-NC-SA 4.0 for LandCover.ai's own orthophotos; for others as their owner says",
+    "landcovernet": "CC BY 4.0",
+    "ghana": "CC BY-SA 4.0",
+}
+
+
 @dataclass(frozen=True)
 class Layout:
     """How an archive of STAC collections names its items and files.
@@ -84,6 +91,12 @@ class Layout:
     """Matches a label item's folder; group `chip`."""
     assets: dict[str, str]
     """Asset key to the descriptive file name that some copies of the archive use, without ending."""
+    tiled: bool
+    """Whether chips are cut from larger pictures, Sentinel tiles: then a chip's name begins with its tile's."""
+
+    def unit(self, chip: str) -> str:
+        """What a chip shares light and season with: its Sentinel tile, or only itself."""
+        return chip.partition("_")[0] if self.tiled else chip
 
 
 LAYOUTS: dict[DatasetName, Layout] = {
@@ -107,11 +120,13 @@ LAYOUTS: dict[DatasetName, Layout] = {
             "SCL": "Scene Classification Layer",
             "labels": "labels",
         },
+        tiled=True,
     ),
     "ghana": Layout(
         source_item=re.compile(r"su_african_crops_ghana_source_s2_(?P<chip>\d+)_(?P<date>\d{4}_\d\d_\d\d)"),
         label_item=re.compile(r"su_african_crops_ghana_labels_(?P<chip>\d+)"),
         assets={"source": "source", "cloudmask": "cloudmask", "labels": "labels"},
+        tiled=False,
     ),
 }
 

@@ -1,24 +1,30 @@
 """Scores a trained model on the test chips."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
 from pydantic import Field
 
-from pipeline.chips import read_imagery
-from pipeline.classes import IGNORE, ClassTable, read_classes
+from pipeline.chips import UNIT, leak_in_words, read_chips, read_imagery
+from pipeline.classes import ClassTable, read_classes
 from pipeline.command import progress, run
 from pipeline.errors import PipelineError
-from pipeline.files import published, write_json, write_text
-from pipeline.learning.data import Chips, plain_errors, read_list, scoring_loader
+from pipeline.files import published, read_json, write_json, write_text
+from pipeline.learning.data import Chips, read_list, scoring_loader
 from pipeline.learning.device import Device, DeviceName, choose, keep_freed_memory, reading_workers
+from pipeline.learning.examples import Gallery, show_chips
 from pipeline.learning.model import Model, load_model
-from pipeline.learning.pictures import Example, draw_confusion, draw_examples
-from pipeline.learning.scores import confusion, scores
+from pipeline.learning.pictures import write_plots
+from pipeline.learning.survey import Survey, survey
 from pipeline.params import Params
+from pipeline.scoring.counts import by_unit, to_table
+from pipeline.scoring.intervals import LEAST_UNITS, interval
+from pipeline.scoring.scores import class_scores, paper_iou, scores
+
+SUMMARY = ("mean_iou", "mean_iou_low", "mean_iou_high", "paper_iou")
+"""What DVC tells people of each experiment: more would not fit a line of 100 columns."""
 
 
 class EvaluateSection(Params):
@@ -27,7 +33,7 @@ class EvaluateSection(Params):
     batch_size: int = Field(gt=0)
     """Chips at a time; changes no score."""
     pictures: int = Field(gt=0)
-    """Chips in the grid image · target · prediction."""
+    """Chips in a grid of pictures."""
     device: DeviceName
 
 
@@ -37,36 +43,23 @@ class EvaluateParams(Params):
     evaluate: EvaluateSection
 
 
-def predict(model: Model, images_NCHW: torch.Tensor, device: Device) -> torch.Tensor:
-    """The likeliest class of each pixel: indices in the model's table, int64 (N, H, W), on the device."""
-    with torch.inference_mode(), device.autocast():
-        images = images_NCHW.to(device.name).contiguous(memory_format=device.memory_format)
-        logits_NKHW: torch.Tensor = model.segmenter(images)
-    return logits_NKHW.argmax(dim=1)
+def scored(found: Survey, names: tuple[str, ...]) -> dict[str, Any]:
+    """The scores of one set of chips, by class too."""
+    counts_3K = found.counts_N3K.sum(axis=0)
+    return (
+        {"paper_iou": paper_iou(found.counts_N3K)}
+        | scores(counts_3K, names)
+        | {"classes": class_scores(counts_3K, names)}
+    )
 
 
-def count(model: Model, chips: Chips, batch_size: int, device: Device) -> np.ndarray:
-    """One confusion matrix over all `chips`, int64 (true class, predicted class)."""
-    classes = len(model.table.classes)
-    total = torch.zeros(classes, classes, dtype=torch.int64, device=device.name)
-    loader = scoring_loader(chips, batch_size, reading_workers("auto", device))
-    with plain_errors():
-        for images, masks in progress(loader, "evaluate", len(loader)):
-            total += confusion(predict(model, images, device), masks.to(device.name), classes)
-    return np.asarray(total.cpu().numpy())
-
-
-def examples(model: Model, chips: Chips, number: int, device: Device) -> list[Example]:
-    """Up to `number` chips, evenly spread over the list, with their predictions."""
-    ids_of = np.full(256, IGNORE, np.uint8)
-    ids_of[: len(model.table.ids)] = model.table.ids
-    shown = []
-    for index in np.unique(np.linspace(0, len(chips) - 1, number).round().astype(int)).tolist():
-        image_CHW, mask_HW = chips[index]
-        predicted_HW = predict(model, image_CHW[None], device)[0].cpu().numpy()
-        image_HWC = image_CHW.permute(1, 2, 0).numpy()
-        shown.append(Example(chips.ids[index], image_HWC, ids_of[mask_HW.numpy()], ids_of[predicted_HW]))
-    return shown
+def with_interval(counts_U3K: np.ndarray) -> dict[str, Any]:
+    """The interval of the mean IoU, of how many independent units it is, and why there is none."""
+    low, high = interval(counts_U3K) or (None, None)
+    units = len(counts_U3K)
+    why = None if units >= LEAST_UNITS else f"{units} independent units; an interval needs at least {LEAST_UNITS}"
+    covers = "the sampling of the test set, not training"
+    return {"mean_iou_low": low, "mean_iou_high": high, "interval": {"covers": covers, "units": units, "why_null": why}}
 
 
 def require_same_classes(trained: ClassTable, present: ClassTable) -> None:
@@ -83,26 +76,67 @@ def require_same_classes(trained: ClassTable, present: ClassTable) -> None:
         )
 
 
-def evaluate(model: Path, chips: Path, lists: Path, metrics: Path, plots: Path, params: EvaluateParams) -> str:
-    """Score MODEL on those CHIPS that test.txt of LISTS names; write METRICS, and pictures to PLOTS."""
+def look(model: Model, chips: Chips, batch_size: int, device: Device) -> Survey:
+    """One pass over `chips`, with a bar."""
+    loader = scoring_loader(chips, batch_size, reading_workers("auto", device))
+    return survey(model, progress(loader, "evaluate", len(loader)), device)
+
+
+def units_of(chips: Path, ids: list[str]) -> list[str]:
+    """The independent unit of each chip."""
+    unit = read_chips(chips).set_index("id")[UNIT]
+    return [str(name) for name in unit[ids]]
+
+
+def evaluate(
+    model: Path,
+    chips: Path,
+    lists: Path,
+    metrics: Path,
+    summary: Path,
+    units: Path,
+    plots: Path,
+    params: EvaluateParams,
+) -> str:
+    """Score MODEL on those CHIPS that test.txt of LISTS names.
+
+    Writes METRICS, the SUMMARY of them that DVC shows, counts by UNITS, and PLOTS.
+    """
     section, device = params.evaluate, choose(params.evaluate.device)
     keep_freed_memory()
-    trained, synthetic = load_model(model), read_imagery(chips).synthetic
+    trained, synthetic, leak = load_model(model), read_imagery(chips).synthetic, read_json(lists / "leak.json")
     require_same_classes(trained.table, read_classes(chips / "classes.json"))
     trained.segmenter.eval().to(device.name).to(memory_format=device.memory_format)
-    test = Chips(chips, read_list(lists / "test.txt"), trained.table)
-    matrix_KK = count(trained, test, section.batch_size, device)
-    names = trained.table.names
-    result: dict[str, Any] = scores(matrix_KK, names)
-    title = f"{'synthetic sample: ' if synthetic else ''}{len(test)} test chips, mean IoU {result['mean_iou']:.3f}"
+    sets = {part: Chips(chips, read_list(lists / f"{part}.txt"), trained.table) for part in ("test", "val")}
+    test, val = (look(trained, each, section.batch_size, device) for each in sets.values())
+    names, ids = trained.table.names, sets["test"].ids
+    unit_names, counts_U3K = by_unit(test.counts_N3K, units_of(chips, ids))
+    about = {"leak_share": leak["leak_share"], "split_strategy": leak["strategy"], "synthetic": synthetic}
+    result = (
+        scored(test, names) | with_interval(counts_U3K) | {"chips": len(ids), "test_list": fingerprint(ids)} | about
+    )
+    title = f"{'synthetic sample: ' if synthetic else ''}{len(ids)} test chips, mean IoU {result['mean_iou']:.3f}"
     with published(plots) as folder:
         folder.mkdir()
-        draw_confusion(folder / "confusion.png", matrix_KK, names, title)
-        draw_examples(folder / "examples.png", examples(trained, test, section.pictures, device), trained.table, title)
-        table = pd.DataFrame(matrix_KK, index=pd.Index(names, name="true class"), columns=names)
-        write_text(folder / "confusion.csv", table.to_csv(lineterminator="\n"))
-    write_json(metrics, {"synthetic": synthetic, "chips": len(test)} | result)
-    return f"{len(test)} chips in, mean IoU {result['mean_iou']:.4f}, pixel accuracy {result['pixel_accuracy']:.4f}"
+        write_plots(folder, test, names, title)
+        show_chips(folder, Gallery(trained, sets["test"], device), test.counts_N3K, section.pictures, title)
+    write_text(units, to_table(unit_names, counts_U3K, names).to_csv(index=False, lineterminator="\n"))
+    write_json(summary, {key: result[key] for key in SUMMARY})
+    write_json(metrics, result | {"validation": scored(val, names)})
+    return in_words(result)
+
+
+def fingerprint(ids: list[str]) -> str:
+    """SHA-256 of a list of chips: scores of two models can be compared when theirs are the same."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
+def in_words(result: dict[str, Any]) -> str:
+    """The summary: the score with its interval, and what it is worth."""
+    low, high = result["mean_iou_low"], result["mean_iou_high"]
+    sure = "too few independent units for an interval" if low is None else f"95 % interval {low:.4f} to {high:.4f}"
+    said = f"mean IoU {result['mean_iou']:.4f} ({sure}), pixel accuracy {result['pixel_accuracy']:.4f}"
+    return f"{result['chips']} test chips, {said}; {leak_in_words(result['leak_share'])}"
 
 
 if __name__ == "__main__":

@@ -117,9 +117,9 @@ def _known(kind: type[BaseModel], location: tuple[int | str, ...]) -> Iterator[s
     """The keys that the section at `location` may have."""
     for step in location:
         if not isinstance(step, int):  # the number of a member: the list's type is known already
-            field = kind.model_fields.get(step)
+            field = kind.model_fields.get(step)  # sections have the names of their keys
             kind = next(_models(field.annotation if field else None), BaseModel)
-    return iter(kind.model_fields)
+    return iter(field.alias or name for name, field in kind.model_fields.items())
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

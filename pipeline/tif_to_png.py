@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from pipeline.catalog import SourceItem, is_synthetic, label_items, source_items
-from pipeline.chips import Imagery, write_tables
+from pipeline.catalog import SourceItem, is_synthetic, label_items, official_parts, source_items, source_of
+from pipeline.chips import OFFICIAL, Imagery, Origin, dropped_in_words, write_tables
 from pipeline.classes import IGNORE, ClassTable, read_classes
 from pipeline.command import in_parallel, progress, run
 from pipeline.datasets import BandsSection, DatasetName
@@ -89,6 +89,12 @@ def convert(
     return save_chip(folder, describe(item, reading), image_HWC, mask_HW, table)
 
 
+def rejected(verdicts: pd.DataFrame) -> dict[str, int]:
+    """From the cloud filter's reason to the number of dates that it dropped."""
+    reasons = verdicts.loc[verdicts["verdict"] == "drop", "reason"].value_counts().sort_index()
+    return {f"dates: {str(reason).replace('_', '-')}": int(count) for reason, count in reasons.items()}
+
+
 def tif_to_png(dataset: DatasetName, raw: Path, clear: Path, chips: Path, params: TifToPngParams) -> str:
     """Convert the dates of DATASET in RAW that the table CLEAR keeps into the chips folder CHIPS."""
     table = read_classes(raw / "classes.json")
@@ -96,22 +102,26 @@ def tif_to_png(dataset: DatasetName, raw: Path, clear: Path, chips: Path, params
     verdicts = pd.read_csv(clear, dtype=str)
     kept = set(verdicts.loc[verdicts["verdict"] == "keep", "id"])
     items = [item for item in source_items(dataset, raw) if item.id in kept]
-    labels = label_items(dataset, raw)
+    labels, official = label_items(dataset, raw), official_parts(raw)
     pairs = [(item, labels[item.chip]) for item in items if item.chip in labels]
     with published(chips) as folder:
         for name in ("images", "masks"):
             (folder / name).mkdir(parents=True)
         one = partial(convert, reading=reading, params=params, table=table, folder=folder)
         made = list(progress(in_parallel(one, pairs), f"tif_to_png {dataset}", len(pairs)))
-        rows = [row for row in made if row is not None]
+        rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for row in made if row is not None]
         if not rows:
             raise PipelineError(
                 f"no chip came out of {len(items)} clear dates in {raw}: {len(items) - len(pairs)} have no label item "
                 f"and {len(pairs)} no labelled pixel; check the labels, or lower tif_to_png.{dataset}.min_consensus"
             )
-        write_tables(folder, rows, table, replace(params.imagery(dataset), synthetic=is_synthetic(raw)))
-    dropped = f"{len(items) - len(pairs)} without a label item, {len(pairs) - len(rows)} without a labelled pixel"
-    return f"{len(items)} clear dates in, {len(rows)} chips kept, dropped: {dropped}"
+        dropped = {
+            "without a label item": len(items) - len(pairs),
+            "without a labelled pixel": len(pairs) - len(rows),
+        }
+        imagery = replace(params.imagery(dataset), synthetic=is_synthetic(raw))
+        write_tables(folder, rows, table, imagery, Origin(source_of(raw), rejected(verdicts) | dropped))
+    return f"{len(items)} clear dates in, {len(rows)} chips kept, {dropped_in_words(dropped)}"
 
 
 if __name__ == "__main__":

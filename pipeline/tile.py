@@ -7,14 +7,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.catalog import is_synthetic, scene_pairs
-from pipeline.chips import write_tables
+from pipeline.catalog import is_synthetic, official_parts, scene_pairs, source_of
+from pipeline.chips import OFFICIAL, Origin, dropped_in_words, write_tables
 from pipeline.classes import read_classes
 from pipeline.command import in_parallel, progress, run
 from pipeline.errors import PipelineError
 from pipeline.files import published
 from pipeline.params import BandNumber, Params, Stretch
 from pipeline.raster.scenes import Cut, Cutting, cut_scene
+
+OFFICIAL_SIZE = 512
+"""Pixels of the tiles that LandCover.ai's lists name; the same numbers stand for other ground at another size."""
 
 
 class TileSection(Params):
@@ -47,20 +50,25 @@ def tile(raw: Path, chips: Path, params: TileParams) -> str:
     table = read_classes(raw / "classes.json")
     how = cutting(params.tile)
     pairs = scene_pairs(raw)
+    official = official_parts(raw) if how.size == OFFICIAL_SIZE else {}
     with published(chips) as folder:
         for name in ("images", "masks"):
             (folder / name).mkdir(parents=True)
         one = partial(cut_scene, cutting=how, table=table, folder=folder)
         cuts: list[Cut] = list(progress(in_parallel(one, pairs), "tile", len(pairs)))
-        rows = [row for cut in cuts for row in cut.rows]
+        rows = [row | {OFFICIAL: official.get(str(row["id"]))} for cut in cuts for row in cut.rows]
         if not rows:
             raise PipelineError(
                 f"no chip of {how.size} px came out of {len(pairs)} scenes in {raw}: tile.size is larger than every "
                 "scene, or no pixel is labelled; set a smaller tile.size, or tile.partial to pad"
             )
-        write_tables(folder, rows, table, replace(how.imagery, synthetic=is_synthetic(raw)))
-    dropped = f"{sum(cut.partial for cut in cuts)} partial, {sum(cut.unlabelled for cut in cuts)} without a label"
-    return f"{len(pairs)} scenes in, {len(rows)} chips kept, dropped: {dropped}"
+        dropped = {
+            "partial": sum(cut.partial for cut in cuts),
+            "without a label": sum(cut.unlabelled for cut in cuts),
+        }
+        imagery = replace(how.imagery, synthetic=is_synthetic(raw))
+        write_tables(folder, rows, table, imagery, Origin(source_of(raw), dropped))
+    return f"{len(pairs)} scenes in, {len(rows)} chips kept, {dropped_in_words(dropped)}"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 import lightning as L
 from pydantic import Field
 
-from pipeline.chips import read_chips, read_imagery
+from pipeline.chips import pixels_of, read_chips, read_imagery
 from pipeline.classes import ClassTable, read_classes
 from pipeline.command import run
 from pipeline.errors import PipelineError
@@ -17,7 +17,7 @@ from pipeline.learning.data import Chips, read_list, scoring_loader, training_lo
 from pipeline.learning.device import choose, keep_freed_memory, reading_workers
 from pipeline.learning.fit import Keeper, fit
 from pipeline.learning.losses import LossName
-from pipeline.learning.model import Architecture, build, describe, save_model
+from pipeline.learning.model import Architecture, build, describe, expect, save_model
 from pipeline.learning.task import Recipe, Task
 from pipeline.learning.watch import Watch
 from pipeline.params import Params
@@ -53,6 +53,13 @@ def ground(chips: Path) -> dict[str, Any]:
     return {"chip_sizes": [sizes[0][0]], "pixel_sizes": sorted({float(size) for size in frame["pixel_size"].dropna()})}
 
 
+def class_shares(chips: Path, ids: list[str], table: ClassTable) -> list[float]:
+    """The share of each class in the labelled pixels of some chips, in the order of the table."""
+    frame = read_chips(chips)
+    pixels = frame.loc[frame["id"].isin(ids), [pixels_of(class_id) for class_id in table.ids]].sum()
+    return [float(share) for share in pixels / pixels.sum()]
+
+
 def report(keeper: Keeper) -> dict[str, Any]:
     """`metrics/train.json`: the best epoch's scores."""
     assert keeper.best is not None
@@ -69,6 +76,7 @@ def train(
     parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table) for part in ("train", "val")}
     L.seed_everything(params.seed, verbose=False)
     segmenter = build(params.design(table), params.encoder_weights)
+    expect(segmenter, class_shares(chips, parts["train"].ids, table))
     task = Task(segmenter, table.names, params.loss, recipe, params.seed)
     workers = reading_workers(recipe.workers, device)
     loaders = (

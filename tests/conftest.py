@@ -66,6 +66,14 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def scored(trained: "World", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what `evaluate` makes of that world: first.json, summary.json, units.csv, plots/."""
+    out = tmp_path_factory.mktemp("scored")
+    trained.evaluate("first", out)
+    return out
+
+
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> "World":
     """A world with a model that learned it; to be read, not changed."""
     from tests.learning.world import World  # torch takes seconds to import

@@ -3,7 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalog import SourceItem, asset, is_synthetic, label_items, scene_pairs, source_items, write_source
+from pipeline.catalog import (
+    SourceItem,
+    asset,
+    is_synthetic,
+    label_items,
+    official_parts,
+    scene_pairs,
+    source_items,
+    source_of,
+    write_source,
+)
 from pipeline.errors import PipelineError
 
 SOURCE = "ref_landcovernet_af_v1_source_sentinel_2"
@@ -142,3 +152,22 @@ def test_only_the_sample_is_synthetic(tmp_path: Path) -> None:
     for source, synthetic in (("sample", True), ("local", False)):
         write_source(tmp_path, source)
         assert is_synthetic(tmp_path) is synthetic
+
+
+def test_the_source_is_remembered(tmp_path: Path) -> None:
+    write_source(tmp_path, "local")
+    assert source_of(tmp_path) == "local"
+
+
+def test_the_archives_own_lists_say_the_parts(tmp_path: Path) -> None:
+    assert official_parts(tmp_path) == {}
+    (tmp_path / "train.txt").write_text("a_1\na_2\n\n")
+    (tmp_path / "test.txt").write_text("b_1\r\n")
+    assert official_parts(tmp_path) == {"a_1": "train", "a_2": "train", "b_1": "test"}
+
+
+def test_a_chip_in_two_lists_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("a_1\n")
+    (tmp_path / "val.txt").write_text("a_1\n")
+    with pytest.raises(PipelineError, match=r"val\.txt names a_1, which train\.txt names too; keep it in one list$"):
+        official_parts(tmp_path)

@@ -4,27 +4,42 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.chips import Chip, Imagery, parse_imagery, read_chips, read_imagery, write_tables
+from pipeline.chips import (
+    Chip,
+    Imagery,
+    Origin,
+    class_columns,
+    dropped_in_words,
+    leak_in_words,
+    parse_imagery,
+    read_chips,
+    read_imagery,
+    read_origin,
+    write_tables,
+)
 from pipeline.classes import ClassTable, read_classes
 from pipeline.errors import PipelineError
 from tests.world import TWO_CLASSES
 
 IMAGERY = Imagery(("B04", "B03", "B02"), scale=0.0001, offset=-0.1, stretch=(0.0, 0.3), synthetic=True)
+ORIGIN = Origin("local", {"partial": 2, "without a label": 0})
 PIXELS = {"pixels_1": 3, "pixels_2": 2, "pixels_ignored": 1}
-PLACED = Chip("b_10", "b", 0, 512, 512, 512, 424876.99999917625, 0.1 + 0.2, "EPSG:2180", 0.25, "2018-01-31")
+PLACED = Chip(
+    "b_10", "b", 0, 512, 512, 512, 424876.99999917625, 0.1 + 0.2, "EPSG:2180", 0.25, "2018-01-31", "tile", "val"
+)
 UNPLACED = Chip("007", "NA", 0, 0, 64, 64)
 
 
 def write(folder: Path, table: ClassTable = TWO_CLASSES) -> None:
-    write_tables(folder, [asdict(chip) | PIXELS for chip in (PLACED, UNPLACED)], table, IMAGERY)
+    write_tables(folder, [asdict(chip) | PIXELS for chip in (PLACED, UNPLACED)], table, IMAGERY, ORIGIN)
 
 
 def test_the_table_is_sorted_by_id_and_empty_where_nothing_is_known(tmp_path: Path) -> None:
     write(tmp_path)
     assert (tmp_path / "chips.csv").read_text().splitlines() == [
-        "id,scene,row,column,height,width,x,y,crs,pixel_size,date,pixels_1,pixels_2,pixels_ignored",
-        "007,NA,0,0,64,64,,,,,,3,2,1",
-        "b_10,b,0,512,512,512,424876.99999917625,0.30000000000000004,EPSG:2180,0.25,2018-01-31,3,2,1",
+        "id,scene,unit,row,column,height,width,x,y,crs,pixel_size,date,official,pixels_1,pixels_2,pixels_ignored",
+        "007,NA,NA,0,0,64,64,,,,,,,3,2,1",
+        "b_10,b,tile,0,512,512,512,424876.99999917625,0.30000000000000004,EPSG:2180,0.25,2018-01-31,val,3,2,1",
     ]
 
 
@@ -33,7 +48,10 @@ def test_the_table_comes_back_with_text_as_text_and_numbers_to_the_last_digit(tm
     frame = read_chips(tmp_path)
     assert frame["id"].tolist() == ["007", "b_10"]
     assert frame["scene"].tolist() == ["NA", "b"]
+    assert frame["unit"].tolist() == ["NA", "tile"]  # a scene of its own where nothing is said
+    assert frame["official"].tolist() == ["", "val"]
     assert frame["crs"].tolist() == ["", "EPSG:2180"]
+    assert class_columns(frame) == ["pixels_1", "pixels_2"]
     assert frame["date"].tolist() == ["", "2018-01-31"]
     assert frame["x"].isna().tolist() == [True, False]
     assert (frame["x"][1], frame["y"][1]) == (PLACED.x, PLACED.y)
@@ -43,7 +61,7 @@ def test_the_table_comes_back_with_text_as_text_and_numbers_to_the_last_digit(tm
 def test_a_crs_that_is_written_out_comes_back(tmp_path: Path) -> None:
     crs = 'PROJCS["a, b",GEOGCS["c"]]'
     row = asdict(Chip("a", "a", 0, 0, 1, 1, 0.0, 0.0, crs, 1.0)) | PIXELS
-    write_tables(tmp_path, [row], TWO_CLASSES, IMAGERY)
+    write_tables(tmp_path, [row], TWO_CLASSES, IMAGERY, ORIGIN)
     assert read_chips(tmp_path)["crs"].tolist() == [crs]
 
 
@@ -60,7 +78,7 @@ def test_chips_have_the_classes_without_the_remap_that_made_them(tmp_path: Path)
 
 @pytest.mark.parametrize("imagery", [IMAGERY, Imagery(("3", "2", "1"), stretch="minmax")])
 def test_imagery_comes_back(tmp_path: Path, imagery: Imagery) -> None:
-    write_tables(tmp_path, [], TWO_CLASSES, imagery)
+    write_tables(tmp_path, [], TWO_CLASSES, imagery, ORIGIN)
     assert read_imagery(tmp_path) == imagery
     assert parse_imagery(json.loads((tmp_path / "imagery.json").read_text())) == imagery
 
@@ -68,3 +86,21 @@ def test_imagery_comes_back(tmp_path: Path, imagery: Imagery) -> None:
 def test_a_folder_without_the_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"chips.csv does not exist; a chips folder is made by the stages tile and"):
         read_chips(tmp_path)
+
+
+def test_where_chips_come_from_comes_back(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert read_origin(tmp_path) == ORIGIN
+    assert dropped_in_words(ORIGIN.dropped) == "dropped: 2 partial, 0 without a label"
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0.974, "97 % of test chips touch a training chip; see split.strategy"),
+        (0.0, "0 % of test chips touch a training chip"),
+        (None, "whether test chips touch training chips is not known: no georeference"),
+    ],
+)
+def test_a_leak_in_words(share: float | None, words: str) -> None:
+    assert leak_in_words(share) == words

@@ -109,6 +109,8 @@ def test_the_pipeline_runs_compares_and_keeps_what_is_good(project: Path) -> Non
     assert ran(said) == ["check", "train", "evaluate"]
     assert "mean_iou" in run(project, "dvc metrics diff --all")
     assert "dice" in run(project, "dvc exp show --no-pager --csv")
+    compared = run(project, "python -m pipeline.compare HEAD workspace").splitlines()
+    assert compared[-1].startswith("verdict: undecided: ")
 
     kept = read_json(project / "metrics" / "evaluate.json")
     said = run(project, "dvc exp run -S loss=dcie", check=False)

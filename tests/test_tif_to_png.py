@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.chips import Imagery, read_chips, read_imagery
+from pipeline.chips import Imagery, Origin, read_chips, read_imagery, read_origin
 from pipeline.classes import read_classes
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
 from pipeline.datasets import CLASSES
@@ -44,12 +44,13 @@ def test_each_kept_date_becomes_a_chip_with_the_label_of_its_place(tmp_path: Pat
     summary = convert(tmp_path)
     assert summary == ("2 clear dates in, 2 chips kept, dropped: 0 without a label item, 0 without a labelled pixel")
     chips = tmp_path / "chips"
-    assert names(chips) == ["chips.csv", "classes.json", "imagery.json", "images", "masks"]
+    assert names(chips) == ["chips.csv", "classes.json", "imagery.json", "images", "masks", "origin.json"]
     assert names(chips / "images") == names(chips / "masks") == [f"{CHIP}_20200101.png", f"{CHIP}_20200102.png"]
     assert (read_image(chips / f"images/{CHIP}_20200101.png") == [102, 51, 20]).all()  # 255 * 0.12, 0.06, 0.024 / 0.3
     assert np.array_equal(read_mask(chips / f"masks/{CHIP}_20200102.png"), halves(16, 16, 1, 6))
     frame = read_chips(chips)
     assert frame["scene"].tolist() == [CHIP, CHIP]
+    assert frame["unit"].tolist() == ["31PGS", "31PGS"]  # the Sentinel tile
     assert frame["date"].tolist() == ["2020-01-01", "2020-01-02"]
     assert frame["pixels_6"].tolist() == [128, 128]
     assert read_imagery(chips) == Imagery(("B04", "B03", "B02"), 0.0001, 0.0, (0.0, 0.3), synthetic=False)
@@ -66,6 +67,21 @@ def test_rejected_dates_and_dates_without_a_label_are_left_out(tmp_path: Path) -
     summary = convert(tmp_path)
     assert summary == ("3 clear dates in, 1 chips kept, dropped: 1 without a label item, 1 without a labelled pixel")
     assert names(tmp_path / "chips/masks") == [f"{CHIP}_20200101.png"]
+    assert read_origin(tmp_path / "chips") == Origin(
+        "local", {"dates: cloud": 1, "without a label item": 1, "without a labelled pixel": 1}
+    )
+
+
+def test_the_archives_own_lists_name_places_whose_dates_stay_together(tmp_path: Path) -> None:
+    for chip in ("000001", "000002"):
+        ghana_label(tmp_path / "raw", chip)
+        for day in (DAY, LATER):
+            ghana_item(tmp_path / "raw", chip, day)
+    (tmp_path / "raw/test.txt").write_text("000002\n")
+    convert(tmp_path, "ghana")
+    frame = read_chips(tmp_path / "chips")
+    assert frame["official"].tolist() == ["", "", "test", "test"]
+    assert frame["unit"].tolist() == ["000001", "000001", "000002", "000002"]
 
 
 def test_pixels_without_data_are_black_and_ignored(tmp_path: Path) -> None:
@@ -150,5 +166,5 @@ def test_the_same_archive_gives_the_same_bytes(tmp_path: Path) -> None:
     for _ in range(2):
         convert(tmp_path, "ghana")
         written.append({path.name: path.read_bytes() for path in (tmp_path / "chips").rglob("*.*")})
-    assert len(written[0]) == 3 + 3
+    assert len(written[0]) == 3 + 4
     assert written[0] == written[1]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.chips import Imagery, read_chips, read_imagery
+from pipeline.chips import Imagery, Origin, read_chips, read_imagery, read_origin
 from pipeline.classes import ClassTable, read_classes
 from pipeline.download import DownloadParams, download
 from pipeline.errors import PipelineError
@@ -43,11 +43,27 @@ def test_every_scene_is_cut_into_a_chips_folder(raw: Path) -> None:
     assert cut(raw) == "2 scenes in, 8 chips kept, dropped: 4 partial, 0 without a label"
     chips = raw.parent / "chips"
     expected = [f"a_{number}" for number in range(6)] + ["b_0", "b_1"]
-    assert names(chips) == ["chips.csv", "classes.json", "imagery.json", "images", "masks"]
+    assert names(chips) == ["chips.csv", "classes.json", "imagery.json", "images", "masks", "origin.json"]
     assert names(chips / "images") == names(chips / "masks") == [f"{name}.png" for name in expected]
     assert read_chips(chips)["id"].tolist() == expected
     assert read_imagery(chips) == Imagery(("1", "2", "3"))
     assert read_classes(chips / "classes.json") == TWO_CLASSES
+
+
+def test_the_archives_own_lists_are_kept_for_tiles_of_512_px_alone(raw: Path) -> None:
+    orthophoto(raw, "a", gradient(512, 1024), halves(512, 1024))
+    (raw / "train.txt").write_text("a_1\n")
+    cut(raw, **{"tile.size": 512})
+    frame = read_chips(raw.parent / "chips")
+    assert (frame["unit"].tolist(), frame["official"].tolist()) == (["a", "a"], ["", "train"])
+    cut(raw, **{"tile.size": 256})  # the same ids, other ground
+    assert set(read_chips(raw.parent / "chips")["official"]) == {""}
+
+
+def test_what_was_left_out_is_told_beside_the_chips(raw: Path) -> None:
+    orthophoto(raw, "b", gradient(40, 70))
+    cut(raw)
+    assert read_origin(raw.parent / "chips") == Origin("local", {"partial": 4, "without a label": 0})
 
 
 def test_partial_windows_are_padded_by_choice(raw: Path) -> None:
@@ -75,7 +91,7 @@ def test_the_same_archive_gives_the_same_bytes_and_replaces_the_old(raw: Path) -
     for _ in range(2):
         cut(raw)
         written.append({path: path.read_bytes() for path in (raw.parent / "chips").rglob("*.*")})
-    assert len(written[0]) == 3 * 6 * 2 + 3
+    assert len(written[0]) == 3 * 6 * 2 + 4
     assert written[0] == written[1]
     cut(raw, **{"tile.size": 64})
     assert names(raw.parent / "chips/images") == ["a_0.png", "b_0.png", "c_0.png"]

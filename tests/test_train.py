@@ -10,8 +10,8 @@ import torch
 from pipeline.chips import Chip, write_tables
 from pipeline.errors import PipelineError
 from pipeline.learning.losses import LOSSES
-from pipeline.train import ground
-from tests.learning.world import BRIGHTNESS, IMAGERY, World, train_params, written
+from pipeline.train import class_shares, ground
+from tests.learning.world import BRIGHTNESS, IMAGERY, ORIGIN, World, train_params, written
 
 OUTS = ["cost.json", "model", "plots", "train.json"]
 
@@ -127,7 +127,7 @@ def test_a_damaged_chip_is_one_line_whoever_reads_it(tmp_path: Path, workers: in
 
 def table_of(folder: Path, *sizes: tuple[int, int]) -> Path:
     chips = [Chip(f"c{number}", "s", 0, 0, *size, pixel_size=0.5) for number, size in enumerate(sizes)]
-    write_tables(folder, [vars(chip) for chip in chips], BRIGHTNESS, IMAGERY)
+    write_tables(folder, [vars(chip) for chip in chips], BRIGHTNESS, IMAGERY, ORIGIN)
     return folder
 
 
@@ -162,3 +162,12 @@ def test_a_gpu_learns_too(tmp_path: Path) -> None:
     assert cost["precision"] == "bf16-mixed"
     on_cpu, on_cuda = (world.evaluate(device, device=device)["mean_iou"] for device in ("cpu", "cuda"))
     assert on_cuda == pytest.approx(on_cpu, abs=0.02)
+
+
+def test_a_network_begins_with_the_class_shares_of_the_training_chips_alone(tmp_path: Path) -> None:
+    rows = []
+    for number, pixels in enumerate([(30, 10, 0), (50, 0, 10), (0, 0, 1000)]):
+        chip = Chip(f"c{number}", f"s{number}", 0, 0, 32, 32)
+        rows.append(vars(chip) | dict(zip(("pixels_1", "pixels_4", "pixels_9"), pixels, strict=True)))
+    write_tables(tmp_path, [row | {"pixels_ignored": 5} for row in rows], BRIGHTNESS, IMAGERY, ORIGIN)
+    assert class_shares(tmp_path, ["c1", "c0"], BRIGHTNESS) == [0.8, 0.1, 0.1]

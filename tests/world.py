@@ -28,7 +28,16 @@ PARAMS: dict[str, Any] = {
     "cloud_filter": {"landcovernet": LIMITS | {"clouds": "scl", "cld_threshold": 50}, "ghana": LIMITS},
     "tif_to_png": {"landcovernet": CONVERSION | {"min_consensus": 0}, "ghana": CONVERSION},
     "tile": {"size": 32, "partial": "drop", "bands": [1, 2, 3], "stretch": "none"},
-    "split": {"train": 0.8, "val": 0.1, "test": 0.1, "seed": 42},
+    "split": {
+        "strategy": "random",
+        "train": 0.8,
+        "val": 0.1,
+        "test": 0.1,
+        "seed": 42,
+        "block": {"chips": 2, "gap": 1},
+        "skew": {"class": "none", "share": 0.9, "keep_at_least": 0.05},
+        "thin": "none",
+    },
 }
 
 TWO_CLASSES = ClassTable(

@@ -1,5 +1,6 @@
 """Networks: built by name, saved as safetensors with all that is needed to use them."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,23 @@ def build(design: Architecture, encoder_weights: str = "none") -> Segmenter:
     if encoder_weights not in ("none", "imagenet"):
         _load_strictly(net.encoder, Path(encoder_weights))
     return Segmenter(net, design.mean, design.std)
+
+
+def expect(segmenter: Segmenter, shares: Sequence[float]) -> None:
+    """Let an untrained network expect each class as often as it occurs, where the library's head allows it.
+
+    Otherwise the first hundreds of steps go into learning that most classes are rare: Lin et al. 2017, "Focal Loss
+    for Dense Object Detection", section 3.3. The output's bias becomes the log odds of the share.
+
+    Args:
+        segmenter: whose last layer's bias is set.
+        shares: of the pixels, by class in the order of the outputs; below 0.001 counts as that.
+    """
+    last = [each for each in segmenter.net.modules() if isinstance(each, nn.Conv2d)][-1]
+    if last.bias is not None and last.out_channels == len(shares):
+        share_K = torch.tensor(shares).clamp(0.001, 0.999)
+        with torch.no_grad():
+            last.bias.copy_(torch.logit(share_K))
 
 
 def save_model(folder: Path, segmenter: Segmenter, description: dict[str, Any]) -> None:

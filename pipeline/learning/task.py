@@ -12,12 +12,14 @@ from pydantic import Field
 
 from pipeline.errors import PipelineError
 from pipeline.learning.augment import flip_and_turn
+from pipeline.learning.confusion import confusion
 from pipeline.learning.data import Batch, generator
 from pipeline.learning.device import Device, DeviceName
 from pipeline.learning.losses import LOSSES, LossName
 from pipeline.learning.model import Segmenter
-from pipeline.learning.scores import confusion, scores
 from pipeline.params import Params
+from pipeline.scoring.counts import counts_of
+from pipeline.scoring.scores import scores
 
 Part = Literal["train", "val"]
 
@@ -32,12 +34,18 @@ class Recipe(Params):
     """Learning rate of the first epoch."""
     optimizer: Literal["adam", "sgd"]
     """SGD has a momentum of 0.9."""
-    lr_step: int = Field(gt=0)
-    """Epochs after which the learning rate is multiplied by `lr_gamma`, again and again."""
+    lr_step: Literal["auto"] | Annotated[int, Field(gt=0)]
+    """Epochs after which the learning rate is multiplied by `lr_gamma`, again and again; auto: once, for the last
+    fifth of the epochs, however many there are."""
     lr_gamma: float = Field(gt=0, le=1)
     workers: Literal["auto"] | Annotated[int, Field(ge=0)]
     """Processes that read chips; what they read does not depend on their number."""
     device: DeviceName
+
+    @property
+    def step(self) -> int:
+        """`lr_step` in epochs."""
+        return max(1, self.epochs * 4 // 5) if self.lr_step == "auto" else self.lr_step
 
 
 @dataclass
@@ -64,7 +72,7 @@ class Tally:
         assert self.matrix_KK is not None
         losses, chips = torch.stack(self.losses).double().cpu(), torch.tensor(self.chips, dtype=torch.double)
         loss = float((losses * chips).sum() / chips.sum())
-        return {"loss": round(loss, 6)} | scores(self.matrix_KK.cpu().numpy(), tuple(names))
+        return {"loss": round(loss, 6)} | scores(counts_of(self.matrix_KK.cpu().numpy()), names)
 
 
 class Task(L.LightningModule):
@@ -113,7 +121,7 @@ class Task(L.LightningModule):
         recipe, weights = self.recipe, self.segmenter.parameters()
         adam = recipe.optimizer == "adam"
         optimizer = torch.optim.Adam(weights, recipe.lr) if adam else torch.optim.SGD(weights, recipe.lr, momentum=0.9)
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, recipe.lr_step, recipe.lr_gamma)
+        schedule = torch.optim.lr_scheduler.StepLR(optimizer, recipe.step, recipe.lr_gamma)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def _require_finite(self, part: Part) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.catalog import SourceItem, asset
 from pipeline.chips import Chip
 from pipeline.classes import IGNORE, ClassTable
-from pipeline.datasets import BandsSection, DatasetName
+from pipeline.datasets import LAYOUTS, BandsSection, DatasetName
 from pipeline.errors import PipelineError
 from pipeline.raster.clouds import GHANA, SCL, from_codes, from_probability, without_data
 from pipeline.raster.geotiff import GeoTiff, open_geotiff, require_same_grid
@@ -88,7 +88,8 @@ def describe(item: SourceItem, reading: Reading) -> Chip:
     """The row of `chips.csv` that the item's chip begins with."""
     with open_geotiff(grid_file(item, reading)) as image:
         place = image.georeference.place()
-        return Chip(item.id, item.chip, 0, 0, image.height, image.width, date=item.date.isoformat(), **place)
+        place |= {"date": item.date.isoformat(), "unit": LAYOUTS[reading.dataset].unit(item.chip)}
+        return Chip(item.id, item.chip, 0, 0, image.height, image.width, **place)
 
 
 def grid_file(item: SourceItem, reading: Reading) -> Path:

@@ -19,6 +19,7 @@ from pipeline.learning.model import (
     architectures,
     build,
     describe,
+    expect,
     is_encoder,
     load_model,
     save_model,
@@ -207,3 +208,17 @@ def test_nothing_in_the_pipeline_unpickles() -> None:
             elif isinstance(node, ast.Attribute) and node.attr in ("load", "load_from_checkpoint"):
                 assert ast.unparse(node) not in ("torch.load", "np.load", "numpy.load"), source
                 assert node.attr != "load_from_checkpoint", source
+
+
+def test_a_network_that_expects_shares_says_them_of_featureless_ground() -> None:
+    segmenter = build(Architecture("unet", "resnet18", 3))
+    head = [each for each in segmenter.modules() if isinstance(each, torch.nn.Conv2d)][-1]
+    expect(segmenter, [0.7, 0.3, 0.0])
+    assert torch.sigmoid(head.bias).tolist() == pytest.approx([0.7, 0.3, 0.001])  # type: ignore[arg-type]
+
+
+def test_a_head_of_another_size_is_left_as_it_is() -> None:
+    segmenter = build(Architecture("unet", "resnet18", 3))
+    before = {name: value.clone() for name, value in segmenter.state_dict().items()}
+    expect(segmenter, [0.5, 0.5])
+    assert all(torch.equal(value, before[name]) for name, value in segmenter.state_dict().items())

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.learning.pictures import Example, draw_confusion, draw_examples
+from pipeline.learning.pictures import (
+    ERROR_COLOURS,
+    Example,
+    draw_confusion,
+    draw_errors,
+    draw_examples,
+    errors_over,
+    reliability_table,
+    write_plots,
+)
+from pipeline.learning.survey import Survey
+from pipeline.scoring.counts import counts_of
 from tests.learning.world import BRIGHTNESS, bright_chip
 
 MATRIX = np.array([[90, 10, 0], [0, 50, 50], [0, 0, 0]])
@@ -75,3 +86,37 @@ def test_another_prediction_gives_another_picture(tmp_path: Path) -> None:
         tmp_path / "second.png", [Example(one.id, one.image_HWC, one.target_HW, one.target_HW)], BRIGHTNESS, "title"
     )
     assert (tmp_path / "first.png").read_bytes() != (tmp_path / "second.png").read_bytes()
+
+
+def test_errors_are_coloured_by_kind_and_ignored_pixels_are_no_false_alarm() -> None:
+    target_HW, predicted_HW = np.array([[4, 4, 1, 1, 255]], np.uint8), np.array([[4, 1, 4, 1, 4]], np.uint8)
+    picture = errors_over(Example("c", np.full((1, 5, 3), 100, np.uint8), target_HW, predicted_HW), 4)
+    found, missed, false_alarm = ERROR_COLOURS.values()
+    assert [tuple(pixel) for pixel in picture[0].tolist()] == [found, missed, false_alarm, (110,) * 3, (110,) * 3]
+
+
+def test_error_colours_differ_in_lightness_too() -> None:  # so that a print without colours tells them apart
+    lightness = sorted(0.299 * red + 0.587 * green + 0.114 * blue for red, green, blue in ERROR_COLOURS.values())
+    assert all(high - low > 25 for low, high in zip(lightness, lightness[1:], strict=False))
+
+
+def test_errors_have_a_row_a_class(tmp_path: Path) -> None:
+    draw_errors(tmp_path / "errors.png", [("water", example(1)), ("roof", example(2))], BRIGHTNESS, "title")
+    assert size(tmp_path / "errors.png") == (520, 570)
+    assert set(ERROR_COLOURS.values()) & colours(tmp_path / "errors.png")
+
+
+def test_counts_are_another_picture_than_shares(tmp_path: Path) -> None:
+    for name, counts in (("shares", False), ("counts", True)):
+        draw_confusion(tmp_path / f"{name}.png", MATRIX, BRIGHTNESS.names, "title", counts)
+    assert (tmp_path / "shares.png").read_bytes() != (tmp_path / "counts.png").read_bytes()
+
+
+def test_tables_hold_what_was_counted(tmp_path: Path) -> None:
+    steps = np.array([[0, 10, 40], [0, 6, 38], [0, 5, 40]], np.float64)
+    survey = Survey(MATRIX, counts_of(MATRIX)[None], steps)
+    assert reliability_table(survey).to_numpy().tolist() == [[0.6, 0.5, 10], [0.95, 1.0, 40]]
+    write_plots(tmp_path, survey, BRIGHTNESS.names, "title")
+    # 90 of 100 + 90 - 90; 50 of 100 + 60 - 50; the third class has no pixel
+    assert (tmp_path / "iou.csv").read_text() == f"class,iou\nwater,0.9\nfield,{50 / 110:.6f}\n"
+    assert (tmp_path / "confusion.csv").read_text().splitlines()[1] == "water,90,10,0"

@@ -153,3 +153,12 @@ def test_a_recipe_that_cannot_be_is_refused(key: str, value: object) -> None:
 def test_numbers_may_be_written_as_text() -> None:
     assert recipe(lr="1e-05").lr == 1e-05
     assert recipe(workers="auto").model_dump().keys() == RECIPE.keys()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "lr_step", "epoch"), [(1, "auto", 1), (5, "auto", 4), (40, "auto", 32), (40, 15, 15)]
+)
+def test_the_rate_drops_after_so_many_epochs_and_by_itself_before_the_last_fifth(
+    epochs: int, lr_step: Any, epoch: int
+) -> None:
+    assert tiny(epochs=epochs, lr_step=lr_step).configure_optimizers()["lr_scheduler"].step_size == epoch  # type: ignore[union-attr]

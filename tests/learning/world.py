@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.chips import Chip, Imagery, write_tables
+from pipeline.chips import Chip, Imagery, Origin, write_tables
 from pipeline.classes import ClassTable, LandCoverClass
 from pipeline.evaluate import EvaluateParams, evaluate
 from pipeline.learning.task import Recipe
@@ -25,6 +25,7 @@ BRIGHTNESS = ClassTable(
 )
 LEVELS = {1: 30, 4: 125, 9: 220}
 IMAGERY = Imagery(("B04", "B03", "B02"), 0.0001, -0.1, (0.0, 0.3), synthetic=True)
+ORIGIN = Origin("sample", {})
 RECIPE: dict[str, Any] = {
     "epochs": 1,
     "batch_size": 2,
@@ -82,7 +83,7 @@ def chips_folder(folder: Path, count: int, side: int = 32, table: ClassTable = B
     for number in range(count):
         chip = Chip(f"c{number:02}", f"s{number}", 0, 0, side, side, 500000.0, 0.0, "EPSG:32630", 10.0)
         rows.append(save_chip(folder, chip, *bright_chip(number, side), table))
-    write_tables(folder, rows, table, IMAGERY)
+    write_tables(folder, rows, table, IMAGERY, ORIGIN)
     return folder
 
 
@@ -94,6 +95,7 @@ def lists_folder(folder: Path, **parts: int) -> Path:
         names = [f"c{number + step:02}" for step in range(count)]
         (folder / f"{part}.txt").write_text("".join(f"{name}\n" for name in names))
         number += count
+    (folder / "leak.json").write_text(json.dumps({"strategy": "random", "leak_share": 0.25, "scenes_shared": 1}))
     return folder
 
 
@@ -128,9 +130,10 @@ class World:
             os.chdir(before)
 
     def evaluate(self, name: str, out: Path | None = None, **changes: Any) -> Any:
-        """The scores, which lie in NAME.json beside the pictures in plots/."""
+        """The scores, which lie in NAME.json beside summary.json, units.csv and the pictures in plots/."""
         out = out or self.folder
-        evaluate(self.model, *self.inputs, out / f"{name}.json", out / "plots", evaluate_params(**changes))
+        outs = (out / f"{name}.json", out / "summary.json", out / "units.csv", out / "plots")
+        evaluate(self.model, *self.inputs, *outs, evaluate_params(**changes))
         return json.loads((out / f"{name}.json").read_text())
 
 

@@ -11,6 +11,7 @@ from affine import Affine
 from pipeline.datasets import CLASSES
 from pipeline.raster.geotiff import Georeference, write_geotiff
 from pipeline.sources.sample.ground import Country, Ground, Site, plan_ground
+from pipeline.sources.sample.lists import write_lists
 from pipeline.sources.sample.noise import Dice, derive
 from pipeline.sources.sample.overpass import Overpass, reflectance
 from pipeline.sources.sample.shapes import TURN, Box
@@ -77,6 +78,7 @@ def write_ghana(seed: int, folder: Path) -> Iterator[Path]:
     rings = [cell.ring for cell in cells]
     yield source.write([name for name, _ in items], rings, year, LICENCE)
     yield labels.write([f"{labels.id}_{cell.number}" for cell in cells], rings, year, LICENCE)
+    yield from write_lists([cell.number for cell in cells], seed, folder)
 
 
 def survey(number: int, seed: int) -> Cell:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from affine import Affine
 
-from pipeline.files import write_text
 from pipeline.raster.geotiff import Georeference, write_geotiff
+from pipeline.sources.sample.lists import write_lists
 from pipeline.sources.sample.noise import Dice, Shape, derive
 from pipeline.sources.sample.rendering import photograph
 from pipeline.sources.sample.scenery import classify, hand_drawn, plan_scenery
@@ -48,9 +48,7 @@ def write_landcoverai(seed: int, folder: Path) -> Iterator[Path]:
             path = Path(kind, f"{sheet.name}.tif")
             write_geotiff(folder / path, pixels, sheet.georeference)
             yield path
-    for name, ids in _lists(sheets, seed).items():
-        write_text(folder / f"{name}.txt", "".join(f"{tile}\n" for tile in ids))
-        yield Path(f"{name}.txt")
+    yield from write_lists([tile for sheet in sheets for tile in tile_ids(sheet)], seed, folder)
 
 
 def make_pair(sheet: Sheet, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,14 +76,6 @@ def _sheets(seed: int) -> list[Sheet]:
 def _sheet_name(dice: Dice) -> str:
     parts = (dice.pick("MN"), dice.pick(("33", "34")), dice.between(1, 144), dice.pick("ABCD"), dice.pick("abcd"))
     return "-".join(map(str, (*parts, dice.between(1, 4), dice.between(1, 4))))
-
-
-def _lists(sheets: list[Sheet], seed: int) -> dict[str, list[str]]:
-    """Tiles in three parts, 70, 15 and 15 of 100."""
-    tiles = Dice(derive(seed, "lists")).shuffled([tile for sheet in sheets for tile in tile_ids(sheet)])
-    held_out = len(tiles) * 15 // 100
-    parts = tiles[2 * held_out :], tiles[:held_out], tiles[held_out : 2 * held_out]
-    return {name: sorted(part) for name, part in zip(("train", "val", "test"), parts, strict=True)}
 
 
 def tile_ids(sheet: Sheet) -> list[str]:

@@ -20,7 +20,7 @@ CROP_COLOURS: dict[str, tuple[Colour, ...]] = {
         (132, 130, 92),
         (184, 174, 74),
         (170, 152, 122),
-        (56, 78, 66),
+        (48, 70, 70),
         (122, 98, 80),
     ),
     "summer": (
@@ -29,7 +29,7 @@ CROP_COLOURS: dict[str, tuple[Colour, ...]] = {
         (142, 138, 98),
         (196, 172, 112),
         (178, 160, 128),
-        (52, 76, 62),
+        (46, 68, 68),
         (130, 106, 86),
     ),
     "autumn": (
@@ -38,14 +38,14 @@ CROP_COLOURS: dict[str, tuple[Colour, ...]] = {
         (134, 122, 90),
         (170, 152, 114),
         (158, 140, 112),
-        (62, 70, 58),
+        (52, 66, 66),
         (112, 90, 74),
     ),
 }
 CROP_WEIGHTS: dict[str, tuple[int, ...]] = {
-    "spring": (5, 4, 2, 1, 2, 2, 2),
-    "summer": (3, 4, 2, 4, 2, 2, 1),
-    "autumn": (3, 4, 2, 2, 3, 2, 3),
+    "spring": (5, 4, 2, 1, 2, 1, 2),
+    "summer": (3, 4, 2, 4, 2, 1, 1),
+    "autumn": (3, 4, 2, 2, 2, 1, 3),
 }
 CROWNS: dict[str, tuple[Colour, Colour]] = {
     "spring": ((62, 84, 52), (124, 142, 76)),
@@ -53,12 +53,12 @@ CROWNS: dict[str, tuple[Colour, Colour]] = {
     "autumn": ((64, 80, 50), (142, 124, 66)),
 }
 ROOF_COLOURS: tuple[Colour, ...] = (
-    (158, 88, 66),
-    (128, 78, 62),
-    (112, 92, 78),
-    (130, 128, 126),
-    (92, 88, 88),
-    (188, 184, 178),
+    (176, 84, 60),
+    (158, 74, 58),
+    (188, 102, 72),
+    (146, 82, 66),
+    (118, 118, 122),
+    (196, 192, 188),
 )
 CROWN_KINDS = 16
 
@@ -98,7 +98,7 @@ def choose_palette(setting: Setting, fields: int) -> Palette:
         _varied(colours[CROPS.index("meadow")], 12, dice),  # yard
         _varied(colours[CROPS.index("cereal")], 10, dice),  # reed
         lake,
-        _varied((142, 140, 136), 12, dice),  # asphalt
+        _varied((146, 143, 139), 10, dice),  # asphalt
         _varied(colours[CROPS.index("soil")], 8, dice),  # gravel
     ]
     verge, yard, reed, water, asphalt, gravel = range(fields, fields + len(surfaces))

@@ -18,6 +18,8 @@ NEUTRAL = 1024
 """Light that leaves a colour as it is."""
 SHADE = 430
 """Light in a shadow."""
+GRAIN = 300
+"""Sensor noise, in sixteenths of a step of 8 bits: a pixel's own colour tells less than its surroundings do."""
 
 
 @dataclass
@@ -167,6 +169,6 @@ def _develop(canvas: Canvas) -> np.ndarray:
         value_HW = palette.table[canvas.colour_HW, channel] * light_HW >> 6  # 16 times the final value
         value_HW += warmth_HW * (16, 4, -12)[channel]
         value_HW = softened(value_HW * palette.gain[channel] >> 10)
-        value_HW += signed(white_noise(setting.shape, setting.noise_seed(f"sensor {channel}")), 60)
+        value_HW += signed(white_noise(setting.shape, setting.noise_seed(f"sensor {channel}")), GRAIN)
         image_CHW[channel] = np.clip((value_HW >> 4) + palette.haze[channel], 0, 255)
     return image_CHW

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.catalog import label_items, source_items
+from pipeline.catalog import label_items, official_parts, source_items
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
 from pipeline.datasets import CLASSES
 from pipeline.files import read_json
@@ -117,3 +117,7 @@ def test_fields_of_any_seed_lie_on_open_land(seed: int) -> None:
     cell = survey(0, seed)
     assert set(np.unique(cell.ground.class_HW[cell.label_HW > 0])) <= {6, 7}
     assert (cell.ground.kind_HW[cell.label_HW > 0] == cell.label_HW[cell.label_HW > 0] + 9).all()
+
+
+def test_the_lists_name_every_cell_once(ghana: Path) -> None:
+    assert sorted(official_parts(ghana)) == sorted(label_items("ghana", ghana))

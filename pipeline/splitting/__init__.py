@@ -1,0 +1,1 @@
+"""Which chips learn, which validate, which test."""

@@ -1,0 +1,63 @@
+"""`split` of params.yaml."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.params import Params, Share
+
+PARTS = ("train", "val", "test")
+Strategy = Literal["random", "official", "scene", "block"]
+
+
+class Block(Params):
+    """`split.block` of params.yaml: squares of neighbouring chips that stay together."""
+
+    chips: int = Field(gt=0)
+    """Edge of a square, in chips."""
+    gap: int = Field(ge=0)
+    """Chips that are left out between two parts, in each direction."""
+
+
+class Skew(Params):
+    """`split.skew` of params.yaml: the study's imbalance, made on purpose."""
+
+    class_name: str = Field(alias="class", min_length=1)
+    """The class that shall prevail; `none` leaves the training chips as they are."""
+    share: float = Field(gt=0, le=1)
+    """The share of the labelled training pixels that it shall have."""
+    keep_at_least: Share
+    """The share of each other class's training pixels that stays."""
+
+
+class SplitSection(Params):
+    """`split` of params.yaml."""
+
+    strategy: Strategy
+    """random: chip by chip, as the study; official: the archive's own lists; scene: whole orthophotos or Sentinel
+    tiles; block: squares of chips with a gap between the parts, for a large scene."""
+    train: Share
+    val: Share
+    test: Share
+    seed: int = Field(ge=0)
+    """Of the split alone, so that sweeping the seed of training never changes the test set."""
+    block: Block
+    skew: Skew
+    thin: Literal["none"] | Annotated[int, Field(gt=0)]
+    """Training chips that stay, drawn at random: the fair control of `skew`."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train {self.train} + val {self.val} + test {self.test} is {total:.6g}; it must be 1")
+        if not min(self.train, self.val, self.test):
+            raise ValueError(
+                "train, val and test must each be above 0: the best epoch is chosen on val, scored on test"
+            )
+        return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """From part to its share."""
+        return {part: getattr(self, part) for part in PARTS}

@@ -1,0 +1,84 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn import metrics
+from torchmetrics.classification import MulticlassCalibrationError, MulticlassConfusionMatrix
+
+from pipeline.learning.confusion import confusion, confusions, reliability
+
+K = 4
+
+pairs = st.integers(1, 40).flatmap(
+    lambda pixels: st.tuples(
+        arrays(np.uint8, pixels, elements=st.sampled_from([0, 1, 2, 3, 255])),
+        arrays(np.int64, pixels, elements=st.integers(0, K - 1)),
+    )
+)
+labelled_pairs = pairs.filter(lambda pair: (pair[0] != 255).any())
+
+
+def counted(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    matrix_KK: np.ndarray = confusion(torch.from_numpy(predicted), torch.from_numpy(target), K).numpy()
+    return matrix_KK
+
+
+def test_pixels_are_counted_by_true_class_then_by_predicted_class() -> None:
+    target = np.array([0, 0, 0, 1, 3, 255], np.uint8)
+    predicted = np.array([0, 2, 2, 1, 0, 3])
+    assert counted(target, predicted).tolist() == [[1, 0, 2, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]
+
+
+@given(labelled_pairs, st.integers(0, K - 1))
+def test_what_is_predicted_for_ignored_pixels_changes_nothing(pair: tuple[Any, Any], value: int) -> None:
+    target, predicted = pair
+    assert np.array_equal(counted(target, np.where(target == 255, value, predicted)), counted(target, predicted))
+
+
+@given(labelled_pairs)
+def test_two_halves_add_up_to_the_whole(pair: tuple[Any, Any]) -> None:
+    target, predicted = pair
+    half = len(target) // 2
+    parts = counted(target[:half], predicted[:half]) + counted(target[half:], predicted[half:])
+    assert parts.tolist() == counted(target, predicted).tolist()
+
+
+@given(pairs)
+def test_scikit_learn_and_torchmetrics_agree(pair: tuple[Any, Any]) -> None:
+    target, predicted = (array[pair[0] != 255] for array in pair)
+    if len(target):
+        assert counted(*pair).tolist() == metrics.confusion_matrix(target, predicted, labels=range(K)).tolist()
+    tensors = [torch.from_numpy(array.astype(np.int64)) for array in pair]
+    assert counted(*pair).tolist() == MulticlassConfusionMatrix(K, ignore_index=255)(*tensors[::-1]).tolist()
+
+
+@given(st.integers(1, 5), st.integers(0, 99))
+def test_chip_by_chip_is_each_chip_alone(chips: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    target = torch.from_numpy(random.choice([0, 1, 2, 3, 255], (chips, 3, 4)).astype(np.uint8))
+    predicted = torch.from_numpy(random.integers(0, K, (chips, 3, 4)))
+    each = [confusion(predicted[index], target[index], K) for index in range(chips)]
+    assert torch.equal(confusions(predicted, target, K), torch.stack(each))
+
+
+def test_reliability_by_head() -> None:
+    # probabilities 0.9, 0.9, 0.6, 1.0 of class 0; the last pixel is ignored
+    odds = torch.tensor([[9.0, 9.0, 1.5, 1e9]])
+    logits_NKHW = torch.stack([odds.log(), torch.zeros_like(odds)])[None]
+    found = reliability(logits_NKHW, torch.tensor([[[0, 1, 0, 255]]], dtype=torch.uint8), 5)
+    assert found[0].tolist() == [0, 0, 0, 1, 2]
+    assert found[1].tolist() == pytest.approx([0, 0, 0, 0.6, 1.8])
+    assert found[2].tolist() == [0, 0, 0, 1, 1]
+
+
+def test_torchmetrics_finds_the_same_calibration_error() -> None:
+    logits = torch.randn(6, K, 8, 8, generator=torch.Generator().manual_seed(1))
+    target = torch.randint(0, K, (6, 8, 8), generator=torch.Generator().manual_seed(2))
+    pixels, probability, right = reliability(logits, target, 15)
+    ours = float((right - probability).abs().sum() / pixels.sum())
+    theirs = MulticlassCalibrationError(K, n_bins=15, norm="l1")(logits.softmax(1), target)
+    assert ours == pytest.approx(float(theirs), abs=1e-5)

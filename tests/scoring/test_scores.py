@@ -1,0 +1,95 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from benchmarks.score_oracles import ORACLES, Case, degenerate_cases, deviations, ours
+from pipeline.scoring.counts import counts_of
+from pipeline.scoring.scores import class_scores, paper_iou, scores
+
+NAMES = ("field", "wood", "water", "road")
+K = len(NAMES)
+ROUNDING = 1e-6
+
+cases = st.tuples(st.integers(1, 70), st.integers(1, 6)).flatmap(
+    lambda shape: st.tuples(
+        arrays(np.uint8, (shape[0], 1, shape[1]), elements=st.integers(0, K - 1)),
+        arrays(np.uint8, (shape[0], 1, shape[1]), elements=st.sampled_from([0, 1, 2, 3, 255])),
+        st.just(K),
+    )
+)
+
+
+def scored(matrix: list[list[int]] | np.ndarray) -> dict[str, Any]:
+    return scores(counts_of(np.array(matrix)), NAMES)
+
+
+def test_scores_by_head() -> None:
+    # field: 6 true, 5 of them found, 1 taken for wood; wood: 4 true, 3 found, 1 taken for water; no true water or road
+    assert scored([[5, 1, 0, 0], [0, 3, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]) == {
+        "mean_iou": round((5 / 6 + 3 / 5) / 2, 6),
+        "micro_iou": round(8 / 12, 6),
+        "frequency_weighted_iou": round((6 * 5 / 6 + 4 * 3 / 5) / 10, 6),
+        "pixel_accuracy": 0.8,
+        "precision": round((5 / 5 + 3 / 4) / 2, 6),
+        "recall": round((5 / 6 + 3 / 4) / 2, 6),
+        "f_score": round((10 / 11 + 6 / 8) / 2, 6),
+        "classes_scored": 2,
+        "iou": {"field": round(5 / 6, 6), "wood": 0.6, "water": None, "road": None},
+    }
+
+
+def test_classes_by_head() -> None:
+    matrix = np.array([[5, 1, 0, 0], [0, 3, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    found = class_scores(counts_of(matrix), NAMES)
+    assert found["wood"] == {"pixels": 4, "precision": 0.75, "recall": 0.75, "f_score": 0.75}
+    assert found["water"] == {"pixels": 0, "precision": None, "recall": None, "f_score": None}
+
+
+def test_a_class_that_is_never_predicted_counts_0() -> None:
+    result = scored(np.diag([4, 0, 0, 0]) + np.array([[0] * 4, [2, 0, 0, 0], [0] * 4, [0] * 4]))
+    assert result["iou"] == {"field": round(4 / 6, 6), "wood": 0.0, "water": None, "road": None}
+    assert result["mean_iou"] == round(4 / 6 / 2, 6)
+    assert (result["precision"], result["recall"]) == (round(4 / 6 / 2, 6), 0.5)
+
+
+def test_everything_is_null_when_all_is_ignored() -> None:
+    result = scored(np.zeros((K, K), int))
+    assert result.pop("iou") == dict.fromkeys(NAMES)
+    assert result.pop("classes_scored") == 0
+    assert set(result.values()) == {None}
+    assert paper_iou(np.zeros((40, 3, K), np.int64)) is None
+
+
+def test_counts_of_a_large_set_do_not_overflow() -> None:
+    result = scored(np.diag([2**60, 2**58, 1, 1]))
+    assert (result["pixel_accuracy"], result["mean_iou"], result["micro_iou"]) == (1.0, 1.0, 1.0)
+
+
+@settings(deadline=None)
+@given(cases)
+def test_no_oracle_disagrees_by_more_than_rounding(case: Case) -> None:
+    assert max(deviations(case).values()) <= ROUNDING
+
+
+@pytest.mark.parametrize("case", list(degenerate_cases()))
+def test_no_oracle_disagrees_on_degenerate_input(case: Case) -> None:
+    assert deviations(case).keys() == ORACLES.keys()
+    assert max(deviations(case).values()) <= ROUNDING
+
+
+def test_the_oracles_see_a_difference() -> None:  # else the tests above could not fail
+    predicted, target, _ = next(iter(degenerate_cases()))
+    assert ours((predicted, target, 2))["mean_iou"] == 1
+    assert ORACLES["scikit-learn"]((0 * predicted, target, 2))["mean_iou"] == 0
+
+
+def test_the_studys_quantity_is_a_mean_over_batches_of_32_the_last_weighted_like_the_rest() -> None:
+    right, wrong = np.array([[4, 0], [4, 0], [4, 0]]), np.array([[4, 0], [0, 4], [0, 0]])
+    chips = np.stack([right] * 32 + [wrong])
+    assert paper_iou(chips) == 0.5  # batches of 1.0 and 0.0; over all pixels it is 128 / 136
+    assert scores(chips.sum(axis=0), ("a", "b"))["micro_iou"] == round(128 / 136, 6)
+    assert paper_iou(np.stack([wrong, *[right] * 32])) == round((124 / 132 + 1) / 2, 6)

@@ -1,0 +1,129 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.compare import experiments, load, names_of, report
+from pipeline.errors import PipelineError
+from pipeline.scoring.counts import to_table
+from pipeline.scoring.intervals import mean_iou
+from pipeline.scoring.verdict import compared
+from tests.scoring.test_intervals import BOTH, units
+from tests.scoring.test_verdict import group
+
+ROOT = Path(__file__).parents[1]
+UNITS = [f"u{number:02}" for number in range(12)]
+GIT = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null")
+# a pipeline of one stage, whose "training" scores what its params say
+DVC_YAML = {
+    "stages": {
+        "evaluate": {
+            "cmd": "cp -r made/${share} metrics",
+            "params": ["share", "seed"],
+            "outs": [{"metrics": {"cache": False}}],
+        }
+    }
+}
+
+
+def write_scores(folder: Path, share: float, listed: str = "list") -> None:
+    """What `evaluate` writes, for units of which `share` is right."""
+    folder.mkdir(parents=True)
+    counts = units(*[share] * 12)
+    score = float(mean_iou(counts.sum(axis=0), BOTH))
+    iou = {"field": score, "wood": score}
+    (folder / "evaluate.json").write_text(json.dumps({"mean_iou": score, "iou": iou, "test_list": listed}))
+    (folder / "units.csv").write_text(to_table(UNITS, counts, ("field", "wood")).to_csv(index=False))
+
+
+def git(*arguments: str) -> None:
+    subprocess.run(["git", *GIT, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A commit that scored 0.5, tag `worse` that scored 0.2, an experiment `better-1`, and nothing at tag `empty`."""
+    folder, before = tmp_path_factory.mktemp("repository"), Path.cwd()
+    os.chdir(folder)
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "empty")
+    git("tag", "empty")
+    dvc = (sys.executable, "-W", "ignore", "-m", "dvc")
+    subprocess.run([*dvc, "init", "-q"], check=True)
+    for share in (0.2, 0.5, 0.8):
+        write_scores(folder / f"made/{share}", share)
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(DVC_YAML))
+    for share in (0.2, 0.5):
+        (folder / "params.yaml").write_text(f"share: {share}\nseed: 1\n")
+        subprocess.run([*dvc, "repro", "-q"], check=True)
+        git("add", "-A")
+        git("commit", "-q", "-m", str(share))
+        git("tag", "worse" if share == 0.2 else "middle")
+    named = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
+    command = [*dvc, "exp", "run", "-q", "-n", "better-1", "-S", "share=0.8"]
+    subprocess.run(command, check=True, env=os.environ | named)
+    yield folder
+    os.chdir(before)
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", "-m", "pipeline.compare", *arguments]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+
+
+def test_revisions_experiments_and_the_workspace_are_read(repository: Path) -> None:
+    for name, share in (("worse", 0.2), ("HEAD", 0.5), ("better-1", 0.8), ("workspace", 0.8)):
+        assert load(name).mean_iou == pytest.approx(share / (2 - share), abs=1e-3)
+        assert load(name).units == tuple(UNITS)
+    assert experiments() == ["better-1"]
+
+
+def test_a_comparison_of_two_is_printed_and_undecided(repository: Path) -> None:
+    done = run(repository, "worse", "better-*")
+    assert (done.returncode, done.stderr) == (0, "")
+    gain = 0.8 / 1.2 - 0.2 / 1.8
+    assert done.stdout.splitlines() == [
+        f"worse: mean IoU {0.2 / 1.8:.4f} (seed 1)",
+        f"better-*: mean IoU {0.8 / 1.2:.4f} (seed 1)",
+        f"better-* - worse: +{gain:.4f}, 95 % interval +{gain:.4f} to +{gain:.4f} (12 units, 1 paired seed)",
+        "verdict: undecided: training noise was not sampled, 1 paired seed of at least 5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("worse", "nowhere"), "compare: error: nowhere: no scores can be read there ("),
+        (("empty", "worse"), "compare: error: empty: no scores can be read there ("),
+        (("worse", "foc*"), "compare: error: no experiment is named like 'foc*'; there are: better-1"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(repository: Path, names: tuple[str, str], message: str) -> None:
+    done = run(repository, *names)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
+
+
+def test_names_are_separated_by_commas_and_patterns_are_sorted() -> None:
+    known = ["ce-2", "ce-1", "dice-1"]
+    assert names_of("HEAD,ce-*", known) == ["HEAD", "ce-1", "ce-2"]
+    with pytest.raises(PipelineError, match=r"named like 'focal-\*'; there are: ce-1, ce-2, dice-1$"):
+        names_of("focal-*", known)
+
+
+def test_a_verdict_names_the_better_side() -> None:
+    sides, groups = ("ce-*", "dice-*"), (group("ce", 0.4), group("dice", 0.6))
+    lines = report(sides, groups, compared(*groups))
+    assert lines[0].startswith("ce-*: mean IoU 0.4100 (seed 0), 0.3900 (seed 1), ")
+    assert lines[-1] == "verdict: dice-* is better"
+    assert report(sides, groups[::-1], compared(*groups[::-1]))[-1] == "verdict: ce-* is better"
+    same = (groups[0], groups[0])
+    assert report(sides, same, compared(*same))[-1] == "verdict: no difference is shown: the interval holds 0"
