@@ -21,6 +21,8 @@ from pipeline.classes import ClassTable
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json, write_text
 
+REFUSED = "refused.txt"
+"""What lies in place of the lists of chips that cannot be split as params.yaml asks."""
 UNIT, OFFICIAL, IGNORED = "unit", "official", "pixels_ignored"
 COLUMNS = ("id", "scene", UNIT, "row", "column", "height", "width", "x", "y", "crs", "pixel_size", "date", OFFICIAL)
 

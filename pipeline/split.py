@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.chips import leak_in_words, read_chips, read_imagery, read_origin
+from pipeline.chips import REFUSED, leak_in_words, read_chips, read_imagery, read_origin
 from pipeline.classes import ClassTable, read_classes
 from pipeline.command import run
 from pipeline.datasets import DatasetName
@@ -16,7 +16,7 @@ from pipeline.raster.footprints import footprints
 from pipeline.raster.leaks import leaks
 from pipeline.splitting.card import data_card
 from pipeline.splitting.report import class_shares, composition, imbalance, shares_table
-from pipeline.splitting.section import PARTS, SplitSection
+from pipeline.splitting.section import PARTS, SplitSection, UnfitError
 from pipeline.splitting.skew import skewed, thinned
 from pipeline.splitting.strategies import share_out
 
@@ -47,31 +47,52 @@ def skew_reached(chips: pd.DataFrame, table: ClassTable, section: SplitSection) 
     return {"skew": {"class": name, "asked": section.skew.share, "reached": reached}}
 
 
-def summary(chips: pd.DataFrame, share: float | None) -> str:
-    """Counts of chips, and what leaks."""
+def in_words(chips: pd.DataFrame, made_of: dict[str, Any]) -> str:
+    """The summary: counts of chips, the share that a skew reached, and what leaks."""
     sizes = " / ".join(f"{int((chips['part'] == part).sum())} {part}" for part in PARTS)
-    left_out = int((chips["part"] == "").sum())
-    return f"{len(chips)} chips in: {sizes}, {left_out} left out; {leak_in_words(share)}"
+    left_out = f"{int((chips['part'] == '').sum())} left out"
+    if skew := made_of.get("skew"):
+        left_out += f", {skew['class']} at {100 * skew['reached']:.0f} % of the {100 * skew['asked']:.0f} % asked"
+    return f"{len(chips)} chips in: {sizes}, {left_out}; {leak_in_words(made_of['leak_share'])}"
+
+
+def write_lists(lists: Path, chips: pd.DataFrame, table: ClassTable, leak: dict[str, Any]) -> None:
+    """Write the lists, and beside them what else there is to know of them."""
+    with published(lists) as folder:
+        for part in PARTS:
+            write_text(
+                folder / f"{part}.txt", "".join(f"{chip}\n" for chip in sorted(chips["id"][chips["part"] == part]))
+            )
+        write_json(folder / "leak.json", leak)
+        write_json(folder / "imbalance.json", imbalance(chips, table))
+        write_text(folder / "classes.csv", shares_table(chips, table).to_csv(index=False, lineterminator="\n"))
+        outlines = footprints(chips, ("id", "scene", "part", "date"))
+        write_text(folder / "footprints.geojson", json.dumps(outlines) + "\n")
+
+
+def refuse(lists: Path, metrics: Path, card: Path, reason: UnfitError) -> str:
+    """Write no lists but the reason."""
+    with published(lists) as folder:
+        write_text(folder / REFUSED, f"{reason}\n")
+    write_json(metrics, {"refused": str(reason)})
+    write_text(card, f"# No split\n\n{reason}\n")
+    return f"no lists, train would refuse these chips: {reason}"
 
 
 def split(dataset: DatasetName, chips: Path, lists: Path, metrics: Path, card: Path, params: SplitParams) -> str:
     """Write lists of CHIPS, their leak, imbalance and footprints to LISTS, their make-up to METRICS, a data CARD."""
     table, section = read_classes(chips / "classes.json"), params.split
-    frame = parts_of(read_chips(chips), table, section)
+    try:
+        frame = parts_of(read_chips(chips), table, section)
+    except UnfitError as reason:
+        return refuse(lists, metrics, card, reason)
     leak = {"strategy": section.strategy} | leaks(frame)
-    by_part = {part: frame[frame["part"] == part] for part in PARTS}
-    with published(lists) as folder:
-        for part, rows in by_part.items():
-            write_text(folder / f"{part}.txt", "".join(f"{chip}\n" for chip in sorted(rows["id"])))
-        write_json(folder / "leak.json", leak)
-        write_json(folder / "imbalance.json", imbalance(frame, table))
-        write_text(folder / "classes.csv", shares_table(frame, table).to_csv(index=False, lineterminator="\n"))
-        outlines = footprints(frame, ("id", "scene", "part", "date"))
-        write_text(folder / "footprints.geojson", json.dumps(outlines) + "\n")
-    skew = skew_reached(frame, table, section)
-    write_json(metrics, leak | skew | {part: composition(rows, table) for part, rows in by_part.items()})
+    write_lists(lists, frame, table, leak)
+    parts = {part: composition(frame[frame["part"] == part], table) for part in PARTS}
+    made_of = leak | skew_reached(frame, table, section) | parts
+    write_json(metrics, made_of)
     write_text(card, data_card(dataset, frame, table, (read_origin(chips), read_imagery(chips)), section))
-    return summary(frame, leak["leak_share"])
+    return in_words(frame, made_of)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_scenes(folder: Path) -> None:
-    rng = np.random.default_rng(0)
+    """Twenty scenes of 64 px with the classes that README shows, and its `classes.yaml`."""
     for number in range(20):
-        mask_HW = rng.integers(0, 5, (2, 2)).repeat(32, 0).repeat(32, 1).astype(np.uint8)
-        image_CHW = np.stack([40 * mask_HW + 20] * 3)
-        for kind, pixels_CHW in (("images", image_CHW), ("masks", mask_HW[None])):
-            write_geotiff(folder / kind / f"scene {number}.tif", pixels_CHW)
+        write_scene(folder, number)
+    (folder / "classes.yaml").write_text(re.findall(r"```yaml\n(classes:.*?)```", README, re.DOTALL)[0])
+
+
+def write_scene(folder: Path, number: int) -> None:
+    rng = np.random.default_rng(number)
+    mask_HW = rng.choice([1, 2, 3, 5, 9], (2, 2)).repeat(32, 0).repeat(32, 1).astype(np.uint8)
+    image_CHW = np.stack([25 * mask_HW + 20] * 3)
+    for kind, pixels_CHW in (("images", image_CHW), ("masks", mask_HW[None])):
+        write_geotiff(folder / kind / f"scene {number}.tif", pixels_CHW)
 
 
 def run(root: Path, command: str, check: bool = True) -> str:
@@ -103,6 +110,8 @@ def test_every_file_in_the_tree_exists() -> None:
 def test_the_pipeline_runs_compares_and_keeps_what_is_good(project: Path) -> None:
     assert ran(run(project, "dvc repro"))[-2:] == ["train", "evaluate"]
     assert ran(run(project, "dvc repro")) == []
+    assert list(read_json(project / "metrics/evaluate.json")["iou"]) == ["building", "tree", "other"]
+    assert [each["id"] for each in read_json(project / "data/model/model.json")["classes"]] == [1, 2, 5]
     commit(project)
 
     said = run(project, EXPERIMENT)
@@ -120,11 +129,24 @@ def test_the_pipeline_runs_compares_and_keeps_what_is_good(project: Path) -> Non
     assert (project / "data" / "model" / "model.safetensors").is_file()
 
 
+def test_a_scene_added_to_the_folder_is_noticed(project: Path) -> None:
+    write_scene(project.parent / 'my "own" scenes', 20)
+    try:
+        assert re.search(r"download@landcoverai:\s+changed deps", run(project, "dvc status download@landcoverai"))
+    finally:
+        for path in (project.parent / 'my "own" scenes').rglob("scene 20.tif"):
+            path.unlink()
+
+
 @pytest.mark.soak
 def test_queued_experiments_run(project: Path) -> None:
     run(project, "git checkout -q params.yaml")
     run(project, next(command for command in COMMANDS if "--queue" in command))
     run(project, "dvc queue start")
-    run(project, "dvc queue logs --follow", check=False)
+    deadline = time.monotonic() + 1800
+    while re.search("Queued|Running", status := run(project, "dvc queue status")):
+        assert time.monotonic() < deadline, status
+        time.sleep(5)
+    assert status.count("Success") == 6, status
     table = run(project, "dvc exp show --no-pager --csv")
     assert table.count("resnet34") >= 3

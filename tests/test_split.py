@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.chips import Chip, Imagery, Origin, write_tables
 from pipeline.errors import PipelineError
+from pipeline.learning.data import read_list
 from pipeline.split import SplitParams, split
 from pipeline.splitting.section import PARTS
 from tests.world import TWO_CLASSES, UTM, params
@@ -109,3 +110,28 @@ def test_a_part_that_would_be_empty_is_refused_and_nothing_published(tmp_path: P
     with pytest.raises(PipelineError, match=r"^the part val would be empty: 3 chips"):
         cut_up(tmp_path, chips(tmp_path / "chips", 3))
     assert [path.name for path in tmp_path.iterdir()] == ["chips"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"split.strategy": "official"}, "split.strategy is official, but none of these chips is named by"),
+        (
+            {"split.skew": {"class": "water", "share": 0.9, "keep_at_least": 0}},
+            "split.skew.class is 'water'; allowed: none, field, wood",
+        ),
+        ({"split.thin": 9}, "split.thin is 9, but the training part has 8 chips; lower it"),
+    ],
+)
+def test_what_one_datasets_chips_cannot_have_stops_their_training_alone(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    """An experiment on another dataset goes on."""
+    summary = cut_up(tmp_path, chips(tmp_path / "chips"), **changes)
+    assert summary.startswith(f"no lists, train would refuse these chips: {reason}")
+    assert [path.name for path in (tmp_path / "split").iterdir()] == ["refused.txt"]
+    assert json.loads((tmp_path / "metrics/ghana.json").read_text())["refused"].startswith(reason)
+    with pytest.raises(PipelineError, match="holds no lists: "):
+        read_list(tmp_path / "split/train.txt")
+    assert cut_up(tmp_path, tmp_path / "chips").startswith("10 chips in")
+    assert not (tmp_path / "split/refused.txt").exists()

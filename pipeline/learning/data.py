@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from pipeline.chips import REFUSED
 from pipeline.classes import IGNORE, ClassTable
 from pipeline.errors import PipelineError
 from pipeline.raster.chips import read_image, read_mask
@@ -23,8 +24,11 @@ def read_list(path: Path) -> list[str]:
     """The chip ids of one part of a split.
 
     Raises:
-        PipelineError: no such list, or nothing in it.
+        PipelineError: no such list, or nothing in it; the stage split could not make it.
     """
+    refused = path.with_name(REFUSED)
+    if refused.is_file():
+        raise PipelineError(f"{path.parent} holds no lists: {refused.read_text(encoding='utf-8').strip()}")
     if not path.is_file():
         raise PipelineError(f"{path} does not exist; the stage split writes it")
     # a line each: a scene may have spaces in its name

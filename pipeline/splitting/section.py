@@ -4,10 +4,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.errors import PipelineError
 from pipeline.params import Params, Share
 
 PARTS = ("train", "val", "test")
 Strategy = Literal["random", "official", "scene", "block"]
+
+
+class UnfitError(PipelineError):
+    """What `split` asks for cannot be had of one dataset's chips, though others may have it.
+
+    The section is for all three datasets, and an experiment on one of them must not fail for another that has no such
+    class or no lists: the stage then writes no lists but the reason, and only `train` on that dataset refuses.
+    """
 
 
 class Block(Params):

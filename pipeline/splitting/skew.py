@@ -7,8 +7,7 @@ import pandas as pd
 
 from pipeline.chips import pixels_of
 from pipeline.classes import ClassTable
-from pipeline.errors import PipelineError
-from pipeline.splitting.section import Skew
+from pipeline.splitting.section import Skew, UnfitError
 
 
 def skewed(train: pd.DataFrame, table: ClassTable, skew: Skew, seed: int) -> pd.DataFrame:
@@ -24,14 +23,14 @@ def skewed(train: pd.DataFrame, table: ClassTable, skew: Skew, seed: int) -> pd.
         seed: of the ties.
 
     Raises:
-        PipelineError: no such class, or none of its pixels in the training part.
+        UnfitError: no such class, or none of its pixels in the training part.
     """
     if skew.class_name not in table.names:
-        raise PipelineError(f"split.skew.class is {skew.class_name!r}; allowed: none, {', '.join(table.names)}")
+        raise UnfitError(f"split.skew.class is {skew.class_name!r}; allowed: none, {', '.join(table.names)}")
     pixels_NK = train[[pixels_of(each.id) for each in table.classes]].to_numpy(np.int64)
     own = table.names.index(skew.class_name)
     if not pixels_NK[:, own].any():
-        raise PipelineError(f"split.skew.class is {skew.class_name!r}, but no training chip has a pixel of it")
+        raise UnfitError(f"split.skew.class is {skew.class_name!r}, but no training chip has a pixel of it")
     left_K = pixels_NK.sum(axis=0)
     floor_K, stays_N = left_K * skew.keep_at_least, np.ones(len(train), bool)
     floor_K[own] = 1
@@ -49,10 +48,10 @@ def thinned(train: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     """`count` of the training chips, drawn at random.
 
     Raises:
-        PipelineError: there are fewer.
+        UnfitError: there are fewer.
     """
     if count > len(train):
-        raise PipelineError(f"split.thin is {count}, but the training part has {len(train)} chips; lower it")
+        raise UnfitError(f"split.thin is {count}, but the training part has {len(train)} chips; lower it")
     kept = sorted(random.Random(seed).sample(range(len(train)), count))
     return train.iloc[kept]
 

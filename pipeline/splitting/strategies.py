@@ -13,20 +13,21 @@ import pandas as pd
 from pipeline.chips import OFFICIAL, UNIT, class_columns
 from pipeline.errors import PipelineError
 from pipeline.splitting.apportion import apportion
-from pipeline.splitting.section import PARTS, SplitSection
+from pipeline.splitting.section import PARTS, SplitSection, UnfitError
 
 
 def share_out(chips: pd.DataFrame, section: SplitSection) -> pd.Series:
     """The part of each chip under `section.strategy`.
 
     Raises:
-        PipelineError: a part would be empty, or the strategy cannot be had for these chips.
+        PipelineError: a part would be empty; `UnfitError` where that, or no lists, is these chips' fault.
     """
     strategy = {"random": at_random, "official": by_lists, "scene": by_scene, "block": by_block}[section.strategy]
     parts = strategy(chips, section)
     if empty := [part for part in PARTS if not (parts == part).any()]:
         counts = {part: int((parts == part).sum()) for part in PARTS}
-        raise PipelineError(
+        kind = PipelineError if section.strategy == "random" else UnfitError
+        raise kind(
             f"the part {empty[0]} would be empty: {len(chips)} chips, strategy {section.strategy}, at "
             f"{section.shares} give {counts}; raise its share in split, choose another split.strategy, "
             "or cut more chips (a smaller tile.size, more dates or scenes)"
@@ -63,10 +64,10 @@ def by_lists(chips: pd.DataFrame, section: SplitSection) -> pd.Series:
     """As the archive's own train.txt, val.txt, test.txt say; a chip that none of them names has no part.
 
     Raises:
-        PipelineError: the archive came with no lists for these chips.
+        UnfitError: the archive came with no lists for these chips.
     """
     if (chips[OFFICIAL] == "").all():
-        raise PipelineError(
+        raise UnfitError(
             "split.strategy is official, but none of these chips is named by train.txt, val.txt or test.txt of its "
             "archive (LandCover.ai's name tiles of 512 px); choose random, scene or block"
         )

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import PipelineError
-from pipeline.splitting.section import Skew
+from pipeline.splitting.section import Skew, UnfitError
 from pipeline.splitting.skew import skewed, thinned
 from tests.world import TWO_CLASSES
 
@@ -52,12 +51,12 @@ def test_ties_are_broken_by_the_seed() -> None:
 
 
 def test_an_unknown_class_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(PipelineError, match=r"^split\.skew\.class is 'woood'; allowed: none, field, wood$"):
+    with pytest.raises(UnfitError, match=r"^split\.skew\.class is 'woood'; allowed: none, field, wood$"):
         skewed(chips((1, 1)), TWO_CLASSES, skew(0.9, name="woood"), 1)
 
 
 def test_a_class_without_pixels_is_refused() -> None:
-    with pytest.raises(PipelineError, match=r"is 'wood', but no training chip has a pixel of it"):
+    with pytest.raises(UnfitError, match=r"is 'wood', but no training chip has a pixel of it"):
         skewed(chips((1, 0)), TWO_CLASSES, skew(0.9), 1)
 
 
@@ -70,5 +69,5 @@ def test_thinning_draws_as_many_as_asked_in_the_order_of_the_rows() -> None:
 
 
 def test_thinning_to_more_than_there_are_is_refused() -> None:
-    with pytest.raises(PipelineError, match=r"^split\.thin is 3, but the training part has 2 chips; lower it$"):
+    with pytest.raises(UnfitError, match=r"^split\.thin is 3, but the training part has 2 chips; lower it$"):
         thinned(chips((1, 1), (1, 1)), 3, 1)
