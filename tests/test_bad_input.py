@@ -59,7 +59,7 @@ def test_all_stages_of_a_dataset_run_on_one_another(tmp_path: Path, start: Start
     for stage, *arguments in (
         ("download", "landcoverai", "raw"),
         ("tile", "raw", "chips"),
-        ("split", "landcoverai", "chips", "split", "metrics/landcoverai.json"),
+        ("split", "landcoverai", "chips", "split", "metrics/landcoverai.json", "plots/landcoverai.md"),
     ):
         ended = start(stage, *arguments, **changes)
         assert (ended.returncode, ended.stderr) == (0, "")
@@ -113,7 +113,7 @@ def test_a_size_that_is_no_multiple_of_32(tmp_path: Path, start: Start) -> None:
 
 
 def test_ratios_that_do_not_add_up(tmp_path: Path, start: Start) -> None:
-    ended = start("split", "ghana", "chips", "split", "split.json", **{"split.test": 0.3})
+    ended = start("split", "ghana", "chips", "split", "split.json", "card.md", **{"split.test": 0.3})
     message = "split: train 0.8 + val 0.1 + test 0.3 is 1.2; it must be 1"
     require_one_line(ended, f"split ghana: error: params.yaml: {message}\n")
 
@@ -121,14 +121,14 @@ def test_ratios_that_do_not_add_up(tmp_path: Path, start: Start) -> None:
 def test_a_part_that_would_be_empty(tmp_path: Path, start: Start) -> None:
     orthophoto(archive(tmp_path / "raw", "landcoverai", TWO_CLASSES), "a", gradient(32, 64))
     assert start("tile", "raw", "chips").returncode == 0
-    ended = start("split", "landcoverai", "chips", "split", "split.json")
+    ended = start("split", "landcoverai", "chips", "split", "split.json", "card.md")
     require_one_line(ended, "split landcoverai: error: the part val would be empty: 2 chips at ")
     assert not (tmp_path / "split").exists()
     assert not (tmp_path / "split.json").exists()
 
 
 def test_an_unknown_dataset(start: Start) -> None:
-    ended = start("split", "landcover", "chips", "split", "split.json")
+    ended = start("split", "landcover", "chips", "split", "split.json", "card.md")
     assert ended.returncode != 0
     assert "Traceback" not in ended.stderr
     assert "'landcover' (choose from" in ended.stderr

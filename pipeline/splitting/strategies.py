@@ -28,8 +28,8 @@ def share_out(chips: pd.DataFrame, section: SplitSection) -> pd.Series:
         counts = {part: int((parts == part).sum()) for part in PARTS}
         kind = PipelineError if section.strategy == "random" else UnfitError
         raise kind(
-            f"the part {empty[0]} would be empty: {len(chips)} chips, strategy {section.strategy}, at "
-            f"{section.shares} give {counts}; raise its share in split, choose another split.strategy, "
+            f"the part {empty[0]} would be empty: {len(chips)} chips at {section.shares} give {counts} "
+            f"(strategy {section.strategy}); raise its share in split, choose another split.strategy, "
             "or cut more chips (a smaller tile.size, more dates or scenes)"
         )
     return parts

@@ -67,7 +67,9 @@ def test_thirds_are_allowed() -> None:
 
 
 def test_a_part_that_would_be_empty_is_refused() -> None:
-    with pytest.raises(PipelineError, match=r"^the part val would be empty: 3 chips, strategy random, .*'val': 0"):
+    with pytest.raises(
+        PipelineError, match=r"^the part val would be empty: 3 chips at .* give .*'val': 0.* \(strategy random\)"
+    ):
         share_out(frame(3), SECTION)
 
 
