@@ -108,10 +108,12 @@ def test_training_is_scored_and_timed_with_validation() -> None:
             "loss",
             "mean_iou",
             "micro_iou",
+            "frequency_weighted_iou",
             "pixel_accuracy",
             "precision",
             "recall",
             "f_score",
+            "classes_scored",
             "iou",
         }
 

@@ -123,4 +123,5 @@ def test_a_label_without_a_consensus_cannot_be_filtered_by_it(tmp_path: Path) ->
 
 def test_the_row_of_a_chip_says_its_place_and_day(tmp_path: Path) -> None:
     chip = describe(landcovernet_item(tmp_path, "31PGS_01", DAY), LANDCOVERNET)
-    assert chip == Chip("31PGS_01_20200305", "31PGS_01", 0, 0, 16, 16, 500000.0, 1000000.0, UTM, 10.0, "2020-03-05")
+    place = (500000.0, 1000000.0, UTM, 10.0)
+    assert chip == Chip("31PGS_01_20200305", "31PGS_01", 0, 0, 16, 16, *place, "2020-03-05", unit="31PGS")

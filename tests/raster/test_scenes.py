@@ -49,6 +49,8 @@ def test_a_chip_shows_its_window_and_says_where_it_lies(tmp_path: Path) -> None:
         "height": 32,
         "width": 32,
         "x": 500032.0,
+        "unit": None,
+        "official": None,
         "y": 999984.0,
         "crs": UTM,
         "pixel_size": 0.5,
