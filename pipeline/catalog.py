@@ -1,6 +1,7 @@
 """Finds the scenes and items of an archive, and their files, whatever naming its copy uses."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -24,6 +25,11 @@ class SourceItem:
     def id(self) -> str:
         """`CHIP_YYYYMMDD`, the id of the training chip made of it."""
         return f"{self.chip}_{self.date:%Y%m%d}"
+
+    @property
+    def files(self) -> list[Path]:
+        """Its GeoTIFFs, sorted."""
+        return _tiffs(self.folder)
 
 
 def source_items(dataset: DatasetName, raw: Path) -> list[SourceItem]:
@@ -68,16 +74,29 @@ def asset(dataset: DatasetName, folder: Path, key: str) -> Path:
         PipelineError: there is none, or more than one.
     """
     described = LAYOUTS[dataset].assets.get(key, key)
-    native = re.compile(rf"(?:.+_)?{re.escape(key)}(?:_\d+m)?")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in TIFF_ENDINGS)
-    found = [path for path in files if native.fullmatch(path.stem) or path.stem.lower() == described.lower()]
+    found = _named(dataset, folder, key)
     if len(found) != 1:
-        has = ", ".join(path.name for path in files) or "no GeoTIFF"
+        has = ", ".join(path.name for path in _tiffs(folder)) or "no GeoTIFF"
         wrong = "no file" if not found else f"{len(found)} files"
         raise PipelineError(
             f"{folder} has {wrong} for {key}; expected one of {key}.tif, *_{key}_10m.tif, {described}.tif; it has {has}"
         )
     return found[0]
+
+
+def has_any(dataset: DatasetName, folder: Path, keys: Iterable[str]) -> bool:
+    """Whether an item's folder has a file for at least one of the assets."""
+    return any(_named(dataset, folder, key) for key in keys)
+
+
+def _named(dataset: DatasetName, folder: Path, key: str) -> list[Path]:
+    described = LAYOUTS[dataset].assets.get(key, key)
+    native = re.compile(rf"(?:.+_)?{re.escape(key)}(?:_\d+m)?")
+    return [path for path in _tiffs(folder) if native.fullmatch(path.stem) or path.stem.lower() == described.lower()]
+
+
+def _tiffs(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in TIFF_ENDINGS)
 
 
 def _folders(raw: Path) -> list[Path]:

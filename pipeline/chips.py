@@ -19,7 +19,7 @@ import pandas as pd
 
 from pipeline.classes import ClassTable
 from pipeline.errors import PipelineError
-from pipeline.files import read_json, write_json, write_text
+from pipeline.files import link, read_json, write_json, write_text
 
 REFUSED = "refused.txt"
 """What lies in place of the lists of chips that cannot be split as params.yaml asks."""
@@ -78,6 +78,22 @@ class Origin:
     """`sample`, `local`, …, as `download.D.source` said."""
     dropped: dict[str, int]
     """From the reason to the number of windows, or of chips and dates, that became no chip."""
+
+
+PICTURES = ("images", "masks")
+
+
+def make_picture_folders(folder: Path) -> None:
+    """Make the folders for the pictures of a chips folder."""
+    for name in PICTURES:
+        (folder / name).mkdir(parents=True)
+
+
+def link_pictures(piece: Path, folder: Path) -> None:
+    """Give the pictures of a finished piece a second name in the chips folder."""
+    for name in PICTURES:
+        for path in sorted((piece / name).iterdir()):
+            link(path, folder / name / path.name)
 
 
 def pixels_of(class_id: int) -> str:

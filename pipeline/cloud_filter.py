@@ -4,57 +4,91 @@ from collections import Counter
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from pipeline.catalog import SourceItem, source_items
+from pipeline.batch import OnError, guarded, parted, settle
+from pipeline.catalog import SourceItem, has_any, source_items
 from pipeline.command import in_parallel, progress, run
 from pipeline.datasets import BandsSection, DatasetName
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
 from pipeline.params import Params
-from pipeline.raster.clouds import shares
-from pipeline.raster.items import Reading, read_bands, read_sky
-from pipeline.raster.verdicts import CloudFilterSection, Thresholds, Verdict, judge
+from pipeline.pieces import Pieces, kept_pieces
+from pipeline.raster.items import Reading
+from pipeline.raster.verdicts import CloudFilterSection, Thresholds, Verdict, judge, look
 
 
 class CloudFilterParams(Params):
     """What `cloud_filter` reads of params.yaml."""
 
+    on_error: OnError
     bands: BandsSection
     cloud_filter: CloudFilterSection
 
 
-def look(item: SourceItem, reading: Reading) -> Verdict:
-    """Measure one chip and date; the verdict is still open.
+def measured(item: SourceItem, reading: Reading, pieces: Pieces) -> Verdict:
+    """What `look` finds, kept.
 
     Raises:
         PipelineError: a file is missing or cannot be read.
     """
-    sky_HW = read_sky(item, reading, read_bands(item, reading))
-    hidden = shares(sky_HW)
-    kinds = hidden["cloud"], hidden["shadow"], hidden["haze"], hidden["no_data"]
-    return Verdict(item.id, item.chip, item.date.isoformat(), *kinds)
+    found: dict[str, Any] = pieces.make(item.id, item.files, lambda _: asdict(look(item, reading)))[1]
+    return Verdict(**found)
 
 
-def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, params: CloudFilterParams) -> str:
-    """Write the table CLEAR: one row a chip and date of DATASET in RAW, with shares, verdict and reason."""
+def require_bands(verdicts: list[Verdict], items: list[SourceItem], reading: Reading) -> None:
+    """Check that what is kept has its bands.
+
+    Raises:
+        PipelineError: a source left them out, under thresholds that would not have kept the date.
+    """
+    folders = {item.id: item.folder for item in items}
+    for one in (one for one in verdicts if one.verdict == "keep"):
+        if not has_any(reading.dataset, folders[one.id], reading.band_assets):
+            raise PipelineError(
+                f"{folders[one.id]} is clear enough to be kept, but has none of {', '.join(reading.band_assets)}; "
+                f"run `dvc repro download@{reading.dataset}`, which fetches the bands of clear dates"
+            )
+
+
+def refuse_all(verdicts: list[Verdict], dropped: str, dataset: DatasetName, raw: Path) -> None:
+    """Check that a date is kept.
+
+    Raises:
+        PipelineError: all are rejected; the clearest, and what to change.
+    """
+    if not verdicts or any(one.verdict == "keep" for one in verdicts):
+        return
+    clearest = min(verdicts, key=lambda one: one.hidden)
+    raise PipelineError(
+        f"all {len(verdicts)} dates in {raw} are rejected ({dropped}); the clearest, {clearest.id}, hides "
+        f"{clearest.hidden:.1%} of its pixels: raise the thresholds in cloud_filter.{dataset}"
+    )
+
+
+def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, params: CloudFilterParams) -> str:
+    """Write the table CLEAR: one row a chip and date of DATASET in RAW, with shares, verdict and reason.
+
+    Dates that cannot be read are in the table FAILURES.
+    """
     thresholds: Thresholds = getattr(params.cloud_filter, dataset)
     reading = params.cloud_filter.reading(dataset, params.bands)
     items = source_items(dataset, raw)
-    looked = in_parallel(partial(look, reading=reading), items)
-    verdicts = judge(list(progress(looked, f"cloud_filter {dataset}", len(items))), thresholds)
-    reasons = Counter(one.reason for one in verdicts if one.verdict == "drop")
-    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
-    if reasons.total() == len(verdicts):
-        clearest = min(verdicts, key=lambda one: one.hidden)
-        raise PipelineError(
-            f"all {len(verdicts)} dates in {raw} are rejected ({dropped}); the clearest, {clearest.id}, hides "
-            f"{clearest.hidden:.1%} of its pixels: raise the thresholds in cloud_filter.{dataset}"
-        )
-    write_text(clear, pd.DataFrame(map(asdict, verdicts)).to_csv(index=False, lineterminator="\n"))
+    with kept_pieces(f"cloud_filter-{dataset}", asdict(reading)) as pieces:
+        one = guarded(partial(measured, reading=reading, pieces=pieces), lambda item: str(item.folder.relative_to(raw)))
+        looked, failed = parted(progress(in_parallel(one, items), f"cloud_filter {dataset}", len(items)))
+        settled = settle(failed, params.on_error, failures)
+        verdicts = judge(looked, thresholds)
+        reasons = Counter(one.reason for one in verdicts if one.verdict == "drop")
+        dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
+        refuse_all(verdicts, dropped, dataset, raw)
+        require_bands(verdicts, items, reading)
+        write_text(clear, pd.DataFrame(map(asdict, verdicts)).to_csv(index=False, lineterminator="\n"))
     chips = len({one.chip for one in verdicts})
-    return f"{len(verdicts)} dates of {chips} chips in, {len(verdicts) - reasons.total()} kept, dropped: {dropped}"
+    kept = len(verdicts) - reasons.total()
+    return f"{len(verdicts)} dates of {chips} chips in, {kept} kept, dropped: {dropped}{settled}"
 
 
 if __name__ == "__main__":

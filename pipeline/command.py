@@ -6,11 +6,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from os import cpu_count
+from threading import Event, Thread
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, ProgressColumn, Task
+from rich.text import Text
 
 from pipeline.errors import PipelineError
 from pipeline.params import load_params
@@ -38,6 +41,8 @@ def run(stage: Stage) -> None:
     try:
         summary = stage(**arguments, params=load_params(hints["params"]))
     except (PipelineError, OSError) as error:
+        for line in getattr(error, "table", ()):
+            print(line, file=sys.stderr)
         sys.exit(f"{label}: error: {' '.join(str(error).split())}")
     print(f"{label}: {summary}, {time.monotonic() - start:.1f} s", flush=True)
 
@@ -47,12 +52,55 @@ def _kind(hint: Any) -> dict[str, Any]:
     return {"choices": get_args(hint)} if get_origin(hint) is Literal else {"type": hint}
 
 
-def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """The same items, with a progress bar on a terminal and nothing in a log file."""
+def progress(
+    items: Iterable[T], description: str, total: int | None = None, status: Callable[[], str] | None = None
+) -> Iterator[T]:
+    """The same items, with a progress bar on a terminal.
+
+    Args:
+        items: what is worked through.
+        description: what is shown before the bar.
+        total: the number of items, if it is known.
+        status: gives a few words to show beside the bar, such as bytes and rate; a log file gets them twice a minute.
+    """
     console = Console(stderr=True)
-    return iter(
-        track(items, description, total=total, console=console, disable=not console.is_terminal, transient=True)
-    )
+    if not console.is_terminal:
+        with _told(description, status):
+            yield from items
+        return
+    columns = [*Progress.get_default_columns(), *([_Status(status)] if status else [])]
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield from bar.track(items, total, description=description)
+
+
+class _Status(ProgressColumn):
+    """Words that change while one item is worked on."""
+
+    def __init__(self, status: Callable[[], str]) -> None:
+        super().__init__()
+        self.status = status
+
+    def render(self, task: Task) -> Text:
+        return Text(self.status())
+
+
+@contextmanager
+def _told(description: str, status: Callable[[], str] | None) -> Iterator[None]:
+    """Print the status to stderr twice a minute, if there is something to say."""
+    ended = Event()
+
+    def tell() -> None:
+        while status and not ended.wait(30):
+            if words := status():
+                print(f"{description}: {words}", file=sys.stderr, flush=True)
+
+    thread = Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

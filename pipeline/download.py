@@ -5,14 +5,17 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.batch import OnError, parted, settle
 from pipeline.catalog import write_source
 from pipeline.classes import read_classes, write_classes
 from pipeline.command import progress, run
-from pipeline.datasets import CLASSES, DatasetName
+from pipeline.datasets import CLASSES, BandsSection, DatasetName
 from pipeline.files import published, sha256, write_text
 from pipeline.params import Params
-from pipeline.sources.base import Fetched
-from pipeline.sources.registry import SOURCES, CollectionSettings, LandcoveraiSettings
+from pipeline.raster.verdicts import CloudFilterSection
+from pipeline.sources.base import Fetched, Request
+from pipeline.sources.registry import SOURCES
+from pipeline.sources.settings import CollectionSettings, LandcoveraiSettings
 
 WRITTEN_HERE = ("classes.json", "manifest.csv", "source.json")
 """What the stage adds to the archive's files, or replaces."""
@@ -29,6 +32,11 @@ class DownloadSection(Params):
 class DownloadParams(Params):
     """What `download` reads of params.yaml."""
 
+    on_error: OnError
+    bands: BandsSection
+    """Over a network no other bands are fetched."""
+    cloud_filter: CloudFilterSection
+    """Over a network only bands of dates that these thresholds keep are fetched."""
     download: DownloadSection
 
 
@@ -43,17 +51,20 @@ def manifest(folder: Path, files: Iterable[Fetched]) -> list[tuple[str, int, str
     return sorted(rows)
 
 
-def download(dataset: DatasetName, raw: Path, params: DownloadParams) -> str:
+def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadParams) -> str:
     """Fetch the archive of DATASET from the source that params name into RAW.
 
     Beside the archive's files RAW gets `manifest.csv`, `source.json`, and `classes.json`: the table of the archive's
-    own `classes.yaml` if it brings one, else the dataset's usual classes.
+    own `classes.yaml` if it brings one, else the dataset's usual classes. What failed is in the table FAILURES.
     """
     settings: LandcoveraiSettings | CollectionSettings = getattr(params.download, dataset)
+    request = Request(dataset, settings, params.bands, params.cloud_filter)
     with published(raw) as folder:
         folder.mkdir()
-        files = SOURCES[settings.source](dataset, settings, folder)
-        rows = manifest(folder, progress(files, f"download {dataset}"))
+        files = SOURCES[settings.source](request, folder)
+        fetched, failed = parted(progress(files, f"download {dataset}", status=request.traffic.status))
+        settled = settle(failed, params.on_error, failures)
+        rows = manifest(folder, fetched)
         own = folder / "classes.yaml"
         write_classes(folder / "classes.json", read_classes(own) if own.is_file() else CLASSES[dataset])
         write_source(folder, settings.source)
@@ -61,7 +72,7 @@ def download(dataset: DatasetName, raw: Path, params: DownloadParams) -> str:
         csv.writer(text, lineterminator="\n").writerows([("path", "size", "sha256", "origin"), *rows])
         write_text(folder / "manifest.csv", text.getvalue())
     size = sum(row[1] for row in rows)
-    return f"{len(rows)} files, {size / 1e6:.1f} MB from {settings.source}"
+    return f"{len(rows)} files, {size / 1e6:.1f} MB from {settings.source}{request.traffic.summary()}{settled}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The one exception that people see."""
+"""The exceptions that people see."""
+
+from collections.abc import Sequence
 
 
 class PipelineError(Exception):
@@ -7,3 +9,6 @@ class PipelineError(Exception):
     The text says what was given, what is allowed and what to do next. `pipeline.command.run` prints it
     without a traceback and exits with 1; anything else that is raised is a bug of ours and shows its traceback.
     """
+
+    table: Sequence[str] = ()
+    """Lines that are printed before the text: one for each of several things that went wrong."""

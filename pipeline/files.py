@@ -81,6 +81,17 @@ def copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def link(source: Path, target: Path) -> None:
+    """Let `target` be a second name of a file that this project made and never edits; a copy on another disk."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        copy(source, target)
+
+
 def _reflink(source: Path, target: Path) -> bool:
     import fcntl  # not on every platform
 

@@ -1,6 +1,6 @@
 """Turns the kept dates of Sentinel-2 chips and their labels into RGB PNGs and palette masks."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -9,14 +9,24 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from pipeline.catalog import SourceItem, is_synthetic, label_items, official_parts, source_items, source_of
-from pipeline.chips import OFFICIAL, Imagery, Origin, dropped_in_words, write_tables
+from pipeline.batch import OnError, guarded, parted, settle
+from pipeline.catalog import SourceItem, asset, is_synthetic, label_items, official_parts, source_items, source_of
+from pipeline.chips import (
+    OFFICIAL,
+    Imagery,
+    Origin,
+    dropped_in_words,
+    link_pictures,
+    make_picture_folders,
+    write_tables,
+)
 from pipeline.classes import IGNORE, ClassTable, read_classes
 from pipeline.command import in_parallel, progress, run
 from pipeline.datasets import BandsSection, DatasetName
 from pipeline.errors import PipelineError
 from pipeline.files import published
 from pipeline.params import Params, Stretch
+from pipeline.pieces import Pieces, kept_pieces
 from pipeline.raster.chips import save_chip
 from pipeline.raster.clouds import Sky
 from pipeline.raster.imagery import to_rgb
@@ -53,6 +63,7 @@ class TifToPngSection(Params):
 class TifToPngParams(Params):
     """What `tif_to_png` reads of params.yaml."""
 
+    on_error: OnError
     bands: BandsSection
     cloud_filter: CloudFilterSection
     tif_to_png: TifToPngSection
@@ -89,14 +100,37 @@ def convert(
     return save_chip(folder, describe(item, reading), image_HWC, mask_HW, table)
 
 
+def converted(
+    pair: tuple[SourceItem, Path], reading: Reading, params: TifToPngParams, table: ClassTable, pieces: Pieces
+) -> tuple[Path, dict[str, object] | None]:
+    """What `convert` makes of an item, kept: the folder with the chip, and its row.
+
+    Raises:
+        PipelineError: a file is missing, cannot be read, or holds what it should not.
+    """
+    item, label = pair
+
+    def build(folder: Path) -> dict[str, object] | None:
+        make_picture_folders(folder)
+        return convert(pair, reading, params, table, folder)
+
+    inputs = (*item.files, asset(reading.dataset, label, "labels"))
+    return pieces.make(item.id, inputs, build)
+
+
 def rejected(verdicts: pd.DataFrame) -> dict[str, int]:
     """From the cloud filter's reason to the number of dates that it dropped."""
     reasons = verdicts.loc[verdicts["verdict"] == "drop", "reason"].value_counts().sort_index()
     return {f"dates: {str(reason).replace('_', '-')}": int(count) for reason, count in reasons.items()}
 
 
-def tif_to_png(dataset: DatasetName, raw: Path, clear: Path, chips: Path, params: TifToPngParams) -> str:
-    """Convert the dates of DATASET in RAW that the table CLEAR keeps into the chips folder CHIPS."""
+def tif_to_png(
+    dataset: DatasetName, raw: Path, clear: Path, chips: Path, failures: Path, params: TifToPngParams
+) -> str:
+    """Convert the dates of DATASET in RAW that the table CLEAR keeps into the chips folder CHIPS.
+
+    Those that cannot be converted are in the table FAILURES.
+    """
     table = read_classes(raw / "classes.json")
     reading = params.cloud_filter.reading(dataset, params.bands)
     verdicts = pd.read_csv(clear, dtype=str)
@@ -104,12 +138,19 @@ def tif_to_png(dataset: DatasetName, raw: Path, clear: Path, chips: Path, params
     items = [item for item in source_items(dataset, raw) if item.id in kept]
     labels, official = label_items(dataset, raw), official_parts(raw)
     pairs = [(item, labels[item.chip]) for item in items if item.chip in labels]
-    with published(chips) as folder:
-        for name in ("images", "masks"):
-            (folder / name).mkdir(parents=True)
-        one = partial(convert, reading=reading, params=params, table=table, folder=folder)
-        made = list(progress(in_parallel(one, pairs), f"tif_to_png {dataset}", len(pairs)))
-        rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for row in made if row is not None]
+    settings = asdict(reading), params.imagery(dataset), getattr(params.tif_to_png, dataset).model_dump()
+    with (
+        kept_pieces(f"tif_to_png-{dataset}", *settings, table.model_dump()) as pieces,
+        published(chips) as folder,
+    ):
+        make_picture_folders(folder)
+        make = partial(converted, reading=reading, params=params, table=table, pieces=pieces)
+        one = guarded(make, lambda pair: str(pair[0].folder.relative_to(raw)))
+        made, failed = parted(progress(in_parallel(one, pairs), f"tif_to_png {dataset}", len(pairs)))
+        settled = settle(failed, params.on_error, failures)
+        for piece, _ in made:
+            link_pictures(piece, folder)
+        rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for _, row in made if row is not None]
         if not rows:
             raise PipelineError(
                 f"no chip came out of {len(items)} clear dates in {raw}: {len(items) - len(pairs)} have no label item "
@@ -117,11 +158,11 @@ def tif_to_png(dataset: DatasetName, raw: Path, clear: Path, chips: Path, params
             )
         dropped = {
             "without a label item": len(items) - len(pairs),
-            "without a labelled pixel": len(pairs) - len(rows),
+            "without a labelled pixel": len(made) - len(rows),
         }
         imagery = replace(params.imagery(dataset), synthetic=is_synthetic(raw))
         write_tables(folder, rows, table, imagery, Origin(source_of(raw), rejected(verdicts) | dropped))
-    return f"{len(items)} clear dates in, {len(rows)} chips kept, {dropped_in_words(dropped)}"
+    return f"{len(items)} clear dates in, {len(rows)} chips kept, {dropped_in_words(dropped)}{settled}"
 
 
 if __name__ == "__main__":

@@ -1,19 +1,28 @@
 """Cuts orthophotos and their masks into square chips, as LandCover.ai's own script does."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from pipeline.batch import OnError, guarded, parted, settle
 from pipeline.catalog import is_synthetic, official_parts, scene_pairs, source_of
-from pipeline.chips import OFFICIAL, Origin, dropped_in_words, write_tables
-from pipeline.classes import read_classes
+from pipeline.chips import (
+    OFFICIAL,
+    Origin,
+    dropped_in_words,
+    link_pictures,
+    make_picture_folders,
+    write_tables,
+)
+from pipeline.classes import ClassTable, read_classes
 from pipeline.command import in_parallel, progress, run
 from pipeline.errors import PipelineError
 from pipeline.files import published
 from pipeline.params import BandNumber, Params, Stretch
+from pipeline.pieces import Pieces, kept_pieces
 from pipeline.raster.scenes import Cut, Cutting, cut_scene
 
 OFFICIAL_SIZE = 512
@@ -36,6 +45,8 @@ class TileSection(Params):
 class TileParams(Params):
     """What `tile` reads of params.yaml."""
 
+    on_error: OnError
+
     tile: TileSection
 
 
@@ -45,30 +56,49 @@ def cutting(section: TileSection) -> Cutting:
     return Cutting(section.size, section.partial == "pad", section.bands, stretch)
 
 
-def tile(raw: Path, chips: Path, params: TileParams) -> str:
-    """Cut every scene in RAW into the chips folder CHIPS."""
+def cut(pair: tuple[str, Path, Path], how: Cutting, table: ClassTable, pieces: Pieces) -> tuple[Path, Cut]:
+    """What `cut_scene` makes of a scene, kept: the folder with the chips, and their rows.
+
+    Raises:
+        PipelineError: image and mask do not fit, or cannot be read, or hold what they should not.
+    """
+    scene, image, mask = pair
+
+    def build(folder: Path) -> dict[str, Any]:
+        make_picture_folders(folder)
+        return asdict(cut_scene(pair, how, table, folder))
+
+    folder, found = pieces.make(scene, (image, mask), build)
+    return folder, Cut(**found)
+
+
+def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
+    """Cut every scene in RAW into the chips folder CHIPS; those that cannot be cut are in the table FAILURES."""
     table = read_classes(raw / "classes.json")
     how = cutting(params.tile)
     pairs = scene_pairs(raw)
     official = official_parts(raw) if how.size == OFFICIAL_SIZE else {}
-    with published(chips) as folder:
-        for name in ("images", "masks"):
-            (folder / name).mkdir(parents=True)
-        one = partial(cut_scene, cutting=how, table=table, folder=folder)
-        cuts: list[Cut] = list(progress(in_parallel(one, pairs), "tile", len(pairs)))
-        rows = [row | {OFFICIAL: official.get(str(row["id"]))} for cut in cuts for row in cut.rows]
+    with kept_pieces("tile", asdict(how), table.model_dump()) as pieces, published(chips) as folder:
+        make_picture_folders(folder)
+        one = guarded(partial(cut, how=how, table=table, pieces=pieces), lambda pair: str(pair[1].relative_to(raw)))
+        made, failed = parted(progress(in_parallel(one, pairs), "tile", len(pairs)))
+        settled = settle(failed, params.on_error, failures)
+        for piece, _ in made:
+            link_pictures(piece, folder)
+        cuts = [each for _, each in made]
+        rows = [row | {OFFICIAL: official.get(str(row["id"]))} for each in cuts for row in each.rows]
         if not rows:
             raise PipelineError(
                 f"no chip of {how.size} px came out of {len(pairs)} scenes in {raw}: tile.size is larger than every "
                 "scene, or no pixel is labelled; set a smaller tile.size, or tile.partial to pad"
             )
         dropped = {
-            "partial": sum(cut.partial for cut in cuts),
-            "without a label": sum(cut.unlabelled for cut in cuts),
+            "partial": sum(each.partial for each in cuts),
+            "without a label": sum(each.unlabelled for each in cuts),
         }
         imagery = replace(how.imagery, synthetic=is_synthetic(raw))
         write_tables(folder, rows, table, imagery, Origin(source_of(raw), dropped))
-    return f"{len(pairs)} scenes in, {len(rows)} chips kept, {dropped_in_words(dropped)}"
+    return f"{len(pairs)} scenes in, {len(rows)} chips kept, {dropped_in_words(dropped)}{settled}"
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def require_one_line(ended: subprocess.CompletedProcess[str], message: str) -> N
 
 def test_a_stage_that_works_prints_one_line(tmp_path: Path, start: Start) -> None:
     orthophoto(archive(tmp_path / "raw", "landcoverai", TWO_CLASSES), "a")
-    ended = start("tile", "raw", "chips")
+    ended = start("tile", "raw", "chips", "failures.csv")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("tile: 1 scenes in, 6 chips kept, dropped: 0 partial, 0 without a label, ")
     assert ended.stdout.endswith(" s\n")
@@ -57,8 +57,8 @@ def test_all_stages_of_a_dataset_run_on_one_another(tmp_path: Path, start: Start
     orthophoto(archive(tmp_path / "in put", "landcoverai"), 'it\'s "one"', gradient(64, 192))
     changes = {"download.landcoverai.path": "in put", "split.train": 0.5, "split.val": 0.25, "split.test": 0.25}
     for stage, *arguments in (
-        ("download", "landcoverai", "raw"),
-        ("tile", "raw", "chips"),
+        ("download", "landcoverai", "raw", "failures.csv"),
+        ("tile", "raw", "chips", "failures.csv"),
         ("split", "landcoverai", "chips", "split", "metrics/landcoverai.json", "plots/landcoverai.md"),
     ):
         ended = start(stage, *arguments, **changes)
@@ -67,7 +67,7 @@ def test_all_stages_of_a_dataset_run_on_one_another(tmp_path: Path, start: Start
 
 
 def test_an_unknown_source(tmp_path: Path, start: Start) -> None:
-    ended = start("download", "ghana", "raw", **{"download.ghana.source": "mlhup"})
+    ended = start("download", "ghana", "raw", "failures.csv", **{"download.ghana.source": "mlhup"})
     allowed = "'sample', 'local', 'mlhub' or 'source_coop'"
     require_one_line(
         ended, f"download ghana: error: params.yaml: download.ghana.source is 'mlhup'; allowed: {allowed}\n"
@@ -77,14 +77,14 @@ def test_an_unknown_source(tmp_path: Path, start: Start) -> None:
 
 def test_an_empty_source_folder(tmp_path: Path, start: Start) -> None:
     (tmp_path / "input").mkdir()
-    ended = start("download", "landcoverai", "raw")
+    ended = start("download", "landcoverai", "raw", "failures.csv")
     require_one_line(ended, "download landcoverai: error: download.landcoverai.path is 'input', which holds no file; ")
     assert not (tmp_path / "raw").exists()
 
 
 def test_every_chip_rejected(tmp_path: Path, start: Start) -> None:
     ghana_item(archive(tmp_path / "raw", "ghana"), "000001", date(2020, 1, 1), code=1, hidden=256)
-    ended = start("cloud_filter", "ghana", "raw", "clear.csv")
+    ended = start("cloud_filter", "ghana", "raw", "clear.csv", "failures.csv")
     require_one_line(
         ended, "cloud_filter ghana: error: all 1 dates in raw are rejected (1 cloud); the clearest, 000001_"
     )
@@ -93,7 +93,7 @@ def test_every_chip_rejected(tmp_path: Path, start: Start) -> None:
 
 def test_no_verdicts_to_read(tmp_path: Path, start: Start) -> None:
     landcovernet_item(archive(tmp_path / "raw", "landcovernet"), "31PGS_01", date(2020, 1, 1))
-    ended = start("tif_to_png", "landcovernet", "raw", "clear.csv", "chips")
+    ended = start("tif_to_png", "landcovernet", "raw", "clear.csv", "chips", "failures.csv")
     require_one_line(ended, "tif_to_png landcovernet: error: [Errno 2] No such file or directory: 'clear.csv'")
     assert not (tmp_path / "chips").exists()
 
@@ -101,14 +101,14 @@ def test_no_verdicts_to_read(tmp_path: Path, start: Start) -> None:
 def test_a_label_value_outside_the_table(tmp_path: Path, start: Start) -> None:
     orthophoto(archive(tmp_path / "raw", "landcoverai", TWO_CLASSES), "a", mask_HW=halves(64, 96, right=7))
     require_one_line(
-        start("tile", "raw", "chips"),
+        start("tile", "raw", "chips", "failures.csv"),
         "tile: error: raw/masks/a.tif holds label values outside the class table: 7 in 3072 px; classes are [1, 2]: ",
     )
     assert not (tmp_path / "chips").exists()
 
 
 def test_a_size_that_is_no_multiple_of_32(tmp_path: Path, start: Start) -> None:
-    ended = start("tile", "raw", "chips", **{"tile.size": 500})
+    ended = start("tile", "raw", "chips", "failures.csv", **{"tile.size": 500})
     require_one_line(ended, "tile: error: params.yaml: tile.size is 500; input should be a multiple of 32\n")
 
 
@@ -120,7 +120,7 @@ def test_ratios_that_do_not_add_up(tmp_path: Path, start: Start) -> None:
 
 def test_a_part_that_would_be_empty(tmp_path: Path, start: Start) -> None:
     orthophoto(archive(tmp_path / "raw", "landcoverai", TWO_CLASSES), "a", gradient(32, 64))
-    assert start("tile", "raw", "chips").returncode == 0
+    assert start("tile", "raw", "chips", "failures.csv").returncode == 0
     ended = start("split", "landcoverai", "chips", "split", "split.json", "card.md")
     require_one_line(ended, "split landcoverai: error: the part val would be empty: 2 chips at ")
     assert not (tmp_path / "split").exists()

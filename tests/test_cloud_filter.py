@@ -18,7 +18,7 @@ DAYS = [date(2020, 1, day) for day in range(1, 7)]
 
 def verdicts(raw: Path, dataset: Any = "landcovernet", **changes: Any) -> tuple[pd.DataFrame, str]:
     table = raw.parent / "clear" / f"{dataset}.csv"
-    summary = cloud_filter(dataset, raw, table, params(CloudFilterParams, **changes))
+    summary = cloud_filter(dataset, raw, table, raw.parent / "failures.csv", params(CloudFilterParams, **changes))
     return pd.read_csv(table, keep_default_na=False), summary
 
 

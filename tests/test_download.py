@@ -28,7 +28,9 @@ def mine(tmp_path: Path) -> Path:
 
 def fetch(mine: Path, dataset: Any = "landcoverai") -> tuple[Path, str]:
     raw = mine.parent / "data/raw" / dataset
-    return raw, download(dataset, raw, params(DownloadParams, **{f"download.{dataset}.path": str(mine)}))
+    return raw, download(
+        dataset, raw, mine.parent / "failures.csv", params(DownloadParams, **{f"download.{dataset}.path": str(mine)})
+    )
 
 
 def test_the_manifest_lists_every_file_and_no_place_on_this_machine(mine: Path) -> None:

@@ -30,6 +30,7 @@ BEGINNINGS = {
     "raw": "data/raw/",
     "clear": "data/clear/",
     "chips": "data/chips/",
+    "failures": "metrics/failures/",
     "lists": "data/split/",
     "model": "data/model",
     "metrics": "metrics/",
@@ -40,6 +41,9 @@ BEGINNINGS = {
     "plots": "plots/",
 }
 """From the parameter of a stage to how the path begins that it is given."""
+
+PER_DATASET = {"${item.bands}": "bands.${key}", "${item.clouds}": "cloud_filter.${key}"}
+"""What stands in dvc.yaml for params that one of the three datasets does not have."""
 
 
 def body(name: str) -> dict[str, Any]:
@@ -149,8 +153,9 @@ def test_the_params_of_a_stage_are_the_fields_of_its_class(name: str) -> None:
         assert fields.keys() == PARAMS.keys()
     else:
         foreach = "foreach" in GRAPH["stages"][name]
+        given = [PER_DATASET.get(param, param) for param in body(name)["params"]] if name == "download" else None
         expected = [f"{key}.${{key}}" if foreach and one_entry_per_dataset(key) else key for key in fields]
-        assert sorted(body(name)["params"]) == sorted(expected)
+        assert sorted(given or body(name)["params"]) == sorted(expected)
 
 
 def test_every_key_of_params_yaml_is_read() -> None:
@@ -165,17 +170,27 @@ def test_params_yaml_is_valid(name: str) -> None:
     assert load_params(params_class(name), ROOT / "params.yaml").model_fields_set <= PARAMS.keys()
 
 
+def test_a_download_of_sentinel_chips_reads_the_bands_and_the_thresholds_of_the_cloud_filter() -> None:
+    own = "download.landcoverai"  # which has neither: what it reads anyway stands in for them
+    expected = {
+        name: {"bands": f"bands.{name}", "clouds": f"cloud_filter.{name}"} for name in ("landcovernet", "ghana")
+    }
+    expected["landcoverai"] = {"bands": own, "clouds": own}
+    given: dict[str, dict[str, str]] = GRAPH["stages"]["download"]["foreach"]
+    assert given == {name: {"path": f"${{download.{name}.path}}"} | expected[name] for name in DATASETS}
+
+
 def test_foreach_goes_over_sections_that_have_an_entry_per_dataset() -> None:
     over = {name: stage["foreach"] for name, stage in GRAPH["stages"].items() if "foreach" in stage}
+    assert list(over.pop("download")) == list(PARAMS["download"])
     assert over == {
-        "download": "${download}",
         "cloud_filter": "${cloud_filter}",
         "tif_to_png": "${tif_to_png}",
         "split": "${download}",
     }
     assert list(PARAMS["download"]) == ["landcoverai", "landcovernet", "ghana"]
     assert list(PARAMS["cloud_filter"]) == list(PARAMS["tif_to_png"]) == ["landcovernet", "ghana"]
-    assert [name for name in GRAPH["stages"] if DatasetName in parameters(name).values()] == list(over)
+    assert [name for name in GRAPH["stages"] if DatasetName in parameters(name).values()] == ["download", *over]
 
 
 def test_params_are_checked_before_a_download_or_training_removes_anything() -> None:

@@ -29,12 +29,14 @@ CHIP = "31PGS_01"
 def convert(tmp_path: Path, dataset: Any = "landcovernet", **changes: Any) -> str:
     """Both stages, from `raw` to `chips`."""
     raw, clear = archive(tmp_path / "raw", dataset), tmp_path / "clear.csv"
-    cloud_filter(dataset, raw, clear, params(CloudFilterParams, **changes))
-    return tif_to_png(dataset, raw, clear, tmp_path / "chips", params(TifToPngParams, **changes))
+    cloud_filter(dataset, raw, clear, tmp_path / "failures.csv", params(CloudFilterParams, **changes))
+    return tif_to_png(
+        dataset, raw, clear, tmp_path / "chips", tmp_path / "failures.csv", params(TifToPngParams, **changes)
+    )
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != "failures.csv")
 
 
 def test_each_kept_date_becomes_a_chip_with_the_label_of_its_place(tmp_path: Path) -> None:

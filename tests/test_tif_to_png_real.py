@@ -48,8 +48,8 @@ def test_the_real_chip_under_cloud_is_white_where_the_cloud_is(shared: Path) -> 
 
 def made(tmp_path: Path, dataset: DatasetName) -> Path:
     raw, clear, chips = archive(tmp_path / "raw", dataset), tmp_path / "clear.csv", tmp_path / "chips"
-    cloud_filter(dataset, raw, clear, params(CloudFilterParams))
-    tif_to_png(dataset, raw, clear, chips, params(TifToPngParams))
+    cloud_filter(dataset, raw, clear, clear.with_name("failures.csv"), params(CloudFilterParams))
+    tif_to_png(dataset, raw, clear, chips, clear.with_name("failures.csv"), params(TifToPngParams))
     return chips / "masks"
 
 

@@ -17,6 +17,12 @@ from rasterio.windows import Window
 
 from pipeline.errors import PipelineError
 
+MOST_AT_ONCE = 512 * 1024 * 1024
+"""Bytes of one block, decoded; and of a whole file, however well it is compressed."""
+MOST_COMPRESSED = 1100
+"""Decoded bytes for each byte in a larger file; deflate reaches 1032."""
+MOST_PIXELS = 1 << 28
+"""Pixels that are read without a window."""
 _ONE_BY_ONE = Lock()
 """For what Python keeps once for all threads, such as which warnings are shown."""
 
@@ -71,6 +77,11 @@ class GeoTiff:
         """
         if missing := [band for band in bands or () if not 1 <= band <= self.count]:
             raise PipelineError(f"{self.path} has no band {missing[0]}; it has {self.count}, counted from 1")
+        if window is None and self.height * self.width > MOST_PIXELS:
+            raise PipelineError(
+                f"{self.path} has {self.width} x {self.height} px; at most {MOST_PIXELS} are read at once "
+                "(a whole Sentinel-2 tile has 120,560,400)"
+            )
         try:
             return np.asarray(self._dataset.read(None if bands is None else list(bands), window=window))
         except RasterioError as error:
@@ -100,6 +111,7 @@ def open_geotiff(path: Path) -> Iterator[GeoTiff]:
     except RasterioError as error:
         raise PipelineError(f"{path} is not a readable GeoTIFF: {_reason(error)}") from None
     with dataset:
+        _refuse_claims(path, dataset)
         _refuse_truncated(path, dataset)
         yield GeoTiff(path, dataset)
 
@@ -159,6 +171,25 @@ def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
 def _pixels_apart(ours: Georeference, theirs: Georeference, row: int, column: int) -> float:
     column_there, row_there = ~ours.transform @ theirs.corner(row, column)
     return float(max(abs(column_there - column), abs(row_there - row)))
+
+
+def _refuse_claims(path: Path, dataset: rasterio.DatasetReader) -> None:
+    """A few bytes may claim a billion pixels, for which memory would be asked and blocks looked for."""
+    size = path.stat().st_size
+    block_height, block_width = dataset.block_shapes[0]
+    width_of_pixel = max(np.dtype(name).itemsize for name in dataset.dtypes) * dataset.count
+    claimed = dataset.height * dataset.width * width_of_pixel
+    blocks = -(-dataset.height // block_height) * -(-dataset.width // block_width)
+    if claimed > max(MOST_AT_ONCE, MOST_COMPRESSED * size) or (blocks > 1 and blocks * 4 > size):
+        raise PipelineError(
+            f"{path} claims {dataset.width} x {dataset.height} px of {width_of_pixel} bytes in a file of {size} bytes; "
+            "it is damaged or hostile: copy or download it again"
+        )
+    if block_height * block_width * width_of_pixel > MOST_AT_ONCE:
+        raise PipelineError(
+            f"{path} is stored in blocks of {block_width} x {block_height} px, which are too large to decode; "
+            "write it in tiles: gdal_translate -co TILED=YES"
+        )
 
 
 def _refuse_truncated(path: Path, dataset: rasterio.DatasetReader) -> None:

@@ -28,6 +28,18 @@ class Reading:
     cld_threshold: int = 50
     """Least probability of a cloud in percent, for `cld`."""
 
+    @property
+    def band_assets(self) -> tuple[str, ...]:
+        """The assets that hold red, green, blue."""
+        return ("source",) if self.dataset == "ghana" else self.bands.landcovernet
+
+    @property
+    def cloud_assets(self) -> tuple[str, ...]:
+        """The assets that tell what hides the ground."""
+        if self.dataset == "ghana":
+            return ("cloudmask",)
+        return ("SCL", "CLD") if self.clouds == "cld" else ("SCL",)
+
 
 def read_bands(item: SourceItem, reading: Reading) -> np.ndarray:
     """Red, green, blue in the archive's dtype, (3, height, width); 0 where the file declares no-data.
@@ -42,16 +54,20 @@ def read_bands(item: SourceItem, reading: Reading) -> np.ndarray:
     return _stack([asset(reading.dataset, item.folder, name) for name in names], _seen)
 
 
-def read_sky(item: SourceItem, reading: Reading, bands_CHW: np.ndarray) -> np.ndarray:
+def read_sky(item: SourceItem, reading: Reading, bands_CHW: np.ndarray | None = None) -> np.ndarray:
     """What each pixel shows: codes of `pipeline.raster.clouds.Sky`, uint8 (height, width).
+
+    Args:
+        item: the chip and date.
+        reading: how it is read.
+        bands_CHW: the bands, whose zeros are no-data; None for a date whose bands were not fetched.
 
     Raises:
         PipelineError: a file is missing, cannot be read, or has another size than the bands.
     """
-    keys = {"ghana": ["cloudmask"], "landcovernet": ["SCL", "CLD"] if reading.clouds == "cld" else ["SCL"]}
-    files = [asset(reading.dataset, item.folder, key) for key in keys[reading.dataset]]
+    files = [asset(reading.dataset, item.folder, key) for key in reading.cloud_assets]
     codes_CHW = _stack(files)
-    if codes_CHW.shape[1:] != bands_CHW.shape[1:]:
+    if bands_CHW is not None and codes_CHW.shape[1:] != bands_CHW.shape[1:]:
         raise PipelineError(f"{files[0]} and the bands in {item.folder} differ in size; download the item again")
     if reading.dataset == "ghana":
         sky_HW = from_codes(codes_CHW[0], GHANA)
@@ -59,7 +75,7 @@ def read_sky(item: SourceItem, reading: Reading, bands_CHW: np.ndarray) -> np.nd
         sky_HW = from_probability(codes_CHW[1], codes_CHW[0], reading.cld_threshold)
     else:
         sky_HW = from_codes(codes_CHW[0], SCL)
-    return without_data(sky_HW, bands_CHW)
+    return sky_HW if bands_CHW is None else without_data(sky_HW, bands_CHW)
 
 
 def read_label(label: Path, item: SourceItem, reading: Reading, table: ClassTable, min_consensus: int) -> np.ndarray:
@@ -94,8 +110,7 @@ def describe(item: SourceItem, reading: Reading) -> Chip:
 
 def grid_file(item: SourceItem, reading: Reading) -> Path:
     """The file whose grid is the item's."""
-    key = "source" if reading.dataset == "ghana" else reading.bands.landcovernet[0]
-    return asset(reading.dataset, item.folder, key)
+    return asset(reading.dataset, item.folder, reading.band_assets[0])
 
 
 def _seen(file: GeoTiff, bands: tuple[int, ...]) -> np.ndarray:

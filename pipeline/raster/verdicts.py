@@ -6,9 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from pipeline.catalog import SourceItem, has_any
 from pipeline.datasets import BandsSection, DatasetName
 from pipeline.params import Params, Share
-from pipeline.raster.items import Reading
+from pipeline.raster.clouds import shares
+from pipeline.raster.items import Reading, read_bands, read_sky
 
 KINDS = ("cloud", "shadow", "haze", "no_data")
 
@@ -64,6 +66,28 @@ class Verdict:
     def hidden(self) -> float:
         """Share of the pixels that do not show the ground."""
         return self.cloud + self.shadow + self.haze + self.no_data
+
+
+def look(item: SourceItem, reading: Reading) -> Verdict:
+    """Measure one chip and date; the verdict is still open.
+
+    A date without any band, which a source did not fetch because of its clouds, is measured by its masks alone.
+
+    Raises:
+        PipelineError: a file is missing or cannot be read.
+    """
+    return measure(item, reading, with_bands=has_any(reading.dataset, item.folder, reading.band_assets))
+
+
+def measure(item: SourceItem, reading: Reading, with_bands: bool) -> Verdict:
+    """Measure one chip and date, by its masks and, `with_bands`, by the zeros of its bands.
+
+    Raises:
+        PipelineError: a file is missing or cannot be read.
+    """
+    hidden = shares(read_sky(item, reading, read_bands(item, reading) if with_bands else None))
+    kinds = hidden["cloud"], hidden["shadow"], hidden["haze"], hidden["no_data"]
+    return Verdict(item.id, item.chip, item.date.isoformat(), *kinds)
 
 
 def judge(looked: list[Verdict], thresholds: Thresholds) -> list[Verdict]:

@@ -1,23 +1,29 @@
 """What a source is to the stage `download`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import Field
+from pipeline.batch import Failure
+from pipeline.datasets import BandsSection, DatasetName
+from pipeline.raster.verdicts import CloudFilterSection
+from pipeline.sources.settings import CollectionSettings, LandcoveraiSettings
+from pipeline.sources.traffic import Traffic
 
-from pipeline.datasets import DatasetName
-from pipeline.params import Params
 
+@dataclass(frozen=True)
+class Request:
+    """What a source is asked for."""
 
-class SourceSettings(Params):
-    """What `download.D` of params.yaml tells every source; each dataset adds the names of its sources."""
-
-    path: str = Field(min_length=1)
-    """The folder that the source `local` reads."""
-    sample_seed: int = Field(ge=0)
-    """Seed of the source `sample`."""
+    dataset: DatasetName
+    settings: LandcoveraiSettings | CollectionSettings
+    bands: BandsSection
+    """The bands that are used; no others are fetched over a network."""
+    cloud_filter: CloudFilterSection
+    """Which dates are clear enough to fetch their bands over a network."""
+    traffic: Traffic = field(default_factory=Traffic)
+    """Counts what comes over the network."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,9 @@ class Fetched:
 class Source(Protocol):
     """Brings a dataset's archive into a folder, in the archive's own layout."""
 
-    def __call__(self, dataset: DatasetName, settings: SourceSettings, folder: Path) -> Iterator[Fetched]:
-        """Write the archive below `folder`, which exists and is empty; yield each file once it is finished.
+    def __call__(self, request: Request, folder: Path) -> Iterator[Fetched | Failure]:
+        """Write the archive below `folder`, which exists and is empty; yield each file once it is finished or failed.
 
         Raises:
-            PipelineError: the archive cannot be had; what is wrong and what to do next.
+            PipelineError: the archive as a whole cannot be had; what is wrong and what to do next.
         """

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.datasets import DatasetName
+from pipeline.batch import Failure
 from pipeline.errors import PipelineError
-from pipeline.files import copy, visible_files
-from pipeline.sources.base import Fetched, SourceSettings
+from pipeline.files import copy, remove, visible_files
+from pipeline.sources.base import Fetched, Request
 
 EXPECTED = {
     "landcoverai": "images/*.tif and masks/*.tif",
@@ -15,23 +15,29 @@ EXPECTED = {
 }
 
 
-def fetch_local(dataset: DatasetName, settings: SourceSettings, folder: Path) -> Iterator[Fetched]:
-    """Copy every visible file below `settings.path`; a relative path counts from the project's folder.
+def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
+    """Copy every visible file below `download.D.path`; a relative path counts from the project's folder.
 
     Raises:
         PipelineError: the path is no folder, or holds no file.
     """
-    root = Path(settings.path)
-    wanted = f"download.{dataset}.path is {settings.path!r}"
+    root = Path(request.settings.path)
+    wanted = f"download.{request.dataset}.path is {request.settings.path!r}"
+    expected = EXPECTED[request.dataset]
     if not root.is_dir():
-        raise PipelineError(f"{wanted}, which is no folder; name one that holds {EXPECTED[dataset]}")
+        raise PipelineError(f"{wanted}, which is no folder; name one that holds {expected}")
     files = visible_files(root)
     if not files:
         raise PipelineError(
-            f"{wanted}, which holds no file; put {EXPECTED[dataset]} there, or name another folder "
+            f"{wanted}, which holds no file; put {expected} there, or name another folder "
             "(by its absolute path for `dvc exp run --queue` or `--temp`, which run in a copy of the project)"
         )
     for path in files:
         relative = path.relative_to(root)
-        copy(path, folder / relative)
-        yield Fetched(relative, relative.as_posix())
+        try:
+            copy(path, folder / relative)
+        except OSError as error:
+            remove(folder / relative)
+            yield Failure(relative.as_posix(), f"{path} cannot be copied: {error.strerror or error}")
+        else:
+            yield Fetched(relative, relative.as_posix())

@@ -3,16 +3,17 @@ from typing import Any
 
 import pytest
 
+from pipeline.batch import Failure
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
 from pipeline.sources.base import Fetched
 from pipeline.sources.local import fetch_local
-from pipeline.sources.registry import LandcoveraiSettings
+from tests.sources.world import request
 
 
-def fetch(path: Path | str, folder: Path, dataset: Any = "landcoverai") -> list[Fetched]:
+def fetch(path: Path | str, folder: Path, dataset: Any = "landcoverai") -> list[Fetched | Failure]:
     folder.mkdir()
-    return list(fetch_local(dataset, LandcoveraiSettings(source="local", path=str(path), sample_seed=1), folder))
+    return list(fetch_local(request(dataset, **{f"download.{dataset}.path": str(path)}), folder))
 
 
 def test_every_visible_file_is_copied_with_its_path(tmp_path: Path) -> None:
@@ -65,3 +66,14 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     write_text(tmp_path / "a.zip", "")
     with pytest.raises(PipelineError, match=r"a.zip', which is no folder"):
         fetch(tmp_path / "a.zip", tmp_path / "raw")
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_copied(tmp_path: Path) -> None:
+    write_text(tmp_path / "mine/b.tif", "pixels")
+    (tmp_path / "mine/a.tif").symlink_to(tmp_path / "gone")
+    fetched = fetch(tmp_path / "mine", tmp_path / "raw")
+    assert fetched == [
+        Failure("a.tif", f"{tmp_path}/mine/a.tif cannot be copied: No such file or directory"),
+        Fetched(Path("b.tif"), "b.tif"),
+    ]
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["b.tif"]

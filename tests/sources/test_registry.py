@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -7,6 +7,7 @@ from pipeline.download import DownloadParams
 from pipeline.errors import PipelineError
 from pipeline.params import validated
 from pipeline.sources.registry import SOURCES
+from pipeline.sources.settings import CollectionSource, LandcoveraiSource
 from tests.world import changed
 
 PARAMS = Path("params.yaml")
@@ -15,7 +16,7 @@ PARAMS = Path("params.yaml")
 def refusal(dataset: str, **settings: Any) -> str:
     values = changed(**{f"download.{dataset}.{key}": value for key, value in settings.items()})
     with pytest.raises(PipelineError) as error:
-        validated(DownloadParams, {"download": values["download"]}, PARAMS)
+        validated(DownloadParams, {key: values[key] for key in DownloadParams.model_fields}, PARAMS)
     return str(error.value)
 
 
@@ -33,24 +34,9 @@ def test_an_unknown_source_is_refused_with_those_allowed(dataset: str, allowed: 
     )
 
 
-@pytest.mark.parametrize(
-    ("dataset", "source"), [("landcoverai", "archive"), ("landcovernet", "mlhub"), ("ghana", "source_coop")]
-)
-def test_a_source_that_comes_next_says_so(dataset: str, source: str) -> None:
-    if source in SOURCES:
-        pytest.fail(f"{source} is built: test it, and take it out here")
-    assert refusal(dataset, source=source) == (
-        f"params.yaml: download.{dataset}.source: the source '{source}' comes next and is not built yet; "
-        "until then: sample, local"
-    )
-
-
-@pytest.mark.parametrize("source", ["sample", "local"])
-def test_what_is_built_is_allowed_for_every_dataset(source: str) -> None:
-    values = changed(**{f"download.{name}.source": source for name in ("landcoverai", "landcovernet", "ghana")})
-    read = validated(DownloadParams, {"download": values["download"]}, PARAMS)
-    assert (read.download.landcoverai.source, read.download.ghana.source) == (source, source)
-    assert callable(SOURCES[source])
+def test_every_source_that_may_be_named_is_built() -> None:
+    assert set(SOURCES) == {*get_args(LandcoveraiSource), *get_args(CollectionSource)}
+    assert all(map(callable, SOURCES.values()))
 
 
 def test_an_empty_path_and_a_negative_seed_are_refused() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.datasets import DatasetName
-from pipeline.sources.base import Fetched, SourceSettings
+from pipeline.sources.base import Fetched, Request
 from pipeline.sources.sample.ghana import write_ghana
 from pipeline.sources.sample.landcoverai import write_landcoverai
 from pipeline.sources.sample.landcovernet import write_landcovernet
@@ -16,8 +16,8 @@ _WRITERS: dict[DatasetName, Callable[[int, Path], Iterator[Path]]] = {
 }
 
 
-def fetch_sample(dataset: DatasetName, settings: SourceSettings, folder: Path) -> Iterator[Fetched]:
+def fetch_sample(request: Request, folder: Path) -> Iterator[Fetched]:
     """Make a synthetic archive below `folder`; the same seed gives the same bytes on any Linux x86-64."""
-    seed = settings.sample_seed
-    for path in _WRITERS[dataset](seed, folder):
+    seed = request.settings.sample_seed
+    for path in _WRITERS[request.dataset](seed, folder):
         yield Fetched(path, f"synthetic/sample/seed-{seed}/{path.as_posix()}")

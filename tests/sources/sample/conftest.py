@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets import DatasetName
-from pipeline.sources.base import SourceSettings
 from pipeline.sources.sample import fetch_sample
+from tests.sources.world import request
 
 Archive = tuple[Path, list[str]]
 
@@ -18,8 +18,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Callable[[DatasetName],
     def of(dataset: DatasetName) -> Archive:
         if dataset not in made:
             folder = tmp_path_factory.mktemp(dataset)
-            settings = SourceSettings(path="unused", sample_seed=1)
-            made[dataset] = folder, [each.path.as_posix() for each in fetch_sample(dataset, settings, folder)]
+            made[dataset] = folder, [each.path.as_posix() for each in fetch_sample(request(dataset), folder)]
         return made[dataset]
 
     return of

@@ -25,7 +25,9 @@ def pixels(path: Path) -> np.ndarray:
 @pytest.fixture(scope="module")
 def verdicts(archive: Callable[..., tuple[Path, list[str]]], tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     table = tmp_path_factory.mktemp("clear") / "ghana.csv"
-    cloud_filter("ghana", archive("ghana")[0], table, load_params(CloudFilterParams, PARAMS))
+    cloud_filter(
+        "ghana", archive("ghana")[0], table, table.with_name("failures.csv"), load_params(CloudFilterParams, PARAMS)
+    )
     return pd.read_csv(table, keep_default_na=False)
 
 

@@ -28,7 +28,13 @@ def pixels(folder: Path, key: str) -> np.ndarray:
 @pytest.fixture(scope="module")
 def verdicts(archive: Callable[..., tuple[Path, list[str]]], tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     table = tmp_path_factory.mktemp("clear") / "landcovernet.csv"
-    cloud_filter("landcovernet", archive("landcovernet")[0], table, load_params(CloudFilterParams, PARAMS))
+    cloud_filter(
+        "landcovernet",
+        archive("landcovernet")[0],
+        table,
+        table.with_name("failures.csv"),
+        load_params(CloudFilterParams, PARAMS),
+    )
     return pd.read_csv(table, keep_default_na=False)
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from pipeline.datasets import DATASETS, DatasetName
 from pipeline.files import read_json, sha256, visible_files
-from pipeline.sources.base import SourceSettings
 from pipeline.sources.sample import fetch_sample
+from tests.sources.world import request
 
 ROOT = Path(__file__).parents[3]
 MAKE_AND_HASH = """
@@ -21,14 +21,13 @@ import json, sys
 from pathlib import Path
 from pipeline.datasets import DATASETS
 from pipeline.files import sha256
-from pipeline.sources.base import SourceSettings
 from pipeline.sources.sample import fetch_sample
-settings = SourceSettings(path="unused", sample_seed=1)
+from tests.sources.world import request
 hashes = {}
 for dataset in DATASETS:
     folder = Path(sys.argv[1], dataset)
     folder.mkdir()
-    for each in fetch_sample(dataset, settings, folder):
+    for each in fetch_sample(request(dataset), folder):
         hashes[f"{dataset}/{each.path.as_posix()}"] = sha256(folder / each.path)
 print(json.dumps(hashes))
 """
@@ -46,15 +45,16 @@ def faster_instructions() -> list[str]:
 def test_every_file_is_announced_once_and_says_that_it_is_synthetic(dataset: DatasetName, archive: Archives) -> None:
     folder, announced = archive(dataset)
     assert sorted(announced) == sorted(path.relative_to(folder).as_posix() for path in visible_files(folder))
-    settings = SourceSettings(path="unused", sample_seed=7)
-    first = next(fetch_sample(dataset, settings, folder.parent / f"{dataset}-origin"))
+    first = next(
+        fetch_sample(request(dataset, **{f"download.{dataset}.sample_seed": 7}), folder.parent / f"{dataset}-origin")
+    )
     assert first.origin == f"synthetic/sample/seed-7/{first.path.as_posix()}"
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_file_is_whole_when_it_is_announced(dataset: DatasetName, tmp_path: Path, archive: Archives) -> None:
     folder, _ = archive(dataset)
-    for each in islice(fetch_sample(dataset, SourceSettings(path="unused", sample_seed=1), tmp_path), 3):
+    for each in islice(fetch_sample(request(dataset), tmp_path), 3):
         assert sha256(tmp_path / each.path) == sha256(folder / each.path)
 
 
@@ -62,7 +62,7 @@ def test_a_file_is_whole_when_it_is_announced(dataset: DatasetName, tmp_path: Pa
 def test_another_seed_gives_other_pixels(dataset: DatasetName, tmp_path: Path, archive: Archives) -> None:
     folder, _ = archive(dataset)
     ours = {sha256(path) for path in visible_files(folder)}
-    made = islice(fetch_sample(dataset, SourceSettings(path="unused", sample_seed=2), tmp_path), 2)
+    made = islice(fetch_sample(request(dataset, **{f"download.{dataset}.sample_seed": 2}), tmp_path), 2)
     images = [each.path for each in made if each.path.stem not in ("cloudmask", "CLD", "SCL")]
     assert images
     assert not {sha256(tmp_path / image) for image in images} & ours

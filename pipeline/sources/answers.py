@@ -1,0 +1,73 @@
+"""What a server's answer means: the file, another try, or the end."""
+
+import time
+from email.utils import parsedate_to_datetime
+
+import requests
+
+from pipeline.errors import PipelineError
+
+BUSY = (429, 500, 502, 503, 504)
+LONGEST_WAIT = 120.0
+"""Seconds: what a server may ask for in Retry-After."""
+
+
+class BrokenTransferError(Exception):
+    """A transfer that is worth another try; the text says what happened."""
+
+    def __init__(self, text: str, wait: float | None = None) -> None:
+        super().__init__(text)
+        self.wait = wait
+
+
+def refuse(response: requests.Response, origin: str) -> None:
+    """Pass only an answer that brings the file.
+
+    Raises:
+        PipelineError: it never will: gone, forbidden, or a page for people such as a login.
+        BrokenTransferError: the server is busy; with the seconds that it asks to wait.
+    """
+    status = response.status_code
+    if status in BUSY or status == 416:
+        raise BrokenTransferError(f"the server answers {status}", _retry_after(response))
+    if status not in (200, 206):
+        raise PipelineError(f"{origin}: the server answers {status} {response.reason or ''}".rstrip())
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        raise PipelineError(
+            f"{origin}: the server sends a web page in its place, such as a login; open it in a browser"
+        )
+
+
+def content_range(response: requests.Response) -> tuple[int | None, int | None]:
+    """First byte and whole length by `Content-Range: bytes 5-9/10` or `bytes */10`; None for what it does not tell."""
+    unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
+    span, _, total = rest.partition("/")
+    start = span.partition("-")[0]
+    if unit != "bytes":
+        return None, None
+    return int(start) if start.isdecimal() else None, int(total) if total.isdecimal() else None
+
+
+def in_words(error: Exception) -> str:
+    """What happened, without the address, in whose query a key may stand."""
+    text = str(error)
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not accepted"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy does not connect"
+    if isinstance(error, requests.ReadTimeout) or "Read timed out" in text:
+        return "no byte came for too long"
+    if isinstance(error, requests.ConnectTimeout) or "Failed to" in text or "NewConnectionError" in text:
+        return "no connection"
+    return "the connection broke"
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Seconds, from a number or a date (RFC 9110, 10.2.3)."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return min(float(text), LONGEST_WAIT)
+    try:
+        return min(max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0), LONGEST_WAIT)
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,123 @@
+"""Items of a STAC catalog that somebody else wrote."""
+
+import json
+import re
+from datetime import date
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.datasets import LAYOUTS, DatasetName
+from pipeline.errors import PipelineError
+from pipeline.sources.remote import RemoteItem
+from pipeline.sources.transfer import Remote
+
+
+class _Asset(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    href: str
+    size: int | None = Field(default=None, alias="file:size", ge=0)
+    checksum: str | None = Field(default=None, alias="file:checksum")
+
+
+class _Item(BaseModel):
+    """The part of an item that is used, of the right kinds."""
+
+    id: str
+    collection: str
+    bbox: tuple[float, float, float, float] | None = None
+    assets: dict[str, _Asset] = Field(min_length=1)
+
+
+def parse_item(text: bytes, dataset: DatasetName, base: str) -> RemoteItem | None:
+    """An item of a dataset; None for what is no item, such as a collection, or an item of another kind.
+
+    Args:
+        text: its JSON.
+        dataset: whose names it must bear.
+        base: the address that relative hrefs count from, and must not leave.
+
+    Raises:
+        PipelineError: no JSON, no assets, a bad bbox, or an id or href that climbs out.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PipelineError(f"it is no JSON: {error}") from None
+    if not isinstance(values, dict) or values.get("type") != "Feature":
+        return None
+    try:
+        item = _Item.model_validate(values)
+    except ValidationError as error:
+        raise PipelineError(f"it is no STAC item: {_first(error)}") from None
+    if (found := _chip_and_date(item.id, dataset)) is None:
+        return None
+    _require_bbox(item)
+    names = {key: f"{item.collection}/{item.id}/{key}.tif" for key in item.assets}
+    assets = {key: _remote(asset, names[key], base) for key, asset in item.assets.items() if key in _wanted(dataset)}
+    return RemoteItem(*found, Path(item.collection, item.id), assets, item.bbox, values)
+
+
+def local_stac(item: RemoteItem, fetched: list[str]) -> dict[str, Any]:
+    """The item's JSON as it lies in the raw folder: its assets are the files beside it, no link names a server."""
+    values = dict(item.stac or {})
+    values["assets"] = {key: values["assets"][key] | {"href": f"{key}.tif"} for key in sorted(fetched)}
+    links = values.get("links")
+    values["links"] = [
+        link
+        for link in (links if isinstance(links, list) else [])
+        if isinstance(link, dict) and not urlsplit(str(link.get("href", ""))).scheme
+    ]
+    return values
+
+
+def _wanted(dataset: DatasetName) -> set[str]:
+    return set(LAYOUTS[dataset].assets)
+
+
+def _chip_and_date(name: str, dataset: DatasetName) -> tuple[str, date | None] | None:
+    """What the id says, if it is one of the dataset's two kinds; a pattern holds no slash, so no id climbs out."""
+    layout = LAYOUTS[dataset]
+    if match := layout.source_item.fullmatch(name):
+        try:
+            return match["chip"], date.fromisoformat(match["date"].replace("_", "-"))
+        except ValueError:
+            raise PipelineError(f"its id ends in {match['date']}, which is no date") from None
+    if match := layout.label_item.fullmatch(name):
+        return match["chip"], None
+    if ".." in name or "/" in name or "\\" in name:
+        raise PipelineError(f"its id {name!r} leaves the archive's folder")
+    return None
+
+
+def _require_bbox(item: _Item) -> None:
+    if not re.fullmatch(r"\w+", item.collection):
+        raise PipelineError(f"its collection {item.collection!r} leaves the archive's folder")
+    if item.bbox is not None:
+        west, south, east, north = item.bbox
+        if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
+            raise PipelineError(f"its bbox {list(item.bbox)} is no [west, south, east, north] in degrees")
+
+
+def _remote(asset: _Asset, origin: str, base: str) -> Remote:
+    """The asset's file; a relative href may not lead out of `base`, an absolute one must be http."""
+    url = urljoin(base, asset.href)
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise PipelineError(f"{origin}: its href {asset.href!r} is not fetched; only http and https are")
+    relative = not urlsplit(asset.href).netloc
+    if relative and (not url.startswith(base) or ".." in PurePosixPath(urlsplit(url).path).parts):
+        raise PipelineError(f"{origin}: its href {asset.href!r} leaves the archive")
+    return Remote(url, origin, asset.size, _sha256(asset.checksum))
+
+
+def _sha256(multihash: str | None) -> tuple[str, str] | None:
+    """The digest of a multihash of SHA-256 (code 12, length 20, in hex); other kinds are not checked."""
+    match = re.fullmatch(r"1220([0-9a-f]{64})", multihash or "")
+    return ("sha256", match[1]) if match else None
+
+
+def _first(error: ValidationError) -> str:
+    details = error.errors()[0]
+    return f"{'.'.join(map(str, details['loc'])) or 'it'}: {details['msg']}"

@@ -1,0 +1,215 @@
+"""One file over HTTP, whole or not at all, on a line that breaks."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from pipeline.errors import PipelineError
+from pipeline.sources.answers import BrokenTransferError, content_range, in_words, refuse
+from pipeline.sources.traffic import Traffic
+
+TIMEOUT = (5.0, 30.0)
+"""Seconds to connect, and between two bytes."""
+ATTEMPTS = 6
+"""Tries without a single byte of progress before a file is given up."""
+SPARE = 256 * 1024 * 1024
+"""Bytes of the disk that are left free."""
+MOST_UNKNOWN = 1 << 30
+"""Bytes of a body whose length nobody told."""
+CHUNK = 1 << 18
+BROKEN = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
+IDENTITY = {"Accept-Encoding": "identity"}
+"""Asks for the file's own bytes, whose number is then known."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on a server."""
+
+    url: str
+    origin: str
+    """Its name relative to the source, as the manifest and messages say it."""
+    size: int | None = None
+    """Bytes, if a listing told them."""
+    checksum: tuple[str, str] | None = None
+    """Algorithm of hashlib and hex digest, if they are known."""
+
+
+def new_session(connections: int) -> requests.Session:
+    """A session without retries of its own, for up to `connections` threads; proxies come from the environment."""
+    session = requests.Session()
+    for prefix in ("http://", "https://"):
+        session.mount(prefix, HTTPAdapter(pool_maxsize=connections))
+    return session
+
+
+class UnfinishedError(PipelineError):
+    """What has come of a file is right so far, and is kept."""
+
+
+class Transfer:
+    """Fetches files into a folder that outlives the run."""
+
+    def __init__(self, session: requests.Session, traffic: Traffic) -> None:
+        self.session = session
+        self.traffic = traffic
+        self.timeout = TIMEOUT
+        self.backoff = 0.5
+        """Seconds before the second try; doubled for each one after that."""
+
+    def fetch(self, remote: Remote, target: Path, verify: Callable[[Path], None] | None = None) -> None:
+        """Bring `remote` to `target`, continuing what an earlier run began.
+
+        The bytes go to `TARGET.part`, which is renamed when it has the length and the checksum that were promised and
+        `verify`, given that path, has no objection. A second process at the same file waits for the first.
+
+        Raises:
+            UnfinishedError: the line keeps breaking, or the server stays busy; what came is kept.
+            PipelineError: the server refuses, or sends something else; what came is removed.
+        """
+        part = target.with_name(f"{target.name}.part")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(part) as writer:
+            if target.exists():
+                part.unlink()
+                self.traffic.reuse()
+                return
+            try:
+                self._receive(remote, writer)
+                _check(remote, part)
+                if verify is not None:
+                    verify(part)
+            except UnfinishedError:
+                raise
+            except PipelineError:
+                part.unlink()
+                raise
+            part.rename(target)
+
+    def length(self, remote: Remote) -> int | None:
+        """The file's bytes, as a listing or the server's answer to HEAD tells; None if neither does."""
+        if remote.size is not None:
+            return remote.size
+        try:
+            answer = self.session.head(remote.url, headers=IDENTITY, timeout=self.timeout, allow_redirects=True)
+        except BROKEN:
+            return None
+        length = answer.headers.get("Content-Length", "")
+        return int(length) if answer.ok and length.isdecimal() else None
+
+    def _receive(self, remote: Remote, writer: BinaryIO) -> None:
+        """Try until the body is whole; a try that brought bytes does not count."""
+        tries, most = 0, writer.tell()
+        while True:
+            try:
+                self._continue(remote, writer)
+                return
+            except BrokenTransferError as error:
+                tries = 0 if writer.tell() > most else tries + 1
+                most = max(most, writer.tell())
+                if tries >= ATTEMPTS:
+                    raise UnfinishedError(f"{remote.origin}: {error}; gave up after {tries} tries, run again") from None
+                time.sleep(self.backoff * 2 ** max(tries - 1, 0) if error.wait is None else error.wait)
+
+    def _continue(self, remote: Remote, writer: BinaryIO) -> None:
+        """Ask for what is missing, and append it."""
+        have = writer.tell()
+        if have and have == remote.size:
+            return
+        headers = IDENTITY | ({"Range": f"bytes={have}-"} if have else {})
+        try:
+            with self.session.get(remote.url, headers=headers, stream=True, timeout=self.timeout) as response:
+                if response.status_code == 416:
+                    if have and content_range(response)[1] == have:
+                        return  # nothing is missing
+                    _empty(writer)  # what is here is not of this file
+                refuse(response, remote.origin)
+                self._append(response, writer, _expected(response, remote, writer), remote.origin)
+        except BROKEN as error:
+            raise BrokenTransferError(in_words(error)) from None
+
+    def _append(self, response: requests.Response, writer: BinaryIO, total: int | None, origin: str) -> None:
+        """Write the body; `total` is what the file's length will be, if that is known."""
+        most = MOST_UNKNOWN if total is None else total
+        if total is not None:
+            require_space(Path(writer.name).parent, total - writer.tell())
+        try:
+            for chunk in iter(lambda: response.raw.read1(CHUNK), b""):  # what has come, also when the rest does not
+                if writer.tell() + len(chunk) > most:
+                    raise PipelineError(f"{origin}: more than the {most} bytes came that may")
+                writer.write(chunk)
+                self.traffic.add(len(chunk))
+        finally:
+            writer.flush()
+        if total is not None and writer.tell() < total:
+            raise BrokenTransferError(f"the body ended after {writer.tell()} of {total} bytes")
+
+
+@contextmanager
+def _locked(part: Path) -> Iterator[BinaryIO]:
+    """`part`, open to append, once no other process is at it."""
+    while True:
+        with part.open("ab") as writer:
+            fcntl.flock(writer, fcntl.LOCK_EX)  # goes with the process, however that ends
+            if part.exists() and os.path.samestat(part.stat(), os.fstat(writer.fileno())):  # not another's, finished
+                yield writer
+                return
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Check that `size` bytes fit on the disk of `folder`, which exists.
+
+    Raises:
+        PipelineError: they do not; how much is needed and what to do.
+    """
+    free = shutil.disk_usage(folder).free
+    if size + SPARE > free:
+        raise PipelineError(
+            f"{folder} has {free / 1e9:.2f} GB free, but {(size + SPARE) / 1e9:.2f} GB are needed; "
+            "make room, or set PIPELINE_CACHE to a folder on a larger disk"
+        )
+
+
+def _expected(response: requests.Response, remote: Remote, writer: BinaryIO) -> int | None:
+    """The file's whole length; what is there already goes if the server starts again from the first byte."""
+    have = writer.tell()
+    if response.status_code == 206:
+        start, total = content_range(response)
+        if start != have:
+            _empty(writer)
+            raise BrokenTransferError(f"the server did not continue at byte {have}")
+    else:
+        _empty(writer)
+        length = response.headers.get("Content-Length", "")
+        total = int(length) if length.isdecimal() else None
+    if remote.size is not None and total is not None and total != remote.size:
+        raise PipelineError(f"{remote.origin}: the server sends {total} bytes; its listing promised {remote.size}")
+    return total if total is not None else remote.size
+
+
+def _empty(writer: BinaryIO) -> None:
+    writer.seek(0)
+    writer.truncate()
+
+
+def _check(remote: Remote, part: Path) -> None:
+    size = part.stat().st_size
+    if remote.size is not None and size != remote.size:
+        raise PipelineError(f"{remote.origin}: {size} bytes came; {remote.size} were promised; they were removed")
+    if remote.checksum is not None:
+        algorithm, expected = remote.checksum
+        with part.open("rb") as reader:
+            found = hashlib.file_digest(reader, algorithm).hexdigest()
+        if found != expected:
+            raise PipelineError(f"{remote.origin}: its {algorithm} is {found}; expected {expected}; it was removed")

@@ -1,0 +1,174 @@
+"""A real HTTP server on loopback for files, which misbehaves on command."""
+
+import re
+import socket
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+FAR = 10_000_000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What a server does in place of a proper answer."""
+
+    kind: str
+    """drop | stall | status | html | no_range | lie | longer | wrong_range"""
+    number: int = 0
+    """Bytes before a drop or a stall; the status; the length that is claimed."""
+    header: tuple[str, str] | None = None
+
+
+@dataclass
+class Seen:
+    """A request as it came in."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `bodies` and files below `root`; `faults` are used up, one a request."""
+
+    daemon_threads = True
+
+    def __init__(self, root: Path | None = None, handler: type[BaseHTTPRequestHandler] | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler or Handler)
+        self.root = root
+        self.bodies: dict[str, bytes] = {}
+        self.faults: dict[str, list[Fault]] = defaultdict(list)
+        """By the path of the request."""
+        self.every: tuple[int, Fault] | None = None
+        """A fault for each n-th GET of any path."""
+        self.seen: list[Seen] = []
+        self.sent = 0
+        self.lock = threading.Lock()
+
+    def handle_error(self, *_: object) -> None:
+        """A client that went away is no news."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def body(self, path: str) -> bytes | None:
+        if path in self.bodies:
+            return self.bodies[path]
+        file = self.root / path.lstrip("/") if self.root else None
+        return file.read_bytes() if file and file.is_file() else None
+
+    def fault(self, path: str) -> Fault | None:
+        with self.lock:
+            if self.faults[path]:
+                return self.faults[path].pop(0)
+            gets = sum(seen.method == "GET" for seen in self.seen)
+            return self.every[1] if self.every and gets % self.every[0] == 0 else None
+
+    def gets(self, part: str = "") -> list[Seen]:
+        return [seen for seen in self.seen if seen.method == "GET" and part in seen.path]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.answer()
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def answer(self) -> None:
+        path = self.path.partition("?")[0]
+        with self.server.lock:
+            self.server.seen.append(Seen(self.command, self.path, dict(self.headers)))
+        body = self.server.body(path)
+        fault = self.server.fault(path) if self.command == "GET" else None
+        if fault and fault.kind in ("status", "html"):
+            self.refuse(fault)
+        elif body is None:
+            self.refuse(Fault("status", 404))
+        else:
+            self.deliver(body, fault or Fault("none"))
+
+    def refuse(self, fault: Fault) -> None:
+        text = b"<html>please log in</html>" if fault.kind == "html" else b'{"detail": "no"}'
+        self.send_response(200 if fault.kind == "html" else fault.number)
+        self.send_header("Content-Type", "text/html; charset=utf-8" if fault.kind == "html" else "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        if fault.header:
+            self.send_header(*fault.header)
+        self.end_headers()
+        self.wfile.write(text)
+
+    def deliver(self, body: bytes, fault: Fault) -> None:
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(wanted[1]) if wanted and fault.kind != "no_range" else 0
+        if start and start >= len(body):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(body)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        rest = body[start:]
+        self.send_response(206 if start else 200)
+        if start:
+            first = start + 1 if fault.kind == "wrong_range" else start
+            self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
+        self.send_header("Content-Length", str(fault.number if fault.kind == "lie" else len(rest)))
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Accept-Ranges", "bytes")
+        self.end_headers()
+        if self.command == "GET":
+            self.send(rest, fault)
+
+    def send(self, rest: bytes, fault: Fault) -> None:
+        part = rest[: fault.number] if fault.kind in ("drop", "stall") else rest
+        try:
+            self.wfile.write(part)
+            self.wfile.flush()
+        except ConnectionError:
+            return
+        self.server.sent += len(part)
+        if fault.kind == "stall":
+            time.sleep(2)
+        if fault.kind in ("drop", "stall", "lie"):
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def served(server: Server) -> Iterator[Server]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass
+class Hub:
+    """An API of Radiant MLHub and the host that its assets lie on."""
+
+    api: Server
+    blobs: Server
+    dataset: str
+    key: str = "the-secret-key"
+    items: dict[str, dict[str, object]] = field(default_factory=dict)
+
+    @property
+    def root(self) -> str:
+        return f"{self.api.url}/mlhub/v1/"

@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.batch import Failure
+from pipeline.errors import PipelineError
+from pipeline.raster.geotiff import write_geotiff
+from pipeline.sources import transfer as transfers
+from pipeline.sources.clouds_first import CloudsFirst
+from pipeline.sources.remote import RemoteItem
+from pipeline.sources.transfer import Remote, Transfer, new_session
+from tests.sources.faulty import Server, served
+from tests.sources.world import DAYS, files_below, request, small_landcovernet
+
+SOURCE, LABELS = "ref_landcovernet_af_v1_source_sentinel_2", "ref_landcovernet_af_v1_labels"
+
+
+def items(server: Server, archive: Path) -> list[RemoteItem]:
+    found = []
+    for day in DAYS:
+        folder = Path(SOURCE, f"{SOURCE}_31PGS_01_{day:%Y%m%d}")
+        found.append(RemoteItem("31PGS_01", day, folder, remotes(server, archive, folder)))
+    folder = Path(LABELS, f"{LABELS}_31PGS_01")
+    return [*found, RemoteItem("31PGS_01", None, folder, remotes(server, archive, folder))]
+
+
+def remotes(server: Server, archive: Path, folder: Path) -> dict[str, Remote]:
+    paths = sorted((archive / folder).glob("*.tif"))
+    return {path.stem: Remote(f"{server.url}/{folder}/{path.name}", f"{folder}/{path.name}") for path in paths}
+
+
+def clouds_first(store: Path) -> CloudsFirst:
+    asked = request("landcovernet")
+    return CloudsFirst(asked, Transfer(new_session(4), asked.traffic), store)
+
+
+def test_masks_come_before_bands_and_bands_of_clear_dates_alone(tmp_path: Path) -> None:
+    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
+    with served(Server(archive)) as server:
+        list(clouds_first(tmp_path / "store").deliver(items(server, archive), tmp_path / "raw"))
+        names = [Path(seen.path).stem for seen in server.gets()]
+    assert sorted(names[:5]) == ["SCL"] * 4 + ["labels"]
+    assert sorted(names[5:]) == ["B02"] * 2 + ["B03"] * 2 + ["B04"] * 2
+
+
+def test_the_estimate_takes_each_asset_to_be_as_large_as_the_first(tmp_path: Path) -> None:
+    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
+    with served(Server(archive)) as server:
+        everything = items(server, archive)
+        size = {key: len((archive / everything[0].folder / f"{key}.tif").read_bytes()) for key in ("SCL", "B04")}
+        label = len((archive / everything[-1].folder / "labels.tif").read_bytes())
+        assert clouds_first(tmp_path).estimate(everything) == label + 4 * size["SCL"] + 2 * 3 * size["B04"]
+
+
+def test_a_disk_that_is_too_small_is_noticed_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
+    monkeypatch.setattr(transfers, "SPARE", 10**18)
+    with served(Server(archive)) as server:
+        with pytest.raises(PipelineError, match="GB are needed; make room"):
+            list(clouds_first(tmp_path / "store").deliver(items(server, archive), tmp_path / "raw"))
+        assert server.gets() == []
+
+
+def test_an_item_without_its_mask_is_named(tmp_path: Path) -> None:
+    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
+    with served(Server(archive)) as server:
+        everything = items(server, archive)
+        del everything[0].assets["SCL"]
+        (failure,) = [
+            each
+            for each in clouds_first(tmp_path / "store").deliver(everything, tmp_path / "raw")
+            if isinstance(each, Failure)
+        ]
+    assert failure == Failure(
+        str(everything[0].folder), f"{everything[0].folder} has no asset SCL; it has B02, B03, B04, CLD"
+    )
+
+
+def test_the_raw_folder_is_linked_to_the_store_and_not_copied(tmp_path: Path) -> None:
+    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
+    with served(Server(archive)) as server:
+        list(clouds_first(tmp_path / "store").deliver(items(server, archive), tmp_path / "raw"))
+    for name in files_below(tmp_path / "raw"):
+        assert (tmp_path / "raw" / name).stat().st_ino == (tmp_path / "store" / name).stat().st_ino
+
+
+def test_masks_of_another_size_than_the_bands_cost_their_item(tmp_path: Path) -> None:
+    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
+    with served(Server(archive)) as server:
+        everything = items(server, archive)
+        write_geotiff(archive / everything[0].folder / "SCL.tif", np.full((1, 8, 8), 4, np.uint8))
+        found = list(clouds_first(tmp_path / "store").deliver(everything, tmp_path / "raw"))
+    (failure,) = [each for each in found if isinstance(each, Failure)]
+    assert "differ in size" in failure.reason
+    assert not (tmp_path / "store" / everything[0].folder).exists()

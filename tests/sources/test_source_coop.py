@@ -1,0 +1,149 @@
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.batch import Failure
+from pipeline.errors import PipelineError
+from pipeline.sources.base import Fetched, Request
+from pipeline.sources.source_coop import fetch_source_coop
+from tests.sources.world import DAYS, files_below, request, small_ghana, small_landcovernet
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow.*:DeprecationWarning")
+
+BUCKET, PREFIX = "radiantearth", "landcovernet/"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def confusing_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What people have set for their own buckets."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAXXXXXXXXXXXXXXXX")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "their-own-secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+
+
+def put(endpoint: str, bucket: str, prefix: str, folder: Path) -> None:
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+    client.create_bucket(Bucket=bucket, ACL="public-read")
+    for name, body in files_below(folder).items():
+        client.put_object(Bucket=bucket, Key=f"{prefix}{name}", Body=body, ACL="public-read")
+
+
+@pytest.fixture(scope="module")
+def bucket(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = small_landcovernet(tmp_path_factory.mktemp("archive"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "owner")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "owner")
+        put(endpoint, BUCKET, PREFIX, folder)
+    return folder
+
+
+def asked(endpoint: str, dataset: str = "landcovernet", **changes: Any) -> Request:
+    place = {"endpoint": endpoint, "bucket": BUCKET, "prefix": PREFIX} | changes
+    return request(dataset, **{f"download.{dataset}.source_coop.{key}": value for key, value in place.items()})
+
+
+def fetch(folder: Path, wanted: Request) -> tuple[list[Fetched], list[Failure]]:
+    folder.mkdir()
+    found = list(fetch_source_coop(wanted, folder))
+    return [each for each in found if isinstance(each, Fetched)], [each for each in found if isinstance(each, Failure)]
+
+
+def test_labels_all_cloud_masks_and_the_bands_of_clear_dates_arrive(
+    endpoint: str, bucket: Path, tmp_path: Path
+) -> None:
+    _, failures = fetch(tmp_path / "raw", asked(endpoint))
+    assert failures == []
+    there = files_below(tmp_path / "raw")
+    prefix = "ref_landcovernet_v1_source_sentinel_2"
+    for day in DAYS:
+        item = f"{prefix}/{prefix}_31PGS_01_{day:%Y%m%d}/"
+        names = ["B02", "B03", "B04", "SCL"] if day in (DAYS[0], DAYS[2]) else ["SCL"]
+        assert [Path(name).stem for name in there if name.startswith(item)] == names
+    assert "ref_landcovernet_v1_labels/ref_landcovernet_v1_labels_31PGS_02/labels.tif" in there
+    originals = {name.rsplit("_sentinel_2_", 1)[-1]: body for name, body in files_below(bucket).items()}
+    for name, body in there.items():
+        if "_sentinel_2_" in name:
+            assert originals[name.rsplit("_sentinel_2_", 1)[-1]] == body
+
+
+def test_origins_are_keys_below_the_prefix(endpoint: str, bucket: Path, tmp_path: Path) -> None:
+    fetched, _ = fetch(tmp_path / "raw", asked(endpoint))
+    assert {each.origin for each in fetched} <= set(files_below(bucket))
+
+
+def test_a_second_run_transfers_nothing(endpoint: str, bucket: Path, tmp_path: Path) -> None:
+    first, second = asked(endpoint), asked(endpoint)
+    fetch(tmp_path / "raw", first)
+    fetch(tmp_path / "again", second)
+    assert first.traffic.received > 0
+    assert (second.traffic.received, files_below(tmp_path / "again")) == (0, files_below(tmp_path / "raw"))
+
+
+def test_tiles_choose(endpoint: str, bucket: Path, tmp_path: Path) -> None:
+    wanted = request(
+        "landcovernet",
+        **{
+            "download.landcovernet.source_coop.endpoint": endpoint,
+            "download.landcovernet.source_coop.bucket": BUCKET,
+            "download.landcovernet.source_coop.prefix": PREFIX,
+            "download.landcovernet.select.tiles": ["99XXX"],
+        },
+    )
+    with pytest.raises(PipelineError, match="select leaves none of 2 labelled chips"):
+        fetch(tmp_path / "raw", wanted)
+
+
+def test_ghana_too(endpoint: str, tmp_path: Path) -> None:
+    put(endpoint, "stanford", "africa/", small_ghana(tmp_path / "archive"))
+    fetched, failures = fetch(tmp_path / "raw", asked(endpoint, "ghana", bucket="stanford", prefix="africa/"))
+    assert failures == []
+    names = sorted(each.path.name for each in fetched)
+    assert names == ["cloudmask.tif"] * 8 + ["labels.tif"] * 2 + ["source.tif"] * 4
+
+
+def test_a_layout_that_does_not_fit_is_shown_beside_what_was_expected(
+    endpoint: str, bucket: Path, tmp_path: Path
+) -> None:
+    pattern = r"(?P<chip>\d+)/(?P<date>\d{8})/(?P<asset>\w+)\.tif"
+    with pytest.raises(PipelineError) as error:
+        fetch(tmp_path / "raw", asked(endpoint, images=pattern))
+    said = str(error.value)
+    assert said.startswith(
+        f"none of {len(files_below(bucket))} keys in radiantearth/landcovernet/ is one of the images: "
+    )
+    assert f"expected {pattern}, found ref_landcovernet_af_v1_labels/collection.json, " in said
+    assert said.endswith(", …; set download.landcovernet.source_coop.images to a pattern that fits")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"bucket": "gone"}, "/gone/landcovernet/ cannot be listed: "),
+        ({"prefix": "elsewhere/"}, "/radiantearth/elsewhere/ holds nothing; see download.*.source_coop in params.yaml"),
+        ({"endpoint": "http://127.0.0.1:9"}, "127.0.0.1:9/radiantearth/landcovernet/ cannot be listed: "),
+    ],
+)
+def test_what_cannot_be_listed_is_one_line(
+    endpoint: str, bucket: Path, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(PipelineError) as error:
+        fetch(tmp_path / "raw", asked(**({"endpoint": endpoint} | changes)))
+    assert words in str(error.value)

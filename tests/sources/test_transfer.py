@@ -1,0 +1,203 @@
+import hashlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.sources import transfer as module
+from pipeline.sources.traffic import Traffic
+from pipeline.sources.transfer import Remote, Transfer, new_session, require_space
+from tests.sources.faulty import FAR, Fault, Server, served
+
+BODY = bytes(range(256)) * 4096
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with served(Server()) as running:
+        running.bodies["/a.tif"] = BODY
+        yield running
+
+
+def quick(traffic: Traffic | None = None) -> Transfer:
+    transfer = Transfer(new_session(2), traffic or Traffic())
+    transfer.backoff, transfer.timeout = 0.001, (1.0, 0.3)
+    return transfer
+
+
+def fetch(server: Server, folder: Path, **facts: object) -> Path:
+    target = folder / "a.tif"
+    quick().fetch(Remote(f"{server.url}/a.tif", "a.tif", **facts), target)  # type: ignore[arg-type]
+    return target
+
+
+def refusal(server: Server, folder: Path, **facts: object) -> str:
+    with pytest.raises(PipelineError) as error:
+        fetch(server, folder, **facts)
+    assert sum(path.stat().st_size for path in folder.iterdir()) == 0
+    return str(error.value)
+
+
+def test_a_file_arrives_whole_and_nothing_else_stays(server: Server, tmp_path: Path) -> None:
+    assert fetch(server, tmp_path).read_bytes() == BODY
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("faults", "gets"),
+    [
+        ([Fault("drop", 1000)], 2),
+        ([Fault("drop", 300_000)] * 20, 4),  # progress each time: it may break as often as it likes
+        ([Fault("drop", 0)] * 5, 6),
+        ([Fault("stall", 300_000)], 2),
+        ([Fault("status", 500), Fault("status", 503)], 3),
+        ([Fault("drop", 1000), Fault("no_range")], 2),
+        ([Fault("drop", 1000), Fault("wrong_range")], 3),
+        ([Fault("lie", FAR)], 2),
+    ],
+)
+def test_what_a_line_or_a_server_breaks_is_continued(
+    server: Server, tmp_path: Path, faults: list[Fault], gets: int
+) -> None:
+    server.faults["/a.tif"] = list(faults)
+    assert fetch(server, tmp_path).read_bytes() == BODY
+    assert len(server.seen) == gets
+
+
+def test_only_what_is_missing_is_asked_for(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a.tif.part").write_bytes(BODY[:1_000_000])
+    traffic = Traffic()
+    quick(traffic).fetch(Remote(f"{server.url}/a.tif", "a.tif"), tmp_path / "a.tif")
+    assert (tmp_path / "a.tif").read_bytes() == BODY
+    assert server.seen[0].headers["Range"] == "bytes=1000000-"
+    assert traffic.received == len(BODY) - 1_000_000
+
+
+def test_a_whole_part_needs_no_byte_more(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a.tif.part").write_bytes(BODY)
+    fetch(server, tmp_path)
+    assert (tmp_path / "a.tif").read_bytes() == BODY
+    assert server.sent == 0
+
+
+def test_a_part_of_something_longer_is_begun_anew(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a.tif.part").write_bytes(BODY + BODY)
+    assert fetch(server, tmp_path).read_bytes() == BODY
+
+
+def test_a_finished_file_is_not_asked_for(server: Server, tmp_path: Path) -> None:
+    fetch(server, tmp_path)
+    traffic = Traffic()
+    quick(traffic).fetch(Remote(f"{server.url}/a.tif", "a.tif"), tmp_path / "a.tif")
+    assert (len(server.seen), traffic.received, traffic.reused) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(("header", "least"), [(("Retry-After", "1"), 1.0), (("Retry-After", "soon"), 0.0)])
+def test_a_busy_server_is_given_the_time_that_it_asks_for(
+    server: Server, tmp_path: Path, header: tuple[str, str], least: float
+) -> None:
+    server.faults["/a.tif"] = [Fault("status", 429, header)]
+    began = time.monotonic()
+    fetch(server, tmp_path)
+    assert time.monotonic() - began >= least
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault("status", 404), "a.tif: the server answers 404 Not Found"),
+        (Fault("status", 401), "a.tif: the server answers 401 Unauthorized"),
+        (Fault("html"), "a.tif: the server sends a web page in its place, such as a login; open it in a browser"),
+        (Fault("status", 500), "a.tif: the server answers 500; gave up after 6 tries, run again"),
+        (Fault("drop", 0), "a.tif: the body ended after 0 of 1048576 bytes; gave up after 6 tries, run again"),
+    ],
+)
+def test_what_will_not_get_better_is_said_in_one_line(server: Server, tmp_path: Path, fault: Fault, words: str) -> None:
+    server.faults["/a.tif"] = [fault] * 6
+    said = refusal(server, tmp_path)
+    assert said.replace("the connection broke", "the body ended after 0 of 1048576 bytes") == words
+
+
+def test_a_wrong_checksum_is_refused_and_the_file_removed(server: Server, tmp_path: Path) -> None:
+    right = hashlib.sha256(BODY).hexdigest()
+    said = refusal(server, tmp_path, checksum=("sha256", "0" * 64))
+    assert said == f"a.tif: its sha256 is {right}; expected {'0' * 64}; it was removed"
+    assert fetch(server, tmp_path, checksum=("sha256", right)).exists()
+
+
+def test_a_body_of_another_length_than_the_listing_promised_is_refused(server: Server, tmp_path: Path) -> None:
+    said = refusal(server, tmp_path, size=len(BODY) + 1)
+    assert said == "a.tif: the server sends 1048576 bytes; its listing promised 1048577"
+    assert refusal(server, tmp_path, size=5) == "a.tif: the server sends 1048576 bytes; its listing promised 5"
+
+
+def test_what_the_caller_objects_to_is_removed(server: Server, tmp_path: Path) -> None:
+    def verify(path: Path) -> None:
+        raise PipelineError(f"{path.name} is no picture")
+
+    with pytest.raises(PipelineError, match="a.tif.part is no picture"):
+        quick().fetch(Remote(f"{server.url}/a.tif", "a.tif"), tmp_path / "a.tif", verify)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dead_host_is_said_without_its_address(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"^a.tif: no connection; gave up after 6 tries, run again$"):
+        quick().fetch(Remote("http://127.0.0.1:9/a.tif?key=secret", "a.tif"), tmp_path / "a.tif")
+
+
+def test_a_full_disk_is_noticed_before_the_first_byte(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SPARE", 10**18)
+    assert "GB free, but 1000000000.00 GB are needed; make room, or set PIPELINE_CACHE" in refusal(server, tmp_path)
+
+
+def test_space_that_is_there_is_enough(tmp_path: Path) -> None:
+    require_space(tmp_path, 1)
+
+
+@pytest.mark.parametrize("size", [None, 12345])
+def test_the_length_comes_from_the_listing_or_the_server(server: Server, size: int | None) -> None:
+    assert quick().length(Remote(f"{server.url}/a.tif", "a.tif", size)) == (size or len(BODY))
+    assert quick().length(Remote(f"{server.url}/gone.tif", "a.tif", size)) == size
+
+
+def _fetch_slowly(url: str, target: Path) -> None:
+    quick().fetch(Remote(url, "a.tif"), target)
+
+
+def test_a_process_that_is_killed_leaves_a_part_which_the_next_one_continues(server: Server, tmp_path: Path) -> None:
+    server.faults["/a.tif"] = [Fault("stall", 524_288)]
+    child = multiprocessing.get_context("spawn").Process(
+        target=_fetch_slowly, args=(f"{server.url}/a.tif", tmp_path / "a.tif")
+    )
+    child.start()
+    while not server.sent:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    kept = (tmp_path / "a.tif.part").stat().st_size
+    assert 0 < kept < len(BODY)
+    assert fetch(server, tmp_path).read_bytes() == BODY
+    assert server.seen[-1].headers["Range"] == f"bytes={kept}-"
+
+
+def test_two_processes_at_one_file_fetch_it_once(server: Server, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    children = [
+        context.Process(target=_fetch_slowly, args=(f"{server.url}/a.tif", tmp_path / "a.tif")) for _ in range(2)
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0, 0]
+    assert (server.sent, [path.name for path in tmp_path.iterdir()]) == (len(BODY), ["a.tif"])

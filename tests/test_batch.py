@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.batch import Failure, guarded, parted, settle
+from pipeline.errors import PipelineError
+
+
+def halve(number: int) -> int:
+    if number % 2:
+        raise PipelineError(f"{number} is\nodd")
+    return number // 2
+
+
+def test_what_fails_is_named_and_the_rest_goes_on() -> None:
+    results = map(guarded(halve, lambda number: f"n{number}"), [4, 3, 8, 1])
+    assert parted(results) == ([2, 4], [Failure("n1", "1 is odd"), Failure("n3", "3 is odd")])
+
+
+def test_errors_of_the_system_are_failures_and_bugs_are_not(tmp_path: Path) -> None:
+    failure = guarded(Path.read_text, str)(tmp_path / "gone")
+    assert isinstance(failure, Failure)
+    assert "No such file" in failure.reason
+    with pytest.raises(ZeroDivisionError):
+        guarded(lambda number: 1 // number, str)(0)
+
+
+def test_without_failures_the_table_has_its_header_alone(tmp_path: Path) -> None:
+    assert settle([], "stop", tmp_path / "failures.csv") == ""
+    assert (tmp_path / "failures.csv").read_text() == "file,reason\n"
+
+
+def test_skip_writes_the_table_and_says_how_many(tmp_path: Path) -> None:
+    table = tmp_path / "failures.csv"
+    said = settle([Failure("a.tif", 'is "bad", truly'), Failure("b.tif", "is worse")], "skip", table)
+    assert said == f"; 2 failed and left out, see {table}"
+    assert table.read_text() == 'file,reason\na.tif,"is ""bad"", truly"\nb.tif,is worse\n'
+
+
+def test_stop_with_one_failure_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"^a.tif is bad \(what was finished is kept: mend .* set on_error to skip"):
+        settle([Failure("a.tif", "a.tif is bad")], "stop", tmp_path / "failures.csv")
+    assert not (tmp_path / "failures.csv").exists()
+
+
+def test_stop_with_several_failures_lists_them(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"^2 files failed, as listed above; ") as error:
+        settle([Failure("a.tif", "is bad"), Failure("long.tif", "is worse")], "stop", tmp_path / "failures.csv")
+    assert error.value.table == ["a.tif     is bad", "long.tif  is worse"]
+
+
+def test_a_long_list_is_cut_and_written_whole(tmp_path: Path, own_cache: Path) -> None:
+    failures = [Failure(f"{number:03}.tif", "is bad") for number in range(100)]
+    with pytest.raises(
+        PipelineError, match=r"100 files failed, the first 20 above and all in .*failures.csv; "
+    ) as error:
+        settle(failures, "stop", tmp_path / "failures.csv")
+    assert len(error.value.table) == 20
+    assert len((own_cache / "failures.csv").read_text().splitlines()) == 101

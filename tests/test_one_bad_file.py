@@ -1,0 +1,210 @@
+"""One bad file never costs a night: in every data stage the others are finished, and stay finished."""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pipeline.pieces as kept
+from pipeline.chips import read_chips
+from pipeline.cloud_filter import CloudFilterParams, cloud_filter
+from pipeline.errors import PipelineError
+from pipeline.tif_to_png import TifToPngParams, tif_to_png
+from pipeline.tile import TileParams, tile
+from tests.world import (
+    TWO_CLASSES,
+    archive,
+    ghana_item,
+    ghana_label,
+    landcovernet_item,
+    landcovernet_label,
+    orthophoto,
+    params,
+    write_params,
+)
+
+ROOT = Path(__file__).parents[1]
+DAYS = [date(2020, 1, day) for day in range(1, 7)]
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the pieces that are really made, in any order."""
+    names: list[str] = []
+    make = kept.Pieces.make
+
+    def counted(self: kept.Pieces, name: str, inputs: Any, build: Callable[[Path], Any]) -> tuple[Path, Any]:
+        def counting(folder: Path) -> Any:
+            names.append(name)
+            return build(folder)
+
+        return make(self, name, inputs, counting)
+
+    monkeypatch.setattr(kept.Pieces, "make", counted)
+    return names
+
+
+def listed(path: Path) -> list[str]:
+    with path.open(newline="") as reader:
+        return [row["file"] for row in csv.DictReader(reader)]
+
+
+def scenes(raw: Path) -> Path:
+    archive(raw, "landcoverai", TWO_CLASSES)
+    for name in "abcd":
+        orthophoto(raw, name)
+    (raw / "masks/b.tif").write_bytes(b"not a picture")
+    (raw / "images/c.tif").write_bytes((raw / "images/c.tif").read_bytes()[:-100])
+    return raw
+
+
+def cut(raw: Path, **changes: Any) -> str:
+    return tile(raw, raw.parent / "chips", raw.parent / "failures.csv", params(TileParams, **changes))
+
+
+def test_tile_finishes_the_good_scenes_and_makes_only_the_bad_ones_again(tmp_path: Path, built: list[str]) -> None:
+    raw = scenes(tmp_path / "raw")
+    with pytest.raises(PipelineError, match="^2 files failed, as listed above; what was finished is kept") as error:
+        cut(raw)
+    assert [line.split()[0] for line in error.value.table] == ["images/b.tif", "images/c.tif"]
+    assert "masks/b.tif is not a readable GeoTIFF" in error.value.table[0]
+    assert not (tmp_path / "chips").exists()
+    for name in "bc":
+        orthophoto(raw, name)
+    built.clear()
+    assert cut(raw).startswith("4 scenes in, 24 chips kept")
+    assert sorted(built) == ["b", "c"]
+    assert listed(tmp_path / "failures.csv") == []
+
+
+def test_tile_goes_on_without_them_when_asked_to(tmp_path: Path) -> None:
+    said = cut(scenes(tmp_path / "raw"), on_error="skip")
+    assert said == (
+        "4 scenes in, 12 chips kept, dropped: 0 partial, 0 without a label; "
+        f"2 failed and left out, see {tmp_path / 'failures.csv'}"
+    )
+    assert listed(tmp_path / "failures.csv") == ["images/b.tif", "images/c.tif"]
+    assert set(read_chips(tmp_path / "chips")["scene"]) == {"a", "d"}
+
+
+def test_pieces_of_other_params_are_not_taken(tmp_path: Path, built: list[str]) -> None:
+    raw = scenes(tmp_path / "raw")
+    for changes in ({}, {"tile.partial": "pad"}, {"tile.size": 64, "tile.partial": "pad"}):
+        with pytest.raises(PipelineError):
+            cut(raw, **changes)
+    assert sorted(built) == sorted("abcd" * 3)
+
+
+def test_the_outcome_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
+    raw = scenes(tmp_path / "raw")
+    with pytest.raises(PipelineError):
+        cut(raw)
+    for name in "bc":
+        orthophoto(raw, name)
+    cut(raw)
+    again = {path.name: path.read_bytes() for path in (tmp_path / "chips").rglob("*") if path.is_file()}
+    cut(raw)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "chips").rglob("*") if path.is_file()} == again
+
+
+def dates(raw: Path) -> Path:
+    archive(raw, "landcovernet")
+    landcovernet_label(raw, "31PGS_01")
+    for day in DAYS[:4]:
+        landcovernet_item(raw, "31PGS_01", day)
+    folder = landcovernet_item(raw, "31PGS_01", DAYS[4]).folder
+    (folder / "SCL.tif").unlink()
+    return raw
+
+
+def judge(raw: Path, **changes: Any) -> str:
+    failures = raw.parent / "failures.csv"
+    return cloud_filter("landcovernet", raw, raw.parent / "clear.csv", failures, params(CloudFilterParams, **changes))
+
+
+def test_cloud_filter_looks_only_once_at_what_it_could_read(tmp_path: Path, built: list[str]) -> None:
+    raw = dates(tmp_path / "raw")
+    with pytest.raises(PipelineError, match=r"has no file for SCL; .* \(what was finished is kept"):
+        judge(raw)
+    assert not (tmp_path / "clear.csv").exists()
+    assert judge(raw, on_error="skip").endswith("1 failed and left out, see " + str(tmp_path / "failures.csv"))
+    assert len(built) == 5 + 1  # the bad one once more
+    (name,) = listed(tmp_path / "failures.csv")
+    assert name.endswith("_31PGS_01_20200105")
+
+
+def test_cloud_filter_keeps_what_it_saw_under_other_thresholds(tmp_path: Path, built: list[str]) -> None:
+    raw = dates(tmp_path / "raw")
+    for most in (0.1, 0.2):
+        with pytest.raises(PipelineError):
+            judge(raw, **{"cloud_filter.landcovernet.max_cloud": most})
+    assert len(built) == 5 + 1
+
+
+def test_a_clear_date_without_its_bands_is_refused(tmp_path: Path) -> None:
+    folder = landcovernet_item(archive(tmp_path / "raw", "landcovernet"), "31PGS_01", DAYS[0]).folder
+    for name in ("B02", "B03", "B04"):
+        (folder / f"{name}.tif").unlink()
+    with pytest.raises(
+        PipelineError, match=r"is clear enough to be kept, but has none of B04, B03, B02; run `dvc repro"
+    ):
+        judge(tmp_path / "raw")
+
+
+def test_a_cloudy_date_without_its_bands_is_rejected_by_its_mask(tmp_path: Path) -> None:
+    raw = archive(tmp_path / "raw", "landcovernet")
+    landcovernet_item(raw, "31PGS_01", DAYS[0])
+    folder = landcovernet_item(raw, "31PGS_01", DAYS[1], scl=9, hidden=200).folder
+    for name in ("B02", "B03", "B04"):
+        (folder / f"{name}.tif").unlink()
+    assert judge(raw) == "2 dates of 1 chips in, 1 kept, dropped: 1 cloud"
+
+
+def convert(raw: Path, **changes: Any) -> str:
+    clear, failures = raw.parent / "clear.csv", raw.parent / "failures.csv"
+    cloud_filter("ghana", raw, clear, failures, params(CloudFilterParams))
+    return tif_to_png("ghana", raw, clear, raw.parent / "chips", failures, params(TifToPngParams, **changes))
+
+
+def test_tif_to_png_finishes_the_good_items_and_makes_only_the_bad_ones_again(tmp_path: Path, built: list[str]) -> None:
+    raw = archive(tmp_path / "raw", "ghana")
+    for chip in ("000001", "000002", "000003"):
+        ghana_item(raw, chip, DAYS[0])
+        ghana_label(raw, chip)
+    bad = raw / "su_african_crops_ghana_labels/su_african_crops_ghana_labels_000002/labels.tif"
+    bad.write_bytes(b"")
+    with pytest.raises(PipelineError, match=r"labels.tif is empty \(0 bytes\)"):
+        convert(raw)
+    assert not (tmp_path / "chips").exists()
+    assert "; 1 failed and left out, see " in convert(raw, on_error="skip")
+    assert read_chips(tmp_path / "chips")["scene"].tolist() == ["000001", "000003"]
+    ghana_label(raw, "000002")
+    with pytest.raises(PipelineError):
+        (raw / "su_african_crops_ghana_labels/su_african_crops_ghana_labels_000001/labels.tif").write_bytes(b"")
+        convert(raw)
+    built.clear()
+    ghana_label(raw, "000001")
+    convert(raw)
+    assert [name for name in built if name.startswith("000001")] == ["000001_20200101"] * 2  # by each stage
+
+
+def test_the_command_prints_the_table_and_exits_with_1(tmp_path: Path) -> None:
+    scenes(tmp_path / "raw")
+    write_params(tmp_path)
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline.tile", "raw", "chips", "metrics/tile.csv"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    lines = ended.stderr.splitlines()
+    assert [line.split()[0] for line in lines] == ["images/b.tif", "images/c.tif", "tile:"]
+    assert lines[-1].startswith("tile: error: 2 files failed, as listed above; what was finished is kept: mend or ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".pipeline_cache", "params.yaml", "raw"]
