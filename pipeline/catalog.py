@@ -1,5 +1,6 @@
 """Finds the scenes and items of an archive, and their files, whatever naming its copy uses."""
 
+import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -154,6 +155,18 @@ def official_parts(raw: Path) -> dict[str, str]:
             if found.setdefault(chip, part) != part:
                 raise PipelineError(f"{path} names {chip}, which {found[chip]}.txt names too; keep it in one list")
     return found
+
+
+MANIFEST = "manifest.csv"
+
+
+def checksums(raw: Path) -> dict[Path, str]:
+    """From file to its SHA-256 when it was downloaded; empty for a folder that `download` did not make."""
+    path = raw / MANIFEST
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as reader:
+        return {raw / row["path"]: row["sha256"] for row in csv.DictReader(reader)}
 
 
 def write_source(raw: Path, source: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.batch import OnError, guarded, parted, settle
-from pipeline.catalog import SourceItem, has_any, source_items
+from pipeline.catalog import SourceItem, checksums, has_any, source_items
 from pipeline.command import in_parallel, progress, run
 from pipeline.datasets import BandsSection, DatasetName
 from pipeline.errors import PipelineError
@@ -76,7 +76,7 @@ def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, p
     thresholds: Thresholds = getattr(params.cloud_filter, dataset)
     reading = params.cloud_filter.reading(dataset, params.bands)
     items = source_items(dataset, raw)
-    with kept_pieces(f"cloud_filter-{dataset}", asdict(reading)) as pieces:
+    with kept_pieces(f"cloud_filter-{dataset}", checksums(raw), asdict(reading)) as pieces:
         one = guarded(partial(measured, reading=reading, pieces=pieces), lambda item: str(item.folder.relative_to(raw)))
         looked, failed = parted(progress(in_parallel(one, items), f"cloud_filter {dataset}", len(items)))
         settled = settle(failed, params.on_error, failures)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.batch import OnError, parted, settle
-from pipeline.catalog import write_source
+from pipeline.catalog import MANIFEST, write_source
 from pipeline.classes import read_classes, write_classes
 from pipeline.command import progress, run
 from pipeline.datasets import CLASSES, BandsSection, DatasetName
@@ -17,7 +17,7 @@ from pipeline.sources.base import Fetched, Request
 from pipeline.sources.registry import SOURCES
 from pipeline.sources.settings import CollectionSettings, LandcoveraiSettings
 
-WRITTEN_HERE = ("classes.json", "manifest.csv", "source.json")
+WRITTEN_HERE = ("classes.json", MANIFEST, "source.json")
 """What the stage adds to the archive's files, or replaces."""
 
 
@@ -70,7 +70,7 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
         write_source(folder, settings.source)
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([("path", "size", "sha256", "origin"), *rows])
-        write_text(folder / "manifest.csv", text.getvalue())
+        write_text(folder / MANIFEST, text.getvalue())
     size = sum(row[1] for row in rows)
     return f"{len(rows)} files, {size / 1e6:.1f} MB from {settings.source}{request.traffic.summary()}{settled}"
 

@@ -10,7 +10,16 @@ import pandas as pd
 from pydantic import Field
 
 from pipeline.batch import OnError, guarded, parted, settle
-from pipeline.catalog import SourceItem, asset, is_synthetic, label_items, official_parts, source_items, source_of
+from pipeline.catalog import (
+    SourceItem,
+    asset,
+    checksums,
+    is_synthetic,
+    label_items,
+    official_parts,
+    source_items,
+    source_of,
+)
 from pipeline.chips import (
     OFFICIAL,
     Imagery,
@@ -140,7 +149,7 @@ def tif_to_png(
     pairs = [(item, labels[item.chip]) for item in items if item.chip in labels]
     settings = asdict(reading), params.imagery(dataset), getattr(params.tif_to_png, dataset).model_dump()
     with (
-        kept_pieces(f"tif_to_png-{dataset}", *settings, table.model_dump()) as pieces,
+        kept_pieces(f"tif_to_png-{dataset}", checksums(raw), *settings, table.model_dump()) as pieces,
         published(chips) as folder,
     ):
         make_picture_folders(folder)

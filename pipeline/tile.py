@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipeline.batch import OnError, guarded, parted, settle
-from pipeline.catalog import is_synthetic, official_parts, scene_pairs, source_of
+from pipeline.catalog import checksums, is_synthetic, official_parts, scene_pairs, source_of
 from pipeline.chips import (
     OFFICIAL,
     Origin,
@@ -78,7 +78,7 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
     how = cutting(params.tile)
     pairs = scene_pairs(raw)
     official = official_parts(raw) if how.size == OFFICIAL_SIZE else {}
-    with kept_pieces("tile", asdict(how), table.model_dump()) as pieces, published(chips) as folder:
+    with kept_pieces("tile", checksums(raw), asdict(how), table.model_dump()) as pieces, published(chips) as folder:
         make_picture_folders(folder)
         one = guarded(partial(cut, how=how, table=table, pieces=pieces), lambda pair: str(pair[1].relative_to(raw)))
         made, failed = parted(progress(in_parallel(one, pairs), "tile", len(pairs)))

@@ -61,7 +61,6 @@ def test_a_number_written_as_text_is_accepted(checked: Checked) -> None:
     assert checked(**{"train.lr": "1e-05"}).endswith("is valid")
 
 
-NEXT = "comes next and is not built yet; until then: sample, local"
 
 
 @pytest.mark.parametrize(
@@ -73,12 +72,8 @@ NEXT = "comes next and is not built yet; until then: sample, local"
             {"download.ghana.source": "ftp"},
             "download.ghana.source is 'ftp'; allowed: 'sample', 'local', 'mlhub' or 'source_coop'",
         ),
-        ({"download.landcoverai.source": "archive"}, f"download.landcoverai.source: the source 'archive' {NEXT}"),
-        ({"download.ghana.source": "mlhub"}, f"download.ghana.source: the source 'mlhub' {NEXT}"),
-        (
-            {"download.landcovernet.source": "source_coop"},
-            f"download.landcovernet.source: the source 'source_coop' {NEXT}",
-        ),
+        ({"on_error": "ignore"}, "on_error is 'ignore'; allowed: 'stop' or 'skip'"),
+        ({"download.ghana.select.chips": 0}, "download.ghana.select.chips is 0; allowed: 'none'; "),
         ({"split.test": 0.2}, "split: train 0.8 + val 0.1 + test 0.2 is 1.1; it must be 1"),
         ({"tile.size": 100}, "tile.size is 100; input should be a multiple of 32"),
         ({"train.optimizer": "adamw"}, "train.optimizer is 'adamw'; allowed: 'adam' or 'sgd'"),

@@ -24,11 +24,7 @@ EXPERIMENT = "dvc exp run -S loss=dice"
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in a folder whose name has a space and a quote, with 20 small scenes to learn from and one epoch."""
     root = tmp_path_factory.mktemp("clone") / "land 'cover"
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, root / name)
+    copy_project(root)
     scenes = root.parent / 'my "own" scenes'
     write_scenes(scenes)
     params = yaml.safe_load((root / "params.yaml").read_text())
@@ -39,6 +35,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(root, "git init -q")
     commit(root)
     return root
+
+
+def copy_project(root: Path) -> None:
+    """The files that git tracks, as they are now."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, root / name)
 
 
 def write_scenes(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Archives that may be hostile: nothing leaves the folder, nothing grows without end."""
 
+import gzip
 import re
 import stat
 import tarfile
@@ -28,6 +29,7 @@ class Limits:
 
 
 LIMITS = Limits()
+CHUNK = 1 << 20
 SLACK = 1 << 20
 """Unpacked bytes that any archive may have, whatever their ratio."""
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError,
@@ -93,7 +95,7 @@ def _unzip_one(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, 
 def _copy(reader: IO[bytes], target: Path, size: int) -> None:
     """Copy the `size` bytes that the archive's table promises, and no more."""
     with target.open("wb") as writer:
-        while chunk := reader.read(1 << 20):
+        while chunk := reader.read(CHUNK):
             if writer.tell() + len(chunk) > size:
                 raise PipelineError(f"more than the {size} bytes that it claims")
             writer.write(chunk)
@@ -109,17 +111,14 @@ def read_tar(archive: Path, largest: int, limits: Limits = LIMITS) -> Iterator[t
     Raises:
         PipelineError: it is damaged, or exceeds the limits; files before that were given already.
     """
-    packed = archive.stat().st_size
-    members = size = 0
     try:
-        with tarfile.open(archive, "r:gz") as opened:
-            for member in opened:
-                members, size = members + 1, size + max(member.size, 0) + tarfile.BLOCKSIZE
-                _require_limits(archive, members, size, limits)
-                if size > SLACK + limits.ratio * packed:
-                    raise PipelineError(f"{archive} unpacks to more than {limits.ratio} times its size; it is refused")
+        with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as opened:
+            for number, member in enumerate(opened, 1):
+                _require_limits(archive, number, stream.tell() + max(member.size, 0), limits)
                 if not member.isdir():
                     yield _read_one(opened, member, largest)
+            while stream.read(CHUNK):  # to the end, where gzip keeps its checksum
+                _require_limits(archive, 0, stream.tell(), limits)
     except DAMAGED as error:
         raise PipelineError(f"{archive} is no readable tar.gz: {error}; remove it and run again") from None
 
@@ -145,3 +144,5 @@ def _require_limits(archive: Path, members: int, size: int, limits: Limits) -> N
             f"{archive} holds {members} files of {size / 1e9:.1f} GB or more; at most {limits.members} files and "
             f"{limits.total / 1e9:.0f} GB are unpacked"
         )
+    if size > SLACK + limits.ratio * archive.stat().st_size:
+        raise PipelineError(f"{archive} unpacks to more than {limits.ratio} times its size; it is refused")

@@ -1,4 +1,3 @@
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from pipeline.batch import Failure
 from pipeline.errors import PipelineError
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.source_coop import fetch_source_coop
+from tests.sources.bucket import bucket_server, put
 from tests.sources.world import DAYS, files_below, request, small_ghana, small_landcovernet
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow.*:DeprecationWarning")
@@ -18,14 +18,8 @@ BUCKET, PREFIX = "radiantearth", "landcovernet/"
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with bucket_server() as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -36,22 +30,10 @@ def confusing_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
 
 
-def put(endpoint: str, bucket: str, prefix: str, folder: Path) -> None:
-    import boto3
-
-    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
-    client.create_bucket(Bucket=bucket, ACL="public-read")
-    for name, body in files_below(folder).items():
-        client.put_object(Bucket=bucket, Key=f"{prefix}{name}", Body=body, ACL="public-read")
-
-
 @pytest.fixture(scope="module")
 def bucket(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = small_landcovernet(tmp_path_factory.mktemp("archive"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "owner")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "owner")
-        put(endpoint, BUCKET, PREFIX, folder)
+    put(endpoint, BUCKET, PREFIX, folder)
     return folder
 
 

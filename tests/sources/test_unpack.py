@@ -1,4 +1,5 @@
 import io
+import random
 import struct
 import tarfile
 import zipfile
@@ -65,10 +66,14 @@ def test_links_and_devices_in_a_zip_are_named(tmp_path: Path, kind: int) -> None
 
 def test_a_zip_bomb_is_refused_by_its_ratio_and_by_its_size(tmp_path: Path) -> None:
     archive = zipped(tmp_path, ("bomb.tif", bytes(30_000_000)))
-    (failure,) = unpacked(archive, ratio=100)
-    assert isinstance(failure, Failure)
-    assert "'bomb.tif' claims 30000000 bytes in " in failure.reason
-    with pytest.raises(PipelineError, match=r"holds 1 files of 0.0 GB or more; at most .* and 0 GB are unpacked"):
+    with pytest.raises(PipelineError, match="a.zip unpacks to more than 100 times its size; it is refused"):
+        unpacked(archive, ratio=100)
+    among_others = zipped(tmp_path, ("noise.tif", random.Random(1).randbytes(10**6)), ("bomb.tif", bytes(30_000_000)))
+    noise, bomb = unpacked(among_others, ratio=100)
+    assert noise == Path("noise.tif")
+    assert isinstance(bomb, Failure)
+    assert "'bomb.tif' claims 30000000 bytes in " in bomb.reason
+    with pytest.raises(PipelineError, match=r"holds 2 files of 0.0 GB or more; at most .* and 0 GB are unpacked"):
         unpacked(archive, total=20_000_000)
     with pytest.raises(PipelineError, match=r"at most 0 files"):
         unpacked(archive, members=0)

@@ -1,0 +1,173 @@
+"""Bytes flipped, cut and repeated: never a traceback, a hang, a file outside the folder, or a silently wrong chip."""
+
+import io
+import json
+import random
+import re
+import shutil
+import signal
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from pipeline.batch import Failure
+from pipeline.catalog import MANIFEST
+from pipeline.cloud_filter import CloudFilterParams, cloud_filter
+from pipeline.errors import PipelineError
+from pipeline.files import sha256
+from pipeline.sources.stac import parse_item
+from pipeline.sources.unpack import read_tar, unzip
+from pipeline.tile import TileParams, tile
+from tests.sources.hub import tar
+from tests.sources.test_stac import BASE, item
+from tests.sources.world import files_below
+from tests.world import TWO_CLASSES, archive, landcovernet_item, orthophoto, params
+
+FEW, MANY = 25, 2500
+SECONDS = 20
+
+
+def damaged(body: bytes, dice: random.Random) -> bytes:
+    """Other bytes: a few flipped, mostly near the front, where formats keep what they say of themselves."""
+    text = bytearray(body)
+    for _ in range(dice.choice((1, 1, 2, 4, 16))):
+        reach = dice.choice((16, 64, 512, len(text)))
+        text[dice.randrange(min(reach, len(text)))] = dice.choice((0, 1, 127, 128, 255, dice.randrange(256)))
+    kind = dice.randrange(4)
+    if kind == 0:
+        del text[dice.randrange(len(text)) :]
+    elif kind == 1:
+        start = dice.randrange(len(text))
+        del text[start : start + dice.randrange(1, 64)]
+    return bytes(text) if bytes(text) != body else body[:-1]
+
+
+@contextmanager
+def within(seconds: int) -> Iterator[None]:
+    def late(*_: object) -> None:
+        raise TimeoutError(f"still at it after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def fuzz_scene(folder: Path, dice: random.Random) -> None:
+    """A scene that was changed after its download becomes no chip; of a local one nothing but chips comes."""
+    raw = archive(folder / "raw", "landcoverai", TWO_CLASSES)
+    options = dice.choice(({}, {"compress": "lzw"}, {"compress": "deflate", "tiled": True, "blockxsize": 32}))
+    _, image, mask = orthophoto(raw, "a")
+    path = dice.choice((image, mask))
+    if options:
+        rewrite(path, options)
+    rows = f"path,size,sha256,origin\n{path.relative_to(raw)},1,{sha256(path)},x\n"
+    path.write_bytes(damaged(path.read_bytes(), dice))
+    given = params(TileParams, on_error="stop")
+    try:
+        tile(raw, folder / "chips", folder / "failures.csv", given)
+    except PipelineError:
+        assert not (folder / "chips").exists()
+    shutil.rmtree(folder / "chips", ignore_errors=True)
+    (raw / MANIFEST).write_text(rows)
+    with pytest.raises(PipelineError, match="is not what was downloaded: its SHA-256 is "):
+        tile(raw, folder / "chips", folder / "failures.csv", given)
+    (raw / MANIFEST).unlink()
+    assert {name.split("/")[0] for name in files_below(folder)} <= {"raw", "failures.csv"}
+
+
+def rewrite(path: Path, options: dict[str, object]) -> None:
+    from pipeline.raster.geotiff import open_geotiff, write_geotiff
+
+    with open_geotiff(path) as file:
+        bands_CHW, reference = file.read(), file.georeference
+    path.unlink()
+    if "tiled" in options:
+        options = options | {"blockysize": 32}
+    write_geotiff(path, bands_CHW, reference, **options)
+
+
+def fuzz_item(folder: Path, dice: random.Random) -> None:
+    raw = archive(folder / "raw", "landcovernet")
+    landcovernet_item(raw, "31PGS_01", date(2020, 1, 1))
+    bad = landcovernet_item(raw, "31PGS_01", date(2020, 1, 2)).folder / f"{dice.choice(('B04', 'SCL'))}.tif"
+    bad.write_bytes(damaged(bad.read_bytes(), dice))
+    given = params(CloudFilterParams, on_error="skip")
+    cloud_filter("landcovernet", raw, folder / "clear.csv", folder / "failures.csv", given)
+    assert "31PGS_01_20200101" in (folder / "clear.csv").read_text()
+    assert {name.split("/")[0] for name in files_below(folder)} == {"raw", "failures.csv", "clear.csv"}
+
+
+MEMBERS = {f"images/{name}.tif": name.encode() * 3000 for name in "abc"} | {"train.txt": b"a_1\n"}
+
+
+def fuzz_zip(folder: Path, dice: random.Random) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", dice.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as zipped:
+        for name, body in MEMBERS.items():
+            zipped.writestr(name, body)
+    (folder / "a.zip").write_bytes(damaged(packed.getvalue(), dice))
+    (folder / "out").mkdir()
+    try:
+        for found in unzip(folder / "a.zip", folder / "out"):
+            if not isinstance(found, Failure):
+                assert (folder / "out" / found).read_bytes() in MEMBERS.values()
+    except PipelineError:
+        pass
+    assert all(name == "a.zip" or name.startswith("out/") for name in files_below(folder))
+
+
+def fuzz_tar(folder: Path, dice: random.Random) -> None:
+    (folder / "a.tar.gz").write_bytes(damaged(tar(MEMBERS), dice))
+    try:
+        found = list(read_tar(folder / "a.tar.gz", 10**5))
+    except PipelineError:
+        found = []
+    assert all(isinstance(each, Failure) or each[1] in MEMBERS.values() for each in found)
+    assert list(files_below(folder)) == ["a.tar.gz"]
+
+
+def fuzz_stac(folder: Path, dice: random.Random) -> None:
+    try:
+        found = parse_item(damaged(json.dumps(item()).encode(), dice), "landcovernet", BASE)
+    except PipelineError:
+        return
+    if found is not None:
+        assert re.fullmatch(r"\w+/ref_landcovernet_\w+", found.folder.as_posix())
+        assert all(remote.url.startswith(("http://", "https://")) for remote in found.assets.values())
+
+
+FUZZERS: list[Callable[[Path, random.Random], None]] = [fuzz_scene, fuzz_item, fuzz_zip, fuzz_tar, fuzz_stac]
+each_kind = pytest.mark.parametrize("fuzz", FUZZERS, ids=lambda fuzz: fuzz.__name__)
+
+
+def run(fuzz: Callable[[Path, random.Random], None], seeds: range, tmp_path: Path) -> None:
+    for seed in seeds:
+        folder = tmp_path / "case"
+        folder.mkdir()
+        print(f"{fuzz.__name__}, seed {seed}")  # which pytest shows when it fails
+        with within(SECONDS):
+            fuzz(folder, random.Random(seed))
+        shutil.rmtree(folder)
+
+
+@each_kind
+def test_a_hundred_damaged_files_are_refused_or_read(
+    fuzz: Callable[[Path, random.Random], None], tmp_path: Path
+) -> None:
+    run(fuzz, range(FEW), tmp_path)
+
+
+@pytest.mark.soak
+@each_kind
+def test_thousands_of_damaged_files_are_refused_or_read(
+    fuzz: Callable[[Path, random.Random], None], tmp_path: Path
+) -> None:
+    run(fuzz, range(FEW, FEW + MANY), tmp_path)

@@ -1,0 +1,188 @@
+"""kill -9 at a random moment of a download or a data stage, then again: the outcome is that of an undisturbed run."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pipeline.catalog import write_source
+from pipeline.classes import write_classes
+from pipeline.datasets import CLASSES
+from tests.sources.faulty import Fault, Hub
+from tests.sources.hub import hub
+from tests.sources.world import files_below, small_landcovernet
+from tests.world import archive, gradient, halves, orthophoto, write_params
+
+ROOT = Path(__file__).parents[1]
+MLHUB = {"download.landcovernet.source": "mlhub", "download.landcovernet.connections": 2}
+CHIPS = tuple(f"31PGS_{number:02}" for number in range(8))
+FEW, MANY = 2, 25
+
+
+@dataclass
+class World:
+    """A folder in which stages run as they do under DVC."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self, stage: str, *arguments: str) -> subprocess.Popen[bytes]:
+        environment = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "DVC_ROOT": str(self.folder)}
+        command = [sys.executable, "-m", f"pipeline.{stage}", *arguments]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment | self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def finish(self, stage: str, *arguments: str) -> float:
+        began = time.monotonic()
+        run = self.start(stage, *arguments)
+        _, said = run.communicate()
+        assert (run.returncode, said) == (0, b"")
+        return time.monotonic() - began
+
+    def kill(self, after: float, stage: str, *arguments: str) -> bool:
+        """Whether the stage was still at work after so many seconds."""
+        run = self.start(stage, *arguments)
+        time.sleep(after)
+        run.kill()
+        run.communicate()
+        return run.returncode == -9
+
+    @property
+    def finished(self) -> set[str]:
+        """The files that the cache holds whole, by their paths on the server."""
+        folder = self.folder / ".pipeline_cache/downloads"
+        names = {name.split("/", 2)[2] for name in files_below(folder)} if folder.exists() else set()
+        return {f"/{name}" for name in names if not name.endswith(".part")}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Hub]:
+    with hub(small_landcovernet(tmp_path / "served", CHIPS), "ref_landcovernet_af_v1") as running:
+        running.blobs.every = (7, Fault("drop", 700))
+        yield running
+
+
+def world(folder: Path, server: Hub | None = None) -> World:
+    folder.mkdir()
+    write_params(folder, **(MLHUB if server else {}))
+    environment = {"MLHUB_ROOT_URL": server.root, "MLHUB_API_KEY": server.key} if server else {}
+    return World(folder, environment)
+
+
+def outcome(world: World, *names: str) -> dict[str, bytes]:
+    return {f"{name}/{path}": body for name in names for path, body in files_below(world.folder / name).items()}
+
+
+def survive_download(server: Hub, tmp_path: Path, kills: int) -> int:
+    arguments = "download", "landcovernet", "out/raw", "out/failures.csv"
+    calm = world(tmp_path / "calm", server)
+    seconds = calm.finish(*arguments)
+    expected = outcome(calm, "out")
+    survived, dice = 0, random.Random(kills)
+    while survived < kills:
+        harried = world(tmp_path / f"harried-{time.monotonic_ns()}", server)
+        while survived < kills and harried.kill(dice.uniform(0.2, seconds), *arguments):
+            survived += 1
+            assert not (harried.folder / "out/raw").exists()
+            finished, asked = harried.finished, len(server.blobs.seen)
+            if dice.randrange(2):
+                harried.finish(*arguments)
+                again = {seen.path for seen in server.blobs.seen[asked:]}
+                assert again & finished == set()
+                assert outcome(harried, "out") == expected
+                break
+        harried.finish(*arguments)
+        assert outcome(harried, "out") == expected
+    return survived
+
+
+def scenes(world: World) -> tuple[str, ...]:
+    raw = archive(world.folder / "raw", "landcoverai")
+    for number in range(12):
+        orthophoto(raw, f"scene{number}", gradient(320, 320), halves(320, 320))
+    return "tile", "raw", "out/chips", "out/failures.csv"
+
+
+def dates(world: World) -> tuple[str, ...]:
+    small_landcovernet(world.folder / "raw", CHIPS)
+    write_classes(world.folder / "raw/classes.json", CLASSES["landcovernet"])
+    write_source(world.folder / "raw", "local")
+    return "cloud_filter", "landcovernet", "raw", "out/clear.csv", "out/failures.csv"
+
+
+def pictures(world: World) -> tuple[str, ...]:
+    stage, dataset, raw, _, failures = dates(world)
+    world.finish(stage, dataset, raw, "clear.csv", failures)
+    return "tif_to_png", dataset, raw, "clear.csv", "out/chips", failures
+
+
+def lists(world: World) -> tuple[str, ...]:
+    world.finish(*scenes(world)[:2], "chips", "failures.csv")
+    return "split", "landcoverai", "chips", "out/lists", "out/split.json", "out/card.md"
+
+
+STAGES = {"tile": scenes, "cloud_filter": dates, "tif_to_png": pictures, "split": lists}
+
+
+def survive(stage: str, tmp_path: Path, kills: int) -> int:
+    calm = world(tmp_path / "calm")
+    arguments = STAGES[stage](calm)
+    seconds = calm.finish(*arguments)
+    expected = outcome(calm, "out")
+    survived, dice = 0, random.Random(kills)
+    while survived < kills:
+        harried = world(tmp_path / f"harried-{time.monotonic_ns()}")
+        STAGES[stage](harried)
+        for _ in range(2):
+            survived += harried.kill(dice.uniform(0.1, seconds), *arguments)
+        harried.finish(*arguments)
+        assert outcome(harried, "out") == expected
+        assert list((harried.folder / "out").rglob(".*")) == []
+    return survived
+
+
+def test_a_download_survives_kills(server: Hub, tmp_path: Path) -> None:
+    assert survive_download(server, tmp_path, FEW) >= FEW
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_a_data_stage_survives_kills(stage: str, tmp_path: Path) -> None:
+    assert survive(stage, tmp_path, FEW) >= FEW
+
+
+@pytest.mark.soak
+def test_a_download_survives_many_kills(server: Hub, tmp_path: Path) -> None:
+    assert survive_download(server, tmp_path, MANY) >= MANY
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_a_data_stage_survives_many_kills(stage: str, tmp_path: Path) -> None:
+    assert survive(stage, tmp_path, MANY) >= MANY
+
+
+def test_the_key_is_on_no_command_line(server: Hub, tmp_path: Path) -> None:
+    server.blobs.every = (3, Fault("stall", 100))
+    harried = world(tmp_path / "harried", server)
+    run = harried.start("download", "landcovernet", "out/raw", "out/failures.csv")
+    seen = set()
+    while run.poll() is None and not server.blobs.seen:
+        time.sleep(0.05)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            seen.add((process / "cmdline").read_bytes())
+        except OSError:
+            continue
+    run.kill()
+    said = b"".join(run.communicate())
+    assert any(b"pipeline.download" in line for line in seen)
+    assert not [line for line in seen if server.key.encode() in line]
+    assert server.key.encode() not in said
+    assert os.environ.get("MLHUB_API_KEY") != server.key

@@ -1,0 +1,164 @@
+"""Each network source end to end, under DVC, from nothing to scores; minutes, and so only with `make soak`."""
+
+import hashlib
+import io
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.datasets import DatasetName
+from pipeline.files import read_json
+from pipeline.sources.sample import fetch_sample
+from tests.sources.bucket import bucket_server, put
+from tests.sources.faulty import Fault, Server, served
+from tests.sources.hub import hub
+from tests.sources.world import files_below, request
+from tests.test_readme import ROOT, commit, copy_project, ran, run
+
+pytestmark = [pytest.mark.soak, pytest.mark.filterwarnings("ignore:.*utcnow.*:DeprecationWarning")]
+
+KEY = "a-key-that-is-nowhere"
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[DatasetName], Path]:
+    def made(dataset: DatasetName) -> Path:
+        folder = tmp_path_factory.mktemp(dataset)
+        assert list(fetch_sample(request(dataset), folder))
+        return folder
+
+    return made
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.delenv("PIPELINE_CACHE")
+    root = tmp_path / "project"
+    copy_project(root)
+    (root / "dvc.lock").unlink()
+    run(root, "git init -q")
+    run(root, "dvc config --local core.check_update false")
+    commit(root)
+    return root
+
+
+def experiment(root: Path, dataset: DatasetName, source: str, **more: Any) -> str:
+    """The whole pipeline of one dataset with a network source; what it said."""
+    changes = {"dataset": dataset, f"download.{dataset}.source": source, "train.epochs": 1, "train.batch_size": 8}
+    given = " ".join(f"-S '{key}={value}'" for key, value in (changes | more).items())
+    said = run(root, f"dvc exp run {given} evaluate")
+    assert f"download@{dataset}" in ran(said)
+    assert ran(said)[-2:] == ["train", "evaluate"]
+    assert 0 < read_json(root / "metrics/evaluate.json")["mean_iou"] < 1
+    print(next(line for line in said.splitlines() if line.startswith(f"download {dataset}:")))
+    return said
+
+
+def same_chips(root: Path, dataset: DatasetName, archive: Path) -> None:
+    """Check that the chips are those that the archive gives from a local folder."""
+    names = ("images", "masks", "chips.csv")
+    of_network = {
+        name: body for name, body in files_below(root / "data/chips" / dataset).items() if name.startswith(names)
+    }
+    run(root, f"dvc exp run -S download.{dataset}.source=local -S download.{dataset}.path={archive} split@{dataset}")
+    local = {name: body for name, body in files_below(root / "data/chips" / dataset).items() if name.startswith(names)}
+    assert of_network == local
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"), [("landcovernet", "ref_landcovernet_af_v1"), ("ghana", "su_african_crops_ghana")]
+)
+def test_mlhub(
+    dataset: DatasetName,
+    name: str,
+    project: Path,
+    sample: Callable[[DatasetName], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archive = sample(dataset)
+    with hub(archive, name, KEY) as server:
+        server.blobs.every = (50, Fault("drop", 5000))
+        monkeypatch.setenv("MLHUB_ROOT_URL", server.root)
+        monkeypatch.setenv("MLHUB_API_KEY", KEY)
+        said = experiment(project, dataset, "mlhub")
+        before = server.blobs.sent
+        run(project, f"dvc repro --force --single-item download@{dataset}")
+        assert server.blobs.sent == before
+        assert KEY not in said
+        assert KEY not in repr(server.blobs.seen)
+    for path in (path for path in project.rglob("*") if path.is_file()):
+        assert KEY.encode() not in path.read_bytes(), path
+    same_chips(project, dataset, archive)
+
+
+@pytest.mark.parametrize(("dataset", "bucket"), [("landcovernet", "radiantearth"), ("ghana", "stanford")])
+def test_source_coop(
+    dataset: DatasetName,
+    bucket: str,
+    project: Path,
+    sample: Callable[[DatasetName], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "theirs")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "theirs")
+    archive = sample(dataset)
+    place = f"download.{dataset}.source_coop"
+    with bucket_server() as endpoint:
+        put(endpoint, bucket, "e2e/", archive)
+        experiment(project, dataset, "source_coop", **{f"{place}.endpoint": endpoint, f"{place}.prefix": "e2e/"})
+    same_chips(project, dataset, archive)
+
+
+def test_archive(project: Path, sample: Callable[[DatasetName], Path]) -> None:
+    archive = sample("landcoverai")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name, body in files_below(archive).items():
+            zipped.writestr(name, body)
+    body = packed.getvalue()
+    with served(Server()) as server:
+        server.bodies["/landcover.ai.v1.zip"] = body
+        server.faults["/landcover.ai.v1.zip"] = [Fault("drop", 10_000_000), Fault("status", 503), Fault("drop", 999)]
+        place = "download.landcoverai.archive"
+        wanted = {
+            f"{place}.url": f"{server.url}/landcover.ai.v1.zip",
+            f"{place}.sha256": hashlib.sha256(body).hexdigest(),
+        }
+        experiment(project, "landcoverai", "archive", **wanted)
+        assert len(server.gets()) == 4
+        run(project, "dvc repro --force --single-item download@landcoverai")
+        assert len(server.gets()) == 4
+    same_chips(project, "landcoverai", archive)
+
+
+@pytest.mark.parametrize(
+    ("root", "key", "words"),
+    [
+        ("http://127.0.0.1:9/", "k", "does not answer"),
+        (None, "wrong", "refuses the key"),
+        (None, KEY, "has no dataset"),
+    ],
+)
+def test_what_the_person_sees_when_the_hub_is_dead_or_refuses(
+    root: str | None, key: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.sources.world import small_landcovernet
+    from tests.world import write_params
+
+    write_params(
+        tmp_path, **{"download.landcovernet.source": "mlhub", "download.landcovernet.mlhub.dataset": "unknown"}
+    )
+    with hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", KEY) as server:
+        environment = {"PYTHONPATH": str(ROOT), "MLHUB_ROOT_URL": root or server.root, "MLHUB_API_KEY": key}
+        command = [sys.executable, "-m", "pipeline.download", "landcovernet", "raw", "failures.csv"]
+        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=15)
+    assert ended.returncode == 1
+    assert re.fullmatch(rf"download landcovernet: error: \S+ {words}.*\n", ended.stderr)
+    assert key not in ended.stderr or key == "k"
+    print(ended.stderr)
