@@ -61,8 +61,6 @@ def test_a_number_written_as_text_is_accepted(checked: Checked) -> None:
     assert checked(**{"train.lr": "1e-05"}).endswith("is valid")
 
 
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

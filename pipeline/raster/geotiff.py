@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -12,6 +12,7 @@ import numpy as np
 import rasterio
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.session import DummySession
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
@@ -110,7 +111,7 @@ def open_geotiff(path: Path) -> Iterator[GeoTiff]:
         dataset = _rasterio_open(path)
     except RasterioError as error:
         raise PipelineError(f"{path} is not a readable GeoTIFF: {_reason(error)}") from None
-    with dataset:
+    with closing(dataset):
         _refuse_claims(path, dataset)
         _refuse_truncated(path, dataset)
         yield GeoTiff(path, dataset)
@@ -131,13 +132,14 @@ def write_geotiff(path: Path, bands_CHW: np.ndarray, georeference: Georeference 
     if georeference is not None:
         place = {"crs": georeference.crs, "transform": georeference.transform}
     options = place | profile | {"count": count, "height": height, "width": width, "dtype": bands_CHW.dtype}
-    with _rasterio_open(path, "w", **options) as dataset:
+    with closing(_rasterio_open(path, "w", **options)) as dataset:
         dataset.write(bands_CHW)
 
 
 def _rasterio_open(path: Path, mode: str = "r", **options: Any) -> Any:
     """Open without the warning that a file says nothing of where it lies: such files are common here."""
-    with _ONE_BY_ONE, warnings.catch_warnings():
+    # DummySession: else rasterio looks for the AWS profile of whoever has named one, and fails when it is not there
+    with _ONE_BY_ONE, rasterio.Env(session=DummySession()), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         return rasterio.open(path, mode, driver="GTiff", **options)
 

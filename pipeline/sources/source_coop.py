@@ -3,8 +3,10 @@
 Its layout was never seen by those who wrote this, so where images and labels lie is data: two patterns in params.yaml.
 """
 
+import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -102,11 +104,12 @@ def _list(settings: SourceCoopSettings) -> dict[str, dict[str, Any]]:
     root = f"{settings.bucket}/{settings.prefix}"
     where = f"{settings.endpoint}/{root}"
     options = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}}
-    files = s3fs.S3FileSystem(
-        anon=True, endpoint_url=settings.endpoint, config_kwargs=options, skip_instance_cache=True
-    )
     try:
-        found: dict[str, dict[str, Any]] = files.find(root, detail=True)
+        with _anonymous():
+            files = s3fs.S3FileSystem(
+                anon=True, endpoint_url=settings.endpoint, config_kwargs=options, skip_instance_cache=True
+            )
+            found: dict[str, dict[str, Any]] = files.find(root, detail=True)
     except (OSError, BotoCoreError, ClientError) as error:
         raise PipelineError(f"{where} cannot be listed: {' '.join(str(error).split())}") from None
     if not found:
@@ -115,6 +118,18 @@ def _list(settings: SourceCoopSettings) -> dict[str, dict[str, Any]]:
         path[len(root) :]: {"size": facts["size"], "md5": _md5(str(facts.get("ETag", "")))}
         for path, facts in sorted(found.items())
     }
+
+
+@contextmanager
+def _anonymous() -> Iterator[None]:
+    """Hide what a person has set for buckets of their own: even an anonymous client looks for their profile."""
+    theirs = {name: value for name, value in os.environ.items() if name.startswith("AWS_") and name != "AWS_CA_BUNDLE"}
+    for name in theirs:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ |= theirs
 
 
 def _md5(etag: str) -> str | None:

@@ -236,3 +236,11 @@ def test_the_official_mask_is_whole_and_a_part_of_it_is_not(shared: Path, tmp_pa
         writer.truncate(official.stat().st_size - 100)
     with pytest.raises(PipelineError, match=r"part.tif is (truncated|not a readable GeoTIFF)"):
         opened(part)
+
+
+def test_what_a_person_has_set_for_a_cloud_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "of-theirs-and-not-there")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "theirs")
+    write_geotiff(tmp_path / "a.tif", np.ones((1, 4, 4), np.uint8))
+    with open_geotiff(tmp_path / "a.tif") as file:
+        assert file.read().sum() == 16
