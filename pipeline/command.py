@@ -43,7 +43,8 @@ def run(stage: Stage) -> None:
     except (PipelineError, OSError) as error:
         for line in getattr(error, "table", ()):
             print(line, file=sys.stderr)
-        sys.exit(f"{label}: error: {' '.join(str(error).split())}")
+        print(f"{label}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(getattr(error, "code", 1))
     print(f"{label}: {summary}, {time.monotonic() - start:.1f} s", flush=True)
 
 

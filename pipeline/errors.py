@@ -10,5 +10,7 @@ class PipelineError(Exception):
     without a traceback and exits with 1; anything else that is raised is a bug of ours and shows its traceback.
     """
 
+    code = 1
+    """What the stage exits with."""
     table: Sequence[str] = ()
     """Lines that are printed before the text: one for each of several things that went wrong."""

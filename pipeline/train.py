@@ -1,6 +1,6 @@
 """Trains a segmentation network on the chips of one dataset."""
 
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,16 @@ from pipeline.chips import pixels_of, read_chips, read_imagery
 from pipeline.classes import ClassTable, read_classes
 from pipeline.command import run
 from pipeline.errors import PipelineError
-from pipeline.files import published, write_json
-from pipeline.learning.cost import cost
+from pipeline.files import published, remove, sha256, write_json
+from pipeline.fingerprint import code_digest, digest, versions
+from pipeline.learning.cost import PACKAGES, cost
 from pipeline.learning.data import Chips, read_list, scoring_loader, training_loader
-from pipeline.learning.device import choose, keep_freed_memory, reading_workers
+from pipeline.learning.device import Device, capability, choose, keep_freed_memory, reading_workers
 from pipeline.learning.fit import Keeper, fit
 from pipeline.learning.losses import LossName
-from pipeline.learning.model import Architecture, build, describe, expect, save_model
+from pipeline.learning.model import Architecture, Segmenter, build, describe, expect, save_model
+from pipeline.learning.resume import State, resumable
+from pipeline.learning.stopping import PreemptedError, stoppable
 from pipeline.learning.task import Recipe, Task
 from pipeline.learning.watch import Watch
 from pipeline.params import Params
@@ -66,13 +69,25 @@ def report(keeper: Keeper) -> dict[str, Any]:
     return {"best_epoch": keeper.best.number, "train": keeper.best.train, "val": keeper.best.val}
 
 
-def train(
-    chips: Path, lists: Path, model: Path, metrics: Path, cost_file: Path, plots: Path, params: TrainParams
-) -> str:
-    """Train on the chips CHIPS that the LISTS name; write the MODEL, its METRICS, its COST and curves to PLOTS."""
-    table, recipe, seen_ground = read_classes(chips / "classes.json"), params.train, ground(chips)
-    device = choose(recipe.device)
-    keep_freed_memory()
+def fingerprint(chips: Path, lists: Path, params: TrainParams, device: Device) -> str:
+    """Of everything that could change the result: other processors and numbers of threads round otherwise."""
+    ids = [name for part in ("train", "val") for name in read_list(lists / f"{part}.txt")]
+    pictures = [chips / kind / f"{name}.png" for name in ids for kind in ("images", "masks")]
+    weights = Path(params.encoder_weights)
+    files = [chips / "classes.json", *pictures, *([weights] if weights.is_file() else [])]
+    with ThreadPoolExecutor() as pool:
+        content = list(pool.map(sha256, files))
+    wanted = params.model_dump(mode="json", exclude={"train": {"workers"}})
+    return digest(wanted, ids, content, code_digest(), versions(PACKAGES), capability(device))
+
+
+def learn(chips: Path, lists: Path, params: TrainParams, watch: Watch, state: State) -> tuple[Task, Keeper]:
+    """Train, or go on; the network of the task ends with the weights of its best epoch.
+
+    Raises:
+        PipelineError: a loss became NaN or infinite; the best model so far is then kept beside the state.
+    """
+    table, recipe, device = read_classes(chips / "classes.json"), params.train, choose(params.train.device)
     parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table) for part in ("train", "val")}
     L.seed_everything(params.seed, verbose=False)
     segmenter = build(params.design(table), params.encoder_weights)
@@ -83,25 +98,51 @@ def train(
         training_loader(parts["train"], recipe.batch_size, workers, params.seed),
         scoring_loader(parts["val"], recipe.batch_size, workers),
     )
-    seen = sum(map(len, parts.values()))
-    with published(plots) as curves, published(model) as folder:
-        watch = Watch(curves, seen)
-        began = time.monotonic()
+    try:
+        return task, fit(task, loaders, device, watch, state)
+    except PreemptedError:
+        raise
+    except PipelineError as error:
+        if not state.file.exists():
+            raise
+        write_model(state.folder / "model", chips, segmenter, params)
+        raise PipelineError(f"{error}; the best model so far is in {state.folder / 'model'}") from None
+
+
+def write_model(folder: Path, chips: Path, segmenter: Segmenter, params: TrainParams) -> None:
+    """Write the network with all that is needed to use it."""
+    table = read_classes(chips / "classes.json")
+    said = describe(params.design(table), table, read_imagery(chips), **ground(chips), params=params.model_dump())
+    with published(folder) as partial:
+        partial.mkdir()
+        save_model(partial, segmenter, said)
+
+
+def train(
+    chips: Path, lists: Path, model: Path, metrics: Path, cost_file: Path, plots: Path, params: TrainParams
+) -> str:
+    """Train on the chips CHIPS that the LISTS name; write the MODEL, its METRICS, its COST and curves to PLOTS.
+
+    After a kill the same call goes on after the last finished epoch, and ends as if nothing had happened.
+    """
+    ground(chips)
+    device, epochs = choose(params.train.device), params.train.epochs
+    keep_freed_memory()
+    train_ids, val_ids = (read_list(lists / f"{part}.txt") for part in ("train", "val"))
+    seen = len(train_ids) + len(val_ids)
+    with stoppable(), resumable(fingerprint(chips, lists, params, device)) as state:
+        remove(plots)
+        watch = Watch(plots, seen)
         try:
-            keeper = fit(task, loaders, device, watch)
+            task, keeper = learn(chips, lists, params, watch, state)
         finally:
             watch.close()
-        seconds = time.monotonic() - began
-        folder.mkdir()
-        said = describe(params.design(table), table, read_imagery(chips), **seen_ground, params=params.model_dump())
-        save_model(folder, segmenter, said)
-    write_json(metrics, report(keeper))
-    write_json(cost_file, cost(device, seconds, seen * recipe.epochs))
+        write_model(model, chips, task.segmenter, params)
+        write_json(metrics, report(keeper))
+        write_json(cost_file, cost(device, sum(epoch.seconds for epoch in keeper.epochs), seen * epochs))
     best = report(keeper)
-    outcome = (
-        f"best epoch {best['best_epoch']} of {recipe.epochs} with validation mean IoU {best['val']['mean_iou']:.4f}"
-    )
-    return f"{len(parts['train'])} chips in, {len(parts['val'])} to validate, {outcome}"
+    outcome = f"best epoch {best['best_epoch']} of {epochs} with validation mean IoU {best['val']['mean_iou']:.4f}"
+    return f"{len(train_ids)} chips in, {len(val_ids)} to validate, {outcome}"
 
 
 if __name__ == "__main__":

@@ -102,6 +102,8 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except PipelineError as error:
+        if "PipelineError: " not in str(error):
+            raise
         raise PipelineError(str(error).rpartition("PipelineError: ")[2].strip()) from None
 
 
@@ -116,4 +118,5 @@ def _loader(
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
+        generator=generator(0),  # of the seeds of reading processes: the global one shall not be drawn from
     )

@@ -63,6 +63,12 @@ def keep_freed_memory() -> None:
         libc.mallopt(trim_threshold, 2**31 - 1)
 
 
+def capability(device: Device) -> list[str]:
+    """What decides how sums are rounded: processor, instructions, threads, precision."""
+    name = torch.cuda.get_device_name() if device.name == "cuda" else torch.backends.cpu.get_cpu_capability()
+    return [device.name, device.precision, name, platform.machine(), str(torch.get_num_threads())]
+
+
 def _has_bf16(name: str) -> bool:
     if name == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import lightning as L
@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader
 
 from pipeline.learning.data import Batch, plain_errors
 from pipeline.learning.device import Device
+from pipeline.learning.resume import Saver, State
 from pipeline.learning.task import Task
 
-State = dict[str, torch.Tensor]
+Weights = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,19 @@ class Keeper(L.Callback):
     def __init__(self) -> None:
         self.epochs: list[Epoch] = []
         self.best: Epoch | None = None
-        self.weights: State = {}
+        self.weights: Weights = {}
         self._began = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint: plain values and tensors, which load without running code."""
+        best = self.best.number if self.best else None
+        return {"epochs": [asdict(epoch) for epoch in self.epochs], "best": best, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Back from a checkpoint."""
+        self.epochs = [Epoch(**epoch) for epoch in state_dict["epochs"]]
+        self.best = next((epoch for epoch in self.epochs if epoch.number == state_dict["best"]), None)
+        self.weights = state_dict["weights"]
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""
@@ -58,7 +70,13 @@ class Keeper(L.Callback):
             self.weights = {name: value.detach().cpu().clone() for name, value in state.items()}
 
 
-def fit(task: Task, loaders: tuple[DataLoader[Batch], DataLoader[Batch]], device: Device, watch: L.Callback) -> Keeper:
+def fit(
+    task: Task,
+    loaders: tuple[DataLoader[Batch], DataLoader[Batch]],
+    device: Device,
+    watch: L.Callback,
+    state: State | None = None,
+) -> Keeper:
     """Train on the first loader, validate on the second after each epoch.
 
     The network of `task` ends with the weights of its best epoch.
@@ -68,26 +86,32 @@ def fit(task: Task, loaders: tuple[DataLoader[Batch], DataLoader[Batch]], device
         loaders: training and validation chips.
         device: where, and in which arithmetic.
         watch: told of every epoch after it was summed up.
+        state: where each epoch's end is saved, and from where an interrupted training goes on; None saves nothing.
 
     Raises:
         PipelineError: a loss became NaN or infinite, or a chip cannot be read.
     """
     keeper = Keeper()
+    callbacks = [keeper, watch, *([Saver(state)] if state else [])]
     with _quiet(), plain_errors():
         trainer = L.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.name],
             devices=1,
             precision=device.precision,
             max_epochs=task.recipe.epochs,
-            callbacks=[keeper, watch],
+            callbacks=callbacks,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        trainer.fit(task.run_on(device), *loaders)
-    task.segmenter.load_state_dict(keeper.weights)
+        found = state.found() if state else None
+        try:
+            trainer.fit(task.run_on(device), *loaders, ckpt_path=found, weights_only=True if found else None)
+        finally:
+            if keeper.weights:
+                task.segmenter.load_state_dict(keeper.weights)
     return keeper
 
 

@@ -100,7 +100,8 @@ class Task(L.LightningModule):
         self._step("val", *batch)
 
     def on_train_epoch_start(self) -> None:
-        """Forget the last epoch."""
+        """Forget the last epoch; what draws from the global generator, such as dropout, then depends on this epoch."""
+        torch.manual_seed(generator(self.seed, self.current_epoch).initial_seed())
         self.tallies = {"train": Tally(), "val": Tally()}
 
     def on_validation_epoch_start(self) -> None:

@@ -28,6 +28,11 @@ class Watch(L.Callback):
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
         self._task = self._bar.add_task("train", total=chips, speed="")
 
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draw the epochs of an interrupted run that this one goes on from."""
+        for epoch in _keeper(trainer).epochs:
+            self._draw(epoch)
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the bar."""
         self._bar.start()
@@ -49,13 +54,8 @@ class Watch(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the epoch's points and its line."""
-        keeper = next(one for one in trainer.callbacks if isinstance(one, Keeper))  # type: ignore[attr-defined]
-        epoch = keeper.epochs[-1]
-        self._live.step = epoch.number
-        for part, values in (("train", epoch.train), ("val", epoch.val)):
-            for name in CURVES:
-                self._live.log_metric(f"{part}/{name}", values[name])
-        self._live.make_summary()  # type: ignore[no-untyped-call]
+        epoch = _keeper(trainer).epochs[-1]
+        self._draw(epoch)
         left = (trainer.max_epochs - epoch.number) * epoch.seconds  # type: ignore[operator]
         print(f"{line(epoch, trainer.max_epochs, self._chips)}, about {left:.0f} s left", flush=True)
 
@@ -64,10 +64,21 @@ class Watch(L.Callback):
         self._bar.stop()
         self._live.end()  # type: ignore[no-untyped-call]
 
+    def _draw(self, epoch: Epoch) -> None:
+        self._live.step = epoch.number
+        for part, values in (("train", epoch.train), ("val", epoch.val)):
+            for name in CURVES:
+                self._live.log_metric(f"{part}/{name}", values[name])
+        self._live.make_summary()  # type: ignore[no-untyped-call]
+
     def _advance(self, batch: Any) -> None:
         self._bar.advance(self._task, len(batch[0]))
         speed = self._bar.tasks[0].speed
         self._bar.update(self._task, speed=f"{speed:.1f} chips/s" if speed else "")
+
+
+def _keeper(trainer: L.Trainer) -> Keeper:
+    return next(one for one in trainer.callbacks if isinstance(one, Keeper))  # type: ignore[attr-defined]
 
 
 def line(epoch: Epoch, epochs: int | None, chips: int) -> str:

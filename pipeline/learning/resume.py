@@ -1,0 +1,103 @@
+"""Keeps what a training needs to go on after it was killed, outside of DVC's outputs.
+
+DVC removes a stage's outputs before it runs the stage again, so the state lies in `PIPELINE_CACHE`, under a fingerprint
+of everything that could change the result: a training of other params, chips or code finds nothing and starts afresh.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+
+import lightning as L
+import torch
+
+from pipeline.cache import cache_folder
+from pipeline.errors import PipelineError
+from pipeline.files import remove
+
+PATIENCE = 30.0
+"""Seconds that a training waits for another one at the same state, whose parent may just have died."""
+
+
+class State:
+    """Where a training keeps itself; held by one process at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def file(self) -> Path:
+        """The state after the last finished epoch."""
+        return self.folder / "epoch.ckpt"
+
+    def found(self) -> Path | None:
+        """The state to go on from, if there is one that can be read."""
+        if not self.file.is_file():
+            return None
+        try:
+            epoch = torch.load(self.file, map_location="cpu", weights_only=True)["epoch"] + 1
+        except (OSError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
+            print(f"train: the state in {self.file} cannot be read ({type(error).__name__}): starts afresh", flush=True)
+            remove(self.file)
+            return None
+        print(f"train: goes on after epoch {epoch}, where an earlier run of the same was interrupted", flush=True)
+        return self.file
+
+
+class Saver(L.Callback):
+    """Writes the state after each epoch, whole or not at all; stands last among the callbacks."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save: the epoch is over but for the schedule's step, which Lightning makes up for when it goes on."""
+        partial = self.state.file.with_suffix(".partial")
+        trainer.save_checkpoint(partial)
+        if trainer.is_global_zero:
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
+            partial.rename(self.state.file)
+
+
+@contextmanager
+def resumable(fingerprint: str) -> Iterator[State]:
+    """The state of the training with this fingerprint; when the block ends without an error it is removed.
+
+    Raises:
+        PipelineError: another process is at it, and stays there.
+    """
+    root = cache_folder() / "training"
+    folder = root / fingerprint
+    folder.mkdir(parents=True, exist_ok=True)
+    others = [other for other in root.glob("*/epoch.ckpt") if other.parent != folder]
+    with (folder / "lock").open("w") as lock:
+        _wait_for(lock.fileno(), folder)
+        state = State(folder)
+        if others and not state.file.exists():
+            print(
+                f"train: starts afresh; {len(others)} interrupted or running trainings in {root} have other params, "
+                "chips or code",
+                flush=True,
+            )
+        yield state
+        remove(folder)
+
+
+def _wait_for(lock: int, folder: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with the process, however that ends
+            return
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise PipelineError(
+                    f"another process is at the very same training, and holds {folder / 'lock'}; wait for it, or "
+                    "stop it (`fuser` tells its number)"
+                ) from None
+            time.sleep(0.2)

@@ -1,0 +1,93 @@
+"""Ends a training from outside: a node that is taken away, a parent that died."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from pipeline.errors import PipelineError
+
+PREEMPTED = 75
+"""The exit code after SIGTERM: EX_TEMPFAIL of sysexits.h, try again. DVC itself exits with 255 for any failed stage."""
+
+
+class PreemptedError(PipelineError):
+    """The training was told to stop; what it finished is kept."""
+
+    code = PREEMPTED
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn SIGTERM into a `PreemptedError`, and stop when the process that asked for this one dies.
+
+    A killed `dvc` would else leave its stage running, beside which the next `dvc repro` starts another.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise PreemptedError("stopped by SIGTERM; run the same again, and it goes on after the last finished epoch")
+
+    if threading.current_thread() is not threading.main_thread():  # where no handler can be set
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    ended = threading.Event()
+    watchdog = threading.Thread(target=_watch, args=(ancestors(), ended), daemon=True)
+    watchdog.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watchdog.join()
+        signal.signal(signal.SIGTERM, before)
+
+
+def ancestors() -> list[int]:
+    """The parent, and with /proc everything up to the `dvc` that started this process, which a shell may hide."""
+    chain = [os.getppid()]
+    while "DVC_ROOT" in os.environ and not _is_dvc(chain[-1]) and (parent := _parent(chain[-1])) > 1:
+        chain.append(parent)
+    return chain if _is_dvc(chain[-1]) else chain[:1]
+
+
+def _watch(chain: list[int], ended: threading.Event) -> None:
+    while not ended.wait(0.5):
+        if os.getppid() != chain[0] or any(not _alive(pid) for pid in chain):
+            print("train: the process that started it is gone: stops", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return _field(pid, "State") not in ("Z", "X")  # a zombie waits to be buried
+
+
+def _parent(pid: int) -> int:
+    return int(_field(pid, "PPid") or 0)
+
+
+def _field(pid: int, name: str) -> str:
+    """A field of /proc/PID/status, its first word; empty where there is none."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.split()[1] for line in lines if line.startswith(f"{name}:")), "")
+
+
+def _is_dvc(pid: int) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(Path(os.fsdecode(word)).name == "dvc" for word in words[:4]) or b"dvc" in words[:4]

@@ -1,0 +1,176 @@
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from pipeline.errors import PipelineError
+from pipeline.learning import resume
+from pipeline.learning.resume import resumable
+from pipeline.learning.stopping import PREEMPTED
+from tests.learning.world import World, train_params, written
+
+ROOT = Path(__file__).parents[2]
+EPOCHS = 6
+GOES_ON = "goes on after epoch"
+
+
+@dataclass
+class Killable:
+    """A training as DVC starts it, in a folder of its own."""
+
+    world: World
+    out: Path
+
+    def start(self, **changes: Any) -> "subprocess.Popen[str]":
+        values = train_params(epochs=EPOCHS, batch_size=2, **changes).model_dump(mode="json")
+        (self.out / "params.yaml").write_text(yaml.safe_dump(values))
+        paths = [*self.world.inputs, "model", "train.json", "cost.json", "plots"]
+        command = [sys.executable, "-m", "pipeline.train", *map(str, paths)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DVC_ROOT": str(self.out)}
+        return subprocess.Popen(
+            command, cwd=self.out, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def finish(self, **changes: Any) -> str:
+        run = self.start(**changes)
+        said, _ = run.communicate()
+        assert run.returncode == 0, said
+        return said
+
+    def stop(self, epoch: int, number: int = signal.SIGKILL, wait: float = 0.0, **changes: Any) -> tuple[int, str]:
+        """Send a signal some seconds after an epoch's line; the exit code and what was said."""
+        run = self.start(**changes)
+        assert run.stdout is not None
+        said = ""
+        for line in run.stdout:
+            said += line
+            if line.startswith(f"epoch {epoch}/"):
+                time.sleep(wait)
+                run.send_signal(number)
+                break
+        rest, _ = run.communicate()
+        return run.returncode, said + rest
+
+    @property
+    def outcome(self) -> dict[str, bytes]:
+        """All that should repeat."""
+        return {name: body for name, body in written(self.out).items() if not name.startswith(("cost", "params", "."))}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp("world"), 32, train=4, val=2)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    calm = Killable(world, tmp_path_factory.mktemp("calm"))
+    assert GOES_ON not in calm.finish()
+    return calm.outcome
+
+
+@pytest.fixture
+def harried(world: World, tmp_path: Path) -> Killable:
+    return Killable(world, tmp_path)
+
+
+def test_two_kills_change_no_byte_and_success_removes_the_state(
+    harried: Killable, undisturbed: dict[str, bytes], own_cache: Path
+) -> None:
+    code, said = harried.stop(2)
+    assert (code, GOES_ON in said) == (-signal.SIGKILL, False)
+    (state,) = own_cache.glob("training/*/epoch.ckpt")
+    kept = torch.load(state, weights_only=True)["epoch"] + 1  # loads without running code
+    assert kept in (1, 2)  # the line comes before the state is saved
+    code, said = harried.stop(4, wait=0.1)
+    assert code == -signal.SIGKILL
+    assert f"{GOES_ON} {kept}, where" in said
+    assert GOES_ON in harried.finish()
+    assert harried.outcome == undisturbed
+    assert list(own_cache.glob("training/*")) == []
+
+
+def test_another_learning_rate_starts_afresh_and_says_so(harried: Killable) -> None:
+    harried.stop(2, lr=0.01)
+    said = harried.finish()
+    assert "starts afresh; 1 interrupted or running trainings in " in said
+    assert GOES_ON not in said
+
+
+def test_sigterm_ends_with_a_code_of_its_own_and_the_next_run_goes_on(
+    harried: Killable, undisturbed: dict[str, bytes]
+) -> None:
+    code, said = harried.stop(3, signal.SIGTERM)
+    assert code == PREEMPTED
+    assert said.splitlines()[-1] == (
+        "train: error: stopped by SIGTERM; run the same again, and it goes on after the last finished epoch"
+    )
+    assert "Traceback" not in said
+    assert GOES_ON in harried.finish()
+    assert harried.outcome == undisturbed
+
+
+@pytest.mark.soak
+def test_twenty_kills_at_random_moments_change_no_byte(harried: Killable, undisturbed: dict[str, bytes]) -> None:
+    dice, kills = random.Random(20), 0
+    while kills < 20:
+        run = harried.start()
+        time.sleep(dice.uniform(0, 20))
+        run.kill()
+        said, _ = run.communicate()
+        kills += run.returncode == -signal.SIGKILL
+        if run.returncode == 0:
+            assert harried.outcome == undisturbed
+            print(f"finished after {kills} kills")
+    harried.finish()
+    assert harried.outcome == undisturbed
+
+
+def test_a_state_that_cannot_be_read_is_said_and_left(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with resumable("abc") as state:
+        state.file.write_bytes(b"half of a sta")
+        assert state.found() is None
+        assert not state.file.exists()
+    assert "cannot be read (UnpicklingError): starts afresh" in capsys.readouterr().out
+
+
+def test_a_block_that_fails_keeps_the_state(own_cache: Path) -> None:
+    with pytest.raises(ValueError, match="later"), resumable("abc") as state:
+        state.file.write_bytes(b"state")
+        raise ValueError("later")
+    assert (own_cache / "training/abc/epoch.ckpt").read_bytes() == b"state"
+
+
+def _hold(seconds: float) -> None:
+    with resumable("abc"):
+        time.sleep(seconds)
+
+
+@pytest.mark.parametrize(("patience", "seconds"), [(0.1, 30.0), (30.0, 1.0)])
+def test_a_second_process_at_the_same_state_waits_and_then_refuses(
+    patience: float, seconds: float, monkeypatch: pytest.MonkeyPatch, own_cache: Path
+) -> None:
+    monkeypatch.setattr(resume, "PATIENCE", patience)
+    other = multiprocessing.get_context("fork").Process(target=_hold, args=(seconds,))
+    other.start()
+    while not (own_cache / "training/abc/lock").exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    if patience < 1:
+        with pytest.raises(PipelineError, match="another process is at the very same training, and holds .*abc/lock"):
+            _hold(0)
+    else:
+        with resumable("abc") as state:
+            assert state.found() is None
+    other.kill()
+    other.join()

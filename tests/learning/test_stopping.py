@@ -1,0 +1,54 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.learning.stopping import PreemptedError, ancestors, stoppable
+
+ROOT = Path(__file__).parents[2]
+WAITS = """if True:
+    import time
+    from pipeline.learning.stopping import PreemptedError, stoppable
+    try:
+        with stoppable():
+            print("ready", flush=True)
+            time.sleep(60)
+    except PreemptedError:
+        open("stopped", "w").close()
+"""
+
+
+def test_sigterm_becomes_an_error_and_the_handler_goes_with_the_block() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(PreemptedError, match="stopped by SIGTERM; run the same again, and it goes on"), stoppable():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_without_dvc_the_parent_alone_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    assert ancestors() == [os.getppid()]
+
+
+@pytest.mark.parametrize("shell", [False, True])
+def test_a_stage_whose_dvc_was_killed_stops(tmp_path: Path, shell: bool) -> None:
+    """A script called dvc starts the stage, by itself or through a shell, as DVC does; then it is killed."""
+    (tmp_path / "stage.py").write_text(WAITS)
+    command = f"{sys.executable} stage.py; true" if shell else f"exec {sys.executable} stage.py"
+    (tmp_path / "dvc").write_text(f"import subprocess\nsubprocess.run({command!r}, shell=True)\n")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "dvc"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as dvc:
+        assert dvc.stdout is not None
+        assert dvc.stdout.readline() == "ready\n"
+        dvc.kill()
+    until = time.monotonic() + 20
+    while not (tmp_path / "stopped").exists():
+        assert time.monotonic() < until
+        time.sleep(0.1)
