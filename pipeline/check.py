@@ -52,7 +52,9 @@ def try_network(params: CheckParams) -> None:
     """
     side = params.tile.size if params.dataset == "landcoverai" else 64
     batch = min(2, params.train.batch_size)  # some cannot learn from one chip at a time
-    segmenter = build(Architecture(params.architecture, params.encoder, classes=2), params.encoder_weights)
+    segmenter = build(
+        Architecture(params.architecture, params.encoder, classes=2), params.encoder_weights, params.online
+    )
     try:
         segmenter.to("meta")(torch.empty(batch, 3, side, side, device="meta"))  # no arithmetic, no memory
     except (RuntimeError, AssertionError, ValueError) as error:
@@ -66,8 +68,8 @@ def try_network(params: CheckParams) -> None:
 def check(marker: Path, params: CheckParams) -> str:
     """Check all of params.yaml, then write the constant file MARKER."""
     refuse_unknown_keys(set(read_yaml(PARAMS_FILE)))
-    for device in (params.train.device, params.evaluate.device):
-        choose(device)
+    choose(params.train.device, params.train.precision)
+    choose(params.evaluate.device)
     try_network(params)
     write_text(marker, "params.yaml is valid\n")
     return f"{params.dataset}, {params.architecture} with {params.encoder}, {params.loss} loss: params.yaml is valid"

@@ -1,5 +1,6 @@
 """Trains a segmentation network on the chips of one dataset."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from pipeline.learning.cost import PACKAGES, cost
 from pipeline.learning.data import Chips, read_list, scoring_loader, training_loader
 from pipeline.learning.device import Device, capability, choose, keep_freed_memory, reading_workers
 from pipeline.learning.fit import Keeper, fit
-from pipeline.learning.losses import LossName
-from pipeline.learning.model import Architecture, Segmenter, build, describe, expect, save_model
+from pipeline.learning.losses import LOSSES, Emphasis, Loss, LossName, class_weights
+from pipeline.learning.model import Architecture, Segmenter, build, describe, designed, expect, save_model
 from pipeline.learning.resume import State, resumable
 from pipeline.learning.stopping import PreemptedError, stoppable
 from pipeline.learning.task import Recipe, Task
 from pipeline.learning.watch import Watch
 from pipeline.params import Params
+from pipeline.sources.reach import hub_is_there
 
 
 class TrainParams(Params):
@@ -39,7 +41,18 @@ class TrainParams(Params):
 
     def design(self, table: ClassTable) -> Architecture:
         """The network for a table of classes."""
-        return Architecture(self.architecture, self.encoder, len(table.classes))
+        return designed(self.architecture, self.encoder, self.encoder_weights, len(table.classes))
+
+    @property
+    def online(self) -> bool:
+        """Whether weights can be fetched, if any are to be."""
+        return self.encoder_weights == "imagenet" and hub_is_there()
+
+    def build_loss(self, pixels: Sequence[int]) -> Loss:
+        """The loss for training chips with so many pixels of each class."""
+        recipe = self.train
+        alpha = None if recipe.alpha == "none" else recipe.alpha
+        return LOSSES[self.loss](Emphasis(recipe.gamma, alpha, class_weights(recipe.class_weights, pixels)))
 
 
 def ground(chips: Path) -> dict[str, Any]:
@@ -56,11 +69,11 @@ def ground(chips: Path) -> dict[str, Any]:
     return {"chip_sizes": [sizes[0][0]], "pixel_sizes": sorted({float(size) for size in frame["pixel_size"].dropna()})}
 
 
-def class_shares(chips: Path, ids: list[str], table: ClassTable) -> list[float]:
-    """The share of each class in the labelled pixels of some chips, in the order of the table."""
+def class_pixels(chips: Path, ids: list[str], table: ClassTable) -> list[int]:
+    """The pixels of each class in some chips, in the order of the table."""
     frame = read_chips(chips)
     pixels = frame.loc[frame["id"].isin(ids), [pixels_of(class_id) for class_id in table.ids]].sum()
-    return [float(share) for share in pixels / pixels.sum()]
+    return [int(count) for count in pixels]
 
 
 def report(keeper: Keeper) -> dict[str, Any]:
@@ -87,12 +100,17 @@ def learn(chips: Path, lists: Path, params: TrainParams, watch: Watch, state: St
     Raises:
         PipelineError: a loss became NaN or infinite; the best model so far is then kept beside the state.
     """
-    table, recipe, device = read_classes(chips / "classes.json"), params.train, choose(params.train.device)
+    table, recipe, device = (
+        read_classes(chips / "classes.json"),
+        params.train,
+        choose(params.train.device, params.train.precision),
+    )
     parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table) for part in ("train", "val")}
     L.seed_everything(params.seed, verbose=False)
-    segmenter = build(params.design(table), params.encoder_weights)
-    expect(segmenter, class_shares(chips, parts["train"].ids, table))
-    task = Task(segmenter, table.names, params.loss, recipe, params.seed)
+    segmenter = build(params.design(table), params.encoder_weights, params.online)
+    pixels = class_pixels(chips, parts["train"].ids, table)
+    expect(segmenter, [count / sum(pixels) for count in pixels])
+    task = Task(segmenter, table.names, params.build_loss(pixels), recipe, params.seed)
     workers = reading_workers(recipe.workers, device)
     loaders = (
         training_loader(parts["train"], recipe.batch_size, workers, params.seed),
@@ -126,7 +144,7 @@ def train(
     After a kill the same call goes on after the last finished epoch, and ends as if nothing had happened.
     """
     ground(chips)
-    device, epochs = choose(params.train.device), params.train.epochs
+    device, epochs = choose(params.train.device, params.train.precision), params.train.epochs
     keep_freed_memory()
     train_ids, val_ids = (read_list(lists / f"{part}.txt") for part in ("train", "val"))
     seen = len(train_ids) + len(val_ids)

@@ -134,7 +134,7 @@ def test_a_tile_that_leaves_one_pixel_at_the_bottom_is_refused(checked: Checked)
 
 def test_weights_of_another_encoder_are_refused(checked: Checked, tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "my.safetensors")
-    with pytest.raises(PipelineError, match=r"^my\.safetensors does not hold this network's weights: ") as error:
+    with pytest.raises(PipelineError, match=r"^my\.safetensors does not hold this encoder's weights: ") as error:
         checked(encoder_weights="my.safetensors")
     assert "\n" not in str(error.value)
 

@@ -9,8 +9,8 @@ import torch
 
 from pipeline.chips import Chip, write_tables
 from pipeline.errors import PipelineError
-from pipeline.learning.losses import LOSSES
-from pipeline.train import class_shares, ground
+from pipeline.learning.losses import LOSSES, Emphasis, Loss
+from pipeline.train import class_pixels, ground
 from tests.learning.world import BRIGHTNESS, IMAGERY, ORIGIN, World, train_params, written
 
 OUTS = ["cost.json", "model", "plots", "train.json"]
@@ -81,14 +81,16 @@ def test_a_failed_training_leaves_the_last_model_in_place(
 ) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/model.json").write_text("the last good one")
-    monkeypatch.setitem(LOSSES, "ce", Lost())
+    monkeypatch.setitem(LOSSES, "ce", lambda _: Lost(Emphasis()))
     with pytest.raises(PipelineError, match="NaN or infinite in epoch 1, batch 1;"):
         small.train(tmp_path)
     assert (tmp_path / "model/model.json").read_text() == "the last good one"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "plots"]
 
 
-class Lost(torch.nn.Module):
+class Lost(Loss):
+    name = "ce"
+
     def forward(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
         return logits_NKHW.sum() * float("nan")
 
@@ -171,4 +173,4 @@ def test_a_network_begins_with_the_class_shares_of_the_training_chips_alone(tmp_
         chip = Chip(f"c{number}", f"s{number}", 0, 0, 32, 32)
         rows.append(vars(chip) | dict(zip(("pixels_1", "pixels_4", "pixels_9"), pixels, strict=True)))
     write_tables(tmp_path, [row | {"pixels_ignored": 5} for row in rows], BRIGHTNESS, IMAGERY, ORIGIN)
-    assert class_shares(tmp_path, ["c1", "c0"], BRIGHTNESS) == [0.8, 0.1, 0.1]
+    assert class_pixels(tmp_path, ["c1", "c0"], BRIGHTNESS) == [80, 10, 10]

@@ -13,34 +13,42 @@ from pipeline.errors import PipelineError
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
 @dataclass(frozen=True)
 class Device:
-    """A device with the fastest arithmetic that it is good at."""
+    """A device and the arithmetic in which a network runs there."""
 
     name: Literal["cpu", "cuda", "mps"]
-    bf16: bool
-    """Whether it multiplies bfloat16 in hardware: then networks run in mixed precision, channels last."""
+    arithmetic: Literal["fp32", "bf16", "fp16"]
+    """Of the network's own layers; weights, losses and scores are fp32."""
 
     @property
-    def precision(self) -> Literal["bf16-mixed", "32-true"]:
+    def precision(self) -> Literal["bf16-mixed", "16-mixed", "32-true"]:
         """Lightning's name of the arithmetic."""
-        return "bf16-mixed" if self.bf16 else "32-true"
+        return {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[self.arithmetic]  # type: ignore[return-value]
 
     @property
     def memory_format(self) -> torch.memory_format:
         """The order of a picture's values in memory."""
-        return torch.channels_last if self.bf16 else torch.contiguous_format
+        return torch.contiguous_format if self.arithmetic == "fp32" and self.name != "cuda" else torch.channels_last
 
     def autocast(self) -> torch.autocast:
         """The context in which a network is applied."""
-        return torch.autocast(self.name, torch.bfloat16, enabled=self.bf16)
+        kind = torch.float16 if self.arithmetic == "fp16" else torch.bfloat16
+        return torch.autocast(self.name, kind, enabled=self.arithmetic != "fp32")
 
 
-def choose(wanted: DeviceName) -> Device:
+def choose(wanted: DeviceName, precision: Precision = "auto") -> Device:
     """The device to use: CUDA when present, else the processor; Apple's GPU only when asked for.
 
+    Args:
+        wanted: the device.
+        precision: `auto` is bf16 where the device multiplies it in hardware, else fp16 on CUDA and fp32 elsewhere.
+
     Raises:
-        PipelineError: the wanted device is not there.
+        PipelineError: the wanted device is not there, or cannot do the arithmetic.
     """
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
@@ -48,7 +56,13 @@ def choose(wanted: DeviceName) -> Device:
     if not there[wanted]:
         present = ", ".join(name for name, is_there in there.items() if is_there)
         raise PipelineError(f"device {wanted!r} is not on this machine; here: auto, {present}")
-    return Device(wanted, _has_bf16(wanted))
+    if precision == "fp16" and wanted != "cuda":
+        raise PipelineError(
+            f"train.precision is fp16, which needs CUDA and its gradient scaler; {wanted} has fp32, bf16"
+        )
+    if precision == "auto":
+        precision = "bf16" if _has_bf16(wanted) else "fp16" if wanted == "cuda" else "fp32"
+    return Device(wanted, precision)
 
 
 def keep_freed_memory() -> None:

@@ -6,16 +6,17 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
+from pipeline.errors import PipelineError
 from pipeline.learning.data import Batch, plain_errors
 from pipeline.learning.device import Device
 from pipeline.learning.resume import Saver, State
-from pipeline.learning.task import Task
+from pipeline.learning.task import Recipe, Task
 
 Weights = dict[str, torch.Tensor]
 
@@ -54,6 +55,11 @@ class Keeper(L.Callback):
         self.best = next((epoch for epoch in self.epochs if epoch.number == state_dict["best"]), None)
         self.weights = state_dict["weights"]
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Go no further if the run that was interrupted would not have."""
+        assert isinstance(pl_module, Task)
+        trainer.should_stop = self.stalled(pl_module.recipe.early_stop)
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""
         self._began = time.monotonic()
@@ -68,6 +74,13 @@ class Keeper(L.Callback):
             self.best = epoch
             state = pl_module.segmenter.state_dict()
             self.weights = {name: value.detach().cpu().clone() for name, value in state.items()}
+        trainer.should_stop = self.stalled(pl_module.recipe.early_stop)
+
+    def stalled(self, patience: Literal["none"] | int) -> bool:
+        """Whether the last `patience` epochs brought nothing better."""
+        if self.best is None or patience == "none":
+            return False
+        return self.epochs[-1].number - self.best.number >= patience
 
 
 def fit(
@@ -94,25 +107,49 @@ def fit(
     keeper = Keeper()
     callbacks = [keeper, watch, *([Saver(state)] if state else [])]
     with _quiet(), plain_errors():
-        trainer = L.Trainer(
-            accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.name],
-            devices=1,
-            precision=device.precision,
-            max_epochs=task.recipe.epochs,
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
+        trainer = _trainer(task.recipe, device, callbacks)
         found = state.found() if state else None
+        if task.recipe.compile:
+            task.segmenter.net.compile()
         try:
-            trainer.fit(task.run_on(device), *loaders, ckpt_path=found, weights_only=True if found else None)
+            with _memory_in_words(task):
+                trainer.fit(task.run_on(device), *loaders, ckpt_path=found, weights_only=True if found else None)
         finally:
             if keeper.weights:
                 task.segmenter.load_state_dict(keeper.weights)
     return keeper
+
+
+def _trainer(recipe: Recipe, device: Device, callbacks: list[L.Callback]) -> L.Trainer:
+    return L.Trainer(
+        accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.name],
+        devices=1,
+        precision=device.precision,
+        max_epochs=recipe.epochs,
+        gradient_clip_val=None if recipe.clip == "none" else recipe.clip,
+        deterministic=recipe.deterministic,
+        benchmark=device.name == "cuda" and not recipe.deterministic,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+@contextmanager
+def _memory_in_words(task: Task) -> Iterator[None]:
+    """One line for a network that does not fit, whatever it is that has no memory left."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "memory" not in str(error):
+            raise
+        raise PipelineError(
+            f"out of memory in epoch {task.current_epoch + 1} with train.batch_size {task.recipe.batch_size}: set a "
+            "smaller one, smaller chips (tile.size), or a smaller encoder"
+        ) from None
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Networks: built by name, saved as safetensors with all that is needed to use them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,15 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from huggingface_hub import constants
+from safetensors.torch import save
 from torch import nn
 
 from pipeline.chips import Imagery, parse_imagery
 from pipeline.classes import ClassTable
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of RGB in 0 to 1: what nearly all encoders were trained with, and a fair choice for one that was not."""
+from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, load_encoder, load_weights, normalisation
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,19 @@ def is_encoder(name: str) -> bool:
     return name in smp.encoders.get_encoder_names() or (name.startswith("tu-") and timm.is_model(name[3:]))
 
 
-def build(design: Architecture, encoder_weights: str = "none") -> Segmenter:
+def designed(architecture: str, encoder: str, encoder_weights: str, classes: int) -> Architecture:
+    """A network whose pictures are normalised as its encoder's weights want it."""
+    constants = (IMAGENET_MEAN, IMAGENET_STD) if encoder_weights == "none" else normalisation(encoder)
+    return Architecture(architecture, encoder, classes, *constants)
+
+
+def build(design: Architecture, encoder_weights: str = "none", online: bool = True) -> Segmenter:
     """Build a network with fresh weights, or with an encoder's pretrained ones.
 
     Args:
         design: which network.
-        encoder_weights: `none`, `imagenet` (fetched by the library), or the path of a safetensors file.
+        encoder_weights: `none`, `imagenet` (fetched by the library, once), or the path of a safetensors file.
+        online: whether the library may ask its hub; else it takes what it has fetched before.
 
     Raises:
         PipelineError: a name that the library lacks, two that do not go together, or weights that cannot be had.
@@ -78,18 +84,32 @@ def build(design: Architecture, encoder_weights: str = "none") -> Segmenter:
         raise PipelineError(f"encoder is {design.encoder!r}; allowed: {names}, and tu-NAME for any NAME of timm")
     weights = "imagenet" if encoder_weights == "imagenet" else None
     try:
-        net = smp.create_model(design.architecture, design.encoder, weights, classes=design.classes)
+        with _hub(online):
+            net = smp.create_model(design.architecture, design.encoder, weights, classes=design.classes)
     except OSError as error:  # what the hub's client raises for anything on the network
         raise PipelineError(
             f"the imagenet weights of {design.encoder} could not be fetched ({_first_line(error)}); with no network, "
-            "set encoder_weights to none or to the path of a .safetensors file"
+            "set encoder_weights to none or to the path of a .safetensors file: on a machine with one, "
+            "`python -c \"import timm, safetensors.torch as s; s.save_file(timm.create_model('NAME', pretrained=True)"
+            ".state_dict(), 'NAME.safetensors')\"` writes it"
         ) from None
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         pair = f"architecture {design.architecture!r} with encoder {design.encoder!r}"
         raise PipelineError(f"{pair} and encoder_weights {encoder_weights!r}: {_first_line(error)}") from None
     if encoder_weights not in ("none", "imagenet"):
-        _load_strictly(net.encoder, Path(encoder_weights))
+        load_encoder(net.encoder, Path(encoder_weights))
     return Segmenter(net, design.mean, design.std)
+
+
+@contextmanager
+def _hub(online: bool) -> Iterator[None]:
+    """Let the hub's client know at once that there is no network; it would try for 23 s."""
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not online
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def expect(segmenter: Segmenter, shares: Sequence[float]) -> None:
@@ -154,11 +174,9 @@ def load_model(folder: Path) -> Model:
 
 
 def _load_strictly(module: nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise PipelineError(f"{path} does not exist; expected weights in a .safetensors file")
     try:
-        module.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
+        module.load_state_dict(load_weights(path))
+    except RuntimeError as error:
         raise PipelineError(f"{path} does not hold this network's weights: {' '.join(str(error).split())}") from None
 
 

@@ -1,6 +1,5 @@
 """What one step of training does, and what an epoch came to."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -14,8 +13,8 @@ from pipeline.errors import PipelineError
 from pipeline.learning.augment import flip_and_turn
 from pipeline.learning.confusion import confusion
 from pipeline.learning.data import Batch, generator
-from pipeline.learning.device import Device, DeviceName
-from pipeline.learning.losses import LOSSES, LossName
+from pipeline.learning.device import Device, DeviceName, Precision
+from pipeline.learning.losses import Loss, Weighting
 from pipeline.learning.model import Segmenter
 from pipeline.params import Params
 from pipeline.scoring.counts import counts_of
@@ -34,10 +33,26 @@ class Recipe(Params):
     """Learning rate of the first epoch."""
     optimizer: Literal["adam", "sgd"]
     """SGD has a momentum of 0.9."""
+    schedule: Literal["step", "cosine", "one_cycle"]
+    """How the learning rate falls: in steps, as the study; to 0 along a cosine; or up and down again (Smith 2018)."""
     lr_step: Literal["auto"] | Annotated[int, Field(gt=0)]
     """Epochs after which the learning rate is multiplied by `lr_gamma`, again and again; auto: once, for the last
     fifth of the epochs, however many there are."""
     lr_gamma: float = Field(gt=0, le=1)
+    clip: Literal["none"] | Annotated[float, Field(gt=0)]
+    """The largest norm of a step's gradient."""
+    early_stop: Literal["none"] | Annotated[int, Field(gt=0)]
+    """Epochs without a better validation after which training ends."""
+    gamma: float = Field(ge=0)
+    """Of focal loss."""
+    alpha: Literal["none"] | Annotated[float, Field(gt=0, lt=1)]
+    """Of focal loss."""
+    class_weights: Weighting
+    precision: Precision
+    deterministic: bool
+    """On CUDA: the same bytes each time, more slowly; a processor always gives them."""
+    compile: bool
+    """Whether torch compiles the network first: minutes, which long trainings on a GPU win back."""
     workers: Literal["auto"] | Annotated[int, Field(ge=0)]
     """Processes that read chips; what they read does not depend on their number."""
     device: DeviceName
@@ -78,10 +93,10 @@ class Tally:
 class Task(L.LightningModule):
     """A network that learns under a recipe; Lightning calls its steps."""
 
-    def __init__(self, segmenter: Segmenter, names: Sequence[str], loss: LossName, recipe: Recipe, seed: int) -> None:
+    def __init__(self, segmenter: Segmenter, names: Sequence[str], loss: Loss, recipe: Recipe, seed: int) -> None:
         super().__init__()
         self.segmenter, self.names, self.recipe, self.seed = segmenter, names, recipe, seed
-        self.loss_name, self.loss = loss, copy.deepcopy(LOSSES[loss])  # Lightning switches it to and fro
+        self.loss = loss
         self.tallies: dict[Part, Tally] = {"train": Tally(), "val": Tally()}
         self.memory_format = torch.contiguous_format
 
@@ -118,19 +133,31 @@ class Task(L.LightningModule):
         return self.tallies[part].summary(self.names)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam or SGD, and the study's StepLR."""
+        """Adam or SGD, with a schedule."""
         recipe, weights = self.recipe, self.segmenter.parameters()
         adam = recipe.optimizer == "adam"
-        optimizer = torch.optim.Adam(weights, recipe.lr) if adam else torch.optim.SGD(weights, recipe.lr, momentum=0.9)
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, recipe.step, recipe.lr_gamma)
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+        fused = self.device.type == "cuda" or None
+        optimizer = (
+            torch.optim.Adam(weights, recipe.lr, fused=fused)
+            if adam
+            else torch.optim.SGD(weights, recipe.lr, momentum=0.9, fused=fused)
+        )
+        if recipe.schedule == "one_cycle":
+            steps = int(self.trainer.estimated_stepping_batches)
+            cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+        if recipe.schedule == "cosine":
+            cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs)
+            return {"optimizer": optimizer, "lr_scheduler": cosine}
+        step = torch.optim.lr_scheduler.StepLR(optimizer, recipe.step, recipe.lr_gamma)
+        return {"optimizer": optimizer, "lr_scheduler": step}
 
     def _require_finite(self, part: Part) -> None:
         bad = self.tallies[part].first_bad_batch()
         if bad is not None:
             batch = f"{'validation ' if part == 'val' else ''}batch {bad}"
             raise PipelineError(
-                f"the {self.loss_name} loss became NaN or infinite in epoch {self.current_epoch + 1}, {batch}; "
+                f"the {self.loss.name} loss became NaN or infinite in epoch {self.current_epoch + 1}, {batch}; "
                 f"try a smaller train.lr than {self.recipe.lr:g}, another loss, or train.optimizer adam"
             )
 

@@ -8,7 +8,7 @@ import pytest
 from pipeline.learning.cost import cost, revision
 from pipeline.learning.device import Device
 
-CPU = Device("cpu", False)
+CPU = Device("cpu", "fp32")
 
 
 def test_a_runs_account() -> None:

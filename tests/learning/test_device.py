@@ -10,7 +10,7 @@ import torch
 from pipeline.errors import PipelineError
 from pipeline.learning.device import Device, choose, keep_freed_memory, reading_workers
 
-CPU, CUDA = Device("cpu", False), Device("cuda", True)
+CPU, CUDA = Device("cpu", "fp32"), Device("cuda", "bf16")
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def test_without_a_gpu_the_processor_is_chosen(no_gpu: None) -> None:
 def test_cuda_is_chosen_when_present(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
-    assert choose("auto") == Device("cuda", True)
+    assert choose("auto") == Device("cuda", "bf16")
     assert choose("cpu").name == "cpu"
 
 
 def test_apples_gpu_is_used_only_when_asked_for(apple: None) -> None:
     assert choose("auto").name == "cpu"
-    assert choose("mps") == Device("mps", False)
+    assert choose("mps") == Device("mps", "fp32")
 
 
 @pytest.mark.parametrize("wanted", ["cuda", "mps"])
@@ -54,7 +54,7 @@ def test_bf16_is_used_where_the_processor_has_it(
     monkeypatch: pytest.MonkeyPatch, features: dict[str, bool], bf16: bool
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
-    assert choose("cpu") == Device("cpu", bf16)
+    assert choose("cpu") == Device("cpu", "bf16" if bf16 else "fp32")
 
 
 def test_bf16_comes_with_channels_last_and_fp32_without() -> None:
@@ -64,7 +64,7 @@ def test_bf16_comes_with_channels_last_and_fp32_without() -> None:
 
 @pytest.mark.parametrize(("bf16", "kind"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_networks_are_applied_in_that_arithmetic(bf16: bool, kind: torch.dtype) -> None:
-    with Device("cpu", bf16).autocast():
+    with Device("cpu", "bf16" if bf16 else "fp32").autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == kind
 
 

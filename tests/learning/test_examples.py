@@ -10,7 +10,7 @@ from pipeline.learning.model import load_model
 from pipeline.learning.survey import survey
 from tests.learning.world import BRIGHTNESS, World
 
-CPU = Device("cpu", False)
+CPU = Device("cpu", "fp32")
 TEST = ["c10", "c11", "c12"]
 # true, predicted, right by class; IoU 1/3 and 0 | 1 | no pixel | 1/2
 COUNTS = np.array(

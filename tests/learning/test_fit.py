@@ -13,20 +13,22 @@ from pipeline.errors import PipelineError
 from pipeline.learning.data import Batch, Shuffle
 from pipeline.learning.device import Device
 from pipeline.learning.fit import Keeper, fit
-from pipeline.learning.losses import LOSSES
+from pipeline.learning.losses import LOSSES, Emphasis, Loss
 from pipeline.learning.model import Segmenter
 from pipeline.learning.task import Tally, Task
 from tests.learning.world import recipe
 
-CPU = Device("cpu", False)
+CPU = Device("cpu", "fp32")
 NAMES = ("dark", "bright")
 
 
-class Sums(nn.Module):
+class Sums(Loss):
     """Cross entropy, but NaN on the given calls, counted from 1."""
 
+    name = "ce"
+
     def __init__(self, *bad: int) -> None:
-        super().__init__()
+        super().__init__(Emphasis())
         self.bad, self.calls = bad, 0
 
     def forward(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
@@ -38,7 +40,7 @@ class Sums(nn.Module):
 def tiny(**changes: Any) -> Task:
     torch.manual_seed(1)
     segmenter = Segmenter(nn.Conv2d(3, 2, 1), (0.5,) * 3, (0.25,) * 3)
-    return Task(segmenter, NAMES, "ce", recipe(**{"lr": 0.1} | changes), seed=7)
+    return Task(segmenter, NAMES, LOSSES["ce"](Emphasis()), recipe(**{"lr": 0.1} | changes), seed=7)
 
 
 def pixels(chips: int) -> DataLoader[Batch]:
@@ -125,7 +127,7 @@ def test_training_is_scored_and_timed_with_validation() -> None:
 def test_a_loss_that_is_no_number_ends_training_with_one_line(
     monkeypatch: pytest.MonkeyPatch, bad: int, where: str
 ) -> None:
-    monkeypatch.setitem(LOSSES, "ce", Sums(bad))  # an epoch has three batches to train on and two to validate
+    monkeypatch.setitem(LOSSES, "ce", lambda _: Sums(bad))  # an epoch has three batches to train on and two to validate
     with pytest.raises(PipelineError) as error:
         fitted(tiny(epochs=2))
     assert str(error.value) == (
@@ -175,3 +177,64 @@ def test_each_epoch_has_its_own_order() -> None:
         shuffle.set_epoch(epoch)
         expected.append(list(shuffle))
     assert orders == expected
+
+
+def test_training_ends_when_nothing_gets_better(scripted: Callable[..., None]) -> None:
+    scripted(0.1, 0.5, 0.4, 0.5, 0.3, 0.9)
+    keeper = fitted(tiny(epochs=6, early_stop=3))
+    assert [epoch.number for epoch in keeper.epochs] == [1, 2, 3, 4, 5]
+    assert keeper.best is not None
+    assert keeper.best.number == 2
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine", "one_cycle"])
+def test_every_schedule_lets_a_network_learn(schedule: str) -> None:
+    keeper = fitted(tiny(epochs=20, schedule=schedule))
+    assert keeper.epochs[-1].train["loss"] < 0.9 * keeper.epochs[0].train["loss"]
+
+
+class Rates(L.Callback):
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, index: int) -> None:
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "first", "highest", "last"),
+    [("step", 0.1, 0.1, 0.01), ("cosine", 0.1, 0.1, 0.0245), ("one_cycle", 0.004, 0.1, 0.0)],
+)
+def test_the_rate_follows_the_schedule(schedule: str, first: float, highest: float, last: float) -> None:
+    rates = Rates()
+    fitted(tiny(epochs=10, schedule=schedule, lr_step=5, lr_gamma=0.1), rates)
+    assert (rates.rates[0], max(rates.rates)) == pytest.approx((first, highest), rel=0.05)
+    assert rates.rates[-1] == pytest.approx(last, abs=0.03)
+
+
+def test_gradients_are_clipped() -> None:
+    before = tiny(clip=1e-12, optimizer="sgd")
+    start = before.segmenter.net.weight.detach().clone()  # type: ignore[union-attr,operator]
+    fitted(before)
+    assert torch.allclose(before.segmenter.net.weight, start, atol=1e-9)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("can't allocate memory")]
+)
+def test_out_of_memory_is_one_line(error: Exception) -> None:
+    class Full(L.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            raise error
+
+    with pytest.raises(PipelineError, match=r"^out of memory in epoch 1 with train.batch_size 2: set a smaller one"):
+        fitted(tiny(), Full())
+
+
+def test_other_errors_keep_their_own_words() -> None:
+    class Wrong(L.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        fitted(tiny(), Wrong())

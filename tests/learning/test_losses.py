@@ -3,14 +3,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from segmentation_models_pytorch.losses import DiceLoss, FocalLoss
 from torch import nn
 
 from pipeline.classes import IGNORE
-from pipeline.learning.losses import LOSSES
+from pipeline.learning.losses import LOSSES, Emphasis, class_weights
 
-EACH_LOSS = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+PLAIN = {name: make(Emphasis()) for name, make in LOSSES.items()}
+EACH_LOSS = pytest.mark.parametrize("loss", PLAIN.values(), ids=PLAIN.keys())
 
 
 def drawn(seed: int, classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -64,15 +66,15 @@ def test_the_losses_are_these_three() -> None:
 def test_a_loss_is_its_formula_over_the_pixels_that_count(name: str, formula: object, seed: int) -> None:
     logits, targets = drawn(seed)
     expected = formula(*labelled(logits, targets))  # type: ignore[operator]
-    assert float(LOSSES[name](logits, targets)) == pytest.approx(expected, rel=1e-4)  # type: ignore[index]
+    assert float(PLAIN[name](logits, targets)) == pytest.approx(expected, rel=1e-4)  # type: ignore[index]
 
 
 def test_values_by_head() -> None:
     # two classes that are equally likely in each of two pixels, one of each class
     logits, targets = torch.zeros(1, 2, 1, 2), torch.tensor([[[0, 1]]])
-    assert float(LOSSES["ce"](logits, targets)) == pytest.approx(math.log(2))
-    assert float(LOSSES["dice"](logits, targets)) == pytest.approx(1 - 2 * 0.5 / (1 + 1))
-    assert float(LOSSES["focal"](logits, targets)) == pytest.approx(0.25 * math.log(2))
+    assert float(PLAIN["ce"](logits, targets)) == pytest.approx(math.log(2))
+    assert float(PLAIN["dice"](logits, targets)) == pytest.approx(1 - 2 * 0.5 / (1 + 1))
+    assert float(PLAIN["focal"](logits, targets)) == pytest.approx(0.25 * math.log(2))
 
 
 @EACH_LOSS
@@ -107,3 +109,77 @@ def test_ignored_pixels_have_no_gradient_and_the_others_have(loss: nn.Module) ->
 def test_a_batch_that_lacks_a_class_is_finite(loss: nn.Module) -> None:
     logits, _ = drawn(1)
     assert bool(torch.isfinite(loss(logits, torch.ones(2, 4, 4, dtype=torch.long))))
+
+
+WEIGHTS = (0.2, 1.0, 1.8)
+
+
+def of_the_library(name: str, emphasis: Emphasis) -> nn.Module:
+    """segmentation-models-pytorch's own, and torch's."""
+    weights = None if emphasis.weights is None else list(emphasis.weights)
+    if name == "focal":
+        options = {"alpha": emphasis.alpha, "gamma": emphasis.gamma, "class_weights": weights}
+        return FocalLoss("multiclass", ignore_index=IGNORE, **options)
+    if name == "dice":
+        return DiceLoss("multiclass", ignore_index=IGNORE, class_weights=weights)
+    return nn.CrossEntropyLoss(None if weights is None else torch.tensor(weights), ignore_index=IGNORE)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize(("gamma", "alpha"), [(2.0, None), (2.0, 0.25), (0.5, 0.9), (0.0, None)])
+@pytest.mark.parametrize("name", list(LOSSES))
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=10)
+def test_values_and_gradients_are_those_of_the_library(
+    name: str, gamma: float, alpha: float | None, weights: tuple[float, ...] | None, seed: int
+) -> None:
+    emphasis = Emphasis(gamma, alpha, weights)
+    found = []
+    for loss in (LOSSES[name](emphasis), of_the_library(name, emphasis)):  # type: ignore[index]
+        logits, targets = drawn(seed)
+        logits.requires_grad_()
+        value = loss(logits, targets)
+        value.backward()
+        assert logits.grad is not None
+        found.append((value.detach(), logits.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+@EACH_LOSS
+def test_a_batch_without_a_label_costs_nothing_and_teaches_nothing(loss: nn.Module) -> None:
+    logits = torch.randn(2, 3, 4, 4, requires_grad=True)
+    value = loss(logits, torch.full((2, 4, 4), IGNORE))
+    value.backward()
+    assert float(value.detach()) == 0
+    assert logits.grad is not None
+    assert float(logits.grad.abs().max()) == 0
+
+
+@EACH_LOSS
+def test_logits_of_any_size_give_numbers(loss: nn.Module) -> None:
+    logits = torch.tensor([[[[1e4, -1e4]], [[-1e4, 1e4]]]], requires_grad=True)
+    for targets in ([[[0, 1]]], [[[1, 0]]]):
+        value = loss(logits, torch.tensor(targets))
+        value.backward()
+        assert bool(torch.isfinite(value))
+    assert logits.grad is not None
+    assert bool(torch.isfinite(logits.grad).all())
+
+
+def test_weights_by_head() -> None:
+    assert class_weights("none", [1, 2]) is None
+    assert class_weights("inverse", [30, 10]) == pytest.approx((0.5, 1.5))
+    assert class_weights("inverse", [30, 10, 0]) == pytest.approx((3 / 7, 9 / 7, 9 / 7))
+    many, few = (1 - 0.9999) / (1 - 0.9999**99_000), (1 - 0.9999) / (1 - 0.9999**1000)
+    mean = (many + few) / 2
+    assert class_weights("effective", [990, 10]) == pytest.approx((many / mean, few / mean))
+
+
+def test_effective_weights_are_less_extreme_than_inverse_ones() -> None:
+    pixels = [57, 1, 33, 7, 2]
+    inverse, effective = (class_weights(kind, pixels) for kind in ("inverse", "effective"))  # type: ignore[arg-type]
+    assert inverse is not None
+    assert effective is not None
+    assert max(effective) / min(effective) < max(inverse) / min(inverse)
+    assert sum(effective) == pytest.approx(5)

@@ -8,7 +8,7 @@ from pipeline.learning.model import load_model
 from pipeline.learning.survey import BINS, logits_of, survey
 from tests.learning.world import BRIGHTNESS, World
 
-CPU = Device("cpu", False)
+CPU = Device("cpu", "fp32")
 TEST = ["c10", "c11", "c12"]
 
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from pipeline.errors import PipelineError
 from pipeline.learning.device import Device
+from pipeline.learning.losses import LOSSES, Emphasis
 from pipeline.learning.model import Segmenter
 from pipeline.learning.task import Tally, Task
 from tests.learning.world import RECIPE, recipe
@@ -18,7 +19,7 @@ def tiny(**changes: Any) -> Task:
     """A network of one layer that sees one pixel at a time."""
     torch.manual_seed(1)
     segmenter = Segmenter(nn.Conv2d(3, 3, 1), (0.5,) * 3, (0.25,) * 3)
-    return Task(segmenter, NAMES, "ce", recipe(**changes), seed=7)
+    return Task(segmenter, NAMES, LOSSES["ce"](Emphasis()), recipe(**changes), seed=7)
 
 
 def drawn(chips: int = 2, side: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -125,7 +126,7 @@ def test_the_learning_rate_falls_in_steps() -> None:
 def test_bf16_lays_the_weights_out_channels_last() -> None:
     task = tiny()
     task.segmenter.net = nn.Conv2d(3, 3, 3)
-    task.run_on(Device("cpu", bf16=True))
+    task.run_on(Device("cpu", "bf16"))
     assert task.segmenter.net.weight.is_contiguous(memory_format=torch.channels_last)
 
 

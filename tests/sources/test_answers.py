@@ -37,12 +37,13 @@ def test_a_web_page_is_no_file() -> None:
     [
         ("7", 7, 7),
         ("99999", 120, 120),
-        (formatdate(time.time() + 60, usegmt=True), 50, 61),
+        ("in a minute", 50, 61),
         (formatdate(0, usegmt=True), 0, 0),
     ],
 )
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_busy_server_says_how_long_to_wait(status: int, header: str, least: float, most: float) -> None:
+    header = formatdate(time.time() + 60, usegmt=True) if header == "in a minute" else header
     with pytest.raises(BrokenTransferError, match=f"the server answers {status}") as error:
         refuse(answer(status, Retry_After=header), "a.tif")
     assert error.value.wait is not None

@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from segmentation_models_pytorch.encoders import get_encoder
+from torch import nn
+
+from pipeline.errors import PipelineError
+from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, Weights, load_encoder, load_weights, normalisation
+
+
+def encoder(name: str = "resnet18", seed: int = 1) -> nn.Module:
+    torch.manual_seed(seed)
+    made: nn.Module = get_encoder(name, weights=None)
+    return made
+
+
+def saved(folder: Path, weights: Weights) -> Path:
+    save_file({name: value.clone().contiguous() for name, value in weights.items()}, folder / "a.safetensors")
+    return folder / "a.safetensors"
+
+
+def refusal(folder: Path, weights: Weights) -> str:
+    with pytest.raises(PipelineError) as error:
+        load_encoder(encoder(), saved(folder, weights))
+    return str(error.value).replace(f"{folder}/", "")
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    ours, theirs = first.state_dict(), second.state_dict()
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("prefix", ["", "encoder.", "net.encoder."])
+def test_an_encoder_is_loaded_whole_under_the_names_of_the_library(tmp_path: Path, prefix: str) -> None:
+    other, mine = encoder(seed=1), encoder(seed=2)
+    assert not same(other, mine)
+    weights = {f"{prefix}{name}": value for name, value in other.state_dict().items()}
+    load_encoder(mine, saved(tmp_path, weights | {"decoder.a": torch.ones(1)} if prefix == "encoder." else weights))
+    assert same(other, mine)
+
+
+@pytest.mark.filterwarnings("ignore:`timm-` encoders are deprecated:DeprecationWarning")
+@pytest.mark.parametrize("name", ["resnet18", "tu-resnet18", "timm-tf_efficientnet_lite0"])
+def test_an_encoder_is_loaded_whole_under_the_names_of_timm(tmp_path: Path, name: str) -> None:
+    torch.manual_seed(3)
+    theirs = timm.create_model(name.removeprefix("tu-").removeprefix("timm-"))
+    mine = encoder(name)
+    load_encoder(mine, saved(tmp_path, theirs.state_dict()))
+    loaded = {key.removeprefix("model."): value for key, value in mine.state_dict().items()}
+    assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in loaded.items())
+    assert len(loaded) > 100
+
+
+def test_what_is_missing_unexpected_or_misshapen_is_listed(tmp_path: Path) -> None:
+    weights = dict(encoder().state_dict())
+    weights["conv1.weight"] = torch.ones(64, 4, 7, 7)
+    weights["extra.weight"] = torch.ones(1)
+    for name in [name for name in weights if name.startswith("layer4")]:
+        del weights[name]
+    said = refusal(tmp_path, weights)
+    assert said.startswith("a.safetensors does not hold this encoder's weights: missing: layer4.0.bn1.bias, ")
+    assert " and 20 more; unexpected: extra.weight; misshapen: conv1.weight is (64, 4, 7, 7), not (64, 3, 7, 7)" in said
+
+
+def test_counters_of_batches_may_be_missing(tmp_path: Path) -> None:
+    other, mine = encoder(seed=1), encoder(seed=2)
+    weights = {name: value for name, value in other.state_dict().items() if "num_batches" not in name}
+    load_encoder(mine, saved(tmp_path, weights))
+    assert same(other, mine)
+
+
+def test_another_networks_weights_are_refused(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    assert "missing: " in refusal(tmp_path, timm.create_model("mobilenetv3_small_050").state_dict())
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 a zip of pickles"])
+def test_what_is_no_safetensors_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(PipelineError, match=r"a\.safetensors (does not exist|is no whole \.safetensors file: )"):
+        load_weights(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [
+        ("resnet18", IMAGENET_MEAN, IMAGENET_STD),
+        ("tu-resnet18", IMAGENET_MEAN, IMAGENET_STD),
+        ("timm-tf_efficientnet_lite0", (0.5,) * 3, (0.5,) * 3),
+        ("tu-vit_base_patch16_224", (0.5,) * 3, (0.5,) * 3),
+        ("mit_b0", IMAGENET_MEAN, IMAGENET_STD),
+    ],
+)
+def test_pictures_are_normalised_as_the_encoder_was_trained(
+    name: str, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    assert normalisation(name) == (mean, std)
