@@ -68,11 +68,13 @@ def try_network(params: CheckParams) -> None:
 def check(marker: Path, params: CheckParams) -> str:
     """Check all of params.yaml, then write the constant file MARKER."""
     refuse_unknown_keys(set(read_yaml(PARAMS_FILE)))
-    choose(params.train.device, params.train.precision)
+    place = params.place
     choose(params.evaluate.device)
     try_network(params)
     write_text(marker, "params.yaml is valid\n")
-    return f"{params.dataset}, {params.architecture} with {params.encoder}, {params.loss} loss: params.yaml is valid"
+    devices = f"{place.ranks.size} x {place.device.name}, {place.device.arithmetic}"
+    network = f"{params.architecture} with {params.encoder}, {params.loss} loss, on {devices}"
+    return f"{params.dataset}, {network}: params.yaml is valid"
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ def run(stage: Stage) -> None:
     """Call `stage` with its arguments from the command line and its params from params.yaml.
 
     Every parameter of `stage` but `params` is a positional argument, a path or a dataset's name. What the stage
-    returns is printed as its summary, with the seconds it took. A `PipelineError` or an error of the operating
-    system is printed as one line, and the exit code is 1.
+    returns is printed as its summary, with the seconds it took; a process that only helps another returns "". A
+    `PipelineError` or an error of the operating system is printed as one line, and the exit code is 1.
     """
     hints = get_type_hints(stage)
     parser = argparse.ArgumentParser(prog=f"python -m pipeline.{stage.__name__}", description=inspect.getdoc(stage))
@@ -45,7 +45,8 @@ def run(stage: Stage) -> None:
             print(line, file=sys.stderr)
         print(f"{label}: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(getattr(error, "code", 1))
-    print(f"{label}: {summary}, {time.monotonic() - start:.1f} s", flush=True)
+    if summary:
+        print(f"{label}: {summary}, {time.monotonic() - start:.1f} s", flush=True)
 
 
 def _kind(hint: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,32 @@ from pipeline.chips import pixels_of, read_chips, read_imagery
 from pipeline.classes import ClassTable, read_classes
 from pipeline.command import run
 from pipeline.errors import PipelineError
-from pipeline.files import published, remove, sha256, write_json
+from pipeline.files import published, sha256, write_json
 from pipeline.fingerprint import code_digest, digest, versions
 from pipeline.learning.cost import PACKAGES, cost
-from pipeline.learning.data import Chips, read_list, scoring_loader, training_loader
+from pipeline.learning.data import Chips, Cut, read_list, scoring_loader, training_loader
 from pipeline.learning.device import Device, capability, choose, keep_freed_memory, reading_workers
 from pipeline.learning.fit import Keeper, fit
 from pipeline.learning.losses import LOSSES, Emphasis, Loss, LossName, class_weights
 from pipeline.learning.model import Architecture, Segmenter, build, describe, designed, expect, save_model
+from pipeline.learning.ranks import Ranks, one_voice, ranks
 from pipeline.learning.resume import State, resumable
 from pipeline.learning.stopping import PreemptedError, stoppable
 from pipeline.learning.task import Recipe, Task
-from pipeline.learning.watch import Watch
+from pipeline.learning.watch import watching
 from pipeline.params import Params
 from pipeline.sources.reach import hub_is_there
+
+Parts = dict[str, Chips]
+"""`train` and `val`."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training runs: on which kind of device, and as which of its processes."""
+
+    device: Device
+    ranks: Ranks
 
 
 class TrainParams(Params):
@@ -38,6 +51,17 @@ class TrainParams(Params):
     seed: int = Field(ge=0, lt=2**32)
     """Of the weights, the order of the chips and their flips."""
     train: Recipe
+
+    @property
+    def place(self) -> Place:
+        """Where a training runs on this machine, or in this process of it.
+
+        Raises:
+            PipelineError: there is no such device, or not as many.
+        """
+        recipe = self.train
+        device = choose(recipe.device, recipe.precision)
+        return Place(device, ranks(recipe.devices, device, recipe.batch_size, recipe.accumulate))
 
     def design(self, table: ClassTable) -> Architecture:
         """The network for a table of classes."""
@@ -53,6 +77,14 @@ class TrainParams(Params):
         recipe = self.train
         alpha = None if recipe.alpha == "none" else recipe.alpha
         return LOSSES[self.loss](Emphasis(recipe.gamma, alpha, class_weights(recipe.class_weights, pixels)))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came out: the network with the weights of its best epoch, and all epochs."""
+
+    segmenter: Segmenter
+    keeper: Keeper
 
 
 def ground(chips: Path) -> dict[str, Any]:
@@ -82,46 +114,44 @@ def report(keeper: Keeper) -> dict[str, Any]:
     return {"best_epoch": keeper.best.number, "train": keeper.best.train, "val": keeper.best.val}
 
 
-def fingerprint(chips: Path, lists: Path, params: TrainParams, device: Device) -> str:
+def fingerprint(parts: Parts, params: TrainParams, place: Place) -> str:
     """Of everything that could change the result: other processors and numbers of threads round otherwise."""
-    ids = [name for part in ("train", "val") for name in read_list(lists / f"{part}.txt")]
+    ids = [name for part in parts.values() for name in part.ids]
+    chips, weights = parts["train"].folder, Path(params.encoder_weights)
     pictures = [chips / kind / f"{name}.png" for name in ids for kind in ("images", "masks")]
-    weights = Path(params.encoder_weights)
     files = [chips / "classes.json", *pictures, *([weights] if weights.is_file() else [])]
     with ThreadPoolExecutor() as pool:
         content = list(pool.map(sha256, files))
-    wanted = params.model_dump(mode="json", exclude={"train": {"workers"}})
-    return digest(wanted, ids, content, code_digest(), versions(PACKAGES), capability(device))
+    wanted = params.model_dump(mode="json", exclude={"train": {"workers", "devices"}})
+    hardware = [*capability(place.device), place.ranks.size]
+    return digest(wanted, ids, content, code_digest(), versions(PACKAGES), hardware)
 
 
-def learn(chips: Path, lists: Path, params: TrainParams, watch: Watch, state: State) -> tuple[Task, Keeper]:
-    """Train, or go on; the network of the task ends with the weights of its best epoch.
+def learn(parts: Parts, params: TrainParams, place: Place, watch: L.Callback, state: State) -> Trained:
+    """Train, or go on; the network ends with the weights of its best epoch.
 
     Raises:
         PipelineError: a loss became NaN or infinite; the best model so far is then kept beside the state.
     """
-    table, recipe, device = (
-        read_classes(chips / "classes.json"),
-        params.train,
-        choose(params.train.device, params.train.precision),
-    )
-    parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table) for part in ("train", "val")}
+    chips, recipe, ranks = parts["train"].folder, params.train, place.ranks
+    table = read_classes(chips / "classes.json")
     L.seed_everything(params.seed, verbose=False)
     segmenter = build(params.design(table), params.encoder_weights, params.online)
     pixels = class_pixels(chips, parts["train"].ids, table)
     expect(segmenter, [count / sum(pixels) for count in pixels])
     task = Task(segmenter, table.names, params.build_loss(pixels), recipe, params.seed)
-    workers = reading_workers(recipe.workers, device)
+    workers = reading_workers(recipe.workers, place.device, ranks.a_machine)
+    cut = Cut(recipe.batch_size, ranks, recipe.accumulate)
     loaders = (
-        training_loader(parts["train"], recipe.batch_size, workers, params.seed),
-        scoring_loader(parts["val"], recipe.batch_size, workers),
+        training_loader(parts["train"], cut, workers, params.seed),
+        scoring_loader(parts["val"], recipe.batch_size, workers, ranks),
     )
     try:
-        return task, fit(task, loaders, device, watch, state)
+        return Trained(segmenter, fit(task, loaders, place.device, watch, state))
     except PreemptedError:
         raise
     except PipelineError as error:
-        if not state.file.exists():
+        if not (ranks.first and state.file.exists()):
             raise
         write_model(state.folder / "model", chips, segmenter, params)
         raise PipelineError(f"{error}; the best model so far is in {state.folder / 'model'}") from None
@@ -144,23 +174,22 @@ def train(
     After a kill the same call goes on after the last finished epoch, and ends as if nothing had happened.
     """
     ground(chips)
-    device, epochs = choose(params.train.device, params.train.precision), params.train.epochs
     keep_freed_memory()
-    train_ids, val_ids = (read_list(lists / f"{part}.txt") for part in ("train", "val"))
-    seen = len(train_ids) + len(val_ids)
-    with stoppable(), resumable(fingerprint(chips, lists, params, device)) as state:
-        remove(plots)
-        watch = Watch(plots, seen)
-        try:
-            task, keeper = learn(chips, lists, params, watch, state)
-        finally:
-            watch.close()
-        write_model(model, chips, task.segmenter, params)
-        write_json(metrics, report(keeper))
-        write_json(cost_file, cost(device, sum(epoch.seconds for epoch in keeper.epochs), seen * epochs))
-    best = report(keeper)
-    outcome = f"best epoch {best['best_epoch']} of {epochs} with validation mean IoU {best['val']['mean_iou']:.4f}"
-    return f"{len(train_ids)} chips in, {len(val_ids)} to validate, {outcome}"
+    table, place = read_classes(chips / "classes.json"), params.place
+    parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table) for part in ("train", "val")}
+    train_chips, val_chips = (len(part) for part in parts.values())
+    seen, held = train_chips + val_chips, resumable(fingerprint(parts, params, place), place.ranks)
+    with one_voice(place.ranks), stoppable(), held as state, watching(plots, seen, place.ranks) as watch:
+        trained = learn(parts, params, place, watch, state)
+        if not place.ranks.first:
+            return ""
+        write_model(model, chips, trained.segmenter, params)
+        write_json(metrics, report(trained.keeper))
+        write_json(cost_file, cost(place.device, place.ranks.size, trained.keeper.epochs, seen))
+    best = report(trained.keeper)
+    done = f"best epoch {best['best_epoch']} of {len(trained.keeper.epochs)}"
+    outcome = f"{done} with validation mean IoU {best['val']['mean_iou']:.4f}"
+    return f"{train_chips} chips in, {val_chips} to validate, {outcome}"
 
 
 if __name__ == "__main__":

@@ -45,7 +45,10 @@ def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checked:
 
 
 def test_valid_params_leave_a_constant_marker(checked: Checked, tmp_path: Path) -> None:
-    assert checked() == "landcoverai, unet with resnet18, ce loss: params.yaml is valid"
+    assert (
+        checked(**{"train.precision": "fp32"})
+        == "landcoverai, unet with resnet18, ce loss, on 1 x cpu, fp32: params.yaml is valid"
+    )
     first = (tmp_path / "params.ok").read_bytes()
     checked(loss="dice", **{"dataset": "ghana", "train.epochs": 3})
     assert first == (tmp_path / "params.ok").read_bytes() == b"params.yaml is valid\n"

@@ -6,10 +6,13 @@ SYMMETRIES = 8  # of a square: four turns, each flipped or not
 
 
 def flip_and_turn(
-    images_NCHW: torch.Tensor, masks_NHW: torch.Tensor, generator: torch.Generator
+    images_NCHW: torch.Tensor, masks_NHW: torch.Tensor, generator: torch.Generator, skip: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Turn each square chip and its mask by one of the eight symmetries of the square, drawn evenly."""
-    drawn_N = torch.randint(SYMMETRIES, (len(images_NCHW),), generator=generator)
+    """Turn each square chip and its mask by one of the eight symmetries of the square, drawn evenly.
+
+    What the generator draws for the first `skip` chips, which are another process's, is left out.
+    """
+    drawn_N = torch.randint(SYMMETRIES, (skip + len(images_NCHW),), generator=generator)[skip:]
     images, masks = images_NCHW.clone(), masks_NHW.clone()
     for symmetry in set(drawn_N.tolist()):
         chosen = (drawn_N == symmetry).nonzero().flatten().to(images_NCHW.device)

@@ -5,29 +5,35 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
 import torch
 
 from pipeline.learning.device import Device
+from pipeline.learning.fit import Epoch
 
 PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "numpy")
 
 
-def cost(device: Device, seconds: float, chips: int) -> dict[str, Any]:
+def cost(device: Device, devices: int, epochs: Sequence[Epoch], chips: int) -> dict[str, Any]:
     """A run's account.
 
     Args:
         device: where it ran.
-        seconds: of all epochs, training and validation.
-        chips: that went through the network in that time.
+        devices: how many of them trained together.
+        epochs: with their seconds, of training and validation.
+        chips: that went through the network in each epoch.
     """
+    seconds = [epoch.seconds for epoch in epochs]
     return {
-        "seconds": round(seconds, 1),
-        "chips_per_second": round(chips / seconds, 2),
+        "seconds": round(sum(seconds), 1),
+        "seconds_per_epoch": round(sum(seconds) / len(seconds), 2),
+        "chips_per_second": round(chips * len(seconds) / sum(seconds), 2),
         "peak_memory_mb": round(_peak_memory(device) / 1e6),
         "device": torch.cuda.get_device_name() if device.name == "cuda" else device.name,
+        "devices": devices,
         "precision": device.precision,
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),

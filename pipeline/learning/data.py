@@ -5,15 +5,17 @@ N: chips of a batch. H, W: rows and columns of a chip. Pictures stay uint8 until
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
 from pipeline.chips import REFUSED
 from pipeline.classes import IGNORE, ClassTable
 from pipeline.errors import PipelineError
+from pipeline.learning.ranks import ALONE, Ranks
 from pipeline.raster.chips import read_image, read_mask
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -85,15 +87,89 @@ def generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(state)
 
 
-def training_loader(chips: Chips, batch_size: int, workers: int, seed: int) -> DataLoader[Batch]:
-    """Shuffled batches; a last batch of one chip is left out, since batch norm cannot train on it."""
-    alone = len(chips) > 1 and len(chips) % batch_size == 1
-    return _loader(chips, batch_size, workers, sampler=Shuffle(len(chips), seed), drop_last=alone)
+@dataclass(frozen=True)
+class Cut:
+    """How a batch is cut into steps: one after another on each process, side by side on all."""
+
+    batch_size: int
+    ranks: Ranks = ALONE
+    accumulate: int = 1
+    """Steps of a process that make up a batch."""
+
+    @property
+    def parts(self) -> int:
+        """Steps that make up a batch, of all processes."""
+        return self.accumulate * self.ranks.size
+
+    def batches(self, count: int) -> int:
+        """Batches of an epoch of `count` chips.
+
+        A last batch is left out if it is of one chip, from which batch norm cannot learn, or of fewer chips than parts.
+        """
+        whole, left = divmod(count, self.batch_size)
+        return whole + (left >= max(2, self.parts) or left == count)
+
+    def bounds(self, step: int, count: int) -> tuple[int, int]:
+        """From where to where in the order of `count` chips a step of this process goes."""
+        batch, part = divmod(step, self.accumulate)
+        part = part * self.ranks.size + self.ranks.rank
+        start = batch * self.batch_size
+        size = min(self.batch_size, count - start)
+        return start + size * part // self.parts, start + size * (part + 1) // self.parts
 
 
-def scoring_loader(chips: Chips, batch_size: int, workers: int) -> DataLoader[Batch]:
-    """Every chip once, in the order of the list."""
-    return _loader(chips, batch_size, workers)
+class Steps(Sampler[list[int]]):
+    """This process's part of each batch; together the parts are the batches, and no chip comes twice.
+
+    Lightning's own sampler gives all processes as many chips, some of them twice. `sampler` is where Lightning looks
+    for something that has `set_epoch`.
+    """
+
+    def __init__(self, sampler: Shuffle | SequentialSampler, count: int, cut: Cut, whole: bool) -> None:
+        """`whole`: no chip may be left out, so that a process may have a step less than another."""
+        self.sampler, self.cut = sampler, cut
+        batches = -(-count // cut.batch_size) if whole else cut.batches(count)
+        bounds = [cut.bounds(step, count) for step in range(batches * cut.accumulate)]
+        self._bounds = [(begin, end) for begin, end in bounds if end > begin]
+
+    def __len__(self) -> int:
+        return len(self._bounds)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = list(self.sampler)
+        return (order[begin:end] for begin, end in self._bounds)
+
+    def start(self, step: int) -> tuple[int, int]:
+        """The batch to which a step belongs, and how many of that batch's chips come before it."""
+        return divmod(self._bounds[step][0], self.cut.batch_size)
+
+
+def training_loader(chips: Chips, cut: Cut, workers: int, seed: int) -> DataLoader[Batch]:
+    """Shuffled batches, as many steps on each process.
+
+    Raises:
+        PipelineError: too few chips for the processes.
+    """
+    if len(chips) < cut.parts:
+        raise PipelineError(
+            f"train.txt names {len(chips)} chips, too few for {cut.ranks.size} devices with train.accumulate "
+            f"{cut.accumulate}; set smaller ones"
+        )
+    return _loader(chips, Steps(Shuffle(len(chips), seed), len(chips), cut, whole=False), workers)
+
+
+def scoring_loader(chips: Chips, batch_size: int, workers: int, ranks: Ranks = ALONE) -> DataLoader[Batch]:
+    """Every chip once, in the order of the list.
+
+    Raises:
+        PipelineError: fewer chips than processes.
+    """
+    cut = Cut(batch_size, ranks)
+    if len(chips) < cut.ranks.size:
+        raise PipelineError(
+            f"val.txt names {len(chips)} chips, too few for {cut.ranks.size} devices; set train.devices"
+        )
+    return _loader(chips, Steps(SequentialSampler(chips), len(chips), cut, whole=True), workers)
 
 
 @contextmanager
@@ -107,14 +183,10 @@ def plain_errors() -> Iterator[None]:
         raise PipelineError(str(error).rpartition("PipelineError: ")[2].strip()) from None
 
 
-def _loader(
-    chips: Chips, batch_size: int, workers: int, sampler: Shuffle | None = None, drop_last: bool = False
-) -> DataLoader[Batch]:
+def _loader(chips: Chips, steps: Steps, workers: int) -> DataLoader[Batch]:
     return DataLoader(
         chips,
-        batch_size,
-        sampler=sampler,
-        drop_last=drop_last,
+        batch_sampler=steps,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),

@@ -92,11 +92,11 @@ def _has_bf16(name: str) -> bool:
     return any(bool(has.get(feature)) for feature in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))
 
 
-def reading_workers(wanted: int | Literal["auto"], device: Device) -> int:
-    """Processes that read chips: for a GPU as many as there are cores to spare; on a processor none.
+def reading_workers(wanted: int | Literal["auto"], device: Device, processes: int = 1) -> int:
+    """Processes that read chips for each that trains: for GPUs as many as there are cores to spare; else none.
 
-    Reading a chip takes a hundredth of a training step there, and the network uses every core.
+    Reading a chip takes a hundredth of a training step on a processor, and the network uses every core.
     """
     if wanted != "auto":
         return wanted
-    return min(8, max(1, (os.cpu_count() or 1) - 1)) if device.name == "cuda" else 0
+    return min(8, max(1, (os.cpu_count() or 1) // processes - 1)) if device.name == "cuda" else 0

@@ -10,13 +10,15 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from pipeline.errors import PipelineError
-from pipeline.learning.data import Batch, plain_errors
+from pipeline.learning.data import Batch, Steps, plain_errors
 from pipeline.learning.device import Device
+from pipeline.learning.ranks import agree
 from pipeline.learning.resume import Saver, State
-from pipeline.learning.task import Recipe, Task
+from pipeline.learning.task import Task
 
 Weights = dict[str, torch.Tensor]
 
@@ -58,6 +60,7 @@ class Keeper(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Go no further if the run that was interrupted would not have."""
         assert isinstance(pl_module, Task)
+        agree(torch.tensor(trainer.current_epoch, device=pl_module.device), "the epoch to go on from")
         trainer.should_stop = self.stalled(pl_module.recipe.early_stop)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -107,23 +110,32 @@ def fit(
     keeper = Keeper()
     callbacks = [keeper, watch, *([Saver(state)] if state else [])]
     with _quiet(), plain_errors():
-        trainer = _trainer(task.recipe, device, callbacks)
+        steps = loaders[0].batch_sampler
+        task.run_on(device, steps if isinstance(steps, Steps) else None)
+        trainer = _trainer(task, device, callbacks)
         found = state.found() if state else None
         if task.recipe.compile:
             task.segmenter.net.compile()
         try:
             with _memory_in_words(task):
-                trainer.fit(task.run_on(device), *loaders, ckpt_path=found, weights_only=True if found else None)
+                trainer.fit(task, *loaders, ckpt_path=found, weights_only=True if found else None)
         finally:
             if keeper.weights:
                 task.segmenter.load_state_dict(keeper.weights)
     return keeper
 
 
-def _trainer(recipe: Recipe, device: Device, callbacks: list[L.Callback]) -> L.Trainer:
+def _trainer(task: Task, device: Device, callbacks: list[L.Callback]) -> L.Trainer:
+    recipe, ranks = task.recipe, task.ranks
     return L.Trainer(
         accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.name],
-        devices=1,
+        devices=ranks.a_machine,
+        num_nodes=ranks.size // ranks.a_machine,
+        # not DDP's own copying of buffers, which waits for all at each step, of validation too
+        strategy=DDPStrategy(forward_sync_buffers=False) if ranks.size > 1 else "auto",
+        plugins=[ranks.environment()],
+        use_distributed_sampler=False,
+        accumulate_grad_batches=recipe.accumulate,
         precision=device.precision,
         max_epochs=recipe.epochs,
         gradient_clip_val=None if recipe.clip == "none" else recipe.clip,
@@ -155,9 +167,10 @@ def _memory_in_words(task: Task) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Lightning tells of devices and gives advice that does not apply here."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # reading a chip takes a hundredth of a training step on a processor: workers would take its cores away
         warnings.filterwarnings("ignore", r".*does not have many workers")
@@ -167,4 +180,5 @@ def _quiet() -> Iterator[None]:
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

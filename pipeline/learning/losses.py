@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as all of torch's users call it
 
 from pipeline.classes import IGNORE
+from pipeline.learning.ranks import shared_total
 
 LossName = Literal["focal", "dice", "ce"]
 Weighting = Literal["none", "inverse", "effective"]
@@ -32,7 +33,11 @@ class Emphasis:
 
 
 class Loss(nn.Module):
-    """A loss with its emphasis."""
+    """A loss with its emphasis: a function of sums over a batch.
+
+    In training the sums are those of all processes that train together, so that a batch has one loss, however it is
+    divided among them.
+    """
 
     name: LossName
     weight_K: torch.Tensor | None
@@ -42,6 +47,19 @@ class Loss(nn.Module):
         self.emphasis = emphasis
         weights = None if emphasis.weights is None else torch.tensor(emphasis.weights)
         self.register_buffer("weight_K", weights, persistent=False)
+
+    def forward(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch, of which this process may have a part."""
+        sums = self.sums(logits_NKHW, targets_NHW)
+        return self.value(shared_total(sums) if self.training else sums)
+
+    def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
+        """What is added up over the pixels: some quantities, or (quantities, K) by class."""
+        raise NotImplementedError
+
+    def value(self, sums: torch.Tensor) -> torch.Tensor:
+        """The loss, from those sums."""
+        raise NotImplementedError
 
     def mean(self, loss_K: torch.Tensor) -> torch.Tensor:
         """The mean over classes, weighted."""
@@ -53,16 +71,21 @@ class Focal(Loss):
 
     name = "focal"
 
-    def forward(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
-        """The mean over pixels and classes."""
+    def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
+        """(2, K): of each class the sum over pixels, and the number of pixels."""
         hot_NKHW, counted_N1HW = _hot(logits_NKHW, targets_NHW)
         # how sure the answer is, signed so that positive is right: p_t = sigmoid(sure)
         sure_NKHW = torch.where(hot_NKHW, logits_NKHW, -logits_NKHW)
         loss_NKHW = torch.sigmoid(-sure_NKHW).pow(self.emphasis.gamma) * F.softplus(-sure_NKHW)
         if (alpha := self.emphasis.alpha) is not None:
             loss_NKHW = loss_NKHW * torch.where(hot_NKHW, alpha, 1 - alpha)
-        loss_K = (loss_NKHW * counted_N1HW).sum((0, 2, 3)) / counted_N1HW.sum().clamp(min=1)
-        return self.mean(loss_K)
+        loss_K = (loss_NKHW * counted_N1HW).sum((0, 2, 3))
+        return torch.stack([loss_K, counted_N1HW.sum().expand_as(loss_K)])
+
+    def value(self, sums: torch.Tensor) -> torch.Tensor:
+        """The mean over pixels and classes."""
+        loss_K, counted_K = sums
+        return self.mean(loss_K / counted_K.clamp(min=1))
 
 
 class Dice(Loss):
@@ -70,13 +93,17 @@ class Dice(Loss):
 
     name = "dice"
 
-    def forward(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
-        """The mean over classes."""
+    def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
+        """(3, K): of each class |A ∩ B|, |A| and |B|."""
         hot_NKHW, counted_N1HW = _hot(logits_NKHW, targets_NHW)
         share_NKHW = logits_NKHW.softmax(dim=1) * counted_N1HW
-        there_K = hot_NKHW.sum((0, 2, 3))
         both_K = (share_NKHW * hot_NKHW).sum((0, 2, 3))
-        dice_K = 2 * both_K / (share_NKHW.sum((0, 2, 3)) + there_K).clamp(min=1e-7)
+        return torch.stack([both_K, share_NKHW.sum((0, 2, 3)), hot_NKHW.sum((0, 2, 3))])
+
+    def value(self, sums: torch.Tensor) -> torch.Tensor:
+        """The mean over classes."""
+        both_K, share_K, there_K = sums
+        dice_K = 2 * both_K / (share_K + there_K).clamp(min=1e-7)
         return self.mean((1 - dice_K) * (there_K > 0))
 
 
@@ -85,14 +112,18 @@ class CrossEntropy(Loss):
 
     name = "ce"
 
-    def forward(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
-        """The mean over pixels, each with the weight of its class."""
+    def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
+        """(2,): the sum over pixels, each with the weight of its class, and the sum of the weights."""
         counted_NHW = targets_NHW != IGNORE
         targets_NHW = torch.where(counted_NHW, targets_NHW, 0)
         # not F.cross_entropy, which on CUDA does not repeat itself
         log_NHW = logits_NKHW.log_softmax(dim=1).gather(1, targets_NHW[:, None])[:, 0]
         weight_NHW = counted_NHW if self.weight_K is None else self.weight_K[targets_NHW] * counted_NHW
-        return -(log_NHW * weight_NHW).sum() / weight_NHW.sum().clamp(min=1e-7)
+        return torch.stack([-(log_NHW * weight_NHW).sum(), weight_NHW.sum()])
+
+    def value(self, sums: torch.Tensor) -> torch.Tensor:
+        """The weighted mean over pixels."""
+        return sums[0] / sums[1].clamp(min=1e-7)
 
 
 LOSSES: dict[LossName, Callable[[Emphasis], Loss]] = {"focal": Focal, "dice": Dice, "ce": CrossEntropy}

@@ -18,16 +18,17 @@ import torch
 from pipeline.cache import cache_folder
 from pipeline.errors import PipelineError
 from pipeline.files import remove
+from pipeline.learning.ranks import ALONE, Ranks
 
 PATIENCE = 30.0
 """Seconds that a training waits for another one at the same state, whose parent may just have died."""
 
 
 class State:
-    """Where a training keeps itself; held by one process at a time."""
+    """Where a training keeps itself; held by one process at a time, or by those that train together."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, ranks: Ranks) -> None:
+        self.folder, self.ranks = folder, ranks
 
     @property
     def file(self) -> Path:
@@ -41,11 +42,14 @@ class State:
         try:
             epoch = torch.load(self.file, map_location="cpu", weights_only=True)["epoch"] + 1
         except (OSError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
-            print(f"train: the state in {self.file} cannot be read ({type(error).__name__}): starts afresh", flush=True)
-            remove(self.file)
+            self._say(f"the state in {self.file} cannot be read ({type(error).__name__}): starts afresh")
             return None
-        print(f"train: goes on after epoch {epoch}, where an earlier run of the same was interrupted", flush=True)
+        self._say(f"goes on after epoch {epoch}, where an earlier run of the same was interrupted")
         return self.file
+
+    def _say(self, words: str) -> None:
+        if self.ranks.first:
+            print(f"train: {words}", flush=True)
 
 
 class Saver(L.Callback):
@@ -65,19 +69,24 @@ class Saver(L.Callback):
 
 
 @contextmanager
-def resumable(fingerprint: str) -> Iterator[State]:
+def resumable(fingerprint: str, ranks: Ranks = ALONE) -> Iterator[State]:
     """The state of the training with this fingerprint; when the block ends without an error it is removed.
+
+    Of processes that train together the first holds it, and removes it.
 
     Raises:
         PipelineError: another process is at it, and stays there.
     """
     root = cache_folder() / "training"
     folder = root / fingerprint
+    state = State(folder, ranks)
+    if not ranks.first:
+        yield state
+        return
     folder.mkdir(parents=True, exist_ok=True)
     others = [other for other in root.glob("*/epoch.ckpt") if other.parent != folder]
     with (folder / "lock").open("w") as lock:
         _wait_for(lock.fileno(), folder)
-        state = State(folder)
         if others and not state.file.exists():
             print(
                 f"train: starts afresh; {len(others)} interrupted or running trainings in {root} have other params, "

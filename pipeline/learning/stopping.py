@@ -13,6 +13,8 @@ from pipeline.errors import PipelineError
 
 PREEMPTED = 75
 """The exit code after SIGTERM: EX_TEMPFAIL of sysexits.h, try again. DVC itself exits with 255 for any failed stage."""
+GRACE = 20.0
+"""Seconds in which a process that is to stop does so by itself."""
 
 
 class PreemptedError(PipelineError):
@@ -59,6 +61,8 @@ def _watch(chain: list[int], ended: threading.Event) -> None:
         if os.getppid() != chain[0] or any(not _alive(pid) for pid in chain):
             print("train: the process that started it is gone: stops", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGTERM)
+            if not ended.wait(GRACE):
+                os._exit(PREEMPTED)  # where it waits for another process, no signal is heard; what is saved is whole
             return
 
 

@@ -8,19 +8,23 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from pydantic import Field
+from timm.layers.norm_act import convert_sync_batchnorm
 
 from pipeline.errors import PipelineError
 from pipeline.learning.augment import flip_and_turn
 from pipeline.learning.confusion import confusion
-from pipeline.learning.data import Batch, generator
+from pipeline.learning.data import Batch, Steps, generator
 from pipeline.learning.device import Device, DeviceName, Precision
 from pipeline.learning.losses import Loss, Weighting
 from pipeline.learning.model import Segmenter
+from pipeline.learning.ranks import ALONE, EchoedError, average_buffers, smallest, total
 from pipeline.params import Params
 from pipeline.scoring.counts import counts_of
 from pipeline.scoring.scores import scores
 
 Part = Literal["train", "val"]
+NEVER = 2**62
+"""No step has this number."""
 
 
 class Recipe(Params):
@@ -28,7 +32,9 @@ class Recipe(Params):
 
     epochs: int = Field(gt=0)
     batch_size: int = Field(gt=0)
-    """Chips in a step."""
+    """Chips in a step of the weights, on all devices together."""
+    accumulate: int = Field(gt=0)
+    """Parts of a batch that go through the network one after another, which takes so much less memory."""
     lr: float = Field(gt=0)
     """Learning rate of the first epoch."""
     optimizer: Literal["adam", "sgd"]
@@ -56,6 +62,8 @@ class Recipe(Params):
     workers: Literal["auto"] | Annotated[int, Field(ge=0)]
     """Processes that read chips; what they read does not depend on their number."""
     device: DeviceName
+    devices: Literal["auto"] | Annotated[int, Field(gt=0)]
+    """How many of this machine train together; auto: every GPU."""
 
     @property
     def step(self) -> int:
@@ -77,17 +85,23 @@ class Tally:
         self.chips.append(chips)
         self.matrix_KK = matrix_KK if self.matrix_KK is None else self.matrix_KK + matrix_KK
 
-    def first_bad_batch(self) -> int | None:
-        """The first batch, counted from 1, whose loss is not finite."""
-        bad = (~torch.isfinite(torch.stack(self.losses))).nonzero().flatten().tolist() if self.losses else []
-        return int(bad[0]) + 1 if bad else None
+    def first_bad_step(self) -> int | None:
+        """The first step, counted from 0, whose loss is not finite on any process."""
+        if not self.losses:
+            return None
+        losses = torch.stack(self.losses)
+        number = torch.arange(len(losses), device=losses.device)
+        first = int(smallest(torch.where(torch.isfinite(losses), NEVER, number).min()))
+        return None if first == NEVER else first
 
     def summary(self, names: Sequence[str]) -> dict[str, Any]:
-        """`loss`, the mean over chips, and the scores of the whole pass."""
+        """`loss`, the mean over chips, and the scores of the whole pass, of all processes."""
         assert self.matrix_KK is not None
-        losses, chips = torch.stack(self.losses).double().cpu(), torch.tensor(self.chips, dtype=torch.double)
-        loss = float((losses * chips).sum() / chips.sum())
-        return {"loss": round(loss, 6)} | scores(counts_of(self.matrix_KK.cpu().numpy()), names)
+        losses = torch.stack(self.losses).double()
+        chips = torch.tensor(self.chips, dtype=torch.double, device=losses.device)
+        loss, count = total(torch.stack([(losses * chips).sum(), chips.sum()])).tolist()
+        matrix_KK = total(self.matrix_KK).cpu().numpy()
+        return {"loss": round(loss / count, 6)} | scores(counts_of(matrix_KK), names)
 
 
 class Task(L.LightningModule):
@@ -96,19 +110,29 @@ class Task(L.LightningModule):
     def __init__(self, segmenter: Segmenter, names: Sequence[str], loss: Loss, recipe: Recipe, seed: int) -> None:
         super().__init__()
         self.segmenter, self.names, self.recipe, self.seed = segmenter, names, recipe, seed
+        self.ranks = ALONE
+        self.steps: Steps | None = None
         self.loss = loss
         self.tallies: dict[Part, Tally] = {"train": Tally(), "val": Tally()}
         self.memory_format = torch.contiguous_format
 
-    def run_on(self, device: Device) -> "Task":
-        """Lay the weights out in memory as the device likes them best."""
-        self.memory_format = device.memory_format
+    def run_on(self, device: Device, steps: Steps | None = None) -> "Task":
+        """Lay the weights out in memory as the device likes them best.
+
+        `steps` are this process's of an epoch, where a step is not a batch; batch norm then sees whole batches on GPUs.
+        """
+        self.memory_format, self.steps = device.memory_format, steps
+        self.ranks = steps.cut.ranks if steps else ALONE
+        if self.ranks.size > 1 and device.name == "cuda":  # torch's own conversion would lose timm's activations
+            self.segmenter.net = convert_sync_batchnorm(self.segmenter.net)  # type: ignore[no-untyped-call]
         self.segmenter.to(memory_format=device.memory_format)
         return self
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
-        """The loss of a batch, flipped and turned as (seed, epoch, batch) say."""
-        return self._step("train", *flip_and_turn(*batch, generator(self.seed, self.current_epoch, index)))
+        """The loss of a batch, flipped and turned as (seed, epoch, batch) say, however it is divided."""
+        number, skip = self.steps.start(index) if self.steps else (index, 0)
+        turned = flip_and_turn(*batch, generator(self.seed, self.current_epoch, number), skip)
+        return self._step("train", *turned) * self.ranks.size  # the mean of the gradients becomes their sum
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Count a batch of the validation set, as it is."""
@@ -116,12 +140,13 @@ class Task(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch; what draws from the global generator, such as dropout, then depends on this epoch."""
-        torch.manual_seed(generator(self.seed, self.current_epoch).initial_seed())
+        torch.manual_seed(generator(self.seed, self.current_epoch, self.ranks.rank).initial_seed())
         self.tallies = {"train": Tally(), "val": Tally()}
 
     def on_validation_epoch_start(self) -> None:
         """Stop before a network that is lost is scored."""
         self._require_finite("train")
+        average_buffers(self.segmenter)
 
     def summary(self, part: Part) -> dict[str, Any]:
         """What the epoch came to so far.
@@ -153,10 +178,10 @@ class Task(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": step}
 
     def _require_finite(self, part: Part) -> None:
-        bad = self.tallies[part].first_bad_batch()
+        bad = self.tallies[part].first_bad_step()
         if bad is not None:
-            batch = f"{'validation ' if part == 'val' else ''}batch {bad}"
-            raise PipelineError(
+            batch = f"validation batch {bad + 1}" if part == "val" else f"batch {bad // self.recipe.accumulate + 1}"
+            raise (PipelineError if self.ranks.first else EchoedError)(
                 f"the {self.loss.name} loss became NaN or infinite in epoch {self.current_epoch + 1}, {batch}; "
                 f"try a smaller train.lr than {self.recipe.lr:g}, another loss, or train.optimizer adam"
             )

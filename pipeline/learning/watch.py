@@ -1,5 +1,8 @@
 """Shows training while it runs, and writes its curves."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +11,13 @@ from dvclive.live import Live
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
+from pipeline.files import remove
 from pipeline.learning.fit import Epoch, Keeper
+from pipeline.learning.ranks import ALONE, Ranks
 
 CURVES = ("loss", "mean_iou", "f_score")
+TELL_EVERY = 60.0
+"""Seconds after which a log file hears of an epoch that is not over."""
 
 
 class Watch(L.Callback):
@@ -19,10 +26,11 @@ class Watch(L.Callback):
     The curves lie in `FOLDER/plots/metrics/{train,val}/{loss,mean_iou,f_score}.tsv`.
     """
 
-    def __init__(self, folder: Path, chips: int) -> None:
-        """Write to `folder`; `chips` are what an epoch trains on and validates."""
+    def __init__(self, folder: Path, chips: int, ranks: Ranks = ALONE) -> None:
+        """Write to `folder`; `chips` are what an epoch trains on and validates, on all `ranks` together."""
+        self._ranks = ranks
         self._live = Live(str(folder), dvcyaml=None, save_dvc_exp=False)
-        self._chips, self._seen = chips, 0
+        self._chips = chips
         console = Console(stderr=True)
         columns = (*Progress.get_default_columns(), TextColumn("{task.fields[speed]}"))
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
@@ -41,6 +49,7 @@ class Watch(L.Callback):
         """Begin at 0."""
         title = f"train: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         self._bar.reset(self._task, description=title, total=self._chips, speed="")
+        self._seen, self._began, self._told = 0, time.monotonic(), time.monotonic()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *batch: Any) -> None:
         """Move on."""
@@ -56,6 +65,7 @@ class Watch(L.Callback):
         """Write the epoch's points and its line."""
         epoch = _keeper(trainer).epochs[-1]
         self._draw(epoch)
+        self._told = time.monotonic()
         left = (trainer.max_epochs - epoch.number) * epoch.seconds  # type: ignore[operator]
         print(f"{line(epoch, trainer.max_epochs, self._chips)}, about {left:.0f} s left", flush=True)
 
@@ -72,9 +82,31 @@ class Watch(L.Callback):
         self._live.make_summary()  # type: ignore[no-untyped-call]
 
     def _advance(self, batch: Any) -> None:
-        self._bar.advance(self._task, len(batch[0]))
-        speed = self._bar.tasks[0].speed
-        self._bar.update(self._task, speed=f"{speed:.1f} chips/s" if speed else "")
+        self._seen += len(batch[0]) * self._ranks.size
+        now = time.monotonic()
+        speed = self._seen / (now - self._began)
+        self._bar.update(self._task, completed=self._seen, speed=f"{speed:.1f} chips/s")
+        if self._bar.disable and now - self._told > TELL_EVERY:
+            self._told = now
+            title, left = self._bar.tasks[0].description, (self._chips - self._seen) / speed
+            print(
+                f"{title}: {self._seen} of {self._chips} chips, {speed:.1f} chips/s, about {left:.0f} s left",
+                flush=True,
+            )
+
+
+@contextmanager
+def watching(folder: Path, chips: int, ranks: Ranks) -> Iterator[L.Callback]:
+    """Show a training and write its curves to `folder`, anew; the first of several processes does it for all."""
+    if not ranks.first:
+        yield L.Callback()
+        return
+    remove(folder)
+    watch = Watch(folder, chips, ranks)
+    try:
+        yield watch
+    finally:
+        watch.close()
 
 
 def _keeper(trainer: L.Trainer) -> Keeper:

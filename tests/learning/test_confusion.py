@@ -66,12 +66,12 @@ def test_chip_by_chip_is_each_chip_alone(chips: int, seed: int) -> None:
 
 
 def test_reliability_by_head() -> None:
-    # probabilities 0.9, 0.9, 0.6, 1.0 of class 0; the last pixel is ignored
-    odds = torch.tensor([[9.0, 9.0, 1.5, 1e9]])
+    # probabilities 0.9, 0.9, 0.7, 1.0 of class 0, none on the edge of a bin; the last pixel is ignored
+    odds = torch.tensor([[9.0, 9.0, 7 / 3, 1e9]])
     logits_NKHW = torch.stack([odds.log(), torch.zeros_like(odds)])[None]
     found = reliability(logits_NKHW, torch.tensor([[[0, 1, 0, 255]]], dtype=torch.uint8), 5)
     assert found[0].tolist() == [0, 0, 0, 1, 2]
-    assert found[1].tolist() == pytest.approx([0, 0, 0, 0.6, 1.8])
+    assert found[1].tolist() == pytest.approx([0, 0, 0, 0.7, 1.8])
     assert found[2].tolist() == [0, 0, 0, 1, 1]
 
 

@@ -7,17 +7,24 @@ import pytest
 
 from pipeline.learning.cost import cost, revision
 from pipeline.learning.device import Device
+from pipeline.learning.fit import Epoch
 
 CPU = Device("cpu", "fp32")
 
 
+def epoch(number: int, seconds: float) -> Epoch:
+    return Epoch(number, {}, {}, seconds)
+
+
 def test_a_runs_account() -> None:
-    account = cost(CPU, 8.04, 100)
+    account = cost(CPU, 2, [epoch(1, 5.0), epoch(2, 3.04)], 50)
     assert account.keys() == {
         "seconds",
+        "seconds_per_epoch",
         "chips_per_second",
         "peak_memory_mb",
         "device",
+        "devices",
         "precision",
         "threads",
         "cores",
@@ -26,17 +33,17 @@ def test_a_runs_account() -> None:
         "versions",
         "revision",
     }
-    assert (account["seconds"], account["chips_per_second"]) == (8.0, 12.44)
-    assert (account["device"], account["precision"]) == ("cpu", "32-true")
+    assert (account["seconds"], account["seconds_per_epoch"], account["chips_per_second"]) == (8.0, 4.02, 12.44)
+    assert (account["device"], account["devices"], account["precision"]) == ("cpu", 2, "32-true")
     assert account["python"] == ".".join(map(str, sys.version_info[:3]))
     assert account["versions"].keys() == {"torch", "lightning", "segmentation-models-pytorch", "numpy"}
     json.dumps(account, allow_nan=False)
 
 
 def test_memory_is_in_megabytes_and_never_falls() -> None:
-    before = cost(CPU, 1, 1)["peak_memory_mb"]
+    before = cost(CPU, 1, [epoch(1, 1.0)], 1)["peak_memory_mb"]
     block = bytearray(b"1") * 200_000_000
-    after = cost(CPU, 1, 1)["peak_memory_mb"]
+    after = cost(CPU, 1, [epoch(1, 1.0)], 1)["peak_memory_mb"]
     assert len(block) == 200_000_000
     assert 100 < before <= after < 100_000
 

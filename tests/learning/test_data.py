@@ -3,10 +3,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import SequentialSampler
 
 from pipeline.classes import ClassTable, LandCoverClass
 from pipeline.errors import PipelineError
-from pipeline.learning.data import Chips, Shuffle, plain_errors, read_list, scoring_loader, training_loader
+from pipeline.learning.data import (
+    Chips,
+    Cut,
+    Shuffle,
+    Steps,
+    plain_errors,
+    read_list,
+    scoring_loader,
+    training_loader,
+)
+from pipeline.learning.ranks import Ranks
 from pipeline.raster.chips import write_image, write_mask
 from tests.learning.world import BRIGHTNESS, chips_folder
 
@@ -71,7 +84,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 def test_a_last_batch_of_one_chip_is_not_trained_on(
     folder: Path, chips: int, batch_size: int, sizes: list[int]
 ) -> None:
-    loader = training_loader(named(folder, chips), batch_size, 0, seed=1)
+    loader = training_loader(named(folder, chips), Cut(batch_size), 0, seed=1)
     assert [len(images) for images, _ in loader] == sizes
 
 
@@ -83,9 +96,9 @@ def test_scoring_sees_every_chip_once_in_the_order_of_the_list(folder: Path) -> 
 
 
 def test_two_workers_read_the_same_batches_as_none(folder: Path) -> None:
-    alone, helped = (training_loader(named(folder), 2, workers, seed=3) for workers in (0, 2))
+    alone, helped = (training_loader(named(folder), Cut(2), workers, seed=3) for workers in (0, 2))
     for loader in (alone, helped):
-        loader.sampler.set_epoch(1)  # type: ignore[attr-defined]
+        loader.batch_sampler.sampler.set_epoch(1)  # type: ignore[union-attr]
     pairs = list(zip(alone, helped, strict=True))
     assert len(pairs) == 2
     for (images, masks), (their_images, their_masks) in pairs:
@@ -122,3 +135,50 @@ def test_a_missing_chip_is_named_in_one_line_whoever_reads_it(folder: Path, work
 def test_a_chip_may_have_a_space_in_its_name(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("my scene_0\nmy scene_1\n")
     assert read_list(tmp_path / "train.txt") == ["my scene_0", "my scene_1"]
+
+
+def steps_of(count: int, batch_size: int, size: int, accumulate: int, whole: bool) -> list[list[list[int]]]:
+    """What each process reads."""
+    order = SequentialSampler(range(count))
+    cuts = [Cut(batch_size, Ranks(size, rank, size), accumulate) for rank in range(size)]
+    return [list(Steps(order, count, cut, whole)) for cut in cuts]
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 4), st.integers(1, 3))
+def test_together_processes_train_on_the_batches_of_one_and_on_no_chip_twice(
+    count: int, batch_size: int, size: int, accumulate: int
+) -> None:
+    parts = size * accumulate
+    if batch_size < parts or count < parts:
+        return
+    steps = steps_of(count, batch_size, size, accumulate, whole=False)
+    assert len({len(one) for one in steps}) == 1  # gradients are added up, so all take as many
+    assert len(steps[0]) % accumulate == 0
+    batches = [
+        [chip for step in range(start, start + accumulate) for one in steps for chip in one[step]]
+        for start in range(0, len(steps[0]), accumulate)
+    ]
+    alone = [list(range(start, min(start + batch_size, count))) for start in range(0, count, batch_size)]
+    left = len(alone[-1])
+    if left < max(2, parts) and left < batch_size and len(alone) > 1:
+        alone.pop()
+    assert batches == alone
+    sizes = [len(one[step]) for step in range(len(steps[0])) for one in steps]
+    assert min(sizes) >= 1
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 4))
+def test_together_processes_score_every_chip_once(count: int, batch_size: int, size: int) -> None:
+    steps = steps_of(count, batch_size, size, 1, whole=True)
+    assert sorted(chip for one in steps for step in one for chip in step) == list(range(count))
+    assert all(step for one in steps for step in one)
+
+
+def test_more_processes_than_chips_are_refused(folder: Path) -> None:
+    three = Ranks(3, 0, 3)
+    with pytest.raises(
+        PipelineError, match=r"^train\.txt names 2 chips, too few for 3 devices with train\.accumulate 1"
+    ):
+        training_loader(named(folder, 2), Cut(3, three), 0, seed=1)
+    with pytest.raises(PipelineError, match=r"^val\.txt names 2 chips, too few for 3 devices; set train\.devices$"):
+        scoring_loader(named(folder, 2), 3, 0, three)

@@ -4,11 +4,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
+from torch.utils.data import SequentialSampler
 
 from pipeline.errors import PipelineError
+from pipeline.learning.data import Cut, Steps
 from pipeline.learning.device import Device
 from pipeline.learning.losses import LOSSES, Emphasis
 from pipeline.learning.model import Segmenter
+from pipeline.learning.ranks import ALONE, Ranks
 from pipeline.learning.task import Tally, Task
 from tests.learning.world import RECIPE, recipe
 
@@ -44,13 +47,13 @@ def test_the_scores_of_an_epoch_come_from_one_matrix_not_from_the_mean_of_batche
 
 
 @pytest.mark.parametrize(
-    ("losses", "bad"), [([], None), ([1.0, 2.0], None), ([1.0, float("nan")], 2), ([float("inf"), float("nan")], 1)]
+    ("losses", "bad"), [([], None), ([1.0, 2.0], None), ([1.0, float("nan")], 1), ([float("inf"), float("nan")], 0)]
 )
 def test_the_first_loss_that_is_not_finite_is_found(losses: list[float], bad: int | None) -> None:
     tally = Tally()
     for loss in losses:
         tally.add(torch.tensor(loss), torch.eye(3, dtype=torch.int64), chips=1)
-    assert tally.first_bad_batch() == bad
+    assert tally.first_bad_step() == bad
 
 
 @pytest.mark.parametrize(("part", "batch"), [("train", "batch 2"), ("val", "validation batch 2")])
@@ -69,12 +72,35 @@ def test_a_loss_that_is_no_number_says_where_and_what_to_try(part: str, batch: s
 def test_training_chips_are_turned_as_seed_epoch_and_batch_say(monkeypatch: pytest.MonkeyPatch) -> None:
     task, images = tiny(), drawn(8)
     seen: list[torch.Tensor] = []
-    monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks))
+    monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks) or torch.zeros(()))
     for index in (0, 0, 1):
         task.training_step(images, index)
     assert torch.equal(seen[0], seen[1])
     assert not torch.equal(seen[0], seen[2])
     assert not torch.equal(seen[0], images[1])
+
+
+@pytest.mark.parametrize(("size", "accumulate"), [(2, 1), (1, 3), (2, 2)])
+def test_the_parts_of_a_batch_are_turned_as_the_whole_would_be(
+    monkeypatch: pytest.MonkeyPatch, size: int, accumulate: int
+) -> None:
+    images, masks = drawn(10)
+    seen: list[torch.Tensor] = []
+
+    def turned(ranks: Ranks, parts: int) -> torch.Tensor:
+        task = tiny(batch_size=6, accumulate=parts)
+        monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks) or torch.zeros(()))
+        steps = Steps(SequentialSampler(range(10)), 10, Cut(6, ranks, parts), whole=False)
+        for index, chosen in enumerate(steps):
+            task.run_on(Device("cpu", "fp32"), steps).training_step((images[chosen], masks[chosen]), index)
+        found = torch.cat(seen)
+        seen.clear()
+        return found
+
+    whole = turned(ALONE, 1)
+    pieces = torch.cat([turned(Ranks(size, rank, size), accumulate) for rank in range(size)])
+    assert len(whole) == len(pieces) == 10
+    assert sorted(map(str, whole.tolist())) == sorted(map(str, pieces.tolist()))
 
 
 def test_validation_chips_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +169,8 @@ def test_bf16_lays_the_weights_out_channels_last() -> None:
         ("workers", -1),
         ("workers", "many"),
         ("device", "gpu"),
+        ("devices", 0),
+        ("accumulate", 0),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(key: str, value: object) -> None:

@@ -29,6 +29,7 @@ ORIGIN = Origin("sample", {})
 RECIPE: dict[str, Any] = {
     "epochs": 1,
     "batch_size": 2,
+    "accumulate": 1,
     "lr": 0.002,
     "optimizer": "adam",
     "schedule": "step",
@@ -44,6 +45,7 @@ RECIPE: dict[str, Any] = {
     "compile": False,
     "workers": 0,
     "device": "cpu",
+    "devices": 1,
 }
 TRAIN: dict[str, Any] = {
     "architecture": "unet",
