@@ -1,0 +1,116 @@
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.files import read_json
+from tests.learning.world import World, train_params
+from tests.tools.fake import script
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+SCRIPTS = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("tools/**/*.sh"), *ROOT.glob("tools/**/*.slurm")])
+SLURM = {"SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_ID": "65536"}
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, ".ci/run"])
+def test_a_shell_script_is_linted(name: str) -> None:
+    lint = subprocess.run([BIN / "shellcheck", name], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert lint.returncode == 0, lint.stdout
+
+
+def torchrun_sh(*arguments: str, folder: Path = ROOT, **environment: str) -> "subprocess.Popen[str]":
+    clean = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(folder), "MASTER_ADDR": "127.0.0.1", **environment}
+    command = [str(folder / "tools/cluster/torchrun.sh"), *arguments]
+    return subprocess.Popen(command, cwd=folder, env=clean, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+@pytest.mark.parametrize(
+    ("rank", "arguments", "command"),
+    [
+        ("0", (), "dvc repro "),
+        ("0", ("exp", "run", "-S", "loss=dice"), "dvc exp run -S loss=dice "),
+        ("1", (), "bash -c \\$LAUNCHER\\ python\\ -m\\ pipeline.train\\ data/chips/landcoverai\\ "),
+    ],
+)
+def test_the_first_machine_runs_dvc_and_the_others_the_stage(
+    rank: str, arguments: tuple[str, ...], command: str
+) -> None:
+    said, _ = torchrun_sh(*arguments, NNODES="2", NODE_RANK=rank, DRY_RUN="1").communicate()
+    launcher, would_run = said.splitlines()
+    assert launcher.startswith(f"LAUNCHER=torchrun --nnodes=2 --node-rank={rank} --nproc-per-node=gpu --master-addr=")
+    assert would_run.startswith(command)
+
+
+def test_what_it_has_to_know_is_asked_for() -> None:
+    run = torchrun_sh(NNODES="2")
+    said, _ = run.communicate()
+    assert (run.returncode, "NODE_RANK: which one this is, from 0" in said) == (1, True)
+
+
+def test_two_machines_train_together_and_dvc_records_it(tmp_path: Path) -> None:
+    """Two machines on loopback; DVC runs on the first."""
+    world = World.make(tmp_path / "world", 32, train=6, val=2)
+    folder = tmp_path / "check out"
+    shutil.copytree(ROOT / "tools/cluster", folder / "tools/cluster")
+    values = train_params(batch_size=2, epochs=2, devices="auto").model_dump(mode="json")
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    paths = " ".join(map(str, [*world.inputs, "model", "train.json", "cost.json", "plots"]))
+    stage = {"cmd": f"$LAUNCHER python -m tests.learning.frozen {paths}", "params": ["train"], "outs": ["model"]}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train": stage}}))
+    subprocess.run([BIN / "dvc", "init", "--quiet", "--no-scm"], cwd=folder, check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    environment = {"NNODES": "2", "MASTER_PORT": port, "NPROC_PER_NODE": "1", "WAIT": "120", "PYTHONPATH": str(ROOT)}
+    environment |= {"OMP_NUM_THREADS": "1", "PIPELINE_CACHE": os.environ["PIPELINE_CACHE"]}
+    second, first = (torchrun_sh(folder=folder, NODE_RANK=rank, **environment) for rank in ("1", "0"))
+    said = {name: run.communicate(timeout=300)[0] for name, run in (("first", first), ("second", second))}
+    assert (first.returncode, second.returncode) == (0, 0), said
+    assert "epoch 2/2" in said["first"]
+    assert "epoch" not in said["second"]
+    assert read_json(folder / "cost.json")["devices"] == 2
+    assert sorted(path.name for path in folder.glob("seen-*")) == ["seen-0.txt", "seen-1.txt"]
+    assert list(yaml.safe_load((folder / "dvc.lock").read_text())["stages"]) == ["train"]
+
+
+def job(tmp_path: Path, srun: str) -> "subprocess.Popen[str]":
+    """The SLURM script, with commands of SLURM's that say what they are asked."""
+    script(tmp_path / "bin/scontrol", 'if [ "$1" = show ]; then printf "n1\\nn2\\n"; else echo "scontrol $*"; fi')
+    script(tmp_path / "bin/srun", srun)
+    return subprocess.Popen(
+        ["bash", "tools/cluster/train.slurm", "exp", "run", "-S", "loss=dice"],
+        cwd=ROOT,
+        env={"PATH": f"{tmp_path / 'bin'}:{BIN}:/usr/bin:/bin", "HOME": str(tmp_path), **SLURM},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def test_a_slurm_job_starts_a_task_on_each_machine(tmp_path: Path) -> None:
+    run = job(tmp_path, 'echo "srun $1 $2"; shift 2; SLURM_NODEID=1 DRY_RUN=1 exec "$@"')
+    said, _ = run.communicate(timeout=60)
+    assert run.returncode == 0, said
+    assert said.splitlines()[0] == "srun --wait=60 --kill-on-bad-exit=1"
+    assert "--nnodes=2 --node-rank=1 --nproc-per-node=gpu --master-addr=n1 --master-port=25536" in said
+
+
+def test_a_slurm_job_whose_time_is_up_stops_its_tasks_and_is_queued_again(tmp_path: Path) -> None:
+    run = job(tmp_path, 'trap "echo task stopped; exit 75" TERM; echo started; while :; do sleep 0.1; done')
+    assert run.stdout is not None
+    assert run.stdout.readline() == "started\n"
+    run.terminate()
+    said, _ = run.communicate(timeout=30)
+    assert (run.returncode, said.splitlines()) == (0, ["task stopped", "scontrol requeue 65536"])
+
+
+def test_a_slurm_job_that_fails_is_not_queued_again(tmp_path: Path) -> None:
+    run = job(tmp_path, "exit 255")
+    said, _ = run.communicate(timeout=30)
+    assert (run.returncode, said) == (255, "")
