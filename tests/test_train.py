@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -151,20 +150,6 @@ def test_chips_that_fit_no_network_are_refused(tmp_path: Path, sizes: list[tuple
 def test_params_that_cannot_be_are_refused(key: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"TrainParams\n{key}\n"):
         train_params(**{key: value})
-
-
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU is here")
-def test_a_gpu_learns_too(tmp_path: Path) -> None:
-    world = World.make(tmp_path, 64, train=8, val=2, test=3)
-    world.train(epochs=5, lr=0.003, lr_step=3, device="cuda")
-    losses = pd.read_csv(tmp_path / "plots/plots/metrics/train/loss.tsv", sep="\t")["loss"]
-    assert losses.iloc[-1] < 0.7 * losses.iloc[0]
-    assert np.isfinite(losses).all()
-    cost = json.loads((tmp_path / "cost.json").read_text())
-    assert cost["precision"] == "bf16-mixed"
-    on_cpu, on_cuda = (world.evaluate(device, device=device)["mean_iou"] for device in ("cpu", "cuda"))
-    assert on_cuda == pytest.approx(on_cpu, abs=0.02)
 
 
 def test_a_network_begins_with_the_class_shares_of_the_training_chips_alone(tmp_path: Path) -> None:

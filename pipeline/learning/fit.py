@@ -117,7 +117,7 @@ def fit(
         if task.recipe.compile:
             task.segmenter.net.compile()
         try:
-            with _memory_in_words(task):
+            with _limits_in_words(task):
                 trainer.fit(task, *loaders, ckpt_path=found, weights_only=True if found else None)
         finally:
             if keeper.weights:
@@ -151,16 +151,23 @@ def _trainer(task: Task, device: Device, callbacks: list[L.Callback]) -> L.Train
 
 
 @contextmanager
-def _memory_in_words(task: Task) -> Iterator[None]:
-    """One line for a network that does not fit, whatever it is that has no memory left."""
+def _limits_in_words(task: Task) -> Iterator[None]:
+    """One line for a network that does not fit, whatever has no memory left, or that cannot repeat itself."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        if "deterministic implementation" in str(error):
+            raise PipelineError(
+                f"train.deterministic is true, but {str(error).partition(' ')[0]} of this network has no deterministic "
+                "form on this device; set it to false, or take another architecture"
+            ) from None
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "memory" not in str(error):
             raise
+        recipe = task.recipe
         raise PipelineError(
-            f"out of memory in epoch {task.current_epoch + 1} with train.batch_size {task.recipe.batch_size}: set a "
-            "smaller one, smaller chips (tile.size), or a smaller encoder"
+            f"out of memory in epoch {task.current_epoch + 1} with train.batch_size {recipe.batch_size} and "
+            f"train.accumulate {recipe.accumulate}: set a larger train.accumulate (the same batch in smaller parts), a "
+            "smaller batch, smaller chips (tile.size), or a smaller encoder"
         ) from None
 
 

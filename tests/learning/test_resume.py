@@ -123,18 +123,19 @@ def test_sigterm_ends_with_a_code_of_its_own_and_the_next_run_goes_on(
 
 @pytest.mark.soak
 def test_twenty_kills_at_random_moments_change_no_byte(harried: Killable, undisturbed: dict[str, bytes]) -> None:
-    dice, kills = random.Random(20), 0
+    dice, kills, saved, began = random.Random(20), 0, 0, time.monotonic()
     while kills < 20:
         run = harried.start()
         time.sleep(dice.uniform(0, 20))
         run.kill()
         said, _ = run.communicate()
         kills += run.returncode == -signal.SIGKILL
+        saved += int(found.group(1)) if (found := re.search(rf"{GOES_ON} (\d+), where", said)) else 0
         if run.returncode == 0:
             assert harried.outcome == undisturbed
-            print(f"finished after {kills} kills")
     harried.finish()
     assert harried.outcome == undisturbed
+    print(f"{kills} kills in {time.monotonic() - began:.0f} s: {saved} epochs of {EPOCHS} a training not trained again")
 
 
 def test_a_state_that_cannot_be_read_is_said_and_left(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

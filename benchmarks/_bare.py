@@ -1,0 +1,53 @@
+"""What the network alone can do: training steps on tensors in memory. One side of `benchmarks.train`.
+
+python -m benchmarks._bare CHIPS BATCH STEPS [ours]
+
+`ours` lets the process keep what it frees, as the stage train does.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - as all of torch's users call it
+
+from benchmarks._train_world import ENCODER, WARM_UP
+from pipeline.chips import read_chips
+from pipeline.classes import read_classes
+from pipeline.learning.data import Chips
+from pipeline.learning.device import choose, keep_freed_memory
+from pipeline.learning.model import build, designed
+
+
+def main() -> None:
+    """Print chips per second."""
+    folder, batch, steps = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    if sys.argv[4:] == ["ours"]:
+        keep_freed_memory()
+    table, device = read_classes(folder / "classes.json"), choose("auto")
+    chips = Chips(folder, list(read_chips(folder)["id"])[:batch], table)
+    net = build(designed("unet", ENCODER, "none", len(table.classes))).net
+    net.train().to(device.name).to(memory_format=device.memory_format)
+    pairs = [chips[index] for index in range(batch)]
+    images_NCHW = (torch.stack([image for image, _ in pairs]).float() / 255).to(device.name)
+    images_NCHW = images_NCHW.contiguous(memory_format=device.memory_format)
+    targets_NHW = torch.stack([mask for _, mask in pairs]).long().to(device.name)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    began = 0.0
+    for step in range(WARM_UP + steps):
+        if step == WARM_UP:
+            began = time.perf_counter()
+        optimizer.zero_grad()
+        with device.autocast():
+            logits_NKHW = net(images_NCHW)
+        loss = F.cross_entropy(logits_NKHW.float(), targets_NHW, ignore_index=255)
+        torch.autograd.backward(loss)
+        optimizer.step()
+    if device.name == "cuda":
+        torch.cuda.synchronize()
+    print(f"{steps * batch / (time.perf_counter() - began):.3f}")
+
+
+if __name__ == "__main__":
+    main()
