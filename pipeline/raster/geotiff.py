@@ -1,4 +1,4 @@
-"""GeoTIFF files from and to arrays, opened with the GTiff driver alone."""
+"""GeoTIFF files from and to arrays, opened with the GTiff driver alone and without the files beside them."""
 
 import warnings
 from collections.abc import Iterator
@@ -101,18 +101,25 @@ def open_geotiff(path: Path) -> Iterator[GeoTiff]:
     """Open a raw file with the GTiff driver alone: a VRT named .tif would read whatever files it names.
 
     Raises:
-        PipelineError: no such file, empty, no GeoTIFF, or shorter than its own table of blocks says.
+        PipelineError: no such file, empty, no GeoTIFF, a mask beside it, a place that is none, or shorter than its
+            own table of blocks says.
     """
     if not path.is_file():
         raise PipelineError(f"{path} does not exist")
     if not path.stat().st_size:
         raise PipelineError(f"{path} is empty (0 bytes); copy or download it again")
+    if path.with_name(f"{path.name}.msk").exists():
+        raise PipelineError(
+            f"{path} has its mask in a file beside it, {path.name}.msk, which is not read; write the mask into the "
+            "GeoTIFF (gdal_translate --config GDAL_TIFF_INTERNAL_MASK YES) or remove that file"
+        )
     try:
         dataset = _rasterio_open(path)
     except RasterioError as error:
         raise PipelineError(f"{path} is not a readable GeoTIFF: {_reason(error)}") from None
     with closing(dataset):
         _refuse_claims(path, dataset)
+        _refuse_place(path, dataset)
         _refuse_truncated(path, dataset)
         yield GeoTiff(path, dataset)
 
@@ -138,8 +145,10 @@ def write_geotiff(path: Path, bands_CHW: np.ndarray, georeference: Georeference 
 
 def _rasterio_open(path: Path, mode: str = "r", **options: Any) -> Any:
     """Open without the warning that a file says nothing of where it lies: such files are common here."""
-    # DummySession: else rasterio looks for the AWS profile of whoever has named one, and fails when it is not there
-    with _ONE_BY_ONE, rasterio.Env(session=DummySession()), warnings.catch_warnings():
+    # DummySession: else rasterio looks for the AWS profile of whoever has named one, and fails when it is not there;
+    # EMPTY_DIR: else GDAL opens a .msk or .ovr beside the file with whatever driver fits, such as VRT
+    env = rasterio.Env(session=DummySession(), GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
+    with _ONE_BY_ONE, env, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         return rasterio.open(path, mode, driver="GTiff", **options)
 
@@ -191,6 +200,17 @@ def _refuse_claims(path: Path, dataset: rasterio.DatasetReader) -> None:
         raise PipelineError(
             f"{path} is stored in blocks of {block_width} x {block_height} px, which are too large to decode; "
             "write it in tiles: gdal_translate -co TILED=YES"
+        )
+
+
+def _refuse_place(path: Path, dataset: rasterio.DatasetReader) -> None:
+    """No corner could be computed of it, nor written as JSON."""
+    transform = dataset.transform
+    corner = transform @ (dataset.width, dataset.height)
+    if transform.is_degenerate or not np.isfinite([*transform[:6], *corner]).all():
+        raise PipelineError(
+            f"{path} does not say where it lies: its geotransform is {[float(each) for each in transform[:6]]}, which "
+            "must be finite, with pixels of some area; set it with gdal_edit.py -a_ullr, or remove it with -unsetgt"
         )
 
 
