@@ -73,6 +73,15 @@ def test_partial_windows_are_padded_by_choice(raw: Path) -> None:
     assert frame["pixels_ignored"].tolist() == [0, 0, 832, 768, 768, 976]
 
 
+def test_the_summary_says_what_alpha_hides(raw: Path) -> None:
+    image, bands_CHW = orthophoto(raw, "a")[1], np.concatenate([gradient(64, 96), np.full((1, 64, 96), 255, np.uint8)])
+    bands_CHW[3, :16] = 0
+    write_geotiff(image, bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
+    assert cut(raw).endswith(", 0 without a label, 25 % of the pixels ignored by alpha (see tile.alpha)")
+    assert cut(raw, **{"tile.alpha": "none"}).endswith(", 0 without a label")
+    assert cut(raw, **{"tile.bands": [4, 1, 2]}).endswith(", 0 without a label")
+
+
 def test_own_classes_are_merged_and_dropped(raw: Path) -> None:
     archive(raw, "landcoverai", ClassTable(classes=TWO_CLASSES.classes, remap={3: 1, 4: "ignore"}))
     orthophoto(raw, "a", gradient(32, 64), halves(32, 64, left=3, right=2))
@@ -118,6 +127,7 @@ def test_a_size_beyond_every_scene_is_refused_unless_padded(raw: Path, partial: 
         ("partial", "crop", "tile.partial is 'crop'; allowed: 'drop' or 'pad'"),
         ("bands", [1, 2], "tile.bands.2 is missing"),
         ("bands", [0, 1, 2], "tile.bands.0 is 0; input should be greater than or equal to 1"),
+        ("alpha", "yes", "tile.alpha is 'yes'; allowed: 'auto' or 'none'"),
         ("stretch", "minmax", "tile.stretch is 'minmax'; allowed: 'none'"),
         ("stretch", [9, 9], "tile.stretch is [9, 9]; allowed: 'none'; tile.stretch: [9.0, 9.0] does not rise; "),
     ],

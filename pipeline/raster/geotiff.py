@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import rasterio
 from rasterio.crs import CRS
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
 from rasterio.session import DummySession
 from rasterio.transform import Affine
 from rasterio.windows import Window
@@ -64,6 +65,9 @@ class GeoTiff:
         self.dtypes: tuple[str, ...] = tuple(dataset.dtypes)
         self.nodata: float | None = dataset.nodata
         self.georeference = Georeference(_crs_name(dataset.crs), dataset.transform)
+        self.alpha = _alpha_band(dataset)
+        """The band that the file marks as transparency, counted from 1. GDAL marks the fourth of four bands of 8 bits
+        unasked, whatever it holds."""
         self._dataset = dataset
 
     def read(self, bands: tuple[int, ...] | None = None, window: Window | None = None) -> np.ndarray:
@@ -89,9 +93,23 @@ class GeoTiff:
             raise PipelineError(f"{self.path} cannot be read, the file is damaged: {_reason(error)}") from None
 
     def valid(self, window: Window | None = None) -> np.ndarray:
-        """(height, width) of bool: False where the file declares no-data, by value, mask or alpha."""
+        """(height, width) of bool: False where the file declares no-data, by value or mask; alpha is left to others.
+
+        Raises:
+            PipelineError: its pixels cannot be decoded.
+        """
         try:
-            return np.asarray(self._dataset.dataset_mask(window=window)) > 0
+            if self.alpha is None:
+                return np.asarray(self._dataset.dataset_mask(window=window)) > 0
+            if any(
+                MaskFlags.alpha in flags for flags in self._dataset.mask_flag_enums
+            ):  # then nothing else is declared
+                return np.ones((self.height, self.width) if window is None else (window.height, window.width), bool)
+            others = [band for band in range(1, self.count + 1) if band != self.alpha]
+            with _ONE_BY_ONE, warnings.catch_warnings():  # that GDAL does not look at alpha then
+                warnings.simplefilter("ignore", NodataShadowWarning)
+                masks_CHW = np.asarray(self._dataset.read_masks(others, window=window))
+            return np.asarray(masks_CHW.any(axis=0))
         except RasterioError as error:
             raise PipelineError(f"{self.path} cannot be read, the file is damaged: {_reason(error)}") from None
 
@@ -153,37 +171,6 @@ def _rasterio_open(path: Path, mode: str = "r", **options: Any) -> Any:
         return rasterio.open(path, mode, driver="GTiff", **options)
 
 
-def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
-    """Check that a mask lies on its image, pixel on pixel.
-
-    Raises:
-        PipelineError: another size; or, where both say where they lie, another CRS, or a corner that is more than
-            0.1 px off. One that says nothing is taken to lie right.
-    """
-    both = f"{image.path} and {mask.path}"
-    sizes = [(file.width, file.height) for file in (image, mask)]
-    if sizes[0] != sizes[1]:
-        raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px; a mask covers its image exactly")
-    ours, theirs = image.georeference, mask.georeference
-    if not (ours.known and theirs.known):
-        return
-    if (
-        None not in (ours.crs, theirs.crs)
-        and ours.crs != theirs.crs
-        and CRS.from_user_input(ours.crs) != CRS.from_user_input(theirs.crs)
-    ):
-        raise PipelineError(f"{both} differ in CRS: {ours.crs} and {theirs.crs}; reproject one onto the other")
-    corners = [(0, 0), (image.height, 0), (0, image.width), (image.height, image.width)]
-    off = max(_pixels_apart(ours, theirs, row, column) for row, column in corners)
-    if off > 0.1:
-        raise PipelineError(f"{both} lie {off:.2f} px apart; at most 0.1 px is allowed: align one to the other")
-
-
-def _pixels_apart(ours: Georeference, theirs: Georeference, row: int, column: int) -> float:
-    column_there, row_there = ~ours.transform @ theirs.corner(row, column)
-    return float(max(abs(column_there - column), abs(row_there - row)))
-
-
 def _refuse_claims(path: Path, dataset: rasterio.DatasetReader) -> None:
     """A few bytes may claim a billion pixels, for which memory would be asked and blocks looked for."""
     size = path.stat().st_size
@@ -230,6 +217,11 @@ def _refuse_truncated(path: Path, dataset: rasterio.DatasetReader) -> None:
                         f"{path} is truncated: {size} bytes, but its pixels reach to byte {start + length}; "
                         "copy or download it again"
                     )
+
+
+def _alpha_band(dataset: rasterio.DatasetReader) -> int | None:
+    marked = [band for band, means in enumerate(dataset.colorinterp, 1) if means is ColorInterp.alpha]
+    return marked[0] if marked and dataset.count > 1 and dataset.dtypes[marked[0] - 1] in ("uint8", "uint16") else None
 
 
 def _crs_name(crs: CRS | None) -> str | None:

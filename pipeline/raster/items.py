@@ -13,8 +13,8 @@ from pipeline.classes import IGNORE, ClassTable
 from pipeline.datasets import LAYOUTS, BandsSection, DatasetName
 from pipeline.errors import PipelineError
 from pipeline.raster.clouds import GHANA, SCL, from_codes, from_probability, without_data
-from pipeline.raster.geotiff import GeoTiff, open_geotiff, require_same_grid
-from pipeline.raster.labels import to_mask
+from pipeline.raster.geotiff import GeoTiff, open_geotiff
+from pipeline.raster.labels import require_same_grid, to_mask
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,44 @@
-"""Label values of an archive to class ids."""
+"""Masks of an archive: on the grid of their image, and their values to class ids."""
 
 from pathlib import Path
 
 import numpy as np
+from rasterio.crs import CRS
 
 from pipeline.classes import IGNORE, ClassTable
 from pipeline.errors import PipelineError
+from pipeline.raster.geotiff import Georeference, GeoTiff
+
+
+def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
+    """Check that a mask lies on its image, pixel on pixel.
+
+    Raises:
+        PipelineError: another size; or, where both say where they lie, another CRS, or a corner that is more than
+            0.1 px off. One that says nothing is taken to lie right.
+    """
+    both = f"{image.path} and {mask.path}"
+    sizes = [(file.width, file.height) for file in (image, mask)]
+    if sizes[0] != sizes[1]:
+        raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px; a mask covers its image exactly")
+    ours, theirs = image.georeference, mask.georeference
+    if not (ours.known and theirs.known):
+        return
+    if (
+        None not in (ours.crs, theirs.crs)
+        and ours.crs != theirs.crs
+        and CRS.from_user_input(ours.crs) != CRS.from_user_input(theirs.crs)
+    ):
+        raise PipelineError(f"{both} differ in CRS: {ours.crs} and {theirs.crs}; reproject one onto the other")
+    corners = [(0, 0), (image.height, 0), (0, image.width), (image.height, image.width)]
+    off = max(_pixels_apart(ours, theirs, row, column) for row, column in corners)
+    if off > 0.1:
+        raise PipelineError(f"{both} lie {off:.2f} px apart; at most 0.1 px is allowed: align one to the other")
+
+
+def _pixels_apart(ours: Georeference, theirs: Georeference, row: int, column: int) -> float:
+    column_there, row_there = ~ours.transform @ theirs.corner(row, column)
+    return float(max(abs(column_there - column), abs(row_there - row)))
 
 
 def to_mask(values_HW: np.ndarray, table: ClassTable, path: Path, nodata: float | None = None) -> np.ndarray:

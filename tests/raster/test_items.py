@@ -49,6 +49,12 @@ def test_declared_no_data_of_a_band_becomes_0(tmp_path: Path) -> None:
     assert read_sky(item, LANDCOVERNET, bands_CHW)[0, :2].tolist() == [Sky.NO_DATA, Sky.CLEAR]
 
 
+def test_a_fourth_band_of_8_bits_is_no_transparency(tmp_path: Path) -> None:
+    item = ghana_item(tmp_path, "000001", DAY)
+    write_geotiff(item.folder / "source.tif", np.full((4, 16, 16), [[[9]], [[8]], [[7]], [[0]]], np.uint8), at())
+    assert read_bands(item, GHANA)[:, 0, 0].tolist() == [7, 8, 9]
+
+
 def test_the_sky_of_landcovernet_is_sen2cors_unless_params_say_probability(tmp_path: Path) -> None:
     item = landcovernet_item(tmp_path, "31PGS_01", DAY, scl=9, cld=20, hidden=3)
     by_scl = read_sky(item, LANDCOVERNET, read_bands(item, LANDCOVERNET))

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from rasterio.transform import Affine
 
 from pipeline.classes import IGNORE, ClassTable
 from pipeline.datasets import CLASSES
 from pipeline.errors import PipelineError
-from pipeline.raster.labels import to_mask
-from tests.world import TWO_CLASSES
+from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
+from pipeline.raster.labels import require_same_grid, to_mask
+from tests.world import TWO_CLASSES, UTM, WRITTEN_OUT, at, gradient
 
 FILE = Path("mask.tif")
 
@@ -107,3 +109,60 @@ def test_each_pixel_is_remapped_or_kept_or_ignored_or_refused(
             to_mask(values_HW, table, FILE, nodata)
     else:
         assert to_mask(values_HW, table, FILE, nodata).ravel().tolist() == expected
+
+
+def compare(folder: Path, image: Georeference | None, mask: Georeference | None, size: tuple[int, int]) -> None:
+    write_geotiff(folder / "image.tif", gradient(40, 60), image)
+    write_geotiff(folder / "mask.tif", gradient(*size)[:1], mask)
+    with open_geotiff(folder / "image.tif") as one, open_geotiff(folder / "mask.tif") as other:
+        require_same_grid(one, other)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        (at(), at()),
+        (at(), at(x=500000.9)),
+        (at(), None),
+        (None, at()),
+        (None, None),
+        (at(), at(crs=None)),
+        (at(crs=WRITTEN_OUT), at(crs=WRITTEN_OUT)),
+    ],
+)
+def test_a_mask_lies_on_its_image_to_a_tenth_of_a_pixel_or_says_nothing(
+    tmp_path: Path, image: Georeference | None, mask: Georeference | None
+) -> None:
+    compare(tmp_path, image, mask, (40, 60))
+
+
+STRETCHED = Georeference(UTM, Affine(10.03, 0.0, 500000.0, 0.0, -10.0, 1000000.0))
+TURNED = Georeference(UTM, Affine(10.0, 0.05, 500000.0, 0.05, -10.0, 1000000.0))
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "apart"),
+    [
+        (at(), at(x=500001.1), "0.11"),
+        (at(), at(y=999990.0), "1.00"),
+        (at(), STRETCHED, "0.18"),
+        (at(), TURNED, "0.30"),
+        (at(crs=None), at(x=500020.0, crs=None), "2.00"),
+        (at(), at(x=500020.0, crs=None), "2.00"),
+    ],
+)
+def test_a_mask_that_lies_elsewhere_is_refused(
+    tmp_path: Path, image: Georeference, mask: Georeference, apart: str
+) -> None:
+    with pytest.raises(PipelineError, match=rf"image.tif and .*mask.tif lie {apart} px apart; at most 0.1 px is allow"):
+        compare(tmp_path, image, mask, (40, 60))
+
+
+def test_a_mask_of_another_crs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"mask.tif differ in CRS: EPSG:32630 and EPSG:32631; reproject one"):
+        compare(tmp_path, at(), at(crs="EPSG:32631"), (40, 60))
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"mask.tif differ in size: \(60, 40\) and \(60, 41\) px; a mask covers"):
+        compare(tmp_path, at(), at(), (41, 60))
