@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.raster.chips import save_chip
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.imagery import to_rgb
-from pipeline.raster.labels import require_same_grid, to_mask
+from pipeline.raster.labels import refuse_strays, require_same_grid, to_mask
 from pipeline.raster.windows import Tile, windows
 
 Alpha = Literal["auto", "none"]
@@ -85,7 +85,7 @@ def cut_scene(pair: tuple[str, Path, Path], cutting: Cutting, table: ClassTable,
             cut.pixels += opaque_HW.size
             cut.transparent += int((~opaque_HW).sum())
             image_HWC, valid_HW = _read_image(image, _window(tile), cutting, opaque_HW)
-            mask_HW = np.where(valid_HW, _read_mask(mask, _window(tile), table), np.uint8(IGNORE))
+            mask_HW = np.where(valid_HW, _read_mask(mask, tile, cutting.size, table), np.uint8(IGNORE))
             if (mask_HW == IGNORE).all():
                 cut.unlabelled += 1
                 continue
@@ -140,11 +140,11 @@ def _filled_up(image_HWC: np.ndarray, mask_HW: np.ndarray, size: int) -> tuple[n
     )
 
 
-def _read_mask(mask: GeoTiff, window: Window, table: ClassTable) -> np.ndarray:
+def _read_mask(mask: GeoTiff, tile: Tile, size: int, table: ClassTable) -> np.ndarray:
     try:
-        return to_mask(mask.read((1,), window)[0], table, mask.path, mask.nodata)
+        return to_mask(mask.read((1,), _window(tile))[0], table, mask.path, mask.nodata)
     except PipelineError:  # say how often it occurs in the file, not in the window
-        to_mask(mask.read((1,))[0], table, mask.path, mask.nodata)
+        refuse_strays(mask, table, map(_window, windows(mask.height, mask.width, size)))
         raise
 
 

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rasterio.transform import Affine
+from rasterio.windows import Window
 
 from pipeline.classes import IGNORE, ClassTable
 from pipeline.datasets import CLASSES
 from pipeline.errors import PipelineError
 from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
-from pipeline.raster.labels import require_same_grid, to_mask
+from pipeline.raster.labels import refuse_strays, require_same_grid, to_mask
 from tests.world import TWO_CLASSES, UTM, WRITTEN_OUT, at, gradient
 
 FILE = Path("mask.tif")
@@ -81,6 +82,25 @@ def test_a_float_value_outside_the_table_is_written_as_a_whole_number() -> None:
 def test_float_labels_must_be_whole_numbers(bad: float) -> None:
     with pytest.raises(PipelineError, match=rf"^mask.tif holds {bad} among its labels, in 2 pixels NaN or a fraction"):
         masked([1, bad, bad], TWO_CLASSES, "float64")
+
+
+def test_strays_are_counted_over_all_windows_and_the_lowest_few_are_named(tmp_path: Path) -> None:
+    labels_HW = np.array([[1, 20, 2, 19, 18, 17], [20, 16, 15, 15, 14, 2]], np.uint16)
+    write_geotiff(tmp_path / "mask.tif", labels_HW[None])
+    columns = [Window(column, 0, 2, 2) for column in (0, 2, 4)]
+    with open_geotiff(tmp_path / "mask.tif") as mask:
+        refuse_strays(mask, TWO_CLASSES, [Window(0, 0, 1, 1), Window(5, 1, 1, 1)])
+        with pytest.raises(PipelineError, match="table: 14 in 1 px, 15 in 2 px, 16 in 1 px, 17 in 1 px, 18 in 1 px; "):
+            refuse_strays(mask, TWO_CLASSES, columns)
+
+
+def test_fractions_are_counted_over_all_windows(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "mask.tif", np.array([[[1, 9, 1.5, 2, np.nan, 2.5]]], np.float32))
+    with (
+        open_geotiff(tmp_path / "mask.tif") as mask,
+        pytest.raises(PipelineError, match="mask.tif holds 1.5 among its labels, in 3 pixels NaN or a fraction; a"),
+    ):
+        refuse_strays(mask, TWO_CLASSES, [Window(column, 0, 2, 1) for column in (0, 2, 4)])
 
 
 values = st.integers(0, 4)

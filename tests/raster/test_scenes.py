@@ -9,6 +9,7 @@ from pipeline.chips import Imagery
 from pipeline.classes import ClassTable
 from pipeline.datasets import CLASSES
 from pipeline.errors import PipelineError
+from pipeline.raster import geotiff
 from pipeline.raster.chips import read_image, read_mask
 from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
 from pipeline.raster.scenes import Alpha, Cut, Cutting, cut_scene
@@ -196,10 +197,15 @@ def test_a_missing_band_is_named(tmp_path: Path) -> None:
         cut(tmp_path, orthophoto(tmp_path, "a"), Cutting(32, False, (4, 2, 1), None))
 
 
-def test_a_value_outside_the_table_is_counted_over_the_whole_mask(tmp_path: Path) -> None:
+def test_a_value_outside_the_table_is_counted_over_the_whole_mask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mask_HW = halves(64, 96)
     mask_HW[0, 0] = mask_HW[63, 90] = mask_HW[63, 91] = 9
     with pytest.raises(PipelineError, match=r"masks/a.tif holds label values outside the class table: 9 in 3 px; "):
+        cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
+    monkeypatch.setattr(geotiff, "MOST_PIXELS", 64 * 96 - 1)  # of what is read at once
+    with pytest.raises(PipelineError, match=r"9 in 3 px"):
         cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
 
 
