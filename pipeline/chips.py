@@ -124,6 +124,11 @@ def dropped_in_words(dropped: dict[str, int]) -> str:
     return "dropped: " + ", ".join(f"{count} {reason}" for reason, count in dropped.items())
 
 
+def failed_in_origin(what: str, count: int) -> dict[str, int]:
+    """What an `Origin` says of files that `on_error: skip` left out: nothing when there are none."""
+    return {f"{what} that failed (on_error: skip)": count} if count else {}
+
+
 def leak_in_words(share: float | None) -> str:
     """The share of the test chips that touch a training chip, as a person should hear it."""
     if share is None:

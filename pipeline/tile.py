@@ -13,6 +13,7 @@ from pipeline.chips import (
     OFFICIAL,
     Origin,
     dropped_in_words,
+    failed_in_origin,
     link_pictures,
     make_picture_folders,
     write_tables,
@@ -82,6 +83,31 @@ def dropped_of(cuts: list[Cut]) -> dict[str, int]:
     }
 
 
+def require_chips(cuts: list[Cut], failed: int, size: int, raw: Path) -> None:
+    """Check that there is a chip.
+
+    Raises:
+        PipelineError: there is none; what became of scenes and windows, and what to change.
+    """
+    if any(each.rows for each in cuts):
+        return
+    dropped = dropped_of(cuts)
+    advice = []
+    if failed:
+        advice.append(f"mend the {failed} that failed")
+    if dropped["partial"]:
+        advice.append("set a smaller tile.size, or tile.partial to pad")
+    if dropped["without a label"]:
+        advice.append("label some pixels, or name their values in classes.yaml")
+    if any(each.transparent for each in cuts):
+        advice.append("set tile.alpha to none if alpha hides what it should not")
+    raise PipelineError(
+        f"no chip of {size} px came out of {len(cuts) + failed} scenes in {raw}: {failed} failed, and of the windows "
+        f"of the others {dropped['partial']} reach over the edge and {dropped['without a label']} have no labelled "
+        f"pixel; {'; '.join(advice)}"
+    )
+
+
 def transparent_in_words(cuts: list[Cut]) -> str:
     """What the summary says of alpha: nothing, if it hides nothing."""
     hidden, pixels = sum(each.transparent for each in cuts), sum(each.pixels for each in cuts)
@@ -103,14 +129,11 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
             link_pictures(piece, folder)
         cuts = [each for _, each in made]
         rows = [row | {OFFICIAL: official.get(str(row["id"]))} for each in cuts for row in each.rows]
+        require_chips(cuts, len(failed), how.size, raw)
         dropped = dropped_of(cuts)
-        if not rows:
-            raise PipelineError(
-                f"no chip of {how.size} px came out of {len(pairs)} scenes in {raw}: tile.size is larger than every "
-                "scene, or no pixel is labelled; set a smaller tile.size, or tile.partial to pad"
-            )
         imagery = replace(how.imagery, synthetic=is_synthetic(raw))
-        write_tables(folder, rows, table, imagery, Origin(source_of(raw), dropped))
+        origin = Origin(source_of(raw), dropped | failed_in_origin("scenes", len(failed)))
+        write_tables(folder, rows, table, imagery, origin)
     told = f"{dropped_in_words(dropped)}{transparent_in_words(cuts)}{settled}"
     return f"{len(pairs)} scenes in, {len(rows)} chips kept, {told}"
 
