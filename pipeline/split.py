@@ -47,17 +47,20 @@ def skew_reached(chips: pd.DataFrame, table: ClassTable, section: SplitSection) 
     return {"skew": {"class": name, "asked": section.skew.share, "reached": reached}}
 
 
-def in_words(chips: pd.DataFrame, made_of: dict[str, Any]) -> str:
-    """The summary: counts of chips, the share that a skew reached, and what leaks."""
+def in_words(chips: pd.DataFrame, made_of: dict[str, Any], outlined: int) -> str:
+    """The summary: counts of chips, the share that a skew reached, what leaks, and how many chips no map can show."""
     sizes = " / ".join(f"{int((chips['part'] == part).sum())} {part}" for part in PARTS)
     left_out = f"{int((chips['part'] == '').sum())} left out"
     if skew := made_of.get("skew"):
         left_out += f", {skew['class']} at {100 * skew['reached']:.0f} % of the {100 * skew['asked']:.0f} % asked"
-    return f"{len(chips)} chips in: {sizes}, {left_out}; {leak_in_words(made_of['leak_share'])}"
+    told = f"{len(chips)} chips in: {sizes}, {left_out}; {leak_in_words(made_of['leak_share'])}"
+    if missing := len(chips) - outlined:
+        told += f"; {missing} chips are not in footprints.geojson: their outline on the globe is not known"
+    return told
 
 
-def write_lists(lists: Path, chips: pd.DataFrame, table: ClassTable, leak: dict[str, Any]) -> None:
-    """Write the lists, and beside them what else there is to know of them."""
+def write_lists(lists: Path, chips: pd.DataFrame, table: ClassTable, leak: dict[str, Any]) -> int:
+    """Write the lists, and beside them what else there is to know of them; return the number of outlines."""
     with published(lists) as folder:
         for part in PARTS:
             write_text(
@@ -68,6 +71,7 @@ def write_lists(lists: Path, chips: pd.DataFrame, table: ClassTable, leak: dict[
         write_text(folder / "classes.csv", shares_table(chips, table).to_csv(index=False, lineterminator="\n"))
         outlines = footprints(chips, ("id", "scene", "part", "date"))
         write_text(folder / "footprints.geojson", json.dumps(outlines) + "\n")
+    return len(outlines["features"])
 
 
 def refuse(lists: Path, metrics: Path, card: Path, reason: UnfitError) -> str:
@@ -87,12 +91,12 @@ def split(dataset: DatasetName, chips: Path, lists: Path, metrics: Path, card: P
     except UnfitError as reason:
         return refuse(lists, metrics, card, reason)
     leak = {"strategy": section.strategy} | leaks(frame)
-    write_lists(lists, frame, table, leak)
+    outlined = write_lists(lists, frame, table, leak)
     parts = {part: composition(frame[frame["part"] == part], table) for part in PARTS}
     made_of = leak | skew_reached(frame, table, section) | parts
     write_json(metrics, made_of)
     write_text(card, data_card(dataset, frame, table, (read_origin(chips), read_imagery(chips)), section))
-    return in_words(frame, made_of)
+    return in_words(frame, made_of, outlined)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def test_where_chips_come_from_comes_back(tmp_path: Path) -> None:
     [
         (0.974, "97 % of test chips touch a training chip; see split.strategy"),
         (0.0, "0 % of test chips touch a training chip"),
-        (None, "whether test chips touch training chips is not known: no georeference"),
+        (None, "whether test chips touch training chips is not known: no georeference, or none to compare"),
     ],
 )
 def test_a_leak_in_words(share: float | None, words: str) -> None:

@@ -25,6 +25,8 @@ MOST_COMPRESSED = 1100
 """Decoded bytes for each byte in a larger file; deflate reaches 1032."""
 MOST_PIXELS = 1 << 28
 """Pixels that are read without a window."""
+SKEWED = 1e-4
+"""Pixels, for each along a side, that a square may be off before it is none."""
 _ONE_BY_ONE = Lock()
 """For what Python keeps once for all threads, such as which warnings are shown."""
 
@@ -44,11 +46,21 @@ class Georeference:
         return self.crs is not None or not self.transform.is_identity
 
     def place(self, row: int = 0, column: int = 0) -> dict[str, Any]:
-        """x, y, crs and pixel_size of a chip whose top-left pixel is at `row`, `column`; nothing without a CRS."""
+        """x, y, crs, pixel_size of a chip whose top-left pixel is at `row`, `column`; nothing without a CRS."""
         if self.crs is None:
             return {}
         x, y = self.corner(row, column)
-        return {"x": x, "y": y, "crs": self.crs, "pixel_size": abs(float(self.transform.a))}
+        return {"x": x, "y": y, "crs": self.crs, "pixel_size": self.pixel_size}
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Side of a pixel in units of the CRS; None where pixels are turned, mirrored or not square.
+
+        One number says nothing of where such pixels end.
+        """
+        across, down = float(self.transform.a), float(self.transform.e)
+        skew = max(abs(self.transform.b), abs(self.transform.d), abs(across + down))
+        return across if across > 0 and skew <= SKEWED * across else None
 
     def corner(self, row: int, column: int) -> tuple[float, float]:
         """(x, y) of the top-left corner of the pixel at `row`, `column`."""

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from pipeline.errors import PipelineError
-from pipeline.raster.geotiff import open_geotiff, write_geotiff
+from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
 from tests.world import UTM, WRITTEN_OUT, at, gradient
 
 
@@ -58,6 +59,23 @@ def test_a_crs_without_a_code_is_kept_written_out(tmp_path: Path) -> None:
 def test_a_place_is_the_corner_of_the_pixel_in_the_units_of_the_crs() -> None:
     place = at(x=500000.0, y=1000000.0, pixel=0.5).place(row=512, column=1024)
     assert place == {"x": 500512.0, "y": 999744.0, "crs": UTM, "pixel_size": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("transform", "size"),
+    [
+        ((0.25, 0.0, 5.0, 0.0, -0.25, 7.0), 0.25),
+        ((0.25, 1e-9, 5.0, 1e-9, -0.25000001, 7.0), 0.25),  # as tools write it
+        ((0.25, 0.0, 5.0, 0.0, -0.5, 7.0), None),
+        ((0.25, 0.0, 5.0, 0.0, 0.25, 7.0), None),
+        ((-0.25, 0.0, 5.0, 0.0, -0.25, 7.0), None),
+        ((0.3, 0.4, 5.0, 0.4, -0.3, 7.0), None),
+        ((0.0, 0.25, 5.0, 0.25, 0.0, 7.0), None),
+    ],
+)
+def test_pixels_that_are_no_upright_squares_have_no_size(transform: tuple[float, ...], size: float | None) -> None:
+    place = Georeference(UTM, Affine(*transform)).place()
+    assert place == {"x": 5.0, "y": 7.0, "crs": UTM, "pixel_size": size}
 
 
 def test_without_a_crs_there_is_no_place(tmp_path: Path) -> None:

@@ -245,4 +245,4 @@ def test_a_turned_scene_says_where_each_chip_lies(tmp_path: Path) -> None:
     write_geotiff(pair[1], gradient(64, 96), turned)
     write_geotiff(pair[2], halves(64, 96)[None], turned)
     row = cut(tmp_path, pair).rows[3]
-    assert (row["x"], row["y"]) == pytest.approx((500012.8, 999990.4))
+    assert (row["x"], row["y"], row["pixel_size"]) == (pytest.approx(500012.8), pytest.approx(999990.4), None)
