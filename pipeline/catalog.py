@@ -145,16 +145,26 @@ def official_parts(raw: Path) -> dict[str, str]:
     """From chip to part, as the archive's own `train.txt`, `val.txt`, `test.txt` say; empty where it brings none.
 
     Raises:
-        PipelineError: a chip is in two lists.
+        PipelineError: a chip is in two lists, or a list is no UTF-8.
     """
     found: dict[str, str] = {}
     for part in ("train", "val", "test"):
         path = raw / f"{part}.txt"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        for chip in filter(None, map(str.strip, lines)):
+        for chip in _listed(path) if path.is_file() else []:
             if found.setdefault(chip, part) != part:
                 raise PipelineError(f"{path} names {chip}, which {found[chip]}.txt names too; keep it in one list")
     return found
+
+
+def _listed(path: Path) -> list[str]:
+    """The lines that say something, without the mark that Windows puts before UTF-8."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        lines = ["\0"]
+    if any("\0" in line for line in lines):  # UTF-16 without its mark is valid UTF-8 too
+        raise PipelineError(f"{path} is not in UTF-8, which lists of chips are; save it so, one id a line")
+    return list(filter(None, map(str.strip, lines)))
 
 
 MANIFEST = "manifest.csv"

@@ -47,7 +47,7 @@ class Chip:
     crs: str | None = None
     """`EPSG:NNNN`, or WKT where the CRS has no code."""
     pixel_size: float | None = None
-    """Width of a pixel in units of the CRS."""
+    """Side of a pixel in units of the CRS; None too where pixels are turned or not square."""
     date: str | None = None
     """YYYY-MM-DD of the picture; None where the archive tells none."""
     unit: str | None = None
@@ -124,10 +124,15 @@ def dropped_in_words(dropped: dict[str, int]) -> str:
     return "dropped: " + ", ".join(f"{count} {reason}" for reason, count in dropped.items())
 
 
+def failed_in_origin(what: str, count: int) -> dict[str, int]:
+    """What an `Origin` says of files that `on_error: skip` left out: nothing when there are none."""
+    return {f"{what} that failed (on_error: skip)": count} if count else {}
+
+
 def leak_in_words(share: float | None) -> str:
     """The share of the test chips that touch a training chip, as a person should hear it."""
     if share is None:
-        return "whether test chips touch training chips is not known: no georeference"
+        return "whether test chips touch training chips is not known: no georeference, or none to compare"
     return f"{100 * share:.0f} % of test chips touch a training chip{'; see split.strategy' if share else ''}"
 
 

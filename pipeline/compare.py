@@ -30,23 +30,35 @@ def names_of(text: str, known: list[str]) -> list[str]:
     """The revisions that one side names: separated by commas, patterns with `*` standing for known experiments.
 
     Raises:
-        PipelineError: a pattern that no experiment fits.
+        PipelineError: no name at all, or a pattern that no experiment fits.
     """
     found: list[str] = []
-    for part in filter(None, text.split(",")):
+    for part in filter(None, map(str.strip, text.split(","))):
         fits = sorted(name for name in known if fnmatchcase(name, part)) if "*" in part else [part]
         if not fits:
             raise PipelineError(
                 f"no experiment is named like {part!r}; there are: {', '.join(sorted(known)) or 'none'}"
             )
         found += fits
+    if not found:
+        raise PipelineError(f"{text!r} names nothing to compare; name revisions, experiments or 'workspace'")
     return found
 
 
 def experiments() -> list[str]:
-    """Names of the experiments of the checked-out commit."""
-    with Repo() as repo:
-        listed = repo.experiments.ls()
+    """Names of the experiments of the checked-out commit.
+
+    Raises:
+        PipelineError: this is no DVC repository with a commit.
+    """
+    try:
+        with Repo() as repo:
+            listed = repo.experiments.ls()
+    except (DvcException, SCMError) as error:
+        raise PipelineError(
+            f"no experiments can be listed ({' '.join(str(error).split())}); "
+            "run from a checkout of the project, or name what to compare without *"
+        ) from None
     return [name for group in listed.values() for name, _ in group]
 
 
@@ -68,7 +80,9 @@ def load(name: str) -> Result:
     if "test_list" not in said:  # by an older version
         raise PipelineError(f"{name}: metrics/evaluate.json does not say its test list; run dvc repro there first")
     classes = tuple(said["iou"])
-    unit_names, counts_U3K = from_table(pd.read_csv(io.StringIO(units), dtype={"unit": str}), classes)
+    # a unit or class may be called NA
+    table = pd.read_csv(io.StringIO(units), dtype={"unit": str, "class": str}, keep_default_na=False)
+    unit_names, counts_U3K = from_table(table, classes)
     seed = int(yaml.safe_load(params)["seed"])
     return Result(name, seed, said["test_list"], classes, tuple(unit_names), counts_U3K, float(said["mean_iou"]))
 

@@ -47,52 +47,61 @@ def skew_reached(chips: pd.DataFrame, table: ClassTable, section: SplitSection) 
     return {"skew": {"class": name, "asked": section.skew.share, "reached": reached}}
 
 
-def in_words(chips: pd.DataFrame, made_of: dict[str, Any]) -> str:
-    """The summary: counts of chips, the share that a skew reached, and what leaks."""
+def in_words(chips: pd.DataFrame, made_of: dict[str, Any], outlined: int) -> str:
+    """The summary: counts of chips, the share that a skew reached, what leaks, and how many chips no map can show."""
     sizes = " / ".join(f"{int((chips['part'] == part).sum())} {part}" for part in PARTS)
     left_out = f"{int((chips['part'] == '').sum())} left out"
     if skew := made_of.get("skew"):
         left_out += f", {skew['class']} at {100 * skew['reached']:.0f} % of the {100 * skew['asked']:.0f} % asked"
-    return f"{len(chips)} chips in: {sizes}, {left_out}; {leak_in_words(made_of['leak_share'])}"
+    told = f"{len(chips)} chips in: {sizes}, {left_out}; {leak_in_words(made_of['leak_share'])}"
+    if missing := len(chips) - outlined:
+        told += f"; {missing} chips are not in footprints.geojson: their outline on the globe is not known"
+    return told
 
 
-def write_lists(lists: Path, chips: pd.DataFrame, table: ClassTable, leak: dict[str, Any]) -> None:
-    """Write the lists, and beside them what else there is to know of them."""
+def write_lists(
+    lists: Path, chips: pd.DataFrame, table: ClassTable, leak: dict[str, Any], about: dict[str, bool]
+) -> int:
+    """Write the lists, and beside them what else there is to know of them; return the number of outlines."""
     with published(lists) as folder:
         for part in PARTS:
             write_text(
                 folder / f"{part}.txt", "".join(f"{chip}\n" for chip in sorted(chips["id"][chips["part"] == part]))
             )
         write_json(folder / "leak.json", leak)
-        write_json(folder / "imbalance.json", imbalance(chips, table))
+        write_json(folder / "imbalance.json", about | imbalance(chips, table))
         write_text(folder / "classes.csv", shares_table(chips, table).to_csv(index=False, lineterminator="\n"))
         outlines = footprints(chips, ("id", "scene", "part", "date"))
         write_text(folder / "footprints.geojson", json.dumps(outlines) + "\n")
+    return len(outlines["features"])
 
 
-def refuse(lists: Path, metrics: Path, card: Path, reason: UnfitError) -> str:
+def refuse(outs: tuple[Path, Path, Path], reason: UnfitError, about: dict[str, bool]) -> str:
     """Write no lists but the reason."""
+    lists, metrics, card = outs
     with published(lists) as folder:
         write_text(folder / REFUSED, f"{reason}\n")
-    write_json(metrics, {"refused": str(reason)})
-    write_text(card, f"# No split\n\n{reason}\n")
+    write_json(metrics, about | {"refused": str(reason)})
+    write_text(card, f"# No split{' (synthetic sample)' if about['synthetic'] else ''}\n\n{reason}\n")
     return f"no lists, train would refuse these chips: {reason}"
 
 
 def split(dataset: DatasetName, chips: Path, lists: Path, metrics: Path, card: Path, params: SplitParams) -> str:
     """Write lists of CHIPS, their leak, imbalance and footprints to LISTS, their make-up to METRICS, a data CARD."""
     table, section = read_classes(chips / "classes.json"), params.split
+    imagery = read_imagery(chips)
+    about = {"synthetic": imagery.synthetic}
     try:
         frame = parts_of(read_chips(chips), table, section)
     except UnfitError as reason:
-        return refuse(lists, metrics, card, reason)
+        return refuse((lists, metrics, card), reason, about)
     leak = {"strategy": section.strategy} | leaks(frame)
-    write_lists(lists, frame, table, leak)
+    outlined = write_lists(lists, frame, table, leak, about)
     parts = {part: composition(frame[frame["part"] == part], table) for part in PARTS}
-    made_of = leak | skew_reached(frame, table, section) | parts
+    made_of = about | leak | skew_reached(frame, table, section) | parts
     write_json(metrics, made_of)
-    write_text(card, data_card(dataset, frame, table, (read_origin(chips), read_imagery(chips)), section))
-    return in_words(frame, made_of)
+    write_text(card, data_card(dataset, frame, table, (read_origin(chips), imagery), section))
+    return in_words(frame, made_of, outlined)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from pipeline.chips import (
     Imagery,
     Origin,
     dropped_in_words,
+    failed_in_origin,
     link_pictures,
     make_picture_folders,
     write_tables,
@@ -127,6 +128,25 @@ def converted(
     return pieces.make(item.id, inputs, build)
 
 
+def require_chips(made: int, dropped: dict[str, int], failed: int, where: tuple[DatasetName, Path]) -> None:
+    """Check that there is a chip.
+
+    Raises:
+        PipelineError: there is none; what became of the dates, and what to change.
+    """
+    if made:
+        return
+    dataset, raw = where
+    unlabelled = dropped["without a labelled pixel"]
+    advice = "check the labels"
+    if unlabelled and dataset == "landcovernet":
+        advice += ", or lower tif_to_png.landcovernet.min_consensus"
+    raise PipelineError(
+        f"no chip came out of {failed + sum(dropped.values())} clear dates in {raw}: {failed} failed, "
+        f"{dropped['without a label item']} have no label item and {unlabelled} no labelled pixel; {advice}"
+    )
+
+
 def rejected(verdicts: pd.DataFrame) -> dict[str, int]:
     """From the cloud filter's reason to the number of dates that it dropped."""
     reasons = verdicts.loc[verdicts["verdict"] == "drop", "reason"].value_counts().sort_index()
@@ -160,17 +180,14 @@ def tif_to_png(
         for piece, _ in made:
             link_pictures(piece, folder)
         rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for _, row in made if row is not None]
-        if not rows:
-            raise PipelineError(
-                f"no chip came out of {len(items)} clear dates in {raw}: {len(items) - len(pairs)} have no label item "
-                f"and {len(pairs)} no labelled pixel; check the labels, or lower tif_to_png.{dataset}.min_consensus"
-            )
         dropped = {
             "without a label item": len(items) - len(pairs),
             "without a labelled pixel": len(made) - len(rows),
         }
+        require_chips(len(rows), dropped, len(failed), (dataset, raw))
         imagery = replace(params.imagery(dataset), synthetic=is_synthetic(raw))
-        write_tables(folder, rows, table, imagery, Origin(source_of(raw), rejected(verdicts) | dropped))
+        left_out = rejected(verdicts) | dropped | failed_in_origin("dates", len(failed))
+        write_tables(folder, rows, table, imagery, Origin(source_of(raw), left_out))
     return f"{len(items)} clear dates in, {len(rows)} chips kept, {dropped_in_words(dropped)}{settled}"
 
 

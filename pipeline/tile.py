@@ -13,6 +13,7 @@ from pipeline.chips import (
     OFFICIAL,
     Origin,
     dropped_in_words,
+    failed_in_origin,
     link_pictures,
     make_picture_folders,
     write_tables,
@@ -23,7 +24,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import published
 from pipeline.params import BandNumber, Params, Stretch
 from pipeline.pieces import Pieces, kept_pieces
-from pipeline.raster.scenes import Cut, Cutting, cut_scene
+from pipeline.raster.scenes import Alpha, Cut, Cutting, cut_scene
 
 OFFICIAL_SIZE = 512
 """Pixels of the tiles that LandCover.ai's lists name; the same numbers stand for other ground at another size."""
@@ -40,6 +41,8 @@ class TileSection(Params):
     """The image's bands that become red, green, blue, counted from 1."""
     stretch: Literal["none"] | Stretch
     """The values that become black and white; needed for images of more than 8 bits."""
+    alpha: Alpha
+    """Whether a band that a file marks as alpha hides pixels, if it holds transparency; never one of `bands`."""
 
 
 class TileParams(Params):
@@ -53,7 +56,7 @@ class TileParams(Params):
 def cutting(section: TileSection) -> Cutting:
     """The params in the words of `pipeline.raster.scenes`."""
     stretch = None if section.stretch == "none" else section.stretch
-    return Cutting(section.size, section.partial == "pad", section.bands, stretch)
+    return Cutting(section.size, section.partial == "pad", section.bands, stretch, section.alpha)
 
 
 def cut(pair: tuple[str, Path, Path], how: Cutting, table: ClassTable, pieces: Pieces) -> tuple[Path, Cut]:
@@ -72,6 +75,45 @@ def cut(pair: tuple[str, Path, Path], how: Cutting, table: ClassTable, pieces: P
     return folder, Cut(**found)
 
 
+def dropped_of(cuts: list[Cut]) -> dict[str, int]:
+    """From the reason to the number of windows that became no chip."""
+    return {
+        "partial": sum(each.partial for each in cuts),
+        "without a label": sum(each.unlabelled for each in cuts),
+    }
+
+
+def require_chips(cuts: list[Cut], failed: int, size: int, raw: Path) -> None:
+    """Check that there is a chip.
+
+    Raises:
+        PipelineError: there is none; what became of scenes and windows, and what to change.
+    """
+    if any(each.rows for each in cuts):
+        return
+    dropped = dropped_of(cuts)
+    advice = []
+    if failed:
+        advice.append(f"mend the {failed} that failed")
+    if dropped["partial"]:
+        advice.append("set a smaller tile.size, or tile.partial to pad")
+    if dropped["without a label"]:
+        advice.append("label some pixels, or name their values in classes.yaml")
+    if any(each.transparent for each in cuts):
+        advice.append("set tile.alpha to none if alpha hides what it should not")
+    raise PipelineError(
+        f"no chip of {size} px came out of {len(cuts) + failed} scenes in {raw}: {failed} failed, and of the windows "
+        f"of the others {dropped['partial']} reach over the edge and {dropped['without a label']} have no labelled "
+        f"pixel; {'; '.join(advice)}"
+    )
+
+
+def transparent_in_words(cuts: list[Cut]) -> str:
+    """What the summary says of alpha: nothing, if it hides nothing."""
+    hidden, pixels = sum(each.transparent for each in cuts), sum(each.pixels for each in cuts)
+    return f", {100 * hidden / pixels:.2g} % of the pixels ignored by alpha (see tile.alpha)" if hidden else ""
+
+
 def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
     """Cut every scene in RAW into the chips folder CHIPS; those that cannot be cut are in the table FAILURES."""
     table = read_classes(raw / "classes.json")
@@ -87,18 +129,13 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
             link_pictures(piece, folder)
         cuts = [each for _, each in made]
         rows = [row | {OFFICIAL: official.get(str(row["id"]))} for each in cuts for row in each.rows]
-        if not rows:
-            raise PipelineError(
-                f"no chip of {how.size} px came out of {len(pairs)} scenes in {raw}: tile.size is larger than every "
-                "scene, or no pixel is labelled; set a smaller tile.size, or tile.partial to pad"
-            )
-        dropped = {
-            "partial": sum(each.partial for each in cuts),
-            "without a label": sum(each.unlabelled for each in cuts),
-        }
+        require_chips(cuts, len(failed), how.size, raw)
+        dropped = dropped_of(cuts)
         imagery = replace(how.imagery, synthetic=is_synthetic(raw))
-        write_tables(folder, rows, table, imagery, Origin(source_of(raw), dropped))
-    return f"{len(pairs)} scenes in, {len(rows)} chips kept, {dropped_in_words(dropped)}{settled}"
+        origin = Origin(source_of(raw), dropped | failed_in_origin("scenes", len(failed)))
+        write_tables(folder, rows, table, imagery, origin)
+    told = f"{dropped_in_words(dropped)}{transparent_in_words(cuts)}{settled}"
+    return f"{len(pairs)} scenes in, {len(rows)} chips kept, {told}"
 
 
 if __name__ == "__main__":

@@ -171,3 +171,18 @@ def test_a_chip_in_two_lists_is_refused(tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("a_1\n")
     with pytest.raises(PipelineError, match=r"val\.txt names a_1, which train\.txt names too; keep it in one list$"):
         official_parts(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_list_may_begin_with_the_mark_of_windows(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "train.txt").write_text("ä_1\r\nä_2\r\n", encoding=encoding)
+    assert official_parts(tmp_path) == {"ä_1": "train", "ä_2": "train"}
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le"])
+def test_a_list_in_another_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "val.txt").write_text("a_1\n" + ("ä_2\n" if encoding == "latin-1" else "a_2\n"), encoding=encoding)
+    with pytest.raises(
+        PipelineError, match=r"val\.txt is not in UTF-8, which lists of chips are; save it so, one id a"
+    ):
+        official_parts(tmp_path)

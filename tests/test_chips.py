@@ -10,6 +10,7 @@ from pipeline.chips import (
     Origin,
     class_columns,
     dropped_in_words,
+    failed_in_origin,
     leak_in_words,
     parse_imagery,
     read_chips,
@@ -99,8 +100,13 @@ def test_where_chips_come_from_comes_back(tmp_path: Path) -> None:
     [
         (0.974, "97 % of test chips touch a training chip; see split.strategy"),
         (0.0, "0 % of test chips touch a training chip"),
-        (None, "whether test chips touch training chips is not known: no georeference"),
+        (None, "whether test chips touch training chips is not known: no georeference, or none to compare"),
     ],
 )
 def test_a_leak_in_words(share: float | None, words: str) -> None:
     assert leak_in_words(share) == words
+
+
+def test_failures_are_a_reason_when_there_are_some() -> None:
+    assert failed_in_origin("scenes", 2) == {"scenes that failed (on_error: skip)": 2}
+    assert failed_in_origin("scenes", 0) == {}

@@ -103,6 +103,8 @@ def test_a_comparison_of_two_is_printed_and_undecided(repository: Path) -> None:
         (("worse", "nowhere"), "compare: error: nowhere: no scores can be read there ("),
         (("empty", "worse"), "compare: error: empty: no scores can be read there ("),
         (("worse", "foc*"), "compare: error: no experiment is named like 'foc*'; there are: better-1"),
+        (("", "worse"), "compare: error: '' names nothing to compare; name revisions, experiments or 'workspace'"),
+        (("worse", " ,"), "compare: error: ' ,' names nothing to compare; "),
     ],
 )
 def test_what_cannot_be_read_is_one_line(repository: Path, names: tuple[str, str], message: str) -> None:
@@ -110,6 +112,37 @@ def test_what_cannot_be_read_is_one_line(repository: Path, names: tuple[str, str
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a*", "b"), "compare: error: no experiments can be listed (you are not inside of a DVC repository"),
+        (("a", "b"), "compare: error: a: no scores can be read there ("),
+    ],
+)
+def test_outside_of_a_repository_is_one_line(tmp_path: Path, names: tuple[str, str], message: str) -> None:
+    done = run(tmp_path, *names)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
+
+
+def test_classes_and_units_may_be_called_na(repository: Path) -> None:
+    kept = {path: path.read_text() for path in (repository / "metrics").iterdir()}
+    try:
+        (repository / "metrics/evaluate.json").write_text(
+            kept[repository / "metrics/evaluate.json"].replace('"field"', '"NA"').replace('"wood"', '"null"')
+        )
+        (repository / "metrics/units.csv").write_text(
+            kept[repository / "metrics/units.csv"].replace("field", "NA").replace("wood", "null").replace("u03", "nan")
+        )
+        found = load("workspace")
+    finally:
+        for path, text in kept.items():
+            path.write_text(text)
+    assert found.classes == ("NA", "null")
+    assert found.units == tuple(sorted([*UNITS[:3], *UNITS[4:], "nan"]))
 
 
 def test_names_are_separated_by_commas_and_patterns_are_sorted() -> None:

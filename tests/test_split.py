@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from pipeline.chips import Chip, Imagery, Origin, write_tables
@@ -9,10 +10,10 @@ from pipeline.errors import PipelineError
 from pipeline.learning.data import read_list
 from pipeline.split import SplitParams, split
 from pipeline.splitting.section import PARTS
-from tests.world import TWO_CLASSES, UTM, params
+from tests.world import SITE_GRID, TWO_CLASSES, UTM, params
 
 
-def chips(folder: Path, count: int = 10, dates: int = 1) -> Path:
+def chips(folder: Path, count: int = 10, dates: int = 1, synthetic: bool = False) -> Path:
     """Chip i of `count` has i pixels of class 1, 4 of class 2 and 6 ignored, on each date."""
     rows = []
     for number in range(count):
@@ -31,7 +32,9 @@ def chips(folder: Path, count: int = 10, dates: int = 1) -> Path:
                 f"2020-01-0{day}",
             )
             rows.append(vars(chip) | {"pixels_1": number, "pixels_2": 4, "pixels_ignored": 6})
-    write_tables(folder, rows, TWO_CLASSES, Imagery(("1", "2", "3")), Origin("local", {"partial": 3}))
+    write_tables(
+        folder, rows, TWO_CLASSES, Imagery(("1", "2", "3"), synthetic=synthetic), Origin("local", {"partial": 3})
+    )
     return folder
 
 
@@ -75,6 +78,25 @@ def test_the_leak_is_told_in_the_summary_the_metrics_and_beside_the_lists(tmp_pa
     leak = json.loads((tmp_path / "split/leak.json").read_text())
     assert leak == {"strategy": "random", "leak_share": 1.0, "scenes_shared": 0}
     assert leak.items() <= metrics.items()
+
+
+def test_chips_that_no_map_can_show_are_counted_in_the_summary(tmp_path: Path) -> None:
+    frame = pd.read_csv(chips(tmp_path / "chips") / "chips.csv")
+    frame.assign(crs=SITE_GRID).to_csv(tmp_path / "chips/chips.csv", index=False)
+    summary = cut_up(tmp_path, tmp_path / "chips")
+    assert summary.endswith("; 10 chips are not in footprints.geojson: their outline on the globe is not known")
+    assert json.loads((tmp_path / "split/footprints.geojson").read_text())["features"] == []
+    assert json.loads((tmp_path / "split/leak.json").read_text())["leak_share"] == 1.0  # among themselves it is known
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+@pytest.mark.parametrize("strategy", ["random", "official"])  # official: refused
+def test_what_is_made_of_the_sample_says_so(tmp_path: Path, synthetic: bool, strategy: str) -> None:
+    cut_up(tmp_path, chips(tmp_path / "chips", synthetic=synthetic), **{"split.strategy": strategy})
+    assert json.loads((tmp_path / "metrics/ghana.json").read_text())["synthetic"] is synthetic
+    assert ("(synthetic sample)" in (tmp_path / "plots/ghana.md").read_text()) is synthetic
+    if strategy == "random":
+        assert json.loads((tmp_path / "split/imbalance.json").read_text())["synthetic"] is synthetic
 
 
 def test_skew_drops_training_chips_alone_and_says_what_it_reached(tmp_path: Path) -> None:

@@ -134,10 +134,39 @@ def test_no_chip_at_all_is_refused_and_nothing_published(tmp_path: Path) -> None
     landcovernet_item(tmp_path / "raw", CHIP, DAY)
     landcovernet_label(tmp_path / "raw", "31PGS_02")
     with pytest.raises(
-        PipelineError, match=r"^no chip came out of 1 clear dates in .*: 1 have no label item and 0 no "
+        PipelineError,
+        match=r"^no chip came out of 1 clear dates in .*: 0 failed, 1 have no label item and 0 no labelled",
     ):
         convert(tmp_path)
     assert names(tmp_path) == ["clear.csv", "raw"]
+
+
+def test_what_failed_is_counted_apart_from_what_has_no_label(tmp_path: Path) -> None:
+    for chip in ("000001", "000002"):
+        ghana_item(tmp_path / "raw", chip, DAY)
+    ghana_label(tmp_path / "raw", "000001", np.zeros((16, 16)))
+    (ghana_label(tmp_path / "raw", "000002") / "labels.tif").write_bytes(b"")
+    with pytest.raises(PipelineError) as error:
+        convert(tmp_path, "ghana", on_error="skip")
+    assert str(error.value).endswith(": 1 failed, 0 have no label item and 1 no labelled pixel; check the labels")
+
+
+def test_dates_that_failed_are_told_beside_the_chips(tmp_path: Path) -> None:
+    for chip in ("000001", "000002"):
+        ghana_item(tmp_path / "raw", chip, DAY)
+        ghana_label(tmp_path / "raw", chip)
+    (ghana_label(tmp_path / "raw", "000002") / "labels.tif").write_bytes(b"")
+    convert(tmp_path, "ghana", on_error="skip")
+    assert read_origin(tmp_path / "chips").dropped["dates that failed (on_error: skip)"] == 1
+
+
+def test_consensus_is_the_advice_where_there_is_one(tmp_path: Path) -> None:
+    landcovernet_item(tmp_path / "raw", CHIP, DAY)
+    landcovernet_label(tmp_path / "raw", CHIP, consensus=50)
+    with pytest.raises(
+        PipelineError, match=r"1 no labelled pixel; .*, or lower tif_to_png.landcovernet.min_consensus$"
+    ):
+        convert(tmp_path, **{"tif_to_png.landcovernet.min_consensus": 51})
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,15 @@ def test_partial_windows_are_padded_by_choice(raw: Path) -> None:
     assert frame["pixels_ignored"].tolist() == [0, 0, 832, 768, 768, 976]
 
 
+def test_the_summary_says_what_alpha_hides(raw: Path) -> None:
+    image, bands_CHW = orthophoto(raw, "a")[1], np.concatenate([gradient(64, 96), np.full((1, 64, 96), 255, np.uint8)])
+    bands_CHW[3, :16] = 0
+    write_geotiff(image, bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
+    assert cut(raw).endswith(", 0 without a label, 25 % of the pixels ignored by alpha (see tile.alpha)")
+    assert cut(raw, **{"tile.alpha": "none"}).endswith(", 0 without a label")
+    assert cut(raw, **{"tile.bands": [4, 1, 2]}).endswith(", 0 without a label")
+
+
 def test_own_classes_are_merged_and_dropped(raw: Path) -> None:
     archive(raw, "landcoverai", ClassTable(classes=TWO_CLASSES.classes, remap={3: 1, 4: "ignore"}))
     orthophoto(raw, "a", gradient(32, 64), halves(32, 64, left=3, right=2))
@@ -106,8 +115,38 @@ def test_a_size_beyond_every_scene_is_refused_unless_padded(raw: Path, partial: 
     else:
         message = refusal(raw, **{"tile.size": 128})
         assert message.startswith("no chip of 128 px came out of 2 scenes in ")
-        assert "tile.size is larger than every scene" in message
-        assert "set a smaller tile.size, or tile.partial to pad" in message
+        assert message.endswith(
+            ": 0 failed, and of the windows of the others 2 reach over the edge and 0 have no labelled pixel; "
+            "set a smaller tile.size, or tile.partial to pad"
+        )
+
+
+def test_what_failed_is_counted_apart_from_what_has_no_label(raw: Path) -> None:
+    archive(raw, "landcoverai", ClassTable(classes=TWO_CLASSES.classes, remap={0: "ignore"}))
+    orthophoto(raw, "a", gradient(32, 32), np.zeros((32, 32), np.uint8))
+    orthophoto(raw, "b")[1].write_bytes(b"")
+    with pytest.raises(PipelineError) as error:
+        cut(raw, on_error="skip")
+    assert str(error.value).endswith(
+        "came out of 2 scenes in "
+        + str(raw)
+        + ": 1 failed, and of the windows of the others 0 reach over the edge and "
+        "1 have no labelled pixel; mend the 1 that failed; label some pixels, or name their values in classes.yaml"
+    )
+
+
+def test_scenes_whose_pixels_alpha_hides_are_refused_with_a_hint(raw: Path) -> None:
+    bands_CHW = np.concatenate([gradient(32, 32), np.zeros((1, 32, 32), np.uint8)])
+    write_geotiff(orthophoto(raw, "a", gradient(32, 32))[1], bands_CHW, at(pixel=0.5))
+    assert refusal(raw).endswith("; set tile.alpha to none if alpha hides what it should not")
+
+
+def test_scenes_that_failed_are_told_beside_the_chips(raw: Path) -> None:
+    orthophoto(raw, "a")
+    orthophoto(raw, "b")[1].write_bytes(b"")
+    cut(raw, on_error="skip")
+    dropped = {"partial": 0, "without a label": 0, "scenes that failed (on_error: skip)": 1}
+    assert read_origin(raw.parent / "chips") == Origin("local", dropped)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +157,7 @@ def test_a_size_beyond_every_scene_is_refused_unless_padded(raw: Path, partial: 
         ("partial", "crop", "tile.partial is 'crop'; allowed: 'drop' or 'pad'"),
         ("bands", [1, 2], "tile.bands.2 is missing"),
         ("bands", [0, 1, 2], "tile.bands.0 is 0; input should be greater than or equal to 1"),
+        ("alpha", "yes", "tile.alpha is 'yes'; allowed: 'auto' or 'none'"),
         ("stretch", "minmax", "tile.stretch is 'minmax'; allowed: 'none'"),
         ("stretch", [9, 9], "tile.stretch is [9, 9]; allowed: 'none'; tile.stretch: [9.0, 9.0] does not rise; "),
     ],

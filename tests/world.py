@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import yaml
 from pydantic import BaseModel
+from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from pipeline.catalog import SourceItem, write_source
@@ -19,6 +20,10 @@ from pipeline.raster.verdicts import Thresholds
 M = TypeVar("M", bound=BaseModel)
 
 UTM = "EPSG:32630"
+WRITTEN_OUT = CRS.from_proj4("+proj=tmerc +lon_0=19 +k=0.9993 +x_0=500000 +y_0=-5300000 +ellps=GRS80").to_wkt()
+"""A CRS without a code, like that of LandCover.ai."""
+SITE_GRID = 'LOCAL_CS["site grid",UNIT["metre",1,AUTHORITY["EPSG","9001"]]]'
+"""A CRS that says nothing of where on the globe it lies, as a drone's pilot may set it."""
 LIMITS = {"max_cloud": 0.05, "max_shadow": 0.05, "max_haze": 0.1, "max_no_data": 0.02, "dates": 2}
 CONVERSION = {"scale": 0.0001, "offset": 0.0, "stretch": [0.0, 0.3], "ignore_clouds": False}
 SOURCE = {"source": "local", "path": "input", "sample_seed": 1, "connections": 4}
@@ -53,7 +58,7 @@ PARAMS: dict[str, Any] = {
     "download": DOWNLOAD,
     "cloud_filter": {"landcovernet": LIMITS | {"clouds": "scl", "cld_threshold": 50}, "ghana": LIMITS},
     "tif_to_png": {"landcovernet": CONVERSION | {"min_consensus": 0}, "ghana": CONVERSION},
-    "tile": {"size": 32, "partial": "drop", "bands": [1, 2, 3], "stretch": "none"},
+    "tile": {"size": 32, "partial": "drop", "bands": [1, 2, 3], "stretch": "none", "alpha": "auto"},
     "split": {
         "strategy": "random",
         "train": 0.8,

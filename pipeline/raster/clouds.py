@@ -15,27 +15,45 @@ class Sky(IntEnum):
     NO_DATA = 4
 
 
-SCL = {0: Sky.NO_DATA, 1: Sky.NO_DATA, 3: Sky.SHADOW, 8: Sky.CLOUD, 9: Sky.CLOUD, 10: Sky.HAZE}
-"""Classes of sen2cor's scene classification; the others show the ground (2 is dark, not shadow)."""
-GHANA = {1: Sky.CLOUD, 2: Sky.SHADOW, 3: Sky.HAZE}
+SCL = {
+    0: Sky.NO_DATA,
+    1: Sky.NO_DATA,  # saturated or defective
+    2: Sky.CLEAR,  # dark, not shadow
+    3: Sky.SHADOW,
+    4: Sky.CLEAR,
+    5: Sky.CLEAR,
+    6: Sky.CLEAR,
+    7: Sky.CLEAR,
+    8: Sky.CLOUD,
+    9: Sky.CLOUD,
+    10: Sky.HAZE,
+    11: Sky.CLEAR,  # snow
+}
+"""Classes of sen2cor's scene classification."""
+GHANA = {0: Sky.CLEAR, 1: Sky.CLOUD, 2: Sky.SHADOW, 3: Sky.HAZE}
 """Codes of the Ghana dataset's `cloudmask`."""
-CLD_NODATA = 255
 
 
 def from_codes(codes_HW: np.ndarray, table: dict[int, Sky]) -> np.ndarray:
-    """Translate an archive's codes to `Sky`, uint8 (height, width); codes not in `table` are clear."""
-    sky_HW = np.zeros(codes_HW.shape, np.uint8)
+    """Translate an archive's codes to `Sky`, uint8 (height, width); codes not in `table`, NaN too, are no-data."""
+    sky_HW = np.full(codes_HW.shape, np.uint8(Sky.NO_DATA))
     for code, sky in table.items():
         sky_HW[codes_HW == code] = sky
     return sky_HW
 
 
 def from_probability(cld_HW: np.ndarray, scl_HW: np.ndarray, threshold: int) -> np.ndarray:
-    """`Sky` with sen2cor's cloud probability (percent) in place of its classes for cloud and haze."""
-    ground: dict[int, Sky] = {code: sky for code, sky in SCL.items() if sky not in (Sky.CLOUD, Sky.HAZE)}
+    """`Sky` with sen2cor's cloud probability in place of its classes for cloud and haze.
+
+    Args:
+        cld_HW: percent; what is none, such as 255, is no-data.
+        scl_HW: codes of `SCL`.
+        threshold: the least percentage of a cloud.
+    """
+    ground: dict[int, Sky] = {code: Sky.CLEAR if sky in (Sky.CLOUD, Sky.HAZE) else sky for code, sky in SCL.items()}
     sky_HW = from_codes(scl_HW, ground)
-    sky_HW[(cld_HW >= threshold) & (cld_HW != CLD_NODATA)] = Sky.CLOUD
-    sky_HW[cld_HW == CLD_NODATA] = Sky.NO_DATA
+    sky_HW[cld_HW >= threshold] = Sky.CLOUD
+    sky_HW[~((cld_HW >= 0) & (cld_HW <= 100))] = Sky.NO_DATA
     return sky_HW
 
 

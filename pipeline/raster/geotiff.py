@@ -1,4 +1,4 @@
-"""GeoTIFF files from and to arrays, opened with the GTiff driver alone."""
+"""GeoTIFF files from and to arrays, opened with the GTiff driver alone and without the files beside them."""
 
 import warnings
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import rasterio
 from rasterio.crs import CRS
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
 from rasterio.session import DummySession
 from rasterio.transform import Affine
 from rasterio.windows import Window
@@ -24,6 +25,8 @@ MOST_COMPRESSED = 1100
 """Decoded bytes for each byte in a larger file; deflate reaches 1032."""
 MOST_PIXELS = 1 << 28
 """Pixels that are read without a window."""
+SKEWED = 1e-4
+"""Pixels, for each along a side, that a square may be off before it is none."""
 _ONE_BY_ONE = Lock()
 """For what Python keeps once for all threads, such as which warnings are shown."""
 
@@ -43,11 +46,21 @@ class Georeference:
         return self.crs is not None or not self.transform.is_identity
 
     def place(self, row: int = 0, column: int = 0) -> dict[str, Any]:
-        """x, y, crs and pixel_size of a chip whose top-left pixel is at `row`, `column`; nothing without a CRS."""
+        """x, y, crs, pixel_size of a chip whose top-left pixel is at `row`, `column`; nothing without a CRS."""
         if self.crs is None:
             return {}
         x, y = self.corner(row, column)
-        return {"x": x, "y": y, "crs": self.crs, "pixel_size": abs(float(self.transform.a))}
+        return {"x": x, "y": y, "crs": self.crs, "pixel_size": self.pixel_size}
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Side of a pixel in units of the CRS; None where pixels are turned, mirrored or not square.
+
+        One number says nothing of where such pixels end.
+        """
+        across, down = float(self.transform.a), float(self.transform.e)
+        skew = max(abs(self.transform.b), abs(self.transform.d), abs(across + down))
+        return across if across > 0 and skew <= SKEWED * across else None
 
     def corner(self, row: int, column: int) -> tuple[float, float]:
         """(x, y) of the top-left corner of the pixel at `row`, `column`."""
@@ -64,6 +77,9 @@ class GeoTiff:
         self.dtypes: tuple[str, ...] = tuple(dataset.dtypes)
         self.nodata: float | None = dataset.nodata
         self.georeference = Georeference(_crs_name(dataset.crs), dataset.transform)
+        self.alpha = _alpha_band(dataset)
+        """The band that the file marks as transparency, counted from 1. GDAL marks the fourth of four bands of 8 bits
+        unasked, whatever it holds."""
         self._dataset = dataset
 
     def read(self, bands: tuple[int, ...] | None = None, window: Window | None = None) -> np.ndarray:
@@ -89,9 +105,23 @@ class GeoTiff:
             raise PipelineError(f"{self.path} cannot be read, the file is damaged: {_reason(error)}") from None
 
     def valid(self, window: Window | None = None) -> np.ndarray:
-        """(height, width) of bool: False where the file declares no-data, by value, mask or alpha."""
+        """(height, width) of bool: False where the file declares no-data, by value or mask; alpha is left to others.
+
+        Raises:
+            PipelineError: its pixels cannot be decoded.
+        """
         try:
-            return np.asarray(self._dataset.dataset_mask(window=window)) > 0
+            if self.alpha is None:
+                return np.asarray(self._dataset.dataset_mask(window=window)) > 0
+            if any(
+                MaskFlags.alpha in flags for flags in self._dataset.mask_flag_enums
+            ):  # then nothing else is declared
+                return np.ones((self.height, self.width) if window is None else (window.height, window.width), bool)
+            others = [band for band in range(1, self.count + 1) if band != self.alpha]
+            with _ONE_BY_ONE, warnings.catch_warnings():  # that GDAL does not look at alpha then
+                warnings.simplefilter("ignore", NodataShadowWarning)
+                masks_CHW = np.asarray(self._dataset.read_masks(others, window=window))
+            return np.asarray(masks_CHW.any(axis=0))
         except RasterioError as error:
             raise PipelineError(f"{self.path} cannot be read, the file is damaged: {_reason(error)}") from None
 
@@ -101,18 +131,25 @@ def open_geotiff(path: Path) -> Iterator[GeoTiff]:
     """Open a raw file with the GTiff driver alone: a VRT named .tif would read whatever files it names.
 
     Raises:
-        PipelineError: no such file, empty, no GeoTIFF, or shorter than its own table of blocks says.
+        PipelineError: no such file, empty, no GeoTIFF, a mask beside it, a place that is none, or shorter than its
+            own table of blocks says.
     """
     if not path.is_file():
         raise PipelineError(f"{path} does not exist")
     if not path.stat().st_size:
         raise PipelineError(f"{path} is empty (0 bytes); copy or download it again")
+    if path.with_name(f"{path.name}.msk").exists():
+        raise PipelineError(
+            f"{path} has its mask in a file beside it, {path.name}.msk, which is not read; write the mask into the "
+            "GeoTIFF (gdal_translate --config GDAL_TIFF_INTERNAL_MASK YES) or remove that file"
+        )
     try:
         dataset = _rasterio_open(path)
     except RasterioError as error:
         raise PipelineError(f"{path} is not a readable GeoTIFF: {_reason(error)}") from None
     with closing(dataset):
         _refuse_claims(path, dataset)
+        _refuse_place(path, dataset)
         _refuse_truncated(path, dataset)
         yield GeoTiff(path, dataset)
 
@@ -138,41 +175,12 @@ def write_geotiff(path: Path, bands_CHW: np.ndarray, georeference: Georeference 
 
 def _rasterio_open(path: Path, mode: str = "r", **options: Any) -> Any:
     """Open without the warning that a file says nothing of where it lies: such files are common here."""
-    # DummySession: else rasterio looks for the AWS profile of whoever has named one, and fails when it is not there
-    with _ONE_BY_ONE, rasterio.Env(session=DummySession()), warnings.catch_warnings():
+    # DummySession: else rasterio looks for the AWS profile of whoever has named one, and fails when it is not there;
+    # EMPTY_DIR: else GDAL opens a .msk or .ovr beside the file with whatever driver fits, such as VRT
+    env = rasterio.Env(session=DummySession(), GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
+    with _ONE_BY_ONE, env, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         return rasterio.open(path, mode, driver="GTiff", **options)
-
-
-def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
-    """Check that a mask lies on its image, pixel on pixel.
-
-    Raises:
-        PipelineError: another size; or, where both say where they lie, another CRS, or a corner that is more than
-            0.1 px off. One that says nothing is taken to lie right.
-    """
-    both = f"{image.path} and {mask.path}"
-    sizes = [(file.width, file.height) for file in (image, mask)]
-    if sizes[0] != sizes[1]:
-        raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px; a mask covers its image exactly")
-    ours, theirs = image.georeference, mask.georeference
-    if not (ours.known and theirs.known):
-        return
-    if (
-        None not in (ours.crs, theirs.crs)
-        and ours.crs != theirs.crs
-        and CRS.from_user_input(ours.crs) != CRS.from_user_input(theirs.crs)
-    ):
-        raise PipelineError(f"{both} differ in CRS: {ours.crs} and {theirs.crs}; reproject one onto the other")
-    corners = [(0, 0), (image.height, 0), (0, image.width), (image.height, image.width)]
-    off = max(_pixels_apart(ours, theirs, row, column) for row, column in corners)
-    if off > 0.1:
-        raise PipelineError(f"{both} lie {off:.2f} px apart; at most 0.1 px is allowed: align one to the other")
-
-
-def _pixels_apart(ours: Georeference, theirs: Georeference, row: int, column: int) -> float:
-    column_there, row_there = ~ours.transform @ theirs.corner(row, column)
-    return float(max(abs(column_there - column), abs(row_there - row)))
 
 
 def _refuse_claims(path: Path, dataset: rasterio.DatasetReader) -> None:
@@ -194,6 +202,17 @@ def _refuse_claims(path: Path, dataset: rasterio.DatasetReader) -> None:
         )
 
 
+def _refuse_place(path: Path, dataset: rasterio.DatasetReader) -> None:
+    """No corner could be computed of it, nor written as JSON."""
+    transform = dataset.transform
+    corner = transform @ (dataset.width, dataset.height)
+    if transform.is_degenerate or not np.isfinite([*transform[:6], *corner]).all():
+        raise PipelineError(
+            f"{path} does not say where it lies: its geotransform is {[float(each) for each in transform[:6]]}, which "
+            "must be finite, with pixels of some area; set it with gdal_edit.py -a_ullr, or remove it with -unsetgt"
+        )
+
+
 def _refuse_truncated(path: Path, dataset: rasterio.DatasetReader) -> None:
     """GDAL notices a cut file only when it reads the missing block, and a window may never get there."""
     size = path.stat().st_size
@@ -210,6 +229,11 @@ def _refuse_truncated(path: Path, dataset: rasterio.DatasetReader) -> None:
                         f"{path} is truncated: {size} bytes, but its pixels reach to byte {start + length}; "
                         "copy or download it again"
                     )
+
+
+def _alpha_band(dataset: rasterio.DatasetReader) -> int | None:
+    marked = [band for band, means in enumerate(dataset.colorinterp, 1) if means is ColorInterp.alpha]
+    return marked[0] if marked and dataset.count > 1 and dataset.dtypes[marked[0] - 1] in ("uint8", "uint16") else None
 
 
 def _crs_name(crs: CRS | None) -> str | None:

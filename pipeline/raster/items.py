@@ -13,8 +13,8 @@ from pipeline.classes import IGNORE, ClassTable
 from pipeline.datasets import LAYOUTS, BandsSection, DatasetName
 from pipeline.errors import PipelineError
 from pipeline.raster.clouds import GHANA, SCL, from_codes, from_probability, without_data
-from pipeline.raster.geotiff import GeoTiff, open_geotiff, require_same_grid
-from pipeline.raster.labels import to_mask
+from pipeline.raster.geotiff import GeoTiff, open_geotiff
+from pipeline.raster.labels import require_same_grid, to_mask
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def read_sky(item: SourceItem, reading: Reading, bands_CHW: np.ndarray | None = 
         PipelineError: a file is missing, cannot be read, or has another size than the bands.
     """
     files = [asset(reading.dataset, item.folder, key) for key in reading.cloud_assets]
-    codes_CHW = _stack(files)
+    codes_CHW = _stack(files, _codes)
     if bands_CHW is not None and codes_CHW.shape[1:] != bands_CHW.shape[1:]:
         raise PipelineError(f"{files[0]} and the bands in {item.folder} differ in size; download the item again")
     if reading.dataset == "ghana":
@@ -118,7 +118,17 @@ def _seen(file: GeoTiff, bands: tuple[int, ...]) -> np.ndarray:
     return np.where(file.valid(), file.read(bands), 0)
 
 
-def _stack(paths: list[Path], read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray] = GeoTiff.read) -> np.ndarray:
+def _codes(file: GeoTiff, bands: tuple[int, ...]) -> np.ndarray:
+    """Codes, NaN where a mask hides them.
+
+    A declared value is a code like others, which the tables know or do not: a tool that writes 0 = clear as no-data
+    must not hide every clear pixel.
+    """
+    codes_CHW, seen_HW = file.read(bands), file.valid()
+    return codes_CHW if file.nodata is not None or seen_HW.all() else np.where(seen_HW, codes_CHW, np.nan)
+
+
+def _stack(paths: list[Path], read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray]) -> np.ndarray:
     """The first band of each file, (files, height, width)."""
     bands_HW = [_first_band(path, read) for path in paths]
     for path, band_HW in zip(paths, bands_HW, strict=True):

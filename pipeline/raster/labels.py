@@ -1,11 +1,50 @@
-"""Label values of an archive to class ids."""
+"""Masks of an archive: on the grid of their image, and their values to class ids."""
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from rasterio.crs import CRS
+from rasterio.windows import Window
 
 from pipeline.classes import IGNORE, ClassTable
 from pipeline.errors import PipelineError
+from pipeline.raster.geotiff import Georeference, GeoTiff
+
+LISTED = 5
+"""Values outside the table that a message names."""
+
+
+def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
+    """Check that a mask lies on its image, pixel on pixel.
+
+    Raises:
+        PipelineError: another size; or, where both say where they lie, another CRS, or a corner that is more than
+            0.1 px off. One that says nothing is taken to lie right.
+    """
+    both = f"{image.path} and {mask.path}"
+    sizes = [(file.width, file.height) for file in (image, mask)]
+    if sizes[0] != sizes[1]:
+        raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px; a mask covers its image exactly")
+    ours, theirs = image.georeference, mask.georeference
+    if not (ours.known and theirs.known):
+        return
+    if (
+        None not in (ours.crs, theirs.crs)
+        and ours.crs != theirs.crs
+        and CRS.from_user_input(ours.crs) != CRS.from_user_input(theirs.crs)
+    ):
+        raise PipelineError(f"{both} differ in CRS: {ours.crs} and {theirs.crs}; reproject one onto the other")
+    corners = [(0, 0), (image.height, 0), (0, image.width), (image.height, image.width)]
+    off = max(_pixels_apart(ours, theirs, row, column) for row, column in corners)
+    if off > 0.1:
+        raise PipelineError(f"{both} lie {off:.2f} px apart; at most 0.1 px is allowed: align one to the other")
+
+
+def _pixels_apart(ours: Georeference, theirs: Georeference, row: int, column: int) -> float:
+    column_there, row_there = ~ours.transform @ theirs.corner(row, column)
+    return float(max(abs(column_there - column), abs(row_there - row)))
 
 
 def to_mask(values_HW: np.ndarray, table: ClassTable, path: Path, nodata: float | None = None) -> np.ndarray:
@@ -23,17 +62,34 @@ def to_mask(values_HW: np.ndarray, table: ClassTable, path: Path, nodata: float 
     Raises:
         PipelineError: NaN, a fraction, or a value that is neither class nor remapped.
     """
-    missing_HW = _equals(values_HW, nodata)
-    if np.issubdtype(values_HW.dtype, np.floating):
-        _refuse_fractions(values_HW[~missing_HW], path)
+    mask_HW, strays = _translated(values_HW, table, nodata)
+    _refuse([strays], table, path)
+    return mask_HW
+
+
+def refuse_strays(mask: GeoTiff, table: ClassTable, among: Iterable[Window]) -> None:
+    """Say what of a file `to_mask` cannot translate, and in how many pixels, reading window by window.
+
+    Args:
+        mask: the file; its first band holds the labels.
+        table: the classes.
+        among: windows that cover the file.
+
+    Raises:
+        PipelineError: there is such a value.
+    """
+    _refuse((_translated(mask.read((1,), each)[0], table, mask.nodata)[1] for each in among), table, mask.path)
+
+
+def _translated(values_HW: np.ndarray, table: ClassTable, nodata: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """The mask, and the values that are neither class nor remapped nor declared as no-data."""
+    known_HW = _equals(values_HW, nodata)
     mask_HW = np.full(values_HW.shape, IGNORE, np.uint8)
-    known_HW = missing_HW
     for value, target in ({value: value for value in table.ids} | table.remap).items():
         here_HW = values_HW == value
         mask_HW[here_HW] = IGNORE if target == "ignore" else target
         known_HW = known_HW | here_HW
-    _refuse_unknown(values_HW[~known_HW], table, path)
-    return mask_HW
+    return mask_HW, values_HW[~known_HW]
 
 
 def _equals(values_HW: np.ndarray, nodata: float | None) -> np.ndarray:
@@ -43,21 +99,26 @@ def _equals(values_HW: np.ndarray, nodata: float | None) -> np.ndarray:
     return same_HW
 
 
-def _refuse_fractions(values: np.ndarray, path: Path) -> None:
-    bad = values[~np.isfinite(values) | (values != np.floor(values))]
-    if bad.size:
+def _refuse(found: Iterable[np.ndarray], table: ClassTable, path: Path) -> None:
+    """Raise for the first fraction among the strays, or else for the lowest few of them, with counts over all."""
+    lowest: Counter[int] = Counter()
+    broken: list[float] = []
+    in_pixels = 0
+    for strays in found:
+        whole = np.isfinite(strays) & (strays == np.floor(strays))
+        broken += strays[~whole][:1].tolist()
+        in_pixels += int((~whole).sum())
+        for value, count in zip(*np.unique(strays[whole], return_counts=True), strict=True):
+            lowest[int(value)] += int(count)
+        lowest = Counter(dict(sorted(lowest.items())[:LISTED]))  # a float raster may hold millions
+    if broken:
         raise PipelineError(
-            f"{path} holds {bad[0]} among its labels, in {bad.size} pixels NaN or a fraction; "
+            f"{path} holds {broken[0]} among its labels, in {in_pixels} pixels NaN or a fraction; "
             "a label is a whole number: was it resampled with interpolation?"
         )
-
-
-def _refuse_unknown(values: np.ndarray, table: ClassTable, path: Path) -> None:
-    if not values.size:
-        return
-    found, counts = np.unique(values, return_counts=True)
-    listed = ", ".join(f"{int(value)} in {count} px" for value, count in zip(found[:5], counts[:5], strict=True))
-    raise PipelineError(
-        f"{path} holds label values outside the class table: {listed}; classes are {list(table.ids)}: "
-        "add the value to classes.yaml in the source folder, or remap it there to a class or to ignore"
-    )
+    if lowest:
+        raise PipelineError(
+            f"{path} holds label values outside the class table: "
+            f"{', '.join(f'{value} in {count} px' for value, count in lowest.items())}; classes are {list(table.ids)}: "
+            "add the value to classes.yaml in the source folder, or remap it there to a class or to ignore"
+        )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from rasterio.windows import Window
@@ -10,10 +11,15 @@ from pipeline.chips import Chip, Imagery
 from pipeline.classes import IGNORE, ClassTable
 from pipeline.errors import PipelineError
 from pipeline.raster.chips import save_chip
-from pipeline.raster.geotiff import GeoTiff, open_geotiff, require_same_grid
+from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.imagery import to_rgb
-from pipeline.raster.labels import to_mask
+from pipeline.raster.labels import refuse_strays, require_same_grid, to_mask
 from pipeline.raster.windows import Tile, windows
+
+Alpha = Literal["auto", "none"]
+"""auto: a band that a file marks as alpha hides pixels, if it holds transparency; none: it never does."""
+MOST_BETWEEN = 0.01
+"""Share of a scene's pixels that transparency may show in part, as along an edge; a spectral band has more of them."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,8 @@ class Cutting:
     """The image's bands that become red, green, blue, counted from 1."""
     stretch: tuple[float, float] | None
     """Low and high of the 8 bits; None takes 8-bit images as they are."""
+    alpha: Alpha = "auto"
+    """What becomes of a band that the file marks as alpha and `bands` does not name."""
 
     @property
     def imagery(self) -> Imagery:
@@ -45,6 +53,10 @@ class Cut:
     """Windows dropped because they reach over the edge."""
     unlabelled: int = 0
     """Windows dropped because no pixel of their mask is a class."""
+    pixels: int = 0
+    """Pixels of the windows that were read."""
+    transparent: int = 0
+    """Those of them that alpha hides."""
 
 
 def cut_scene(pair: tuple[str, Path, Path], cutting: Cutting, table: ClassTable, folder: Path) -> Cut:
@@ -64,40 +76,75 @@ def cut_scene(pair: tuple[str, Path, Path], cutting: Cutting, table: ClassTable,
     with open_geotiff(image_path) as image, open_geotiff(mask_path) as mask:
         require_same_grid(image, mask)
         _require_8_bits(image, cutting)
+        alpha = transparency(image, cutting)
         for tile in windows(image.height, image.width, cutting.size):
             if not cutting.pad and (tile.height, tile.width) != (cutting.size, cutting.size):
                 cut.partial += 1
                 continue
-            image_HWC, mask_HW = _read(image, mask, tile, cutting, table)
+            opaque_HW = _opaque(image, tile, alpha)
+            cut.pixels += opaque_HW.size
+            cut.transparent += int((~opaque_HW).sum())
+            image_HWC, valid_HW = _read_image(image, _window(tile), cutting, opaque_HW)
+            mask_HW = np.where(valid_HW, _read_mask(mask, tile, cutting.size, table), np.uint8(IGNORE))
             if (mask_HW == IGNORE).all():
                 cut.unlabelled += 1
                 continue
-            cut.rows.append(save_chip(folder, _chip(scene, image, tile, cutting.size), image_HWC, mask_HW, table))
+            filled = _filled_up(image_HWC, mask_HW, cutting.size)
+            cut.rows.append(save_chip(folder, _chip(scene, image, tile, cutting.size), *filled, table))
     return cut
 
 
-def _read(
-    image: GeoTiff, mask: GeoTiff, tile: Tile, cutting: Cutting, table: ClassTable
+def transparency(image: GeoTiff, cutting: Cutting) -> int | None:
+    """The band that hides pixels where it is 0, counted from 1; None if there is none.
+
+    A band that the file marks as alpha does not, when it is one of the bands to see, or when it holds more than on and
+    off: GDAL marks the fourth of four bands of 8 bits unasked, near infrared too, in which water and shadow are 0.
+
+    Raises:
+        PipelineError: the band cannot be read.
+    """
+    if image.alpha is None or cutting.alpha == "none" or image.alpha in cutting.bands:
+        return None
+    full, between = np.iinfo(image.dtypes[image.alpha - 1]).max, 0
+    for tile in windows(image.height, image.width, cutting.size):
+        alpha_HW = image.read((image.alpha,), _window(tile))[0]
+        between += int(((alpha_HW > 0) & (alpha_HW < full)).sum())
+        if between > MOST_BETWEEN * image.height * image.width:
+            return None
+    return image.alpha
+
+
+def _window(tile: Tile) -> Window:
+    return Window(tile.column, tile.row, tile.width, tile.height)
+
+
+def _opaque(image: GeoTiff, tile: Tile, alpha: int | None) -> np.ndarray:
+    return image.read((alpha,), _window(tile))[0] > 0 if alpha else np.ones((tile.height, tile.width), bool)
+
+
+def _read_image(
+    image: GeoTiff, window: Window, cutting: Cutting, opaque_HW: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The window's RGB and class ids, filled up to the full size."""
-    window = Window(tile.column, tile.row, tile.width, tile.height)
+    """The window's RGB, and where it has values."""
     bands_CHW = image.read(cutting.bands, window)
-    valid_HW = image.valid(window) & np.isfinite(bands_CHW).all(axis=0)
-    image_HWC = to_rgb(bands_CHW, cutting.imagery, valid_HW)
-    mask_HW = _read_mask(mask, window, table)
-    mask_HW[~valid_HW] = IGNORE
-    below, right = cutting.size - tile.height, cutting.size - tile.width
+    valid_HW = opaque_HW & image.valid(window) & np.isfinite(bands_CHW).all(axis=0)
+    return to_rgb(bands_CHW, cutting.imagery, valid_HW), valid_HW
+
+
+def _filled_up(image_HWC: np.ndarray, mask_HW: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same at the full size: black and *ignore* over the edge."""
+    below, right = size - mask_HW.shape[0], size - mask_HW.shape[1]
     return (
         np.pad(image_HWC, ((0, below), (0, right), (0, 0))),
         np.pad(mask_HW, ((0, below), (0, right)), constant_values=IGNORE),
     )
 
 
-def _read_mask(mask: GeoTiff, window: Window, table: ClassTable) -> np.ndarray:
+def _read_mask(mask: GeoTiff, tile: Tile, size: int, table: ClassTable) -> np.ndarray:
     try:
-        return to_mask(mask.read((1,), window)[0], table, mask.path, mask.nodata)
+        return to_mask(mask.read((1,), _window(tile))[0], table, mask.path, mask.nodata)
     except PipelineError:  # say how often it occurs in the file, not in the window
-        to_mask(mask.read((1,))[0], table, mask.path, mask.nodata)
+        refuse_strays(mask, table, map(_window, windows(mask.height, mask.width, size)))
         raise
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import PipelineError
+from pipeline.scoring.counts import TRUE
 from pipeline.scoring.intervals import LEAST_SEEDS, LEAST_UNITS, difference, difference_interval
 
 
@@ -72,7 +73,10 @@ def compared(first: list[Result], second: list[Result]) -> Comparison:
 
 
 def require_same_test(one: Result, other: Result) -> None:
-    """Check that two results are of the same test chips.
+    """Check that two results are of the same test chips and masks.
+
+    The list of chips says nothing of their masks, which other params or remapped classes change; the true pixels of
+    each class in each unit do.
 
     Raises:
         PipelineError: they are not.
@@ -81,11 +85,12 @@ def require_same_test(one: Result, other: Result) -> None:
         ("test chips", one.test_list, other.test_list),
         ("classes", one.classes, other.classes),
         ("units", one.units, other.units),
+        ("labels", one.counts_U3K[:, TRUE].tolist(), other.counts_U3K[:, TRUE].tolist()),
     ):
         if ours != theirs:
             raise PipelineError(
                 f"{one.name} and {other.name} were scored on different {what}, so their scores cannot be compared; "
-                "evaluate both under the same dataset, tile and split"
+                "evaluate both on the same masks, under the same dataset, tif_to_png, tile and split"
             )
 
 

@@ -5,15 +5,19 @@ All dates of one place are in the same part.
 """
 
 import random
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
 from pipeline.chips import OFFICIAL, UNIT, class_columns
 from pipeline.errors import PipelineError
-from pipeline.splitting.apportion import apportion
+from pipeline.splitting.apportion import Stock, apportion
 from pipeline.splitting.section import PARTS, SplitSection, UnfitError
+
+Place = tuple[str, int, int]
 
 
 def share_out(chips: pd.DataFrame, section: SplitSection) -> pd.Series:
@@ -76,11 +80,14 @@ def by_lists(chips: pd.DataFrame, section: SplitSection) -> pd.Series:
 
 def by_scene(chips: pd.DataFrame, section: SplitSection) -> pd.Series:
     """Whole orthophotos or Sentinel tiles, shares by chips; rare classes in every part where that can be."""
-    return _by_unit(chips, chips[UNIT], section)
+    return _by_unit(chips, chips[UNIT], section, gap=0)
 
 
 def by_block(chips: pd.DataFrame, section: SplitSection) -> pd.Series:
-    """Squares of neighbouring chips; a chip too near to one of a later part, val after train, test last, is dropped."""
+    """Squares of neighbouring chips; a chip too near to one of a later part, val after train, test last, is dropped.
+
+    Shares and rare classes are those of the chips that stay.
+    """
     size = section.block.chips
     block = (
         chips["scene"]
@@ -89,36 +96,48 @@ def by_block(chips: pd.DataFrame, section: SplitSection) -> pd.Series:
         + " "
         + (chips["column"] // (chips["width"] * size)).astype(str)
     )
-    parts = _by_unit(chips, block, section)
+    parts = _by_unit(chips, block, section, section.block.gap)
     return without_neighbours(chips, parts, section.block.gap)
 
 
 def without_neighbours(chips: pd.DataFrame, parts: pd.Series, gap: int) -> pd.Series:
     """Drop the chips that have one of a later part within `gap` chips of the same scene, corners included."""
-    rows, columns = chips["row"] // chips["height"], chips["column"] // chips["width"]
-    place = pd.DataFrame({"scene": chips["scene"], "row": rows, "column": columns})
-    steps = [
-        (down, right) for down in range(-gap, gap + 1) for right in range(-gap, gap + 1) if (down, right) != (0, 0)
-    ]
-    kept = parts.copy()
-    for number, part in enumerate(PARTS):
-        taken = place[parts.isin(PARTS[number + 1 :])]
-        near = {
-            (scene, row + down, column + right)
-            for scene, row, column in set(taken.itertuples(index=False, name=None))
-            for down, right in steps
-        }
-        too_near = np.array([one in near for one in place.itertuples(index=False, name=None)], bool)
-        kept[too_near & (parts == part).to_numpy()] = ""
-    return kept
+    places = _places(chips)
+    latest: dict[Place, int] = {}
+    for place, part in zip(places, parts, strict=True):
+        rank = PARTS.index(part)
+        for near in _within(place, gap):
+            latest[near] = max(latest.get(near, 0), rank)
+    kept = [part if latest[place] == PARTS.index(part) else "" for place, part in zip(places, parts, strict=True)]
+    return _series(chips, kept)
 
 
-def _by_unit(chips: pd.DataFrame, unit: pd.Series, section: SplitSection) -> pd.Series:
+def _by_unit(chips: pd.DataFrame, unit: pd.Series, section: SplitSection, gap: int) -> pd.Series:
     """Give every unit to one part."""
-    counted = chips[class_columns(chips)].assign(chips=1)
-    totals = counted.groupby(unit.to_numpy()).sum().sort_index()
-    part_of = apportion(totals["chips"].to_numpy(), totals.drop(columns="chips").to_numpy(), section)
-    return _series(chips, unit.map(dict(zip(totals.index, part_of, strict=True))).tolist())
+    names = sorted(set(unit))
+    numbers = unit.map({name: number for number, name in enumerate(names)}).tolist()
+    unit_at = dict(zip(_places(chips), numbers, strict=True))
+    amounts_NA = chips[class_columns(chips)].assign(chips=1)[["chips", *class_columns(chips)]].to_numpy(np.int64)
+    zones: dict[tuple[int, ...], np.ndarray] = {}
+    for place, number, amounts_A in zip(_places(chips), numbers, amounts_NA, strict=True):
+        near = {unit_at[one] for one in _within(place, gap) if one in unit_at} - {number}
+        zone = (number, *sorted(near))
+        zones[zone] = zones.get(zone, 0) + amounts_A
+    part_of = apportion(Stock.of(sorted(zones.items())), section)
+    return _series(chips, [part_of[number] for number in numbers])
+
+
+def _places(chips: pd.DataFrame) -> list[Place]:
+    """Scene, and row and column in chips; all dates of one place have the same."""
+    rows, columns = chips["row"] // chips["height"], chips["column"] // chips["width"]
+    return list(zip(chips["scene"], rows, columns, strict=True))
+
+
+def _within(place: Place, gap: int) -> Iterator[Place]:
+    """The places at most `gap` away, with itself."""
+    scene, row, column = place
+    for down, right in product(range(-gap, gap + 1), repeat=2):
+        yield scene, row + down, column + right
 
 
 def _series(chips: pd.DataFrame, parts: list[str]) -> pd.Series:

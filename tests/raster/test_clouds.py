@@ -33,6 +33,18 @@ def test_each_code_of_ghana_has_its_meaning() -> None:
     assert from_codes(grid(0, 1, 2, 3), GHANA).tolist() == [[Sky.CLEAR, Sky.CLOUD, Sky.SHADOW, Sky.HAZE]]
 
 
+@pytest.mark.parametrize("table", [SCL, GHANA], ids=["SCL", "GHANA"])
+@pytest.mark.parametrize("code", [-1, 12, 99, 255, 0.5, np.nan])
+def test_what_is_no_code_is_no_data(table: dict[int, Sky], code: float) -> None:
+    assert from_codes(np.array([[code]]), table).tolist() == [[Sky.NO_DATA]]
+    assert from_probability(np.array([[0]]), np.array([[code]]), 50).tolist() == [[Sky.NO_DATA]]
+
+
+@pytest.mark.parametrize("percent", [-1, 101, 255, np.nan])
+def test_what_is_no_probability_is_no_data(percent: float) -> None:
+    assert from_probability(np.array([[percent]]), grid(4), 50).tolist() == [[Sky.NO_DATA]]
+
+
 def test_probability_takes_the_place_of_cloud_and_haze_but_not_of_shadow() -> None:
     cld_HW = grid(49, 50, 100, 0, 0, 60, 255, 0)
     scl_HW = grid(9, 4, 10, 8, 3, 3, 4, 0)

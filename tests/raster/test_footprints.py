@@ -1,7 +1,9 @@
+import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.raster.footprints import footprints
+from pipeline.raster.footprints import footprints, in_degrees, outlines
+from tests.world import SITE_GRID
 
 
 def chips(*rows: tuple[str, str, float | None, float | None, float | None]) -> pd.DataFrame:
@@ -43,3 +45,21 @@ def test_chips_of_several_crs_each_lie_in_their_own_and_those_without_are_left_o
         for feature in footprints(frame, ["id"])["features"]
     }
     assert found == pytest.approx({"a": 3.0, "c": -3.0}, abs=1e-7)
+
+
+def test_corners_are_in_the_units_of_the_crs_with_a_margin_in_pixels() -> None:
+    frame = chips(("a", "EPSG:32630", 500000.0, 0.0, 10.0), ("b", "", 1.0, 1.0, 1.0), ("c", "EPSG:32630", 0, 0, None))
+    found = outlines(frame, 0.5)
+    assert found[0].tolist() == [[499995.0, 5.0], [499995.0, -1005.0], [502005.0, -1005.0], [502005.0, 5.0]]
+    assert np.isnan(found[1:]).all()
+
+
+@pytest.mark.parametrize(("crs", "x"), [(SITE_GRID, 5.0), ("no CRS", 5.0), ("EPSG:32630", 1e9)])
+def test_chips_that_lie_nowhere_on_the_globe_are_left_out(crs: str, x: float) -> None:
+    frame = chips(("a", crs, x, 1e9, 0.1), ("b", "EPSG:32631", 500000.0, 0.0, 10.0))
+    assert np.isnan(in_degrees(outlines(frame[:1]), crs)).all()
+    assert [each["properties"] for each in footprints(frame, ["id"])["features"]] == [{"id": "b"}]
+
+
+def test_chips_whose_pixels_are_no_squares_are_left_out() -> None:
+    assert footprints(chips(("a", "EPSG:32631", 500000.0, 0.0, None)), ["id"])["features"] == []

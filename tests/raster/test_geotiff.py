@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from rasterio.crs import CRS
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from pipeline.errors import PipelineError
-from pipeline.raster.geotiff import Georeference, open_geotiff, require_same_grid, write_geotiff
-from tests.world import UTM, at, gradient
-
-WRITTEN_OUT = CRS.from_proj4("+proj=tmerc +lon_0=19 +k=0.9993 +x_0=500000 +y_0=-5300000 +ellps=GRS80").to_wkt()
+from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
+from tests.world import UTM, WRITTEN_OUT, at, gradient
 
 
 @pytest.fixture
@@ -64,6 +61,23 @@ def test_a_place_is_the_corner_of_the_pixel_in_the_units_of_the_crs() -> None:
     assert place == {"x": 500512.0, "y": 999744.0, "crs": UTM, "pixel_size": 0.5}
 
 
+@pytest.mark.parametrize(
+    ("transform", "size"),
+    [
+        ((0.25, 0.0, 5.0, 0.0, -0.25, 7.0), 0.25),
+        ((0.25, 1e-9, 5.0, 1e-9, -0.25000001, 7.0), 0.25),  # as tools write it
+        ((0.25, 0.0, 5.0, 0.0, -0.5, 7.0), None),
+        ((0.25, 0.0, 5.0, 0.0, 0.25, 7.0), None),
+        ((-0.25, 0.0, 5.0, 0.0, -0.25, 7.0), None),
+        ((0.3, 0.4, 5.0, 0.4, -0.3, 7.0), None),
+        ((0.0, 0.25, 5.0, 0.25, 0.0, 7.0), None),
+    ],
+)
+def test_pixels_that_are_no_upright_squares_have_no_size(transform: tuple[float, ...], size: float | None) -> None:
+    place = Georeference(UTM, Affine(*transform)).place()
+    assert place == {"x": 5.0, "y": 7.0, "crs": UTM, "pixel_size": size}
+
+
 def test_without_a_crs_there_is_no_place(tmp_path: Path) -> None:
     write_geotiff(tmp_path / "a.tif", gradient(2, 2))
     with open_geotiff(tmp_path / "a.tif") as file:
@@ -78,11 +92,36 @@ def test_pixels_of_the_declared_value_are_not_valid(tmp_path: Path) -> None:
         assert file.valid().tolist() == [[True, False, True]]
 
 
-def test_transparent_pixels_are_not_valid(tmp_path: Path) -> None:
-    bands_CHW = np.array([[[0, 1]], [[0, 1]], [[0, 1]], [[255, 0]]], np.uint8)
-    write_geotiff(tmp_path / "a.tif", bands_CHW, photometric="RGB", alpha="YES")
+@pytest.mark.parametrize(
+    ("count", "profile", "alpha"),
+    [
+        (4, {}, 4),  # whatever it holds
+        (4, {"photometric": "RGB", "alpha": "YES"}, 4),
+        (4, {"photometric": "RGB"}, None),
+        (4, {"photometric": "MINISBLACK"}, None),
+        (5, {"photometric": "RGB", "alpha": "YES"}, 4),
+        (2, {"alpha": "YES"}, 2),
+        (3, {}, None),
+        (1, {"alpha": "YES"}, None),
+    ],
+)
+def test_the_band_that_is_marked_as_alpha_is_told_and_does_nothing(
+    tmp_path: Path, count: int, profile: Any, alpha: int | None
+) -> None:
+    bands_CHW = np.full((count, 1, 2), [9, 0], np.uint8)
+    for declared, expected in ({}, [[True, True]]), ({"nodata": 9}, [[False, True]]):
+        write_geotiff(tmp_path / "a.tif", bands_CHW, **profile, **declared)
+        with open_geotiff(tmp_path / "a.tif") as file:
+            assert file.alpha == alpha
+            assert file.valid().tolist() == expected
+            assert file.valid(Window(1, 0, 1, 1)).tolist() == [[True]]
+
+
+def test_a_declared_value_counts_beside_alpha(tmp_path: Path) -> None:
+    bands_CHW = np.array([[[0, 1]], [[0, 0]], [[0, 0]], [[255, 255]]], np.uint8)
+    write_geotiff(tmp_path / "a.tif", bands_CHW, photometric="RGB", alpha="YES", nodata=0)
     with open_geotiff(tmp_path / "a.tif") as file:
-        assert file.valid().tolist() == [[True, False]]
+        assert file.valid().tolist() == [[False, True]]
 
 
 def test_a_missing_and_an_empty_file_are_refused(tmp_path: Path) -> None:
@@ -167,63 +206,6 @@ def test_two_threads_do_not_change_warnings_at_once(tmp_path: Path, monkeypatch:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(opened, [tmp_path / "a.tif", tmp_path / "b.tif"]))
     assert met == []
-
-
-def compare(folder: Path, image: Georeference | None, mask: Georeference | None, size: tuple[int, int]) -> None:
-    write_geotiff(folder / "image.tif", gradient(40, 60), image)
-    write_geotiff(folder / "mask.tif", gradient(*size)[:1], mask)
-    with open_geotiff(folder / "image.tif") as one, open_geotiff(folder / "mask.tif") as other:
-        require_same_grid(one, other)
-
-
-@pytest.mark.parametrize(
-    ("image", "mask"),
-    [
-        (at(), at()),
-        (at(), at(x=500000.9)),
-        (at(), None),
-        (None, at()),
-        (None, None),
-        (at(), at(crs=None)),
-        (at(crs=WRITTEN_OUT), at(crs=WRITTEN_OUT)),
-    ],
-)
-def test_a_mask_lies_on_its_image_to_a_tenth_of_a_pixel_or_says_nothing(
-    tmp_path: Path, image: Georeference | None, mask: Georeference | None
-) -> None:
-    compare(tmp_path, image, mask, (40, 60))
-
-
-STRETCHED = Georeference(UTM, Affine(10.03, 0.0, 500000.0, 0.0, -10.0, 1000000.0))
-TURNED = Georeference(UTM, Affine(10.0, 0.05, 500000.0, 0.05, -10.0, 1000000.0))
-
-
-@pytest.mark.parametrize(
-    ("image", "mask", "apart"),
-    [
-        (at(), at(x=500001.1), "0.11"),
-        (at(), at(y=999990.0), "1.00"),
-        (at(), STRETCHED, "0.18"),
-        (at(), TURNED, "0.30"),
-        (at(crs=None), at(x=500020.0, crs=None), "2.00"),
-        (at(), at(x=500020.0, crs=None), "2.00"),
-    ],
-)
-def test_a_mask_that_lies_elsewhere_is_refused(
-    tmp_path: Path, image: Georeference, mask: Georeference, apart: str
-) -> None:
-    with pytest.raises(PipelineError, match=rf"image.tif and .*mask.tif lie {apart} px apart; at most 0.1 px is allow"):
-        compare(tmp_path, image, mask, (40, 60))
-
-
-def test_a_mask_of_another_crs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"mask.tif differ in CRS: EPSG:32630 and EPSG:32631; reproject one"):
-        compare(tmp_path, at(), at(crs="EPSG:32631"), (40, 60))
-
-
-def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"mask.tif differ in size: \(60, 40\) and \(60, 41\) px; a mask covers"):
-        compare(tmp_path, at(), at(), (41, 60))
 
 
 def test_the_official_mask_is_whole_and_a_part_of_it_is_not(shared: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 
 from pipeline.chips import Chip
 from pipeline.cloud_filter import CloudFilterParams
@@ -49,6 +50,12 @@ def test_declared_no_data_of_a_band_becomes_0(tmp_path: Path) -> None:
     assert read_sky(item, LANDCOVERNET, bands_CHW)[0, :2].tolist() == [Sky.NO_DATA, Sky.CLEAR]
 
 
+def test_a_fourth_band_of_8_bits_is_no_transparency(tmp_path: Path) -> None:
+    item = ghana_item(tmp_path, "000001", DAY)
+    write_geotiff(item.folder / "source.tif", np.full((4, 16, 16), [[[9]], [[8]], [[7]], [[0]]], np.uint8), at())
+    assert read_bands(item, GHANA)[:, 0, 0].tolist() == [7, 8, 9]
+
+
 def test_the_sky_of_landcovernet_is_sen2cors_unless_params_say_probability(tmp_path: Path) -> None:
     item = landcovernet_item(tmp_path, "31PGS_01", DAY, scl=9, cld=20, hidden=3)
     by_scl = read_sky(item, LANDCOVERNET, read_bands(item, LANDCOVERNET))
@@ -60,6 +67,26 @@ def test_the_sky_of_landcovernet_is_sen2cors_unless_params_say_probability(tmp_p
 def test_the_sky_of_ghana_is_its_cloud_masks(tmp_path: Path) -> None:
     item = ghana_item(tmp_path, "000001", DAY, code=2, hidden=1)
     assert read_sky(item, GHANA, read_bands(item, GHANA))[0, :2].tolist() == [Sky.SHADOW, Sky.CLEAR]
+
+
+def test_codes_that_a_cloud_mask_does_not_have_are_no_data_and_those_it_has_are_codes(tmp_path: Path) -> None:
+    item = ghana_item(tmp_path, "000001", DAY, code=255, hidden=1)
+    codes_HW = np.zeros((1, 16, 16), np.uint8)
+    codes_HW[0, 0, :2] = 255, 1
+    for nodata in (255, 0, None):  # 0 is clear, whatever a tool declares
+        write_geotiff(item.folder / "cloudmask.tif", codes_HW, at(), nodata=nodata)
+        assert read_sky(item, GHANA)[0, :3].tolist() == [Sky.NO_DATA, Sky.CLOUD, Sky.CLEAR]
+
+
+def test_codes_under_a_mask_are_no_data(tmp_path: Path) -> None:
+    item = landcovernet_item(tmp_path, "31PGS_01", DAY)
+    seen_HW = np.full((16, 16), 255, np.uint8)
+    seen_HW[0, 0] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(item.folder / "SCL.tif", "r+") as dataset:
+        dataset.write_mask(seen_HW)
+    for clouds in ("scl", "cld"):
+        how = reading("landcovernet", **{"cloud_filter.landcovernet.clouds": clouds})
+        assert read_sky(item, how)[0, :2].tolist() == [Sky.NO_DATA, Sky.CLEAR]
 
 
 def test_a_band_of_another_size_is_refused(tmp_path: Path) -> None:

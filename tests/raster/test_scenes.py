@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from pipeline.chips import Imagery
 from pipeline.classes import ClassTable
 from pipeline.datasets import CLASSES
 from pipeline.errors import PipelineError
+from pipeline.raster import geotiff
 from pipeline.raster.chips import read_image, read_mask
 from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
-from pipeline.raster.scenes import Cut, Cutting, cut_scene
+from pipeline.raster.scenes import Alpha, Cut, Cutting, cut_scene
 from tests.world import TWO_CLASSES, UTM, at, gradient, halves, orthophoto
 
 DROP = Cutting(size=32, pad=False, bands=(1, 2, 3), stretch=None)
@@ -100,6 +102,69 @@ def test_transparent_pixels_of_the_image_are_ignored_in_the_mask(tmp_path: Path)
     assert row["pixels_ignored"] == 1
 
 
+def near_infrared(folder: Path, **profile: Any) -> tuple[str, Path, Path]:
+    """A scene whose fourth band goes from 0, over water, to 255; GDAL marks it as alpha unless told not to."""
+    image_CHW = np.concatenate([gradient(32, 32), np.linspace(0, 255, 1024).reshape(1, 32, 32).astype(np.uint8)])
+    image_CHW[3, :4] = 0
+    pair = orthophoto(folder, "a", gradient(32, 32))
+    write_geotiff(pair[1], image_CHW, at(pixel=0.5), **profile)
+    return pair
+
+
+@pytest.mark.parametrize("alpha", ["auto", "none"])
+@pytest.mark.parametrize("bands", [(4, 1, 2), (1, 2, 3)])
+@pytest.mark.parametrize("profile", [{}, {"photometric": "RGB", "alpha": "YES"}, {"photometric": "MINISBLACK"}])
+def test_near_infrared_is_no_transparency(
+    tmp_path: Path, alpha: Alpha, bands: tuple[int, int, int], profile: dict[str, Any]
+) -> None:
+    made = cut(tmp_path, near_infrared(tmp_path, **profile), Cutting(32, False, bands, None, alpha))
+    assert [row["pixels_ignored"] for row in made.rows] == [0]
+    assert (made.pixels, made.transparent) == (1024, 0)
+    red_HW = read_image(tmp_path / "chips/images/a_0.png")[..., 0]
+    assert red_HW[0, 0] == (0 if bands[0] == 4 else 1)
+    assert (red_HW[4:] > 0).all()
+
+
+def rgba(folder: Path, alpha_HW: np.ndarray) -> tuple[str, Path, Path]:
+    pair = orthophoto(folder, "a", gradient(*alpha_HW.shape))
+    bands_CHW = np.concatenate([gradient(*alpha_HW.shape), alpha_HW[None]])
+    write_geotiff(pair[1], bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
+    return pair
+
+
+def test_transparency_and_declared_no_data_both_hide(tmp_path: Path) -> None:
+    alpha_HW = np.full((32, 32), 255, np.uint8)
+    alpha_HW[0] = 0
+    pair = rgba(tmp_path, alpha_HW)
+    image_CHW = np.concatenate([gradient(32, 32), alpha_HW[None]])
+    image_CHW[:3, 9, 9] = 50
+    write_geotiff(pair[1], image_CHW, at(pixel=0.5), photometric="RGB", alpha="YES", nodata=50)
+    made = cut(tmp_path, pair)
+    assert (made.rows[0]["pixels_ignored"], made.transparent) == (33, 32)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "bands", "ignored"), [("auto", (1, 2, 3), 320), ("none", (1, 2, 3), 0), ("auto", (4, 2, 1), 0)]
+)
+def test_transparency_hides_pixels_unless_it_is_to_be_seen_or_params_say_no(
+    tmp_path: Path, alpha: Alpha, bands: tuple[int, int, int], ignored: int
+) -> None:
+    alpha_HW = np.full((32, 64), 255, np.uint8)
+    alpha_HW[:5], alpha_HW[5, :10] = 0, 128  # ten pixels of an edge
+    made = cut(tmp_path, rgba(tmp_path, alpha_HW), Cutting(32, False, bands, None, alpha))
+    assert sum(int(str(row["pixels_ignored"])) for row in made.rows) == ignored == made.transparent
+    assert made.pixels == 2 * 1024
+
+
+def test_an_edge_that_is_wide_is_a_spectral_band(tmp_path: Path) -> None:
+    alpha_HW = np.full((32, 64), 255, np.uint8)
+    alpha_HW[31] = 0
+    for between, transparent in ((20, 64), (21, 0)):  # of 2,048 pixels: less than a hundredth, and more
+        alpha_HW.flat[:between] = 128
+        folder = tmp_path / str(between)
+        assert cut(folder, rgba(folder, alpha_HW)).transparent == transparent
+
+
 def test_nan_in_an_image_is_ignored_in_the_mask(tmp_path: Path) -> None:
     image_CHW = gradient(32, 32, dtype="float32")
     image_CHW[1, 3, 4] = np.nan
@@ -132,10 +197,15 @@ def test_a_missing_band_is_named(tmp_path: Path) -> None:
         cut(tmp_path, orthophoto(tmp_path, "a"), Cutting(32, False, (4, 2, 1), None))
 
 
-def test_a_value_outside_the_table_is_counted_over_the_whole_mask(tmp_path: Path) -> None:
+def test_a_value_outside_the_table_is_counted_over_the_whole_mask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mask_HW = halves(64, 96)
     mask_HW[0, 0] = mask_HW[63, 90] = mask_HW[63, 91] = 9
     with pytest.raises(PipelineError, match=r"masks/a.tif holds label values outside the class table: 9 in 3 px; "):
+        cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
+    monkeypatch.setattr(geotiff, "MOST_PIXELS", 64 * 96 - 1)  # of what is read at once
+    with pytest.raises(PipelineError, match=r"9 in 3 px"):
         cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
 
 
@@ -175,4 +245,4 @@ def test_a_turned_scene_says_where_each_chip_lies(tmp_path: Path) -> None:
     write_geotiff(pair[1], gradient(64, 96), turned)
     write_geotiff(pair[2], halves(64, 96)[None], turned)
     row = cut(tmp_path, pair).rows[3]
-    assert (row["x"], row["y"]) == pytest.approx((500012.8, 999990.4))
+    assert (row["x"], row["y"], row["pixel_size"]) == (pytest.approx(500012.8), pytest.approx(999990.4), None)

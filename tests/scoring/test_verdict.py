@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
+from pipeline.scoring.counts import HITS, PREDICTED, TRUE
 from pipeline.scoring.verdict import Result, compared
 from tests.scoring.test_intervals import units
 
@@ -56,6 +57,18 @@ def test_results_of_different_tests_are_refused(what: str, change: dict[str, obj
     other = replace(result("b", 1, 0.5), **change)  # type: ignore[arg-type]
     with pytest.raises(PipelineError, match=f"^a and b were scored on different {what}, so their scores cannot be"):
         compared([result("a", 1, 0.5)], [other])
+
+
+def test_results_of_different_masks_of_the_same_chips_are_refused() -> None:
+    ours, theirs = result("a", 1, 0.5), result("b", 1, 0.5)
+    theirs.counts_U3K[3, PREDICTED, 0] += 1  # is what they may differ in
+    theirs.counts_U3K[3, HITS, 0] -= 1
+    compared([ours], [theirs])
+    theirs.counts_U3K[3, TRUE] += (1, -1)  # one pixel has another class
+    with pytest.raises(
+        PipelineError, match=r"^a and b were scored on different labels, .*; evaluate both on the same m"
+    ):
+        compared([ours], [theirs])
 
 
 def test_groups_without_a_common_seed_are_refused() -> None:

@@ -1,11 +1,15 @@
+from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
+from pipeline.splitting.apportion import TOLERANCE
 from pipeline.splitting.section import PARTS
 from pipeline.splitting.strategies import at_random, by_block, by_scene, part_sizes, share_out, without_neighbours
 from tests.splitting.world import grid, section
@@ -124,3 +128,38 @@ def test_neighbours_are_dropped_from_the_earlier_part_and_other_scenes_do_not_ma
     parts = pd.Series(["train", "train", "val", "test", "train"])
     assert without_neighbours(rows, parts, 0).tolist() == ["train", "train", "val", "test", "train"]
     assert without_neighbours(rows, parts, 1).tolist() == ["train", "", "", "test", "train"]
+
+
+cells = st.lists(st.booleans(), min_size=24, max_size=24)
+
+
+def missing(rows: pd.DataFrame, part: pd.Series) -> int:
+    """Parts that have no pixel of the rare class."""
+    return sum(not rows.loc[part == each, "pixels_4"].any() for each in PARTS)
+
+
+def whole_blocks(rows: pd.DataFrame) -> Iterator[pd.Series]:
+    """Every way to give six squares of 2 chips to the parts, with what a gap of 1 leaves of it."""
+    block = (rows["row"] // 64) * 3 + rows["column"] // 64
+    for way in product(PARTS, repeat=6):
+        parts = block.map(dict(enumerate(way)))
+        if set(way) == set(PARTS):
+            yield without_neighbours(rows, parts, 1)
+
+
+def off(part: pd.Series, wanted: dict[str, float]) -> float:
+    kept = part[part != ""]
+    return max(abs((kept == each).mean() - wanted[each]) for each in PARTS)
+
+
+@settings(max_examples=6, deadline=None)
+@given(cells, st.integers(0, 3))
+def test_a_rare_class_is_in_every_part_where_that_can_be_after_the_gap(rare: list[bool], seed: int) -> None:
+    rows = grid(rows=4, columns=6).assign(pixels_4=np.array(rare) * 7)
+    wanted = section(seed=seed, strategy="block", block={"chips": 2, "gap": 1}, train=0.4, val=0.3, test=0.3)
+    part = by_block(rows, wanted)
+    ways = [way for way in whole_blocks(rows) if set(PARTS) <= set(way)]
+    nearest = max(TOLERANCE, min(off(way, wanted.shares) for way in ways))
+    assert off(part, wanted.shares) <= nearest + 1e-9
+    best = min(missing(rows, way) for way in ways if off(way, wanted.shares) <= nearest + 1e-9)
+    assert missing(rows, part) == best
