@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,15 +120,23 @@ class Trial:
     world: World
     out: Path
 
-    def run(self, launcher: tuple[str, ...] = (), **changes: Any) -> "subprocess.CompletedProcess[str]":
-        self.out.mkdir()
+    def start(self, launcher: tuple[str, ...] = (), **changes: Any) -> "subprocess.Popen[str]":
+        self.out.mkdir(exist_ok=True)
         recipe = {"epochs": 2, "batch_size": 4, "optimizer": "sgd", "lr": 0.002, "precision": "fp32"} | changes
         (self.out / "params.yaml").write_text(yaml.safe_dump(train_params(**recipe).model_dump(mode="json")))
         paths = [*self.world.inputs, "model", "train.json", "cost.json", "plots"]
         launched = launcher or ("tests.learning.frozen",)
         command = [sys.executable, "-W", "error", "-m", *launched, *map(str, paths)]
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DVC_ROOT": str(self.out)}
-        return subprocess.run(command, cwd=self.out, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.Popen(
+            command, cwd=self.out, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def run(self, launcher: tuple[str, ...] = (), **changes: Any) -> tuple[int, str]:
+        """The exit code, and what all processes said."""
+        run = self.start(launcher, **changes)
+        said, _ = run.communicate(timeout=300)
+        return run.returncode, said
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -148,16 +157,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="module")
 def alone(world: World, tmp_path_factory: pytest.TempPathFactory) -> Trial:
     trial = Trial(world, tmp_path_factory.mktemp("alone") / "out")
-    done = trial.run()
-    assert done.returncode == 0, done.stderr
+    code, said = trial.run()
+    assert code == 0, said
     return trial
 
 
 @pytest.mark.parametrize("launcher", [(), (*TORCHRUN, "tests.learning.frozen")], ids=["lightning", "torchrun"])
 def test_two_processes_are_as_one(world: World, alone: Trial, tmp_path: Path, launcher: tuple[str, ...]) -> None:
     both = Trial(world, tmp_path / "out")
-    done = both.run(launcher, devices=2)
-    assert done.returncode == 0, done.stderr
+    code, said = both.run(launcher, devices=2)
+    assert code == 0, said
     difference = float((both.curves - alone.curves).abs().max().max())
     print(f"largest difference of a curve: {difference:.1e}")
     assert difference < 1e-4
@@ -167,8 +176,8 @@ def test_two_processes_are_as_one(world: World, alone: Trial, tmp_path: Path, la
     (read_alone,), read_together = alone.seen, both.seen
     assert len(read_together) == 2
     assert Counter(read_together[0] + read_together[1]) == Counter(read_alone) == dict.fromkeys(ALL, 2)
-    said = [text for text in done.stdout.splitlines() if text.startswith(("epoch", "train:"))]
-    assert [text.split(":")[0] for text in said] == ["epoch 1/2", "epoch 2/2", "train"]
+    lines = [text.split(":")[0] for text in said.splitlines() if text.startswith(("epoch", "train:"))]
+    assert lines == ["epoch 1/2", "epoch 2/2", "train"]
     assert read_json(both.out / "cost.json")["devices"] == 2
 
 
@@ -176,23 +185,40 @@ def test_a_batch_in_parts_that_follow_each_other_is_nearly_the_whole_one(
     world: World, alone: Trial, tmp_path: Path
 ) -> None:
     parts = Trial(world, tmp_path / "out")
-    assert parts.run(accumulate=2).returncode == 0
+    assert parts.run(accumulate=2)[0] == 0
     # not the same: a mean of two means, of which each leaves other pixels out
     assert float((parts.curves - alone.curves)["loss"].abs().max().max()) < 0.01
 
 
 def test_an_error_of_all_is_said_once_and_one_of_a_single_process_with_its_number(world: World, tmp_path: Path) -> None:
-    lost = Trial(world, tmp_path / "lost").run(devices=2, lr=1e30)
-    assert lost.returncode != 0
-    assert lost.stderr.count("NaN or infinite in epoch 1, batch 2") == 1
-    assert "Traceback" not in lost.stderr
+    code, said = Trial(world, tmp_path / "lost").run(devices=2, lr=1e30)
+    assert code != 0
+    assert said.count("NaN or infinite in epoch 1, batch 2") == 1
+    assert "Traceback" not in said
     damaged = World.make(tmp_path / "damaged", 32, train=4, val=2)
     for number in range(4):
         (damaged.folder / f"chips/images/c0{number}.png").write_bytes(b"\x89PNG")
-    refused = Trial(damaged, tmp_path / "refused").run(devices=2)
-    assert refused.returncode != 0
-    assert "cannot be read" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    code, said = Trial(damaged, tmp_path / "refused").run(devices=2)
+    assert code != 0
+    assert "cannot be read" in said
+    assert "Traceback" not in said
+
+
+def test_two_processes_of_which_the_first_was_killed_stop_and_go_on_as_if_nothing_had_happened(
+    world: World, alone: Trial, tmp_path: Path
+) -> None:
+    killed = Trial(world, tmp_path / "out")
+    run = killed.start(devices=2)
+    assert run.stdout is not None
+    for text in run.stdout:
+        if text.startswith("epoch 1/2"):
+            break
+    time.sleep(0.5)
+    run.kill()
+    run.communicate(timeout=60)  # until the second process has ended too
+    code, said = killed.run(devices=2)
+    assert (code, "goes on after epoch 1, where" in said) == (0, True), said
+    assert float((killed.curves - alone.curves).abs().max().max()) < 1e-4
 
 
 @pytest.mark.cuda
@@ -200,7 +226,7 @@ def test_an_error_of_all_is_said_once_and_one_of_a_single_process_with_its_numbe
 def test_two_gpus_train_as_one(world: World, tmp_path: Path) -> None:
     one, two = Trial(world, tmp_path / "one"), Trial(world, tmp_path / "two")
     for trial, devices in ((one, 1), (two, 2)):
-        done = trial.run(("pipeline.train",), device="cuda", devices=devices)
-        assert done.returncode == 0, done.stderr
+        code, said = trial.run(("pipeline.train",), device="cuda", devices=devices)
+        assert code == 0, said
     assert float((one.curves - two.curves)["loss"].abs().max().max()) < 0.02
     assert read_json(two.out / "cost.json")["devices"] == 2
