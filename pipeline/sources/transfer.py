@@ -15,7 +15,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StageError
 from pipeline.sources.answers import BrokenTransferError, content_range, in_words, refuse
 from pipeline.sources.traffic import Traffic
 
@@ -171,11 +171,11 @@ def require_space(folder: Path, size: int) -> None:
     """Check that `size` bytes fit on the disk of `folder`, which exists.
 
     Raises:
-        PipelineError: they do not; how much is needed and what to do.
+        StageError: they do not; how much is needed and what to do.
     """
     free = shutil.disk_usage(folder).free
     if size + SPARE > free:
-        raise PipelineError(
+        raise StageError(
             f"{folder} has {free / 1e9:.2f} GB free, but {(size + SPARE) / 1e9:.2f} GB are needed; "
             "make room, or set PIPELINE_CACHE to a folder on a larger disk"
         )
