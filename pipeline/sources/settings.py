@@ -1,8 +1,10 @@
 """What `download` of params.yaml may say of each dataset's source."""
 
+import ipaddress
 import re
 from datetime import date
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -14,9 +16,25 @@ CollectionSource = Literal["sample", "local", "mlhub", "source_coop"]
 Name = Annotated[str, Field(min_length=1)]
 
 
-def _http(url: str) -> str:
-    if not re.match(r"https?://[^/]", url):
-        raise ValueError(f"{url!r} is no address; expected one that begins with https://")
+HOST = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(\.(?!-)[\w-]{1,63}(?<!-))*\.?")
+"""Names between dots, of which none is empty."""
+
+
+def http_address(url: str) -> str:
+    """`url`, if it is an address of the web.
+
+    Raises:
+        ValueError: it is none, and the clients of HTTP would raise what they like.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        good = parts.scheme in ("http", "https") and parts.port != 0 and url.isprintable()
+        good = good and bool(ipaddress.ip_address(host) if ":" in host else HOST.fullmatch(host))
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(f"{url!r} is no address; expected one that begins with https:// and names a host")
     return url
 
 
@@ -37,7 +55,7 @@ def _box(box: tuple[float, float, float, float]) -> tuple[float, float, float, f
     return box
 
 
-Url = Annotated[str, AfterValidator(_http)]
+Url = Annotated[str, AfterValidator(http_address)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Box = Annotated[tuple[float, float, float, float], AfterValidator(_box)]
 

@@ -110,7 +110,7 @@ def _list(settings: SourceCoopSettings) -> dict[str, dict[str, Any]]:
                 anon=True, endpoint_url=settings.endpoint, config_kwargs=options, skip_instance_cache=True
             )
             found: dict[str, dict[str, Any]] = files.find(root, detail=True)
-    except (OSError, BotoCoreError, ClientError) as error:
+    except (OSError, ValueError, BotoCoreError, ClientError) as error:  # ValueError: an endpoint that botocore dislikes
         raise PipelineError(f"{where} cannot be listed: {' '.join(str(error).split())}") from None
     if not found:
         raise PipelineError(f"{where} holds nothing; see download.*.source_coop in params.yaml")

@@ -8,6 +8,7 @@ import yaml
 from pipeline.download import DownloadParams
 from pipeline.errors import PipelineError
 from pipeline.params import validated
+from pipeline.sources.settings import http_address
 from tests.world import changed
 
 PARAMS = Path("params.yaml")
@@ -42,6 +43,11 @@ def test_a_selection_is_none_or_what_it_says() -> None:
             "data.source.coop",
             "'data.source.coop' is no address; expected one that",
         ),
+        ("landcovernet.source_coop.endpoint", "https://data source.coop", "'https://data source.coop' is no address; "),
+        ("landcovernet.source_coop.endpoint", "https://x..y", "'https://x..y' is no address; expected one that"),
+        ("landcovernet.source_coop.endpoint", "https://x:port", "'https://x:port' is no address; expected one that"),
+        ("landcoverai.archive.url", "http://[bad", "'http://[bad' is no address; expected one that begins with https"),
+        ("landcoverai.archive.url", "http://[::1:2]:x/", "is no address; expected one that begins with https"),
         ("landcovernet.source_coop.images", "(", "'(' is no regular expression: "),
         ("landcovernet.source_coop.images", "a", "'a' lacks the groups (?P<chip>…) and (?P<asset>…)"),
         ("landcovernet.source_coop.images", "(?P<chip>a)(?P<asset>b)", "which lacks the group (?P<date>…)"),
@@ -94,3 +100,17 @@ def test_the_patterns_of_params_yaml_fit_the_layouts_that_are_known_or_likely(da
         match = re.fullmatch(place["labels"], key)
         assert match, key
         assert match["chip"] == chip
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host",
+        "http://127.0.0.1:9000/a b",
+        "http://[::1]:80/x",
+        "https://me@a_b.c-d.coop./",
+        "HTTPS://straße.de",
+    ],
+)
+def test_addresses_are_addresses(url: str) -> None:
+    assert http_address(url) == url

@@ -122,6 +122,7 @@ def test_a_layout_that_does_not_fit_is_shown_beside_what_was_expected(
     [
         ({"bucket": "gone"}, "/gone/landcovernet/ cannot be listed: "),
         ({"prefix": "elsewhere/"}, "/radiantearth/elsewhere/ holds nothing; see download.*.source_coop in params.yaml"),
+        ({"endpoint": "http://a_b:9"}, "a_b:9/radiantearth/landcovernet/ cannot be listed: Invalid endpoint"),
         ({"endpoint": "http://127.0.0.1:9"}, "127.0.0.1:9/radiantearth/landcovernet/ cannot be listed: "),
     ],
 )
