@@ -123,7 +123,7 @@ def read_tar(archive: Path, largest: int, limits: Limits = LIMITS) -> Iterator[t
                 _require_limits(archive, 0, stream.tell(), limits)
     except DAMAGED as error:
         stop_if_spent(error)
-        raise PipelineError(f"{archive} is no readable tar.gz: {error}; remove it and run again") from None
+        raise PipelineError(f"{archive} is no readable tar.gz: {error}") from None
 
 
 def _read_one(archive: tarfile.TarFile, member: tarfile.TarInfo, largest: int) -> tuple[PurePosixPath, bytes] | Failure:

@@ -168,7 +168,7 @@ def test_a_tar_bomb_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"<html>", tar({"a.json": b"{}" * 5000})[:60]])
 def test_what_is_no_tar_is_said(tmp_path: Path, text: bytes) -> None:
-    with pytest.raises(PipelineError, match=r"a.tar.gz is no readable tar.gz: .*; remove it and run again"):
+    with pytest.raises(PipelineError, match=r"a.tar.gz is no readable tar.gz: "):
         read(tmp_path, text, 10**5)
 
 
