@@ -81,6 +81,13 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_copied(tmp_path:
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["b.tif"]
 
 
+def test_a_pipe_is_named_and_the_others_are_copied(tmp_path: Path) -> None:
+    write_text(tmp_path / "mine/b.tif", "pixels")
+    os.mkfifo(tmp_path / "mine/a.tif")
+    said = f"{tmp_path}/mine/a.tif cannot be copied: it is no file but a folder, a pipe, a socket or a device"
+    assert fetch(tmp_path / "mine", tmp_path / "raw") == [Failure("a.tif", said), Fetched(Path("b.tif"), "b.tif")]
+
+
 def test_a_disk_that_is_full_drops_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
