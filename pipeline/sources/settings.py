@@ -67,8 +67,6 @@ class SourceSettings(Params):
     """The folder that the source `local` reads; for `archive` the zip, if it is on disk already."""
     sample_seed: int = Field(ge=0)
     """Seed of the source `sample`."""
-    connections: int = Field(ge=1, le=64)
-    """Files that are fetched at the same time."""
 
 
 class ArchiveSettings(Params):
@@ -98,6 +96,8 @@ class SourceCoopSettings(Params):
     endpoint: Url
     bucket: Name
     prefix: str
+    etag: Literal["md5", "none"]
+    """What the ETag of a file that was stored in one part is: its MD5, or nothing that can be checked (SSE-KMS)."""
     images: Pattern
     """Finds an image's key below the prefix; groups `chip`, `date` (digits with or without - and _), `asset`."""
     labels: Pattern
@@ -118,7 +118,7 @@ class Selection(Params):
     tiles: Literal["none"] | list[Name]
     """Sentinel-2 tiles, such as 31PGS: chips of these."""
     dates: Literal["none"] | tuple[date, date]
-    """First and last day."""
+    """First and last day; in params.yaml in quotes, without which DVC refuses them."""
     chips: Literal["none"] | Annotated[int, Field(ge=1)]
     """The largest number of chips: the first ones by name."""
 
@@ -127,6 +127,8 @@ class CollectionSettings(SourceSettings):
     """`download.landcovernet` and `download.ghana` of params.yaml."""
 
     source: CollectionSource
+    connections: int = Field(ge=1, le=64)
+    """Files that are fetched at the same time."""
     select: Selection
     mlhub: MlhubSettings
     source_coop: SourceCoopSettings

@@ -44,6 +44,8 @@ class Remote:
     """Bytes, if a listing told them."""
     checksum: tuple[str, str] | None = None
     """Algorithm of hashlib and hex digest, if they are known."""
+    advice: str = ""
+    """What to do when the checksum is wrong every time."""
 
 
 def new_session(connections: int) -> requests.Session:
@@ -221,7 +223,8 @@ def _check(remote: Remote, part: Path, verify: Callable[[Path], None] | None) ->
         with part.open("rb") as reader:
             found = hashlib.file_digest(reader, algorithm).hexdigest()
         if found != expected:
-            raise WrongContentError(f"{remote.origin}: its {algorithm} is {found}; expected {expected}; it was removed")
+            said = f"{remote.origin}: its {algorithm} is {found}; expected {expected}; it was removed{remote.advice}"
+            raise WrongContentError(said)
     if verify is not None:
         try:
             verify(part)

@@ -1,3 +1,4 @@
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,26 @@ def test_a_selection_is_none_or_what_it_says() -> None:
     assert select.dates == (date(2018, 1, 1), date(2018, 6, 1))
     assert (select.tiles, select.chips) == (["31PGS"], 5)
     assert read().download.ghana.select.bbox == "none"
+
+
+@pytest.mark.parametrize(
+    "text", ["[2018-01-01, 2018-06-30]", '["2018-01-01", "2018-06-30"]', "[2018-01-01, '2018-06-30']"]
+)
+def test_dates_may_be_written_with_and_without_quotes(text: str) -> None:
+    select = read(**{"ghana.select": {"bbox": "none", "tiles": "none", "dates": yaml.safe_load(text), "chips": "none"}})
+    assert select.download.ghana.select.dates == (date(2018, 1, 1), date(2018, 6, 30))
+
+
+def test_the_selection_that_params_yaml_shows_is_one_that_dvc_takes() -> None:
+    (shown,) = re.findall(r"^ *# (\{bbox: .*\})$", (ROOT / "params.yaml").read_text(), re.MULTILINE)
+    values = yaml.safe_load(shown)
+    assert values["dates"] == ["2018-01-01", "2018-06-30"]  # texts: DVC has no word for a date
+    assert read(**{"landcovernet.select": values}).download.landcovernet.select.chips == 100
+
+
+def test_a_single_zip_has_no_connections() -> None:
+    with pytest.raises(PipelineError, match="download.landcoverai.connections is not a known key"):
+        read(**{"landcoverai.connections": 2})
 
 
 @pytest.mark.parametrize(
@@ -87,8 +108,6 @@ LABELS = {
 
 @pytest.mark.parametrize("dataset", list(LAYOUTS))
 def test_the_patterns_of_params_yaml_fit_the_layouts_that_are_known_or_likely(dataset: str) -> None:
-    import re
-
     place = yaml.safe_load((ROOT / "params.yaml").read_text())["download"][dataset]["source_coop"]
     chip, day = {"landcovernet": ("31PGS_01", "20180105"), "ghana": ("000123", "20160105")}[dataset]
     for key in LAYOUTS[dataset]:
