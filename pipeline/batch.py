@@ -1,6 +1,7 @@
 """Many files, of which some may be bad: what fails is recorded, and the rest goes on."""
 
 import csv
+import errno
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from pipeline.cache import cache_folder
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StageError
 from pipeline.files import write_text
 
 T = TypeVar("T")
@@ -17,6 +18,11 @@ R = TypeVar("R")
 OnError = Literal["stop", "skip"]
 """Whether a stage with files that failed ends with an error, or goes on without them."""
 SHOWN = 20
+ROOM = "make room on the disk, or set PIPELINE_CACHE to a folder on a larger one, and run again"
+MEND = "mend or remove what failed and run again"
+FILES = "raise `ulimit -n` and run again"
+SPENT = {errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.EMFILE: FILES, errno.ENFILE: FILES}
+"""Errors of the system that the next file meets too, and what to do about them."""
 
 
 @dataclass(frozen=True, order=True)
@@ -28,19 +34,44 @@ class Failure:
     reason: str
 
 
+class Failures(list[Failure]):
+    """What failed of many files, and how many did not."""
+
+    def __init__(self, failures: Iterable[Failure] = (), made: int = 0) -> None:
+        super().__init__(sorted(failures))
+        self.made = made
+
+
+def stop_if_spent(error: Exception) -> None:
+    """Pass on what says nothing of one file: a `StageError`, or that the machine has no room or no handle left.
+
+    Raises:
+        StageError: `error` is one of these.
+    """
+    if isinstance(error, StageError):
+        raise error
+    if isinstance(error, OSError) and error.errno in SPENT:
+        where = f": {error.filename}" if error.filename else ""
+        raise StageError(f"{error.strerror}{where}; {SPENT[error.errno]}, what was finished is kept") from None
+
+
 def guarded(function: Callable[[T], R], name: Callable[[T], str]) -> Callable[[T], R | Failure]:
-    """`function`, with a `Failure` called `name(item)` in place of a `PipelineError` or an error of the system."""
+    """`function`, with a `Failure` called `name(item)` in place of a `PipelineError` or an error of the system.
+
+    Errors that every other item would meet too are passed on.
+    """
 
     def attempt(item: T) -> R | Failure:
         try:
             return function(item)
         except (PipelineError, OSError) as error:
+            stop_if_spent(error)
             return Failure(name(item), " ".join(str(error).split()))
 
     return attempt
 
 
-def parted(results: Iterable[R | Failure]) -> tuple[list[R], list[Failure]]:
+def parted(results: Iterable[R | Failure]) -> tuple[list[R], Failures]:
     """What was made, in order, and what failed, sorted."""
     made: list[R] = []
     failures: list[Failure] = []
@@ -49,27 +80,28 @@ def parted(results: Iterable[R | Failure]) -> tuple[list[R], list[Failure]]:
             failures.append(result)
         else:
             made.append(result)
-    return made, sorted(failures)
+    return made, Failures(failures, len(made))
 
 
-def settle(failures: Sequence[Failure], on_error: OnError, table: Path) -> str:
+def settle(failures: Failures, on_error: OnError, table: Path) -> str:
     """Write the failures to `table`, a CSV with columns file and reason, or end the stage because of them.
 
     Returns:
         What the stage adds to its summary: nothing, or how many failed.
 
     Raises:
-        PipelineError: something failed and `on_error` is `stop`.
+        PipelineError: something failed, and `on_error` is `stop` or nothing else is left to go on with.
     """
     text = _csv(failures)
     if failures and on_error == "stop":
-        raise _stopped(failures, text)
+        raise _stopped(failures, text, f"what was finished is kept: {MEND}, or set on_error to skip")
+    if failures and not failures.made:
+        raise _stopped(failures, text, f"nothing is left that on_error: skip could go on with: {MEND}")
     write_text(table, text)
     return f"; {len(failures)} failed and left out, see {table}" if failures else ""
 
 
-def _stopped(failures: Sequence[Failure], text: str) -> PipelineError:
-    advice = "what was finished is kept: mend or remove what failed and run again, or set on_error to skip"
+def _stopped(failures: Sequence[Failure], text: str, advice: str) -> PipelineError:
     if len(failures) == 1:
         return PipelineError(f"{failures[0].reason} ({advice})")
     shown = failures[:SHOWN]

@@ -1,14 +1,14 @@
 """Judges every chip and date by what hides the ground, and keeps the clearest dates of each chip."""
 
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pipeline.batch import OnError, guarded, parted, settle
+from pipeline.batch import Failure, Failures, OnError, guarded, parted, settle
 from pipeline.catalog import SourceItem, checksums, has_any, source_items
 from pipeline.command import in_parallel, progress, run
 from pipeline.datasets import BandsSection, DatasetName
@@ -38,19 +38,34 @@ def measured(item: SourceItem, reading: Reading, pieces: Pieces) -> Verdict:
     return Verdict(**found)
 
 
-def require_bands(verdicts: list[Verdict], items: list[SourceItem], reading: Reading) -> None:
-    """Check that what is kept has its bands.
+def judged(
+    looked: list[Verdict], thresholds: Thresholds, folders: dict[str, Path], reading: Reading
+) -> tuple[list[Verdict], dict[Path, str]]:
+    """What `judge` says of the dates that have bands where they need them.
 
-    Raises:
-        PipelineError: a source left them out, under thresholds that would not have kept the date.
+    A date that would be kept, but whose bands a source left out, leaves its place to the next clearest.
+
+    Returns:
+        The verdicts, and for the folder of each date without its bands what is wrong.
     """
-    folders = {item.id: item.folder for item in items}
-    for one in (one for one in verdicts if one.verdict == "keep"):
-        if not has_any(reading.dataset, folders[one.id], reading.band_assets):
-            raise PipelineError(
-                f"{folders[one.id]} is clear enough to be kept, but has none of {', '.join(reading.band_assets)}; "
+    bare: dict[Path, str] = {}
+    while True:
+        verdicts = judge([one for one in looked if folders[one.id] not in bare], thresholds)
+        kept = [folders[one.id] for one in verdicts if one.verdict == "keep"]
+        new = [folder for folder in kept if not has_any(reading.dataset, folder, reading.band_assets)]
+        if not new:
+            return verdicts, bare
+        for folder in new:
+            bare[folder] = (
+                f"{folder} is clear enough to be kept, but has none of {', '.join(reading.band_assets)}; "
                 f"run `dvc repro download@{reading.dataset}`, which fetches the bands of clear dates"
             )
+
+
+def written(verdicts: list[Verdict]) -> str:
+    """The table of the verdicts as CSV; of none its header alone."""
+    columns = [field.name for field in fields(Verdict)]
+    return pd.DataFrame(map(asdict, verdicts), columns=columns).to_csv(index=False, lineterminator="\n")
 
 
 def refuse_all(verdicts: list[Verdict], dropped: str, dataset: DatasetName, raw: Path) -> None:
@@ -59,7 +74,7 @@ def refuse_all(verdicts: list[Verdict], dropped: str, dataset: DatasetName, raw:
     Raises:
         PipelineError: all are rejected; the clearest, and what to change.
     """
-    if not verdicts or any(one.verdict == "keep" for one in verdicts):
+    if any(one.verdict == "keep" for one in verdicts):
         return
     clearest = min(verdicts, key=lambda one: one.hidden)
     raise PipelineError(
@@ -79,13 +94,13 @@ def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, p
     with kept_pieces(f"cloud_filter-{dataset}", checksums(raw), asdict(reading)) as pieces:
         one = guarded(partial(measured, reading=reading, pieces=pieces), lambda item: str(item.folder.relative_to(raw)))
         looked, failed = parted(progress(in_parallel(one, items), f"cloud_filter {dataset}", len(items)))
-        settled = settle(failed, params.on_error, failures)
-        verdicts = judge(looked, thresholds)
+        verdicts, bare = judged(looked, thresholds, {item.id: item.folder for item in items}, reading)
+        without = [Failure(str(folder.relative_to(raw)), reason) for folder, reason in bare.items()]
+        settled = settle(Failures([*failed, *without], len(verdicts)), params.on_error, failures)
         reasons = Counter(one.reason for one in verdicts if one.verdict == "drop")
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
         refuse_all(verdicts, dropped, dataset, raw)
-        require_bands(verdicts, items, reading)
-        write_text(clear, pd.DataFrame(map(asdict, verdicts)).to_csv(index=False, lineterminator="\n"))
+        write_text(clear, written(verdicts))
     chips = len({one.chip for one in verdicts})
     kept = len(verdicts) - reasons.total()
     return f"{len(verdicts)} dates of {chips} chips in, {kept} kept, dropped: {dropped}{settled}"

@@ -14,3 +14,7 @@ class PipelineError(Exception):
     """What the stage exits with."""
     table: Sequence[str] = ()
     """Lines that are printed before the text: one for each of several things that went wrong."""
+
+
+class StageError(PipelineError):
+    """What no other file would escape, such as a full disk: the stage ends, whatever `on_error` says."""

@@ -3,8 +3,8 @@
 import errno
 import hashlib
 import json
-import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +75,12 @@ def copy(source: Path, target: Path) -> None:
     """Copy a file's bytes to `target`, sharing blocks where the file system can.
 
     Never a hard link: DVC makes what it caches read-only, and a link would do that to the user's original.
+
+    Raises:
+        OSError: `source` cannot be read, or is a pipe, at which a reader waits for ever, a socket or a device.
     """
+    if not stat.S_ISREG(source.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no file but a folder, a pipe, a socket or a device", str(source))
     target.parent.mkdir(parents=True, exist_ok=True)
     if not (sys.platform == "linux" and _reflink(source, target)):
         shutil.copyfile(source, target)
@@ -113,6 +118,23 @@ def sha256(path: Path) -> str:
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """Every file below `folder`, sorted by its path, hidden ones (a leading dot in any part) left out."""
-    found = (Path(root) / name for root, _, names in os.walk(folder, followlinks=True) for name in names)
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    """Every file below `folder`, sorted by its path, hidden ones (a leading dot in any part) left out.
+
+    Links are followed, but not into a folder that they lie in.
+    """
+    return sorted(_files(folder, frozenset()))
+
+
+def _files(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+    """The visible files below `folder`; `above` are device and inode of the folders on the way to it."""
+    status = folder.stat()
+    here = above | {(status.st_dev, status.st_ino)}
+    if here == above:
+        return
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _files(path, here)
+        else:
+            yield path

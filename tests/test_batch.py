@@ -1,9 +1,11 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from pipeline.batch import Failure, guarded, parted, settle
-from pipeline.errors import PipelineError
+from pipeline.batch import Failure, Failures, guarded, parted, settle
+from pipeline.errors import PipelineError, StageError
 
 
 def halve(number: int) -> int:
@@ -14,7 +16,8 @@ def halve(number: int) -> int:
 
 def test_what_fails_is_named_and_the_rest_goes_on() -> None:
     results = map(guarded(halve, lambda number: f"n{number}"), [4, 3, 8, 1])
-    assert parted(results) == ([2, 4], [Failure("n1", "1 is odd"), Failure("n3", "3 is odd")])
+    made, failed = parted(results)
+    assert (made, failed, failed.made) == ([2, 4], [Failure("n1", "1 is odd"), Failure("n3", "3 is odd")], 2)
 
 
 def test_errors_of_the_system_are_failures_and_bugs_are_not(tmp_path: Path) -> None:
@@ -25,32 +28,67 @@ def test_errors_of_the_system_are_failures_and_bugs_are_not(tmp_path: Path) -> N
         guarded(lambda number: 1 // number, str)(0)
 
 
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "make room on the disk, or set PIPELINE_CACHE to a folder on a larger one, and run again"),
+        (errno.EDQUOT, "make room on the disk"),
+        (errno.EMFILE, "raise `ulimit -n` and run again"),
+    ],
+)
+def test_a_full_disk_is_no_fault_of_a_file_and_ends_the_stage(number: int, advice: str) -> None:
+    def full(_: object) -> None:
+        raise OSError(number, os.strerror(number), "a.png")
+
+    with pytest.raises(StageError) as error:
+        guarded(full, str)("a")
+    assert str(error.value).startswith(f"{os.strerror(number)}: a.png; {advice}")
+
+
+def test_what_concerns_the_whole_stage_ends_it() -> None:
+    def refused(_: object) -> None:
+        raise StageError("come back in an hour")
+
+    with pytest.raises(StageError, match="^come back in an hour$"):
+        guarded(refused, str)("a")
+
+
 def test_without_failures_the_table_has_its_header_alone(tmp_path: Path) -> None:
-    assert settle([], "stop", tmp_path / "failures.csv") == ""
+    assert settle(Failures(), "stop", tmp_path / "failures.csv") == ""
     assert (tmp_path / "failures.csv").read_text() == "file,reason\n"
 
 
 def test_skip_writes_the_table_and_says_how_many(tmp_path: Path) -> None:
     table = tmp_path / "failures.csv"
-    said = settle([Failure("a.tif", 'is "bad", truly'), Failure("b.tif", "is worse")], "skip", table)
+    failed = [Failure("b.tif", "is worse"), Failure("a.tif", 'is "bad", truly')]
+    said = settle(Failures(failed, made=1), "skip", table)
     assert said == f"; 2 failed and left out, see {table}"
     assert table.read_text() == 'file,reason\na.tif,"is ""bad"", truly"\nb.tif,is worse\n'
 
 
+def test_skip_with_nothing_left_is_an_error_all_the_same(tmp_path: Path) -> None:
+    advice = r"nothing is left that on_error: skip could go on with: mend or remove what failed and run again"
+    with pytest.raises(PipelineError, match=rf"^2 files failed, as listed above; {advice}$") as error:
+        settle(Failures([Failure("a.tif", "is bad"), Failure("b.tif", "is bad")]), "skip", tmp_path / "failures.csv")
+    assert error.value.table == ["a.tif  is bad", "b.tif  is bad"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_stop_with_one_failure_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"^a.tif is bad \(what was finished is kept: mend .* set on_error to skip"):
-        settle([Failure("a.tif", "a.tif is bad")], "stop", tmp_path / "failures.csv")
+        settle(Failures([Failure("a.tif", "a.tif is bad")], made=1), "stop", tmp_path / "failures.csv")
     assert not (tmp_path / "failures.csv").exists()
 
 
 def test_stop_with_several_failures_lists_them(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"^2 files failed, as listed above; ") as error:
-        settle([Failure("a.tif", "is bad"), Failure("long.tif", "is worse")], "stop", tmp_path / "failures.csv")
+        failed = Failures([Failure("a.tif", "is bad"), Failure("long.tif", "is worse")], made=1)
+        settle(failed, "stop", tmp_path / "failures.csv")
     assert error.value.table == ["a.tif     is bad", "long.tif  is worse"]
 
 
 def test_a_long_list_is_cut_and_written_whole(tmp_path: Path, own_cache: Path) -> None:
-    failures = [Failure(f"{number:03}.tif", "is bad") for number in range(100)]
+    failures = Failures(Failure(f"{number:03}.tif", "is bad") for number in range(100))
     with pytest.raises(
         PipelineError, match=r"100 files failed, the first 20 above and all in .*failures.csv; "
     ) as error:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.catalog import SourceItem
-from pipeline.cloud_filter import CloudFilterParams, cloud_filter, look
+from pipeline.cloud_filter import CloudFilterParams, cloud_filter, look, written
 from pipeline.errors import PipelineError
 from pipeline.params import load_params
 from pipeline.raster.verdicts import judge
@@ -36,6 +36,10 @@ def test_each_chip_and_date_has_a_row_with_shares_verdict_and_reason(tmp_path: P
         "31PGS_01_20200105,31PGS_01,2020-01-05,0.0,0.0,0.09765625,0.0,drop,clearer dates",
         "31PGS_01_20200106,31PGS_01,2020-01-06,0.0,0.0,0.0,0.5,drop,no_data",
     ]
+
+
+def test_a_table_without_verdicts_has_its_columns() -> None:
+    assert written([]) == "id,chip,date,cloud,shadow,haze,no_data,verdict,reason\n"
 
 
 def test_the_thresholds_of_the_params_decide(tmp_path: Path) -> None:

@@ -7,10 +7,14 @@ import yaml
 
 from pipeline.catalog import is_synthetic
 from pipeline.classes import read_classes
+from pipeline.cloud_filter import CloudFilterParams, cloud_filter
 from pipeline.datasets import CLASSES
 from pipeline.download import DownloadParams, download
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
+from tests.sources.faulty import Fault
+from tests.sources.hub import hub
+from tests.sources.world import DAYS, small_landcovernet
 from tests.world import TWO_CLASSES, params
 
 OWN = {
@@ -105,3 +109,26 @@ def test_the_same_folder_gives_the_same_bytes_wherever_it_lies(mine: Path) -> No
     first = [(raw / name).read_bytes() for name in tables]
     moved = mine.rename(mine.with_name("elsewhere"))
     assert [(fetch(moved)[0] / name).read_bytes() for name in tables] == first
+
+
+def test_a_band_that_is_gone_costs_its_date_alone_and_the_cloud_filter_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {
+        "on_error": "skip",
+        "download.landcovernet.source": "mlhub",
+        "cloud_filter.landcovernet.dates": 1,
+    }
+    name = "ref_landcovernet_af_v1_source_sentinel_2"
+    lost = f"{name}/{name}_31PGS_01_{DAYS[0]:%Y%m%d}"
+    raw, failures, clear = (tmp_path / each for each in ("raw", "failures.csv", "clear.csv"))
+    with hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1") as server:
+        monkeypatch.setenv("MLHUB_ROOT_URL", server.root)
+        monkeypatch.setenv("MLHUB_API_KEY", server.key)
+        server.blobs.faults[f"/{lost}/B03.tif"] = [Fault("status", 404)]
+        said = download("landcovernet", raw, failures, params(DownloadParams, **changes))
+    assert "; 1 failed and left out, see " in said
+    said = cloud_filter("landcovernet", raw, clear, failures, params(CloudFilterParams, **changes))
+    assert said == "7 dates of 2 chips in, 2 kept, dropped: 1 clearer dates, 4 cloud"
+    kept = [line.split(",")[0] for line in clear.read_text().splitlines() if ",keep," in line]
+    assert kept == [f"31PGS_01_{DAYS[2]:%Y%m%d}", f"31PGS_02_{DAYS[0]:%Y%m%d}"]

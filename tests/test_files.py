@@ -142,6 +142,30 @@ def test_hidden_files_are_not_seen_and_the_order_is_that_of_the_paths(tmp_path: 
     assert found == ["B.tif", "a.tif", "b/1.tif"]
 
 
+def test_links_to_folders_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
+    for name in ("archive/a/1.tif", "archive/b/2.tif", "elsewhere/3.tif"):
+        write_text(tmp_path / name, "")
+    root = tmp_path / "archive"
+    for link, target in (
+        ("a/up", ".."),
+        ("a/b", "../b"),
+        ("b/a", "../a"),
+        ("c", "../elsewhere"),
+        ("d", "../elsewhere"),
+    ):
+        (root / link).symlink_to(target)
+    found = [path.relative_to(root).as_posix() for path in visible_files(root)]
+    assert found == ["a/1.tif", "a/b/2.tif", "b/2.tif", "b/a/1.tif", "c/3.tif", "d/3.tif"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    os.mkfifo(tmp_path / "a.tif") if kind == "pipe" else (tmp_path / "a.tif").mkdir()
+    with pytest.raises(OSError, match="it is no file but a folder, a pipe, a socket or a device"):
+        copy(tmp_path / "a.tif", tmp_path / "b.tif")
+    assert names(tmp_path) == ["a.tif"]
+
+
 def test_files_below_a_hidden_folder_are_seen_when_it_is_the_one_asked_for(tmp_path: Path) -> None:
     write_text(tmp_path / ".cache" / "a.tif", "")
     assert visible_files(tmp_path / ".cache") == [tmp_path / ".cache" / "a.tif"]

@@ -1,6 +1,8 @@
 """One bad file never costs a night: in every data stage the others are finished, and stay finished."""
 
 import csv
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import pytest
 import pipeline.pieces as kept
 from pipeline.chips import read_chips
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StageError
 from pipeline.tif_to_png import TifToPngParams, tif_to_png
 from pipeline.tile import TileParams, tile
 from tests.world import (
@@ -112,6 +114,16 @@ def test_the_outcome_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in (tmp_path / "chips").rglob("*") if path.is_file()} == again
 
 
+def test_a_disk_that_is_full_drops_no_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "chip.png")
+
+    monkeypatch.setattr("pipeline.tile.cut_scene", full)
+    with pytest.raises(StageError, match=r"^No space left on device: chip.png; make room on the disk, or set PIPE"):
+        cut(scenes(tmp_path / "raw"), on_error="skip")
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
 def dates(raw: Path) -> Path:
     archive(raw, "landcovernet")
     landcovernet_label(raw, "31PGS_01")
@@ -146,22 +158,48 @@ def test_cloud_filter_keeps_what_it_saw_under_other_thresholds(tmp_path: Path, b
     assert len(built) == 5 + 1
 
 
-def test_a_clear_date_without_its_bands_is_refused(tmp_path: Path) -> None:
-    folder = landcovernet_item(archive(tmp_path / "raw", "landcovernet"), "31PGS_01", DAYS[0]).folder
+def bare(raw: Path, day: date, **sky: int) -> None:
+    folder = landcovernet_item(archive(raw, "landcovernet"), "31PGS_01", day, **sky).folder
     for name in ("B02", "B03", "B04"):
         (folder / f"{name}.tif").unlink()
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_a_clear_date_without_its_bands_is_refused(tmp_path: Path, on_error: str) -> None:
+    bare(tmp_path / "raw", DAYS[0])
     with pytest.raises(
         PipelineError, match=r"is clear enough to be kept, but has none of B04, B03, B02; run `dvc repro"
     ):
-        judge(tmp_path / "raw")
+        judge(tmp_path / "raw", on_error=on_error)
+    assert not (tmp_path / "clear.csv").exists()
+
+
+def test_a_clear_date_without_its_bands_leaves_its_place_to_the_next(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    for day in DAYS[:2]:
+        bare(raw, day)
+    for day, hidden in zip(DAYS[2:], (1, 2, 3, 200), strict=True):
+        landcovernet_item(raw, "31PGS_01", day, scl=9, hidden=hidden)
+    said = judge(raw, on_error="skip")
+    assert said.startswith("4 dates of 1 chips in, 2 kept, dropped: 1 clearer dates, 1 cloud; 2 failed and left out")
+    assert [name[-8:] for name in listed(tmp_path / "failures.csv")] == ["20200101", "20200102"]
+    with pytest.raises(PipelineError, match="2 files failed, as listed above"):
+        judge(raw)
+
+
+def test_dates_that_all_fail_are_an_error_whatever_is_asked(tmp_path: Path) -> None:
+    raw = archive(tmp_path / "raw", "landcovernet")
+    for day in DAYS[:2]:
+        (landcovernet_item(raw, "31PGS_01", day).folder / "SCL.tif").unlink()
+    with pytest.raises(PipelineError, match="2 files failed, as listed above; nothing is left that on_error: skip"):
+        judge(raw, on_error="skip")
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
 def test_a_cloudy_date_without_its_bands_is_rejected_by_its_mask(tmp_path: Path) -> None:
     raw = archive(tmp_path / "raw", "landcovernet")
     landcovernet_item(raw, "31PGS_01", DAYS[0])
-    folder = landcovernet_item(raw, "31PGS_01", DAYS[1], scl=9, hidden=200).folder
-    for name in ("B02", "B03", "B04"):
-        (folder / f"{name}.tif").unlink()
+    bare(raw, DAYS[1], scl=9, hidden=200)
     assert judge(raw) == "2 dates of 1 chips in, 1 kept, dropped: 1 cloud"
 
 

@@ -26,13 +26,14 @@ SITE_GRID = 'LOCAL_CS["site grid",UNIT["metre",1,AUTHORITY["EPSG","9001"]]]'
 """A CRS that says nothing of where on the globe it lies, as a drone's pilot may set it."""
 LIMITS = {"max_cloud": 0.05, "max_shadow": 0.05, "max_haze": 0.1, "max_no_data": 0.02, "dates": 2}
 CONVERSION = {"scale": 0.0001, "offset": 0.0, "stretch": [0.0, 0.3], "ignore_clouds": False}
-SOURCE = {"source": "local", "path": "input", "sample_seed": 1, "connections": 4}
-BUCKET = {"endpoint": "http://127.0.0.1:9", "bucket": "bucket", "prefix": "prefix/"}
+SOURCE = {"source": "local", "path": "input", "sample_seed": 1}
+BUCKET = {"endpoint": "http://127.0.0.1:9", "bucket": "bucket", "prefix": "prefix/", "etag": "md5"}
 SELECT = {"bbox": "none", "tiles": "none", "dates": "none", "chips": "none"}
 DOWNLOAD: dict[str, Any] = {
     "landcoverai": SOURCE | {"archive": {"url": "http://127.0.0.1:9/archive.zip", "sha256": "0" * 64}},
     "landcovernet": SOURCE
     | {
+        "connections": 4,
         "select": dict(SELECT),
         "mlhub": {"dataset": "ref_landcovernet_af_v1"},
         "source_coop": BUCKET
@@ -43,6 +44,7 @@ DOWNLOAD: dict[str, Any] = {
     },
     "ghana": SOURCE
     | {
+        "connections": 4,
         "select": dict(SELECT),
         "mlhub": {"dataset": "su_african_crops_ghana"},
         "source_coop": BUCKET

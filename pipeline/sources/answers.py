@@ -5,11 +5,19 @@ from email.utils import parsedate_to_datetime
 
 import requests
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StageError
 
 BUSY = (429, 500, 502, 503, 504)
 LONGEST_WAIT = 120.0
-"""Seconds: what a server may ask for in Retry-After."""
+"""Seconds: the longest Retry-After that is waited for."""
+
+
+class RefusedError(PipelineError):
+    """The server will not give the file."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class BrokenTransferError(Exception):
@@ -24,18 +32,21 @@ def refuse(response: requests.Response, origin: str) -> None:
     """Pass only an answer that brings the file.
 
     Raises:
-        PipelineError: it never will: gone, forbidden, or a page for people such as a login.
+        RefusedError: it never will: gone, forbidden, or a page for people such as a login.
         BrokenTransferError: the server is busy; with the seconds that it asks to wait.
+        StageError: it asks to wait for longer than a stage should; other files would be asked for in vain.
     """
     status = response.status_code
     if status in BUSY or status == 416:
-        raise BrokenTransferError(f"the server answers {status}", _retry_after(response))
+        wait = retry_after(response)
+        if wait is not None and wait > LONGEST_WAIT:
+            raise StageError(f"{origin}: the server answers {status} and {asks_to_wait(wait)}")
+        raise BrokenTransferError(f"the server answers {status}", wait)
     if status not in (200, 206):
-        raise PipelineError(f"{origin}: the server answers {status} {response.reason or ''}".rstrip())
+        raise RefusedError(f"{origin}: the server answers {status} {response.reason or ''}".rstrip(), status)
     if response.headers.get("Content-Type", "").startswith("text/html"):
-        raise PipelineError(
-            f"{origin}: the server sends a web page in its place, such as a login; open it in a browser"
-        )
+        said = f"{origin}: the server sends a web page in its place, such as a login; open it in a browser"
+        raise RefusedError(said, status)
 
 
 def content_range(response: requests.Response) -> tuple[int | None, int | None]:
@@ -62,12 +73,17 @@ def in_words(error: Exception) -> str:
     return "the connection broke"
 
 
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds, from a number or a date (RFC 9110, 10.2.3)."""
+def asks_to_wait(seconds: float) -> str:
+    """What a server wants that asks for more time than there is."""
+    return f"asks to wait {seconds:.0f} s; run again then"
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """The seconds that a server asks to wait, from a number or a date (RFC 9110, 10.2.3); None if it does not."""
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
-        return min(float(text), LONGEST_WAIT)
+        return float(text)
     try:
-        return min(max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0), LONGEST_WAIT)
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
     except (ValueError, TypeError):
         return None

@@ -78,8 +78,11 @@ class CloudsFirst:
         return missing * (self.transfer.length(remote) or 0) if missing > 0 and remote else 0
 
     def _kept(self, looked: dict[str, Verdict], dated: list[RemoteItem]) -> list[RemoteItem]:
-        keep = {verdict.id for verdict in judge(list(looked.values()), self.thresholds) if verdict.verdict == "keep"}
-        return [item for item in dated if self._local(item).id in keep]
+        """The clearest of what is delivered: a date that failed leaves its place to the next one."""
+        there = [item for item in dated if not self.failures[item.folder]]
+        judged = judge([looked[self._local(item).id] for item in there], self.thresholds)
+        keep = {verdict.id for verdict in judged if verdict.verdict == "keep"}
+        return [item for item in there if self._local(item).id in keep]
 
     def _fetch(self, wanted: list[tuple[RemoteItem, str]]) -> None:
         """Fetch assets in parallel; what fails is noted."""

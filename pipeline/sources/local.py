@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.batch import Failure
+from pipeline.batch import Failure, stop_if_spent
 from pipeline.errors import PipelineError
 from pipeline.files import copy, remove, visible_files
 from pipeline.sources.base import Fetched, Request
@@ -38,6 +38,7 @@ def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
             copy(path, folder / relative)
         except OSError as error:
             remove(folder / relative)
+            stop_if_spent(error)
             yield Failure(relative.as_posix(), f"{path} cannot be copied: {error.strerror or error}")
         else:
             yield Fetched(relative, relative.as_posix())

@@ -1,63 +1,79 @@
 """The source `mlhub`: the API of Radiant MLHub, at whatever server `MLHUB_ROOT_URL` names.
 
-The client `radiant_mlhub` finds the key, speaks to the API and brings the catalog. It does not bring the assets,
-which it would write under their final names without a timeout or a check, and it does not unpack the catalog, which it
-would do wherever the members say.
+The client `radiant_mlhub` finds the key and the server, as its users have set them. It brings no file: it would write
+under final names without a timeout or a check, print the key when it is refused, and unpack wherever the members say.
 """
 
+import configparser
 import logging
 import os
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
 
 import requests
-from requests.auth import AuthBase
+from requests.auth import AuthBase, HTTPBasicAuth
+from requests.utils import get_auth_from_url
 
 from pipeline.batch import Failure
 from pipeline.cache import cache_folder
 from pipeline.datasets import DatasetName
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StageError
 from pipeline.fingerprint import digest
-from pipeline.sources.answers import in_words
+from pipeline.sources.answers import BUSY, RefusedError, asks_to_wait, in_words, retry_after
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.clouds_first import CloudsFirst
 from pipeline.sources.remote import RemoteItem, chosen
-from pipeline.sources.settings import CollectionSettings
+from pipeline.sources.settings import CollectionSettings, http_address
 from pipeline.sources.stac import parse_item
-from pipeline.sources.traffic import Traffic
-from pipeline.sources.transfer import ATTEMPTS, TIMEOUT, Transfer, new_session
+from pipeline.sources.transfer import Remote, Transfer, new_session
 from pipeline.sources.unpack import read_tar
 
-if TYPE_CHECKING:
-    from radiant_mlhub.session import Session
-
-PROBE = (5.0, 8.0)
+PROBE = (5.0, 6.0)
 """Seconds to connect and to answer, before anything is begun."""
+PATIENCE = 12.0
+"""Seconds for all tries of the probe."""
+TRIES = 3
+BACKOFF = 0.5
+"""Seconds before the second try of the probe; doubled for the third."""
 LARGEST_ITEM = 4 * 1024 * 1024
 """Bytes of one item's JSON."""
-BACKOFF = 0.5
-"""Seconds before the second try for the catalog; doubled for each one after that."""
 KEYS = "set MLHUB_API_KEY, or MLHUB_PROFILE to a profile of ~/.mlhub/profiles (__anonymous__ for none)"
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A server that speaks the API."""
+
+    root: str
+    """Ends in a slash."""
+    key: str | None = field(repr=False)
+
+    @property
+    def host(self) -> str:
+        """As messages name it: without a user's password."""
+        return urlsplit(self.root).netloc.rpartition("@")[2]
 
 
 def fetch_mlhub(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
     """Fetch labels, cloud masks and the bands of clear dates of the chips that `select` names."""
     assert isinstance(request.settings, CollectionSettings)
     name = request.settings.mlhub.dataset
-    session = _session()
-    store = cache_folder() / "downloads" / "mlhub" / f"{name}-{digest(session.root_url)[:12]}"
-    with _secret(_key(session)):
+    hub = _hub()
+    store = cache_folder() / "downloads" / "mlhub" / f"{name}-{digest(hub.root)[:12]}"
+    with _secret(hub.key):
+        transfer = Transfer(new_session(request.settings.connections), request.traffic)
+        transfer.session.auth = _KeyForRoot(hub)
         catalog = store / "catalog.tar.gz"
         if not catalog.exists():
-            _probe(session, name)
-            _fetch_catalog(session, name, catalog, request.traffic)
+            _probe(transfer.session, hub, name)
+            _fetch_catalog(transfer, hub, name, catalog)
         items: list[RemoteItem] = []
-        for item in _items(catalog, request.dataset, f"{session.root_url}collections/"):
+        for item in _items(catalog, request.dataset, f"{hub.root}collections/"):
             if isinstance(item, Failure):
                 yield item
             else:
@@ -66,17 +82,15 @@ def fetch_mlhub(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
             raise PipelineError(
                 f"the catalog of {name} holds no item of {request.dataset}; see download.*.mlhub.dataset"
             )
-        transfer = Transfer(new_session(request.settings.connections), request.traffic)
-        transfer.session.auth = _KeyForRoot(session)
         wanted = chosen(items, request.settings.select, request.dataset)
         yield from CloudsFirst(request, transfer, store).deliver(wanted, folder)
 
 
-def _session() -> "Session":
-    """The client's session, with its key, and without its retries: those take 204 s over an id that is not there.
+def _hub() -> Hub:
+    """The server and the key that the client finds.
 
     Raises:
-        PipelineError: there is no key, or the root is no address.
+        PipelineError: there is no key, the profiles cannot be read, or the root is no address.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # its models are written for pydantic 1
@@ -86,89 +100,91 @@ def _session() -> "Session":
         session = get_session(profile=os.environ.get("MLHUB_PROFILE"))
     except APIKeyNotFound:
         raise PipelineError(f"no key for Radiant MLHub: {KEYS}") from None
-    session.root_url = session.root_url.rstrip("/") + "/"  # the client drops the last part of a path without it
-    if urlsplit(session.root_url).scheme not in ("http", "https"):
+    except (configparser.Error, UnicodeDecodeError, OSError):  # whose text quotes the file, and so the key
+        profiles = Path(os.environ.get("MLHUB_HOME", "~/.mlhub"), "profiles")
         raise PipelineError(
-            f"MLHUB_ROOT_URL is {session.root_url!r}; expected an address such as https://host/mlhub/v1/"
-        )
-    for prefix in ("http://", "https://"):
-        session.mount(prefix, _Impatient())
-    return session
-
-
-class _Impatient(requests.adapters.HTTPAdapter):
-    """Gives up on a silent server; the client sets no timeout."""
-
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
-        return super().send(request, **options | {"timeout": options.get("timeout") or TIMEOUT})
-
-
-def _key(session: "Session") -> str | None:
+            f"{profiles} cannot be read as a file of profiles; expected a line [default], or the name that "
+            "MLHUB_PROFILE says, and below it api_key = YOUR_KEY, in which %% stands for a %"
+        ) from None
+    root = session.root_url.rstrip("/") + "/"  # relative addresses would lose the last part of a path without it
+    try:
+        http_address(root)
+    except ValueError as error:
+        raise PipelineError(f"MLHUB_ROOT_URL: {error}, such as https://host/mlhub/v1/") from None
     key = session.params.get("key") if isinstance(session.params, dict) else None
-    return None if key is None else str(key)
+    return Hub(root, None if key is None else str(key))
 
 
-def _probe(session: "Session", name: str) -> None:
-    """Ask for the dataset, once and briefly.
+def _probe(session: requests.Session, hub: Hub, name: str) -> None:
+    """Ask for the dataset, briefly.
 
     Raises:
         PipelineError: nobody answers, the key is refused, or there is no such dataset.
     """
-    host = urlsplit(session.root_url).netloc.rpartition("@")[2]
     try:
-        # not through the client, whose exception for a refused key prints the key
-        answer = requests.Session.request(session, "GET", f"{session.root_url}datasets/{name}", timeout=PROBE)
-    except requests.RequestException as error:
+        answer = _asked(session, f"{hub.root}datasets/{name}")
+    except (requests.RequestException, ValueError) as error:
+        problem = in_words(error)
         raise PipelineError(
-            f"{host} does not answer ({in_words(error)}). The public Radiant MLHub was shut down: set MLHUB_ROOT_URL "
+            f"{hub.host} does not answer ({problem}). The public Radiant MLHub was shut down: set MLHUB_ROOT_URL "
             "to a server that speaks its API, or use another source"
         ) from None
-    if answer.status_code in (401, 403):
-        raise PipelineError(f"{host} refuses the key ({answer.status_code}): {KEYS}")
-    if answer.status_code == 404:
-        raise PipelineError(f"{host} has no dataset {name!r}; see download.*.mlhub.dataset and MLHUB_ROOT_URL")
+    status, wait = answer.status_code, retry_after(answer)
+    if status in (401, 403):
+        raise PipelineError(f"{hub.host} refuses the key ({status}): {KEYS}")
+    if status == 404:
+        raise PipelineError(f"{hub.host} has no dataset {name!r}; see download.*.mlhub.dataset and MLHUB_ROOT_URL")
     if not answer.ok:
-        raise PipelineError(f"{host} answers {answer.status_code} when asked for {name}; try again later")
+        then = "; try again later" if wait is None else f" and {asks_to_wait(wait)}"
+        raise PipelineError(f"{hub.host} answers {status} when asked for {name}{then}")
 
 
-def _fetch_catalog(session: "Session", name: str, catalog: Path, traffic: Traffic) -> None:
-    """Bring the catalog with the client's own downloader, which continues where the line broke.
+def _asked(session: requests.Session, url: str) -> requests.Response:
+    """The head of the answer: of a busy server's the last one that a few tries and `PATIENCE` allow."""
+    ends, tries = time.monotonic() + PATIENCE, 0
+    while True:
+        left = ends - time.monotonic()
+        with session.get(url, timeout=(min(PROBE[0], left / 2), min(PROBE[1], left / 2)), stream=True) as answer:
+            wait = retry_after(answer)
+        tries += 1
+        wait = BACKOFF * 2 ** (tries - 1) if wait is None else wait
+        if answer.status_code not in BUSY or tries == TRIES or time.monotonic() + wait > ends - 1:
+            return answer
+        time.sleep(wait)
+
+
+def _fetch_catalog(transfer: Transfer, hub: Hub, name: str, catalog: Path) -> None:
+    """Bring the catalog, to which the API redirects.
 
     Raises:
         PipelineError: it cannot be had, or is no tar.gz.
     """
-    from radiant_mlhub.client.resumable_downloader import ResumableDownloader
-    from radiant_mlhub.exceptions import MLHubException
-    from radiant_mlhub.if_exists import DownloadIfExistsOpts
+    try:
+        transfer.fetch(Remote(f"{hub.root}catalog/{name}", f"the catalog of {name}"), catalog, _require_whole)
+    except RefusedError as error:
+        if error.status in (401, 403):
+            raise PipelineError(f"{error}: {hub.host} may want another key: {KEYS}") from None
+        raise
 
-    catalog.parent.mkdir(parents=True, exist_ok=True)
-    part = catalog.with_name(f"{catalog.name}.part")
-    downloader = ResumableDownloader(
-        f"catalog/{name}", part, session=session, if_exists=DownloadIfExistsOpts.resume, chunk_size=1 << 18
-    )
-    for attempt in range(ATTEMPTS):
-        have = part.stat().st_size if part.exists() else 0
-        try:
-            downloader.run()
-            traffic.add(part.stat().st_size - have)
-            break
-        except (AssertionError, KeyError, ValueError):  # its way to say that a file has no length, or knows no Range
-            part.unlink(missing_ok=True)
-            problem = "the server sends something else, such as a login page, or cannot continue a transfer"
-        except (requests.RequestException, MLHubException) as error:  # whose text holds the key
-            answer = getattr(error, "response", None)
-            problem = in_words(error) if answer is None else f"the server answers {answer.status_code}"
-        time.sleep(BACKOFF * 2**attempt)
-    else:
-        raise PipelineError(f"the catalog of {name}: {problem}; gave up after {ATTEMPTS} tries, run again")
-    for _ in read_tar(part, LARGEST_ITEM):  # the whole of it, or the error that says why not
+
+def _require_whole(part: Path) -> None:
+    for _ in _members(part, "it was removed, run again"):
         pass
-    part.rename(catalog)
+
+
+def _members(catalog: Path, advice: str) -> Iterator[tuple[PurePosixPath, bytes] | Failure]:
+    """Its files; an error ends with `advice`."""
+    try:
+        yield from read_tar(catalog, LARGEST_ITEM)
+    except StageError:
+        raise
+    except PipelineError as error:
+        raise PipelineError(f"{error}; {advice}") from None
 
 
 def _items(catalog: Path, dataset: DatasetName, base: str) -> Iterator[RemoteItem | Failure]:
     """The dataset's items in a catalog; other files in it are passed over."""
-    for member in read_tar(catalog, LARGEST_ITEM):
+    for member in _members(catalog, "remove it and run again"):
         if isinstance(member, Failure):
             yield member
             continue
@@ -187,12 +203,16 @@ def _items(catalog: Path, dataset: DatasetName, base: str) -> Iterator[RemoteIte
 class _KeyForRoot(AuthBase):
     """Adds the key to addresses of the API alone: assets lie on other hosts, which must not see it."""
 
-    def __init__(self, session: "Session") -> None:
-        self.root, self.key = session.root_url, _key(session)
+    def __init__(self, hub: Hub) -> None:
+        self.root, self.key = requests.Request("GET", hub.root).prepare().url or "", hub.key  # as requests writes it
+        self.user, self.password = get_auth_from_url(hub.root)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self.key and (request.url or "").startswith(self.root):
-            request.prepare_url(request.url, {"key": self.key})
+        if (request.url or "").startswith(self.root):
+            if self.key:
+                request.prepare_url(request.url, {"key": self.key})
+            if self.user:
+                HTTPBasicAuth(self.user, self.password)(request)
         return request
 
 

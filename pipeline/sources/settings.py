@@ -1,8 +1,10 @@
 """What `download` of params.yaml may say of each dataset's source."""
 
+import ipaddress
 import re
 from datetime import date
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -14,9 +16,25 @@ CollectionSource = Literal["sample", "local", "mlhub", "source_coop"]
 Name = Annotated[str, Field(min_length=1)]
 
 
-def _http(url: str) -> str:
-    if not re.match(r"https?://[^/]", url):
-        raise ValueError(f"{url!r} is no address; expected one that begins with https://")
+HOST = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(\.(?!-)[\w-]{1,63}(?<!-))*\.?")
+"""Names between dots, of which none is empty."""
+
+
+def http_address(url: str) -> str:
+    """`url`, if it is an address of the web.
+
+    Raises:
+        ValueError: it is none, and the clients of HTTP would raise what they like.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        good = parts.scheme in ("http", "https") and parts.port != 0 and url.isprintable()
+        good = good and bool(ipaddress.ip_address(host) if ":" in host else HOST.fullmatch(host))
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(f"{url!r} is no address; expected one that begins with https:// and names a host")
     return url
 
 
@@ -37,7 +55,7 @@ def _box(box: tuple[float, float, float, float]) -> tuple[float, float, float, f
     return box
 
 
-Url = Annotated[str, AfterValidator(_http)]
+Url = Annotated[str, AfterValidator(http_address)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Box = Annotated[tuple[float, float, float, float], AfterValidator(_box)]
 
@@ -49,8 +67,6 @@ class SourceSettings(Params):
     """The folder that the source `local` reads; for `archive` the zip, if it is on disk already."""
     sample_seed: int = Field(ge=0)
     """Seed of the source `sample`."""
-    connections: int = Field(ge=1, le=64)
-    """Files that are fetched at the same time."""
 
 
 class ArchiveSettings(Params):
@@ -80,6 +96,8 @@ class SourceCoopSettings(Params):
     endpoint: Url
     bucket: Name
     prefix: str
+    etag: Literal["md5", "none"]
+    """What the ETag of a file that was stored in one part is: its MD5, or nothing that can be checked (SSE-KMS)."""
     images: Pattern
     """Finds an image's key below the prefix; groups `chip`, `date` (digits with or without - and _), `asset`."""
     labels: Pattern
@@ -100,7 +118,7 @@ class Selection(Params):
     tiles: Literal["none"] | list[Name]
     """Sentinel-2 tiles, such as 31PGS: chips of these."""
     dates: Literal["none"] | tuple[date, date]
-    """First and last day."""
+    """First and last day; in params.yaml in quotes, without which DVC refuses them."""
     chips: Literal["none"] | Annotated[int, Field(ge=1)]
     """The largest number of chips: the first ones by name."""
 
@@ -109,6 +127,8 @@ class CollectionSettings(SourceSettings):
     """`download.landcovernet` and `download.ghana` of params.yaml."""
 
     source: CollectionSource
+    connections: int = Field(ge=1, le=64)
+    """Files that are fetched at the same time."""
     select: Selection
     mlhub: MlhubSettings
     source_coop: SourceCoopSettings

@@ -25,6 +25,7 @@ from pipeline.sources.settings import CollectionSettings, SourceCoopSettings
 from pipeline.sources.transfer import Remote, Transfer, new_session
 
 SHOWN = 5
+NO_MD5 = "; if that is so for every file, its ETags are no MD5s: set download.{dataset}.source_coop.etag to none"
 FOLDERS: dict[DatasetName, tuple[str, str, str]] = {
     "landcovernet": ("ref_landcovernet_v1", "_source_sentinel_2", "%Y%m%d"),
     "ghana": ("su_african_crops_ghana", "_source_s2", "%Y_%m_%d"),
@@ -58,6 +59,9 @@ def mapped(
         listing: from key, relative to the prefix, to `size` in bytes and `md5`, which may be null.
         settings: the patterns.
         dataset: how its chips and assets are called.
+
+    Raises:
+        PipelineError: two keys are one asset of one chip and date.
     """
     found: dict[tuple[str, date | None], dict[str, Remote]] = {}
     names = {described.lower(): key for key, described in LAYOUTS[dataset].assets.items()}
@@ -71,8 +75,14 @@ def mapped(
             if kind == "images" and day is None:
                 continue
             url = "/".join((settings.endpoint.rstrip("/"), settings.bucket, quote(settings.prefix + key)))
-            checksum = ("md5", facts["md5"]) if facts["md5"] else None
-            found.setdefault((match["chip"], day), {})[asset] = Remote(url, key, facts["size"], checksum)
+            checksum = ("md5", facts["md5"]) if facts["md5"] and settings.etag == "md5" else None
+            remote = Remote(url, key, facts["size"], checksum, NO_MD5.format(dataset=dataset))
+            if (first := found.setdefault((match["chip"], day), {}).setdefault(asset, remote)) != remote:
+                of = f"{asset} of {match['chip']}{f' on {day}' if day else ''}"
+                raise PipelineError(
+                    f"{first.origin} and {key} in {settings.bucket}/{settings.prefix} are two files for {of}; narrow "
+                    f"download.{dataset}.source_coop.{kind} or prefix"
+                )
             break
     for (chip, day), assets in found.items():
         yield RemoteItem(chip, day, _folder(chip, day, dataset), assets)
@@ -110,7 +120,7 @@ def _list(settings: SourceCoopSettings) -> dict[str, dict[str, Any]]:
                 anon=True, endpoint_url=settings.endpoint, config_kwargs=options, skip_instance_cache=True
             )
             found: dict[str, dict[str, Any]] = files.find(root, detail=True)
-    except (OSError, BotoCoreError, ClientError) as error:
+    except (OSError, ValueError, BotoCoreError, ClientError) as error:  # ValueError: an endpoint that botocore dislikes
         raise PipelineError(f"{where} cannot be listed: {' '.join(str(error).split())}") from None
     if not found:
         raise PipelineError(f"{where} holds nothing; see download.*.source_coop in params.yaml")

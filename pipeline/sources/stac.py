@@ -68,7 +68,7 @@ def local_stac(item: RemoteItem, fetched: list[str]) -> dict[str, Any]:
     values["links"] = [
         link
         for link in (links if isinstance(links, list) else [])
-        if isinstance(link, dict) and not urlsplit(str(link.get("href", ""))).scheme
+        if isinstance(link, dict) and not re.match(r"[A-Za-z][\w+.-]*:|//", str(link.get("href", "")).strip())
     ]
     return values
 
@@ -103,8 +103,12 @@ def _require_bbox(item: _Item) -> None:
 
 def _remote(asset: _Asset, origin: str, base: str) -> Remote:
     """The asset's file; a relative href may not lead out of `base`, an absolute one must be http."""
-    url = urljoin(base, asset.href)
-    if urlsplit(url).scheme not in ("http", "https"):
+    try:
+        url = urljoin(base, asset.href)
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        raise PipelineError(f"{origin}: its href {asset.href!r} is no address") from None
+    if scheme not in ("http", "https"):
         raise PipelineError(f"{origin}: its href {asset.href!r} is not fetched; only http and https are")
     relative = not urlsplit(asset.href).netloc
     if relative and (not url.startswith(base) or ".." in PurePosixPath(urlsplit(url).path).parts):

@@ -15,7 +15,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StageError
 from pipeline.sources.answers import BrokenTransferError, content_range, in_words, refuse
 from pipeline.sources.traffic import Traffic
 
@@ -44,6 +44,8 @@ class Remote:
     """Bytes, if a listing told them."""
     checksum: tuple[str, str] | None = None
     """Algorithm of hashlib and hex digest, if they are known."""
+    advice: str = ""
+    """What to do when the checksum is wrong every time."""
 
 
 def new_session(connections: int) -> requests.Session:
@@ -54,8 +56,8 @@ def new_session(connections: int) -> requests.Session:
     return session
 
 
-class UnfinishedError(PipelineError):
-    """What has come of a file is right so far, and is kept."""
+class WrongContentError(PipelineError):
+    """What has come is not the file."""
 
 
 class Transfer:
@@ -75,8 +77,9 @@ class Transfer:
         `verify`, given that path, has no objection. A second process at the same file waits for the first.
 
         Raises:
-            UnfinishedError: the line keeps breaking, or the server stays busy; what came is kept.
-            PipelineError: the server refuses, or sends something else; what came is removed.
+            WrongContentError: what came is not the file that was promised; it is removed.
+            PipelineError: the line keeps breaking, the server is busy or refuses, or the disk is too small; what came
+                is kept, and the next call continues it.
         """
         part = target.with_name(f"{target.name}.part")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -87,13 +90,10 @@ class Transfer:
                 return
             try:
                 self._receive(remote, writer)
-                _check(remote, part)
-                if verify is not None:
-                    verify(part)
-            except UnfinishedError:
-                raise
-            except PipelineError:
-                part.unlink()
+                _check(remote, part, verify)
+            except PipelineError as error:
+                if isinstance(error, WrongContentError) or not writer.tell():
+                    part.unlink()
                 raise
             part.rename(target)
 
@@ -103,7 +103,7 @@ class Transfer:
             return remote.size
         try:
             answer = self.session.head(remote.url, headers=IDENTITY, timeout=self.timeout, allow_redirects=True)
-        except BROKEN:
+        except (requests.RequestException, ValueError):  # where it matters, the transfer says what is wrong
             return None
         length = answer.headers.get("Content-Length", "")
         return int(length) if answer.ok and length.isdecimal() else None
@@ -119,7 +119,7 @@ class Transfer:
                 tries = 0 if writer.tell() > most else tries + 1
                 most = max(most, writer.tell())
                 if tries >= ATTEMPTS:
-                    raise UnfinishedError(f"{remote.origin}: {error}; gave up after {tries} tries, run again") from None
+                    raise PipelineError(f"{remote.origin}: {error}; gave up after {tries} tries, run again") from None
                 time.sleep(self.backoff * 2 ** max(tries - 1, 0) if error.wait is None else error.wait)
 
     def _continue(self, remote: Remote, writer: BinaryIO) -> None:
@@ -128,28 +128,38 @@ class Transfer:
         if have and have == remote.size:
             return
         headers = IDENTITY | ({"Range": f"bytes={have}-"} if have else {})
+        with self._ask(remote, headers) as response:
+            if response.status_code == 416:
+                if have and content_range(response)[1] == have:
+                    return  # nothing is missing
+                _empty(writer)  # what is here is not of this file
+            refuse(response, remote.origin)
+            total = _expected(response, remote, writer)
+            if total is not None:
+                require_space(Path(writer.name).parent, total - have)
+            if response.status_code != 206:
+                _empty(writer)  # it starts again from the first byte
+            self._append(response, writer, total, remote.origin)
+
+    def _ask(self, remote: Remote, headers: dict[str, str]) -> requests.Response:
         try:
-            with self.session.get(remote.url, headers=headers, stream=True, timeout=self.timeout) as response:
-                if response.status_code == 416:
-                    if have and content_range(response)[1] == have:
-                        return  # nothing is missing
-                    _empty(writer)  # what is here is not of this file
-                refuse(response, remote.origin)
-                self._append(response, writer, _expected(response, remote, writer), remote.origin)
+            return self.session.get(remote.url, headers=headers, stream=True, timeout=self.timeout)
         except BROKEN as error:
             raise BrokenTransferError(in_words(error)) from None
+        except (requests.RequestException, ValueError):  # whose text may hold a key
+            raise PipelineError(f"{remote.origin}: its address leads nowhere, or in a circle") from None
 
     def _append(self, response: requests.Response, writer: BinaryIO, total: int | None, origin: str) -> None:
         """Write the body; `total` is what the file's length will be, if that is known."""
         most = MOST_UNKNOWN if total is None else total
-        if total is not None:
-            require_space(Path(writer.name).parent, total - writer.tell())
         try:
             for chunk in iter(lambda: response.raw.read1(CHUNK), b""):  # what has come, also when the rest does not
                 if writer.tell() + len(chunk) > most:
-                    raise PipelineError(f"{origin}: more than the {most} bytes came that may")
+                    raise WrongContentError(f"{origin}: more than the {most} bytes came that may")
                 writer.write(chunk)
                 self.traffic.add(len(chunk))
+        except BROKEN as error:
+            raise BrokenTransferError(in_words(error)) from None
         finally:
             writer.flush()
         if total is not None and writer.tell() < total:
@@ -171,18 +181,18 @@ def require_space(folder: Path, size: int) -> None:
     """Check that `size` bytes fit on the disk of `folder`, which exists.
 
     Raises:
-        PipelineError: they do not; how much is needed and what to do.
+        StageError: they do not; how much is needed and what to do.
     """
     free = shutil.disk_usage(folder).free
     if size + SPARE > free:
-        raise PipelineError(
+        raise StageError(
             f"{folder} has {free / 1e9:.2f} GB free, but {(size + SPARE) / 1e9:.2f} GB are needed; "
             "make room, or set PIPELINE_CACHE to a folder on a larger disk"
         )
 
 
 def _expected(response: requests.Response, remote: Remote, writer: BinaryIO) -> int | None:
-    """The file's whole length; what is there already goes if the server starts again from the first byte."""
+    """The file's whole length, if it is known; a server that continues elsewhere is asked again from the first byte."""
     have = writer.tell()
     if response.status_code == 206:
         start, total = content_range(response)
@@ -190,11 +200,12 @@ def _expected(response: requests.Response, remote: Remote, writer: BinaryIO) -> 
             _empty(writer)
             raise BrokenTransferError(f"the server did not continue at byte {have}")
     else:
-        _empty(writer)
         length = response.headers.get("Content-Length", "")
         total = int(length) if length.isdecimal() else None
     if remote.size is not None and total is not None and total != remote.size:
-        raise PipelineError(f"{remote.origin}: the server sends {total} bytes; its listing promised {remote.size}")
+        said = f"{remote.origin}: the server sends {total} bytes; its listing promised {remote.size}"
+        # a part of a file that is another one now; but a whole body may be a message that says nothing of the part
+        raise WrongContentError(said) if response.status_code == 206 else PipelineError(said)
     return total if total is not None else remote.size
 
 
@@ -203,13 +214,21 @@ def _empty(writer: BinaryIO) -> None:
     writer.truncate()
 
 
-def _check(remote: Remote, part: Path) -> None:
+def _check(remote: Remote, part: Path, verify: Callable[[Path], None] | None) -> None:
     size = part.stat().st_size
     if remote.size is not None and size != remote.size:
-        raise PipelineError(f"{remote.origin}: {size} bytes came; {remote.size} were promised; they were removed")
+        raise WrongContentError(f"{remote.origin}: {size} bytes came; {remote.size} were promised; they were removed")
     if remote.checksum is not None:
         algorithm, expected = remote.checksum
         with part.open("rb") as reader:
             found = hashlib.file_digest(reader, algorithm).hexdigest()
         if found != expected:
-            raise PipelineError(f"{remote.origin}: its {algorithm} is {found}; expected {expected}; it was removed")
+            said = f"{remote.origin}: its {algorithm} is {found}; expected {expected}; it was removed{remote.advice}"
+            raise WrongContentError(said)
+    if verify is not None:
+        try:
+            verify(part)
+        except StageError:
+            raise
+        except PipelineError as error:
+            raise WrongContentError(str(error)) from None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from pipeline.batch import Failure
+from pipeline.batch import Failure, stop_if_spent
 from pipeline.errors import PipelineError
 from pipeline.files import published
 from pipeline.sources.transfer import require_space
@@ -61,6 +61,7 @@ def unzip(archive: Path, folder: Path, limits: Limits = LIMITS) -> Iterator[Path
     try:
         opened = zipfile.ZipFile(archive)
     except DAMAGED as error:
+        stop_if_spent(error)
         raise PipelineError(f"{archive} is no readable zip: {error}; remove it and run again") from None
     with opened:
         members = [member for member in opened.infolist() if not member.is_dir()]
@@ -88,6 +89,7 @@ def _unzip_one(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, 
     except PipelineError as error:
         return Failure(member.filename, str(error))
     except DAMAGED as error:
+        stop_if_spent(error)
         return Failure(member.filename, f"the member {member.filename!r} is damaged: {error}")
     return path
 
@@ -120,7 +122,8 @@ def read_tar(archive: Path, largest: int, limits: Limits = LIMITS) -> Iterator[t
             while stream.read(CHUNK):  # to the end, where gzip keeps its checksum
                 _require_limits(archive, 0, stream.tell(), limits)
     except DAMAGED as error:
-        raise PipelineError(f"{archive} is no readable tar.gz: {error}; remove it and run again") from None
+        stop_if_spent(error)
+        raise PipelineError(f"{archive} is no readable tar.gz: {error}") from None
 
 
 def _read_one(archive: tarfile.TarFile, member: tarfile.TarInfo, largest: int) -> tuple[PurePosixPath, bytes] | Failure:

@@ -4,7 +4,7 @@ from email.utils import formatdate
 import pytest
 import requests
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StageError
 from pipeline.sources.answers import BrokenTransferError, content_range, in_words, refuse
 
 
@@ -36,7 +36,7 @@ def test_a_web_page_is_no_file() -> None:
     ("header", "least", "most"),
     [
         ("7", 7, 7),
-        ("99999", 120, 120),
+        ("120", 120, 120),
         ("in a minute", 50, 61),
         (formatdate(0, usegmt=True), 0, 0),
     ],
@@ -48,6 +48,15 @@ def test_a_busy_server_says_how_long_to_wait(status: int, header: str, least: fl
         refuse(answer(status, Retry_After=header), "a.tif")
     assert error.value.wait is not None
     assert least <= error.value.wait <= most
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("121", "121"), ("86400", "86400"), ("in an hour", "3[56][0-9]{2}")])
+def test_a_server_that_asks_for_more_time_than_a_stage_has_ends_it(header: str, seconds: str) -> None:
+    header = formatdate(time.time() + 3600, usegmt=True) if header == "in an hour" else header
+    with pytest.raises(
+        StageError, match=f"^a.tif: the server answers 503 and asks to wait {seconds} s; run again then$"
+    ):
+        refuse(answer(503, Retry_After=header), "a.tif")
 
 
 @pytest.mark.parametrize("header", ["", "soon", "-5"])

@@ -10,7 +10,7 @@ from pipeline.sources import transfer as transfers
 from pipeline.sources.clouds_first import CloudsFirst
 from pipeline.sources.remote import RemoteItem
 from pipeline.sources.transfer import Remote, Transfer, new_session
-from tests.sources.faulty import Server, served
+from tests.sources.faulty import Fault, Server, served
 from tests.sources.world import DAYS, files_below, request, small_landcovernet
 
 SOURCE, LABELS = "ref_landcovernet_af_v1_source_sentinel_2", "ref_landcovernet_af_v1_labels"
@@ -30,8 +30,8 @@ def remotes(server: Server, archive: Path, folder: Path) -> dict[str, Remote]:
     return {path.stem: Remote(f"{server.url}/{folder}/{path.name}", f"{folder}/{path.name}") for path in paths}
 
 
-def clouds_first(store: Path) -> CloudsFirst:
-    asked = request("landcovernet")
+def clouds_first(store: Path, dates: int = 2) -> CloudsFirst:
+    asked = request("landcovernet", **{"cloud_filter.landcovernet.dates": dates})
     return CloudsFirst(asked, Transfer(new_session(4), asked.traffic), store)
 
 
@@ -77,6 +77,16 @@ def test_an_item_without_its_mask_is_named(tmp_path: Path) -> None:
     assert failure == Failure(
         str(everything[0].folder), f"{everything[0].folder} has no asset SCL; it has B02, B03, B04, CLD"
     )
+
+
+def test_a_date_whose_band_fails_leaves_its_place_to_the_next_clearest(tmp_path: Path) -> None:
+    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
+    with served(Server(archive)) as server:
+        everything = items(server, archive)
+        server.faults[f"/{everything[0].folder}/B03.tif"] = [Fault("status", 404)]
+        found = list(clouds_first(tmp_path / "store", dates=1).deliver(everything, tmp_path / "raw"))
+    assert [each.file for each in found if isinstance(each, Failure)] == [str(everything[0].folder)]
+    assert [path.parent.name for path in (tmp_path / "raw").rglob("B04.tif")] == [everything[2].folder.name]
 
 
 def test_the_raw_folder_is_linked_to_the_store_and_not_copied(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.batch import Failure
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StageError
 from pipeline.files import write_text
 from pipeline.sources.base import Fetched
 from pipeline.sources.local import fetch_local
@@ -77,3 +79,20 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_copied(tmp_path:
         Fetched(Path("b.tif"), "b.tif"),
     ]
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["b.tif"]
+
+
+def test_a_pipe_is_named_and_the_others_are_copied(tmp_path: Path) -> None:
+    write_text(tmp_path / "mine/b.tif", "pixels")
+    os.mkfifo(tmp_path / "mine/a.tif")
+    said = f"{tmp_path}/mine/a.tif cannot be copied: it is no file but a folder, a pipe, a socket or a device"
+    assert fetch(tmp_path / "mine", tmp_path / "raw") == [Failure("a.tif", said), Fetched(Path("b.tif"), "b.tif")]
+
+
+def test_a_disk_that_is_full_drops_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_text(tmp_path / "mine/a.tif", "pixels")
+    monkeypatch.setattr("pipeline.sources.local.copy", full)
+    with pytest.raises(StageError, match="^No space left on device; make room"):
+        fetch(tmp_path / "mine", tmp_path / "raw")

@@ -1,7 +1,6 @@
 import json
 import logging
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 from pipeline.batch import Failure
-from pipeline.errors import PipelineError
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources import mlhub
 from pipeline.sources.base import Fetched, Request
@@ -46,12 +44,6 @@ def fetch(folder: Path, asked: Request | None = None) -> tuple[list[Fetched], li
 
 def item(chip: str, day: Any) -> str:
     return f"{SOURCE}/{SOURCE}_{chip}_{day:%Y%m%d}"
-
-
-def refusal(folder: Path) -> str:
-    with pytest.raises(PipelineError) as error:
-        fetch(folder)
-    return str(error.value)
 
 
 def test_labels_all_cloud_masks_and_the_bands_of_clear_dates_arrive(server: Hub, archive: Path, tmp_path: Path) -> None:
@@ -178,51 +170,6 @@ def test_hostile_items_of_a_catalog_are_named_and_the_good_ones_fetched(server: 
     ]
     assert len(fetched) == 8 + 8 + 4 * 3 + 2 * 2
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
-
-
-def test_a_catalog_that_breaks_is_continued(server: Hub, tmp_path: Path) -> None:
-    server.blobs.faults["/catalog.tar.gz"] = [Fault("drop", 200), Fault("status", 503)]
-    assert fetch(tmp_path / "raw")[1] == []
-
-
-def test_a_login_page_in_place_of_the_catalog(server: Hub, tmp_path: Path) -> None:
-    server.blobs.faults["/catalog.tar.gz"] = [Fault("html")] * 9
-    assert "the catalog of ref_landcovernet_af_v1" in refusal(tmp_path / "raw")
-
-
-def test_a_dead_host_an_unknown_id_and_a_bad_key_are_one_line_within_15_seconds(
-    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    began = time.monotonic()
-    monkeypatch.setenv("MLHUB_API_KEY", "another-secret")
-    bad_key = refusal(tmp_path / "1")
-    monkeypatch.setenv("MLHUB_API_KEY", server.key)
-    server.api.answers = {}  # type: ignore[attr-defined]
-    unknown = refusal(tmp_path / "2")
-    monkeypatch.setenv("MLHUB_ROOT_URL", "http://127.0.0.1:9/mlhub/v1/")
-    dead = refusal(tmp_path / "3")
-    assert time.monotonic() - began < 15
-    host = server.api.url.removeprefix("http://")
-    assert bad_key.startswith(f"{host} refuses the key (401): set MLHUB_API_KEY, or MLHUB_PROFILE to ")
-    assert unknown.startswith(f"{host} has no dataset '{DATASET}'; see download.*.mlhub.dataset and MLHUB_ROOT_URL")
-    assert dead.startswith("127.0.0.1:9 does not answer (no connection). The public Radiant MLHub was shut down: ")
-    assert "secret" not in bad_key + unknown + dead
-
-
-def test_without_a_key_the_line_says_how_to_give_one(
-    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MLHUB_API_KEY")
-    monkeypatch.setenv("MLHUB_HOME", str(tmp_path))
-    assert refusal(tmp_path / "raw").startswith("no key for Radiant MLHub: set MLHUB_API_KEY, or MLHUB_PROFILE to ")
-
-
-def test_the_key_may_come_from_a_profile(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLHUB_API_KEY")
-    monkeypatch.setenv("MLHUB_HOME", str(tmp_path))
-    (tmp_path / "profiles").write_text(f"[mine]\napi_key = {server.key}\n")
-    monkeypatch.setenv("MLHUB_PROFILE", "mine")
-    assert fetch(tmp_path / "raw")[1] == []
 
 
 def test_the_key_reaches_no_log_and_no_other_host(

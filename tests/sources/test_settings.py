@@ -1,3 +1,4 @@
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import yaml
 from pipeline.download import DownloadParams
 from pipeline.errors import PipelineError
 from pipeline.params import validated
+from pipeline.sources.settings import http_address
 from tests.world import changed
 
 PARAMS = Path("params.yaml")
@@ -29,6 +31,26 @@ def test_a_selection_is_none_or_what_it_says() -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["[2018-01-01, 2018-06-30]", '["2018-01-01", "2018-06-30"]', "[2018-01-01, '2018-06-30']"]
+)
+def test_dates_may_be_written_with_and_without_quotes(text: str) -> None:
+    select = read(**{"ghana.select": {"bbox": "none", "tiles": "none", "dates": yaml.safe_load(text), "chips": "none"}})
+    assert select.download.ghana.select.dates == (date(2018, 1, 1), date(2018, 6, 30))
+
+
+def test_the_selection_that_params_yaml_shows_is_one_that_dvc_takes() -> None:
+    (shown,) = re.findall(r"^ *# (\{bbox: .*\})$", (ROOT / "params.yaml").read_text(), re.MULTILINE)
+    values = yaml.safe_load(shown)
+    assert values["dates"] == ["2018-01-01", "2018-06-30"]  # texts: DVC has no word for a date
+    assert read(**{"landcovernet.select": values}).download.landcovernet.select.chips == 100
+
+
+def test_a_single_zip_has_no_connections() -> None:
+    with pytest.raises(PipelineError, match="download.landcoverai.connections is not a known key"):
+        read(**{"landcoverai.connections": 2})
+
+
+@pytest.mark.parametrize(
     ("key", "value", "words"),
     [
         ("landcovernet.select.bbox", [1, 2, 0, 3], "[1.0, 2.0, 0.0, 3.0] is no [west, south, east, north] in degrees"),
@@ -42,6 +64,11 @@ def test_a_selection_is_none_or_what_it_says() -> None:
             "data.source.coop",
             "'data.source.coop' is no address; expected one that",
         ),
+        ("landcovernet.source_coop.endpoint", "https://data source.coop", "'https://data source.coop' is no address; "),
+        ("landcovernet.source_coop.endpoint", "https://x..y", "'https://x..y' is no address; expected one that"),
+        ("landcovernet.source_coop.endpoint", "https://x:port", "'https://x:port' is no address; expected one that"),
+        ("landcoverai.archive.url", "http://[bad", "'http://[bad' is no address; expected one that begins with https"),
+        ("landcoverai.archive.url", "http://[::1:2]:x/", "is no address; expected one that begins with https"),
         ("landcovernet.source_coop.images", "(", "'(' is no regular expression: "),
         ("landcovernet.source_coop.images", "a", "'a' lacks the groups (?P<chip>…) and (?P<asset>…)"),
         ("landcovernet.source_coop.images", "(?P<chip>a)(?P<asset>b)", "which lacks the group (?P<date>…)"),
@@ -81,8 +108,6 @@ LABELS = {
 
 @pytest.mark.parametrize("dataset", list(LAYOUTS))
 def test_the_patterns_of_params_yaml_fit_the_layouts_that_are_known_or_likely(dataset: str) -> None:
-    import re
-
     place = yaml.safe_load((ROOT / "params.yaml").read_text())["download"][dataset]["source_coop"]
     chip, day = {"landcovernet": ("31PGS_01", "20180105"), "ghana": ("000123", "20160105")}[dataset]
     for key in LAYOUTS[dataset]:
@@ -94,3 +119,17 @@ def test_the_patterns_of_params_yaml_fit_the_layouts_that_are_known_or_likely(da
         match = re.fullmatch(place["labels"], key)
         assert match, key
         assert match["chip"] == chip
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host",
+        "http://127.0.0.1:9000/a b",
+        "http://[::1]:80/x",
+        "https://me@a_b.c-d.coop./",
+        "HTTPS://straße.de",
+    ],
+)
+def test_addresses_are_addresses(url: str) -> None:
+    assert http_address(url) == url

@@ -6,8 +6,10 @@ import pytest
 
 from pipeline.batch import Failure
 from pipeline.errors import PipelineError
+from pipeline.files import read_json, write_json
 from pipeline.sources.base import Fetched, Request
-from pipeline.sources.source_coop import fetch_source_coop
+from pipeline.sources.settings import CollectionSettings
+from pipeline.sources.source_coop import fetch_source_coop, mapped
 from tests.sources.bucket import bucket_server, put
 from tests.sources.world import DAYS, files_below, request, small_ghana, small_landcovernet
 
@@ -122,6 +124,7 @@ def test_a_layout_that_does_not_fit_is_shown_beside_what_was_expected(
     [
         ({"bucket": "gone"}, "/gone/landcovernet/ cannot be listed: "),
         ({"prefix": "elsewhere/"}, "/radiantearth/elsewhere/ holds nothing; see download.*.source_coop in params.yaml"),
+        ({"endpoint": "http://a_b:9"}, "a_b:9/radiantearth/landcovernet/ cannot be listed: Invalid endpoint"),
         ({"endpoint": "http://127.0.0.1:9"}, "127.0.0.1:9/radiantearth/landcovernet/ cannot be listed: "),
     ],
 )
@@ -131,3 +134,37 @@ def test_what_cannot_be_listed_is_one_line(
     with pytest.raises(PipelineError) as error:
         fetch(tmp_path / "raw", asked(**({"endpoint": endpoint} | changes)))
     assert words in str(error.value)
+
+
+LABEL = "ref_landcovernet_af_v1_labels/ref_landcovernet_af_v1_labels_31PGS_01/labels.tif"
+
+
+def test_etags_that_are_no_md5s_refuse_every_file_until_they_are_said_to_be_none(
+    endpoint: str, bucket: Path, tmp_path: Path, own_cache: Path
+) -> None:
+    fetch(tmp_path / "first", asked(endpoint))
+    (listing,) = own_cache.rglob("listing.json")
+    wrong = {key: facts | {"md5": "0" * 32} for key, facts in read_json(listing).items()}
+    for file in files_below(listing.parent):
+        (listing.parent / file).unlink()
+    write_json(listing, wrong)
+    _, failures = fetch(tmp_path / "refused", asked(endpoint))
+    assert len(failures) == 10
+    assert failures[0].reason.endswith(
+        f"; expected {'0' * 32}; it was removed; if that is so for every file, its ETags are no MD5s: "
+        "set download.landcovernet.source_coop.etag to none"
+    )
+    assert fetch(tmp_path / "raw", asked(endpoint, etag="none"))[1] == []
+    assert files_below(tmp_path / "raw") == files_below(tmp_path / "first")
+
+
+def test_two_keys_for_one_file_are_refused_by_name() -> None:
+    keys = {key: {"size": 1, "md5": None} for key in (f"old/{LABEL}", LABEL)}
+    settings = asked("https://host").settings
+    assert isinstance(settings, CollectionSettings)
+    with pytest.raises(PipelineError) as error:
+        list(mapped(keys, settings.source_coop, "landcovernet"))
+    assert str(error.value) == (
+        f"old/{LABEL} and {LABEL} in radiantearth/landcovernet/ are two files for labels of 31PGS_01; "
+        "narrow download.landcovernet.source_coop.labels or prefix"
+    )

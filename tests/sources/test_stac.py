@@ -94,6 +94,7 @@ def test_a_relative_href_counts_from_the_root_and_stays_below_it() -> None:
             "its href 'file:///etc/passwd' is not fetched; only http",
         ),
         ({"assets": {"B04": {"href": "../../../x.tif"}}}, "its href '../../../x.tif' leaves the archive"),
+        ({"assets": {"B04": {"href": "http://[bad"}}}, "its href 'http://[bad' is no address"),
         ({"assets": {"B04": {"href": "/etc/passwd"}}}, "its href '/etc/passwd' leaves the archive"),
         ({"assets": {"B04": {"href": "s3://b/k"}}}, "its href 's3://b/k' is not fetched; only http and https are"),
     ],
@@ -115,3 +116,10 @@ def test_in_the_raw_folder_an_item_names_the_files_beside_it_and_no_server() -> 
     assert values["assets"] == {"B04": {"href": "B04.tif", "title": "red"}}
     assert values["links"] == [{"rel": "root", "href": "../_common/documentation.pdf"}]
     assert "http" not in json.dumps(values)
+
+
+@pytest.mark.parametrize("href", ["http://[bad", "https://host/a", "//host/a", " s3://bucket/a", "mailto:me"])
+def test_a_link_that_names_a_server_is_left_out(href: str) -> None:
+    found = parsed(links=[{"rel": "self", "href": href}, {"rel": "root", "href": "../catalog.json"}])
+    assert found is not None
+    assert local_stac(found, ["B04"])["links"] == [{"rel": "root", "href": "../catalog.json"}]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StageError
 from pipeline.sources import transfer as module
 from pipeline.sources.traffic import Traffic
 from pipeline.sources.transfer import Remote, Transfer, new_session, require_space
@@ -124,6 +124,13 @@ def test_what_will_not_get_better_is_said_in_one_line(server: Server, tmp_path: 
     assert said.replace("the connection broke", "the body ended after 0 of 1048576 bytes") == words
 
 
+def test_an_hour_is_asked_for_once(server: Server, tmp_path: Path) -> None:
+    server.faults["/a.tif"] = [Fault("status", 503, ("Retry-After", "3600"))] * 9
+    with pytest.raises(StageError, match="asks to wait 3600 s; run again then"):
+        fetch(server, tmp_path)
+    assert len(server.seen) == 1
+
+
 def test_a_wrong_checksum_is_refused_and_the_file_removed(server: Server, tmp_path: Path) -> None:
     right = hashlib.sha256(BODY).hexdigest()
     said = refusal(server, tmp_path, checksum=("sha256", "0" * 64))
@@ -166,6 +173,7 @@ def test_space_that_is_there_is_enough(tmp_path: Path) -> None:
 def test_the_length_comes_from_the_listing_or_the_server(server: Server, size: int | None) -> None:
     assert quick().length(Remote(f"{server.url}/a.tif", "a.tif", size)) == (size or len(BODY))
     assert quick().length(Remote(f"{server.url}/gone.tif", "a.tif", size)) == size
+    assert quick().length(Remote("http://[bad", "a.tif", size)) == size
 
 
 def _fetch_slowly(url: str, target: Path) -> None:

@@ -1,4 +1,6 @@
+import errno
 import io
+import os
 import random
 import struct
 import tarfile
@@ -8,7 +10,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from pipeline.batch import Failure
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StageError
+from pipeline.sources import unpack
 from pipeline.sources.unpack import Limits, read_tar, safe_path, unzip
 from tests.sources.hub import tar
 
@@ -101,6 +104,15 @@ def test_a_damaged_member_is_named_and_the_others_stay(tmp_path: Path) -> None:
     assert second == Path("b.tif")
 
 
+def test_a_disk_that_is_full_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(unpack, "_copy", full)
+    with pytest.raises(StageError, match="^No space left on device; make room"):
+        unpacked(zipped(tmp_path, ("a.tif", b"abc"), ("b.tif", b"b")))
+
+
 def test_a_member_that_occurs_twice_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -156,7 +168,7 @@ def test_a_tar_bomb_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"<html>", tar({"a.json": b"{}" * 5000})[:60]])
 def test_what_is_no_tar_is_said(tmp_path: Path, text: bytes) -> None:
-    with pytest.raises(PipelineError, match=r"a.tar.gz is no readable tar.gz: .*; remove it and run again"):
+    with pytest.raises(PipelineError, match=r"a.tar.gz is no readable tar.gz: "):
         read(tmp_path, text, 10**5)
 
 

@@ -1,0 +1,198 @@
+"""What becomes of a server, a key, an address or a catalog that is not as it should be."""
+
+import base64
+import re
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.sources import mlhub
+from pipeline.sources.mlhub import KEYS
+from tests.sources.faulty import Fault, Hub
+from tests.sources.hub import hub
+from tests.sources.test_mlhub import DATASET, fetch
+from tests.sources.world import small_landcovernet
+
+CATALOG = f"catalog/{DATASET}"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_landcovernet(tmp_path_factory.mktemp("archive"), ("31PGS_01",))
+
+
+@pytest.fixture
+def server(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    monkeypatch.setattr(mlhub, "BACKOFF", 0.001)
+    with hub(archive, DATASET) as running:
+        monkeypatch.setenv("MLHUB_ROOT_URL", running.root)
+        monkeypatch.setenv("MLHUB_API_KEY", running.key)
+        yield running
+
+
+def host(server: Hub) -> str:
+    return server.api.url.removeprefix("http://")
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(PipelineError) as error:
+        fetch(folder)
+    return str(error.value)
+
+
+def test_a_catalog_that_breaks_is_continued(server: Hub, tmp_path: Path) -> None:
+    server.blobs.faults["/catalog.tar.gz"] = [Fault("drop", 200), Fault("status", 503)]
+    assert fetch(tmp_path / "raw")[1] == []
+
+
+def test_a_login_page_in_place_of_the_catalog(server: Hub, tmp_path: Path) -> None:
+    server.blobs.faults["/catalog.tar.gz"] = [Fault("html")]
+    assert refusal(tmp_path / "raw").startswith(
+        "the catalog of ref_landcovernet_af_v1: the server sends a web page in its place, such as a login"
+    )
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_catalog_that_wants_another_key_says_so_at_once(server: Hub, tmp_path: Path, status: int) -> None:
+    server.api.faults[CATALOG] = [Fault("status", status)] * 9
+    said = refusal(tmp_path / "raw")
+    assert f"the catalog of {DATASET}: the server answers {status} " in said
+    assert said.endswith(f": {host(server)} may want another key: {KEYS}")
+    assert len(server.api.gets("catalog/")) == 1
+
+
+def test_a_catalog_of_which_there_is_none(server: Hub, tmp_path: Path) -> None:
+    server.api.faults[CATALOG] = [Fault("status", 404)]
+    assert refusal(tmp_path / "raw") == f"the catalog of {DATASET}: the server answers 404 Not Found"
+
+
+def test_a_catalog_that_is_damaged_need_not_be_removed_by_hand(server: Hub, tmp_path: Path) -> None:
+    whole = server.blobs.bodies["/catalog.tar.gz"]
+    server.blobs.bodies["/catalog.tar.gz"] = whole[: len(whole) // 2]
+    assert re.fullmatch(
+        r"\S+catalog.tar.gz.part is no readable tar.gz: .*; it was removed, run again", refusal(tmp_path / "1")
+    )
+    server.blobs.bodies["/catalog.tar.gz"] = whole
+    assert fetch(tmp_path / "2")[1] == []
+
+
+def test_a_catalog_that_was_damaged_since_is_named(server: Hub, tmp_path: Path, own_cache: Path) -> None:
+    fetch(tmp_path / "1")
+    (catalog,) = own_cache.rglob("catalog.tar.gz")
+    catalog.write_bytes(b"")
+    assert refusal(tmp_path / "2") == f"{catalog} is no readable tar.gz: empty file; remove it and run again"
+
+
+def test_a_disk_that_is_too_small_for_the_catalog(
+    server: Hub, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.sources.transfer.SPARE", 10**18)
+    assert "GB are needed; make room, or set PIPELINE_CACHE" in refusal(tmp_path / "raw")
+    assert list(own_cache.rglob("catalog*")) == []
+
+
+def test_a_busy_server_is_asked_again_after_the_time_that_it_asks_for(server: Hub, tmp_path: Path) -> None:
+    server.api.faults[f"datasets/{DATASET}"] = [Fault("status", 503), Fault("status", 429, ("Retry-After", "1"))]
+    server.api.faults[CATALOG] = [Fault("status", 503, ("Retry-After", "1"))]
+    began = time.monotonic()
+    assert fetch(tmp_path / "raw")[1] == []
+    assert time.monotonic() - began >= 2
+    assert (len(server.api.gets("datasets/")), len(server.api.gets("catalog/"))) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "asked", "words"),
+    [
+        (Fault("status", 503), 3, "answers 503 when asked for ref_landcovernet_af_v1; try again later"),
+        (Fault("status", 500, ("Retry-After", "60")), 1, "and asks to wait 60 s; run again then"),
+        (Fault("status", 418), 1, "answers 418 when asked for ref_landcovernet_af_v1; try again later"),
+    ],
+)
+def test_a_server_that_stays_busy_is_said_soon(
+    server: Hub, tmp_path: Path, fault: Fault, asked: int, words: str
+) -> None:
+    server.api.faults[f"datasets/{DATASET}"] = [fault] * 9
+    began = time.monotonic()
+    assert refusal(tmp_path / "raw").endswith(words)
+    assert (len(server.api.gets("datasets/")), time.monotonic() - began < 15) == (asked, True)
+
+
+def test_a_catalog_that_is_busy_for_an_hour(server: Hub, tmp_path: Path) -> None:
+    server.api.faults[CATALOG] = [Fault("status", 429, ("Retry-After", "3600"))] * 9
+    assert refusal(tmp_path / "raw").endswith("the server answers 429 and asks to wait 3600 s; run again then")
+    assert len(server.api.gets("catalog/")) == 1
+
+
+def test_a_dead_host_an_unknown_id_and_a_bad_key_are_one_line_within_15_seconds(
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.monotonic()
+    monkeypatch.setenv("MLHUB_API_KEY", "another-secret")
+    bad_key = refusal(tmp_path / "1")
+    monkeypatch.setenv("MLHUB_API_KEY", server.key)
+    server.api.answers = {}  # type: ignore[attr-defined]
+    unknown = refusal(tmp_path / "2")
+    monkeypatch.setenv("MLHUB_ROOT_URL", "http://127.0.0.1:9/mlhub/v1/")
+    dead = refusal(tmp_path / "3")
+    assert time.monotonic() - began < 15
+    assert bad_key.startswith(f"{host(server)} refuses the key (401): set MLHUB_API_KEY, or MLHUB_PROFILE to ")
+    assert unknown.startswith(
+        f"{host(server)} has no dataset '{DATASET}'; see download.*.mlhub.dataset and MLHUB_ROOT_URL"
+    )
+    assert dead.startswith("127.0.0.1:9 does not answer (no connection). The public Radiant MLHub was shut down: ")
+    assert "secret" not in bad_key + unknown + dead
+
+
+def test_without_a_key_the_line_says_how_to_give_one(
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLHUB_API_KEY")
+    monkeypatch.setenv("MLHUB_HOME", str(tmp_path))
+    assert refusal(tmp_path / "raw").startswith("no key for Radiant MLHub: set MLHUB_API_KEY, or MLHUB_PROFILE to ")
+
+
+def test_the_key_may_come_from_a_profile(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLHUB_API_KEY")
+    monkeypatch.setenv("MLHUB_HOME", str(tmp_path))
+    (tmp_path / "profiles").write_text(f"[mine]\napi_key = {server.key}\n")
+    monkeypatch.setenv("MLHUB_PROFILE", "mine")
+    assert fetch(tmp_path / "raw")[1] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"api_key = the-secret-key\n", b"[default]\nthe-secret-key\n", b"[default]\napi_key = the-secret-key%\n", b"\xff"],
+)
+def test_profiles_that_cannot_be_read_are_named_without_the_key(
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    monkeypatch.delenv("MLHUB_API_KEY")
+    monkeypatch.setenv("MLHUB_HOME", str(tmp_path))
+    (tmp_path / "profiles").write_bytes(text)
+    with pytest.raises(PipelineError) as error:
+        fetch(tmp_path / "raw")
+    assert str(error.value).startswith(
+        f"{tmp_path}/profiles cannot be read as a file of profiles; expected a line [default], or the name that "
+    )
+    assert "the-secret-key" not in "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize("root", ["http://[bad", "https://x..y/mlhub/v1/", "https://the host/", "host/mlhub/v1/", ""])
+def test_a_root_that_is_no_address_is_said(
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    monkeypatch.setenv("MLHUB_ROOT_URL", root)
+    said = refusal(tmp_path / "raw")
+    assert said.startswith(f"MLHUB_ROOT_URL: {root.rstrip('/') + '/'!r} is no address; expected one that begins with ")
+
+
+def test_a_root_may_be_written_in_other_ways(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLHUB_ROOT_URL", server.root.replace("http://127.0.0.1", "HTTP://me:word@LocalHost"))
+    assert fetch(tmp_path / "raw")[1] == []
+    basic = f"Basic {base64.b64encode(b'me:word').decode()}"
+    assert {seen.headers.get("Authorization") for seen in server.api.seen} == {basic}
+    assert {seen.headers.get("Authorization") for seen in server.blobs.seen} == {None}
