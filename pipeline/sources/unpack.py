@@ -64,7 +64,7 @@ def unzip(archive: Path, folder: Path, limits: Limits = LIMITS) -> Iterator[Path
         stop_if_spent(error)
         raise PipelineError(f"{archive} is no readable zip: {error}; remove it and run again") from None
     with opened:
-        members = [member for member in opened.infolist() if not member.is_dir()]
+        members = [member for member in opened.infolist() if not member.filename.endswith("/")]
         size = sum(member.file_size for member in members)
         _require_limits(archive, len(members), size, limits)
         require_space(folder, size)

@@ -104,6 +104,17 @@ def test_a_damaged_member_is_named_and_the_others_stay(tmp_path: Path) -> None:
     assert second == Path("b.tif")
 
 
+def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
+    archive = zipped(tmp_path, ("a", b"a"), ("b.tif", b"b"))
+    text = bytearray(archive.read_bytes())
+    lengths = text.find(b"PK\x01\x02") + 28  # of the name and of what follows it, in the table of the first member
+    text[lengths : lengths + 4] = struct.pack("<HH", 0, len("a"))
+    archive.write_bytes(text)
+    first, second = unpacked(archive)
+    assert first == Failure("", "the member '' leaves the archive's folder; nothing outside it is written")
+    assert second == Path("b.tif")
+
+
 def test_a_disk_that_is_full_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
