@@ -7,8 +7,8 @@ at 256 px (8 a batch). The sides take turns, each in a process of its own; of th
 
 - ours: `python -m pipeline.train`, from the end of the first epoch to the end of the second: reading PNGs, turning,
   learning, scoring, validating one chip, saving the state, writing curves; counted are the training chips.
-- bare: steps on one batch in memory, same precision and memory format, in a plain process; and in one that keeps freed
-  memory as ours does.
+- bare: steps on one batch in memory, same precision and memory format, in a plain process; and in one that has huge
+  pages and keeps freed memory as ours does.
 - torchgeo's SemanticSegmentationTask under Lightning, which reads the same chips: its defaults, and bf16-mixed. It is
   installed into `.venv-torchgeo`, which sees this project's own torch.
 """
@@ -33,6 +33,8 @@ ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data/chips/landcoverai"
 TORCHGEO = ROOT / ".venv-torchgeo"
 ROUNDS = 3
+OURS = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+"""What dvc.yaml sets for the stage train."""
 VAL = 1
 """Chips to validate, for ours alone does so."""
 
@@ -89,7 +91,7 @@ def ours(size: Size, chips: Path) -> float:
         params |= {"loss": "ce", "train": params["train"] | {"epochs": 2, "batch_size": size.batch, "device": "cpu"}}
         Path(scratch, "params.yaml").write_text(yaml.safe_dump(params))
         paths = [chips, lists(size, chips, Path(scratch, "lists")), "model", "train.json", "cost.json", "plots"]
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "PIPELINE_CACHE": f"{scratch}/cache"}
+        environment = os.environ | OURS | {"PYTHONPATH": str(ROOT), "PIPELINE_CACHE": f"{scratch}/cache"}
         command = [sys.executable, "-m", "pipeline.train", *map(str, paths)]
         with subprocess.Popen(command, cwd=scratch, env=environment, stdout=subprocess.PIPE, text=True) as run:
             assert run.stdout is not None
@@ -98,10 +100,10 @@ def ours(size: Size, chips: Path) -> float:
     return size.epoch / (ends[1] - ends[0])
 
 
-def said(python: Path, *arguments: str) -> float:
+def said(python: Path, *arguments: str, environment: dict[str, str] | None = None) -> float:
     """The number that a side prints."""
-    command = [str(python), "-m", *arguments]
-    run = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    command, with_more = [str(python), "-m", *arguments], os.environ | (environment or {})
+    run = subprocess.run(command, cwd=ROOT, env=with_more, check=True, stdout=subprocess.PIPE, text=True)
     return float(run.stdout.split()[-1])
 
 
@@ -126,7 +128,7 @@ def measure(size: Size, chips: Path) -> dict[str, float]:
     return {
         "ours": ours(size, chips),
         "bare": said(own, *bare),
-        "bare, our memory": said(own, *bare, "ours"),
+        "bare, our memory": said(own, *bare, "ours", environment=OURS),
         "torchgeo": said(theirs, *geo, "32-true"),
         "torchgeo bf16-mixed": said(theirs, *geo, "bf16-mixed"),
     }

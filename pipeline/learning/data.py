@@ -3,14 +3,17 @@
 N: chips of a batch. H, W: rows and columns of a chip. Pictures stay uint8 until they are on the device.
 """
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler, get_worker_info
 
 from pipeline.chips import REFUSED
 from pipeline.classes import IGNORE, ClassTable
@@ -55,12 +58,24 @@ class Chips(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __getitems__(self, indices: list[int]) -> list[Batch]:
+        """Several chips, which the process that trains reads on all its cores at once."""
+        if get_worker_info() is not None or len(indices) == 1:
+            return [self[index] for index in indices]
+        return list(_readers().map(self.__getitem__, indices))
+
     def __getitem__(self, index: int) -> Batch:
         """image_CHW and mask_HW, uint8."""
         name = f"{self.ids[index]}.png"
         image_HWC = read_image(self.folder / "images" / name)
         mask_HW = self._index[read_mask(self.folder / "masks" / name)]
         return torch.from_numpy(image_HWC).permute(2, 0, 1), torch.from_numpy(mask_HW)
+
+
+@cache
+def _readers() -> ThreadPoolExecutor:
+    """Threads that live as long as the process; reading processes, which may be forks of it, have none."""
+    return ThreadPoolExecutor(os.cpu_count())
 
 
 class Shuffle(Sampler[int]):

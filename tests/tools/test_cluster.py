@@ -35,7 +35,11 @@ def torchrun_sh(*arguments: str, folder: Path = ROOT, **environment: str) -> "su
     [
         ("0", (), "dvc repro "),
         ("0", ("exp", "run", "-S", "loss=dice"), "dvc exp run -S loss=dice "),
-        ("1", (), "bash -c \\$LAUNCHER\\ python\\ -m\\ pipeline.train\\ data/chips/landcoverai\\ "),
+        (
+            "1",
+            (),
+            "bash -c \\$LAUNCHER\\ env\\ GLIBC_TUNABLES=glibc.malloc.hugetlb=1\\ python\\ -m\\ pipeline.train\\ data/",
+        ),
     ],
 )
 def test_the_first_machine_runs_dvc_and_the_others_the_stage(
