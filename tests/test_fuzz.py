@@ -165,6 +165,11 @@ def test_a_hundred_damaged_files_are_refused_or_read(
     run(fuzz, range(FEW), tmp_path)
 
 
+@pytest.mark.parametrize("seed", [78, 554])
+def test_scenes_that_once_showed_a_traceback(seed: int, tmp_path: Path) -> None:
+    run(fuzz_scene, range(seed, seed + 1), tmp_path)
+
+
 @pytest.mark.soak
 @each_kind
 def test_thousands_of_damaged_files_are_refused_or_read(

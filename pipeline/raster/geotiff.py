@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
@@ -113,9 +114,7 @@ class GeoTiff:
         try:
             if self.alpha is None:
                 return np.asarray(self._dataset.dataset_mask(window=window)) > 0
-            if any(
-                MaskFlags.alpha in flags for flags in self._dataset.mask_flag_enums
-            ):  # then nothing else is declared
+            if any(MaskFlags.alpha in flags for flags in self._dataset.mask_flag_enums):  # nothing else is declared
                 return np.ones((self.height, self.width) if window is None else (window.height, window.width), bool)
             others = [band for band in range(1, self.count + 1) if band != self.alpha]
             with _ONE_BY_ONE, warnings.catch_warnings():  # that GDAL does not look at alpha then
@@ -148,10 +147,14 @@ def open_geotiff(path: Path) -> Iterator[GeoTiff]:
     except RasterioError as error:
         raise PipelineError(f"{path} is not a readable GeoTIFF: {_reason(error)}") from None
     with closing(dataset):
-        _refuse_claims(path, dataset)
-        _refuse_place(path, dataset)
-        _refuse_truncated(path, dataset)
-        yield GeoTiff(path, dataset)
+        try:
+            _refuse_claims(path, dataset)
+            _refuse_place(path, dataset)
+            _refuse_truncated(path, dataset)
+            whole = GeoTiff(path, dataset)
+        except (RasterioError, CPLE_BaseError) as error:  # GDAL looks at some tags only when asked for them
+            raise PipelineError(f"{path} is a damaged GeoTIFF: {_reason(error)}") from None
+        yield whole
 
 
 def write_geotiff(path: Path, bands_CHW: np.ndarray, georeference: Georeference | None = None, **profile: Any) -> None:
@@ -237,10 +240,8 @@ def _alpha_band(dataset: rasterio.DatasetReader) -> int | None:
 
 
 def _crs_name(crs: CRS | None) -> str | None:
-    if not crs:
-        return None
-    code = crs.to_epsg(confidence_threshold=100)
-    return f"EPSG:{code}" if code else str(crs.to_wkt())
+    code = crs.to_epsg(confidence_threshold=100) if crs else None
+    return f"EPSG:{code}" if code else str(crs.to_wkt()) if crs else None
 
 
 def _reason(error: Exception) -> str:
