@@ -2,8 +2,8 @@
 
     make repro && python -m benchmarks.loader [SECONDS]
 
-Reads the sample's chips of 512 px as training does, with one reading process and with one a core, over and over from
-the page cache; prints chips per second and core, and what 8, 16 and 32 cores would bring at that rate.
+Reads the sample's chips of 512 px as training does, in threads of the process that trains and with a reading process
+for each core, over and over from the page cache; prints chips per second and core, and what 8, 16 and 32 cores would bring at that rate.
 """
 
 import os
@@ -40,7 +40,7 @@ def main() -> None:
     cores = os.cpu_count() or 1
     for workers in (0, cores):
         found = rate(chips, workers, seconds)
-        each = found / max(1, workers)
+        each = found / cores
         print(f"{workers or 'no'} reading processes: {found:.0f} chips of 512 px per second, {each:.0f} for each core")
     print(", ".join(f"{many} cores would feed {each * many:.0f} per second" for many in (8, 16, 32)))
 
