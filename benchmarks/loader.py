@@ -3,7 +3,8 @@
     make repro && python -m benchmarks.loader [SECONDS]
 
 Reads the sample's chips of 512 px as training does, in threads of the process that trains and with a reading process
-for each core, over and over from the page cache; prints chips per second and core, and what 8, 16 and 32 cores would bring at that rate.
+for each core, over and over from the page cache; prints chips per second and core, and what 8, 16 and 32 cores would
+bring at that rate.
 """
 
 import os
