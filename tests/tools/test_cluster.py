@@ -84,8 +84,9 @@ def test_two_machines_train_together_and_dvc_records_it(tmp_path: Path) -> None:
 
 
 def job(tmp_path: Path, srun: str) -> "subprocess.Popen[str]":
-    """The SLURM script, with commands of SLURM's that say what they are asked."""
-    script(tmp_path / "bin/scontrol", 'if [ "$1" = show ]; then printf "n1\\nn2\\n"; else echo "scontrol $*"; fi')
+    """The SLURM script, with commands of SLURM's that say what they are asked, machine by machine."""
+    names = "echo n1; sleep 0.2; echo n2"
+    script(tmp_path / "bin/scontrol", f'if [ "$1" = show ]; then {names}; else echo "scontrol $*"; fi')
     script(tmp_path / "bin/srun", srun)
     return subprocess.Popen(
         ["bash", "tools/cluster/train.slurm", "exp", "run", "-S", "loss=dice"],
@@ -108,9 +109,11 @@ def test_a_slurm_job_starts_a_task_on_each_machine(tmp_path: Path) -> None:
 def test_a_slurm_job_whose_time_is_up_stops_its_tasks_and_is_queued_again(tmp_path: Path) -> None:
     run = job(tmp_path, 'trap "echo task stopped; exit 75" TERM; echo started; while :; do sleep 0.1; done')
     assert run.stdout is not None
-    assert run.stdout.readline() == "started\n"
-    run.terminate()
-    said, _ = run.communicate(timeout=30)
+    with run:
+        started = run.stdout.readline()
+        run.terminate()
+        said, _ = run.communicate(timeout=30)
+    assert started == "started\n"
     assert (run.returncode, said.splitlines()) == (0, ["task stopped", "scontrol requeue 65536"])
 
 
