@@ -52,7 +52,7 @@ class Size:
     torchgeo_steps: int
 
 
-SIZES = (Size(256, 8, 320, 30, 8), Size(512, 4, 96, 16, 4))
+SIZES = (Size(256, 8, 640, 30, 8), Size(512, 4, 192, 16, 4))
 
 
 def cut(size: Size, folder: Path) -> Path:

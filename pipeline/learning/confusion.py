@@ -5,6 +5,14 @@ import torch
 from pipeline.classes import IGNORE
 
 
+def likeliest(logits_NKHW: torch.Tensor) -> torch.Tensor:
+    """The class with the largest logit, predicted_NHW; the first of several.
+
+    As argmax does, which on a processor takes 25 times as long where each class's values lie together in memory.
+    """
+    return logits_NKHW.max(dim=1).indices
+
+
 def confusion(predicted_NHW: torch.Tensor, target_NHW: torch.Tensor, classes: int) -> torch.Tensor:
     """Count pixels by true and predicted class, over all chips.
 

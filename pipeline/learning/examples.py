@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.classes import IGNORE
+from pipeline.learning.confusion import likeliest
 from pipeline.learning.data import Chips
 from pipeline.learning.device import Device
 from pipeline.learning.model import Model
@@ -31,7 +32,7 @@ class Gallery:
         shown = []
         for index in chosen:
             image_CHW, mask_HW = self.chips[index]
-            predicted_HW = logits_of(self.model, image_CHW[None], self.device)[0].argmax(dim=0).cpu().numpy()
+            predicted_HW = likeliest(logits_of(self.model, image_CHW[None], self.device))[0].cpu().numpy()
             image_HWC = image_CHW.permute(1, 2, 0).numpy()
             shown.append(Example(self.chips.ids[index], image_HWC, ids_of[mask_HW.numpy()], ids_of[predicted_HW]))
         return shown

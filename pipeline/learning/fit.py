@@ -17,7 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.learning.data import Batch, Steps, plain_errors
 from pipeline.learning.device import Device
 from pipeline.learning.ranks import agree
-from pipeline.learning.resume import Saver, State
+from pipeline.learning.resume import Saver, State, WholeFiles
 from pipeline.learning.task import Task
 
 Weights = dict[str, torch.Tensor]
@@ -133,7 +133,7 @@ def _trainer(task: Task, device: Device, callbacks: list[L.Callback]) -> L.Train
         num_nodes=ranks.size // ranks.a_machine,
         # not DDP's own copying of buffers, which waits for all at each step, of validation too
         strategy=DDPStrategy(forward_sync_buffers=False) if ranks.size > 1 else "auto",
-        plugins=[ranks.environment()],
+        plugins=[ranks.environment(), WholeFiles()],
         use_distributed_sampler=False,
         accumulate_grad_batches=recipe.accumulate,
         precision=device.precision,

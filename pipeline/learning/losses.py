@@ -74,9 +74,9 @@ class Focal(Loss):
     def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
         """(2, K): of each class the sum over pixels, and the number of pixels."""
         hot_NKHW, counted_N1HW = _hot(logits_NKHW, targets_NHW)
-        # how sure the answer is, signed so that positive is right: p_t = sigmoid(sure)
-        sure_NKHW = torch.where(hot_NKHW, logits_NKHW, -logits_NKHW)
-        loss_NKHW = torch.sigmoid(-sure_NKHW).pow(self.emphasis.gamma) * F.softplus(-sure_NKHW)
+        # how far the answer is from right: 1 - p_t = sigmoid(wrong), -log(p_t) = softplus(wrong)
+        wrong_NKHW = torch.where(hot_NKHW, -logits_NKHW, logits_NKHW)
+        loss_NKHW = torch.sigmoid(wrong_NKHW).pow(self.emphasis.gamma) * F.softplus(wrong_NKHW)
         if (alpha := self.emphasis.alpha) is not None:
             loss_NKHW = loss_NKHW * torch.where(hot_NKHW, alpha, 1 - alpha)
         loss_K = (loss_NKHW * counted_N1HW).sum((0, 2, 3))

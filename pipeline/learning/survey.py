@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pipeline.learning.confusion import confusions, reliability
+from pipeline.learning.confusion import confusions, likeliest, reliability
 from pipeline.learning.data import Batch, plain_errors
 from pipeline.learning.device import Device
 from pipeline.learning.model import Model
@@ -48,7 +48,7 @@ def survey(model: Model, batches: Iterable[Batch], device: Device) -> Survey:
     with plain_errors():
         for images, masks in batches:
             logits_NKHW, target_NHW = logits_of(model, images, device), masks.to(device.name)
-            matrix_NKK = confusions(logits_NKHW.argmax(dim=1), target_NHW, classes).cpu().numpy()
+            matrix_NKK = confusions(likeliest(logits_NKHW), target_NHW, classes).cpu().numpy()
             matrix_KK += matrix_NKK.sum(axis=0)
             counts.append(counts_of(matrix_NKK))
             reliability_3B += reliability(logits_NKHW, target_NHW, BINS).cpu().numpy()

@@ -12,7 +12,7 @@ from timm.layers.norm_act import convert_sync_batchnorm
 
 from pipeline.errors import PipelineError
 from pipeline.learning.augment import flip_and_turn
-from pipeline.learning.confusion import confusion
+from pipeline.learning.confusion import confusion, likeliest
 from pipeline.learning.data import Batch, Steps, generator
 from pipeline.learning.device import Device, DeviceName, Precision
 from pipeline.learning.losses import Loss, Weighting
@@ -189,7 +189,7 @@ class Task(L.LightningModule):
     def _step(self, part: Part, images_NCHW: torch.Tensor, masks_NHW: torch.Tensor) -> torch.Tensor:
         logits_NKHW = self.segmenter(images_NCHW.contiguous(memory_format=self.memory_format))
         loss: torch.Tensor = self.loss(logits_NKHW, masks_NHW.long())
-        predicted_NHW = logits_NKHW.detach().argmax(dim=1)
+        predicted_NHW = likeliest(logits_NKHW.detach())
         matrix_KK = confusion(predicted_NHW, masks_NHW, len(self.names))
         self.tallies[part].add(loss, matrix_KK, len(images_NCHW))
         return loss
