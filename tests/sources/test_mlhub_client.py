@@ -1,0 +1,38 @@
+"""What the real client `radiant_mlhub` makes of the server that stands for MLHub here, and of its archive."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sources.hub import hub
+from tests.sources.test_mlhub import DATASET, SOURCE, fetch
+from tests.sources.world import files_below, small_landcovernet
+
+DOWNLOAD = """
+import sys
+import radiant_mlhub
+assert radiant_mlhub.__version__ == "0.5.5"
+name, folder, *collections = sys.argv[1:]
+radiant_mlhub.Dataset.fetch(name).download(folder, collection_filter={each: [] for each in collections})
+"""
+
+
+def test_it_downloads_the_very_files_that_the_source_brings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
+    theirs, collections = tmp_path / "theirs", (SOURCE, f"{DATASET}_labels")
+    theirs.mkdir()
+    with hub(archive, DATASET) as server:
+        monkeypatch.setenv("MLHUB_ROOT_URL", server.root)
+        monkeypatch.setenv("MLHUB_API_KEY", server.key)
+        # where this is set beside MLHUB_CI, the client downloads nothing and says nothing
+        environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        command = [sys.executable, "-W", "ignore", "-c", DOWNLOAD, DATASET, str(theirs), *collections]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=120)
+        fetch(tmp_path / "ours")
+    rasters = {name: body for name, body in files_below(tmp_path / "ours").items() if name.endswith(".tif")}
+    assert len(rasters) == 1 + 4 + 2 * 3  # a label, a cloud mask a date, the colours of the two clear dates
+    for name, body in rasters.items():
+        assert (theirs / DATASET / name).read_bytes() == body
