@@ -13,7 +13,7 @@ from pipeline.download import DownloadParams, download
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
 from tests.sources.faulty import Fault
-from tests.sources.hub import hub
+from tests.sources.hub import chosen_hub
 from tests.sources.world import DAYS, small_landcovernet
 from tests.world import TWO_CLASSES, params
 
@@ -122,9 +122,7 @@ def test_a_band_that_is_gone_costs_its_date_alone_and_the_cloud_filter_goes_on(
     name = "ref_landcovernet_af_v1_source_sentinel_2"
     lost = f"{name}/{name}_31PGS_01_{DAYS[0]:%Y%m%d}"
     raw, failures, clear = (tmp_path / each for each in ("raw", "failures.csv", "clear.csv"))
-    with hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1") as server:
-        monkeypatch.setenv("MLHUB_ROOT_URL", server.root)
-        monkeypatch.setenv("MLHUB_API_KEY", server.key)
+    with chosen_hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", monkeypatch) as server:
         server.blobs.faults[f"/{lost}/B03.tif"] = [Fault("status", 404)]
         said = download("landcovernet", raw, failures, params(DownloadParams, **changes))
     assert "; 1 failed and left out, see " in said

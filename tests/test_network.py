@@ -18,7 +18,7 @@ from pipeline.files import read_json
 from pipeline.sources.sample import fetch_sample
 from tests.sources.bucket import bucket_server, put
 from tests.sources.faulty import Fault, Server, served
-from tests.sources.hub import hub
+from tests.sources.hub import chosen_hub, hub
 from tests.sources.world import files_below, request
 from tests.test_readme import ROOT, commit, copy_project, ran, run
 
@@ -85,10 +85,8 @@ def test_mlhub(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     archive = sample(dataset)
-    with hub(archive, name, KEY) as server:
+    with chosen_hub(archive, name, monkeypatch, KEY) as server:
         server.blobs.every = (50, Fault("drop", 5000))
-        monkeypatch.setenv("MLHUB_ROOT_URL", server.root)
-        monkeypatch.setenv("MLHUB_API_KEY", KEY)
         said = experiment(project, dataset, "mlhub")
         before = server.blobs.sent
         run(project, f"dvc repro --force --single-item download@{dataset}")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
 from tests.sources.faulty import Handler, Hub, Seen, Server, served
 
 
@@ -81,6 +83,17 @@ def hub(archive: Path, dataset: str, key: str = "the-secret-key") -> Iterator[Hu
         api.answers[f"datasets/{dataset}"] = {"id": dataset, "title": "", "collections": described}
         blobs.bodies["/catalog.tar.gz"] = catalog(api, dataset)
         yield Hub(api, blobs, dataset, key, api.items)
+
+
+@contextmanager
+def chosen_hub(
+    archive: Path, dataset: str, monkeypatch: pytest.MonkeyPatch, key: str = "the-secret-key"
+) -> Iterator[Hub]:
+    """The same, as the hub that the environment names."""
+    with hub(archive, dataset, key) as running:
+        monkeypatch.setenv("MLHUB_ROOT_URL", running.root)
+        monkeypatch.setenv("MLHUB_API_KEY", running.key)
+        yield running
 
 
 def _items(collection: Path, host: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -14,7 +14,7 @@ from pipeline.sources import mlhub
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.mlhub import fetch_mlhub
 from tests.sources.faulty import Fault, Hub
-from tests.sources.hub import catalog, hub
+from tests.sources.hub import catalog, chosen_hub, hub
 from tests.sources.world import DAYS, files_below, request, small_ghana, small_landcovernet
 from tests.world import at
 
@@ -30,9 +30,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(mlhub, "BACKOFF", 0.001)
-    with hub(archive, DATASET) as running:
-        monkeypatch.setenv("MLHUB_ROOT_URL", running.root)
-        monkeypatch.setenv("MLHUB_API_KEY", running.key)
+    with chosen_hub(archive, DATASET, monkeypatch) as running:
         yield running
 
 
@@ -106,9 +104,7 @@ def test_a_band_that_shows_no_data_makes_room_for_the_next_date(
     shutil.copytree(archive, tmp_path / "archive")
     empty = tmp_path / "archive" / item("31PGS_01", DAYS[0]) / "B03.tif"
     write_geotiff(empty, np.zeros((1, 16, 16), np.uint16), at(), nodata=0)
-    with hub(tmp_path / "archive", DATASET) as running:
-        monkeypatch.setenv("MLHUB_ROOT_URL", running.root)
-        monkeypatch.setenv("MLHUB_API_KEY", running.key)
+    with chosen_hub(tmp_path / "archive", DATASET, monkeypatch):
         fetch(tmp_path / "raw", request("landcovernet", **{"cloud_filter.landcovernet.dates": 1}))
     with_bands = {path.parent.name[-8:] for path in (tmp_path / "raw").rglob("B04.tif") if "31PGS_01" in str(path)}
     assert with_bands == {f"{day:%Y%m%d}" for day in (DAYS[0], DAYS[2])}

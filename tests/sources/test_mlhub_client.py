@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources.hub import hub
+from tests.sources.hub import chosen_hub
 from tests.sources.test_mlhub import DATASET, SOURCE, fetch
 from tests.sources.world import files_below, small_landcovernet
 
@@ -24,9 +24,7 @@ def test_it_downloads_the_very_files_that_the_source_brings(tmp_path: Path, monk
     archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
     theirs, collections = tmp_path / "theirs", (SOURCE, f"{DATASET}_labels")
     theirs.mkdir()
-    with hub(archive, DATASET) as server:
-        monkeypatch.setenv("MLHUB_ROOT_URL", server.root)
-        monkeypatch.setenv("MLHUB_API_KEY", server.key)
+    with chosen_hub(archive, DATASET, monkeypatch):
         # where this is set beside MLHUB_CI, the client downloads nothing and says nothing
         environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
         command = [sys.executable, "-W", "ignore", "-c", DOWNLOAD, DATASET, str(theirs), *collections]

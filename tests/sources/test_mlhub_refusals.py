@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.sources import mlhub
 from pipeline.sources.mlhub import KEYS
 from tests.sources.faulty import Fault, Hub
-from tests.sources.hub import hub
+from tests.sources.hub import chosen_hub
 from tests.sources.test_mlhub import DATASET, fetch
 from tests.sources.world import small_landcovernet
 
@@ -28,9 +28,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(mlhub, "BACKOFF", 0.001)
-    with hub(archive, DATASET) as running:
-        monkeypatch.setenv("MLHUB_ROOT_URL", running.root)
-        monkeypatch.setenv("MLHUB_API_KEY", running.key)
+    with chosen_hub(archive, DATASET, monkeypatch) as running:
         yield running
 
 
