@@ -26,12 +26,16 @@ def dvc(folder: Path, *arguments: str) -> str:
 
 
 def write(folder: Path, first: float, loss: str) -> None:
-    """Scores of six digits, each another, and the project's own params."""
+    """Scores of six digits, each another, the project's own params, and data that a stage reads."""
+    for name, text in (("chips", "the same"), ("model", loss)):
+        (folder / "data" / name).mkdir(parents=True, exist_ok=True)
+        (folder / "data" / name / "file").write_text(text)
     values = {key: round(first + number / 7, 6) for number, key in enumerate(KEYS)}
     (folder / "metrics").mkdir(exist_ok=True)
     (folder / "metrics/summary.json").write_text(json.dumps(values))
     params = (ROOT / "params.yaml").read_text(encoding="utf-8")
     (folder / "params.yaml").write_text(params.replace("\nloss: focal ", f"\nloss: {loss} "), encoding="utf-8")
+    dvc(folder, "repro", "-q")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     run(folder, "git", "init", "-q", "-b", "main")
     dvc(folder, "init", "-q")
-    (folder / "dvc.yaml").write_text("params: [params.yaml]\nmetrics: [metrics/summary.json]\n")
+    stages = {"evaluate": {"cmd": "true", "deps": ["data/chips", "data/model"]}}
+    graph = {"params": ["params.yaml"], "metrics": ["metrics/summary.json"], "stages": stages}
+    (folder / "dvc.yaml").write_text(json.dumps(graph))  # which is YAML too
+    (folder / ".gitignore").write_text("data\n")
     write(folder, 0.123457, "focal")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-q", "-m", "focal")
@@ -49,10 +56,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def require_readable(table: str, *words: str) -> None:
+def require_readable(table: str, *words: str, cut: str = "") -> None:
+    """`cut` is the end of lines whose last column DVC cuts."""
     lines = table.splitlines()
     assert max(map(len, lines)) <= COLUMNS, table
-    assert "…" not in table, table  # where columns are cut
+    assert not [line for line in lines if "…" in line.rstrip().removesuffix(cut)], table
     for word in words:
         assert word in table, word
 
@@ -69,5 +77,7 @@ def test_metrics_diff_fits_with_all_scores(project: Path) -> None:
 
 
 def test_exp_show_fits_with_all_scores_and_what_changed(project: Path) -> None:
-    said = dvc(project, "exp", "show", "--only-changed", "--no-pager")
-    require_readable(said, "[dice-1]", *KEYS, "loss", "focal", "0.23457", f"{0.234567 + (len(KEYS) - 1) / 7:.5f}")
+    words = ("[dice-1]", *KEYS, "loss", "focal", "0.23457", f"{0.234567 + (len(KEYS) - 1) / 7:.5f}")
+    shown = ("exp", "show", "--only-changed", "--no-pager")
+    require_readable(dvc(project, *shown), *words, cut="…")  # the hash of data/model, which is another too
+    require_readable(dvc(project, *shown, "--drop", "data/"), *words)
