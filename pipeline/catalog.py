@@ -2,6 +2,7 @@
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from pipeline.datasets import LAYOUTS, DatasetName
 from pipeline.errors import PipelineError
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, visible_files, write_json
 
 TIFF_ENDINGS = (".tif", ".tiff")
 
@@ -133,12 +134,17 @@ def scene_pairs(raw: Path) -> list[tuple[str, Path, Path]]:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    files = (path for path in folder.glob("*") if path.suffix.lower() in TIFF_ENDINGS)
-    found = sorted(files, key=lambda path: (path.stem, path.name))
-    for first, second in zip(found, found[1:], strict=False):
-        if first.stem == second.stem:
-            raise PipelineError(f"{first} and {second} are two files for one scene; keep one")
-    return {path.stem: path for path in found}
+    found: dict[str, Path] = {}
+    for path in visible_files(folder) if folder.is_dir() else ():
+        if path.suffix.lower() not in TIFF_ENDINGS:
+            continue
+        if path.parent != folder:
+            raise PipelineError(f"{path} lies deeper than scenes are looked for; move it to {folder}")
+        scene = unicodedata.normalize("NFC", path.stem)  # macOS writes ü as two characters
+        if scene in found:
+            raise PipelineError(f"{found[scene]} and {path} are two files for one scene; keep one")
+        found[scene] = path
+    return found
 
 
 def official_parts(raw: Path) -> dict[str, str]:

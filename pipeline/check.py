@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
+from pipeline.classes import ClassTable, own_classes
 from pipeline.cloud_filter import CloudFilterParams
 from pipeline.command import run
-from pipeline.datasets import DatasetName
+from pipeline.datasets import CLASSES, DatasetName
 from pipeline.download import DownloadParams
 from pipeline.errors import PipelineError
 from pipeline.evaluate import EvaluateParams
@@ -51,7 +52,9 @@ def try_network(params: CheckParams) -> None:
         PipelineError: the library lacks a part, the parts do not fit, or the weights cannot be had.
     """
     side = params.tile.size if params.dataset == "landcoverai" else 64
-    batch = min(2, params.train.batch_size)  # some cannot learn from one chip at a time
+    batch = max(
+        1, min(2, params.train.batch_size // params.train.accumulate)
+    )  # some cannot learn from one chip at a time
     segmenter = build(
         Architecture(params.architecture, params.encoder, classes=2), params.encoder_weights, params.online
     )
@@ -65,11 +68,37 @@ def try_network(params: CheckParams) -> None:
         ) from None
 
 
+def classes_of(dataset: DatasetName, params: CheckParams) -> ClassTable:
+    """The classes that a dataset will have, as far as can be told before it is fetched.
+
+    Raises:
+        PipelineError: its folder is not there, or the table in it is not as it should be.
+    """
+    settings = getattr(params.download, dataset)
+    if settings.source != "local":
+        return CLASSES[dataset]
+    if not Path(settings.path).is_dir():
+        raise PipelineError(f"download.{dataset}.path is {settings.path!r}, which is no folder; name that of the files")
+    return own_classes(Path(settings.path), settings.path) or CLASSES[dataset]
+
+
+def require_skewed_class(params: CheckParams) -> None:
+    """Check that the dataset to train on has the class that is to prevail.
+
+    Raises:
+        PipelineError: it has not.
+    """
+    names = {dataset: classes_of(dataset, params).names for dataset in CLASSES}[params.dataset]
+    if (skewed := params.split.skew.class_name) not in ("none", *names):
+        raise PipelineError(f"split.skew.class is {skewed!r}; allowed: none, {', '.join(names)}")
+
+
 def check(marker: Path, params: CheckParams) -> str:
     """Check all of params.yaml, then write the constant file MARKER."""
     refuse_unknown_keys(set(read_yaml(PARAMS_FILE)))
     place = params.place
     choose(params.evaluate.device)
+    require_skewed_class(params)
     try_network(params)
     write_text(marker, "params.yaml is valid\n")
     devices = f"{place.ranks.size} x {place.device.name}, {place.device.arithmetic}"

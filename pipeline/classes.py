@@ -12,6 +12,8 @@ from pipeline.params import Params, read_yaml, validated
 IGNORE = 255
 """The mask value of a pixel that no loss and no score counts: padding, no-data, unlabelled."""
 IGNORE_COLOUR = (255, 255, 255)
+OWN_CLASSES = "classes.yaml"
+"""Beside the files of a person who brings other classes."""
 
 ClassId = Annotated[int, Field(ge=0, lt=IGNORE)]
 FileId = Annotated[int, Field(ge=-32768, le=65535)]
@@ -94,6 +96,23 @@ def read_classes(path: Path) -> ClassTable:
     if not path.is_file():
         raise PipelineError(f"{path} does not exist; every raw and chips folder holds its table of classes")
     return validated(ClassTable, read_json(path) if path.suffix == ".json" else read_yaml(path), path)
+
+
+def own_classes(folder: Path, path: str) -> ClassTable | None:
+    """The table of the archive in `folder`, which its owner knows as `path`; None if it brings none.
+
+    Raises:
+        PipelineError: it is not as it should be, or has a name like the right one.
+    """
+    for found in folder.iterdir() if folder.is_dir() else ():
+        if found.name.lower() in ("classes.yaml", "classes.yml"):
+            if found.name != OWN_CLASSES:
+                raise PipelineError(f"{Path(path, found.name)} is not read; call it {OWN_CLASSES}, or take it away")
+            try:
+                return read_classes(found)
+            except PipelineError as error:
+                raise PipelineError(str(error).replace(str(found), str(Path(path, OWN_CLASSES)))) from None
+    return None
 
 
 def write_classes(path: Path, table: ClassTable) -> None:

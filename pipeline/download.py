@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.batch import OnError, parted, settle
 from pipeline.catalog import MANIFEST, write_source
-from pipeline.classes import read_classes, write_classes
+from pipeline.classes import own_classes, write_classes
 from pipeline.command import progress, run
 from pipeline.datasets import CLASSES, BandsSection, DatasetName
 from pipeline.files import published, sha256, write_text
@@ -65,8 +65,7 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
         fetched, failed = parted(progress(files, f"download {dataset}", status=request.traffic.status))
         settled = settle(failed, params.on_error, failures)
         rows = manifest(folder, fetched)
-        own = folder / "classes.yaml"
-        write_classes(folder / "classes.json", read_classes(own) if own.is_file() else CLASSES[dataset])
+        write_classes(folder / "classes.json", own_classes(folder, settings.path) or CLASSES[dataset])
         write_source(folder, settings.source)
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([("path", "size", "sha256", "origin"), *rows])

@@ -73,11 +73,13 @@ def kept_pieces(stage: str, checksums: Mapping[Path, str], *settings: Any) -> It
     """
     root = cache_folder() / "pieces" / stage
     folder = root / digest(code_digest(), versions(), *settings)
+    done = folder.with_name(f".{folder.name}.done")
     root.mkdir(parents=True, exist_ok=True)
     with (root / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # goes with the process, however that ends
         folder.mkdir(exist_ok=True)
-        for leftover in folder.glob(".partial-*"):
+        for leftover in (done, *folder.glob(".partial-*")):
             remove(leftover)
         yield Pieces(folder, checksums)
-        remove(folder)
+        folder.rename(done)  # at once: a kill in the middle of removing leaves no half of a piece that looks whole
+        remove(done)

@@ -20,7 +20,16 @@ from pipeline.learning.data import Chips, Cut, read_list, scoring_loader, traini
 from pipeline.learning.device import Device, capability, choose, keep_freed_memory, reading_workers
 from pipeline.learning.fit import Keeper, fit
 from pipeline.learning.losses import LOSSES, Emphasis, Loss, LossName, class_weights
-from pipeline.learning.model import Architecture, Segmenter, build, describe, designed, expect, save_model
+from pipeline.learning.model import (
+    Architecture,
+    Segmenter,
+    build,
+    describe,
+    designed,
+    expect,
+    freeze_unused,
+    save_model,
+)
 from pipeline.learning.ranks import Ranks, one_voice, ranks
 from pipeline.learning.resume import State, resumable
 from pipeline.learning.stopping import PreemptedError, stoppable
@@ -108,6 +117,21 @@ def class_pixels(chips: Path, ids: list[str], table: ClassTable) -> list[int]:
     return [int(count) for count in pixels]
 
 
+def labelled_pixels(parts: Parts, table: ClassTable) -> list[int]:
+    """The pixels of each class in the training chips.
+
+    Raises:
+        PipelineError: there are none, or none to validate.
+    """
+    pixels = {part: class_pixels(chips.folder, chips.ids, table) for part, chips in parts.items()}
+    if empty := [f"{part}.txt" for part, counts in pixels.items() if not sum(counts)]:
+        raise PipelineError(
+            f"no pixel of the chips in {' and '.join(empty)} has a class: all are ignored; give those parts other "
+            "chips (split), or check the labels"
+        )
+    return pixels["train"]
+
+
 def report(keeper: Keeper) -> dict[str, Any]:
     """`metrics/train.json`: the best epoch's scores."""
     assert keeper.best is not None
@@ -116,9 +140,10 @@ def report(keeper: Keeper) -> dict[str, Any]:
 
 def fingerprint(parts: Parts, params: TrainParams, place: Place) -> str:
     """Of everything that could change the result: other processors and numbers of threads round otherwise."""
-    ids = [name for part in parts.values() for name in part.ids]
+    ids = {part: chips.ids for part, chips in parts.items()}
     chips, weights = parts["train"].folder, Path(params.encoder_weights)
-    pictures = [chips / kind / f"{name}.png" for name in ids for kind in ("images", "masks")]
+    names = [name for part in ids.values() for name in part]
+    pictures = [chips / kind / f"{name}.png" for name in names for kind in ("images", "masks")]
     files = [chips / "classes.json", *pictures, *([weights] if weights.is_file() else [])]
     with ThreadPoolExecutor() as pool:
         content = list(pool.map(sha256, files))
@@ -137,7 +162,9 @@ def learn(parts: Parts, params: TrainParams, place: Place, watch: L.Callback, st
     table = read_classes(chips / "classes.json")
     L.seed_everything(params.seed, verbose=False)
     segmenter = build(params.design(table), params.encoder_weights, params.online)
-    pixels = class_pixels(chips, parts["train"].ids, table)
+    if ranks.size > 1:
+        freeze_unused(segmenter, ground(chips)["chip_sizes"][0])
+    pixels = labelled_pixels(parts, table)
     expect(segmenter, [count / sum(pixels) for count in pixels])
     task = Task(segmenter, table.names, params.build_loss(pixels), recipe, params.seed)
     workers = reading_workers(recipe.workers, place.device, ranks.a_machine)
@@ -166,6 +193,7 @@ def write_model(folder: Path, chips: Path, segmenter: Segmenter, params: TrainPa
         save_model(partial, segmenter, said)
 
 
+@stoppable()
 def train(
     chips: Path, lists: Path, model: Path, metrics: Path, cost_file: Path, plots: Path, params: TrainParams
 ) -> str:
@@ -179,7 +207,7 @@ def train(
     parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table) for part in ("train", "val")}
     train_chips, val_chips = (len(part) for part in parts.values())
     seen, held = train_chips + val_chips, resumable(fingerprint(parts, params, place), place.ranks)
-    with one_voice(place.ranks), stoppable(), held as state, watching(plots, seen, place.ranks) as watch:
+    with one_voice(place.ranks), held as state, watching(plots, seen, place.ranks) as watch:
         trained = learn(parts, params, place, watch, state)
         if not place.ranks.first:
             return ""

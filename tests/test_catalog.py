@@ -130,6 +130,11 @@ def test_scenes_are_pairs_of_one_name_sorted(tmp_path: Path) -> None:
     ]
 
 
+def test_a_name_may_be_spelt_in_the_way_of_a_mac(tmp_path: Path) -> None:
+    touch(tmp_path, "images/Su\u0308d.tif", "masks/S\u00fcd.tif")
+    assert [scene for scene, _, _ in scene_pairs(tmp_path)] == ["S\u00fcd"]
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -141,6 +146,7 @@ def test_scenes_are_pairs_of_one_name_sorted(tmp_path: Path) -> None:
             ("images/a.tif", "images/a.tif.tif", "images/a.tiff", "masks/a.tif"),
             r"images/a.tif and .*images/a.tiff are two files for one scene; keep one",
         ),
+        (("images/a.tif", "masks/a.tif", "images/north/b.tif"), r"images/north/b.tif lies deeper than .* move it to "),
     ],
 )
 def test_one_without_the_other_is_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:

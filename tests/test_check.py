@@ -37,6 +37,8 @@ def write(folder: Path, changes: dict[str, Any]) -> None:
 def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checked:
     monkeypatch.chdir(tmp_path)
 
+    (tmp_path / "input").mkdir()
+
     def go(**changes: Any) -> str:
         write(tmp_path, changes)
         return check(Path("params.ok"), load_params(CheckParams))
@@ -92,6 +94,16 @@ def test_a_wrong_choice_is_refused_with_what_is_allowed(
     assert str(error.value).startswith(f"params.yaml: {message}")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "params.ok").exists()
+
+
+def test_a_folder_that_is_not_there_and_a_class_that_it_has_not_are_refused(checked: Checked, tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"^split\.skew\.class is 'forest'; allowed: none, background, building, "):
+        checked(**{"split.skew.class": "forest"})
+    classes = "[{id: 1, name: forest, colour: '#00ff00'}, {id: 2, name: sea, colour: '#0000ff'}]"
+    (tmp_path / "input/classes.yaml").write_text(f"classes: {classes}")
+    assert checked(**{"split.skew.class": "forest"}).endswith("is valid")
+    with pytest.raises(PipelineError, match=r"^download\.ghana\.path is 'away', which is no folder"):
+        checked(**{"download.ghana.path": "away"})
 
 
 @pytest.mark.parametrize(

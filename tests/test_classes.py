@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.classes import ClassTable, read_classes, write_classes
+from pipeline.classes import ClassTable, own_classes, read_classes, write_classes
 from pipeline.datasets import CLASSES
 from pipeline.errors import PipelineError
 from tests.world import TWO_CLASSES
@@ -99,3 +99,13 @@ def test_a_wrong_target_of_remap_is_told_what_it_may_be(tmp_path: Path) -> None:
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"classes.json does not exist; every raw and chips folder holds its table"):
         read_classes(tmp_path / "classes.json")
+
+
+def test_a_persons_table_is_found_by_its_name_and_named_as_the_person_knows_it(tmp_path: Path) -> None:
+    assert own_classes(tmp_path, "/mine") is None
+    (tmp_path / "classes.yml").write_text("classes: []")
+    with pytest.raises(PipelineError, match=r"^/mine/classes.yml is not read; call it classes.yaml, or take it away$"):
+        own_classes(tmp_path, "/mine")
+    (tmp_path / "classes.yml").rename(tmp_path / "classes.yaml")
+    with pytest.raises(PipelineError, match=r"^/mine/classes.yaml: classes is \[\]"):
+        own_classes(tmp_path, "/mine")

@@ -23,7 +23,7 @@ TEXT = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 GRAPH = yaml.safe_load(TEXT)
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 MARKER = "data/params.ok"
-LAUNCHER = "$LAUNCHER env GLIBC_TUNABLES=glibc.malloc.hugetlb=1 "
+LAUNCHER = "env GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $LAUNCHER "
 each_stage = pytest.mark.parametrize("name", GRAPH["stages"])
 
 BEGINNINGS = {

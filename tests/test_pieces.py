@@ -105,6 +105,19 @@ def test_a_kill_leaves_what_was_finished_and_nothing_half_made(source: Path, own
         assert pieces.make("first", [source], lambda _: "again")[1] is None
 
 
+def test_a_kill_while_pieces_are_removed_leaves_no_half_of_one(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(folder: Path) -> None:
+        next(folder.rglob("made.txt")).unlink()
+        raise KeyboardInterrupt
+
+    build = Build()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), kept_pieces("tile", {}) as pieces:
+        made(pieces, source, build)
+        patch.setattr("pipeline.pieces.remove", killed)
+    with kept_pieces("tile", {}) as pieces:
+        assert made(pieces, source, build) == 2
+
+
 def test_an_input_that_is_not_what_was_downloaded_is_refused(source: Path) -> None:
     right = hashlib.sha256(b"a").hexdigest()
     with kept_pieces("tile", {source: right}) as pieces:

@@ -12,12 +12,12 @@ def flip_and_turn(
 
     What the generator draws for the first `skip` chips, which are another process's, is left out.
     """
-    drawn_N = torch.randint(SYMMETRIES, (skip + len(images_NCHW),), generator=generator)[skip:]
-    images, masks = images_NCHW.clone(), masks_NHW.clone()
-    for symmetry in set(drawn_N.tolist()):
-        chosen = (drawn_N == symmetry).nonzero().flatten().to(images_NCHW.device)
-        images[chosen] = transformed(images_NCHW[chosen], symmetry)
-        masks[chosen] = transformed(masks_NHW[chosen], symmetry)
+    drawn = torch.randint(SYMMETRIES, (skip + len(images_NCHW),), generator=generator)[skip:].tolist()
+    # chip by chip, as views: to tell a GPU which chips are meant would let it wait
+    images, masks = (
+        torch.stack([transformed(each, symmetry) for each, symmetry in zip(pictures, drawn, strict=True)])
+        for pictures in (images_NCHW, masks_NHW)
+    )
     return images, masks
 
 

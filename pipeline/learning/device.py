@@ -80,7 +80,9 @@ def keep_freed_memory() -> None:
 def capability(device: Device) -> list[str]:
     """What decides how sums are rounded: processor, instructions, threads, precision."""
     name = torch.cuda.get_device_name() if device.name == "cuda" else torch.backends.cpu.get_cpu_capability()
-    return [device.name, device.precision, name, platform.machine(), str(torch.get_num_threads())]
+    processor = [f"{feature}={has}" for feature, has in sorted(torch.cpu.get_capabilities().items())]
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    return [device.name, device.precision, name, platform.machine(), str(torch.get_num_threads()), allowed, *processor]
 
 
 def _has_bf16(name: str) -> bool:

@@ -18,6 +18,7 @@ from pipeline.learning.data import Batch, Steps, plain_errors
 from pipeline.learning.device import Device
 from pipeline.learning.ranks import agree
 from pipeline.learning.resume import Saver, State, WholeFiles
+from pipeline.learning.stopping import listen_again
 from pipeline.learning.task import Task
 
 Weights = dict[str, torch.Tensor]
@@ -59,6 +60,7 @@ class Keeper(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Go no further if the run that was interrupted would not have."""
+        listen_again()
         assert isinstance(pl_module, Task)
         agree(torch.tensor(trainer.current_epoch, device=pl_module.device), "the epoch to go on from")
         trainer.should_stop = self.stalled(pl_module.recipe.early_stop)
@@ -152,23 +154,43 @@ def _trainer(task: Task, device: Device, callbacks: list[L.Callback]) -> L.Train
 
 @contextmanager
 def _limits_in_words(task: Task) -> Iterator[None]:
-    """One line for a network that does not fit, whatever has no memory left, or that cannot repeat itself."""
+    """One line for a network that does not fit this machine or its batches."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
-        if "deterministic implementation" in str(error):
-            raise PipelineError(
-                f"train.deterministic is true, but {str(error).partition(' ')[0]} of this network has no deterministic "
-                "form on this device; set it to false, or take another architecture"
-            ) from None
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "memory" not in str(error):
+    except (ValueError, RuntimeError, MemoryError) as error:
+        words = _in_words(error, task)
+        if words is None:
             raise
-        recipe = task.recipe
-        raise PipelineError(
-            f"out of memory in epoch {task.current_epoch + 1} with train.batch_size {recipe.batch_size} and "
-            f"train.accumulate {recipe.accumulate}: set a larger train.accumulate (the same batch in smaller parts), a "
-            "smaller batch, smaller chips (tile.size), or a smaller encoder"
-        ) from None
+        raise PipelineError(words) from None
+
+
+def _in_words(error: Exception, task: Task) -> str | None:
+    recipe, said, epoch = task.recipe, str(error), task.current_epoch + 1
+    if "deterministic implementation" in said:
+        return (
+            f"train.deterministic is true, but {said.partition(' ')[0]} of this network has no deterministic form on "
+            "this device; set it to false, or take another architecture"
+        )
+    if "more than 1 value per channel" in said:
+        return (
+            f"epoch {epoch} has a step of one chip, from which this network's batch norm cannot learn: set a "
+            "train.batch_size of which more is left, or a smaller train.accumulate"
+        )
+    if "out of shared memory" in said:
+        return (
+            "the processes that read chips have too little shared memory: set a smaller train.workers, or make "
+            "/dev/shm larger (docker run --shm-size=8g)"
+        )
+    if recipe.compile and type(error).__module__.startswith("torch._"):
+        return f"the network cannot be compiled ({said.splitlines()[0]}); set train.compile to false"
+    # of CUDA's libraries, and of a processor; torch.OutOfMemoryError is a RuntimeError
+    if isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said:
+        return (
+            f"out of memory in epoch {epoch} with train.batch_size {recipe.batch_size} and train.accumulate "
+            f"{recipe.accumulate}: set a larger train.accumulate (the same batch in smaller parts), a smaller batch, "
+            "smaller chips (tile.size), or a smaller encoder"
+        )
+    return None
 
 
 @contextmanager

@@ -129,6 +129,19 @@ def expect(segmenter: Segmenter, shares: Sequence[float]) -> None:
             last.bias.copy_(torch.logit(share_K))
 
 
+def freeze_unused(segmenter: Segmenter, side: int) -> None:
+    """Await no gradient of weights that have none, such as an encoder's last ones that no decoder reads.
+
+    Processes that train together would wait for them. `side`: of a picture in pixels.
+    """
+    segmenter.eval()
+    segmenter(torch.zeros(1, 3, side, side)).sum().backward()
+    for weight in segmenter.parameters():
+        weight.requires_grad_(weight.grad is not None)
+        weight.grad = None
+    segmenter.train()
+
+
 def save_model(folder: Path, segmenter: Segmenter, description: dict[str, Any]) -> None:
     """Write `model.safetensors` and `model.json` into `folder`, which exists."""
     weights = {name: value.detach().cpu().contiguous() for name, value in segmenter.net.state_dict().items()}

@@ -43,12 +43,14 @@ def draw_confusion(path: Path, matrix_KK: np.ndarray, names: Sequence[str], titl
     totals_K = matrix_KK.sum(axis=1, keepdims=True)
     shares_KK = np.divide(matrix_KK, totals_K, out=np.zeros(matrix_KK.shape), where=totals_K > 0)
     side = 2.5 + 0.6 * len(names)
-    figure = Figure(figsize=(side + 1, side), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(side, side), dpi=DPI, layout="constrained")
+    figure.suptitle(title, fontsize=10)
     axes = figure.subplots()
     axes.imshow(shares_KK, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="predicted", ylabel="true", title=title)
+    axes.set_title("thousands of pixels" if counts else "share of each true class", fontsize=9)
+    axes.set(xlabel="predicted (blank: below 0.5 % of the true class)", ylabel="true")
     for row, column in np.argwhere(shares_KK >= 0.005):
         share = shares_KK[row, column]
         colour = "white" if share > 0.5 else "black"
@@ -77,7 +79,7 @@ def draw_examples(path: Path, examples: Sequence[Example], table: ClassTable, ti
         for each in table.classes
         if each.id in seen
     ]
-    figure.legend(handles=patches, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    figure.legend(handles=patches, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     _save(figure, path)
 
 

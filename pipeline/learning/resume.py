@@ -72,12 +72,23 @@ class WholeFiles(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write `path`."""
+        """Write `path`.
+
+        Raises:
+            PipelineError: it cannot be written, such as to a full disk.
+        """
         partial = Path(path).with_suffix(".partial")
-        torch.save(checkpoint, partial)
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.rename(path)
+        try:
+            torch.save(checkpoint, partial)
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
+            partial.rename(path)
+        except (OSError, RuntimeError) as error:  # torch says of a full disk that some position was unexpected
+            partial.unlink(missing_ok=True)
+            raise PipelineError(
+                f"the training's state cannot be written to {path} ({str(error).splitlines()[0]}); make room there, "
+                "or name another disk in PIPELINE_CACHE"
+            ) from None
 
 
 @contextmanager
@@ -95,10 +106,8 @@ def resumable(fingerprint: str, ranks: Ranks = ALONE) -> Iterator[State]:
     if not ranks.first:
         yield state
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    others = [other for other in root.glob("*/epoch.ckpt") if other.parent != folder]
-    with (folder / "lock").open("w") as lock:
-        _wait_for(lock.fileno(), folder)
+    with _held(folder):
+        others = [other for other in root.glob("*/epoch.ckpt") if other.parent != folder]
         if others and not state.file.exists():
             print(
                 f"train: starts afresh; {len(others)} interrupted or running trainings in {root} have other params, "
@@ -107,6 +116,25 @@ def resumable(fingerprint: str, ranks: Ranks = ALONE) -> Iterator[State]:
             )
         yield state
         remove(folder)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            _wait_for(lock.fileno(), folder)
+            # success removes the folder with the file: another's, for which this one waited, too
+            if _is_still_there(folder / "lock", lock.fileno()):
+                yield
+                return
+
+
+def _is_still_there(path: Path, opened: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(opened), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _wait_for(lock: int, folder: Path) -> None:

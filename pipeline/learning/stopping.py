@@ -17,6 +17,12 @@ GRACE = 20.0
 """Seconds in which a process that is to stop does so by itself."""
 
 
+STOPPED = "stopped by SIGTERM; run the same again, and it goes on after the last finished epoch"
+_ended = threading.Event()
+_ended.set()
+_told = threading.Event()
+
+
 class PreemptedError(PipelineError):
     """The training was told to stop; what it finished is kept."""
 
@@ -29,23 +35,50 @@ def stoppable() -> Iterator[None]:
 
     A killed `dvc` would else leave its stage running, beside which the next `dvc repro` starts another.
     """
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise PreemptedError("stopped by SIGTERM; run the same again, and it goes on after the last finished epoch")
-
     if threading.current_thread() is not threading.main_thread():  # where no handler can be set
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
-    ended = threading.Event()
-    watchdog = threading.Thread(target=_watch, args=(ancestors(), ended), daemon=True)
+    _ended.clear()
+    _told.clear()
+    chain = ancestors()
+    if "DVC_ROOT" in os.environ and chain == [1] and not _is_dvc(1):
+        raise PreemptedError("the process that started it is gone")
+    before = signal.signal(signal.SIGTERM, _stop)
+    watchdog = threading.Thread(target=_watch, args=(chain,), daemon=True)
     watchdog.start()
     try:
         yield
+    except PreemptedError:
+        raise
+    except (PipelineError, RuntimeError, OSError):
+        if not _told.is_set():
+            raise
+        raise PreemptedError(STOPPED) from None  # the others were told too, and whoever waits for them fails
     finally:
-        ended.set()
+        _ended.set()
         watchdog.join()
         signal.signal(signal.SIGTERM, before)
+
+
+def listen_again() -> None:
+    """Set the handler again where another one took its place.
+
+    Lightning's asks all processes to agree before it calls this one, and they may wait for each other elsewhere.
+    """
+    if threading.current_thread() is threading.main_thread() and not _ended.is_set():
+        signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    if not _told.is_set():
+        _told.set()
+        threading.Thread(target=_insist, daemon=True).start()
+        raise PreemptedError(STOPPED)
+
+
+def _insist() -> None:
+    if not _ended.wait(GRACE):
+        os._exit(PREEMPTED)  # it waits for another process; what is saved is whole
 
 
 def ancestors() -> list[int]:
@@ -56,13 +89,12 @@ def ancestors() -> list[int]:
     return chain if _is_dvc(chain[-1]) else chain[:1]
 
 
-def _watch(chain: list[int], ended: threading.Event) -> None:
-    while not ended.wait(0.5):
+def _watch(chain: list[int]) -> None:
+    while not _ended.wait(0.5):
         if os.getppid() != chain[0] or any(not _alive(pid) for pid in chain):
             print("train: the process that started it is gone: stops", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGTERM)
-            if not ended.wait(GRACE):
-                os._exit(PREEMPTED)  # where it waits for another process, no signal is heard; what is saved is whole
+            _insist()  # where it waits for another process, no signal is heard
             return
 
 

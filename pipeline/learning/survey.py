@@ -29,11 +29,11 @@ class Survey:
 
 
 def logits_of(model: Model, images_NCHW: torch.Tensor, device: Device) -> torch.Tensor:
-    """What the network says of pictures, uint8 RGB: logits_NKHW, float32, on the device."""
+    """What the network says of pictures, uint8 RGB: logits_NKHW, float32, on the device if that can count with them."""
     with torch.inference_mode(), device.autocast():
         images = images_NCHW.to(device.name).contiguous(memory_format=device.memory_format)
         logits_NKHW: torch.Tensor = model.segmenter(images)
-    return logits_NKHW
+    return logits_NKHW.cpu() if device.name == "mps" else logits_NKHW  # Apple's GPU lacks float64
 
 
 def survey(model: Model, batches: Iterable[Batch], device: Device) -> Survey:
@@ -47,7 +47,8 @@ def survey(model: Model, batches: Iterable[Batch], device: Device) -> Survey:
     counts, reliability_3B = [], np.zeros((3, BINS))
     with plain_errors():
         for images, masks in batches:
-            logits_NKHW, target_NHW = logits_of(model, images, device), masks.to(device.name)
+            logits_NKHW = logits_of(model, images, device)
+            target_NHW = masks.to(logits_NKHW.device)
             matrix_NKK = confusions(likeliest(logits_NKHW), target_NHW, classes).cpu().numpy()
             matrix_KK += matrix_NKK.sum(axis=0)
             counts.append(counts_of(matrix_NKK))

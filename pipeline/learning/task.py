@@ -1,6 +1,6 @@
 """What one step of training does, and what an epoch came to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -75,6 +75,8 @@ class Recipe(Params):
 class Tally:
     """Losses and pixel counts of one pass over a set; kept on the device until the pass is over."""
 
+    value: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """Makes one loss of the sums that are then added in place of losses; None: the mean over chips."""
     losses: list[torch.Tensor] = field(default_factory=list)
     chips: list[int] = field(default_factory=list)
     matrix_KK: torch.Tensor | None = None
@@ -91,17 +93,24 @@ class Tally:
             return None
         losses = torch.stack(self.losses)
         number = torch.arange(len(losses), device=losses.device)
-        first = int(smallest(torch.where(torch.isfinite(losses), NEVER, number).min()))
+        finite = torch.isfinite(losses).reshape(len(losses), -1).all(dim=1)
+        first = int(smallest(torch.where(finite, NEVER, number).min()))
         return None if first == NEVER else first
 
     def summary(self, names: Sequence[str]) -> dict[str, Any]:
-        """`loss`, the mean over chips, and the scores of the whole pass, of all processes."""
+        """`loss` and the scores of the whole pass, of all processes."""
         assert self.matrix_KK is not None
-        losses = torch.stack(self.losses).double()
+        matrix_KK = total(self.matrix_KK).cpu().numpy()
+        return {"loss": round(self._loss(), 6)} | scores(counts_of(matrix_KK), names)
+
+    def _loss(self) -> float:
+        losses = torch.stack(self.losses)
+        losses = (losses.cpu() if losses.device.type == "mps" else losses).double()  # which Apple's GPU lacks
+        if self.value is not None:
+            return float(self.value(total(losses.sum(dim=0))))
         chips = torch.tensor(self.chips, dtype=torch.double, device=losses.device)
         loss, count = total(torch.stack([(losses * chips).sum(), chips.sum()])).tolist()
-        matrix_KK = total(self.matrix_KK).cpu().numpy()
-        return {"loss": round(loss / count, 6)} | scores(counts_of(matrix_KK), names)
+        return float(loss / count)
 
 
 class Task(L.LightningModule):
@@ -113,7 +122,7 @@ class Task(L.LightningModule):
         self.ranks = ALONE
         self.steps: Steps | None = None
         self.loss = loss
-        self.tallies: dict[Part, Tally] = {"train": Tally(), "val": Tally()}
+        self.tallies = self._empty()
         self.memory_format = torch.contiguous_format
 
     def run_on(self, device: Device, steps: Steps | None = None) -> "Task":
@@ -135,13 +144,13 @@ class Task(L.LightningModule):
         return self._step("train", *turned) * self.ranks.size  # the mean of the gradients becomes their sum
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """Count a batch of the validation set, as it is."""
+        """Count a batch of the validation set, as it is; the set has one loss, however it is cut into batches."""
         self._step("val", *batch)
 
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch; what draws from the global generator, such as dropout, then depends on this epoch."""
         torch.manual_seed(generator(self.seed, self.current_epoch, self.ranks.rank).initial_seed())
-        self.tallies = {"train": Tally(), "val": Tally()}
+        self.tallies = self._empty()
 
     def on_validation_epoch_start(self) -> None:
         """Stop before a network that is lost is scored."""
@@ -161,7 +170,7 @@ class Task(L.LightningModule):
         """Adam or SGD, with a schedule."""
         recipe, weights = self.recipe, self.segmenter.parameters()
         adam = recipe.optimizer == "adam"
-        fused = self.device.type == "cuda" or None
+        fused = (self.device.type == "cuda" and recipe.clip == "none") or None  # Lightning clips no fused one's
         optimizer = (
             torch.optim.Adam(weights, recipe.lr, fused=fused)
             if adam
@@ -183,13 +192,15 @@ class Task(L.LightningModule):
             batch = f"validation batch {bad + 1}" if part == "val" else f"batch {bad // self.recipe.accumulate + 1}"
             raise (PipelineError if self.ranks.first else EchoedError)(
                 f"the {self.loss.name} loss became NaN or infinite in epoch {self.current_epoch + 1}, {batch}; "
-                f"try a smaller train.lr than {self.recipe.lr:g}, another loss, or train.optimizer adam"
+                f"try a smaller train.lr than {self.recipe.lr:g}, train.clip, or another loss"
             )
+
+    def _empty(self) -> dict[Part, Tally]:
+        return {"train": Tally(), "val": Tally(self.loss.value)}
 
     def _step(self, part: Part, images_NCHW: torch.Tensor, masks_NHW: torch.Tensor) -> torch.Tensor:
         logits_NKHW = self.segmenter(images_NCHW.contiguous(memory_format=self.memory_format))
-        loss: torch.Tensor = self.loss(logits_NKHW, masks_NHW.long())
-        predicted_NHW = likeliest(logits_NKHW.detach())
-        matrix_KK = confusion(predicted_NHW, masks_NHW, len(self.names))
+        loss: torch.Tensor = (self.loss if part == "train" else self.loss.sums)(logits_NKHW, masks_NHW.long())
+        matrix_KK = confusion(likeliest(logits_NKHW.detach()), masks_NHW, len(self.names))
         self.tallies[part].add(loss, matrix_KK, len(images_NCHW))
         return loss

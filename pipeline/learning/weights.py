@@ -16,6 +16,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HEADS = ("fc.", "classifier.", "head.", "head_dist.", "last_linear.")
 """What a classifier has after its encoder, in timm and torchvision; an encoder has no use for it."""
 SHOWN = 5
+TIMM_NAMES = {"inceptionv4": "inception_v4", "inceptionresnetv2": "inception_resnet_v2", "xception": "legacy_xception"}
+"""Encoders that the library calls otherwise."""
 Weights = dict[str, torch.Tensor]
 
 NAMINGS: tuple[Callable[[str], str], ...] = (
@@ -61,7 +63,7 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
 
 def normalisation(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of RGB in 0 to 1 that timm gives for an encoder; ImageNet's where it knows none."""
-    name = encoder.removeprefix("tu-").removeprefix("timm-")
+    name = TIMM_NAMES.get(encoder, encoder.removeprefix("tu-").removeprefix("timm-"))
     configuration = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     if configuration is None:
         return IMAGENET_MEAN, IMAGENET_STD

@@ -77,6 +77,7 @@ class GeoTiff:
         self.height, self.width, self.count = int(dataset.height), int(dataset.width), int(dataset.count)
         self.dtypes: tuple[str, ...] = tuple(dataset.dtypes)
         self.nodata: float | None = dataset.nodata
+        self.is_jpeg = dataset.profile.get("compress") == "jpeg"  # then values are not those that were written
         self.georeference = Georeference(_crs_name(dataset.crs), dataset.transform)
         self.alpha = _alpha_band(dataset)
         """The band that the file marks as transparency, counted from 1. GDAL marks the fourth of four bands of 8 bits

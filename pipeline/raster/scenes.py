@@ -75,6 +75,7 @@ def cut_scene(pair: tuple[str, Path, Path], cutting: Cutting, table: ClassTable,
     cut = Cut([])
     with open_geotiff(image_path) as image, open_geotiff(mask_path) as mask:
         require_same_grid(image, mask)
+        _require_labels(mask)
         _require_8_bits(image, cutting)
         alpha = transparency(image, cutting)
         for tile in windows(image.height, image.width, cutting.size):
@@ -153,8 +154,26 @@ def _chip(scene: str, image: GeoTiff, tile: Tile, size: int) -> Chip:
     return Chip(f"{scene}_{tile.number}", scene, tile.row, tile.column, size, size, **place)
 
 
+def _require_labels(mask: GeoTiff) -> None:
+    if mask.count != 1:
+        raise PipelineError(f"{mask.path} has {mask.count} bands; a mask has one, of class ids")
+    if mask.is_jpeg:
+        raise PipelineError(
+            f"{mask.path} is JPEG-compressed, which invents class ids along edges; make it anew from its source with "
+            "a lossless compression, such as LZW or DEFLATE"
+        )
+
+
 def _require_8_bits(image: GeoTiff, cutting: Cutting) -> None:
     kinds = {image.dtypes[band - 1] for band in cutting.bands if band <= image.count}
+    if radar := sorted(kind for kind in kinds if kind.startswith("complex")):
+        raise PipelineError(f"{image.path} holds {radar[0]}, which is no brightness; give amplitudes instead")
+    if cutting.stretch and kinds == {"uint8"} and cutting.stretch[1] > np.iinfo(np.uint8).max:
+        low, high = cutting.stretch
+        raise PipelineError(
+            f"{image.path} holds 8 bits, 0 to 255, and tile.stretch is [{low:g}, {high:g}], which would make it dark; "
+            "set it to none, or keep scenes of other depths in another folder"
+        )
     if cutting.stretch is None and kinds - {"uint8"}:
         raise PipelineError(
             f"{image.path} holds {'/'.join(sorted(kinds))}; set tile.stretch to [low, high], the values that become "

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import threading
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 SECONDS = 3.0
@@ -14,10 +16,14 @@ def hub_is_there() -> bool:
     """
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     address = urlsplit(proxy or os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
-    try:
-        with socket.create_connection(
-            (address.hostname or "", address.port or (443 if address.scheme == "https" else 80)), SECONDS
-        ):
-            return True
-    except OSError:
-        return False
+    answered = threading.Event()
+
+    def ask() -> None:
+        port = address.port or (443 if address.scheme == "https" else 80)
+        with suppress(OSError), socket.create_connection((address.hostname or "", port), SECONDS):
+            answered.set()
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(SECONDS)  # a name takes its own time, and may have many addresses of which none answers
+    return answered.is_set()

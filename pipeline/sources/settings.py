@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from pipeline.params import Params
 
@@ -73,7 +73,7 @@ class ArchiveSettings(Params):
     """`download.landcoverai.archive`: one zip."""
 
     url: Url
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
 
 
 class LandcoveraiSettings(SourceSettings):

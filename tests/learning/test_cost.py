@@ -36,7 +36,7 @@ def test_a_runs_account() -> None:
     assert (account["seconds"], account["seconds_per_epoch"], account["chips_per_second"]) == (8.0, 4.02, 12.44)
     assert (account["device"], account["devices"], account["precision"]) == ("cpu", 2, "32-true")
     assert account["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert account["versions"].keys() == {"torch", "lightning", "segmentation-models-pytorch", "numpy"}
+    assert account["versions"].keys() == {"torch", "lightning", "segmentation-models-pytorch", "timm", "numpy"}
     json.dumps(account, allow_nan=False)
 
 

@@ -20,7 +20,9 @@ from pipeline.learning.model import (
     architectures,
     build,
     describe,
+    designed,
     expect,
+    freeze_unused,
     is_encoder,
     load_model,
     save_model,
@@ -213,6 +215,18 @@ def test_nothing_in_the_pipeline_unpickles() -> None:
                 assert node.attr != "load_from_checkpoint", source
             elif isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                 assert "weights_only=True" in [ast.unparse(keyword) for keyword in node.keywords], source
+
+
+@pytest.mark.parametrize(("encoder", "unused"), [("resnet18", False), ("efficientnet-b0", True)])
+def test_weights_without_a_gradient_await_none(encoder: str, unused: bool) -> None:
+    segmenter = build(designed("unet", encoder, "none", 3))
+    before = {name: value.clone() for name, value in segmenter.state_dict().items()}
+    freeze_unused(segmenter, 64)
+    assert all(torch.equal(value, before[name]) for name, value in segmenter.state_dict().items())
+    frozen = {name for name, weight in segmenter.named_parameters() if not weight.requires_grad}
+    assert bool(frozen) == unused
+    segmenter(torch.zeros(2, 3, 64, 64)).sum().backward()
+    assert {name for name, weight in segmenter.named_parameters() if weight.grad is None} == frozen
 
 
 def test_a_network_that_expects_shares_says_them_of_featureless_ground() -> None:

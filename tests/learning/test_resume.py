@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import yaml
 
 from pipeline.errors import PipelineError
 from pipeline.learning import resume
-from pipeline.learning.resume import resumable
+from pipeline.learning.resume import WholeFiles, resumable
 from pipeline.learning.stopping import PREEMPTED
 from tests.learning.world import World, train_params, written
 
@@ -39,7 +40,13 @@ class Killable:
         command = [sys.executable, "-m", "pipeline.train", *map(str, paths)]
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DVC_ROOT": str(self.out)}
         return subprocess.Popen(
-            command, cwd=self.out, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            cwd=self.out,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
     def finish(self, **changes: Any) -> str:
@@ -48,8 +55,10 @@ class Killable:
         assert run.returncode == 0, said
         return said
 
-    def stop(self, epoch: int, number: int = signal.SIGKILL, wait: float = 0.0, **changes: Any) -> tuple[int, str]:
-        """Send a signal some seconds after an epoch's line; the exit code and what was said."""
+    def stop(
+        self, epoch: int, number: int = signal.SIGKILL, wait: float = 0.0, group: bool = False, **changes: Any
+    ) -> tuple[int, str]:
+        """Send a signal some seconds after an epoch's line, to all its processes too; exit code and what was said."""
         run = self.start(**changes)
         assert run.stdout is not None
         said = ""
@@ -57,7 +66,10 @@ class Killable:
             said += line
             if line.startswith(f"epoch {epoch}/"):
                 time.sleep(wait)
-                run.send_signal(number)
+                if group:
+                    os.killpg(run.pid, number)
+                else:
+                    run.send_signal(number)
                 break
         rest, _ = run.communicate()
         return run.returncode, said + rest
@@ -136,6 +148,41 @@ def test_twenty_kills_at_random_moments_change_no_byte(harried: Killable, undist
     harried.finish()
     assert harried.outcome == undisturbed
     print(f"{kills} kills in {time.monotonic() - began:.0f} s: {saved} epochs of {EPOCHS} a training not trained again")
+
+
+def test_a_node_that_is_taken_away_tells_reading_processes_too(
+    harried: Killable, undisturbed: dict[str, bytes]
+) -> None:
+    code, said = harried.stop(2, signal.SIGTERM, group=True, workers=2)
+    assert (code, "Traceback" in said) == (PREEMPTED, False), said
+    assert GOES_ON in harried.finish()  # what is read does not depend on who reads
+    assert harried.outcome == undisturbed
+
+
+def test_a_state_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "epoch.ckpt").mkdir()
+    with pytest.raises(PipelineError, match=r"^the training's state cannot be written to .*epoch\.ckpt .*make room"):
+        WholeFiles().save_checkpoint({"epoch": 1}, tmp_path / "epoch.ckpt")
+    assert list(tmp_path.iterdir()) == [tmp_path / "epoch.ckpt"]
+
+
+def test_one_that_waited_for_another_to_succeed_holds_the_state_too(own_cache: Path) -> None:
+    begun, held = threading.Event(), []
+
+    def wait() -> None:
+        begun.set()
+        with resumable("abc") as state:
+            held.append((state.folder / "lock").stat().st_ino)
+            state.file.write_bytes(b"state")
+
+    second = threading.Thread(target=wait)
+    with resumable("abc"):
+        second.start()
+        begun.wait()
+        time.sleep(0.5)  # it waits for the lock now, and the file goes
+    second.join(20)
+    assert len(held) == 1
+    assert list(own_cache.glob("training/*")) == []
 
 
 def test_a_state_that_cannot_be_read_is_said_and_left(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.learning.stopping import PreemptedError, ancestors, stoppable
+from pipeline.learning.stopping import PreemptedError, ancestors, listen_again, stoppable
 
 ROOT = Path(__file__).parents[2]
 WAITS = """if True:
@@ -28,6 +28,34 @@ def test_sigterm_becomes_an_error_and_the_handler_goes_with_the_block() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_what_fails_because_others_were_told_to_stop_too_is_no_failure() -> None:
+    with pytest.raises(PreemptedError), stoppable():
+        with pytest.raises(PreemptedError):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated")
+    with pytest.raises(RuntimeError, match="a bug"), stoppable():
+        raise RuntimeError("a bug")
+
+
+def test_another_handler_gives_way() -> None:
+    with pytest.raises(PreemptedError), stoppable():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        listen_again()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    before = signal.getsignal(signal.SIGTERM)
+    listen_again()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_stage_that_starts_when_its_dvc_is_gone_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", "/")
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    with pytest.raises(PreemptedError, match="the process that started it is gone"), stoppable():
+        raise AssertionError("it started")
 
 
 def test_without_dvc_the_parent_alone_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,19 @@ def test_the_scores_of_an_epoch_come_from_one_matrix_not_from_the_mean_of_batche
     assert tally.summary(NAMES)["iou"] == {"water": 0.1, "field": None, "roof": None}
 
 
+def test_a_set_has_one_loss_however_it_is_cut_into_batches() -> None:
+    images, masks = drawn(6)
+    masks[0, 0] = 255
+    found = []
+    for size in (1, 2, 6):
+        task = Task(tiny().segmenter, NAMES, LOSSES["dice"](Emphasis()), recipe(), seed=7).eval()
+        for start in range(0, 6, size):
+            task.validation_step((images[start : start + size], masks[start : start + size]), 0)
+        found.append(task.summary("val")["loss"])
+    whole = LOSSES["dice"](Emphasis())(task.segmenter(images), masks.long())
+    assert found == pytest.approx([whole.item()] * 3, abs=2e-6)
+
+
 @pytest.mark.parametrize(
     ("losses", "bad"), [([], None), ([1.0, 2.0], None), ([1.0, float("nan")], 1), ([float("inf"), float("nan")], 0)]
 )
@@ -65,7 +78,7 @@ def test_a_loss_that_is_no_number_says_where_and_what_to_try(part: str, batch: s
         task.summary(part)  # type: ignore[arg-type]
     assert str(error.value) == (
         f"the ce loss became NaN or infinite in epoch 1, {batch}; "
-        "try a smaller train.lr than 0.5, another loss, or train.optimizer adam"
+        "try a smaller train.lr than 0.5, train.clip, or another loss"
     )
 
 

@@ -92,6 +92,7 @@ def test_what_is_no_safetensors_is_refused(tmp_path: Path, content: bytes | None
         ("tu-resnet18", IMAGENET_MEAN, IMAGENET_STD),
         ("timm-tf_efficientnet_lite0", (0.5,) * 3, (0.5,) * 3),
         ("tu-vit_base_patch16_224", (0.5,) * 3, (0.5,) * 3),
+        ("inceptionv4", (0.5,) * 3, (0.5,) * 3),
         ("mit_b0", IMAGENET_MEAN, IMAGENET_STD),
     ],
 )

@@ -38,7 +38,7 @@ def torchrun_sh(*arguments: str, folder: Path = ROOT, **environment: str) -> "su
         (
             "1",
             (),
-            "bash -c \\$LAUNCHER\\ env\\ GLIBC_TUNABLES=glibc.malloc.hugetlb=1\\ python\\ -m\\ pipeline.train\\ data/",
+            "bash -c env\\ GLIBC_TUNABLES=glibc.malloc.hugetlb=1\\ \\$LAUNCHER\\ python\\ -m\\ pipeline.train\\ data/",
         ),
     ],
 )
