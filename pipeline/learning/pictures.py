@@ -43,7 +43,7 @@ def draw_confusion(path: Path, matrix_KK: np.ndarray, names: Sequence[str], titl
     totals_K = matrix_KK.sum(axis=1, keepdims=True)
     shares_KK = np.divide(matrix_KK, totals_K, out=np.zeros(matrix_KK.shape), where=totals_K > 0)
     side = 2.5 + 0.6 * len(names)
-    figure = Figure(figsize=(side, side), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(side + 1, side), dpi=DPI, layout="constrained")  # room for the words of few classes
     figure.suptitle(title, fontsize=10)
     axes = figure.subplots()
     axes.imshow(shares_KK, cmap="Blues", vmin=0, vmax=1)
