@@ -20,6 +20,7 @@ from pipeline.learning.device import choose
 from pipeline.learning.model import Architecture, build
 from pipeline.params import PARAMS_FILE, read_yaml
 from pipeline.split import SplitParams
+from pipeline.splitting.skew import require_class
 from pipeline.tif_to_png import TifToPngParams
 from pipeline.tile import TileParams
 from pipeline.train import TrainParams
@@ -52,19 +53,18 @@ def try_network(params: CheckParams) -> None:
         PipelineError: the library lacks a part, the parts do not fit, or the weights cannot be had.
     """
     side = params.tile.size if params.dataset == "landcoverai" else 64
-    batch = max(
-        1, min(2, params.train.batch_size // params.train.accumulate)
-    )  # some cannot learn from one chip at a time
+    recipe = params.train
+    chips = min(2, recipe.batch_size // recipe.accumulate)  # some cannot learn from one at a time
     segmenter = build(
         Architecture(params.architecture, params.encoder, classes=2), params.encoder_weights, params.online
     )
     try:
-        segmenter.to("meta")(torch.empty(batch, 3, side, side, device="meta"))  # no arithmetic, no memory
+        segmenter.to("meta")(torch.empty(chips, 3, side, side, device="meta"))  # no arithmetic, no memory
     except (RuntimeError, AssertionError, ValueError) as error:
         raise PipelineError(
             f"architecture {params.architecture!r} with encoder {params.encoder!r} cannot learn from {side} px at "
-            f"train.batch_size {params.train.batch_size}: {str(error).splitlines()[0]}; "
-            "set a larger one, or another architecture"
+            f"train.batch_size {recipe.batch_size}, train.accumulate {recipe.accumulate}: "
+            f"{str(error).splitlines()[0]}; set a larger batch, a smaller accumulate, or another architecture"
         ) from None
 
 
@@ -82,23 +82,13 @@ def classes_of(dataset: DatasetName, params: CheckParams) -> ClassTable:
     return own_classes(Path(settings.path), settings.path) or CLASSES[dataset]
 
 
-def require_skewed_class(params: CheckParams) -> None:
-    """Check that the dataset to train on has the class that is to prevail.
-
-    Raises:
-        PipelineError: it has not.
-    """
-    names = {dataset: classes_of(dataset, params).names for dataset in CLASSES}[params.dataset]
-    if (skewed := params.split.skew.class_name) not in ("none", *names):
-        raise PipelineError(f"split.skew.class is {skewed!r}; allowed: none, {', '.join(names)}")
-
-
 def check(marker: Path, params: CheckParams) -> str:
     """Check all of params.yaml, then write the constant file MARKER."""
     refuse_unknown_keys(set(read_yaml(PARAMS_FILE)))
     place = params.place
     choose(params.evaluate.device)
-    require_skewed_class(params)
+    tables = {dataset: classes_of(dataset, params) for dataset in CLASSES}
+    require_class(tables[params.dataset], params.split.skew)
     try_network(params)
     write_text(marker, "params.yaml is valid\n")
     devices = f"{place.ranks.size} x {place.device.name}, {place.device.arithmetic}"

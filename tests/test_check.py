@@ -135,15 +135,17 @@ def test_an_unknown_key_or_name_is_refused(
 @pytest.mark.parametrize("architecture", ["deeplabv3", "deeplabv3plus"])
 def test_a_network_that_cannot_learn_from_one_chip_is_refused(checked: Checked, architecture: str) -> None:
     message = (
-        rf"^architecture '{architecture}' with encoder 'resnet18' cannot learn from 64 px at train\.batch_size 1: "
+        rf"^architecture '{architecture}' with encoder 'resnet18' cannot learn from 64 px at train\.batch_size 1, "
     )
     with pytest.raises(PipelineError, match=message):
         checked(architecture=architecture, **{"train.batch_size": 1})
+    with pytest.raises(PipelineError, match=r"cannot learn from 64 px at train\.batch_size 2, train\.accumulate 2: "):
+        checked(architecture=architecture, **{"train.batch_size": 2, "train.accumulate": 2})
     assert checked(architecture=architecture, **{"train.batch_size": 2}).endswith("is valid")
 
 
 def test_a_tile_that_leaves_one_pixel_at_the_bottom_is_refused(checked: Checked) -> None:
-    with pytest.raises(PipelineError, match=r"cannot learn from 32 px at train\.batch_size 1: "):
+    with pytest.raises(PipelineError, match=r"cannot learn from 32 px at train\.batch_size 1, "):
         checked(**{"train.batch_size": 1, "tile.size": 32})
 
 

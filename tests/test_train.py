@@ -8,8 +8,9 @@ import torch
 
 from pipeline.chips import Chip, write_tables
 from pipeline.errors import PipelineError
+from pipeline.learning.data import Chips
 from pipeline.learning.losses import LOSSES, Emphasis, Loss
-from pipeline.train import class_pixels, ground
+from pipeline.train import class_pixels, fingerprint, ground, labelled_pixels
 from tests.learning.world import BRIGHTNESS, IMAGERY, ORIGIN, World, train_params, written
 
 OUTS = ["cost.json", "model", "plots", "train.json"]
@@ -159,3 +160,24 @@ def test_a_network_begins_with_the_class_shares_of_the_training_chips_alone(tmp_
         rows.append(vars(chip) | dict(zip(("pixels_1", "pixels_4", "pixels_9"), pixels, strict=True)))
     write_tables(tmp_path, [row | {"pixels_ignored": 5} for row in rows], BRIGHTNESS, IMAGERY, ORIGIN)
     assert class_pixels(tmp_path, ["c1", "c0"], BRIGHTNESS) == [80, 10, 10]
+
+
+def test_parts_without_a_label_are_refused(small: World) -> None:
+    chips, _ = small.inputs
+    parts = {part: Chips(chips, ids, BRIGHTNESS) for part, ids in (("train", ["c00"]), ("val", []))}
+    with pytest.raises(PipelineError, match=r"^no pixel of the chips in val\.txt has a class: all are ignored"):
+        labelled_pixels(parts, BRIGHTNESS)
+
+
+def test_which_chips_validate_is_part_of_the_fingerprint(small: World) -> None:
+    chips, _ = small.inputs
+    ids, params = ["c00", "c01", "c02"], train_params()
+    found = {
+        fingerprint(
+            {"train": Chips(chips, ids[:cut], BRIGHTNESS), "val": Chips(chips, ids[cut:], BRIGHTNESS)},
+            params,
+            params.place,
+        )
+        for cut in (1, 2)
+    }
+    assert len(found) == 2

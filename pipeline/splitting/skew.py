@@ -25,8 +25,7 @@ def skewed(train: pd.DataFrame, table: ClassTable, skew: Skew, seed: int) -> pd.
     Raises:
         UnfitError: no such class, or none of its pixels in the training part.
     """
-    if skew.class_name not in table.names:
-        raise UnfitError(f"split.skew.class is {skew.class_name!r}; allowed: none, {', '.join(table.names)}")
+    require_class(table, skew)
     pixels_NK = train[[pixels_of(each.id) for each in table.classes]].to_numpy(np.int64)
     own = table.names.index(skew.class_name)
     if not pixels_NK[:, own].any():
@@ -42,6 +41,16 @@ def skewed(train: pd.DataFrame, table: ClassTable, skew: Skew, seed: int) -> pd.
         if poorer and (without_K >= floor_K).all():
             left_K, stays_N[number] = without_K, False
     return train[stays_N]
+
+
+def require_class(table: ClassTable, skew: Skew) -> None:
+    """Check that the class that is to prevail is one of the table.
+
+    Raises:
+        UnfitError: it is not.
+    """
+    if skew.class_name not in ("none", *table.names):
+        raise UnfitError(f"split.skew.class is {skew.class_name!r}; allowed: none, {', '.join(table.names)}")
 
 
 def thinned(train: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:

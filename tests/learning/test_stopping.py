@@ -4,10 +4,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import lightning as L
 import pytest
 
 from pipeline.learning.stopping import PreemptedError, ancestors, listen_again, stoppable
+from tests.learning.test_fit import fitted, tiny
 
 ROOT = Path(__file__).parents[2]
 WAITS = """if True:
@@ -80,3 +83,17 @@ def test_a_stage_whose_dvc_was_killed_stops(tmp_path: Path, shell: bool) -> None
     while not (tmp_path / "stopped").exists():
         assert time.monotonic() < until
         time.sleep(0.1)
+
+
+def test_lightnings_own_handler_of_sigterm_gives_way() -> None:
+    heard: list[Any] = []
+
+    class Look(L.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            heard.append(signal.getsignal(signal.SIGTERM))
+
+    with stoppable():
+        own = signal.getsignal(signal.SIGTERM)
+        fitted(tiny(), Look())
+    assert heard
+    assert set(heard) == {own}
