@@ -13,7 +13,7 @@ from pipeline.command import progress, run
 from pipeline.errors import PipelineError
 from pipeline.files import published, read_json, write_json, write_text
 from pipeline.learning.data import Chips, read_list, scoring_loader
-from pipeline.learning.device import Device, DeviceName, choose, keep_freed_memory, reading_workers
+from pipeline.learning.device import Device, DeviceName, choose_for, keep_freed_memory, reading_workers
 from pipeline.learning.examples import Gallery, show_chips
 from pipeline.learning.model import Model, load_model
 from pipeline.learning.pictures import write_plots
@@ -102,9 +102,10 @@ def evaluate(
 
     Writes METRICS, the SUMMARY of them that DVC shows, counts by UNITS, and PLOTS.
     """
-    section, device = params.evaluate, choose(params.evaluate.device)
+    section = params.evaluate
     keep_freed_memory()
     trained, synthetic, leak = load_model(model), read_imagery(chips).synthetic, read_json(lists / "leak.json")
+    device = choose_for(section.device, trained.arithmetic)
     require_same_classes(trained.table, read_classes(chips / "classes.json"))
     trained.segmenter.eval().to(device.name).to(memory_format=device.memory_format)
     sets = {part: Chips(chips, read_list(lists / f"{part}.txt"), trained.table) for part in ("test", "val")}
@@ -112,6 +113,7 @@ def evaluate(
     names, ids = trained.table.names, sets["test"].ids
     unit_names, counts_U3K = by_unit(test.counts_N3K, units_of(chips, ids))
     about = {"leak_share": leak["leak_share"], "split_strategy": leak["strategy"], "synthetic": synthetic}
+    about["arithmetic"] = {"trained": trained.arithmetic, "scored": device.arithmetic}
     result = (
         scored(test, names) | with_interval(counts_U3K) | {"chips": len(ids), "test_list": fingerprint(ids)} | about
     )
@@ -136,7 +138,15 @@ def in_words(result: dict[str, Any]) -> str:
     low, high = result["mean_iou_low"], result["mean_iou_high"]
     sure = "too few independent units for an interval" if low is None else f"95 % interval {low:.4f} to {high:.4f}"
     said = f"mean IoU {result['mean_iou']:.4f} ({sure}), pixel accuracy {result['pixel_accuracy']:.4f}"
-    return f"{result['chips']} test chips, {said}; {leak_in_words(result['leak_share'])}"
+    arithmetic = _arithmetic_in_words(**result["arithmetic"])
+    return f"{result['chips']} test chips, {said}; {leak_in_words(result['leak_share'])}{arithmetic}"
+
+
+def _arithmetic_in_words(trained: str | None, scored: str) -> str:
+    """What the summary says when scores come from another arithmetic than training."""
+    if trained in (None, scored):
+        return ""
+    return f"; trained in {trained}, scored in {scored}: this device has no {trained}"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from sklearn import metrics
 
 from pipeline.classes import ClassTable, write_classes
 from pipeline.errors import PipelineError
+from pipeline.evaluate import in_words
 from pipeline.learning.model import load_model
 from pipeline.scoring.counts import from_table
 from pipeline.scoring.scores import scores
@@ -51,6 +52,7 @@ def predicted(world: World) -> tuple[np.ndarray, np.ndarray]:
 SCORES = ["paper_iou", "mean_iou", "micro_iou", "frequency_weighted_iou", "pixel_accuracy", "precision", "recall"]
 SCORES += ["f_score", "classes_scored", "iou", "classes"]
 ABOUT = ["mean_iou_low", "mean_iou_high", "interval", "chips", "test_list", "leak_share", "split_strategy", "synthetic"]
+ABOUT += ["arithmetic"]
 
 
 def test_the_scores_have_these_keys(scored: Path, result: Any) -> None:
@@ -164,6 +166,27 @@ def test_other_colours_are_no_other_classes(copied: World) -> None:
     table = ClassTable(classes=tuple(each.model_copy(update={"colour": (1, 2, 3)}) for each in BRIGHTNESS.classes))
     write_classes(copied.folder / "chips/classes.json", table)
     assert copied.evaluate("metrics")["chips"] == 3
+
+
+@pytest.mark.parametrize(
+    ("trained_in", "has_bf16", "scored_in"),
+    [("fp32", True, "fp32"), ("bf16", True, "bf16"), ("bf16", False, "fp32"), (None, False, "fp32")],
+)
+def test_scores_come_from_the_arithmetic_of_training_where_it_can_be_had(
+    copied: World, monkeypatch: pytest.MonkeyPatch, trained_in: str | None, has_bf16: bool, scored_in: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
+    said = json.loads((copied.model / "model.json").read_text())
+    said.pop("precision")
+    (copied.model / "model.json").write_text(json.dumps(said | ({"precision": trained_in} if trained_in else {})))
+    assert copied.evaluate("metrics")["arithmetic"] == {"trained": trained_in, "scored": scored_in}
+
+
+def test_the_summary_says_when_the_arithmetic_of_training_could_not_be_had() -> None:
+    result = {"chips": 3, "mean_iou": 0.5, "mean_iou_low": None, "mean_iou_high": None, "pixel_accuracy": 0.5}
+    result |= {"leak_share": 0.0, "arithmetic": {"trained": "bf16", "scored": "fp32"}}
+    assert in_words(result).endswith("; trained in bf16, scored in fp32: this device has no bf16")
+    assert "trained" not in in_words(result | {"arithmetic": {"trained": "fp32", "scored": "fp32"}})
 
 
 @pytest.mark.parametrize(
