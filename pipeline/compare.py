@@ -83,7 +83,9 @@ def load(name: str) -> Result:
     # a unit or class may be called NA
     table = pd.read_csv(io.StringIO(units), dtype={"unit": str, "class": str}, keep_default_na=False)
     unit_names, counts_U3K = from_table(table, classes)
-    seed = int(yaml.safe_load(params)["seed"])
+    seed = said.get("seed")
+    if seed is None:  # an older evaluation; in the workspace its params may have changed since
+        seed = int(yaml.safe_load(params)["seed"])
     score, arithmetic = float(said["mean_iou"]), said.get("arithmetic", {}).get("scored")
     return Result(name, seed, said["test_list"], classes, tuple(unit_names), counts_U3K, score, arithmetic)
 

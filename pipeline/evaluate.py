@@ -113,6 +113,7 @@ def evaluate(
     names, ids = trained.table.names, sets["test"].ids
     unit_names, counts_U3K = by_unit(test.counts_N3K, units_of(chips, ids))
     about = {"leak_share": leak["leak_share"], "split_strategy": leak["strategy"], "synthetic": synthetic}
+    about["seed"] = trained.seed
     about["arithmetic"] = {"trained": trained.arithmetic, "scored": device.arithmetic}
     result = (
         scored(test, names) | with_interval(counts_U3K) | {"chips": len(ids), "test_list": fingerprint(ids)} | about

@@ -86,6 +86,20 @@ def test_revisions_experiments_and_the_workspace_are_read(repository: Path) -> N
     assert experiments() == ["better-1"]
 
 
+def test_the_seed_is_that_of_the_training_not_of_the_params_as_they_are_now(repository: Path) -> None:
+    evaluate, params = Path("metrics/evaluate.json"), Path("params.yaml")
+    before = evaluate.read_text(), params.read_text()
+    try:
+        evaluate.write_text(json.dumps(json.loads(before[0]) | {"seed": 5}))
+        params.write_text(before[1].replace("seed: 1", "seed: 9"))
+        assert load("workspace").seed == 5
+        evaluate.write_text(before[0])
+        assert load("workspace").seed == 9
+    finally:
+        evaluate.write_text(before[0])
+        params.write_text(before[1])
+
+
 def test_a_comparison_of_two_is_printed_and_undecided(repository: Path) -> None:
     done = run(repository, "worse", "better-*")
     assert (done.returncode, done.stderr) == (0, "")

@@ -52,7 +52,7 @@ def predicted(world: World) -> tuple[np.ndarray, np.ndarray]:
 SCORES = ["paper_iou", "mean_iou", "micro_iou", "frequency_weighted_iou", "pixel_accuracy", "precision", "recall"]
 SCORES += ["f_score", "classes_scored", "iou", "classes"]
 ABOUT = ["mean_iou_low", "mean_iou_high", "interval", "chips", "test_list", "leak_share", "split_strategy", "synthetic"]
-ABOUT += ["arithmetic"]
+ABOUT += ["seed", "arithmetic"]
 
 
 def test_the_scores_have_these_keys(scored: Path, result: Any) -> None:

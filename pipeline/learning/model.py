@@ -167,6 +167,8 @@ class Model:
     imagery: Imagery
     arithmetic: Arithmetic | None
     """In which it was trained; None for a model that does not say so."""
+    seed: int | None
+    """Of its training; None for a model that does not say so."""
 
 
 def load_model(folder: Path) -> Model:
@@ -180,7 +182,7 @@ def load_model(folder: Path) -> Model:
     try:
         said = read_json(folder / "model.json")
         table, imagery = ClassTable(classes=said["classes"]), parse_imagery(said["imagery"])
-        arithmetic = _arithmetic(said.get("precision"))
+        arithmetic, seed = _arithmetic(said.get("precision")), said.get("params", {}).get("seed")
         names = (said["architecture"], said["encoder"], len(table.classes))
         design = Architecture(*names, tuple(said["mean"]), tuple(said["std"]))
     except (ValueError, KeyError, TypeError) as error:
@@ -189,7 +191,7 @@ def load_model(folder: Path) -> Model:
         ) from None
     segmenter = build(design)
     _load_strictly(segmenter.net, folder / "model.safetensors")
-    return Model(segmenter, table, imagery, arithmetic)
+    return Model(segmenter, table, imagery, arithmetic, seed)
 
 
 def _arithmetic(name: object) -> Arithmetic | None:
