@@ -31,7 +31,7 @@ class Pieces:
 
         Args:
             name: of the piece; part of what its files depend on.
-            inputs: the files that it is made of; their bytes count.
+            inputs: the files that it is made of; their names and bytes count.
             build: writes files into the empty folder it is given; returns what JSON can hold.
 
         Returns:
@@ -40,7 +40,7 @@ class Pieces:
         Raises:
             PipelineError: an input is not what was downloaded.
         """
-        folder = self.folder / digest(name, *map(self._checked, inputs))
+        folder = self.folder / digest(name, *((path.name, self._checked(path)) for path in inputs))
         if not folder.is_dir():
             partial = Path(tempfile.mkdtemp(dir=self.folder, prefix=".partial-"))
             try:
