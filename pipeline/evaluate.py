@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import Field
 
 from pipeline.chips import UNIT, leak_in_words, read_chips, read_imagery
@@ -20,7 +19,7 @@ from pipeline.learning.pictures import write_plots
 from pipeline.learning.survey import Survey, survey
 from pipeline.params import Params
 from pipeline.scoring.counts import by_unit, to_table
-from pipeline.scoring.intervals import LEAST_UNITS, interval
+from pipeline.scoring.intervals import LEAST_UNITS, Interval, counted, interval
 from pipeline.scoring.scores import class_scores, paper_iou, scores
 
 SUMMARY = ("mean_iou", "mean_iou_low", "mean_iou_high", "paper_iou")
@@ -53,13 +52,22 @@ def scored(found: Survey, names: tuple[str, ...]) -> dict[str, Any]:
     )
 
 
-def with_interval(counts_U3K: np.ndarray) -> dict[str, Any]:
-    """The interval of the mean IoU, of how many independent units it is, and why there is none."""
-    low, high = interval(counts_U3K) or (None, None)
-    units = len(counts_U3K)
-    why = None if units >= LEAST_UNITS else f"{units} independent units; an interval needs at least {LEAST_UNITS}"
-    covers = "the sampling of the test set, not training"
-    return {"mean_iou_low": low, "mean_iou_high": high, "interval": {"covers": covers, "units": units, "why_null": why}}
+def with_interval(found: Interval | None, groups: int) -> dict[str, Any]:
+    """The interval of the mean IoU and how far to trust it, or why there is none.
+
+    Args:
+        found: the interval.
+        groups: how many independent groups it is of.
+    """
+    about = {
+        "covers": "the sampling of the test set, not training",
+        "units": groups,
+        "why_null": None if found else f"{groups} independent groups; an interval needs at least {LEAST_UNITS}",
+        "approximate": bool(found and found.why_approximate),
+        "why_approximate": found and found.why_approximate,
+        "held_fixed": list(found.held_fixed) if found else [],
+    }
+    return {"mean_iou_low": found and found.low, "mean_iou_high": found and found.high, "interval": about}
 
 
 def require_same_classes(trained: ClassTable, present: ClassTable) -> None:
@@ -112,10 +120,13 @@ def evaluate(
     names, ids = trained.table.names, sets["test"].ids
     unit_names, counts_U3K = by_unit(test.counts_N3K, units_of(chips, ids))
     about = {"leak_share": leak["leak_share"], "split_strategy": leak["strategy"], "synthetic": synthetic}
+    found, groups = interval(counts_U3K, names), len(counted(counts_U3K))
     result = (
-        scored(test, names) | with_interval(counts_U3K) | {"chips": len(ids), "test_list": fingerprint(ids)} | about
+        scored(test, names) | with_interval(found, groups) | {"chips": len(ids), "test_list": fingerprint(ids)} | about
     )
-    title = f"{'synthetic sample: ' if synthetic else ''}{len(ids)} test chips, mean IoU {result['mean_iou']:.3f}"
+    title = (
+        f"{'synthetic sample: ' if synthetic else ''}{len(ids)} test chips, mean IoU {digits(result['mean_iou'], 3)}"
+    )
     with published(plots) as folder:
         folder.mkdir()
         write_plots(folder, test, names, title)
@@ -123,7 +134,7 @@ def evaluate(
     write_text(units, to_table(unit_names, counts_U3K, names).to_csv(index=False, lineterminator="\n"))
     write_json(summary, {key: result[key] for key in SUMMARY})
     write_json(metrics, result | {"validation": scored(val, names)})
-    return in_words(result)
+    return in_words(result, found)
 
 
 def fingerprint(ids: list[str]) -> str:
@@ -131,11 +142,15 @@ def fingerprint(ids: list[str]) -> str:
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
 
-def in_words(result: dict[str, Any]) -> str:
+def digits(score: float | None, places: int = 4) -> str:
+    """A score rounded for people; without a pixel that counts there is none."""
+    return "unknown" if score is None else f"{score:.{places}f}"
+
+
+def in_words(result: dict[str, Any], found: Interval | None) -> str:
     """The summary: the score with its interval, and what it is worth."""
-    low, high = result["mean_iou_low"], result["mean_iou_high"]
-    sure = "too few independent units for an interval" if low is None else f"95 % interval {low:.4f} to {high:.4f}"
-    said = f"mean IoU {result['mean_iou']:.4f} ({sure}), pixel accuracy {result['pixel_accuracy']:.4f}"
+    sure = found.in_words() if found else "too few independent groups for an interval"
+    said = f"mean IoU {digits(result['mean_iou'])} ({sure}), pixel accuracy {digits(result['pixel_accuracy'])}"
     return f"{result['chips']} test chips, {said}; {leak_in_words(result['leak_share'])}"
 
 

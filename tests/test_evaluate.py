@@ -14,8 +14,10 @@ from sklearn import metrics
 
 from pipeline.classes import ClassTable, write_classes
 from pipeline.errors import PipelineError
+from pipeline.evaluate import in_words, with_interval
 from pipeline.learning.model import load_model
 from pipeline.scoring.counts import from_table
+from pipeline.scoring.intervals import interval
 from pipeline.scoring.scores import scores
 from tests.learning.world import BRIGHTNESS, World, evaluate_params, written
 
@@ -78,7 +80,8 @@ def test_validation_scores_are_those_of_the_best_epoch(trained: World, result: A
 
 def test_why_there_is_no_interval_is_said(result: Any) -> None:
     assert (result["mean_iou_low"], result["mean_iou_high"]) == (None, None)
-    assert result["interval"]["why_null"] == "3 independent units; an interval needs at least 10"
+    assert result["interval"]["why_null"] == "3 independent groups; an interval needs at least 10"
+    assert (result["interval"]["approximate"], result["interval"]["held_fixed"]) == (False, [])
 
 
 def test_the_units_counts_add_up_to_the_scores(scored: Path, result: Any) -> None:
@@ -96,7 +99,37 @@ def test_enough_units_have_an_interval_around_the_score(tmp_path: Path) -> None:
         "covers": "the sampling of the test set, not training",
         "units": 12,
         "why_null": None,
+        "approximate": False,
+        "why_approximate": None,
+        "held_fixed": [],
     }
+
+
+def rare_counts() -> np.ndarray:
+    """Twelve groups of two classes, of which the second lies in two."""
+    counts_U3K = np.zeros((12, 3, 2), np.int64)
+    counts_U3K[:, :, 0] = np.array([[100, 90, 60 + number] for number in range(12)])
+    counts_U3K[:2, :, 1] = (50, 60, 40)
+    return counts_U3K
+
+
+def test_an_approximate_interval_names_what_is_held_fixed() -> None:
+    found = interval(rare_counts(), ("field", "roof"))
+    assert found
+    about = with_interval(found, 12)["interval"]
+    assert (about["approximate"], about["held_fixed"]) == (True, ["roof"])
+    assert about["why_approximate"] == "roof held fixed, in fewer than 3 groups"
+    score = {"mean_iou": 0.5, "pixel_accuracy": 0.6, "chips": 12, "leak_share": 0.0}
+    assert f"mean IoU 0.5000 (approximate 95 % interval {found.low:.4f} to {found.high:.4f}: roof held" in in_words(
+        score, found
+    )
+
+
+def test_a_test_set_without_labels_is_told_without_a_score() -> None:
+    words = in_words({"mean_iou": None, "pixel_accuracy": None, "chips": 3, "leak_share": 0.0}, None)
+    assert words.startswith(
+        "3 test chips, mean IoU unknown (too few independent groups for an interval), pixel accuracy unknown"
+    )
 
 
 def test_the_rule_was_learned(scored: Path, result: Any) -> None:
