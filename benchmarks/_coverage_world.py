@@ -91,7 +91,7 @@ def predict(groups: Groups, better_NK: np.ndarray | float = 0) -> np.ndarray:
     usual_K = RECALL_K[: groups.true_NK.shape[1]]
     hits_NK = groups.true_NK * expit(usual_K + better_NK + groups.ease_NK)
     wrong_NK = np.einsum("nk,nkj->nj", groups.true_NK - hits_NK, groups.taken_NKK)
-    return np.rint(np.stack([groups.true_NK, hits_NK + wrong_NK, hits_NK], axis=1)).astype(np.int64)
+    return np.asarray(np.rint(np.stack([groups.true_NK, hits_NK + wrong_NK, hits_NK], axis=1)), np.int64)
 
 
 def true_iou(source: Population) -> np.ndarray:

@@ -189,7 +189,7 @@ def title(source: Population) -> str:
 
 def print_scores(tests: int) -> list[Row]:
     """Print the table of scores."""
-    found = []
+    found: list[Row] = []
     for each in rows(tests):
         if not found:
             names = " ".join(f"{name:>13}" for name in each.methods)

@@ -85,8 +85,11 @@ def load(name: str) -> Result:
     # a unit or class may be called NA
     table = pd.read_csv(io.StringIO(units), dtype={"unit": str, "class": str}, keep_default_na=False)
     unit_names, counts_U3K = from_table(table, classes)
-    seed = int(yaml.safe_load(params)["seed"])
-    return Result(name, seed, said["test_list"], classes, tuple(unit_names), counts_U3K, float(said["mean_iou"]))
+    seed = said.get("seed")
+    if seed is None:  # an older evaluation; in the workspace its params may have changed since
+        seed = int(yaml.safe_load(params)["seed"])
+    score, arithmetic = float(said["mean_iou"]), said.get("arithmetic", {}).get("scored")
+    return Result(name, seed, said["test_list"], classes, tuple(unit_names), counts_U3K, score, arithmetic)
 
 
 def report(sides: tuple[str, str], groups: tuple[list[Result], list[Result]], found: Comparison) -> list[str]:
@@ -103,7 +106,17 @@ def report(sides: tuple[str, str], groups: tuple[list[Result], list[Result]], fo
         "second": f"{sides[1]} is better",
         "neither": "no difference is shown: the interval holds 0",
     }
-    return [*lines, f"verdict: {words.get(found.verdict, found.verdict)}"]
+    return [*lines, *different_arithmetic(groups), f"verdict: {words.get(found.verdict, found.verdict)}"]
+
+
+def different_arithmetic(groups: tuple[list[Result], list[Result]]) -> list[str]:
+    """A line for scores that were computed in more than one arithmetic, which alone moves them a little."""
+    found: dict[str, list[str]] = {}
+    for one in (*groups[0], *groups[1]):
+        found.setdefault(one.arithmetic or "an arithmetic that was not recorded", []).append(one.name)
+    if len(found) == 1:
+        return []
+    return ["note: scored in " + "; ".join(f"{name}: {', '.join(ones)}" for name, ones in sorted(found.items()))]
 
 
 def main() -> None:

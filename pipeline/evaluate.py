@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
 from pipeline.chips import UNIT, leak_in_words, read_chips, read_imagery
@@ -12,7 +13,7 @@ from pipeline.command import progress, run
 from pipeline.errors import PipelineError
 from pipeline.files import published, read_json, write_json, write_text
 from pipeline.learning.data import Chips, read_list, scoring_loader
-from pipeline.learning.device import Device, DeviceName, choose, keep_freed_memory, reading_workers
+from pipeline.learning.device import Device, DeviceName, choose_for, keep_freed_memory, reading_workers
 from pipeline.learning.examples import Gallery, show_chips
 from pipeline.learning.model import Model, load_model
 from pipeline.learning.pictures import write_plots
@@ -52,13 +53,9 @@ def scored(found: Survey, names: tuple[str, ...]) -> dict[str, Any]:
     )
 
 
-def with_interval(found: Interval | None, groups: int) -> dict[str, Any]:
-    """The interval of the mean IoU and how far to trust it, or why there is none.
-
-    Args:
-        found: the interval.
-        groups: how many independent groups it is of.
-    """
+def with_interval(counts_U3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
+    """The interval of the mean IoU, of how many groups it is and whether it is approximate, or why there is none."""
+    found, groups = interval(counts_U3K, names), len(counted(counts_U3K))
     about = {
         "covers": "the sampling of the test set, not training",
         "units": groups,
@@ -110,9 +107,10 @@ def evaluate(
 
     Writes METRICS, the SUMMARY of them that DVC shows, counts by UNITS, and PLOTS.
     """
-    section, device = params.evaluate, choose(params.evaluate.device)
+    section = params.evaluate
     keep_freed_memory()
     trained, synthetic, leak = load_model(model), read_imagery(chips).synthetic, read_json(lists / "leak.json")
+    device = choose_for(section.device, trained.arithmetic)
     require_same_classes(trained.table, read_classes(chips / "classes.json"))
     trained.segmenter.eval().to(device.name).to(memory_format=device.memory_format)
     sets = {part: Chips(chips, read_list(lists / f"{part}.txt"), trained.table) for part in ("test", "val")}
@@ -120,9 +118,13 @@ def evaluate(
     names, ids = trained.table.names, sets["test"].ids
     unit_names, counts_U3K = by_unit(test.counts_N3K, units_of(chips, ids))
     about = {"leak_share": leak["leak_share"], "split_strategy": leak["strategy"], "synthetic": synthetic}
-    found, groups = interval(counts_U3K, names), len(counted(counts_U3K))
+    about["seed"] = trained.seed
+    about["arithmetic"] = {"trained": trained.arithmetic, "scored": device.arithmetic}
     result = (
-        scored(test, names) | with_interval(found, groups) | {"chips": len(ids), "test_list": fingerprint(ids)} | about
+        scored(test, names)
+        | with_interval(counts_U3K, names)
+        | {"chips": len(ids), "test_list": fingerprint(ids)}
+        | about
     )
     title = (
         f"{'synthetic sample: ' if synthetic else ''}{len(ids)} test chips, mean IoU {digits(result['mean_iou'], 3)}"
@@ -134,7 +136,7 @@ def evaluate(
     write_text(units, to_table(unit_names, counts_U3K, names).to_csv(index=False, lineterminator="\n"))
     write_json(summary, {key: result[key] for key in SUMMARY})
     write_json(metrics, result | {"validation": scored(val, names)})
-    return in_words(result, found)
+    return in_words(result)
 
 
 def fingerprint(ids: list[str]) -> str:
@@ -147,11 +149,21 @@ def digits(score: float | None, places: int = 4) -> str:
     return "unknown" if score is None else f"{score:.{places}f}"
 
 
-def in_words(result: dict[str, Any], found: Interval | None) -> str:
+def in_words(result: dict[str, Any]) -> str:
     """The summary: the score with its interval, and what it is worth."""
-    sure = found.in_words() if found else "too few independent groups for an interval"
+    low, high, held = result["mean_iou_low"], result["mean_iou_high"], result["interval"]["held_fixed"]
+    few = "too few independent groups for an interval"
+    sure = few if low is None else Interval(low, high, tuple(held)).in_words()
     said = f"mean IoU {digits(result['mean_iou'])} ({sure}), pixel accuracy {digits(result['pixel_accuracy'])}"
-    return f"{result['chips']} test chips, {said}; {leak_in_words(result['leak_share'])}"
+    arithmetic = _arithmetic_in_words(**result["arithmetic"])
+    return f"{result['chips']} test chips, {said}; {leak_in_words(result['leak_share'])}{arithmetic}"
+
+
+def _arithmetic_in_words(trained: str | None, scored: str) -> str:
+    """What the summary says when scores come from another arithmetic than training."""
+    if trained in (None, scored):
+        return ""
+    return f"; trained in {trained}, scored in {scored}: this device has no {trained}"
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from pipeline.compare import experiments, load, names_of, report
+from pipeline.compare import different_arithmetic, experiments, load, names_of, report
 from pipeline.errors import PipelineError
 from pipeline.scoring.counts import to_table
 from pipeline.scoring.intervals import mean_iou
@@ -83,6 +84,20 @@ def test_revisions_experiments_and_the_workspace_are_read(repository: Path) -> N
         assert load(name).mean_iou == pytest.approx(share / (2 - share), abs=1e-3)
         assert load(name).units == tuple(UNITS)
     assert experiments() == ["better-1"]
+
+
+def test_the_seed_is_that_of_the_training_not_of_the_params_as_they_are_now(repository: Path) -> None:
+    evaluate, params = Path("metrics/evaluate.json"), Path("params.yaml")
+    before = evaluate.read_text(), params.read_text()
+    try:
+        evaluate.write_text(json.dumps(json.loads(before[0]) | {"seed": 5}))
+        params.write_text(before[1].replace("seed: 1", "seed: 9"))
+        assert load("workspace").seed == 5
+        evaluate.write_text(before[0])
+        assert load("workspace").seed == 9
+    finally:
+        evaluate.write_text(before[0])
+        params.write_text(before[1])
 
 
 def test_a_comparison_of_two_is_printed_and_undecided(repository: Path) -> None:
@@ -161,3 +176,15 @@ def test_a_verdict_names_the_better_side() -> None:
     assert report(sides, groups[::-1], compared(*groups[::-1]))[-1] == "verdict: ce-* is better"
     same = (groups[0], groups[0])
     assert report(sides, same, compared(*same))[-1] == "verdict: no difference is shown: the interval holds 0"
+
+
+def test_scores_in_different_arithmetic_are_told() -> None:
+    ours, theirs = ([replace(one, arithmetic=kind) for one in group(kind, 0.5, seeds=1)] for kind in ("bf16", "fp32"))
+    assert report(("a", "b"), (ours, theirs), compared(ours, theirs))[-2] == (
+        "note: scored in bf16: bf16-0; fp32: fp32-0"
+    )
+    assert different_arithmetic((ours, ours)) == []
+    old = [replace(ours[0], arithmetic=None)]
+    assert different_arithmetic((ours, old)) == [
+        "note: scored in an arithmetic that was not recorded: bf16-0; bf16: bf16-0"
+    ]

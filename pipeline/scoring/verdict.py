@@ -25,6 +25,8 @@ class Result:
     counts_U3K: np.ndarray
     """See `pipeline.scoring.counts`."""
     mean_iou: float
+    arithmetic: str | None = None
+    """The arithmetic in which it was scored; None for an older evaluation, which does not say."""
 
 
 @dataclass(frozen=True)
