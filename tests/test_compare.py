@@ -161,6 +161,19 @@ def test_classes_and_units_may_be_called_na(repository: Path) -> None:
     assert found.units == tuple(sorted([*UNITS[:3], *UNITS[4:], "nan"]))
 
 
+def test_a_test_set_without_labels_is_one_line(repository: Path) -> None:
+    path = repository / "metrics/evaluate.json"
+    kept = path.read_text()
+    try:
+        path.write_text(json.dumps(json.loads(kept) | {"mean_iou": None}))
+        with pytest.raises(
+            PipelineError, match=r"^workspace: no test pixel has a class, so there is no mean IoU; test"
+        ):
+            load("workspace")
+    finally:
+        path.write_text(kept)
+
+
 def test_names_are_separated_by_commas_and_patterns_are_sorted() -> None:
     known = ["ce-2", "ce-1", "dice-1"]
     assert names_of("HEAD,ce-*", known) == ["HEAD", "ce-1", "ce-2"]
