@@ -79,6 +79,8 @@ def load(name: str) -> Result:
     said = json.loads(evaluate)
     if "test_list" not in said:  # by an older version
         raise PipelineError(f"{name}: metrics/evaluate.json does not say its test list; run dvc repro there first")
+    if said["mean_iou"] is None:
+        raise PipelineError(f"{name}: no test pixel has a class, so there is no mean IoU; test it on labelled chips")
     classes = tuple(said["iou"])
     # a unit or class may be called NA
     table = pd.read_csv(io.StringIO(units), dtype={"unit": str, "class": str}, keep_default_na=False)
@@ -96,8 +98,8 @@ def report(sides: tuple[str, str], groups: tuple[list[Result], list[Result]], fo
     for side, results in zip(sides, groups, strict=True):
         scores = ", ".join(f"{one.mean_iou:.4f} (seed {one.seed})" for one in results)
         lines.append(f"{side}: mean IoU {scores}")
-    interval = "no interval" if found.interval is None else "95 % interval {:+.4f} to {:+.4f}".format(*found.interval)
-    count = f"{found.units} units, {len(found.seeds)} paired seed{'s' * (len(found.seeds) != 1)}"
+    interval = found.interval.in_words("+.4f") if found.interval else "no interval"
+    count = f"{found.units} groups, {len(found.seeds)} paired seed{'s' * (len(found.seeds) != 1)}"
     lines.append(f"{sides[1]} - {sides[0]}: {found.difference:+.4f}, {interval} ({count})")
     words = {
         "first": f"{sides[0]} is better",

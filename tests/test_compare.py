@@ -107,7 +107,8 @@ def test_a_comparison_of_two_is_printed_and_undecided(repository: Path) -> None:
     assert done.stdout.splitlines() == [
         f"worse: mean IoU {0.2 / 1.8:.4f} (seed 1)",
         f"better-*: mean IoU {0.8 / 1.2:.4f} (seed 1)",
-        f"better-* - worse: +{gain:.4f}, 95 % interval +{gain:.4f} to +{gain:.4f} (12 units, 1 paired seed)",
+        f"better-* - worse: +{gain:.4f}, approximate 95 % interval +{gain:.4f} to +{gain:.4f}: "
+        "the groups show no variation (12 groups, 1 paired seed)",
         "verdict: undecided: training noise was not sampled, 1 paired seed of at least 5",
     ]
 
@@ -158,6 +159,19 @@ def test_classes_and_units_may_be_called_na(repository: Path) -> None:
             path.write_text(text)
     assert found.classes == ("NA", "null")
     assert found.units == tuple(sorted([*UNITS[:3], *UNITS[4:], "nan"]))
+
+
+def test_a_test_set_without_labels_is_one_line(repository: Path) -> None:
+    path = repository / "metrics/evaluate.json"
+    kept = path.read_text()
+    try:
+        path.write_text(json.dumps(json.loads(kept) | {"mean_iou": None}))
+        with pytest.raises(
+            PipelineError, match=r"^workspace: no test pixel has a class, so there is no mean IoU; test"
+        ):
+            load("workspace")
+    finally:
+        path.write_text(kept)
 
 
 def test_names_are_separated_by_commas_and_patterns_are_sorted() -> None:
