@@ -25,7 +25,7 @@ from pipeline.sources.base import Fetched, Request
 from pipeline.sources.clouds_first import CloudsFirst
 from pipeline.sources.listing import Bucket
 from pipeline.sources.remote import RemoteItem, chosen, fitting
-from pipeline.sources.settings import CollectionSettings, Selection, SourceCoopSettings
+from pipeline.sources.settings import CollectionSettings, SourceCoopSettings
 from pipeline.sources.transfer import Remote, Transfer, new_session
 
 SHOWN = 5
@@ -104,8 +104,7 @@ def _survey(bucket: Bucket, request: Request) -> list[RemoteItem]:
     used = {*reading.band_assets, *reading.cloud_assets, "labels"}
     items: list[RemoteItem] = []
     fit, seen = 0, Sightings()
-    for folders in _rounds(bucket, settings.folders, select, dataset):
-        listing = {key: facts for folder in folders for key, facts in bucket.keys(folder).items()}
+    for listing in _listings(bucket, settings.folders, request):
         new = list(mapped(listing, settings, dataset, seen))
         fit += len(fitting(new, select, dataset))
         items += [replace(item, assets={key: item.assets[key] for key in used & item.assets.keys()}) for item in new]
@@ -115,26 +114,33 @@ def _survey(bucket: Bucket, request: Request) -> list[RemoteItem]:
     return items
 
 
-def _rounds(bucket: Bucket, folders: list[str], select: Selection, dataset: DatasetName) -> Iterator[list[str]]:
-    """The folders to list: those of one tile together, in the order of the tiles, by which chips are sorted too.
+def _listings(bucket: Bucket, folders: list[str], request: Request) -> Iterator[dict[str, dict[str, Any]]]:
+    """What lies in the folders: that of one tile together, in the order of the tiles, by which chips are sorted too.
 
     Raises:
-        PipelineError: a tile that `select` names has no folder.
+        PipelineError: a tile that `select` names has nothing.
     """
+    assert isinstance(request.settings, CollectionSettings)
+    tiles = request.settings.select.tiles
     if fixed := [folder for folder in folders if TILE not in folder]:
-        yield fixed
+        yield _keys(bucket, fixed)
     if by_tile := [folder for folder in folders if TILE in folder]:
         above = by_tile[0].partition(TILE)[0]
-        for tile in sorted(bucket.folders(above) if select.tiles == "none" else set(select.tiles)):
+        for tile in sorted(bucket.folders(above) if tiles == "none" else set(tiles)):
             of_tile = [folder.replace(TILE, tile) for folder in by_tile]
-            if not any(map(bucket.keys, of_tile)):
-                there = get_close_matches(tile, bucket.folders(above), n=1000, cutoff=0)  # the closest first
+            listing = _keys(bucket, of_tile)
+            if not listing and tiles != "none":
+                there = get_close_matches(tile, bucket.folders(above), n=SHOWN + 1, cutoff=0)  # the closest first
                 raise PipelineError(
-                    f"{bucket.where}{of_tile[0]} holds nothing, but download.{dataset}.select.tiles names {tile}; "
-                    f"{bucket.where}{above} has {_some(there)}; name one of these, or set "
-                    f"download.{dataset}.source_coop.prefix to where it lies"
+                    f"{bucket.where}{of_tile[0]} holds nothing, but download.{request.dataset}.select.tiles names "
+                    f"{tile}; {bucket.where}{above} has {_some(there)}; name one of these, or set "
+                    f"download.{request.dataset}.source_coop.prefix to where it lies"
                 )
-            yield of_tile
+            yield listing
+
+
+def _keys(bucket: Bucket, folders: list[str]) -> dict[str, dict[str, Any]]:
+    return {key: facts for folder in folders for key, facts in bucket.keys(folder).items()}
 
 
 def mapped(
