@@ -219,18 +219,19 @@ def require_fit(seen: Sightings, bucket: Bucket, settings: SourceCoopSettings, r
         PipelineError: nothing was listed, or a pattern finds nothing; what was found beside what was expected.
     """
     place = f"download.{reading.dataset}.source_coop"
+    if not seen.keys:
+        folders = ", ".join(settings.folders)
+        raise PipelineError(f"{bucket.where} holds nothing in {place}.folders ({folders}); see {place}.prefix")
+    beside = seen.beside_images()
     for kind, pattern in settings.patterns.items():
-        if not seen.keys:
-            folders = ", ".join(settings.folders)
-            raise PipelineError(f"{bucket.where} holds nothing in {place}.folders ({folders}); see {place}.prefix")
         if seen.found[kind] or (kind == "clouds" and not reading.cloud_assets):
             continue
-        found = f"found {_some(seen.others.values())}"
+        found, advice = _some(seen.others.values()), ""
         if kind == "clouds":
-            found = f"found beside the images {_some(seen.beside_images())}"
+            found, advice = f"beside the images {_some(beside)}" if beside else found, reading.without_clouds
         raise PipelineError(
-            f"none of {seen.keys} keys in {bucket.root} is one of the {kind}: expected {pattern}, {found}; set "
-            f"{place}.{kind} to a pattern that fits{reading.without_clouds if kind == 'clouds' else ''}"
+            f"none of {seen.keys} keys in {bucket.root} is one of the {kind}: expected {pattern}, found {found}; set "
+            f"{place}.{kind} to a pattern that fits{advice}"
         )
 
 

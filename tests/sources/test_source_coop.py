@@ -162,7 +162,9 @@ def test_of_ghana_only_truth_and_sentinel_2_are_listed_and_fetched(front: Front,
 SKY = "s2/s2_ghana_000001/s2_ghana_000001_2018_01_05/s2_ghana_000001_2018_01_05_sky.tif"
 
 
-@pytest.mark.parametrize(("bucket", "keys", "found"), [("maskless", 10, "nothing"), ("renamed", 18, SKY)])
+@pytest.mark.parametrize(
+    ("bucket", "keys", "found"), [("maskless", 10, "nothing"), ("renamed", 18, f"beside the images {SKY}")]
+)
 def test_cloud_masks_that_the_pattern_does_not_find_are_one_line(
     front: Front, tmp_path: Path, bucket: str, keys: int, found: str
 ) -> None:
@@ -170,7 +172,7 @@ def test_cloud_masks_that_the_pattern_does_not_find_are_one_line(
         fetch(tmp_path / "raw", asked(front.url, "ghana", bucket=bucket))
     assert str(error.value) == (
         f"none of {keys} keys in {bucket}/{GHANA} is one of the clouds: expected "
-        f"{PARAMS['ghana']['source_coop']['clouds']}, found beside the images {found}; set "
+        f"{PARAMS['ghana']['source_coop']['clouds']}, found {found}; set "
         "download.ghana.source_coop.clouds to a pattern that fits; without cloud masks set cloud_filter.ghana.clouds "
         "to none, which takes every date for clear"
     )
