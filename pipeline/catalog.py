@@ -67,13 +67,13 @@ def label_items(dataset: DatasetName, raw: Path) -> dict[str, Path]:
     return found
 
 
-def asset(dataset: DatasetName, folder: Path, key: str) -> Path:
+def asset(dataset: DatasetName, folder: Path, key: str, advice: str = "") -> Path:
     """The GeoTIFF of one asset in an item's folder.
 
     Three namings occur: `B04.tif`, `31PGS_01_20180101_B04_10m.tif`, `red.tif`.
 
     Raises:
-        PipelineError: there is none, or more than one.
+        PipelineError: there is none, or more than one; where there is none, `advice` ends the message.
     """
     described = LAYOUTS[dataset].assets.get(key, key)
     found = _named(dataset, folder, key)
@@ -82,6 +82,7 @@ def asset(dataset: DatasetName, folder: Path, key: str) -> Path:
         wrong = "no file" if not found else f"{len(found)} files"
         raise PipelineError(
             f"{folder} has {wrong} for {key}; expected one of {key}.tif, *_{key}_10m.tif, {described}.tif; it has {has}"
+            f"{'' if found else advice}"
         )
     return found[0]
 

@@ -71,10 +71,20 @@ CLASSES: dict[DatasetName, ClassTable] = {
 
 
 LICENCES: dict[DatasetName, str] = {
-    "landcoverai": "CC BY-NC-SA 4.0 for LandCover.ai's own orthophotos; for others as their owner says",
+    "landcoverai": "CC BY-NC-SA 4.0",
     "landcovernet": "CC BY 4.0",
     "ghana": "CC BY-SA 4.0",
 }
+"""Of the archives themselves."""
+
+
+def licence(dataset: DatasetName, source: str) -> str:
+    """The licence of images by where they come from: a person's own have none that this project could name."""
+    if source == "sample":
+        return "MIT, with this project: made from a seed"
+    if source != "local":
+        return LICENCES[dataset]
+    return "as their owner says" + (f"; a copy of the archive: {LICENCES[dataset]}" if dataset in LAYOUTS else "")
 
 
 @dataclass(frozen=True)

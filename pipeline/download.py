@@ -15,7 +15,7 @@ from pipeline.params import Params
 from pipeline.raster.verdicts import CloudFilterSection
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.registry import SOURCES
-from pipeline.sources.settings import CollectionSettings, LandcoveraiSettings
+from pipeline.sources.settings import CollectionSettings, GhanaSettings, LandcoveraiSettings
 
 WRITTEN_HERE = ("classes.json", MANIFEST, "source.json")
 """What the stage adds to the archive's files, or replaces."""
@@ -26,7 +26,7 @@ class DownloadSection(Params):
 
     landcoverai: LandcoveraiSettings
     landcovernet: CollectionSettings
-    ghana: CollectionSettings
+    ghana: GhanaSettings
 
 
 class DownloadParams(Params):

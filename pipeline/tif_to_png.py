@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.batch import OnError, guarded, parted, settle
 from pipeline.catalog import (
@@ -79,6 +79,15 @@ class TifToPngParams(Params):
     bands: BandsSection
     cloud_filter: CloudFilterSection
     tif_to_png: TifToPngSection
+
+    @model_validator(mode="after")
+    def _ignored_clouds_are_known(self) -> "TifToPngParams":
+        if self.tif_to_png.ghana.ignore_clouds and self.cloud_filter.ghana.clouds == "none":
+            raise ValueError(
+                "tif_to_png.ghana.ignore_clouds is true, but cloud_filter.ghana.clouds is none, so that nothing tells "
+                "where clouds are; set one to false or the other to mask"
+            )
+        return self
 
     def imagery(self, dataset: DatasetName) -> Imagery:
         """How the dataset's values become 8-bit RGB."""

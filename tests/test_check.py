@@ -75,6 +75,7 @@ def test_a_number_written_as_text_is_accepted(checked: Checked) -> None:
             {"download.ghana.source": "ftp"},
             "download.ghana.source is 'ftp'; allowed: 'sample', 'local', 'mlhub' or 'source_coop'",
         ),
+        ({"cloud_filter.ghana.clouds": "scl"}, "cloud_filter.ghana.clouds is 'scl'; allowed: 'mask' or 'none'"),
         ({"on_error": "ignore"}, "on_error is 'ignore'; allowed: 'stop' or 'skip'"),
         ({"download.ghana.select.chips": 0}, "download.ghana.select.chips is 0; allowed: 'none'; "),
         ({"split.test": 0.2}, "split: train 0.8 + val 0.1 + test 0.2 is 1.1; it must be 1"),

@@ -2,7 +2,7 @@ from typing import Any, get_args
 
 import pytest
 
-from pipeline.datasets import CLASSES, DATASETS, LAYOUTS, Band
+from pipeline.datasets import CLASSES, DATASETS, LAYOUTS, Band, licence
 
 
 def test_the_classes_are_the_studys() -> None:
@@ -73,3 +73,22 @@ def test_every_band_has_a_descriptive_name_of_its_own() -> None:
     assets = LAYOUTS["landcovernet"].assets
     assert set(get_args(Band)) | {"CLD", "SCL", "labels"} == set(assets)
     assert len({name.lower() for name in assets.values()}) == len(assets)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "source", "expected"),
+    [
+        ("landcoverai", "archive", "CC BY-NC-SA 4.0"),
+        ("landcovernet", "mlhub", "CC BY 4.0"),
+        ("landcovernet", "source_coop", "CC BY 4.0"),
+        ("ghana", "mlhub", "CC BY-SA 4.0"),
+        ("ghana", "source_coop", "CC BY-SA 4.0"),
+        ("ghana", "sample", "MIT, with this project: made from a seed"),
+        ("landcoverai", "sample", "MIT, with this project: made from a seed"),
+        ("landcoverai", "local", "as their owner says"),
+        ("landcovernet", "local", "as their owner says; a copy of the archive: CC BY 4.0"),
+        ("ghana", "local", "as their owner says; a copy of the archive: CC BY-SA 4.0"),
+    ],
+)
+def test_a_licence_is_that_of_the_source(dataset: Any, source: str, expected: str) -> None:
+    assert licence(dataset, source) == expected

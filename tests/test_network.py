@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pipeline.chips import OFFICIAL, read_chips
 from pipeline.datasets import DatasetName
 from pipeline.files import read_json
 from pipeline.sources.sample import fetch_sample
-from tests.sources.bucket import bucket_server, put
+from tests.sources.bucket import as_ghana, as_landcovernet, bucket_server, fronted, put
 from tests.sources.faulty import Fault, Server, served
 from tests.sources.hub import chosen_hub, hub
 from tests.sources.world import files_below, request
@@ -98,21 +99,35 @@ def test_mlhub(
     same_chips(project, dataset, archive)
 
 
-@pytest.mark.parametrize(("dataset", "bucket"), [("landcovernet", "radiantearth"), ("ghana", "stanford")])
+@pytest.mark.parametrize(
+    ("dataset", "bucket", "stored", "changes"),
+    [
+        ("landcovernet", "radiantearth", as_landcovernet, {}),
+        ("ghana", "stanford", as_ghana, {}),
+        ("ghana", "stanford", partial(as_ghana, clouds=""), {"cloud_filter.ghana.clouds": "none"}),
+    ],
+    ids=["landcovernet", "ghana", "ghana-without-clouds"],
+)
 def test_source_coop(
     dataset: DatasetName,
     bucket: str,
+    stored: Callable[[Path, Path], Path],
+    changes: dict[str, str],
     project: Path,
     sample: Callable[[DatasetName], Path],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "theirs")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "theirs")
     archive = sample(dataset)
-    place = f"download.{dataset}.source_coop"
-    with bucket_server() as endpoint:
-        put(endpoint, bucket, "e2e/", archive)
-        experiment(project, dataset, "source_coop", **{f"{place}.endpoint": endpoint, f"{place}.prefix": "e2e/"})
+    with bucket_server() as endpoint, fronted(endpoint) as front:
+        put(endpoint, bucket, "", stored(archive, tmp_path / "stored"))
+        given = changes | {f"download.{dataset}.source_coop.endpoint": front.url}
+        experiment(project, dataset, "source_coop", **given)
+        assert not [key for key in front.keys if re.search("/(L8|S1|s1|planet)/|landcovernet_as", key)]
+    card = (project / f"plots/data/{dataset}.md").read_text()
+    assert f"| licence | {'CC BY 4.0' if dataset == 'landcovernet' else 'CC BY-SA 4.0'} |" in card
     same_chips(project, dataset, archive)
 
 

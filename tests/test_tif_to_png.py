@@ -11,6 +11,7 @@ from pipeline.cloud_filter import CloudFilterParams, cloud_filter
 from pipeline.datasets import CLASSES
 from pipeline.errors import PipelineError
 from pipeline.raster.chips import read_image, read_mask
+from pipeline.raster.geotiff import write_geotiff
 from pipeline.tif_to_png import TifToPngParams, tif_to_png
 from tests.world import (
     archive,
@@ -57,6 +58,30 @@ def test_each_kept_date_becomes_a_chip_with_the_label_of_its_place(tmp_path: Pat
     assert frame["pixels_6"].tolist() == [128, 128]
     assert read_imagery(chips) == Imagery(("B04", "B03", "B02"), 0.0001, 0.0, (0.0, 0.3), synthetic=False)
     assert read_classes(chips / "classes.json") == CLASSES["landcovernet"].without_remap()
+
+
+def test_without_clouds_dates_need_no_mask_and_only_no_data_hides(tmp_path: Path) -> None:
+    for chip, day in (("000001", DAY), ("000001", LATER), ("000002", DAY), ("000003", DAY)):
+        item = ghana_item(tmp_path / "raw", chip, day)
+        (item.folder / "cloudmask.tif").unlink()
+    write_geotiff(item.folder / "source.tif", np.zeros((10, 16, 16), np.uint16))
+    ghana_item(tmp_path / "raw", "000002", LATER, code=1, hidden=256)  # a mask that nobody asks for
+    for chip in ("000001", "000002", "000003"):
+        ghana_label(tmp_path / "raw", chip, halves(16, 16))
+    with pytest.raises(PipelineError, match="4 files failed"):
+        convert(tmp_path, "ghana")
+    convert(tmp_path, "ghana", **{"cloud_filter.ghana.clouds": "none"})
+    made = [f"{chip}_2020010{n}.png" for chip in ("000001", "000002") for n in (1, 2)]
+    assert names(tmp_path / "chips/images") == made
+    assert read_origin(tmp_path / "chips").dropped["dates: no-data"] == 1
+    for name in made:
+        assert np.array_equal(read_mask(tmp_path / "chips/masks" / name), halves(16, 16))
+
+
+def test_clouds_that_nothing_tells_cannot_be_ignored() -> None:
+    changes = {"cloud_filter.ghana.clouds": "none", "tif_to_png.ghana.ignore_clouds": True}
+    with pytest.raises(ValueError, match=r"tif_to_png\.ghana\.ignore_clouds is true, but cloud_filter\.ghana\.clouds"):
+        params(TifToPngParams, **changes)
 
 
 def test_rejected_dates_and_dates_without_a_label_are_left_out(tmp_path: Path) -> None:

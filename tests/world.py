@@ -28,7 +28,7 @@ SITE_GRID = 'LOCAL_CS["site grid",UNIT["metre",1,AUTHORITY["EPSG","9001"]]]'
 LIMITS = {"max_cloud": 0.05, "max_shadow": 0.05, "max_haze": 0.1, "max_no_data": 0.02, "dates": 2}
 CONVERSION = {"scale": 0.0001, "offset": 0.0, "stretch": [0.0, 0.3], "ignore_clouds": False}
 SOURCE = {"source": "local", "path": "input", "sample_seed": 1}
-BUCKET = {"endpoint": "http://127.0.0.1:9", "bucket": "bucket", "prefix": "prefix/", "etag": "md5"}
+BUCKET = {"endpoint": "http://127.0.0.1:9", "bucket": "bucket", "prefix": "prefix/", "folders": [""], "etag": "md5"}
 SELECT = {"bbox": "none", "tiles": "none", "dates": "none", "chips": "none"}
 DOWNLOAD: dict[str, Any] = {
     "landcoverai": SOURCE | {"archive": {"url": "http://127.0.0.1:9/archive.zip", "sha256": "0" * 64}},
@@ -40,7 +40,7 @@ DOWNLOAD: dict[str, Any] = {
         "source_coop": BUCKET
         | {
             "images": r".*_(?P<chip>\d\d[A-Z]{3}_\d+)_(?P<date>\d{8})/(?P<asset>\w+)\.tif",
-            "labels": r".*_(?P<chip>\d\d[A-Z]{3}_\d+)/(?P<asset>labels)\.tif",
+            "labels": r".*_(?P<chip>\d\d[A-Z]{3}_\d+)/labels\.tif",
         },
     },
     "ghana": SOURCE
@@ -50,8 +50,9 @@ DOWNLOAD: dict[str, Any] = {
         "mlhub": {"dataset": "su_african_crops_ghana"},
         "source_coop": BUCKET
         | {
-            "images": r".*_(?P<chip>\d{6})_(?P<date>\d{4}_\d\d_\d\d)/(?P<asset>\w+)\.tif",
-            "labels": r".*_(?P<chip>\d{6})/(?P<asset>labels)\.tif",
+            "images": r".*_(?P<chip>\d{6})_(?P<date>\d{4}_\d\d_\d\d)/source\.tif",
+            "clouds": r".*_(?P<chip>\d{6})_(?P<date>\d{4}_\d\d_\d\d)/cloudmask\.tif",
+            "labels": r".*_(?P<chip>\d{6})/labels\.tif",
         },
     },
 }
@@ -59,7 +60,10 @@ PARAMS: dict[str, Any] = {
     "on_error": "stop",
     "bands": {"landcovernet": ["B04", "B03", "B02"], "ghana": [3, 2, 1]},
     "download": DOWNLOAD,
-    "cloud_filter": {"landcovernet": LIMITS | {"clouds": "scl", "cld_threshold": 50}, "ghana": LIMITS},
+    "cloud_filter": {
+        "landcovernet": LIMITS | {"clouds": "scl", "cld_threshold": 50},
+        "ghana": LIMITS | {"clouds": "mask"},
+    },
     "tif_to_png": {"landcovernet": CONVERSION | {"min_consensus": 0}, "ghana": CONVERSION},
     "tile": {"size": 32, "partial": "drop", "bands": [1, 2, 3], "stretch": "none", "alpha": "auto"},
     "split": {

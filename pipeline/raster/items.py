@@ -13,10 +13,19 @@ from pipeline.chips import Chip, Imagery
 from pipeline.classes import IGNORE, ClassTable
 from pipeline.datasets import LAYOUTS, BandsSection, DatasetName
 from pipeline.errors import PipelineError
-from pipeline.raster.clouds import GHANA, SCL, from_codes, from_probability, without_data
+from pipeline.raster.clouds import GHANA, SCL, Sky, from_codes, from_probability, without_data
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
 from pipeline.raster.labels import Labels, read_labels, require_codes
+
+Clouds = Literal["scl", "cld", "mask", "none"]
+CLOUD_ASSETS: dict[Clouds, tuple[str, ...]] = {
+    "scl": ("SCL",),
+    "cld": ("SCL", "CLD"),
+    "mask": ("cloudmask",),
+    "none": (),
+}
+"""The assets that each way of telling clouds reads."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +34,9 @@ class Reading:
 
     dataset: DatasetName
     bands: BandsSection
-    clouds: Literal["scl", "cld"] = "scl"
-    """LandCoverNet's clouds: by sen2cor's scene classification, or by its cloud probability."""
-    cld_threshold: int = 50
+    clouds: Clouds
+    """By sen2cor's scene classification, by its cloud probability, by Ghana's own mask, or taken for clear."""
+    cld_threshold: int
     """Least probability of a cloud in percent, for `cld`."""
 
     @property
@@ -38,9 +47,14 @@ class Reading:
     @property
     def cloud_assets(self) -> tuple[str, ...]:
         """The assets that tell what hides the ground."""
-        if self.dataset == "ghana":
-            return ("cloudmask",)
-        return ("SCL", "CLD") if self.clouds == "cld" else ("SCL",)
+        return CLOUD_ASSETS[self.clouds]
+
+    @property
+    def without_clouds(self) -> str:
+        """What a message adds where the assets that tell of clouds are not there."""
+        if self.clouds != "mask":
+            return ""
+        return f"; without cloud masks set cloud_filter.{self.dataset}.clouds to none, which takes every date for clear"
 
 
 def read_bands(item: SourceItem, reading: Reading, imagery: Imagery | None = None) -> np.ndarray:
@@ -68,21 +82,23 @@ def read_sky(item: SourceItem, reading: Reading, bands_CHW: np.ndarray | None = 
     Args:
         item: the chip and date.
         reading: how it is read.
-        bands_CHW: the bands, whose zeros are no-data; None for a date whose bands were not fetched.
+        bands_CHW: the bands, whose zeros are no-data; None for a date whose bands were not fetched, which only
+            its cloud masks can judge.
 
     Raises:
         PipelineError: a file is missing, cannot be read, or has another size than the bands.
     """
-    files = [asset(reading.dataset, item.folder, key) for key in reading.cloud_assets]
+    if reading.clouds == "none":
+        assert bands_CHW is not None, "neither masks nor bands say what a pixel shows"
+        return without_data(np.full(bands_CHW.shape[1:], np.uint8(Sky.CLEAR)), bands_CHW)
+    files = [asset(reading.dataset, item.folder, key, reading.without_clouds) for key in reading.cloud_assets]
     codes_CHW = _stack(files, _codes)
     if bands_CHW is not None and codes_CHW.shape[1:] != bands_CHW.shape[1:]:
         raise PipelineError(f"{files[0]} and the bands in {item.folder} differ in size; download the item again")
-    if reading.dataset == "ghana":
-        sky_HW = from_codes(codes_CHW[0], GHANA)
-    elif reading.clouds == "cld":
+    if reading.clouds == "cld":
         sky_HW = from_probability(codes_CHW[1], codes_CHW[0], reading.cld_threshold)
     else:
-        sky_HW = from_codes(codes_CHW[0], SCL)
+        sky_HW = from_codes(codes_CHW[0], SCL if reading.clouds == "scl" else GHANA)
     return sky_HW if bands_CHW is None else without_data(sky_HW, bands_CHW)
 
 

@@ -35,15 +35,23 @@ class LandcovernetThresholds(Thresholds):
     """Least probability of a cloud in percent, for `cld`."""
 
 
+class GhanaThresholds(Thresholds):
+    """`cloud_filter.ghana` of params.yaml."""
+
+    clouds: Literal["mask", "none"]
+    """By the archive's cloud masks; or none, where there are none: every date counts as clear."""
+
+
 class CloudFilterSection(Params):
     """`cloud_filter` of params.yaml."""
 
     landcovernet: LandcovernetThresholds
-    ghana: Thresholds
+    ghana: GhanaThresholds
 
     def reading(self, dataset: DatasetName, bands: BandsSection) -> Reading:
         """How the items of a dataset are read under these params."""
-        return Reading(dataset, bands, self.landcovernet.clouds, self.landcovernet.cld_threshold)
+        clouds = self.ghana.clouds if dataset == "ghana" else self.landcovernet.clouds
+        return Reading(dataset, bands, clouds, self.landcovernet.cld_threshold)
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,13 @@ def look(item: SourceItem, reading: Reading) -> Verdict:
 def measure(item: SourceItem, reading: Reading, with_bands: bool) -> Verdict:
     """Measure one chip and date, by its masks and, `with_bands`, by the zeros of its bands.
 
+    Where clouds are `none` and the bands are not there either, nothing speaks against it.
+
     Raises:
         PipelineError: a file is missing or cannot be read.
     """
+    if not with_bands and reading.clouds == "none":
+        return Verdict(item.id, item.chip, item.date.isoformat(), 0.0, 0.0, 0.0, 0.0)  # until its bands are read
     hidden = shares(read_sky(item, reading, read_bands(item, reading) if with_bands else None))
     kinds = hidden["cloud"], hidden["shadow"], hidden["haze"], hidden["no_data"]
     return Verdict(item.id, item.chip, item.date.isoformat(), *kinds)

@@ -1,7 +1,8 @@
 """Of Sentinel-2 chips on a server only what is needed is fetched: clouds first.
 
 The labels and the cloud masks of every date come first; then the bands of those dates alone that the cloud filter will
-keep. A year of LandCoverNet has some 70 dates a chip, of which two are used.
+keep. A year of LandCoverNet has some 70 dates a chip, of which two are used. Without cloud masks (`clouds: none`) bands
+are fetched until as many dates as are kept have turned out to hold data.
 """
 
 from collections import Counter, defaultdict
@@ -94,7 +95,8 @@ class CloudsFirst:
     def _fetch_one(self, wanted: tuple[RemoteItem, str]) -> None:
         item, key = wanted
         if key not in item.assets:
-            raise PipelineError(f"{item.folder} has no asset {key}; it has {', '.join(item.assets) or 'none'}")
+            advice = self.reading.without_clouds if key in self.reading.cloud_assets else ""
+            raise PipelineError(f"{item.folder} has no asset {key}; it has {', '.join(item.assets) or 'none'}{advice}")
         remote = item.assets[key]
         self.transfer.fetch(remote, self.store / item.folder / f"{key}.tif", partial(_verify, origin=remote.origin))
 
@@ -118,6 +120,8 @@ class CloudsFirst:
         keys = list(self.reading.cloud_assets if item.date else LABEL)
         if item.folder in self.clear:
             keys += self.reading.band_assets
+        if not keys:  # a date that nothing was fetched of
+            return
         for key in keys:
             path = item.folder / f"{key}.tif"
             link(self.store / path, folder / path)

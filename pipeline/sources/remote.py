@@ -37,19 +37,36 @@ def chosen(items: Iterable[RemoteItem], select: Selection, dataset: DatasetName)
         PipelineError: nothing is left; what there was.
     """
     everything = sorted(items, key=lambda item: str(item.folder))
-    labelled = {item.chip for item in everything if item.date is None}
-    dated = {item.chip for item in everything if item.date and _within(item.date, select)}
     if select.bbox != "none" and not any(item.bbox for item in everything):
         raise PipelineError(f"download.{dataset}.select.bbox: this source does not say where chips lie; use tiles")
-    here = {item.chip for item in everything if _touches(item, select)}
-    chips = sorted(chip for chip in labelled & dated & here if _of_tiles(chip, select, dataset))
+    chips = fitting(everything, select, dataset)
     if not chips:
+        labelled = _labelled(everything)
         raise PipelineError(
             f"download.{dataset}.select leaves none of {len(labelled)} labelled chips, of which "
-            f"{len(labelled & dated)} have dates in the range and {len(labelled & here)} lie in the bbox; widen it"
+            f"{len(labelled & _dated(everything, select))} have dates in the range and "
+            f"{len(labelled & _here(everything, select))} lie in the bbox; widen it"
         )
     kept = set(chips if select.chips == "none" else chips[: select.chips])
     return [item for item in everything if item.chip in kept and (not item.date or _within(item.date, select))]
+
+
+def fitting(items: list[RemoteItem], select: Selection, dataset: DatasetName) -> list[str]:
+    """The chips with a label and a date that `select` names, sorted, however many it wants."""
+    there = _labelled(items) & _dated(items, select) & _here(items, select)
+    return sorted(chip for chip in there if _of_tiles(chip, select, dataset))
+
+
+def _labelled(items: list[RemoteItem]) -> set[str]:
+    return {item.chip for item in items if item.date is None}
+
+
+def _dated(items: list[RemoteItem], select: Selection) -> set[str]:
+    return {item.chip for item in items if item.date and _within(item.date, select)}
+
+
+def _here(items: list[RemoteItem], select: Selection) -> set[str]:
+    return {item.chip for item in items if _touches(item, select)}
 
 
 def _within(day: date, select: Selection) -> bool:

@@ -38,14 +38,24 @@ def http_address(url: str) -> str:
     return url
 
 
-def _pattern(text: str) -> str:
-    try:
-        groups = re.compile(text).groupindex
-    except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from None
-    if "chip" not in groups or "asset" not in groups:
-        raise ValueError(f"{text!r} lacks the groups (?P<chip>…) and (?P<asset>…)")
-    return text
+def _pattern(*groups: str) -> AfterValidator:
+    """Allow a regular expression that has these groups."""
+
+    def checked(text: str) -> str:
+        try:
+            there = re.compile(text).groupindex
+        except re.error as error:
+            raise ValueError(f"{text!r} is no regular expression: {error}") from None
+        if lacking := [f"(?P<{group}>…)" for group in groups if group not in there]:
+            raise ValueError(f"{text!r} lacks the group {', '.join(lacking)}")
+        return text
+
+    return AfterValidator(checked)
+
+
+def _folder(text: str) -> str:
+    """With one slash at its end, and none for the root."""
+    return f"{text.strip('/')}/".lstrip("/")
 
 
 def _box(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
@@ -56,7 +66,7 @@ def _box(box: tuple[float, float, float, float]) -> tuple[float, float, float, f
 
 
 Url = Annotated[str, AfterValidator(http_address)]
-Pattern = Annotated[str, AfterValidator(_pattern)]
+Folder = Annotated[str, AfterValidator(_folder)]
 Box = Annotated[tuple[float, float, float, float], AfterValidator(_box)]
 
 
@@ -95,19 +105,35 @@ class SourceCoopSettings(Params):
 
     endpoint: Url
     bucket: Name
-    prefix: str
+    prefix: Folder
+    """What all keys begin with; patterns and folders count from there."""
+    folders: list[Folder] = Field(min_length=1)
+    """The folders below the prefix that are listed; {tile} stands for each of `select.tiles`, or all there are."""
     etag: Literal["md5", "none"]
     """What the ETag of a file that was stored in one part is: its MD5, or nothing that can be checked (SSE-KMS)."""
-    images: Pattern
-    """Finds an image's key below the prefix; groups `chip`, `date` (digits with or without - and _), `asset`."""
-    labels: Pattern
-    """The same for a label; groups `chip`, `asset`."""
+    images: Annotated[str, _pattern("chip", "date", "asset")]
+    """Finds a band's or a cloud mask's key below the prefix; `date` is digits with or without - and _."""
+    labels: Annotated[str, _pattern("chip")]
+    """The same for a label."""
 
-    @model_validator(mode="after")
-    def _images_have_dates(self) -> "SourceCoopSettings":
-        if "date" not in re.compile(self.images).groupindex:
-            raise ValueError(f"source_coop.images is {self.images!r}, which lacks the group (?P<date>…)")
-        return self
+    @property
+    def patterns(self) -> dict[str, str]:
+        """From the kind of file to its pattern."""
+        return {"images": self.images, "labels": self.labels}
+
+
+class GhanaCoopSettings(SourceCoopSettings):
+    """`download.ghana.source_coop`: all bands are one file, and the cloud mask is another."""
+
+    images: Annotated[str, _pattern("chip", "date")]
+    """Finds the key of the asset `source` below the prefix."""
+    clouds: Annotated[str, _pattern("chip", "date")]
+    """Finds the key of the asset `cloudmask`."""
+
+    @property
+    def patterns(self) -> dict[str, str]:
+        """From the kind of file to its pattern."""
+        return {"images": self.images, "clouds": self.clouds, "labels": self.labels}
 
 
 class Selection(Params):
@@ -115,7 +141,7 @@ class Selection(Params):
 
     bbox: Literal["none"] | Box
     """[west, south, east, north] in degrees: chips that touch it."""
-    tiles: Literal["none"] | list[Name]
+    tiles: Literal["none"] | Annotated[list[Name], Field(min_length=1)]
     """Sentinel-2 tiles, such as 31PGS: chips of these."""
     dates: Literal["none"] | tuple[date, date]
     """First and last day; in params.yaml in quotes, without which DVC refuses them."""
@@ -124,7 +150,7 @@ class Selection(Params):
 
 
 class CollectionSettings(SourceSettings):
-    """`download.landcovernet` and `download.ghana` of params.yaml."""
+    """`download.landcovernet` of params.yaml, and most of `download.ghana`."""
 
     source: CollectionSource
     connections: int = Field(ge=1, le=64)
@@ -132,3 +158,15 @@ class CollectionSettings(SourceSettings):
     select: Selection
     mlhub: MlhubSettings
     source_coop: SourceCoopSettings
+
+    @model_validator(mode="after")
+    def _bbox_needs_places(self) -> "CollectionSettings":
+        if self.source == "source_coop" and self.select.bbox != "none":
+            raise ValueError("select.bbox: the source source_coop does not say where chips lie; use select.tiles")
+        return self
+
+
+class GhanaSettings(CollectionSettings):
+    """`download.ghana` of params.yaml."""
+
+    source_coop: GhanaCoopSettings

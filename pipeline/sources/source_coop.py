@@ -1,13 +1,16 @@
 """The source `source_coop`: Source Cooperative, or any other bucket that speaks S3 and asks for no key.
 
-Its layout was never seen by those who wrote this, so where images and labels lie is data: two patterns in params.yaml.
+No listing of it was seen by those who wrote this, so where images, cloud masks and labels lie is data: patterns in
+params.yaml.
 """
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import date
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,21 +19,64 @@ from pipeline.batch import Failure
 from pipeline.cache import cache_folder
 from pipeline.datasets import LAYOUTS, DatasetName
 from pipeline.errors import PipelineError
-from pipeline.files import read_json, write_json
 from pipeline.fingerprint import digest
+from pipeline.raster.items import Reading
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.clouds_first import CloudsFirst
-from pipeline.sources.remote import RemoteItem, chosen
+from pipeline.sources.listing import Bucket
+from pipeline.sources.remote import RemoteItem, chosen, fitting
 from pipeline.sources.settings import CollectionSettings, SourceCoopSettings
 from pipeline.sources.transfer import Remote, Transfer, new_session
 
 SHOWN = 5
+TILE = "{tile}"
 NO_MD5 = "; if that is so for every file, its ETags are no MD5s: set download.{dataset}.source_coop.etag to none"
 FOLDERS: dict[DatasetName, tuple[str, str, str]] = {
     "landcovernet": ("ref_landcovernet_v1", "_source_sentinel_2", "%Y%m%d"),
     "ghana": ("su_african_crops_ghana", "_source_s2", "%Y_%m_%d"),
 }
 """How the raw folder names collections and dates, whatever the bucket does."""
+ASSETS = {"images": "source", "clouds": "cloudmask", "labels": "labels"}
+"""Which asset a file is by its kind, where its pattern has no group `asset`."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a pattern says of a key."""
+
+    kind: str
+    """images | clouds | labels"""
+    chip: str
+    date: date | None
+    """None for a label."""
+    asset: str
+
+
+@dataclass
+class Sightings:
+    """What the patterns found among the keys that were listed, for a message where they do not fit."""
+
+    keys: int = 0
+    found: Counter[str] = field(default_factory=Counter)
+    """Keys by kind."""
+    image_folders: set[str] = field(default_factory=set)
+    """The folders of images, digits as 0."""
+    others: dict[str, str] = field(default_factory=dict)
+    """From a key that no pattern takes, digits as 0, to the first of these keys."""
+
+    def add(self, key: str, match: Match | None) -> None:
+        """Count a key."""
+        self.keys += 1
+        if match is None:
+            self.others.setdefault(_shape(key), key)
+        else:
+            self.found[match.kind] += 1
+            if match.kind == "images":
+                self.image_folders.add(_shape(key.rpartition("/")[0]))
+
+    def beside_images(self) -> list[str]:
+        """The first of each kind of key that lies in the folder of an image, but that no pattern takes."""
+        return [key for shape, key in self.others.items() if _shape(key.rpartition("/")[0]) in self.image_folders]
 
 
 def fetch_source_coop(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
@@ -38,20 +84,67 @@ def fetch_source_coop(request: Request, folder: Path) -> Iterator[Fetched | Fail
     assert isinstance(request.settings, CollectionSettings)
     settings = request.settings.source_coop
     place = digest(settings.endpoint, settings.bucket, settings.prefix)[:12]
-    store = cache_folder() / "downloads" / "source_coop" / f"{settings.bucket}-{place}"
-    listing = store / "listing.json"
-    if not listing.exists():
-        write_json(listing, _list(settings))
-    items = list(mapped(read_json(listing), settings, request.dataset))
-    _require_both(items, read_json(listing), settings, request.dataset)
+    home = cache_folder() / "downloads" / "source_coop" / f"{settings.bucket}-{place}"
+    bucket = Bucket(settings.endpoint, settings.bucket, settings.prefix, home)
+    items = chosen(_survey(bucket, request), request.settings.select, request.dataset)
     transfer = Transfer(new_session(request.settings.connections), request.traffic)
-    yield from CloudsFirst(request, transfer, store).deliver(
-        chosen(items, request.settings.select, request.dataset), folder
-    )
+    store = home / digest(settings.patterns)[:12]  # a file that another pattern took for this asset is not this one
+    yield from CloudsFirst(request, transfer, store).deliver(items, folder)
+
+
+def _survey(bucket: Bucket, request: Request) -> list[RemoteItem]:
+    """The items of the tiles that `select` names, or of the first tiles that hold as many chips as it wants.
+
+    Raises:
+        PipelineError: the bucket cannot be listed, or does not hold what was expected.
+    """
+    assert isinstance(request.settings, CollectionSettings)
+    settings, select, dataset = request.settings.source_coop, request.settings.select, request.dataset
+    reading = request.cloud_filter.reading(dataset, request.bands)
+    used = {*reading.band_assets, *reading.cloud_assets, "labels"}
+    items: list[RemoteItem] = []
+    fit, seen = 0, Sightings()
+    for listing in _listings(bucket, settings.folders, request):
+        new = list(mapped(listing, settings, dataset, seen))
+        fit += len(fitting(new, select, dataset))
+        items += [replace(item, assets={key: item.assets[key] for key in used & item.assets.keys()}) for item in new]
+        if select.chips != "none" and fit >= select.chips:
+            break
+    require_fit(seen, bucket, settings, reading)
+    return items
+
+
+def _listings(bucket: Bucket, folders: list[str], request: Request) -> Iterator[dict[str, dict[str, Any]]]:
+    """What lies in the folders: that of one tile together, in the order of the tiles, by which chips are sorted too.
+
+    Raises:
+        PipelineError: a tile that `select` names has nothing.
+    """
+    assert isinstance(request.settings, CollectionSettings)
+    tiles = request.settings.select.tiles
+    if fixed := [folder for folder in folders if TILE not in folder]:
+        yield _keys(bucket, fixed)
+    if by_tile := [folder for folder in folders if TILE in folder]:
+        above = by_tile[0].partition(TILE)[0]
+        for tile in sorted(bucket.folders(above) if tiles == "none" else set(tiles)):
+            of_tile = [folder.replace(TILE, tile) for folder in by_tile]
+            listing = _keys(bucket, of_tile)
+            if not listing and tiles != "none":
+                there = get_close_matches(tile, bucket.folders(above), n=SHOWN + 1, cutoff=0)  # the closest first
+                raise PipelineError(
+                    f"{bucket.where}{of_tile[0]} holds nothing, but download.{request.dataset}.select.tiles names "
+                    f"{tile}; {bucket.where}{above} has {_some(there)}; name one of these, or set "
+                    f"download.{request.dataset}.source_coop.prefix to where it lies"
+                )
+            yield listing
+
+
+def _keys(bucket: Bucket, folders: list[str]) -> dict[str, dict[str, Any]]:
+    return {key: facts for folder in folders for key, facts in bucket.keys(folder).items()}
 
 
 def mapped(
-    listing: dict[str, dict[str, Any]], settings: SourceCoopSettings, dataset: DatasetName
+    listing: dict[str, dict[str, Any]], settings: SourceCoopSettings, dataset: DatasetName, seen: Sightings
 ) -> Iterator[RemoteItem]:
     """The items that the patterns find among the keys of a listing; other keys are passed over.
 
@@ -59,33 +152,50 @@ def mapped(
         listing: from key, relative to the prefix, to `size` in bytes and `md5`, which may be null.
         settings: the patterns.
         dataset: how its chips and assets are called.
+        seen: is told of each key.
 
     Raises:
         PipelineError: two keys are one asset of one chip and date.
     """
     found: dict[tuple[str, date | None], dict[str, Remote]] = {}
-    names = {described.lower(): key for key, described in LAYOUTS[dataset].assets.items()}
-    names |= {key.lower(): key for key in LAYOUTS[dataset].assets}
+    patterns = settings.patterns
     for key, facts in sorted(listing.items()):
-        for kind in ("images", "labels"):
-            match = re.fullmatch(getattr(settings, kind), key)
-            if match is None or (asset := names.get(match["asset"].lower() if kind == "images" else "labels")) is None:
-                continue
-            day = _day(match["date"]) if kind == "images" else None
-            if kind == "images" and day is None:
-                continue
-            url = "/".join((settings.endpoint.rstrip("/"), settings.bucket, quote(settings.prefix + key)))
-            checksum = ("md5", facts["md5"]) if facts["md5"] and settings.etag == "md5" else None
-            remote = Remote(url, key, facts["size"], checksum, NO_MD5.format(dataset=dataset))
-            if (first := found.setdefault((match["chip"], day), {}).setdefault(asset, remote)) != remote:
-                of = f"{asset} of {match['chip']}{f' on {day}' if day else ''}"
-                raise PipelineError(
-                    f"{first.origin} and {key} in {settings.bucket}/{settings.prefix} are two files for {of}; narrow "
-                    f"download.{dataset}.source_coop.{kind} or prefix"
-                )
-            break
+        match = matched(key, patterns, dataset)
+        seen.add(key, match)
+        if match is None:
+            continue
+        url = "/".join((settings.endpoint.rstrip("/"), settings.bucket, quote(settings.prefix + key)))
+        checksum = ("md5", facts["md5"]) if facts["md5"] and settings.etag == "md5" else None
+        remote = Remote(url, key, facts["size"], checksum, NO_MD5.format(dataset=dataset))
+        assets = found.setdefault((match.chip, match.date), {})
+        if (first := assets.setdefault(match.asset, remote)) != remote:
+            of = f"{match.asset} of {match.chip}{f' on {match.date}' if match.date else ''}"
+            raise PipelineError(
+                f"{first.origin} and {key} in {settings.bucket}/{settings.prefix} are two files for {of}; narrow "
+                f"download.{dataset}.source_coop.{match.kind} or prefix"
+            )
     for (chip, day), assets in found.items():
         yield RemoteItem(chip, day, _folder(chip, day, dataset), assets)
+
+
+def matched(key: str, patterns: dict[str, str], dataset: DatasetName) -> Match | None:
+    """What the first pattern that takes the key says of it; None if none does, or if it names no date or asset."""
+    for kind, pattern in patterns.items():
+        if (match := re.fullmatch(pattern, key)) is None:
+            continue
+        groups = match.groupdict()
+        asset = _assets(dataset).get(groups["asset"].lower()) if "asset" in groups else ASSETS[kind]
+        day = None if kind == "labels" else _day(groups["date"])
+        if asset is not None and (day is not None or kind == "labels"):
+            return Match(kind, groups["chip"], day, asset)
+    return None
+
+
+@cache
+def _assets(dataset: DatasetName) -> dict[str, str]:
+    """From what an asset may be called, in small letters, to its key."""
+    assets = LAYOUTS[dataset].assets
+    return {name.lower(): key for key, described in assets.items() for name in (described, key)}
 
 
 def _folder(chip: str, day: date | None, dataset: DatasetName) -> Path:
@@ -102,63 +212,34 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _list(settings: SourceCoopSettings) -> dict[str, dict[str, Any]]:
-    """Every key below the prefix, with its size and, where the ETag is one, its MD5.
+def require_fit(seen: Sightings, bucket: Bucket, settings: SourceCoopSettings, reading: Reading) -> None:
+    """Check that every pattern that is needed fits the bucket.
 
     Raises:
-        PipelineError: nobody answers, or there is no such bucket or prefix.
+        PipelineError: nothing was listed, or a pattern finds nothing; what was found beside what was expected.
     """
-    import s3fs  # a second to import, which the other sources need not wait for
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    root = f"{settings.bucket}/{settings.prefix}"
-    where = f"{settings.endpoint}/{root}"
-    options = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}}
-    try:
-        with _anonymous():
-            files = s3fs.S3FileSystem(
-                anon=True, endpoint_url=settings.endpoint, config_kwargs=options, skip_instance_cache=True
-            )
-            found: dict[str, dict[str, Any]] = files.find(root, detail=True)
-    except (OSError, ValueError, BotoCoreError, ClientError) as error:  # ValueError: an endpoint that botocore dislikes
-        raise PipelineError(f"{where} cannot be listed: {' '.join(str(error).split())}") from None
-    if not found:
-        raise PipelineError(f"{where} holds nothing; see download.*.source_coop in params.yaml")
-    return {
-        path[len(root) :]: {"size": facts["size"], "md5": _md5(str(facts.get("ETag", "")))}
-        for path, facts in sorted(found.items())
-    }
+    place = f"download.{reading.dataset}.source_coop"
+    if not seen.keys:
+        folders = ", ".join(settings.folders)
+        raise PipelineError(f"{bucket.where} holds nothing in {place}.folders ({folders}); see {place}.prefix")
+    beside = seen.beside_images()
+    for kind, pattern in settings.patterns.items():
+        if seen.found[kind] or (kind == "clouds" and not reading.cloud_assets):
+            continue
+        found, advice = _some(seen.others.values()), ""
+        if kind == "clouds":
+            found, advice = f"beside the images {_some(beside)}" if beside else found, reading.without_clouds
+        raise PipelineError(
+            f"none of {seen.keys} keys in {bucket.root} is one of the {kind}: expected {pattern}, found {found}; set "
+            f"{place}.{kind} to a pattern that fits{advice}"
+        )
 
 
-@contextmanager
-def _anonymous() -> Iterator[None]:
-    """Hide what a person has set for buckets of their own: even an anonymous client looks for their profile."""
-    theirs = {name: value for name, value in os.environ.items() if name.startswith("AWS_") and name != "AWS_CA_BUNDLE"}
-    for name in theirs:
-        del os.environ[name]
-    try:
-        yield
-    finally:
-        os.environ |= theirs
+def _some(texts: Iterable[str]) -> str:
+    """The first few."""
+    listed = list(texts)
+    return ", ".join(listed[:SHOWN]) + (", …" if len(listed) > SHOWN else "") or "nothing"
 
 
-def _md5(etag: str) -> str | None:
-    """An ETag is the MD5 of what was stored in one part, by convention; else it has a dash."""
-    text = etag.strip('"')
-    return text if re.fullmatch(r"[0-9a-f]{32}", text) else None
-
-
-def _require_both(items: list[RemoteItem], listing: dict[str, Any], settings: SourceCoopSettings, dataset: str) -> None:
-    """Check that the patterns fit the bucket.
-
-    Raises:
-        PipelineError: they find no image or no label; what was found beside what was expected.
-    """
-    for kind, present in (("images", any(item.date for item in items)), ("labels", any(not i.date for i in items))):
-        if not present:
-            shown = ", ".join(list(listing)[:SHOWN])
-            raise PipelineError(
-                f"none of {len(listing)} keys in {settings.bucket}/{settings.prefix} is one of the {kind}: expected "
-                f"{getattr(settings, kind)}, found {shown}{', …' if len(listing) > SHOWN else ''}; set "
-                f"download.{dataset}.source_coop.{kind} to a pattern that fits"
-            )
+def _shape(key: str) -> str:
+    return re.sub(r"\d+", "0", key)

@@ -29,6 +29,8 @@ MOST_UNKNOWN = 1 << 30
 """Bytes of a body whose length nobody told."""
 CHUNK = 1 << 18
 BROKEN = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
+USER_AGENT = "land-cover-segmentation-pipeline/1"
+"""Who asks, in every request of every source: some servers answer 403 to a client that does not say."""
 IDENTITY = {"Accept-Encoding": "identity"}
 """Asks for the file's own bytes, whose number is then known."""
 
@@ -51,6 +53,7 @@ class Remote:
 def new_session(connections: int) -> requests.Session:
     """A session without retries of its own, for up to `connections` threads; proxies come from the environment."""
     session = requests.Session()
+    session.headers["User-Agent"] = USER_AGENT
     for prefix in ("http://", "https://"):
         session.mount(prefix, HTTPAdapter(pool_maxsize=connections))
     return session

@@ -6,7 +6,7 @@ import pandas as pd
 
 from pipeline.chips import Imagery, Origin
 from pipeline.classes import ClassTable
-from pipeline.datasets import LICENCES, DatasetName
+from pipeline.datasets import DatasetName, licence
 from pipeline.splitting.report import class_shares, imbalance
 from pipeline.splitting.section import PARTS, SplitSection
 
@@ -42,7 +42,7 @@ def _facts(dataset: DatasetName, chips: pd.DataFrame, origin: Origin, imagery: I
     sizes = sorted({f"{height} x {width}" for height, width in zip(chips["height"], chips["width"], strict=True)})
     pixels = sorted(chips["pixel_size"].dropna().unique())
     yield "origin", f"source `{origin.source}`"
-    yield "licence", "MIT, with this project: made from a seed" if imagery.synthetic else LICENCES[dataset]
+    yield "licence", licence(dataset, origin.source)
     yield "chips", f"{len(chips)} of {chips['scene'].nunique()} scenes"
     yield "size", f"{', '.join(sizes)} px"
     yield "pixel size", f"{', '.join(f'{size:g}' for size in pixels)} (units of the CRS)" if pixels else "not known"

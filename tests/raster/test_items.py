@@ -35,6 +35,30 @@ def test_bands_of_landcovernet_are_files_in_the_order_of_the_params(tmp_path: Pa
     assert bands_CHW[:, 0, 0].tolist() == [1200, 600, 240]
 
 
+def test_without_clouds_every_pixel_with_data_is_clear_and_no_mask_is_opened(tmp_path: Path) -> None:
+    item = ghana_item(tmp_path, "000001", DAY, code=1, hidden=256)
+    bands_CHW = np.full((10, 16, 16), 7, np.uint16)
+    bands_CHW[1, 0, 0] = 0
+    write_geotiff(item.folder / "source.tif", bands_CHW, at())
+    (item.folder / "cloudmask.tif").write_text("no picture")
+    how = reading("ghana", **{"cloud_filter.ghana.clouds": "none"})
+    sky_HW = read_sky(item, how, read_bands(item, how))
+    assert sky_HW.dtype == np.uint8
+    assert np.argwhere(sky_HW != Sky.CLEAR).tolist() == [[0, 0]]
+    assert sky_HW[0, 0] == Sky.NO_DATA
+
+
+def test_a_mask_that_is_not_there_says_what_goes_without(tmp_path: Path) -> None:
+    item = ghana_item(tmp_path, "000001", DAY)
+    (item.folder / "cloudmask.tif").unlink()
+    with pytest.raises(PipelineError) as error:
+        read_sky(item, GHANA, read_bands(item, GHANA))
+    assert str(error.value).endswith(
+        "cloudmask.tif; it has source.tif; without cloud masks set cloud_filter.ghana.clouds to none, "
+        "which takes every date for clear"
+    )
+
+
 def test_bands_of_ghana_are_numbers_in_one_file(tmp_path: Path) -> None:
     item = ghana_item(tmp_path, "000001", DAY)
     assert read_bands(item, GHANA)[:, 0, 0].tolist() == [300, 200, 100]

@@ -1,12 +1,16 @@
 from collections import defaultdict
+from datetime import date
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cloud_filter import CloudFilterParams
-from pipeline.raster.verdicts import KINDS, CloudFilterSection, Verdict, judge
-from tests.world import params, thresholds
+from pipeline.raster.geotiff import write_geotiff
+from pipeline.raster.verdicts import KINDS, CloudFilterSection, Verdict, judge, look, measure
+from tests.world import at, ghana_item, params, thresholds
 
 
 def seen(chip: str, day: int, cloud: float = 0.0, shadow: float = 0.0, haze: float = 0.0, hole: float = 0.0) -> Verdict:
@@ -81,3 +85,16 @@ def test_the_reading_follows_the_params() -> None:
     reading = section.reading("landcovernet", params(CloudFilterParams).bands)
     assert (reading.dataset, reading.clouds, reading.cld_threshold) == ("landcovernet", "cld", 50)
     assert reading.bands.landcovernet == ("B04", "B03", "B02")
+    assert section.reading("ghana", reading.bands).cloud_assets == ("cloudmask",)
+
+
+def test_without_clouds_nothing_is_said_of_a_date_before_its_bands_are_read(tmp_path: Path) -> None:
+    used = params(CloudFilterParams, **{"cloud_filter.ghana.clouds": "none"})
+    reading = used.cloud_filter.reading("ghana", used.bands)
+    item = ghana_item(tmp_path, "000001", date(2020, 1, 1), code=1, hidden=64)
+    bands_CHW = np.full((10, 16, 16), 7, np.uint16)
+    bands_CHW[2, :4] = 0
+    write_geotiff(item.folder / "source.tif", bands_CHW, at())
+    assert measure(item, reading, with_bands=False).hidden == 0
+    assert measure(item, reading, with_bands=True) == look(item, reading)
+    assert (look(item, reading).cloud, look(item, reading).no_data) == (0, 0.25)

@@ -1,17 +1,30 @@
-"""A real S3 server on loopback."""
+"""A real S3 server on loopback, seen through a front that notes each request, and what Source Cooperative stores."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from pipeline.catalog import label_items, source_items
+from pipeline.sources.transfer import USER_AGENT
+from tests.sources.faulty import Seen, Server, served
 from tests.sources.world import files_below
+
+LANDCOVERNET, GHANA = "landcovernet/landcovernet_af/data/v1.0/2018/", "africa-crops-ghana/"
+"""The prefixes of params.yaml."""
+PHANTOM = date(2018, 2, 14)
+"""A day on which other satellites passed, but not Sentinel-2."""
 
 
 @contextmanager
@@ -36,6 +49,69 @@ def _answers(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
+class Front(Server):
+    """Notes each request, answers 403 to clients that do not say who they are, and passes the others on."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(handler=_FrontHandler)
+        self.behind = urlsplit(endpoint).netloc
+
+    @property
+    def lists(self) -> list[str]:
+        """The prefix of each LIST, with `…` where folders were asked for rather than keys."""
+        queries = [parse_qs(urlsplit(seen.path).query) for seen in self.gets("list-type=2")]
+        return [query["prefix"][0] + ("…" if "delimiter" in query else "") for query in queries]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that were fetched, sorted."""
+        return sorted(seen.path.split("/", 2)[2] for seen in self.gets() if "list-type=2" not in seen.path)
+
+
+class _FrontHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Front
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.pass_on()
+
+    def do_GET(self) -> None:
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        with self.server.lock:
+            self.server.seen.append(Seen(self.command, self.path, dict(self.headers)))
+        if not self.headers.get("User-Agent", "").startswith(USER_AGENT):  # botocore adds its own
+            self.answer(403, {}, b"")
+            return
+        behind = HTTPConnection(self.server.behind)
+        behind.request(self.command, self.path, headers=dict(self.headers))
+        answer = behind.getresponse()
+        self.answer(answer.status, dict(answer.getheaders()), answer.read())
+        behind.close()
+
+    def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        length = headers.get("Content-Length", str(len(body))) if self.command == "HEAD" else str(len(body))
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+
+@contextmanager
+def fronted(endpoint: str) -> Iterator[Front]:
+    with served(Front(endpoint)) as front:
+        assert isinstance(front, Front)
+        yield front
+
+
 def put(endpoint: str, bucket: str, prefix: str, folder: Path) -> None:
     """Store the files below a folder in a bucket that anyone may read."""
     import boto3
@@ -47,3 +123,57 @@ def put(endpoint: str, bucket: str, prefix: str, folder: Path) -> None:
         client.create_bucket(Bucket=bucket, ACL="public-read")
         for name, body in files_below(folder).items():
             client.put_object(Bucket=bucket, Key=f"{prefix}{name}", Body=body, ACL="public-read")
+
+
+def as_landcovernet(archive: Path, folder: Path) -> Path:
+    """An archive as Source Cooperative stores it: one folder a tile and chip, other satellites and continents beside.
+
+    What lies beside holds no picture, so that fetching it fails.
+    """
+    for chip, label in label_items("landcovernet", archive).items():
+        here = folder / LANDCOVERNET / chip.replace("_", "/")
+        _copy(label / "labels.tif", here / f"{chip}_2018_LC_10m.tif")
+        _other(here / f"{chip}_labeling_dates.csv")
+    for item in source_items("landcovernet", archive):
+        here = folder / LANDCOVERNET / item.chip.replace("_", "/")
+        for path in item.files:
+            _copy(path, here / "S2" / item.id / f"{item.id}_{path.stem}_10m.tif")
+        for day in (item.date, PHANTOM):
+            for satellite, bands in (("L8", ("B02", "B03", "B04")), ("S1", ("VV", "VH"))):
+                scene = f"{item.chip}_{day:%Y%m%d}"
+                for band in bands:
+                    _other(here / satellite / scene / f"{scene}_{band}_10m.tif")
+    asia = folder / LANDCOVERNET.replace("_af", "_as") / "36SWF/00"
+    _other(asia / "36SWF_00_2018_LC_10m.tif")
+    for band in ("B02", "B03", "B04", "SCL", "CLD"):
+        _other(asia / f"S2/36SWF_00_20180105/36SWF_00_20180105_{band}_10m.tif")
+    return folder
+
+
+def as_ghana(archive: Path, folder: Path, clouds: str = "cloudmask") -> Path:
+    """The same for Ghana, whose cloud masks are called `clouds`; "" leaves them out."""
+    for chip, label in label_items("ghana", archive).items():
+        _copy(label / "labels.tif", folder / GHANA / f"truth/truth_ghana_{chip}/truth_ghana_{chip}_label.tif")
+    for item in source_items("ghana", archive):
+        for satellite in ("s2", "s1", "planet"):
+            for day in (item.date,) if satellite == "s2" else (item.date, PHANTOM):
+                scene = f"{satellite}_ghana_{item.chip}_{day:%Y_%m_%d}"
+                here = folder / GHANA / satellite / f"{satellite}_ghana_{item.chip}" / scene
+                if satellite == "s2":
+                    _copy(item.folder / "source.tif", here / f"{scene}_data.tif")
+                    if clouds:
+                        _copy(item.folder / "cloudmask.tif", here / f"{scene}_{clouds}.tif")
+                else:
+                    for name in ("data", "source", "cloudmask"):
+                        _other(here / f"{scene}_{name}.tif")
+    return folder
+
+
+def _copy(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, target)
+
+
+def _other(target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("of another satellite")

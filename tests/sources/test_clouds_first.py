@@ -11,7 +11,7 @@ from pipeline.sources.clouds_first import CloudsFirst
 from pipeline.sources.remote import RemoteItem
 from pipeline.sources.transfer import Remote, Transfer, new_session
 from tests.sources.faulty import Fault, Server, served
-from tests.sources.world import DAYS, files_below, request, small_landcovernet
+from tests.sources.world import DAYS, files_below, request, small_ghana, small_landcovernet
 
 SOURCE, LABELS = "ref_landcovernet_af_v1_source_sentinel_2", "ref_landcovernet_af_v1_labels"
 
@@ -106,3 +106,26 @@ def test_masks_of_another_size_than_the_bands_cost_their_item(tmp_path: Path) ->
     (failure,) = [each for each in found if isinstance(each, Failure)]
     assert "differ in size" in failure.reason
     assert not (tmp_path / "store" / everything[0].folder).exists()
+
+
+def test_without_clouds_bands_come_until_as_many_dates_as_are_kept_hold_data(tmp_path: Path) -> None:
+    archive = small_ghana(tmp_path / "archive", ("000001",))
+    name = "su_african_crops_ghana_source_s2"
+    folders = [Path(name, f"{name}_000001_{day:%Y_%m_%d}") for day in DAYS]
+    write_geotiff(archive / folders[0] / "source.tif", np.zeros((10, 16, 16), np.uint16))
+    label = Path("su_african_crops_ghana_labels", "su_african_crops_ghana_labels_000001")
+    asked = request("ghana", **{"cloud_filter.ghana.clouds": "none"})
+    with served(Server(archive)) as server:
+        everything = [
+            RemoteItem("000001", day, folder, remotes(server, archive, folder))
+            for day, folder in zip([*DAYS, None], [*folders, label], strict=True)
+        ]
+        first = CloudsFirst(asked, Transfer(new_session(4), asked.traffic), tmp_path / "store")
+        found = list(first.deliver(everything, tmp_path / "raw"))
+        names = [Path(seen.path).name for seen in server.gets()]
+    assert not [each for each in found if isinstance(each, Failure)]
+    assert sorted(names) == ["labels.tif", "source.tif", "source.tif", "source.tif"]  # the first is black
+    assert sorted(path.parent for path in (tmp_path / "raw").rglob("source.tif")) == [
+        tmp_path / "raw" / folder for folder in folders[:3]
+    ]
+    assert not (tmp_path / "raw" / folders[3]).exists()

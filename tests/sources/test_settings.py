@@ -8,12 +8,15 @@ import yaml
 
 from pipeline.download import DownloadParams
 from pipeline.errors import PipelineError
-from pipeline.params import validated
+from pipeline.params import load_params, validated
 from pipeline.sources.settings import http_address
+from pipeline.sources.source_coop import matched
 from tests.world import changed
 
 PARAMS = Path("params.yaml")
 ROOT = Path(__file__).parents[2]
+DAY = date(2018, 1, 5)
+GHANA, CLOUDS = ("images", "000123", DAY, "source"), ("clouds", "000123", DAY, "cloudmask")
 
 
 def read(**changes: Any) -> DownloadParams:
@@ -70,8 +73,12 @@ def test_a_single_zip_has_no_connections() -> None:
         ("landcoverai.archive.url", "http://[bad", "'http://[bad' is no address; expected one that begins with https"),
         ("landcoverai.archive.url", "http://[::1:2]:x/", "is no address; expected one that begins with https"),
         ("landcovernet.source_coop.images", "(", "'(' is no regular expression: "),
-        ("landcovernet.source_coop.images", "a", "'a' lacks the groups (?P<chip>…) and (?P<asset>…)"),
-        ("landcovernet.source_coop.images", "(?P<chip>a)(?P<asset>b)", "which lacks the group (?P<date>…)"),
+        ("landcovernet.source_coop.images", "a", "'a' lacks the group (?P<chip>…), (?P<date>…), (?P<asset>…)"),
+        ("landcovernet.source_coop.images", "(?P<chip>a)(?P<asset>b)", "lacks the group (?P<date>…)"),
+        ("ghana.source_coop.clouds", "(?P<chip>a)", "'(?P<chip>a)' lacks the group (?P<date>…)"),
+        ("landcovernet.source_coop.clouds", "a", "download.landcovernet.source_coop.clouds is not a known key"),
+        ("landcovernet.source_coop.folders", [], "download.landcovernet.source_coop.folders is []; "),
+        ("landcovernet.select.tiles", [], "download.landcovernet.select.tiles is []; "),
         ("landcoverai.archive.sha256", "abc", "download.landcoverai.archive.sha256 is 'abc'; string should match"),
         ("landcoverai.archive.url", "ftp://host/a.zip", "'ftp://host/a.zip' is no address"),
     ],
@@ -82,43 +89,59 @@ def test_what_cannot_be_is_refused(key: str, value: Any, words: str) -> None:
     assert words in str(error.value)
 
 
-LAYOUTS = {
-    "landcovernet": [
-        "ref_landcovernet_af_v1_source_sentinel_2/ref_landcovernet_af_v1_source_sentinel_2_31PGS_01_20180105/B04.tif",
-        "31PGS_01/S2/31PGS_01_20180105/31PGS_01_20180105_B04_10m.tif",
-        "2018/31PGS/31PGS_01_20180105_B04_10m.tif",
-    ],
-    "ghana": [
-        "su_african_crops_ghana_source_s2/su_african_crops_ghana_source_s2_000123_2016_01_05/source.tif",
-        "s2/s2_ghana_000123/s2_ghana_000123_2016_01_05_source.tif",
-        "s2_ghana_000123_20160105/s2_ghana_000123_20160105_source.tif",
-    ],
-}
-LABELS = {
-    "landcovernet": [
-        "ref_landcovernet_af_v1_labels/ref_landcovernet_af_v1_labels_31PGS_01/labels.tif",
-        "31PGS/31PGS_01/31PGS_01_2018_LC_10m.tif",
-    ],
-    "ghana": [
-        "su_african_crops_ghana_labels/su_african_crops_ghana_labels_000123/labels.tif",
-        "truth/truth_ghana_000123/truth_ghana_000123_label.tif",
-    ],
+def test_a_folder_ends_in_one_slash_and_the_root_in_none() -> None:
+    for given, kept in (("a/b", "a/b/"), ("/a/b//", "a/b/"), ("", ""), ("/", "")):
+        place = read(**{"ghana.source_coop.prefix": given, "ghana.source_coop.folders": [given]}).download.ghana
+        assert (place.source_coop.prefix, place.source_coop.folders) == (kept, [kept])
+
+
+def test_a_bucket_does_not_say_where_chips_lie() -> None:
+    box = {"bbox": [0, 0, 1, 1], "tiles": "none", "dates": "none", "chips": "none"}
+    assert read(**{"ghana.source": "mlhub", "ghana.select": box})
+    with pytest.raises(PipelineError, match=r"select\.bbox: the source source_coop does not say where chips lie"):
+        read(**{"ghana.source": "source_coop", "ghana.select": box})
+
+
+KEYS = {
+    "landcovernet": {
+        "36SWF/00/S2/36SWF_00_20180105/36SWF_00_20180105_B04_10m.tif": ("images", "36SWF_00", DAY, "B04"),
+        "36SWF/00/S2/36SWF_00_20180105/36SWF_00_20180105_B8A_10m.tif": ("images", "36SWF_00", DAY, "B8A"),
+        "36SWF/00/S2/36SWF_00_20180105/36SWF_00_20180105_SCL_10m.tif": ("images", "36SWF_00", DAY, "SCL"),
+        "36SWF/00/S2/36SWF_00_20180105/36SWF_00_20180105_CLD_10m.tif": ("images", "36SWF_00", DAY, "CLD"),
+        "36SWF/00/36SWF_00_2018_LC_10m.tif": ("labels", "36SWF_00", None, "labels"),
+        "landcovernet_as/data/v1.0/2018/36SWF/00/36SWF_00_2018_LC_10m.tif": ("labels", "36SWF_00", None, "labels"),
+        "36SWF/00/36SWF_00_labeling_dates.csv": None,
+        "36SWF/00/L8/36SWF_00_20180105/36SWF_00_20180105_B04_10m.tif": None,
+        "36SWF/00/S1/36SWF_00_20180105/36SWF_00_20180105_VV_10m.tif": None,
+        "36SWF/00/L8/LC08_L1TP_36SWF_00_20180107/LC08_L1TP_36SWF_00_20180107_B04_10m.tif": None,
+        "36SWF/00/S2/36SWF_00_20180105/36SWF_00_20180110_B04_10m.tif": None,
+        "36SWF/00/S2/36SWF_00_20180105/36SWF_01_20180105_B04_10m.tif": None,
+        "36SWF/00/S2/36SWF_00_20181305/36SWF_00_20181305_B04_10m.tif": None,
+        "36SWF/00/S2/36SWF_00_20180105/36SWF_00_20180105_B04_10m.tif.aux.xml": None,
+        "36SWF/00/36SWF_00_20180105_B04_10m.tif": None,
+    },
+    "ghana": {
+        "truth/truth_ghana_000123/truth_ghana_000123_label.tif": ("labels", "000123", None, "labels"),
+        "s2/s2_ghana_000123/s2_ghana_000123_2018_01_05/s2_ghana_000123_2018_01_05_data.tif": GHANA,
+        "s2/s2_ghana_000123_2018_01_05/s2_ghana_000123_2018_01_05_data.tif": GHANA,
+        "s2/s2_ghana_000123/s2_ghana_000123_20180105_data.tif": GHANA,
+        "s2/ghana_000123_2018_01_05_data.tif": GHANA,
+        "s2/s2_ghana_000123/s2_ghana_000123_2018_01_05/s2_ghana_000123_2018_01_05_cloudmask.tif": CLOUDS,
+        "s2/s2_ghana_000123/s2_ghana_000123_2018_01_05/s2_ghana_000123_2018_01_05_source.tif": None,
+        "s1/s1_ghana_000123/s1_ghana_000123_2018_01_05/s1_ghana_000123_2018_01_05_data.tif": None,
+        "s1/s1_ghana_000123/s1_ghana_000123_2018_01_05/s1_ghana_000123_2018_01_05_source.tif": None,
+        "planet/planet_ghana_000123/planet_ghana_000123_2018_01_05/planet_ghana_000123_2018_01_05_data.tif": None,
+        "planet/planet_ghana_000123/planet_ghana_000123_2018_01_05/planet_ghana_000123_2018_01_05_cloudmask.tif": None,
+        "truth/truth_ghana_000123/truth_ghana_000124_label.tif": None,
+    },
 }
 
 
-@pytest.mark.parametrize("dataset", list(LAYOUTS))
-def test_the_patterns_of_params_yaml_fit_the_layouts_that_are_known_or_likely(dataset: str) -> None:
-    place = yaml.safe_load((ROOT / "params.yaml").read_text())["download"][dataset]["source_coop"]
-    chip, day = {"landcovernet": ("31PGS_01", "20180105"), "ghana": ("000123", "20160105")}[dataset]
-    for key in LAYOUTS[dataset]:
-        match = re.fullmatch(place["images"], key)
-        assert match, key
-        assert (match["chip"], match["date"].replace("_", "")) == (chip, day)
-        assert match["asset"] == {"landcovernet": "B04", "ghana": "source"}[dataset]
-    for key in LABELS[dataset]:
-        match = re.fullmatch(place["labels"], key)
-        assert match, key
-        assert match["chip"] == chip
+@pytest.mark.parametrize(("dataset", "key"), [(dataset, key) for dataset, keys in KEYS.items() for key in keys])
+def test_the_patterns_of_params_yaml_take_the_real_keys_and_no_neighbours(dataset: Any, key: str) -> None:
+    place = load_params(DownloadParams, ROOT / "params.yaml").download
+    match = matched(key, getattr(place, dataset).source_coop.patterns, dataset)
+    assert (match and (match.kind, match.chip, match.date, match.asset)) == KEYS[dataset][key]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import PipelineError, StageError
 from pipeline.sources import transfer as module
 from pipeline.sources.traffic import Traffic
-from pipeline.sources.transfer import Remote, Transfer, new_session, require_space
+from pipeline.sources.transfer import USER_AGENT, Remote, Transfer, new_session, require_space
 from tests.sources.faulty import FAR, Fault, Server, served
 
 BODY = bytes(range(256)) * 4096
@@ -47,6 +47,15 @@ def test_a_file_arrives_whole_and_nothing_else_stays(server: Server, tmp_path: P
     assert fetch(server, tmp_path).read_bytes() == BODY
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
     assert len(server.seen) == 1
+
+
+def test_every_request_says_who_asks(server: Server, tmp_path: Path) -> None:
+    quick().length(Remote(f"{server.url}/a.tif", "a.tif"))
+    fetch(server, tmp_path)
+    assert [(seen.method, seen.headers["User-Agent"]) for seen in server.seen] == [
+        ("HEAD", USER_AGENT),
+        ("GET", USER_AGENT),
+    ]
 
 
 @pytest.mark.parametrize(

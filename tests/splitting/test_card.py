@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pandas as pd
 
 from pipeline.chips import Imagery, Origin
+from pipeline.datasets import DatasetName
 from pipeline.splitting.card import data_card
 from tests.splitting.world import grid, section
 from tests.world import TWO_CLASSES
@@ -15,9 +18,10 @@ CHIPS = pd.concat(
 MADE = Origin("local", {"dates: cloud": 4}), Imagery(("3", "2", "1"))
 
 
-def card(synthetic: bool = False) -> str:
+def card(source: str = "local", dataset: DatasetName = "ghana") -> str:
     origin, imagery = MADE
-    return data_card("ghana", CHIPS, TWO_CLASSES, (origin, Imagery(imagery.bands, synthetic=synthetic)), section())
+    made = replace(origin, source=source), replace(imagery, synthetic=source == "sample")
+    return data_card(dataset, CHIPS, TWO_CLASSES, made, section())
 
 
 def test_the_card_says_where_the_chips_come_from_and_what_they_are() -> None:
@@ -25,7 +29,7 @@ def test_the_card_says_where_the_chips_come_from_and_what_they_are() -> None:
     assert lines[0] == "# Data card: ghana"
     for line in (
         "| origin | source `local` |",
-        "| licence | CC BY-SA 4.0 |",
+        "| licence | as their owner says; a copy of the archive: CC BY-SA 4.0 |",
         "| chips | 5 of 3 scenes |",
         "| size | 32 x 32 px |",
         "| pixel size | 10 (units of the CRS) |",
@@ -44,9 +48,14 @@ def test_every_table_has_as_many_cells_in_each_row() -> None:
 
 
 def test_the_synthetic_sample_says_so() -> None:
-    assert card(synthetic=True).startswith("# Data card: ghana (synthetic sample)")
-    assert "| licence | MIT" in card(synthetic=True)
+    assert card("sample").startswith("# Data card: ghana (synthetic sample)")
     assert "synthetic" not in card()
+
+
+def test_the_licence_follows_the_source() -> None:
+    assert "| licence | MIT, with this project: made from a seed |" in card("sample")
+    assert "| licence | CC BY-SA 4.0 |" in card("source_coop")
+    assert "| licence | as their owner says |" in card("local", "landcoverai")
 
 
 def test_what_is_not_known_is_said_to_be_so() -> None:
