@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 from pipeline.cache import cache_folder
 from pipeline.errors import PipelineError, StageError
 from pipeline.files import write_text
+from pipeline.fingerprint import digest
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -103,16 +104,21 @@ def settle(failures: Failures, on_error: OnError, table: Path) -> str:
 
 def _stopped(failures: Sequence[Failure], text: str, advice: str) -> PipelineError:
     if len(failures) == 1:
-        return PipelineError(f"{failures[0].reason} ({advice})")
+        return PipelineError(f"{_named(failures[0])} ({advice})")
     shown = failures[:SHOWN]
     error = PipelineError(f"{len(failures)} files failed, as listed above; {advice}")
     if len(failures) > SHOWN:
-        path = cache_folder() / "failures.csv"
+        path = cache_folder() / "failures" / f"{digest(text)[:12]}.csv"  # other stages' tables lie there too
         write_text(path, text)
         error = PipelineError(f"{len(failures)} files failed, the first {SHOWN} above and all in {path}; {advice}")
     width = max(len(failure.file) for failure in shown)
     error.table = [f"{failure.file:{width}}  {failure.reason}" for failure in shown]
     return error
+
+
+def _named(failure: Failure) -> str:
+    """The reason, with the file's name before it unless it says that itself."""
+    return failure.reason if Path(failure.file).name in failure.reason else f"{failure.file}: {failure.reason}"
 
 
 def _csv(failures: Sequence[Failure]) -> str:

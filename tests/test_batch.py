@@ -90,8 +90,27 @@ def test_stop_with_several_failures_lists_them(tmp_path: Path) -> None:
 def test_a_long_list_is_cut_and_written_whole(tmp_path: Path, own_cache: Path) -> None:
     failures = Failures(Failure(f"{number:03}.tif", "is bad") for number in range(100))
     with pytest.raises(
-        PipelineError, match=r"100 files failed, the first 20 above and all in .*failures.csv; "
+        PipelineError, match=r"100 files failed, the first 20 above and all in .*/failures/\w{12}.csv; "
     ) as error:
         settle(failures, "stop", tmp_path / "failures.csv")
     assert len(error.value.table) == 20
-    assert len((own_cache / "failures.csv").read_text().splitlines()) == 101
+    (written,) = (own_cache / "failures").iterdir()
+    assert len(written.read_text().splitlines()) == 101
+
+
+def test_a_reason_that_does_not_say_which_file_gets_its_name(tmp_path: Path) -> None:
+    for failure, said in (
+        (Failure("images/a.tif", "holds more than it claims"), "images/a.tif: holds more than it claims"),
+        (Failure("images/a.tif", "masks/a.tif is empty"), "masks/a.tif is empty"),
+    ):
+        with pytest.raises(PipelineError) as error:
+            settle(Failures([failure], made=1), "stop", tmp_path / "failures.csv")
+        assert str(error.value).startswith(f"{said} (what was finished is kept: ")
+
+
+def test_the_list_of_one_stage_is_not_replaced_by_that_of_another(tmp_path: Path, own_cache: Path) -> None:
+    for stage in ("one", "other"):
+        with pytest.raises(PipelineError):
+            settle(Failures(Failure(f"{stage}{number}", "is bad") for number in range(50)), "stop", tmp_path / "a.csv")
+    texts = [path.read_text() for path in (own_cache / "failures").iterdir()]
+    assert sorted(text.splitlines()[1].split(",")[0] for text in texts) == ["one0", "other0"]

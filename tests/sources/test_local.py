@@ -1,5 +1,6 @@
 import errno
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,20 @@ def test_a_disk_that_is_full_drops_no_file(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("pipeline.sources.local.copy", full)
     with pytest.raises(StageError, match="^No space left on device; make room"):
         fetch(tmp_path / "mine", tmp_path / "raw")
+
+
+def test_git_sees_nothing_of_what_a_person_puts_there_but_keeps_the_folders(tmp_path: Path) -> None:
+    rules = (Path(__file__).parents[2] / ".gitignore").read_text()
+    placeholders = [f"data/local/{dataset}/.gitkeep" for dataset in ("ghana", "landcoverai", "landcovernet")]
+    for name in (
+        *placeholders,
+        "data/local/landcoverai/images/a.tif",
+        "data/local/mine/classes.yaml",
+        "data/local/a.zip",
+    ):
+        write_text(tmp_path / name, "")
+    write_text(tmp_path / ".gitignore", rules)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
+    seen = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert [line.removeprefix("?? ") for line in seen.splitlines()] == [".gitignore", *placeholders]
