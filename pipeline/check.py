@@ -77,9 +77,10 @@ def classes_of(dataset: DatasetName, params: CheckParams) -> ClassTable:
     settings = getattr(params.download, dataset)
     if settings.source != "local":
         return CLASSES[dataset]
-    if not Path(settings.path).is_dir():
+    folder = Path(settings.path)
+    if not folder.is_dir():
         raise PipelineError(f"download.{dataset}.path is {settings.path!r}, which is no folder; name that of the files")
-    return own_classes(Path(settings.path), settings.path) or CLASSES[dataset]
+    return own_classes(folder, known_as=folder) or CLASSES[dataset]
 
 
 def check(marker: Path, params: CheckParams) -> str:

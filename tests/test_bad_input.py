@@ -86,7 +86,7 @@ def test_every_chip_rejected(tmp_path: Path, start: Start) -> None:
     ghana_item(archive(tmp_path / "raw", "ghana"), "000001", date(2020, 1, 1), code=1, hidden=256)
     ended = start("cloud_filter", "ghana", "raw", "clear.csv", "failures.csv")
     require_one_line(
-        ended, "cloud_filter ghana: error: all 1 dates in raw are rejected (1 cloud); the clearest, 000001_"
+        ended, "cloud_filter ghana: error: all 1 dates in input are rejected (1 cloud); the clearest, 000001_"
     )
     assert not (tmp_path / "clear.csv").exists()
 
@@ -102,7 +102,7 @@ def test_a_label_value_outside_the_table(tmp_path: Path, start: Start) -> None:
     orthophoto(archive(tmp_path / "raw", "landcoverai", TWO_CLASSES), "a", mask_HW=halves(64, 96, right=7))
     require_one_line(
         start("tile", "raw", "chips", "failures.csv"),
-        "tile: error: raw/masks/a.tif holds label values outside the class table: 7 in 3072 px; classes are [1, 2]: ",
+        "tile: error: input/masks/a.tif holds label values outside the class table: 7 in 3072 px; classes are [1, 2]: ",
     )
     assert not (tmp_path / "chips").exists()
 

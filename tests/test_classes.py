@@ -102,10 +102,10 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 
 def test_a_persons_table_is_found_by_its_name_and_named_as_the_person_knows_it(tmp_path: Path) -> None:
-    assert own_classes(tmp_path, "/mine") is None
+    assert own_classes(tmp_path, Path("/mine")) is None
     (tmp_path / "classes.yml").write_text("classes: []")
     with pytest.raises(PipelineError, match=r"^/mine/classes.yml is not read; call it classes.yaml, or take it away$"):
-        own_classes(tmp_path, "/mine")
+        own_classes(tmp_path, Path("/mine"))
     (tmp_path / "classes.yml").rename(tmp_path / "classes.yaml")
     with pytest.raises(PipelineError, match=r"^/mine/classes.yaml: classes is \[\]"):
-        own_classes(tmp_path, "/mine")
+        own_classes(tmp_path, Path("/mine"))
