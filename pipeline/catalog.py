@@ -147,6 +147,19 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return found
 
 
+def require_layout(dataset: DatasetName, raw: Path) -> None:
+    """Check that a folder has the scenes or items, and their labels, that the later stages look for.
+
+    Raises:
+        PipelineError: it has none, or some that do not pair up.
+    """
+    if dataset in LAYOUTS:
+        source_items(dataset, raw)
+        label_items(dataset, raw)
+    else:
+        scene_pairs(raw)
+
+
 def official_parts(raw: Path) -> dict[str, str]:
     """From chip to part, as the archive's own `train.txt`, `val.txt`, `test.txt` say; empty where it brings none.
 

@@ -102,7 +102,7 @@ def evaluate(
 
     Writes METRICS, the SUMMARY of them that DVC shows, counts by UNITS, and PLOTS.
     """
-    section, device = params.evaluate, choose(params.evaluate.device)
+    section, device = params.evaluate, choose(params.evaluate.device, key="evaluate.device")
     keep_freed_memory()
     trained, synthetic, leak = load_model(model), read_imagery(chips).synthetic, read_json(lists / "leak.json")
     require_same_classes(trained.table, read_classes(chips / "classes.json"))

@@ -68,9 +68,10 @@ def test_all_stages_of_a_dataset_run_on_one_another(tmp_path: Path, start: Start
 
 def test_an_unknown_source(tmp_path: Path, start: Start) -> None:
     ended = start("download", "ghana", "raw", "failures.csv", **{"download.ghana.source": "mlhup"})
-    allowed = "'sample', 'local', 'mlhub' or 'source_coop'"
     require_one_line(
-        ended, f"download ghana: error: params.yaml: download.ghana.source is 'mlhup'; allowed: {allowed}\n"
+        ended,
+        "download ghana: error: params.yaml: download.ghana.source is 'mlhup'; did you mean 'mlhub'? allowed: "
+        "sample, local, mlhub, source_coop\n",
     )
     assert not (tmp_path / "raw").exists()
 

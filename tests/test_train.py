@@ -98,8 +98,8 @@ class Lost(Loss):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "unett"}, r"^architecture is 'unett'; allowed: deeplabv3, "),
-        ({"encoder": "resnet19"}, r"^encoder is 'resnet19'; allowed: resnet18, "),
+        ({"architecture": "unett"}, r"^architecture is 'unett'; did you mean 'unet'\? allowed: deeplabv3, "),
+        ({"encoder": "resnet19"}, r"^encoder is 'resnet19'; the closest of "),
         ({"encoder_weights": "none.safetensors"}, r"^none\.safetensors does not exist; "),
     ],
 )
