@@ -59,15 +59,17 @@ def stop_if_spent(error: Exception) -> None:
 def guarded(function: Callable[[T], R], name: Callable[[T], str]) -> Callable[[T], R | Failure]:
     """`function`, with a `Failure` called `name(item)` in place of a `PipelineError` or an error of the system.
 
-    Errors that every other item would meet too are passed on.
+    What libraries raise over a file is a `PipelineError` where the file is read (`raster/geotiff.py`); anything else is
+    a bug of ours. Errors that every other item would meet too are passed on.
     """
 
     def attempt(item: T) -> R | Failure:
         try:
             return function(item)
-        except (PipelineError, OSError) as error:
+        except (PipelineError, OSError, MemoryError) as error:
             stop_if_spent(error)
-            return Failure(name(item), " ".join(str(error).split()))
+            reason = " ".join(str(error).split())
+            return Failure(name(item), reason or f"{name(item)} needs more memory than there is")
 
     return attempt
 

@@ -18,6 +18,7 @@ from pipeline.originals import naming_originals
 from pipeline.params import Params
 from pipeline.pieces import Pieces, kept_pieces
 from pipeline.raster.items import Reading
+from pipeline.raster.sidecars import with_sidecars
 from pipeline.raster.verdicts import CloudFilterSection, Thresholds, Verdict, judge, look
 
 
@@ -35,7 +36,7 @@ def measured(item: SourceItem, reading: Reading, pieces: Pieces) -> Verdict:
     Raises:
         PipelineError: a file is missing or cannot be read.
     """
-    found: dict[str, Any] = pieces.make(item.id, item.files, lambda _: asdict(look(item, reading)))[1]
+    found: dict[str, Any] = pieces.make(item.id, with_sidecars(item.files), lambda _: asdict(look(item, reading)))[1]
     return Verdict(**found)
 
 

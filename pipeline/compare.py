@@ -80,12 +80,17 @@ def load(name: str) -> Result:
     said = json.loads(evaluate)
     if "test_list" not in said:  # by an older version
         raise PipelineError(f"{name}: metrics/evaluate.json does not say its test list; run dvc repro there first")
+    if said["mean_iou"] is None:
+        raise PipelineError(f"{name}: no test pixel has a class, so there is no mean IoU; test it on labelled chips")
     classes = tuple(said["iou"])
     # a unit or class may be called NA
     table = pd.read_csv(io.StringIO(units), dtype={"unit": str, "class": str}, keep_default_na=False)
     unit_names, counts_U3K = from_table(table, classes)
-    seed = int(yaml.safe_load(params)["seed"])
-    return Result(name, seed, said["test_list"], classes, tuple(unit_names), counts_U3K, float(said["mean_iou"]))
+    seed = said.get("seed")
+    if seed is None:  # an older evaluation; in the workspace its params may have changed since
+        seed = int(yaml.safe_load(params)["seed"])
+    score, arithmetic = float(said["mean_iou"]), said.get("arithmetic", {}).get("scored")
+    return Result(name, seed, said["test_list"], classes, tuple(unit_names), counts_U3K, score, arithmetic)
 
 
 def report(sides: tuple[str, str], groups: tuple[list[Result], list[Result]], found: Comparison) -> list[str]:
@@ -94,15 +99,25 @@ def report(sides: tuple[str, str], groups: tuple[list[Result], list[Result]], fo
     for side, results in zip(sides, groups, strict=True):
         scores = ", ".join(f"{one.mean_iou:.4f} (seed {one.seed})" for one in results)
         lines.append(f"{side}: mean IoU {scores}")
-    interval = "no interval" if found.interval is None else "95 % interval {:+.4f} to {:+.4f}".format(*found.interval)
-    count = f"{found.units} units, {len(found.seeds)} paired seed{'s' * (len(found.seeds) != 1)}"
+    interval = found.interval.in_words("+.4f") if found.interval else "no interval"
+    count = f"{found.units} groups, {len(found.seeds)} paired seed{'s' * (len(found.seeds) != 1)}"
     lines.append(f"{sides[1]} - {sides[0]}: {found.difference:+.4f}, {interval} ({count})")
     words = {
         "first": f"{sides[0]} is better",
         "second": f"{sides[1]} is better",
         "neither": "no difference is shown: the interval holds 0",
     }
-    return [*lines, f"verdict: {words.get(found.verdict, found.verdict)}"]
+    return [*lines, *different_arithmetic(groups), f"verdict: {words.get(found.verdict, found.verdict)}"]
+
+
+def different_arithmetic(groups: tuple[list[Result], list[Result]]) -> list[str]:
+    """A line for scores that were computed in more than one arithmetic, which alone moves them a little."""
+    found: dict[str, list[str]] = {}
+    for one in (*groups[0], *groups[1]):
+        found.setdefault(one.arithmetic or "an arithmetic that was not recorded", []).append(one.name)
+    if len(found) == 1:
+        return []
+    return ["note: scored in " + "; ".join(f"{name}: {', '.join(ones)}" for name, ones in sorted(found.items()))]
 
 
 def main() -> None:

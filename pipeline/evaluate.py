@@ -13,14 +13,14 @@ from pipeline.command import progress, run
 from pipeline.errors import PipelineError
 from pipeline.files import published, read_json, write_json, write_text
 from pipeline.learning.data import Chips, read_list, scoring_loader
-from pipeline.learning.device import Device, DeviceName, choose, keep_freed_memory, reading_workers
+from pipeline.learning.device import Device, DeviceName, choose_for, keep_freed_memory, reading_workers
 from pipeline.learning.examples import Gallery, show_chips
 from pipeline.learning.model import Model, load_model
 from pipeline.learning.pictures import write_plots
 from pipeline.learning.survey import Survey, survey
 from pipeline.params import Params
 from pipeline.scoring.counts import by_unit, to_table
-from pipeline.scoring.intervals import LEAST_UNITS, interval
+from pipeline.scoring.intervals import LEAST_UNITS, Interval, counted, interval
 from pipeline.scoring.scores import class_scores, paper_iou, scores
 
 SUMMARY = ("mean_iou", "mean_iou_low", "mean_iou_high", "paper_iou")
@@ -53,13 +53,18 @@ def scored(found: Survey, names: tuple[str, ...]) -> dict[str, Any]:
     )
 
 
-def with_interval(counts_U3K: np.ndarray) -> dict[str, Any]:
-    """The interval of the mean IoU, of how many independent units it is, and why there is none."""
-    low, high = interval(counts_U3K) or (None, None)
-    units = len(counts_U3K)
-    why = None if units >= LEAST_UNITS else f"{units} independent units; an interval needs at least {LEAST_UNITS}"
-    covers = "the sampling of the test set, not training"
-    return {"mean_iou_low": low, "mean_iou_high": high, "interval": {"covers": covers, "units": units, "why_null": why}}
+def with_interval(counts_U3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
+    """The interval of the mean IoU, of how many groups it is and whether it is approximate, or why there is none."""
+    found, groups = interval(counts_U3K, names), len(counted(counts_U3K))
+    about = {
+        "covers": "the sampling of the test set, not training",
+        "units": groups,
+        "why_null": None if found else f"{groups} independent groups; an interval needs at least {LEAST_UNITS}",
+        "approximate": bool(found and found.why_approximate),
+        "why_approximate": found and found.why_approximate,
+        "held_fixed": list(found.held_fixed) if found else [],
+    }
+    return {"mean_iou_low": found and found.low, "mean_iou_high": found and found.high, "interval": about}
 
 
 def require_same_classes(trained: ClassTable, present: ClassTable) -> None:
@@ -102,9 +107,10 @@ def evaluate(
 
     Writes METRICS, the SUMMARY of them that DVC shows, counts by UNITS, and PLOTS.
     """
-    section, device = params.evaluate, choose(params.evaluate.device, key="evaluate.device")
+    section = params.evaluate
     keep_freed_memory()
     trained, synthetic, leak = load_model(model), read_imagery(chips).synthetic, read_json(lists / "leak.json")
+    device = choose_for(section.device, trained.arithmetic)
     require_same_classes(trained.table, read_classes(chips / "classes.json"))
     trained.segmenter.eval().to(device.name).to(memory_format=device.memory_format)
     sets = {part: Chips(chips, read_list(lists / f"{part}.txt"), trained.table) for part in ("test", "val")}
@@ -112,10 +118,17 @@ def evaluate(
     names, ids = trained.table.names, sets["test"].ids
     unit_names, counts_U3K = by_unit(test.counts_N3K, units_of(chips, ids))
     about = {"leak_share": leak["leak_share"], "split_strategy": leak["strategy"], "synthetic": synthetic}
+    about["seed"] = trained.seed
+    about["arithmetic"] = {"trained": trained.arithmetic, "scored": device.arithmetic}
     result = (
-        scored(test, names) | with_interval(counts_U3K) | {"chips": len(ids), "test_list": fingerprint(ids)} | about
+        scored(test, names)
+        | with_interval(counts_U3K, names)
+        | {"chips": len(ids), "test_list": fingerprint(ids)}
+        | about
     )
-    title = f"{'synthetic sample: ' if synthetic else ''}{len(ids)} test chips, mean IoU {result['mean_iou']:.3f}"
+    title = (
+        f"{'synthetic sample: ' if synthetic else ''}{len(ids)} test chips, mean IoU {digits(result['mean_iou'], 3)}"
+    )
     with published(plots) as folder:
         folder.mkdir()
         write_plots(folder, test, names, title)
@@ -131,12 +144,26 @@ def fingerprint(ids: list[str]) -> str:
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
 
+def digits(score: float | None, places: int = 4) -> str:
+    """A score rounded for people; without a pixel that counts there is none."""
+    return "unknown" if score is None else f"{score:.{places}f}"
+
+
 def in_words(result: dict[str, Any]) -> str:
     """The summary: the score with its interval, and what it is worth."""
-    low, high = result["mean_iou_low"], result["mean_iou_high"]
-    sure = "too few independent units for an interval" if low is None else f"95 % interval {low:.4f} to {high:.4f}"
-    said = f"mean IoU {result['mean_iou']:.4f} ({sure}), pixel accuracy {result['pixel_accuracy']:.4f}"
-    return f"{result['chips']} test chips, {said}; {leak_in_words(result['leak_share'])}"
+    low, high, held = result["mean_iou_low"], result["mean_iou_high"], result["interval"]["held_fixed"]
+    few = "too few independent groups for an interval"
+    sure = few if low is None else Interval(low, high, tuple(held)).in_words()
+    said = f"mean IoU {digits(result['mean_iou'])} ({sure}), pixel accuracy {digits(result['pixel_accuracy'])}"
+    arithmetic = _arithmetic_in_words(**result["arithmetic"])
+    return f"{result['chips']} test chips, {said}; {leak_in_words(result['leak_share'])}{arithmetic}"
+
+
+def _arithmetic_in_words(trained: str | None, scored: str) -> str:
+    """What the summary says when scores come from another arithmetic than training."""
+    if trained in (None, scored):
+        return ""
+    return f"; trained in {trained}, scored in {scored}: this device has no {trained}"
 
 
 if __name__ == "__main__":

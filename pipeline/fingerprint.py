@@ -24,8 +24,17 @@ def code_digest() -> str:
     main = getattr(sys.modules["__main__"], "__spec__", None)  # the stage itself, under `python -m`
     if main is not None and main.name.startswith("pipeline."):
         loaded[main.name] = main.origin
-    files = {name: Path(file).read_bytes() for name, file in loaded.items() if file}
-    return digest({name: hashlib.sha256(text).hexdigest() for name, text in files.items()})
+    return _digest_of({name: Path(file) for name, file in loaded.items() if file})
+
+
+def code_of(modules: Iterable[str]) -> str:
+    """Digest of the source of modules that are named relative to the package, such as `learning.task`."""
+    root = Path(__file__).parent
+    return _digest_of({name: root.joinpath(*name.split(".")).with_suffix(".py") for name in modules})
+
+
+def _digest_of(files: dict[str, Path]) -> str:
+    return digest({name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()})
 
 
 def versions(distributions: Iterable[str] = IMAGING) -> dict[str, str]:

@@ -30,7 +30,7 @@ class Pieces:
 
         Args:
             name: of the piece; part of what its files depend on.
-            inputs: the files that it is made of; their bytes count.
+            inputs: the files that it is made of; their names and bytes count.
             build: writes files into the empty folder it is given; returns what JSON can hold.
 
         Returns:
@@ -39,7 +39,7 @@ class Pieces:
         Raises:
             PipelineError: an input is not what was downloaded.
         """
-        folder = self.folder / digest(name, *map(self.verified, inputs))
+        folder = self.folder / digest(name, *((path.name, self.verified(path)) for path in inputs))
         if not folder.is_dir():
             partial = Path(tempfile.mkdtemp(dir=self.folder, prefix=".partial-"))
             try:

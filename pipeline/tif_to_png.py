@@ -1,9 +1,9 @@
 """Turns the kept dates of Sentinel-2 chips and their labels into RGB PNGs and palette masks."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,8 @@ from pipeline.raster.chips import save_chip
 from pipeline.raster.clouds import Sky
 from pipeline.raster.imagery import to_rgb
 from pipeline.raster.items import Reading, describe, read_bands, read_label, read_sky
+from pipeline.raster.labels import declared_in_words
+from pipeline.raster.sidecars import with_sidecars
 from pipeline.raster.verdicts import CloudFilterSection
 
 
@@ -87,33 +89,40 @@ class TifToPngParams(Params):
 
 def picture(item: SourceItem, reading: Reading, imagery: Imagery) -> tuple[np.ndarray, np.ndarray]:
     """An item's RGB, uint8 (height, width, 3), and what its pixels show, codes of `Sky` (height, width)."""
-    bands_CHW = read_bands(item, reading)
+    bands_CHW = read_bands(item, reading, imagery)
     sky_HW = read_sky(item, reading, bands_CHW)
     return to_rgb(bands_CHW, imagery, sky_HW != Sky.NO_DATA), sky_HW
 
 
+@dataclass(frozen=True)
+class Converted:
+    """What became of one item."""
+
+    row: dict[str, object] | None
+    """The chip's row of `chips.csv`; None when no pixel of it is labelled."""
+    declared: dict[str, int]
+    """From class to the pixels of it that the label declares as no-data."""
+
+
 def convert(
     pair: tuple[SourceItem, Path], reading: Reading, params: TifToPngParams, table: ClassTable, folder: Path
-) -> dict[str, object] | None:
-    """Make one chip of an item and its label's folder.
-
-    Returns:
-        The chip's row of `chips.csv`; None when no pixel of it is labelled.
-    """
+) -> Converted:
+    """Make one chip of an item and its label's folder."""
     item, label = pair
     how: Conversion = getattr(params.tif_to_png, reading.dataset)
     consensus = how.min_consensus if isinstance(how, LandcovernetConversion) else 0
     image_HWC, sky_HW = picture(item, reading, params.imagery(reading.dataset))
-    mask_HW = read_label(label, item, reading, table, consensus)
+    labels = read_label(label, item, reading, table, consensus)
+    mask_HW = labels.mask_HW
     mask_HW[sky_HW >= (Sky.SHADOW if how.ignore_clouds else Sky.NO_DATA)] = IGNORE
     if (mask_HW == IGNORE).all():
-        return None
-    return save_chip(folder, describe(item, reading), image_HWC, mask_HW, table)
+        return Converted(None, labels.declared)
+    return Converted(save_chip(folder, describe(item, reading), image_HWC, mask_HW, table), labels.declared)
 
 
 def converted(
     pair: tuple[SourceItem, Path], reading: Reading, params: TifToPngParams, table: ClassTable, pieces: Pieces
-) -> tuple[Path, dict[str, object] | None]:
+) -> tuple[Path, Converted]:
     """What `convert` makes of an item, kept: the folder with the chip, and its row.
 
     Raises:
@@ -121,12 +130,13 @@ def converted(
     """
     item, label = pair
 
-    def build(folder: Path) -> dict[str, object] | None:
+    def build(folder: Path) -> dict[str, Any]:
         make_picture_folders(folder)
-        return convert(pair, reading, params, table, folder)
+        return asdict(convert(pair, reading, params, table, folder))
 
-    inputs = (*item.files, asset(reading.dataset, label, "labels"))
-    return pieces.make(item.id, inputs, build)
+    inputs = with_sidecars((*item.files, asset(reading.dataset, label, "labels")))
+    folder, found = pieces.make(item.id, inputs, build)
+    return folder, Converted(**found)
 
 
 def require_chips(made: int, dropped: dict[str, int], failed: int, where: tuple[DatasetName, Path]) -> None:
@@ -181,7 +191,8 @@ def tif_to_png(
         settled = settle(failed, params.on_error, failures, raw)
         for piece, _ in made:
             link_pictures(piece, folder)
-        rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for _, row in made if row is not None]
+        found = [each.row for _, each in made if each.row is not None]
+        rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for row in found]
         dropped = {
             "without a label item": len(items) - len(pairs),
             "without a labelled pixel": len(made) - len(rows),
@@ -190,7 +201,8 @@ def tif_to_png(
         imagery = replace(params.imagery(dataset), synthetic=is_synthetic(raw))
         left_out = rejected(verdicts) | dropped | failed_in_origin("dates", len(failed))
         write_tables(folder, rows, table, imagery, Origin(source_of(raw), left_out))
-    return f"{len(items)} clear dates in, {len(rows)} chips kept, {dropped_in_words(dropped)}{settled}"
+    told = f"{dropped_in_words(dropped)}{declared_in_words(each.declared for _, each in made)}{settled}"
+    return f"{len(items)} clear dates in, {len(rows)} chips kept, {told}"
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ from pipeline.files import published
 from pipeline.originals import naming_originals
 from pipeline.params import BandNumber, Params, Stretch
 from pipeline.pieces import Pieces, kept_pieces
+from pipeline.raster.labels import declared_in_words
 from pipeline.raster.scenes import Alpha, Cut, Cutting, cut_scene
+from pipeline.raster.sidecars import with_sidecars
 
 OFFICIAL_SIZE = 512
 """Pixels of the tiles that LandCover.ai's lists name; the same numbers stand for other ground at another size."""
@@ -72,7 +74,7 @@ def cut(pair: tuple[str, Path, Path], how: Cutting, table: ClassTable, pieces: P
         make_picture_folders(folder)
         return asdict(cut_scene(pair, how, table, folder))
 
-    folder, found = pieces.make(scene, (image, mask), build)
+    folder, found = pieces.make(scene, with_sidecars((image, mask)), build)
     return folder, Cut(**found)
 
 
@@ -136,7 +138,8 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
         imagery = replace(how.imagery, synthetic=is_synthetic(raw))
         origin = Origin(source_of(raw), dropped | failed_in_origin("scenes", len(failed)))
         write_tables(folder, rows, table, imagery, origin)
-    told = f"{dropped_in_words(dropped)}{transparent_in_words(cuts)}{settled}"
+    declared = declared_in_words(each.declared for each in cuts)
+    told = f"{dropped_in_words(dropped)}{transparent_in_words(cuts)}{declared}{settled}"
     return f"{len(pairs)} scenes in, {len(rows)} chips kept, {told}"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from pipeline.classes import ClassTable, read_classes
 from pipeline.command import run
 from pipeline.errors import PipelineError
 from pipeline.files import published, sha256, write_json
-from pipeline.fingerprint import code_digest, digest, versions
+from pipeline.fingerprint import code_of, digest, versions
 from pipeline.learning.cost import PACKAGES, cost
 from pipeline.learning.data import Chips, Cut, read_list, scoring_loader, training_loader
-from pipeline.learning.device import Device, capability, choose, keep_freed_memory, reading_workers
+from pipeline.learning.device import Device, choose, hardware, keep_freed_memory, reading_workers
 from pipeline.learning.fit import Keeper, fit
 from pipeline.learning.losses import LOSSES, Emphasis, Loss, LossName, class_weights
 from pipeline.learning.model import (
@@ -26,8 +26,8 @@ from pipeline.learning.model import (
     build,
     describe,
     designed,
-    expect,
     freeze_unused,
+    init_prior_bias,
     save_model,
 )
 from pipeline.learning.ranks import Ranks, one_voice, ranks
@@ -40,6 +40,13 @@ from pipeline.sources.reach import hub_is_there
 
 Parts = dict[str, Chips]
 """`train` and `val`."""
+
+LEARNING_CODE = (
+    *("train", "chips", "classes", "raster.chips", "scoring.counts", "scoring.scores"),
+    *(f"learning.{name}" for name in ("augment", "confusion", "data", "device", "fit", "losses", "model")),
+    *(f"learning.{name}" for name in ("ranks", "task", "weights")),
+)
+"""The modules whose code decides what a training comes to; an edit to another one does not start it afresh."""
 
 
 @dataclass(frozen=True)
@@ -138,18 +145,40 @@ def report(keeper: Keeper) -> dict[str, Any]:
     return {"best_epoch": keeper.best.number, "train": keeper.best.train, "val": keeper.best.val}
 
 
-def fingerprint(parts: Parts, params: TrainParams, place: Place) -> str:
-    """Of everything that could change the result: other processors and numbers of threads round otherwise."""
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that could change what a training comes to."""
+
+    params: dict[str, Any]
+    chips: dict[str, list[str]]
+    """From part to its chips, in order."""
+    files: list[str]
+    """SHA-256 of the class table, of each chip's image and mask, and of pretrained weights."""
+    code: str
+    versions: dict[str, str]
+    rounding: tuple[str, ...]
+    """See `Hardware.rounding`."""
+    devices: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Trainings with the same one come to the same."""
+        return digest(asdict(self))
+
+
+def inputs(parts: Parts, params: TrainParams, place: Place) -> Inputs:
+    """Those of a training on this machine."""
     ids = {part: chips.ids for part, chips in parts.items()}
     chips, weights = parts["train"].folder, Path(params.encoder_weights)
     names = [name for part in ids.values() for name in part]
-    pictures = [chips / kind / f"{name}.png" for name in names for kind in ("images", "masks")]
-    files = [chips / "classes.json", *pictures, *([weights] if weights.is_file() else [])]
+    images = [chips / kind / f"{name}.png" for name in names for kind in ("images", "masks")]
+    files = [chips / "classes.json", *images, *([weights] if weights.is_file() else [])]
     with ThreadPoolExecutor() as pool:
         content = list(pool.map(sha256, files))
-    wanted = params.model_dump(mode="json", exclude={"train": {"workers", "devices"}})
-    hardware = [*capability(place.device), place.ranks.size]
-    return digest(wanted, ids, content, code_digest(), versions(PACKAGES), hardware)
+    # which device and arithmetic these come to is part of the rounding
+    wanted = params.model_dump(mode="json", exclude={"train": {"workers", "device", "devices", "precision"}})
+    rounding = hardware().rounding(place.device)
+    return Inputs(wanted, ids, content, code_of(LEARNING_CODE), versions(PACKAGES), rounding, place.ranks.size)
 
 
 def learn(parts: Parts, params: TrainParams, place: Place, watch: L.Callback, state: State) -> Trained:
@@ -165,8 +194,9 @@ def learn(parts: Parts, params: TrainParams, place: Place, watch: L.Callback, st
     if ranks.size > 1:
         freeze_unused(segmenter, ground(chips)["chip_sizes"][0])
     pixels = labelled_pixels(parts, table)
-    expect(segmenter, [count / sum(pixels) for count in pixels])
-    task = Task(segmenter, table.names, params.build_loss(pixels), recipe, params.seed)
+    loss = params.build_loss(pixels)
+    init_prior_bias(segmenter, [count / sum(pixels) for count in pixels], loss)
+    task = Task(segmenter, table.names, loss, recipe, params.seed)
     workers = reading_workers(recipe.workers, place.device, ranks.a_machine)
     cut = Cut(recipe.batch_size, ranks, recipe.accumulate)
     loaders = (
@@ -180,14 +210,15 @@ def learn(parts: Parts, params: TrainParams, place: Place, watch: L.Callback, st
     except PipelineError as error:
         if not (ranks.first and state.file.exists()):
             raise
-        write_model(state.folder / "model", chips, segmenter, params)
+        write_model(state.folder / "model", chips, segmenter, params, place.device)
         raise PipelineError(f"{error}; the best model so far is in {state.folder / 'model'}") from None
 
 
-def write_model(folder: Path, chips: Path, segmenter: Segmenter, params: TrainParams) -> None:
+def write_model(folder: Path, chips: Path, segmenter: Segmenter, params: TrainParams, device: Device) -> None:
     """Write the network with all that is needed to use it."""
     table = read_classes(chips / "classes.json")
-    said = describe(params.design(table), table, read_imagery(chips), **ground(chips), params=params.model_dump())
+    how = {"precision": device.arithmetic} | ground(chips) | {"params": params.model_dump()}
+    said = describe(params.design(table), table, read_imagery(chips), **how)
     with published(folder) as partial:
         partial.mkdir()
         save_model(partial, segmenter, said)
@@ -206,12 +237,12 @@ def train(
     table, place = read_classes(chips / "classes.json"), params.place
     parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table) for part in ("train", "val")}
     train_chips, val_chips = (len(part) for part in parts.values())
-    seen, held = train_chips + val_chips, resumable(fingerprint(parts, params, place), place.ranks)
+    seen, held = train_chips + val_chips, resumable(inputs(parts, params, place).fingerprint, place.ranks)
     with one_voice(place.ranks), held as state, watching(plots, seen, place.ranks) as watch:
         trained = learn(parts, params, place, watch, state)
         if not place.ranks.first:
             return ""
-        write_model(model, chips, trained.segmenter, params)
+        write_model(model, chips, trained.segmenter, params, place.device)
         write_json(metrics, report(trained.keeper))
         write_json(cost_file, cost(place.device, place.ranks.size, trained.keeper.epochs, seen))
     best = report(trained.keeper)

@@ -110,7 +110,9 @@ def test_a_label_value_outside_the_table(tmp_path: Path, start: Start) -> None:
 
 def test_a_size_that_is_no_multiple_of_32(tmp_path: Path, start: Start) -> None:
     ended = start("tile", "raw", "chips", "failures.csv", **{"tile.size": 500})
-    require_one_line(ended, "tile: error: params.yaml: tile.size is 500; input should be a multiple of 32, such as 512\n")
+    require_one_line(
+        ended, "tile: error: params.yaml: tile.size is 500; input should be a multiple of 32, such as 512\n"
+    )
 
 
 def test_ratios_that_do_not_add_up(tmp_path: Path, start: Start) -> None:

@@ -30,6 +30,13 @@ def test_errors_of_the_system_are_failures_and_bugs_are_not(tmp_path: Path) -> N
         guarded(lambda number: 1 // number, str)(0)
 
 
+def test_a_file_that_needs_more_memory_than_there_is_is_named() -> None:
+    def large(_: str) -> bytearray:
+        return bytearray(1 << 62)
+
+    assert guarded(large, str)("a.tif") == Failure("a.tif", "a.tif needs more memory than there is")
+
+
 @pytest.mark.parametrize(
     ("number", "advice"),
     [

@@ -166,7 +166,9 @@ def test_weights_of_another_encoder_are_refused(checked: Checked, tmp_path: Path
 
 def test_a_device_that_is_not_here_is_refused(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(PipelineError, match=r"^evaluate\.device is 'cuda', which is not on this machine; here: auto, cpu"):
+    with pytest.raises(
+        PipelineError, match=r"^evaluate\.device is 'cuda', which is not on this machine; here: auto, cpu"
+    ):
         checked(**{"evaluate.device": "cuda"})
 
 

@@ -3,12 +3,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from pipeline.compare import experiments, load, names_of, report
+from pipeline.compare import different_arithmetic, experiments, load, names_of, report
 from pipeline.errors import PipelineError
 from pipeline.scoring.counts import to_table
 from pipeline.scoring.intervals import mean_iou
@@ -85,6 +86,20 @@ def test_revisions_experiments_and_the_workspace_are_read(repository: Path) -> N
     assert experiments() == ["better-1"]
 
 
+def test_the_seed_is_that_of_the_training_not_of_the_params_as_they_are_now(repository: Path) -> None:
+    evaluate, params = Path("metrics/evaluate.json"), Path("params.yaml")
+    before = evaluate.read_text(), params.read_text()
+    try:
+        evaluate.write_text(json.dumps(json.loads(before[0]) | {"seed": 5}))
+        params.write_text(before[1].replace("seed: 1", "seed: 9"))
+        assert load("workspace").seed == 5
+        evaluate.write_text(before[0])
+        assert load("workspace").seed == 9
+    finally:
+        evaluate.write_text(before[0])
+        params.write_text(before[1])
+
+
 def test_a_comparison_of_two_is_printed_and_undecided(repository: Path) -> None:
     done = run(repository, "worse", "better-*")
     assert (done.returncode, done.stderr) == (0, "")
@@ -92,7 +107,8 @@ def test_a_comparison_of_two_is_printed_and_undecided(repository: Path) -> None:
     assert done.stdout.splitlines() == [
         f"worse: mean IoU {0.2 / 1.8:.4f} (seed 1)",
         f"better-*: mean IoU {0.8 / 1.2:.4f} (seed 1)",
-        f"better-* - worse: +{gain:.4f}, 95 % interval +{gain:.4f} to +{gain:.4f} (12 units, 1 paired seed)",
+        f"better-* - worse: +{gain:.4f}, approximate 95 % interval +{gain:.4f} to +{gain:.4f}: "
+        "the groups show no variation (12 groups, 1 paired seed)",
         "verdict: undecided: training noise was not sampled, 1 paired seed of at least 5",
     ]
 
@@ -145,6 +161,19 @@ def test_classes_and_units_may_be_called_na(repository: Path) -> None:
     assert found.units == tuple(sorted([*UNITS[:3], *UNITS[4:], "nan"]))
 
 
+def test_a_test_set_without_labels_is_one_line(repository: Path) -> None:
+    path = repository / "metrics/evaluate.json"
+    kept = path.read_text()
+    try:
+        path.write_text(json.dumps(json.loads(kept) | {"mean_iou": None}))
+        with pytest.raises(
+            PipelineError, match=r"^workspace: no test pixel has a class, so there is no mean IoU; test"
+        ):
+            load("workspace")
+    finally:
+        path.write_text(kept)
+
+
 def test_names_are_separated_by_commas_and_patterns_are_sorted() -> None:
     known = ["ce-2", "ce-1", "dice-1"]
     assert names_of("HEAD,ce-*", known) == ["HEAD", "ce-1", "ce-2"]
@@ -160,3 +189,15 @@ def test_a_verdict_names_the_better_side() -> None:
     assert report(sides, groups[::-1], compared(*groups[::-1]))[-1] == "verdict: ce-* is better"
     same = (groups[0], groups[0])
     assert report(sides, same, compared(*same))[-1] == "verdict: no difference is shown: the interval holds 0"
+
+
+def test_scores_in_different_arithmetic_are_told() -> None:
+    ours, theirs = ([replace(one, arithmetic=kind) for one in group(kind, 0.5, seeds=1)] for kind in ("bf16", "fp32"))
+    assert report(("a", "b"), (ours, theirs), compared(ours, theirs))[-2] == (
+        "note: scored in bf16: bf16-0; fp32: fp32-0"
+    )
+    assert different_arithmetic((ours, ours)) == []
+    old = [replace(ours[0], arithmetic=None)]
+    assert different_arithmetic((ours, old)) == [
+        "note: scored in an arithmetic that was not recorded: bf16-0; bf16: bf16-0"
+    ]

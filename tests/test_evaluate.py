@@ -14,6 +14,7 @@ from sklearn import metrics
 
 from pipeline.classes import ClassTable, write_classes
 from pipeline.errors import PipelineError
+from pipeline.evaluate import in_words, with_interval
 from pipeline.learning.model import load_model
 from pipeline.scoring.counts import from_table
 from pipeline.scoring.scores import scores
@@ -51,6 +52,7 @@ def predicted(world: World) -> tuple[np.ndarray, np.ndarray]:
 SCORES = ["paper_iou", "mean_iou", "micro_iou", "frequency_weighted_iou", "pixel_accuracy", "precision", "recall"]
 SCORES += ["f_score", "classes_scored", "iou", "classes"]
 ABOUT = ["mean_iou_low", "mean_iou_high", "interval", "chips", "test_list", "leak_share", "split_strategy", "synthetic"]
+ABOUT += ["seed", "arithmetic"]
 
 
 def test_the_scores_have_these_keys(scored: Path, result: Any) -> None:
@@ -78,7 +80,8 @@ def test_validation_scores_are_those_of_the_best_epoch(trained: World, result: A
 
 def test_why_there_is_no_interval_is_said(result: Any) -> None:
     assert (result["mean_iou_low"], result["mean_iou_high"]) == (None, None)
-    assert result["interval"]["why_null"] == "3 independent units; an interval needs at least 10"
+    assert result["interval"]["why_null"] == "3 independent groups; an interval needs at least 10"
+    assert (result["interval"]["approximate"], result["interval"]["held_fixed"]) == (False, [])
 
 
 def test_the_units_counts_add_up_to_the_scores(scored: Path, result: Any) -> None:
@@ -96,7 +99,39 @@ def test_enough_units_have_an_interval_around_the_score(tmp_path: Path) -> None:
         "covers": "the sampling of the test set, not training",
         "units": 12,
         "why_null": None,
+        "approximate": False,
+        "why_approximate": None,
+        "held_fixed": [],
     }
+
+
+def rare_counts() -> np.ndarray:
+    """Twelve groups of two classes, of which the second lies in two."""
+    counts_U3K = np.zeros((12, 3, 2), np.int64)
+    counts_U3K[:, :, 0] = np.array([[100, 90, 60 + number] for number in range(12)])
+    counts_U3K[:2, :, 1] = (50, 60, 40)
+    return counts_U3K
+
+
+def said(score: float | None) -> dict[str, Any]:
+    """What `in_words` reads of a result, but for the interval."""
+    alike = {"trained": "fp32", "scored": "fp32"}
+    return {"chips": 3, "mean_iou": score, "pixel_accuracy": score, "leak_share": 0.0, "arithmetic": alike}
+
+
+def test_an_approximate_interval_names_what_is_held_fixed() -> None:
+    found = with_interval(rare_counts(), ("field", "roof"))
+    about, low, high = found["interval"], found["mean_iou_low"], found["mean_iou_high"]
+    assert (about["approximate"], about["held_fixed"]) == (True, ["roof"])
+    assert about["why_approximate"] == "roof held fixed, in fewer than 3 groups"
+    words = in_words(said(0.5) | found)
+    assert f"mean IoU 0.5000 (approximate 95 % interval {low:.4f} to {high:.4f}: roof held fixed, in fewer" in words
+
+
+def test_a_test_set_without_labels_is_told_without_a_score() -> None:
+    words = in_words(said(None) | with_interval(np.zeros((12, 3, 2), np.int64), ("field", "roof")))
+    unknown = "mean IoU unknown (too few independent groups for an interval), pixel accuracy unknown"
+    assert words.startswith(f"3 test chips, {unknown}")
 
 
 def test_the_rule_was_learned(scored: Path, result: Any) -> None:
@@ -164,6 +199,27 @@ def test_other_colours_are_no_other_classes(copied: World) -> None:
     table = ClassTable(classes=tuple(each.model_copy(update={"colour": (1, 2, 3)}) for each in BRIGHTNESS.classes))
     write_classes(copied.folder / "chips/classes.json", table)
     assert copied.evaluate("metrics")["chips"] == 3
+
+
+@pytest.mark.parametrize(
+    ("trained_in", "has_bf16", "scored_in"),
+    [("fp32", True, "fp32"), ("bf16", True, "bf16"), ("bf16", False, "fp32"), (None, False, "fp32")],
+)
+def test_scores_come_from_the_arithmetic_of_training_where_it_can_be_had(
+    copied: World, monkeypatch: pytest.MonkeyPatch, trained_in: str | None, has_bf16: bool, scored_in: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
+    said = json.loads((copied.model / "model.json").read_text())
+    said.pop("precision")
+    (copied.model / "model.json").write_text(json.dumps(said | ({"precision": trained_in} if trained_in else {})))
+    assert copied.evaluate("metrics")["arithmetic"] == {"trained": trained_in, "scored": scored_in}
+
+
+def test_the_summary_says_when_the_arithmetic_of_training_could_not_be_had() -> None:
+    result = said(0.5) | with_interval(rare_counts()[:3], ("field", "roof"))
+    result |= {"arithmetic": {"trained": "bf16", "scored": "fp32"}}
+    assert in_words(result).endswith("; trained in bf16, scored in fp32: this device has no bf16")
+    assert "trained" not in in_words(result | {"arithmetic": {"trained": "fp32", "scored": "fp32"}})
 
 
 @pytest.mark.parametrize(

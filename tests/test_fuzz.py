@@ -6,26 +6,31 @@ import random
 import re
 import shutil
 import signal
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
+from rasterio.dtypes import dtype_rev
 
 from pipeline.batch import Failure
 from pipeline.catalog import MANIFEST
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
 from pipeline.errors import PipelineError
 from pipeline.files import sha256
+from pipeline.raster import whole
 from pipeline.sources.stac import parse_item
 from pipeline.sources.unpack import read_tar, unzip
 from pipeline.tile import TileParams, tile
 from tests.sources.hub import tar
 from tests.sources.test_stac import BASE, item
 from tests.sources.world import files_below
-from tests.world import TWO_CLASSES, archive, landcovernet_item, orthophoto, params
+from tests.world import TWO_CLASSES, archive, at, landcovernet_item, orthophoto, params
 
 FEW, MANY = 25, 2500
 SECONDS = 20
@@ -94,6 +99,43 @@ def rewrite(path: Path, options: dict[str, object]) -> None:
     write_geotiff(path, bands_CHW, reference, **options)
 
 
+DTYPES = (*whole.DTYPES, "complex_int16", "complex64", "complex128")
+
+
+def fuzz_dtype(folder: Path, dice: random.Random) -> None:
+    """A scene whose image or mask holds any bits as samples of any kind costs no more than itself."""
+    raw = archive(folder / "raw", "landcoverai", TWO_CLASSES)
+    for scene in "ab":
+        orthophoto(raw, scene)
+    dtype = dice.choice([each for each in DTYPES if each in dtype_rev])
+    kind = np.dtype("complex64" if dtype == "complex_int16" else dtype)
+    count = dice.choice((1, 3, 4))
+    bits = np.frombuffer(dice.randbytes(count * 64 * 96 * kind.itemsize), kind).reshape(count, 64, 96)
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():  # of NaN that becomes an integer part
+        warnings.simplefilter("ignore")
+        write_samples(raw / dice.choice(("images", "masks")) / "b.tif", bits, dtype, dice)
+    stretch = dice.choice(("none", [0.0, 255.0], [0.0, 4000.0], [-1e30, 1e30]))
+    changes = {"on_error": "skip", "tile.stretch": stretch, "tile.bands": dice.choice(([1, 2, 3], [1, 1, 1]))}
+    try:
+        tile(raw, folder / "chips", folder / "failures.csv", params(TileParams, **changes))
+    except PipelineError as error:
+        assert "2 files failed" in str(error)  # the good one too: its bits or bands do not fit the stretch
+    assert {name.split("/")[0] for name in files_below(folder)} <= {"raw", "chips", "failures.csv"}
+
+
+def write_samples(path: Path, bands_CHW: np.ndarray, dtype: str, dice: random.Random) -> None:
+    place = at(pixel=0.5)
+    shape = dict(zip(("count", "height", "width"), bands_CHW.shape, strict=True))
+    with rasterio.open(
+        path, "w", driver="GTiff", dtype=dtype, crs=place.crs, transform=place.transform, **shape
+    ) as dataset:
+        dataset.write(bands_CHW)
+        if dice.random() < 0.5:
+            dataset.nodata = dice.choice((0, 1, 77))
+        if dice.random() < 0.3:
+            dataset.scales = [dice.choice((1.0, 1e-4, 1e300, 0.0))] * len(bands_CHW)
+
+
 def fuzz_item(folder: Path, dice: random.Random) -> None:
     raw = archive(folder / "raw", "landcovernet")
     landcovernet_item(raw, "31PGS_01", date(2020, 1, 1))
@@ -144,11 +186,12 @@ def fuzz_stac(folder: Path, dice: random.Random) -> None:
         assert all(remote.url.startswith(("http://", "https://")) for remote in found.assets.values())
 
 
-FUZZERS: list[Callable[[Path, random.Random], None]] = [fuzz_scene, fuzz_item, fuzz_zip, fuzz_tar, fuzz_stac]
+Fuzzer = Callable[[Path, random.Random], None]
+FUZZERS: list[Fuzzer] = [fuzz_scene, fuzz_dtype, fuzz_item, fuzz_zip, fuzz_tar, fuzz_stac]
 each_kind = pytest.mark.parametrize("fuzz", FUZZERS, ids=lambda fuzz: fuzz.__name__)
 
 
-def run(fuzz: Callable[[Path, random.Random], None], seeds: range, tmp_path: Path) -> None:
+def run(fuzz: Fuzzer, seeds: range, tmp_path: Path) -> None:
     for seed in seeds:
         folder = tmp_path / "case"
         folder.mkdir()
@@ -159,20 +202,16 @@ def run(fuzz: Callable[[Path, random.Random], None], seeds: range, tmp_path: Pat
 
 
 @each_kind
-def test_a_hundred_damaged_files_are_refused_or_read(
-    fuzz: Callable[[Path, random.Random], None], tmp_path: Path
-) -> None:
+def test_a_hundred_damaged_files_are_refused_or_read(fuzz: Fuzzer, tmp_path: Path) -> None:
     run(fuzz, range(FEW), tmp_path)
 
 
-@pytest.mark.parametrize("seed", [78, 554])
-def test_scenes_that_once_showed_a_traceback(seed: int, tmp_path: Path) -> None:
-    run(fuzz_scene, range(seed, seed + 1), tmp_path)
+@pytest.mark.parametrize(("fuzz", "seed"), [(fuzz_scene, 78), (fuzz_scene, 554), (fuzz_dtype, 161)])
+def test_scenes_that_once_showed_a_traceback(fuzz: Fuzzer, seed: int, tmp_path: Path) -> None:
+    run(fuzz, range(seed, seed + 1), tmp_path)
 
 
 @pytest.mark.soak
 @each_kind
-def test_thousands_of_damaged_files_are_refused_or_read(
-    fuzz: Callable[[Path, random.Random], None], tmp_path: Path
-) -> None:
+def test_thousands_of_damaged_files_are_refused_or_read(fuzz: Fuzzer, tmp_path: Path) -> None:
     run(fuzz, range(FEW, FEW + MANY), tmp_path)

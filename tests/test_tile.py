@@ -1,9 +1,14 @@
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import yaml
+from rasterio.crs import CRS
+from rasterio.enums import WktVersion
 
 from pipeline.chips import Imagery, Origin, read_chips, read_imagery, read_origin
 from pipeline.classes import ClassTable, read_classes
@@ -11,9 +16,9 @@ from pipeline.download import DownloadParams, download
 from pipeline.errors import PipelineError
 from pipeline.params import load_params, validated
 from pipeline.raster.chips import read_mask
-from pipeline.raster.geotiff import write_geotiff
+from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.tile import TileParams, tile
-from tests.world import TWO_CLASSES, archive, at, changed, gradient, halves, orthophoto, params, write_params
+from tests.world import TWO_CLASSES, UTM, archive, at, changed, gradient, halves, hide, orthophoto, params, write_params
 
 
 @pytest.fixture
@@ -195,8 +200,11 @@ def test_a_wrong_mask_is_refused(raw: Path, mask_HW: np.ndarray, message: str) -
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        (at(crs="EPSG:32631", pixel=0.5), "images/a.tif and masks/a.tif differ in CRS: EPSG:32630 and EPSG:32631; rep"),
-        (at(x=500000.1, pixel=0.5), "images/a.tif and masks/a.tif lie 0.20 px apart; at most 0.1 px is allowed: align"),
+        (
+            at(crs="EPSG:32631", pixel=0.5),
+            "images/a.tif and masks/a.tif differ in CRS: EPSG:32630 and EPSG:32631, and ",
+        ),
+        (at(x=500000.1, pixel=0.5), "images/a.tif and masks/a.tif lie 0.20 px apart; at most 0.1 px is allowed; put "),
     ],
 )
 def test_a_mask_that_lies_elsewhere_is_refused(raw: Path, place: Any, message: str) -> None:
@@ -231,6 +239,106 @@ def test_what_is_no_whole_geotiff_is_refused(raw: Path, which: int, content: byt
     assert isinstance(path, Path)
     path.write_bytes(path.read_bytes()[:-10] if content is None else content)
     assert refusal(raw).startswith(f"{path.relative_to(raw)} {message}")
+
+
+def test_the_half_of_a_label_that_its_own_mask_hides_is_no_class(raw: Path) -> None:
+    archive(raw, "landcoverai")
+    for scene in "ab":
+        hide(orthophoto(raw, scene, mask_HW=halves(64, 96, 1, 0))[2], halves(64, 96, 255, 0))
+    assert cut(raw) == "2 scenes in, 8 chips kept, dropped: 0 partial, 4 without a label"
+    frame = read_chips(raw.parent / "chips")
+    assert [int(frame[name].sum()) for name in ("pixels_0", "pixels_1", "pixels_ignored")] == [0, 6144, 2048]
+
+
+def test_a_class_that_masks_declare_as_no_data_stays_one_and_is_told_with_its_pixels(raw: Path) -> None:
+    archive(raw, "landcoverai")
+    for scene in "ab":
+        write_geotiff(orthophoto(raw, scene)[2], halves(64, 96, 1, 0)[None], at(pixel=0.5), nodata=0)
+    assert cut(raw) == (
+        "2 scenes in, 12 chips kept, dropped: 0 partial, 0 without a label, "
+        "6144 px of class 0 stay that class although their files declare it as no-data"
+    )
+    assert read_chips(raw.parent / "chips")["pixels_0"].sum() == 6144
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_a_complex_image_is_one_files_failure(raw: Path, on_error: str) -> None:
+    for scene in "abc":
+        orthophoto(raw, scene)
+    place = at(pixel=0.5)
+    shape = {"count": 1, "height": 64, "width": 96, "crs": place.crs, "transform": place.transform}
+    with rasterio.open(raw / "images/b.tif", "w", driver="GTiff", dtype="complex_int16", **shape) as dataset:
+        dataset.write(np.ones((1, 64, 96), np.complex64))
+    told = "images/b.tif holds complex_int16, which is no number that is read; allowed are uint8, "
+    if on_error == "stop":
+        assert refusal(raw).startswith(told)
+    else:
+        assert cut(raw, on_error="skip").startswith("3 scenes in, 12 chips kept")
+        assert f'images/b.tif,"{raw}/{told}' in (raw.parent / "failures.csv").read_text()
+
+
+def test_no_data_of_an_image_that_only_a_file_beside_it_declares_is_ignored(raw: Path) -> None:
+    image_CHW = gradient(64, 96)
+    image_CHW[:, :, :40] = 0
+    image = orthophoto(raw, "a", image_CHW)[1]
+    bands = "".join(f'<PAMRasterBand band="{band}"><NoDataValue>0</NoDataValue></PAMRasterBand>' for band in (1, 2, 3))
+    said = []
+    for text in ("", bands):
+        image.with_name("a.tif.aux.xml").write_text(f"<PAMDataset>{text}</PAMDataset>")
+        cut(raw)
+        said.append(int(read_chips(raw.parent / "chips")["pixels_ignored"].sum()))
+    assert said == [0, 2 * 8 * 32]  # of four chips two are dropped whole
+
+
+def test_a_place_that_only_files_beside_say_is_that_of_the_chips(raw: Path) -> None:
+    for path in orthophoto(raw, "a")[1:]:
+        with open_geotiff(path) as file:
+            bands_CHW = file.read()
+        write_geotiff(path, bands_CHW)
+    (raw / "images/a.tfw").write_text("0.5\n0\n0\n-0.5\n500000.25\n999999.75\n")
+    (raw / "images/a.prj").write_text(CRS.from_user_input(UTM).to_wkt(version=WktVersion.WKT1_ESRI))
+    cut(raw)
+    frame = read_chips(raw.parent / "chips")
+    assert (frame["x"].tolist()[:3], set(frame["y"]), set(frame["crs"])) == (
+        [500000.0, 500016.0, 500032.0],
+        {1000000.0, 999984.0},
+        {UTM},
+    )
+    (raw / "masks/a.tfw").write_text("0.5\n0\n0\n-0.5\n500000.35\n999999.75\n")
+    with pytest.raises(PipelineError, match=r"lie 0.20 px apart"):
+        cut(raw)
+
+
+def test_what_lies_beside_a_scene_is_part_of_its_piece(raw: Path) -> None:
+    image = orthophoto(raw, "a", np.where(gradient(64, 96) < 17, 0, gradient(64, 96)))[1]
+    orthophoto(raw, "b")[1].write_bytes(b"")  # what was made of a is kept
+    for text in (
+        "<PAMDataset/>",
+        '<PAMDataset><PAMRasterBand band="1"><NoDataValue>40</NoDataValue></PAMRasterBand></PAMDataset>',
+    ):
+        image.with_name("a.tif.aux.xml").write_text(text)
+        with pytest.raises(PipelineError, match=r"images/b.tif is empty"):
+            cut(raw)
+    orthophoto(raw, "b")
+    cut(raw)
+    assert read_chips(raw.parent / "chips")["pixels_ignored"].sum() == 96
+
+
+def test_chips_that_the_disk_cannot_hold_are_refused_before_any_is_written(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files of some KB that claim 300,000 x 300,000 px: every block is left out."""
+    shape = {"driver": "GTiff", "width": 300_000, "height": 300_000, "dtype": "uint8", "sparse_ok": True}
+    tiles = {"tiled": True, "blockxsize": 4096, "blockysize": 4096, "compress": "deflate"}
+    place = {"crs": UTM, "transform": at(pixel=0.5).transform}
+    for folder, count in (("images", 3), ("masks", 1)):
+        (raw / folder).mkdir()
+        with rasterio.open(raw / folder / "a.tif", "w", count=count, **shape, **tiles, **place):
+            pass
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
+    assert refusal(raw, **{"tile.size": 512}).startswith(
+        "images/a.tif has 300000 x 300000 px: its 342225 chips may take up to 358.8 GB, and 1.0 GB are free on the disk"
+    )
 
 
 def test_the_real_figures_make_52_chips_from_a_local_folder(shared: Path, tmp_path: Path) -> None:

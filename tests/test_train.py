@@ -1,4 +1,7 @@
 import json
+import subprocess
+import sys
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,10 @@ import torch
 from pipeline.chips import Chip, write_tables
 from pipeline.errors import PipelineError
 from pipeline.learning.data import Chips
+from pipeline.learning.device import Device, Hardware
 from pipeline.learning.losses import LOSSES, Emphasis, Loss
-from pipeline.train import class_pixels, fingerprint, ground, labelled_pixels
+from pipeline.learning.ranks import ALONE
+from pipeline.train import LEARNING_CODE, Inputs, Place, class_pixels, ground, inputs, labelled_pixels
 from tests.learning.world import BRIGHTNESS, IMAGERY, ORIGIN, World, train_params, written
 
 OUTS = ["cost.json", "model", "plots", "train.json"]
@@ -91,8 +96,14 @@ def test_a_failed_training_leaves_the_last_model_in_place(
 class Lost(Loss):
     name = "ce"
 
-    def forward(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
-        return logits_NKHW.sum() * float("nan")
+    def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
+        return torch.stack([logits_NKHW.sum() * float("nan"), logits_NKHW.sum()])
+
+    def value(self, sums: torch.Tensor) -> torch.Tensor:
+        return sums[0]
+
+    def weight(self, sums: torch.Tensor) -> torch.Tensor:
+        return sums[1]
 
 
 @pytest.mark.parametrize(
@@ -173,11 +184,69 @@ def test_which_chips_validate_is_part_of_the_fingerprint(small: World) -> None:
     chips, _ = small.inputs
     ids, params = ["c00", "c01", "c02"], train_params()
     found = {
-        fingerprint(
+        inputs(
             {"train": Chips(chips, ids[:cut], BRIGHTNESS), "val": Chips(chips, ids[cut:], BRIGHTNESS)},
             params,
             params.place,
-        )
+        ).fingerprint
         for cut in (1, 2)
     }
     assert len(found) == 2
+
+
+def inputs_of(small: World, on: Device, **recipe: Any) -> Inputs:
+    parts = {part: Chips(small.inputs[0], [name], BRIGHTNESS) for part, name in (("train", "c00"), ("val", "c01"))}
+    return inputs(parts, train_params(**recipe), Place(on, ALONE))
+
+
+def test_a_training_on_a_gpu_goes_on_beside_another_cpu_and_one_on_a_cpu_does_not(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fingerprint(device: Device, cpu: str, threads: int, gpu: str) -> str:
+        machine = Hardware("x86_64", (cpu,), threads, (gpu,))
+        monkeypatch.setattr("pipeline.train.hardware", lambda: machine)
+        return inputs_of(small, device).fingerprint
+
+    gpu, cpu = Device("cuda", "bf16"), Device("cpu", "bf16")
+    assert fingerprint(gpu, "AVX2", 8, "H100") == fingerprint(gpu, "AVX512", 64, "H100")
+    assert fingerprint(gpu, "AVX2", 8, "H100") != fingerprint(gpu, "AVX2", 8, "A100")
+    assert fingerprint(cpu, "AVX2", 8, "H100") == fingerprint(cpu, "AVX2", 8, "A100")
+    assert len({fingerprint(cpu, *at, "H100") for at in (("AVX2", 8), ("AVX512", 8), ("AVX2", 2))}) == 3
+    assert fingerprint(gpu, "AVX2", 8, "H100") != fingerprint(Device("cuda", "fp32"), "AVX2", 8, "H100")
+
+
+def test_what_a_training_comes_to_depends_on_every_input_and_on_no_reading_process(small: World) -> None:
+    plain = inputs_of(small, Device("cpu", "fp32"))
+    changes: list[dict[str, Any]] = [
+        {"params": plain.params | {"seed": 5}},
+        {"chips": {"train": ["c01"], "val": ["c00"]}},
+        {"files": plain.files[::-1]},
+        {"code": "other"},
+        {"versions": {"torch": "0"}},
+        {"rounding": ("cpu",)},
+        {"devices": 2},
+    ]
+    assert {key for change in changes for key in change} == {field.name for field in fields(Inputs)}
+    assert len({plain.fingerprint, *(replace(plain, **change).fingerprint for change in changes)}) == 8
+    same = {"workers": 3, "device": "cpu", "devices": 1, "precision": "fp32"}
+    assert inputs_of(small, Device("cpu", "fp32"), **same) == plain
+
+
+CHANGES_NOTHING = {
+    *("batch", "cache", "cloud_filter", "command", "datasets", "errors", "files", "fingerprint", "params"),
+    *("learning.cost", "learning.resume", "learning.stopping", "learning.watch", "sources.reach"),
+}
+"""What `train` loads beside the code that decides what a training comes to: paths, messages, curves, the state."""
+
+
+def test_each_module_that_train_loads_either_decides_what_comes_out_or_does_not() -> None:
+    script = "import sys, pipeline.train; print(*(name for name in sys.modules if name.startswith('pipeline.')))"
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True)
+    loaded = {name.removeprefix("pipeline.") for name in run.stdout.split()} - {
+        "learning",
+        "raster",
+        "scoring",
+        "sources",
+    }
+    assert loaded - set(LEARNING_CODE) <= CHANGES_NOTHING
+    assert loaded >= set(LEARNING_CODE)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import rasterio
 import yaml
 from pydantic import BaseModel
 from rasterio.crs import CRS
@@ -141,6 +142,12 @@ def orthophoto(
     write_geotiff(pair[1], image_CHW, at(pixel=0.5))
     write_geotiff(pair[2], mask_HW[None], at(pixel=0.5))
     return pair
+
+
+def hide(path: Path, seen_HW: np.ndarray) -> None:
+    """Give a GeoTIFF a mask within the file: 0 hides, 255 shows."""
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(seen_HW)
 
 
 def landcovernet_item(raw: Path, chip: str, day: date, scl: int = 4, cld: int = 0, hidden: int = 0) -> SourceItem:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
@@ -93,13 +94,29 @@ class Shuffle(Sampler[int]):
         return self.count
 
     def __iter__(self) -> Iterator[int]:
-        order = torch.randperm(self.count, generator=generator(self.seed, self.epoch))
+        order = torch.randperm(self.count, generator=generator(Stream.ORDER, self.seed, self.epoch))
         return iter(order.tolist())
 
 
-def generator(*key: int) -> torch.Generator:
-    """Random numbers that depend on `key` alone, not on who drew before."""
-    state = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
+class Stream(IntEnum):
+    """What random numbers are for; two streams share none, whatever their keys."""
+
+    ORDER = 1
+    """The order of the chips in an epoch."""
+    AUGMENTATION = 2
+    """Flips and turns of a batch."""
+    LAYERS = 3
+    """Layers that draw from torch's global generator, such as dropout."""
+    WORKERS = 4
+    """Seeds of the reading processes."""
+
+
+def generator(stream: Stream, *key: int) -> torch.Generator:
+    """Random numbers that depend on `stream` and `key` alone, not on who drew before.
+
+    Keys of one stream must be of one length: `SeedSequence` fills short ones up with zeros.
+    """
+    state = int(np.random.SeedSequence((stream, *key)).generate_state(1, np.uint64)[0])
     return torch.Generator().manual_seed(state)
 
 
@@ -213,5 +230,5 @@ def _loader(chips: Chips, steps: Steps, workers: int) -> DataLoader[Batch]:
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_end_quietly,
-        generator=generator(0),  # of the seeds of reading processes: the global one shall not be drawn from
+        generator=generator(Stream.WORKERS),  # else the loader draws from the global one
     )

@@ -11,8 +11,7 @@ import torch
 from pipeline.errors import PipelineError
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
-
-
+Arithmetic = Literal["fp32", "bf16", "fp16"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
@@ -21,7 +20,7 @@ class Device:
     """A device and the arithmetic in which a network runs there."""
 
     name: Literal["cpu", "cuda", "mps"]
-    arithmetic: Literal["fp32", "bf16", "fp16"]
+    arithmetic: Arithmetic
     """Of the network's own layers; weights, losses and scores are fp32."""
 
     @property
@@ -66,6 +65,21 @@ def choose(wanted: DeviceName, precision: Precision = "auto", key: str = "train.
     return Device(wanted, precision)
 
 
+def choose_for(wanted: DeviceName, trained: Arithmetic | None) -> Device:
+    """The device on which to apply a network that was trained in this arithmetic.
+
+    The same arithmetic, or fp32 where the device does not have it; `auto` of the device for a model that names none.
+
+    Raises:
+        PipelineError: the wanted device is not there.
+    """
+    device = choose(wanted, key="evaluate.device")
+    if trained is None or trained == device.arithmetic:
+        return device
+    there = trained == "fp32" or (device.name == "cuda" if trained == "fp16" else _has_bf16(device.name))
+    return Device(device.name, trained if there else "fp32")
+
+
 def keep_freed_memory() -> None:
     """Let this process keep what it frees, for the next step needs just as much.
 
@@ -78,12 +92,38 @@ def keep_freed_memory() -> None:
         libc.mallopt(trim_threshold, 2**31 - 1)
 
 
-def capability(device: Device) -> list[str]:
-    """What decides how sums are rounded: processor, instructions, threads, precision."""
-    name = torch.cuda.get_device_name() if device.name == "cuda" else torch.backends.cpu.get_cpu_capability()
-    processor = [f"{feature}={has}" for feature, has in sorted(torch.cpu.get_capabilities().items())]
+@dataclass(frozen=True)
+class Hardware:
+    """What of this machine and its libraries decides how sums are rounded."""
+
+    architecture: str
+    """Of the CPU: `x86_64`, …"""
+    cpu: tuple[str, ...]
+    """What of its instructions PyTorch uses, and what oneDNN may."""
+    threads: int
+    gpu: tuple[str, ...] = ()
+    """Model, compute capability, versions of CUDA and cuDNN; empty without CUDA."""
+
+    def rounding(self, device: Device) -> tuple[str, ...]:
+        """What of it decides on `device`: a GPU computes the same beside any CPU and any number of threads."""
+        if device.name == "cuda":
+            return (device.name, device.arithmetic, *self.gpu)
+        if device.name == "mps":
+            return device.name, device.arithmetic, self.architecture
+        return device.name, device.arithmetic, self.architecture, str(self.threads), *self.cpu
+
+
+def hardware() -> Hardware:
+    """Of this machine, as this process sees it."""
+    features = [f"{name}={has}" for name, has in sorted(torch.cpu.get_capabilities().items())]
     allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
-    return [device.name, device.precision, name, platform.machine(), str(torch.get_num_threads()), allowed, *processor]
+    cpu = (torch.backends.cpu.get_cpu_capability(), allowed, *features)
+    return Hardware(platform.machine(), cpu, torch.get_num_threads(), _gpu() if torch.cuda.is_available() else ())
+
+
+def _gpu() -> tuple[str, ...]:
+    capability = "{}.{}".format(*torch.cuda.get_device_capability())
+    return torch.cuda.get_device_name(), capability, str(torch.version.cuda), str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
 
 
 def _has_bf16(name: str) -> bool:

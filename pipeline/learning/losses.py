@@ -13,7 +13,6 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as all of torch's users call it
 
 from pipeline.classes import IGNORE
-from pipeline.learning.ranks import shared_total
 
 LossName = Literal["focal", "dice", "ce"]
 Weighting = Literal["none", "inverse", "effective"]
@@ -33,11 +32,7 @@ class Emphasis:
 
 
 class Loss(nn.Module):
-    """A loss with its emphasis: a function of sums over a batch.
-
-    In training the sums are those of all processes that train together, so that a batch has one loss, however it is
-    divided among them.
-    """
+    """A loss with its emphasis: a function of sums over a batch, which may be added up over several processes."""
 
     name: LossName
     weight_K: torch.Tensor | None
@@ -49,9 +44,8 @@ class Loss(nn.Module):
         self.register_buffer("weight_K", weights, persistent=False)
 
     def forward(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
-        """The loss of a batch, of which this process may have a part."""
-        sums = self.sums(logits_NKHW, targets_NHW)
-        return self.value(shared_total(sums) if self.training else sums)
+        """The loss of a batch."""
+        return self.value(self.sums(logits_NKHW, targets_NHW))
 
     def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
         """What is added up over the pixels: some quantities, or (quantities, K) by class."""
@@ -60,6 +54,20 @@ class Loss(nn.Module):
     def value(self, sums: torch.Tensor) -> torch.Tensor:
         """The loss, from those sums."""
         raise NotImplementedError
+
+    def weight(self, sums: torch.Tensor) -> torch.Tensor:
+        """The labelled pixels behind those sums, by which losses of parts of a batch are averaged.
+
+        For focal loss and cross entropy the average is the loss of the whole; dice is no mean over pixels.
+        """
+        raise NotImplementedError
+
+    def prior_logits(self, share_K: torch.Tensor) -> torch.Tensor:
+        """The logits of a network that gives each class the probability `share_K` everywhere.
+
+        The inverse of softmax; of the sigmoid for focal loss, which compares each class with the rest.
+        """
+        return share_K.log()
 
     def mean(self, loss_K: torch.Tensor) -> torch.Tensor:
         """The mean over classes, weighted."""
@@ -87,6 +95,14 @@ class Focal(Loss):
         loss_K, counted_K = sums
         return self.mean(loss_K / counted_K.clamp(min=1))
 
+    def weight(self, sums: torch.Tensor) -> torch.Tensor:
+        """Labelled pixels."""
+        return sums[1, 0]
+
+    def prior_logits(self, share_K: torch.Tensor) -> torch.Tensor:
+        """Log odds."""
+        return share_K.logit()
+
 
 class Dice(Loss):
     """1 - 2 |A ∩ B| / (|A| + |B|) of softmax probabilities, by class over the batch; a class that it lacks counts 0."""
@@ -106,6 +122,10 @@ class Dice(Loss):
         dice_K = 2 * both_K / (share_K + there_K).clamp(min=1e-7)
         return self.mean((1 - dice_K) * (there_K > 0))
 
+    def weight(self, sums: torch.Tensor) -> torch.Tensor:
+        """Labelled pixels."""
+        return sums[2].sum()
+
 
 class CrossEntropy(Loss):
     """Minus the logarithm of the true class's softmax probability."""
@@ -124,6 +144,10 @@ class CrossEntropy(Loss):
     def value(self, sums: torch.Tensor) -> torch.Tensor:
         """The weighted mean over pixels."""
         return sums[0] / sums[1].clamp(min=1e-7)
+
+    def weight(self, sums: torch.Tensor) -> torch.Tensor:
+        """Labelled pixels, each with the weight of its class."""
+        return sums[1]
 
 
 LOSSES: dict[LossName, Callable[[Emphasis], Loss]] = {"focal": Focal, "dice": Dice, "ce": CrossEntropy}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import segmentation_models_pytorch as smp
 import timm
@@ -18,6 +18,8 @@ from pipeline.choices import refusal
 from pipeline.classes import ClassTable
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
+from pipeline.learning.device import Arithmetic
+from pipeline.learning.losses import Loss
 from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, load_encoder, load_weights, normalisation
 
 
@@ -116,21 +118,22 @@ def _hub(online: bool) -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def expect(segmenter: Segmenter, shares: Sequence[float]) -> None:
-    """Let an untrained network expect each class as often as it occurs, where the library's head allows it.
+def init_prior_bias(segmenter: Segmenter, shares: Sequence[float], loss: Loss) -> None:
+    """Initialise the bias of the last layer to the class priors, where the library's head has one.
 
     Otherwise the first hundreds of steps go into learning that most classes are rare: Lin et al. 2017, "Focal Loss
-    for Dense Object Detection", section 3.3. The output's bias becomes the log odds of the share.
+    for Dense Object Detection", section 3.3.
 
     Args:
         segmenter: whose last layer's bias is set.
         shares: of the pixels, by class in the order of the outputs; below 0.001 counts as that.
+        loss: which turns logits into probabilities by softmax, or by a sigmoid for each class.
     """
     last = [each for each in segmenter.net.modules() if isinstance(each, nn.Conv2d)][-1]
     if last.bias is not None and last.out_channels == len(shares):
         share_K = torch.tensor(shares).clamp(0.001, 0.999)
         with torch.no_grad():
-            last.bias.copy_(torch.logit(share_K))
+            last.bias.copy_(loss.prior_logits(share_K))
 
 
 def freeze_unused(segmenter: Segmenter, side: int) -> None:
@@ -166,6 +169,10 @@ class Model:
     segmenter: Segmenter
     table: ClassTable
     imagery: Imagery
+    arithmetic: Arithmetic | None
+    """In which it was trained; None for a model that does not say so."""
+    seed: int | None
+    """Of its training; None for a model that does not say so."""
 
 
 def load_model(folder: Path) -> Model:
@@ -179,6 +186,7 @@ def load_model(folder: Path) -> Model:
     try:
         said = read_json(folder / "model.json")
         table, imagery = ClassTable(classes=said["classes"]), parse_imagery(said["imagery"])
+        arithmetic, seed = _arithmetic(said.get("precision")), said.get("params", {}).get("seed")
         names = (said["architecture"], said["encoder"], len(table.classes))
         design = Architecture(*names, tuple(said["mean"]), tuple(said["std"]))
     except (ValueError, KeyError, TypeError) as error:
@@ -187,7 +195,14 @@ def load_model(folder: Path) -> Model:
         ) from None
     segmenter = build(design)
     _load_strictly(segmenter.net, folder / "model.safetensors")
-    return Model(segmenter, table, imagery)
+    return Model(segmenter, table, imagery, arithmetic, seed)
+
+
+def _arithmetic(name: object) -> Arithmetic | None:
+    """The precision that a `model.json` names; older ones name none."""
+    if name is not None and name not in get_args(Arithmetic):
+        raise ValueError(f"precision is {name!r}; known: {', '.join(get_args(Arithmetic))}")
+    return name  # type: ignore[return-value]
 
 
 def _load_strictly(module: nn.Module, path: Path) -> None:

@@ -13,11 +13,11 @@ from timm.layers.norm_act import convert_sync_batchnorm
 from pipeline.errors import PipelineError
 from pipeline.learning.augment import flip_and_turn
 from pipeline.learning.confusion import confusion, likeliest
-from pipeline.learning.data import Batch, Steps, generator
+from pipeline.learning.data import Batch, Steps, Stream, generator
 from pipeline.learning.device import Device, DeviceName, Precision
 from pipeline.learning.losses import Loss, Weighting
 from pipeline.learning.model import Segmenter
-from pipeline.learning.ranks import ALONE, EchoedError, average_buffers, smallest, total
+from pipeline.learning.ranks import ALONE, EchoedError, average_buffers, shared_total, smallest, total
 from pipeline.params import Params
 from pipeline.scoring.counts import counts_of
 from pipeline.scoring.scores import scores
@@ -34,7 +34,7 @@ class Recipe(Params):
     batch_size: int = Field(gt=0)
     """Chips in a step of the weights, on all devices together."""
     accumulate: int = Field(gt=0)
-    """Parts of a batch that go through the network one after another, which takes so much less memory."""
+    """Parts of a batch that go through the network one after another, to save memory."""
     lr: float = Field(gt=0)
     """Learning rate of the first epoch."""
     optimizer: Literal["adam", "sgd"]
@@ -76,15 +76,16 @@ class Tally:
     """Losses and pixel counts of one pass over a set; kept on the device until the pass is over."""
 
     value: Callable[[torch.Tensor], torch.Tensor] | None = None
-    """Makes one loss of the sums that are then added in place of losses; None: the mean over chips."""
+    """Makes one loss of the sums that are then added in place of losses; None: the mean weighted by pixels."""
     losses: list[torch.Tensor] = field(default_factory=list)
-    chips: list[int] = field(default_factory=list)
+    weights: list[torch.Tensor] = field(default_factory=list)
+    """Counted pixels behind each loss, see `Loss.weight`."""
     matrix_KK: torch.Tensor | None = None
 
-    def add(self, loss: torch.Tensor, matrix_KK: torch.Tensor, chips: int) -> None:
-        """Count one batch."""
+    def add(self, loss: torch.Tensor, weight: torch.Tensor, matrix_KK: torch.Tensor) -> None:
+        """Count one step."""
         self.losses.append(loss.detach())
-        self.chips.append(chips)
+        self.weights.append(weight)
         self.matrix_KK = matrix_KK if self.matrix_KK is None else self.matrix_KK + matrix_KK
 
     def first_bad_step(self) -> int | None:
@@ -104,13 +105,16 @@ class Tally:
         return {"loss": round(self._loss(), 6)} | scores(counts_of(matrix_KK), names)
 
     def _loss(self) -> float:
-        losses = torch.stack(self.losses)
-        losses = (losses.cpu() if losses.device.type == "mps" else losses).double()  # which Apple's GPU lacks
+        losses, weights = _double(self.losses), _double(self.weights)
         if self.value is not None:
             return float(self.value(total(losses.sum(dim=0))))
-        chips = torch.tensor(self.chips, dtype=torch.double, device=losses.device)
-        loss, count = total(torch.stack([(losses * chips).sum(), chips.sum()])).tolist()
-        return float(loss / count)
+        loss, weight = total(torch.stack([(losses * weights).sum(), weights.sum()])).tolist()
+        return float(loss / weight) if weight else 0.0
+
+
+def _double(values: Sequence[torch.Tensor]) -> torch.Tensor:
+    stacked = torch.stack(list(values))
+    return (stacked.cpu() if stacked.device.type == "mps" else stacked).double()  # Apple's GPU lacks float64
 
 
 class Task(L.LightningModule):
@@ -123,6 +127,7 @@ class Task(L.LightningModule):
         self.steps: Steps | None = None
         self.loss = loss
         self.tallies = self._empty()
+        self.part_pixels = 1.0
         self.memory_format = torch.contiguous_format
 
     def run_on(self, device: Device, steps: Steps | None = None) -> "Task":
@@ -140,8 +145,28 @@ class Task(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         """The loss of a batch, flipped and turned as (seed, epoch, batch) say, however it is divided."""
         number, skip = self.steps.start(index) if self.steps else (index, 0)
-        turned = flip_and_turn(*batch, generator(self.seed, self.current_epoch, number), skip)
-        return self._step("train", *turned) * self.ranks.size  # the mean of the gradients becomes their sum
+        turned = flip_and_turn(*batch, generator(Stream.AUGMENTATION, self.seed, self.current_epoch, number), skip)
+        loss, weight = self._step("train", *turned)
+        loss = loss * self.ranks.size  # the mean of the gradients becomes their sum
+        if self.recipe.accumulate == 1:
+            return loss
+        self.part_pixels = batch[1][0].numel() * self.recipe.batch_size / self.recipe.accumulate
+        return loss * weight / self.part_pixels
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Make the gradient of an accumulated batch that of the whole batch.
+
+        Lightning averages the parts' gradients as if all had as many labelled pixels. `training_step` multiplies each
+        part's loss by its share of labelled pixels (a share, so that fp16 does not overflow); here the shares' sum is
+        divided out. Lightning clips gradients after this.
+        """
+        parts = self.recipe.accumulate
+        if parts > 1:
+            weights = self.tallies["train"].weights[-parts:]
+            scale = parts * self.part_pixels / torch.stack(weights).sum().clamp(min=1e-7)
+            for parameter in self.segmenter.parameters():
+                if parameter.grad is not None:
+                    parameter.grad *= scale
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Count a batch of the validation set, as it is; the set has one loss, however it is cut into batches."""
@@ -149,7 +174,7 @@ class Task(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch; what draws from the global generator, such as dropout, then depends on this epoch."""
-        torch.manual_seed(generator(self.seed, self.current_epoch, self.ranks.rank).initial_seed())
+        torch.manual_seed(generator(Stream.LAYERS, self.seed, self.current_epoch, self.ranks.rank).initial_seed())
         self.tallies = self._empty()
 
     def on_validation_epoch_start(self) -> None:
@@ -198,9 +223,15 @@ class Task(L.LightningModule):
     def _empty(self) -> dict[Part, Tally]:
         return {"train": Tally(), "val": Tally(self.loss.value)}
 
-    def _step(self, part: Part, images_NCHW: torch.Tensor, masks_NHW: torch.Tensor) -> torch.Tensor:
+    def _step(
+        self, part: Part, images_NCHW: torch.Tensor, masks_NHW: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss of a step (of validation its sums) and the labelled pixels behind it."""
         logits_NKHW = self.segmenter(images_NCHW.contiguous(memory_format=self.memory_format))
-        loss: torch.Tensor = (self.loss if part == "train" else self.loss.sums)(logits_NKHW, masks_NHW.long())
+        sums = self.loss.sums(logits_NKHW, masks_NHW.long())
+        if part == "train":  # the batch has one loss, however it is divided among processes
+            sums = shared_total(sums)
+        loss, weight = self.loss.value(sums) if part == "train" else sums, self.loss.weight(sums).detach()
         matrix_KK = confusion(likeliest(logits_NKHW.detach()), masks_NHW, len(self.names))
-        self.tallies[part].add(loss, matrix_KK, len(images_NCHW))
-        return loss
+        self.tallies[part].add(loss, weight, matrix_KK)
+        return loss, weight

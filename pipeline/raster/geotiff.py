@@ -1,33 +1,41 @@
-"""GeoTIFF files from and to arrays, opened with the GTiff driver alone and without the files beside them."""
+"""GeoTIFF files from and to arrays, opened with the GTiff driver alone; `sidecars.py` reads what lies beside them."""
 
+import errno
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
+from rasterio.enums import MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.session import DummySession
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from pipeline.errors import PipelineError
+from pipeline.raster.sidecars import PAM, Pam, beside, read_pam, read_prj, read_world, refuse_mask, refuse_unread
+from pipeline.raster.whole import refuse_place, refuse_unreadable
 
-MOST_AT_ONCE = 512 * 1024 * 1024
-"""Bytes of one block, decoded; and of a whole file, however well it is compressed."""
-MOST_COMPRESSED = 1100
-"""Decoded bytes for each byte in a larger file; deflate reaches 1032."""
+T = TypeVar("T")
+
 MOST_PIXELS = 1 << 28
 """Pixels that are read without a window."""
 SKEWED = 1e-4
 """Pixels, for each along a side, that a square may be off before it is none."""
+UNDECODABLE = "cannot be read, the file is damaged"
+LIBRARY_ERRORS = (RasterioError, CPLE_BaseError, ValueError, TypeError, LookupError, OverflowError, MemoryError)
+"""What rasterio, GDAL and numpy raise over a file that they dislike; caught around calls into them alone."""
+CACHED_MIB = 512
+"""Of decoded blocks that GDAL keeps, unless GDAL_CACHEMAX says else: 5 % of a large machine's memory is a lot."""
+os.environ.setdefault("GDAL_CACHEMAX", str(CACHED_MIB))
 _ONE_BY_ONE = Lock()
 """For what Python keeps once for all threads, such as which warnings are shown."""
 
@@ -43,12 +51,12 @@ class Georeference:
 
     @property
     def known(self) -> bool:
-        """Whether the file says where it lies."""
-        return self.crs is not None or not self.transform.is_identity
+        """Whether the file says where it lies; a CRS alone does not."""
+        return not self.transform.is_identity
 
     def place(self, row: int = 0, column: int = 0) -> dict[str, Any]:
-        """x, y, crs, pixel_size of a chip whose top-left pixel is at `row`, `column`; nothing without a CRS."""
-        if self.crs is None:
+        """x, y, crs, pixel_size of a chip whose top-left pixel is at `row`, `column`; nothing where that is unknown."""
+        if self.crs is None or not self.known:
             return {}
         x, y = self.corner(row, column)
         return {"x": x, "y": y, "crs": self.crs, "pixel_size": self.pixel_size}
@@ -72,17 +80,36 @@ class Georeference:
 class GeoTiff:
     """An open GeoTIFF that is known to be whole."""
 
-    def __init__(self, path: Path, dataset: rasterio.DatasetReader) -> None:
+    def __init__(self, path: Path, dataset: rasterio.DatasetReader, pam: Pam, georeference: Georeference) -> None:
         self.path = path
         self.height, self.width, self.count = int(dataset.height), int(dataset.width), int(dataset.count)
         self.dtypes: tuple[str, ...] = tuple(dataset.dtypes)
-        self.nodata: float | None = dataset.nodata
+        self.nodata = _by_band(dataset.nodatavals, pam.nodata)
+        """What is declared as no-data, or None, band by band."""
+        self.scales, self.offsets = _by_band(dataset.scales, pam.scales), _by_band(dataset.offsets, pam.offsets)
+        """A value stands for `scale * value + offset`, band by band."""
         self.is_jpeg = dataset.profile.get("compress") == "jpeg"  # then values are not those that were written
-        self.georeference = Georeference(_crs_name(dataset.crs), dataset.transform)
-        self.alpha = _alpha_band(dataset)
+        structure = dataset.tags(ns="IMAGE_STRUCTURE") | dataset.tags(1, ns="IMAGE_STRUCTURE")
+        self.bits = int(structure.get("NBITS", 8 * np.dtype(self.dtypes[0]).itemsize))
+        """Bits that a sample uses; 4 leave uint8 at 0 to 15."""
+        self.white_is_zero = structure.get("MINISWHITE") == "YES"
+        self.is_lab = structure.get("SOURCE_COLOR_SPACE") == "CIELAB"  # then RGB is made of it without its white
+        self.colour_table = pam.colour_table
+        """The file beside it that gives it a colour table; its own is `colours`."""
+        self.georeference = georeference
+        means = _by_band([each.name for each in dataset.colorinterp], pam.interpretations)
+        self.colours = _colours(dataset) if means[0] == "palette" == dataset.colorinterp[0].name else None
+        """The colour table of its first band: RGBA of each value, uint8 (values, 4)."""
+        self.alpha = _alpha_band(means, self.dtypes)
         """The band that the file marks as transparency, counted from 1. GDAL marks the fourth of four bands of 8 bits
         unasked, whatever it holds."""
+        self._mask_bands = _mask_bands(dataset)
         self._dataset = dataset
+
+    def is_scaled(self, bands: tuple[int, ...]) -> bool:
+        """Whether values of these bands stand for others; bands that it lacks are not looked at."""
+        units = [(self.scales[band - 1], self.offsets[band - 1]) for band in bands if 1 <= band <= self.count]
+        return any(unit != (1, 0) for unit in units)
 
     def read(self, bands: tuple[int, ...] | None = None, window: Window | None = None) -> np.ndarray:
         """Pixels as (bands, height, width) in the file's dtype.
@@ -101,29 +128,44 @@ class GeoTiff:
                 f"{self.path} has {self.width} x {self.height} px; at most {MOST_PIXELS} are read at once "
                 "(a whole Sentinel-2 tile has 120,560,400)"
             )
-        try:
+        with _blamed(self.path, UNDECODABLE):
             return np.asarray(self._dataset.read(None if bands is None else list(bands), window=window))
-        except RasterioError as error:
-            raise PipelineError(f"{self.path} cannot be read, the file is damaged: {_reason(error)}") from None
+
+    def shown(self, window: Window | None = None) -> np.ndarray:
+        """(height, width) of bool: False where the file's own mask hides a pixel; no-data and alpha are left to others.
+
+        Raises:
+            PipelineError: its mask cannot be decoded.
+        """
+        shape = (self.height, self.width) if window is None else (window.height, window.width)
+        shown_HW = np.full(shape, not self._mask_bands)
+        with _blamed(self.path, UNDECODABLE):
+            for band in self._mask_bands:
+                shown_HW |= self._dataset.read_masks(band, window=window) > 0
+        return shown_HW
+
+    def holds(self, bands_CHW: np.ndarray, bands: tuple[int, ...]) -> np.ndarray:
+        """Bool of the same shape: False where a value is the one that its band declares as no-data."""
+        return np.stack(
+            [~equals(band_HW, self.nodata[band - 1]) for band_HW, band in zip(bands_CHW, bands, strict=True)]
+        )
 
     def valid(self, window: Window | None = None) -> np.ndarray:
-        """(height, width) of bool: False where the file declares no-data, by value or mask; alpha is left to others.
+        """(height, width) of bool: False where the mask hides, or each band that declares no-data holds it.
+
+        Alpha is left to others, and declares nothing.
 
         Raises:
             PipelineError: its pixels cannot be decoded.
         """
-        try:
-            if self.alpha is None:
-                return np.asarray(self._dataset.dataset_mask(window=window)) > 0
-            if any(MaskFlags.alpha in flags for flags in self._dataset.mask_flag_enums):  # nothing else is declared
-                return np.ones((self.height, self.width) if window is None else (window.height, window.width), bool)
-            others = [band for band in range(1, self.count + 1) if band != self.alpha]
-            with _ONE_BY_ONE, warnings.catch_warnings():  # that GDAL does not look at alpha then
-                warnings.simplefilter("ignore", NodataShadowWarning)
-                masks_CHW = np.asarray(self._dataset.read_masks(others, window=window))
-            return np.asarray(masks_CHW.any(axis=0))
-        except RasterioError as error:
-            raise PipelineError(f"{self.path} cannot be read, the file is damaged: {_reason(error)}") from None
+        valid_HW = self.shown(window)
+        declaring = [n for n, nodata in enumerate(self.nodata, 1) if nodata is not None and n != self.alpha]
+        if declaring:
+            held_HW = np.zeros_like(valid_HW)
+            for band in declaring:  # one by one: a file may have many
+                held_HW |= self.holds(self.read((band,), window), (band,))[0]
+            valid_HW &= held_HW
+        return valid_HW
 
 
 @contextmanager
@@ -131,30 +173,23 @@ def open_geotiff(path: Path) -> Iterator[GeoTiff]:
     """Open a raw file with the GTiff driver alone: a VRT named .tif would read whatever files it names.
 
     Raises:
-        PipelineError: no such file, empty, no GeoTIFF, a mask beside it, a place that is none, or shorter than its
-            own table of blocks says.
+        PipelineError: no such file, empty, no GeoTIFF, a mask beside it, a place that is none, or what
+            `pipeline.raster.whole` refuses.
     """
     if not path.is_file():
         raise PipelineError(f"{path} does not exist")
     if not path.stat().st_size:
         raise PipelineError(f"{path} is empty (0 bytes); copy or download it again")
-    if path.with_name(f"{path.name}.msk").exists():
-        raise PipelineError(
-            f"{path} has its mask in a file beside it, {path.name}.msk, which is not read; write the mask into the "
-            "GeoTIFF (gdal_translate --config GDAL_TIFF_INTERNAL_MASK YES) or remove that file"
-        )
-    try:
+    files = beside(path)
+    refuse_mask(path, files)
+    pam = read_pam(files.get(PAM))
+    with _blamed(path, "is not a readable GeoTIFF"):
         dataset = _rasterio_open(path)
-    except RasterioError as error:
-        raise PipelineError(f"{path} is not a readable GeoTIFF: {_reason(error)}") from None
     with closing(dataset):
-        try:
-            _refuse_claims(path, dataset)
-            _refuse_place(path, dataset)
-            _refuse_truncated(path, dataset)
-            whole = GeoTiff(path, dataset)
-        except (RasterioError, CPLE_BaseError) as error:  # GDAL looks at some tags only when asked for them
-            raise PipelineError(f"{path} is a damaged GeoTIFF: {_reason(error)}") from None
+        with _blamed(path, "is a damaged GeoTIFF"):  # GDAL looks at some tags only when asked for them
+            refuse_unreadable(path, dataset)
+            georeference = _georeference(path, dataset, pam, files)
+            whole = GeoTiff(path, dataset, pam, georeference)
         yield whole
 
 
@@ -187,57 +222,62 @@ def _rasterio_open(path: Path, mode: str = "r", **options: Any) -> Any:
         return rasterio.open(path, mode, driver="GTiff", **options)
 
 
-def _refuse_claims(path: Path, dataset: rasterio.DatasetReader) -> None:
-    """A few bytes may claim a billion pixels, for which memory would be asked and blocks looked for."""
-    size = path.stat().st_size
-    block_height, block_width = dataset.block_shapes[0]
-    width_of_pixel = max(np.dtype(name).itemsize for name in dataset.dtypes) * dataset.count
-    claimed = dataset.height * dataset.width * width_of_pixel
-    blocks = -(-dataset.height // block_height) * -(-dataset.width // block_width)
-    if claimed > max(MOST_AT_ONCE, MOST_COMPRESSED * size) or (blocks > 1 and blocks * 4 > size):
-        raise PipelineError(
-            f"{path} claims {dataset.width} x {dataset.height} px of {width_of_pixel} bytes in a file of {size} bytes; "
-            "it is damaged or hostile: copy or download it again"
-        )
-    if block_height * block_width * width_of_pixel > MOST_AT_ONCE:
-        raise PipelineError(
-            f"{path} is stored in blocks of {block_width} x {block_height} px, which are too large to decode; "
-            "write it in tiles: gdal_translate -co TILED=YES"
-        )
+@contextmanager
+def _blamed(path: Path, trouble: str) -> Iterator[None]:
+    """Put any error of the libraries on the file: `trouble` follows its name."""
+    try:
+        with rasterio.Env(session=DummySession()):  # else GDAL prints what it wonders at
+            yield
+    except LIBRARY_ERRORS as error:
+        if os.strerror(errno.EMFILE) in str(error):  # GDAL tells of it in words alone
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path)) from None
+        raise PipelineError(f"{path} {trouble}: {_reason(error)}") from None
 
 
-def _refuse_place(path: Path, dataset: rasterio.DatasetReader) -> None:
-    """No corner could be computed of it, nor written as JSON."""
-    transform = dataset.transform
-    corner = transform @ (dataset.width, dataset.height)
-    if transform.is_degenerate or not np.isfinite([*transform[:6], *corner]).all():
-        raise PipelineError(
-            f"{path} does not say where it lies: its geotransform is {[float(each) for each in transform[:6]]}, which "
-            "must be finite, with pixels of some area; set it with gdal_edit.py -a_ullr, or remove it with -unsetgt"
-        )
+def equals(values: np.ndarray, nodata: float | None) -> np.ndarray:
+    """Bool of the same shape: where a value is the one declared as no-data, which may be NaN."""
+    if nodata is None:
+        return np.zeros(values.shape, bool)
+    if np.isnan(nodata):
+        return np.asarray(np.isnan(values))
+    if values.dtype.kind == "f" and np.isfinite(nodata):  # a text may say a little more than the dtype can hold
+        nodata = float(np.clip(nodata, np.finfo(values.dtype).min, np.finfo(values.dtype).max))
+    same: np.ndarray = values == nodata
+    return same
 
 
-def _refuse_truncated(path: Path, dataset: rasterio.DatasetReader) -> None:
-    """GDAL notices a cut file only when it reads the missing block, and a window may never get there."""
-    size = path.stat().st_size
-    block_height, block_width = dataset.block_shapes[0]
-    planes = dataset.count if dataset.interleaving and dataset.interleaving.name == "band" else 1
-    for band in range(1, planes + 1):
-        for row in range(-(-dataset.height // block_height)):
-            for column in range(-(-dataset.width // block_width)):
-                place = f"{column}_{row}"
-                start = int(dataset.get_tag_item(f"BLOCK_OFFSET_{place}", "TIFF", bidx=band) or 0)
-                length = int(dataset.get_tag_item(f"BLOCK_SIZE_{place}", "TIFF", bidx=band) or 0)
-                if start + length > size:
-                    raise PipelineError(
-                        f"{path} is truncated: {size} bytes, but its pixels reach to byte {start + length}; "
-                        "copy or download it again"
-                    )
+def _georeference(path: Path, dataset: rasterio.DatasetReader, pam: Pam, files: dict[str, Path]) -> Georeference:
+    """By `.aux.xml`, else by the file itself, else by its world file and `.prj`: GDAL's order."""
+    own: Affine = dataset.transform
+    found = (pam.transform, None if own.is_identity else own, read_world(path, files) if own.is_identity else None)
+    transform = next((each for each in found if each is not None), own)
+    if transform.is_identity:
+        refuse_unread(path, files)
+    refuse_place(path, transform, dataset.width, dataset.height)
+    return Georeference(_crs_name(pam.crs or dataset.crs or read_prj(files)), transform)
 
 
-def _alpha_band(dataset: rasterio.DatasetReader) -> int | None:
-    marked = [band for band, means in enumerate(dataset.colorinterp, 1) if means is ColorInterp.alpha]
-    return marked[0] if marked and dataset.count > 1 and dataset.dtypes[marked[0] - 1] in ("uint8", "uint16") else None
+def _by_band(own: Sequence[T], above: Mapping[int, T]) -> tuple[T, ...]:
+    """What a file says of its bands, but where an `.aux.xml` says else."""
+    return tuple(above.get(band, each) for band, each in enumerate(own, 1))
+
+
+def _colours(dataset: rasterio.DatasetReader) -> np.ndarray:
+    table = dataset.colormap(1)
+    return np.array([table[value] for value in sorted(table)], np.uint8)
+
+
+def _mask_bands(dataset: rasterio.DatasetReader) -> tuple[int, ...]:
+    """The bands to ask for the file's own mask: none without one, one if it is that of all, else each has its own."""
+    flags = set(dataset.mask_flag_enums[0])
+    if flags & {MaskFlags.all_valid, MaskFlags.nodata, MaskFlags.alpha}:
+        return ()
+    return (1,) if MaskFlags.per_dataset in flags else tuple(range(1, dataset.count + 1))
+
+
+def _alpha_band(means: Sequence[str], dtypes: Sequence[str]) -> int | None:
+    marked = [band for band, each in enumerate(means, 1) if each == "alpha"]
+    return marked[0] if marked and len(means) > 1 and dtypes[marked[0] - 1] in ("uint8", "uint16") else None
 
 
 def _crs_name(crs: CRS | None) -> str | None:
@@ -247,4 +287,4 @@ def _crs_name(crs: CRS | None) -> str | None:
 
 def _reason(error: Exception) -> str:
     """GDAL's own words, which rasterio keeps as the cause."""
-    return " ".join(str(error.__cause__ or error).split())
+    return " ".join(str(error.__cause__ or error).split()) or type(error).__name__

@@ -19,12 +19,13 @@ def to_rgb(bands_CHW: np.ndarray, imagery: Imagery, valid_HW: np.ndarray) -> np.
     if bands_CHW.dtype == np.uint8 and imagery == Imagery(imagery.bands):
         stretched_CHW = bands_CHW
     else:
-        values_CHW = np.where(valid_HW, bands_CHW, 0).astype(np.float32) * np.float32(imagery.scale) + np.float32(
-            imagery.offset
-        )
-        low_C, high_C = _limits(values_CHW, imagery.stretch, valid_HW)
-        span_C = np.maximum(high_C - low_C, np.float32(1e-12))  # a picture of one value is black
-        unit_CHW = (values_CHW - low_C[:, None, None]) / span_C[:, None, None]
+        with np.errstate(over="ignore", invalid="ignore"):  # values near the end of float32, or beyond it
+            values_CHW = np.where(valid_HW, bands_CHW, 0).astype(np.float32) * np.float32(imagery.scale) + np.float32(
+                imagery.offset
+            )
+            low_C, high_C = _limits(values_CHW, imagery.stretch, valid_HW)
+            span_C = np.maximum(high_C - low_C, np.float32(1e-12))  # a picture of one value is black
+            unit_CHW = np.nan_to_num((values_CHW - low_C[:, None, None]) / span_C[:, None, None], posinf=1, neginf=0)
         stretched_CHW = np.rint(np.clip(unit_CHW, 0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(np.where(valid_HW, stretched_CHW, 0).transpose(1, 2, 0))
 

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from pipeline.catalog import SourceItem, asset
-from pipeline.chips import Chip
+from pipeline.chips import Chip, Imagery
 from pipeline.classes import IGNORE, ClassTable
 from pipeline.datasets import LAYOUTS, BandsSection, DatasetName
 from pipeline.errors import PipelineError
 from pipeline.raster.clouds import GHANA, SCL, from_codes, from_probability, without_data
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
-from pipeline.raster.labels import require_same_grid, to_mask
+from pipeline.raster.grids import require_same_grid
+from pipeline.raster.labels import Labels, read_labels, require_codes
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,23 @@ class Reading:
         return ("SCL", "CLD") if self.clouds == "cld" else ("SCL",)
 
 
-def read_bands(item: SourceItem, reading: Reading) -> np.ndarray:
+def read_bands(item: SourceItem, reading: Reading, imagery: Imagery | None = None) -> np.ndarray:
     """Red, green, blue in the archive's dtype, (3, height, width); 0 where the file declares no-data.
 
+    Args:
+        item: the chip and date.
+        reading: how it is read.
+        imagery: the scale and offset that are to be applied; None if only zeros are looked for.
+
     Raises:
-        PipelineError: a file or a band is missing or cannot be read.
+        PipelineError: a file or a band is missing, cannot be read, or declares another scale or offset.
     """
+    seen = partial(_seen, imagery=imagery)
     if reading.dataset == "ghana":
         with open_geotiff(asset("ghana", item.folder, "source")) as source:
-            return _seen(source, reading.bands.ghana)
+            return seen(source, reading.bands.ghana)
     names = reading.bands.landcovernet
-    return _stack([asset(reading.dataset, item.folder, name) for name in names], _seen)
+    return _stack([asset(reading.dataset, item.folder, name) for name in names], seen)
 
 
 def read_sky(item: SourceItem, reading: Reading, bands_CHW: np.ndarray | None = None) -> np.ndarray:
@@ -78,8 +86,8 @@ def read_sky(item: SourceItem, reading: Reading, bands_CHW: np.ndarray | None = 
     return sky_HW if bands_CHW is None else without_data(sky_HW, bands_CHW)
 
 
-def read_label(label: Path, item: SourceItem, reading: Reading, table: ClassTable, min_consensus: int) -> np.ndarray:
-    """The mask of an item, uint8 class ids (height, width).
+def read_label(label: Path, item: SourceItem, reading: Reading, table: ClassTable, min_consensus: int) -> Labels:
+    """The mask of an item.
 
     Args:
         label: the folder of the label's item.
@@ -94,10 +102,11 @@ def read_label(label: Path, item: SourceItem, reading: Reading, table: ClassTabl
     path = asset(reading.dataset, label, "labels")
     with open_geotiff(path) as mask, open_geotiff(grid_file(item, reading)) as image:
         require_same_grid(image, mask)
-        mask_HW = to_mask(mask.read((1,))[0], table, path, mask.nodata)
+        labels = read_labels(mask, table)
         if min_consensus:
-            mask_HW[mask.read((2,))[0] < min_consensus] = IGNORE
-    return mask_HW
+            agreed_1HW = mask.read((2,))
+            labels.mask_HW[~((agreed_1HW >= min_consensus) & mask.holds(agreed_1HW, (2,)))[0]] = IGNORE
+    return labels
 
 
 def describe(item: SourceItem, reading: Reading) -> Chip:
@@ -113,9 +122,25 @@ def grid_file(item: SourceItem, reading: Reading) -> Path:
     return asset(reading.dataset, item.folder, reading.band_assets[0])
 
 
-def _seen(file: GeoTiff, bands: tuple[int, ...]) -> np.ndarray:
+def _seen(file: GeoTiff, bands: tuple[int, ...], imagery: Imagery | None) -> np.ndarray:
     """Bands with 0, which is Sentinel-2's own word for it, where the file declares no-data in another way."""
-    return np.where(file.valid(), file.read(bands), 0)
+    bands_CHW = file.read(bands)
+    if imagery:
+        _require_units(file, bands, imagery)
+    return np.where(file.shown() & file.holds(bands_CHW, bands), bands_CHW, 0)
+
+
+def _require_units(file: GeoTiff, bands: tuple[int, ...], imagery: Imagery) -> None:
+    """What the file says of its values and what params say of them must not both be applied, nor one be overlooked."""
+    wanted = imagery.scale, imagery.offset
+    for band in bands:
+        declared = file.scales[band - 1], file.offsets[band - 1]
+        if declared not in ((1, 0), wanted):
+            raise PipelineError(
+                f"{file.path} declares scale {declared[0]:g} and offset {declared[1]:g}, and tif_to_png has "
+                f"{wanted[0]:g} and {wanted[1]:g}; set scale and offset there to the file's, or remove the file's: "
+                "gdal_edit.py -unsetscale -unsetoffset"
+            )
 
 
 def _codes(file: GeoTiff, bands: tuple[int, ...]) -> np.ndarray:
@@ -124,8 +149,9 @@ def _codes(file: GeoTiff, bands: tuple[int, ...]) -> np.ndarray:
     A declared value is a code like others, which the tables know or do not: a tool that writes 0 = clear as no-data
     must not hide every clear pixel.
     """
-    codes_CHW, seen_HW = file.read(bands), file.valid()
-    return codes_CHW if file.nodata is not None or seen_HW.all() else np.where(seen_HW, codes_CHW, np.nan)
+    require_codes(file)
+    codes_CHW, shown_HW = file.read(bands), file.shown()
+    return codes_CHW if shown_HW.all() else np.where(shown_HW, codes_CHW, np.nan)
 
 
 def _stack(paths: list[Path], read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray]) -> np.ndarray:

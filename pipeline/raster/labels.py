@@ -1,53 +1,73 @@
-"""Masks of an archive: on the grid of their image, and their values to class ids."""
+"""Masks of an archive: their values to class ids."""
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from pipeline.classes import IGNORE, ClassTable
 from pipeline.errors import PipelineError
-from pipeline.raster.geotiff import Georeference, GeoTiff
+from pipeline.raster.geotiff import GeoTiff, equals
 
 LISTED = 5
 """Values outside the table that a message names."""
 
 
-def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
-    """Check that a mask lies on its image, pixel on pixel.
+@dataclass(frozen=True)
+class Labels:
+    """A part of a label file."""
+
+    mask_HW: np.ndarray
+    """Class ids as uint8, `IGNORE` where there is none."""
+    declared: dict[str, int]
+    """From class id, as JSON writes it, to the pixels of it whose value the file declares as no-data."""
+
+
+def read_labels(file: GeoTiff, table: ClassTable, window: Window | None = None) -> Labels:
+    """Class ids of a file's first band: `to_mask`, and *ignore* where the file's own mask hides a pixel.
 
     Raises:
-        PipelineError: another size; or, where both say where they lie, another CRS, or a corner that is more than
-            0.1 px off. One that says nothing is taken to lie right.
+        PipelineError: see `to_mask` and `require_codes`; or its pixels cannot be decoded.
     """
-    both = f"{image.path} and {mask.path}"
-    sizes = [(file.width, file.height) for file in (image, mask)]
-    if sizes[0] != sizes[1]:
-        raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px; a mask covers its image exactly")
-    ours, theirs = image.georeference, mask.georeference
-    if not (ours.known and theirs.known):
-        return
-    if (
-        None not in (ours.crs, theirs.crs)
-        and ours.crs != theirs.crs
-        and CRS.from_user_input(ours.crs) != CRS.from_user_input(theirs.crs)
-    ):
-        raise PipelineError(f"{both} differ in CRS: {ours.crs} and {theirs.crs}; reproject one onto the other")
-    corners = [(0, 0), (image.height, 0), (0, image.width), (image.height, image.width)]
-    off = max(_pixels_apart(ours, theirs, row, column) for row, column in corners)
-    if off > 0.1:
-        raise PipelineError(f"{both} lie {off:.2f} px apart; at most 0.1 px is allowed: align one to the other")
+    require_codes(file)
+    values_HW, nodata = file.read((1,), window)[0], file.nodata[0]
+    mask_HW = to_mask(values_HW, table, file.path, nodata, file.shown(window))
+    kept = mask_HW[equals(values_HW, nodata) & (mask_HW != IGNORE)]
+    return Labels(mask_HW, {str(kept[0]): int(kept.size)} if kept.size else {})
 
 
-def _pixels_apart(ours: Georeference, theirs: Georeference, row: int, column: int) -> float:
-    column_there, row_there = ~ours.transform @ theirs.corner(row, column)
-    return float(max(abs(column_there - column), abs(row_there - row)))
+def require_codes(file: GeoTiff) -> None:
+    """Check that a file's values are codes.
+
+    Raises:
+        PipelineError: it declares a scale or an offset, by which they stand for other values.
+    """
+    if file.is_scaled((1,)):
+        raise PipelineError(
+            f"{file.path} declares scale {file.scales[0]:g} and offset {file.offsets[0]:g}, but codes such as class "
+            "ids stand for themselves; remove them: gdal_edit.py -unsetscale -unsetoffset"
+        )
 
 
-def to_mask(values_HW: np.ndarray, table: ClassTable, path: Path, nodata: float | None = None) -> np.ndarray:
+def declared_in_words(found: Iterable[dict[str, int]]) -> str:
+    """What a stage's summary says of classes that files declare as no-data, over all `Labels.declared`."""
+    total: Counter[str] = Counter()
+    for each in found:
+        total.update(each)
+    counted = ", ".join(f"{pixels} px of class {class_id}" for class_id, pixels in sorted(total.items()))
+    return f", {counted} stay that class although their files declare it as no-data" if total else ""
+
+
+def to_mask(
+    values_HW: np.ndarray,
+    table: ClassTable,
+    path: Path,
+    nodata: float | None = None,
+    shown_HW: np.ndarray | None = None,
+) -> np.ndarray:
     """Class ids as uint8 (height, width), `IGNORE` where there is none.
 
     A value that the table remaps is remapped; a class of the table stays, even where the file declares it as
@@ -58,17 +78,19 @@ def to_mask(values_HW: np.ndarray, table: ClassTable, path: Path, nodata: float 
         table: the classes, with the remap for this archive.
         path: the file, for messages.
         nodata: what the file declares as no-data.
+        shown_HW: bool; False where the file's own mask hides a pixel, which then is ignored, whatever it holds.
 
     Raises:
         PipelineError: NaN, a fraction, or a value that is neither class nor remapped.
     """
-    mask_HW, strays = _translated(values_HW, table, nodata)
+    shown_HW = np.ones(values_HW.shape, bool) if shown_HW is None else shown_HW
+    mask_HW, strays = _translated(values_HW, table, nodata, shown_HW)
     _refuse([strays], table, path)
     return mask_HW
 
 
 def refuse_strays(mask: GeoTiff, table: ClassTable, among: Iterable[Window]) -> None:
-    """Say what of a file `to_mask` cannot translate, and in how many pixels, reading window by window.
+    """Say what of a file `read_labels` cannot translate, and in how many pixels, reading window by window.
 
     Args:
         mask: the file; its first band holds the labels.
@@ -78,25 +100,21 @@ def refuse_strays(mask: GeoTiff, table: ClassTable, among: Iterable[Window]) -> 
     Raises:
         PipelineError: there is such a value.
     """
-    _refuse((_translated(mask.read((1,), each)[0], table, mask.nodata)[1] for each in among), table, mask.path)
+    windows = ((mask.read((1,), each)[0], mask.shown(each)) for each in among)
+    _refuse((_translated(values, table, mask.nodata[0], shown)[1] for values, shown in windows), table, mask.path)
 
 
-def _translated(values_HW: np.ndarray, table: ClassTable, nodata: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """The mask, and the values that are neither class nor remapped nor declared as no-data."""
-    known_HW = _equals(values_HW, nodata)
+def _translated(
+    values_HW: np.ndarray, table: ClassTable, nodata: float | None, shown_HW: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mask, and the values that are neither hidden nor class nor remapped nor declared as no-data."""
+    known_HW = equals(values_HW, nodata) | ~shown_HW
     mask_HW = np.full(values_HW.shape, IGNORE, np.uint8)
     for value, target in ({value: value for value in table.ids} | table.remap).items():
         here_HW = values_HW == value
-        mask_HW[here_HW] = IGNORE if target == "ignore" else target
+        mask_HW[here_HW & shown_HW] = IGNORE if target == "ignore" else target
         known_HW = known_HW | here_HW
     return mask_HW, values_HW[~known_HW]
-
-
-def _equals(values_HW: np.ndarray, nodata: float | None) -> np.ndarray:
-    if nodata is None:
-        return np.zeros(values_HW.shape, bool)
-    same_HW: np.ndarray = np.isnan(values_HW) if np.isnan(nodata) else values_HW == nodata
-    return same_HW
 
 
 def _refuse(found: Iterable[np.ndarray], table: ClassTable, path: Path) -> None:
@@ -105,7 +123,8 @@ def _refuse(found: Iterable[np.ndarray], table: ClassTable, path: Path) -> None:
     broken: list[float] = []
     in_pixels = 0
     for strays in found:
-        whole = np.isfinite(strays) & (strays == np.floor(strays))
+        whole = np.isfinite(strays)
+        whole[whole] = strays[whole] == np.floor(strays[whole])  # NaN of some bits makes floor warn
         broken += strays[~whole][:1].tolist()
         in_pixels += int((~whole).sum())
         for value, count in zip(*np.unique(strays[whole], return_counts=True), strict=True):

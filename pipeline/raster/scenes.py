@@ -1,6 +1,7 @@
 """An orthophoto and its mask, cut into chips."""
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -10,16 +11,21 @@ from rasterio.windows import Window
 from pipeline.chips import Chip, Imagery
 from pipeline.classes import IGNORE, ClassTable
 from pipeline.errors import PipelineError
+from pipeline.raster.brightness import read_brightness, require_brightness
 from pipeline.raster.chips import save_chip
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
+from pipeline.raster.grids import require_same_grid
 from pipeline.raster.imagery import to_rgb
-from pipeline.raster.labels import refuse_strays, require_same_grid, to_mask
+from pipeline.raster.labels import Labels, read_labels, refuse_strays
 from pipeline.raster.windows import Tile, windows
 
 Alpha = Literal["auto", "none"]
 """auto: a band that a file marks as alpha hides pixels, if it holds transparency; none: it never does."""
 MOST_BETWEEN = 0.01
 """Share of a scene's pixels that transparency may show in part, as along an edge; a spectral band has more of them."""
+
+BYTES_OF_A_PIXEL = 4
+"""That a chip takes at most: red, green, blue and the class; PNG makes it less."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,8 @@ class Cut:
     """Pixels of the windows that were read."""
     transparent: int = 0
     """Those of them that alpha hides."""
+    declared: dict[str, int] = field(default_factory=dict)
+    """From class, as text, to the pixels of it that the mask declares as no-data."""
 
 
 def cut_scene(pair: tuple[str, Path, Path], cutting: Cutting, table: ClassTable, folder: Path) -> Cut:
@@ -76,7 +84,8 @@ def cut_scene(pair: tuple[str, Path, Path], cutting: Cutting, table: ClassTable,
     with open_geotiff(image_path) as image, open_geotiff(mask_path) as mask:
         require_same_grid(image, mask)
         _require_labels(mask)
-        _require_8_bits(image, cutting)
+        require_brightness(image, cutting.bands, cutting.stretch)
+        _require_room(image, cutting, folder)
         alpha = transparency(image, cutting)
         for tile in windows(image.height, image.width, cutting.size):
             if not cutting.pad and (tile.height, tile.width) != (cutting.size, cutting.size):
@@ -85,8 +94,13 @@ def cut_scene(pair: tuple[str, Path, Path], cutting: Cutting, table: ClassTable,
             opaque_HW = _opaque(image, tile, alpha)
             cut.pixels += opaque_HW.size
             cut.transparent += int((~opaque_HW).sum())
-            image_HWC, valid_HW = _read_image(image, _window(tile), cutting, opaque_HW)
-            mask_HW = np.where(valid_HW, _read_mask(mask, tile, cutting.size, table), np.uint8(IGNORE))
+            bands_CHW, valid_HW = read_brightness(image, cutting.bands, _window(tile))
+            valid_HW &= opaque_HW
+            image_HWC = to_rgb(bands_CHW, cutting.imagery, valid_HW)
+            labels = _read_labels(mask, tile, cutting.size, table)
+            for class_id, pixels in labels.declared.items():
+                cut.declared[class_id] = cut.declared.get(class_id, 0) + pixels
+            mask_HW = np.where(valid_HW, labels.mask_HW, np.uint8(IGNORE))
             if (mask_HW == IGNORE).all():
                 cut.unlabelled += 1
                 continue
@@ -123,15 +137,6 @@ def _opaque(image: GeoTiff, tile: Tile, alpha: int | None) -> np.ndarray:
     return image.read((alpha,), _window(tile))[0] > 0 if alpha else np.ones((tile.height, tile.width), bool)
 
 
-def _read_image(
-    image: GeoTiff, window: Window, cutting: Cutting, opaque_HW: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The window's RGB, and where it has values."""
-    bands_CHW = image.read(cutting.bands, window)
-    valid_HW = opaque_HW & image.valid(window) & np.isfinite(bands_CHW).all(axis=0)
-    return to_rgb(bands_CHW, cutting.imagery, valid_HW), valid_HW
-
-
 def _filled_up(image_HWC: np.ndarray, mask_HW: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The same at the full size: black and *ignore* over the edge."""
     below, right = size - mask_HW.shape[0], size - mask_HW.shape[1]
@@ -141,9 +146,9 @@ def _filled_up(image_HWC: np.ndarray, mask_HW: np.ndarray, size: int) -> tuple[n
     )
 
 
-def _read_mask(mask: GeoTiff, tile: Tile, size: int, table: ClassTable) -> np.ndarray:
+def _read_labels(mask: GeoTiff, tile: Tile, size: int, table: ClassTable) -> Labels:
     try:
-        return to_mask(mask.read((1,), _window(tile))[0], table, mask.path, mask.nodata)
+        return read_labels(mask, table, _window(tile))
     except PipelineError:  # say how often it occurs in the file, not in the window
         refuse_strays(mask, table, map(_window, windows(mask.height, mask.width, size)))
         raise
@@ -164,18 +169,15 @@ def _require_labels(mask: GeoTiff) -> None:
         )
 
 
-def _require_8_bits(image: GeoTiff, cutting: Cutting) -> None:
-    kinds = {image.dtypes[band - 1] for band in cutting.bands if band <= image.count}
-    if radar := sorted(kind for kind in kinds if kind.startswith("complex")):
-        raise PipelineError(f"{image.path} holds {radar[0]}, which is no brightness; give amplitudes instead")
-    if cutting.stretch and kinds == {"uint8"} and cutting.stretch[1] > np.iinfo(np.uint8).max:
-        low, high = cutting.stretch
+def _require_room(image: GeoTiff, cutting: Cutting, folder: Path) -> None:
+    """A few bytes may claim pixels without end, in blocks that are left out: they end where the disk does."""
+    rows, columns = (
+        -(-side // cutting.size) if cutting.pad else side // cutting.size for side in (image.height, image.width)
+    )
+    most, free = rows * columns * cutting.size**2 * BYTES_OF_A_PIXEL, shutil.disk_usage(folder).free
+    if most > free:
         raise PipelineError(
-            f"{image.path} holds 8 bits, 0 to 255, and tile.stretch is [{low:g}, {high:g}], which would make it dark; "
-            "set it to none, or keep scenes of other depths in another folder"
-        )
-    if cutting.stretch is None and kinds - {"uint8"}:
-        raise PipelineError(
-            f"{image.path} holds {'/'.join(sorted(kinds))}; set tile.stretch to [low, high], the values that become "
-            "black and white, since chips have 8 bits"
+            f"{image.path} has {image.width} x {image.height} px: its {rows * columns} chips may take up to "
+            f"{most / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on the disk of {folder}; make room, or set "
+            "PIPELINE_CACHE to a folder on a larger one"
         )

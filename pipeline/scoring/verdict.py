@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.scoring.counts import TRUE
-from pipeline.scoring.intervals import LEAST_SEEDS, LEAST_UNITS, difference, difference_interval
+from pipeline.scoring.intervals import LEAST_SEEDS, LEAST_UNITS, Interval, difference, difference_interval
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,12 @@ class Result:
     """Hash of the list of test chips."""
     classes: tuple[str, ...]
     units: tuple[str, ...]
-    """Independent units of the test set, sorted."""
+    """Independent groups of the test set, sorted."""
     counts_U3K: np.ndarray
     """See `pipeline.scoring.counts`."""
     mean_iou: float
+    arithmetic: str | None = None
+    """The arithmetic in which it was scored; None for an older evaluation, which does not say."""
 
 
 @dataclass(frozen=True)
@@ -33,23 +35,23 @@ class Comparison:
 
     seeds: tuple[int, ...]
     units: int
+    """Independent groups of the test set."""
     difference: float
     """Mean IoU of the second group less that of the first, mean over the seeds."""
-    interval: tuple[float, float] | None
-    """95 % interval of the difference; None with too few units."""
+    interval: Interval | None
+    """95 % interval of the difference; None with too few groups."""
 
     @property
     def verdict(self) -> str:
         """`first`, `second` or `neither` is better, or `undecided` with the reason."""
         if self.interval is None:
-            return f"undecided: {self.units} independent units in the test set, at least {LEAST_UNITS} are needed"
+            return f"undecided: {self.units} independent groups in the test set, at least {LEAST_UNITS} are needed"
         if len(self.seeds) < LEAST_SEEDS:
             return (
                 f"undecided: training noise was not sampled, {len(self.seeds)} paired "
                 f"seed{'s' * (len(self.seeds) != 1)} of at least {LEAST_SEEDS}"
             )
-        low, high = self.interval
-        return "second" if low > 0 else "first" if high < 0 else "neither"
+        return "second" if self.interval.low > 0 else "first" if self.interval.high < 0 else "neither"
 
 
 def compared(first: list[Result], second: list[Result]) -> Comparison:
@@ -68,7 +70,8 @@ def compared(first: list[Result], second: list[Result]) -> Comparison:
             f"no seed is in both: {sorted(ours)} and {sorted(theirs)}; train both with the same values of seed"
         )
     ours_SU3K, theirs_SU3K = (np.stack([group[seed].counts_U3K for seed in seeds]) for group in (ours, theirs))
-    gain, interval = difference(ours_SU3K, theirs_SU3K), difference_interval(ours_SU3K, theirs_SU3K)
+    gain = difference(ours_SU3K, theirs_SU3K)
+    interval = difference_interval(ours_SU3K, theirs_SU3K, reference.classes)
     return Comparison(seeds, len(reference.units), gain, interval)
 
 

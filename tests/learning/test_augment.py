@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.learning.augment import SYMMETRIES, flip_and_turn, transformed
-from pipeline.learning.data import generator
+from pipeline.learning.data import Stream, generator
 
 SQUARE = torch.tensor([[1, 2], [3, 4]])
 
@@ -44,7 +44,7 @@ def test_only_the_last_two_dimensions_are_turned() -> None:
 
 @given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_image_and_mask_turn_alike(chips: int, side: int, seed: int) -> None:
-    images, masks = flip_and_turn(*numbered(chips, side), generator(seed))
+    images, masks = flip_and_turn(*numbered(chips, side), generator(Stream.AUGMENTATION, seed))
     assert all(torch.equal(images[:, band], masks) for band in range(3))
     assert all(sorted(mask.flatten().tolist()) == list(range(side * side)) for mask in masks)
 
@@ -52,7 +52,7 @@ def test_image_and_mask_turn_alike(chips: int, side: int, seed: int) -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_the_same_generator_gives_the_same_result_and_leaves_its_input_alone(seed: int) -> None:
     images, masks = numbered(5, 4)
-    first, second = (flip_and_turn(images, masks, generator(seed)) for _ in range(2))
+    first, second = (flip_and_turn(images, masks, generator(Stream.AUGMENTATION, seed)) for _ in range(2))
     assert torch.equal(first[0], second[0])
     assert torch.equal(first[1], second[1])
     assert torch.equal(masks, numbered(5, 4)[1])
@@ -60,7 +60,7 @@ def test_the_same_generator_gives_the_same_result_and_leaves_its_input_alone(see
 
 def test_all_eight_occur_evenly() -> None:
     images = SQUARE.repeat(8000, 1, 1, 1)
-    _, masks = flip_and_turn(images, images[:, 0], generator(7))
+    _, masks = flip_and_turn(images, images[:, 0], generator(Stream.AUGMENTATION, 7))
     kinds, counts = np.unique(masks.flatten(1).numpy(), axis=0, return_counts=True)
     assert sorted(kinds.tolist()) == sorted(ALL_EIGHT)
     assert counts.min() > 850
@@ -69,12 +69,12 @@ def test_all_eight_occur_evenly() -> None:
 
 def test_another_batch_is_turned_another_way() -> None:
     images, masks = numbered(16, 4)
-    first, second = (flip_and_turn(images, masks, generator(1, 0, batch))[1] for batch in (0, 1))
+    first, second = (flip_and_turn(images, masks, generator(Stream.AUGMENTATION, 1, 0, batch))[1] for batch in (0, 1))
     assert not torch.equal(first, second)
 
 
 def test_255_and_the_kind_of_number_survive() -> None:
     images = torch.full((2, 3, 4, 4), 255, dtype=torch.uint8)
-    turned, masks = flip_and_turn(images, images[:, 0], generator(1))
+    turned, masks = flip_and_turn(images, images[:, 0], generator(Stream.AUGMENTATION, 1))
     assert (turned.dtype, masks.dtype) == (torch.uint8, torch.uint8)
     assert masks.unique().tolist() == [255]

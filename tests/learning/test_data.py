@@ -14,6 +14,8 @@ from pipeline.learning.data import (
     Cut,
     Shuffle,
     Steps,
+    Stream,
+    generator,
     plain_errors,
     read_list,
     scoring_loader,
@@ -75,6 +77,15 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert all(sorted(order) == list(range(50)) for order in orders.values())
     assert list(Shuffle(50, 8)) != orders[0]
     assert len(first) == 50
+
+
+def test_random_numbers_for_one_purpose_are_not_those_for_another() -> None:
+    keys = [(stream, 7, epoch, *rest) for stream in Stream for epoch in (0, 1) for rest in ((0,), (1,))]
+    drawn = {int(torch.randint(2**62, (1,), generator=generator(*key))) for key in [*keys, (Stream.ORDER, 7, 0)]}
+    assert len(drawn) >= len(keys)
+    order = torch.randint(2**62, (1,), generator=generator(Stream.ORDER, 7, 0))
+    first_batch = torch.randint(2**62, (1,), generator=generator(Stream.AUGMENTATION, 7, 0, 0))
+    assert order != first_batch
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from pipeline.errors import PipelineError
-from pipeline.learning.device import Device, choose, keep_freed_memory, reading_workers
+from pipeline.learning.device import (
+    Arithmetic,
+    Device,
+    Hardware,
+    choose,
+    choose_for,
+    hardware,
+    keep_freed_memory,
+    reading_workers,
+)
 
 CPU, CUDA = Device("cpu", "fp32"), Device("cuda", "bf16")
 
@@ -57,6 +66,37 @@ def test_bf16_is_used_where_the_processor_has_it(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
     assert choose("cpu") == Device("cpu", "bf16" if bf16 else "fp32")
+
+
+@pytest.mark.parametrize(
+    ("trained", "features", "scored"),
+    [
+        ("fp32", {"avx512_bf16": True}, "fp32"),
+        ("bf16", {"avx512_bf16": True}, "bf16"),
+        ("bf16", {"avx2": True}, "fp32"),
+        ("fp16", {"avx512_bf16": True}, "fp32"),
+        (None, {"avx512_bf16": True}, "bf16"),
+        (None, {"avx2": True}, "fp32"),
+    ],
+)
+def test_a_network_is_scored_as_it_was_trained_or_in_fp32(
+    monkeypatch: pytest.MonkeyPatch, trained: Arithmetic | None, features: dict[str, bool], scored: Arithmetic
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
+    assert choose_for("cpu", trained) == Device("cpu", scored)
+
+
+def test_what_rounds_is_the_gpu_alone_or_the_cpu_with_its_threads() -> None:
+    machine = Hardware("x86_64", ("AVX2", "max"), 8, ("H100", "9.0", "13.0", "9.1"))
+    assert machine.rounding(Device("cuda", "bf16")) == ("cuda", "bf16", "H100", "9.0", "13.0", "9.1")
+    assert machine.rounding(CPU) == ("cpu", "fp32", "x86_64", "8", "AVX2", "max")
+    assert machine.rounding(Device("mps", "fp32")) == ("mps", "fp32", "x86_64")
+
+
+def test_the_hardware_is_that_of_this_process(no_gpu: None) -> None:
+    here = hardware()
+    assert (here.architecture, here.threads, here.gpu) == (platform.machine(), torch.get_num_threads(), ())
+    assert here.cpu[0] == torch.backends.cpu.get_cpu_capability()
 
 
 def test_bf16_comes_with_channels_last_and_fp32_without() -> None:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import pipeline
 from pipeline.errors import PipelineError
+from pipeline.learning.losses import LOSSES, Emphasis, LossName
 from pipeline.learning.model import (
     IMAGENET_MEAN,
     Architecture,
@@ -21,8 +22,8 @@ from pipeline.learning.model import (
     build,
     describe,
     designed,
-    expect,
     freeze_unused,
+    init_prior_bias,
     is_encoder,
     load_model,
     save_model,
@@ -93,9 +94,11 @@ def test_the_description_says_all_that_is_needed_to_use_the_model(trained: World
             "stretch": [0.0, 0.3],
             "synthetic": True,
         },
+        "precision": said["precision"],
         "chip_sizes": [64],
         "pixel_sizes": [10.0],
     }
+    assert said["precision"] in ("fp32", "bf16")
     assert (params["loss"], params["seed"], params["train"]["optimizer"]) == ("ce", 1, "adam")
 
 
@@ -196,6 +199,16 @@ def test_a_damaged_description_is_refused(saved: Path, text: str) -> None:
         load_model(saved)
 
 
+def test_a_model_of_an_unknown_precision_is_refused_and_one_without_is_loaded(saved: Path) -> None:
+    said = json.loads((saved / "model.json").read_text())
+    assert load_model(saved).arithmetic is None
+    (saved / "model.json").write_text(json.dumps(said | {"precision": "bf16"}))
+    assert load_model(saved).arithmetic == "bf16"
+    (saved / "model.json").write_text(json.dumps(said | {"precision": "int8"}))
+    with pytest.raises(PipelineError, match=r"damaged \(ValueError: precision is 'int8'; known: fp32, bf16, fp16\)"):
+        load_model(saved)
+
+
 def test_imagenets_mean_is_the_usual_one(network: Segmenter) -> None:
     assert IMAGENET_MEAN == (0.485, 0.456, 0.406)
     assert network.mean.flatten().tolist() == pytest.approx([25.5, 51.0, 76.5])
@@ -232,15 +245,20 @@ def test_weights_without_a_gradient_await_none(encoder: str, unused: bool) -> No
     assert {name for name, weight in segmenter.named_parameters() if weight.grad is None} == frozen
 
 
-def test_a_network_that_expects_shares_says_them_of_featureless_ground() -> None:
+@pytest.mark.parametrize("name", ["focal", "dice", "ce"])
+def test_an_untrained_network_gives_each_class_the_probability_of_its_share(name: LossName) -> None:
     segmenter = build(Architecture("unet", "resnet18", 3))
     head = [each for each in segmenter.modules() if isinstance(each, torch.nn.Conv2d)][-1]
-    expect(segmenter, [0.7, 0.3, 0.0])
-    assert torch.sigmoid(head.bias).tolist() == pytest.approx([0.7, 0.3, 0.001])  # type: ignore[arg-type]
+    init_prior_bias(segmenter, [0.7, 0.3, 0.0], LOSSES[name](Emphasis()))
+    assert head.bias is not None
+    if name == "focal":  # each class against the rest
+        assert torch.sigmoid(head.bias).tolist() == pytest.approx([0.7, 0.3, 0.001])
+    else:
+        assert torch.softmax(head.bias, dim=0).tolist() == pytest.approx([0.7 / 1.001, 0.3 / 1.001, 0.001 / 1.001])
 
 
 def test_a_head_of_another_size_is_left_as_it_is() -> None:
     segmenter = build(Architecture("unet", "resnet18", 3))
     before = {name: value.clone() for name, value in segmenter.state_dict().items()}
-    expect(segmenter, [0.5, 0.5])
+    init_prior_bias(segmenter, [0.5, 0.5], LOSSES["ce"](Emphasis()))
     assert all(torch.equal(value, before[name]) for name, value in segmenter.state_dict().items())

@@ -9,7 +9,7 @@ from torch.utils.data import SequentialSampler
 from pipeline.errors import PipelineError
 from pipeline.learning.data import Cut, Steps
 from pipeline.learning.device import Device
-from pipeline.learning.losses import LOSSES, Emphasis
+from pipeline.learning.losses import LOSSES, Emphasis, LossName
 from pipeline.learning.model import Segmenter
 from pipeline.learning.ranks import ALONE, Ranks
 from pipeline.learning.task import Tally, Task
@@ -25,24 +25,27 @@ def tiny(**changes: Any) -> Task:
     return Task(segmenter, NAMES, LOSSES["ce"](Emphasis()), recipe(**changes), seed=7)
 
 
+ONE = torch.tensor(1)
+
+
 def drawn(chips: int = 2, side: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
     random = torch.Generator().manual_seed(3)
     images_NCHW = torch.randint(256, (chips, 3, side, side), generator=random, dtype=torch.uint8)
     return images_NCHW, torch.randint(3, (chips, side, side), generator=random, dtype=torch.uint8)
 
 
-def test_the_loss_of_an_epoch_is_the_mean_over_its_chips() -> None:
+def test_the_loss_of_an_epoch_is_the_mean_over_its_labelled_pixels() -> None:
     tally = Tally()
-    tally.add(torch.tensor(1.0), torch.eye(3, dtype=torch.int64), chips=3)
-    tally.add(torch.tensor(5.0), torch.eye(3, dtype=torch.int64), chips=1)
+    tally.add(torch.tensor(1.0), torch.tensor(300), torch.eye(3, dtype=torch.int64))
+    tally.add(torch.tensor(5.0), torch.tensor(100), torch.eye(3, dtype=torch.int64))
     summary = tally.summary(NAMES)
     assert (summary["loss"], summary["mean_iou"]) == (2.0, 1.0)
 
 
 def test_the_scores_of_an_epoch_come_from_one_matrix_not_from_the_mean_of_batches() -> None:
     tally = Tally()
-    tally.add(torch.tensor(0.0), torch.tensor([[1, 0, 0], [0, 0, 0], [0, 0, 0]]), chips=1)
-    tally.add(torch.tensor(0.0), torch.tensor([[0, 9, 0], [0, 0, 0], [0, 0, 0]]), chips=1)
+    tally.add(torch.tensor(0.0), ONE, torch.tensor([[1, 0, 0], [0, 0, 0], [0, 0, 0]]))
+    tally.add(torch.tensor(0.0), ONE, torch.tensor([[0, 9, 0], [0, 0, 0], [0, 0, 0]]))
     assert tally.summary(NAMES)["iou"] == {"water": 0.1, "field": None, "roof": None}
 
 
@@ -59,13 +62,36 @@ def test_a_set_has_one_loss_however_it_is_cut_into_batches() -> None:
     assert found == pytest.approx([whole.item()] * 3, abs=2e-6)
 
 
+@pytest.mark.parametrize("name", ["ce", "focal"])
+@pytest.mark.parametrize("weights", [None, (0.2, 1.0, 1.8)])
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(name: LossName, weights: tuple[float, ...] | None) -> None:
+    images, masks = drawn(6)
+    masks[0], masks[1, 0], masks[5, :2] = 255, 255, 255  # one part has nothing labelled, another most
+    found = []
+    for size in (6, 1):
+        task = tiny(accumulate=6 // size, batch_size=6)
+        task.loss = LOSSES[name](Emphasis(weights=weights))
+        for index, start in enumerate(range(0, 6, size)):
+            batch = images[start : start + size], masks[start : start + size]
+            loss = task.training_step(batch, index)
+            (loss / task.recipe.accumulate).backward()  # as Lightning does
+        task.on_before_optimizer_step(torch.optim.SGD(task.parameters(), 1.0))
+        gradients = [weight.grad for weight in task.segmenter.parameters() if weight.grad is not None]
+        found.append((task.summary("train")["loss"], gradients))
+    (whole_loss, whole), (parts_loss, parts) = found
+    assert parts_loss == pytest.approx(whole_loss, abs=2e-6)
+    assert max(float(one.abs().max()) for one in whole) > 1e-3
+    for ours, theirs in zip(parts, whole, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-7)
+
+
 @pytest.mark.parametrize(
     ("losses", "bad"), [([], None), ([1.0, 2.0], None), ([1.0, float("nan")], 1), ([float("inf"), float("nan")], 0)]
 )
 def test_the_first_loss_that_is_not_finite_is_found(losses: list[float], bad: int | None) -> None:
     tally = Tally()
     for loss in losses:
-        tally.add(torch.tensor(loss), torch.eye(3, dtype=torch.int64), chips=1)
+        tally.add(torch.tensor(loss), ONE, torch.eye(3, dtype=torch.int64))
     assert tally.first_bad_step() == bad
 
 
@@ -73,7 +99,7 @@ def test_the_first_loss_that_is_not_finite_is_found(losses: list[float], bad: in
 def test_a_loss_that_is_no_number_says_where_and_what_to_try(part: str, batch: str) -> None:
     task = tiny(lr=0.5)
     for loss in (1.0, float("nan")):
-        task.tallies[part].add(torch.tensor(loss), torch.eye(3, dtype=torch.int64), 1)  # type: ignore[index]
+        task.tallies[part].add(torch.tensor(loss), ONE, torch.eye(3, dtype=torch.int64))  # type: ignore[index]
     with pytest.raises(PipelineError) as error:
         task.summary(part)  # type: ignore[arg-type]
     assert str(error.value) == (
@@ -85,7 +111,7 @@ def test_a_loss_that_is_no_number_says_where_and_what_to_try(part: str, batch: s
 def test_training_chips_are_turned_as_seed_epoch_and_batch_say(monkeypatch: pytest.MonkeyPatch) -> None:
     task, images = tiny(), drawn(8)
     seen: list[torch.Tensor] = []
-    monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks) or torch.zeros(()))
+    monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks) or (torch.zeros(()), ONE))
     for index in (0, 0, 1):
         task.training_step(images, index)
     assert torch.equal(seen[0], seen[1])
@@ -102,7 +128,7 @@ def test_the_parts_of_a_batch_are_turned_as_the_whole_would_be(
 
     def turned(ranks: Ranks, parts: int) -> torch.Tensor:
         task = tiny(batch_size=6, accumulate=parts)
-        monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks) or torch.zeros(()))
+        monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks) or (torch.zeros(()), ONE))
         steps = Steps(SequentialSampler(range(10)), 10, Cut(6, ranks, parts), whole=False)
         for index, chosen in enumerate(steps):
             task.run_on(Device("cpu", "fp32"), steps).training_step((images[chosen], masks[chosen]), index)
@@ -130,7 +156,7 @@ def test_a_step_counts_its_pixels_but_not_the_ignored() -> None:
     loss = task.training_step((images, masks), 0)
     tally = task.tallies["train"]
     assert tally.matrix_KK is not None
-    assert (int(tally.matrix_KK.sum()), tally.chips) == (16, [2])
+    assert (int(tally.matrix_KK.sum()), tally.weights) == (16, [torch.tensor(16)])
     assert tally.losses[0].item() == loss.item()
     assert loss.requires_grad
     assert not tally.losses[0].requires_grad

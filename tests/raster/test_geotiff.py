@@ -1,20 +1,27 @@
+import errno
+import os
 import shutil
+import tempfile
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from pipeline.errors import PipelineError
 from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
-from tests.world import UTM, WRITTEN_OUT, at, gradient
+from tests.world import UTM, WRITTEN_OUT, at, gradient, hide
 
 
 @pytest.fixture
@@ -33,7 +40,7 @@ def test_what_is_written_is_read(tiff: Path) -> None:
     with open_geotiff(tiff) as file:
         assert (file.count, file.height, file.width) == (3, 40, 60)
         assert file.dtypes == ("uint8", "uint8", "uint8")
-        assert file.nodata is None
+        assert file.nodata == (None, None, None)
         assert file.georeference == at()
         assert np.array_equal(file.read(), gradient(40, 60))
 
@@ -226,3 +233,69 @@ def test_what_a_person_has_set_for_a_cloud_does_not_matter(tmp_path: Path, monke
     write_geotiff(tmp_path / "a.tif", np.ones((1, 4, 4), np.uint8))
     with open_geotiff(tmp_path / "a.tif") as file:
         assert file.read().sum() == 16
+
+
+def test_a_mask_within_a_geotiff_counts(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "a.tif", np.ones((1, 2, 2), np.uint8), at())
+    hide(tmp_path / "a.tif", np.array([[255, 0], [255, 255]], np.uint8))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+    with open_geotiff(tmp_path / "a.tif") as file:
+        assert file.valid().tolist() == [[True, False], [True, True]]
+
+
+def test_the_files_own_mask_and_declared_no_data_both_hide(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "a.tif", np.array([[[1, 9], [9, 1]]], np.uint8), at(), nodata=9)
+    hide(tmp_path / "a.tif", np.array([[255, 255], [0, 0]], np.uint8))
+    with open_geotiff(tmp_path / "a.tif") as file:
+        assert file.shown().tolist() == [[True, True], [False, False]]
+        assert file.valid().tolist() == [[True, False], [False, False]]
+        assert file.valid(Window(1, 0, 1, 2)).tolist() == [[False], [False]]
+
+
+def test_the_files_own_mask_hides_beside_alpha(tmp_path: Path) -> None:
+    bands_CHW = np.array([[[1, 1, 1]], [[255, 255, 0]]], np.uint8)
+    write_geotiff(tmp_path / "a.tif", bands_CHW, at(), alpha="YES")
+    hide(tmp_path / "a.tif", np.array([[255, 0, 255]], np.uint8))
+    with open_geotiff(tmp_path / "a.tif") as file:
+        assert (file.alpha, file.valid().tolist()) == (2, [[True, False, True]])
+
+
+@given(
+    arrays(
+        st.sampled_from([np.uint8, np.int16, np.uint16, np.float32, np.float64]), (3, 2, 3), elements=st.integers(0, 3)
+    ),
+    st.sampled_from([None, 0, 1, 3, 255, float("nan")]),
+)
+def test_declared_no_data_is_gdals(bands_CHW: np.ndarray, nodata: float | None) -> None:
+    if bands_CHW.dtype.kind != "f" and nodata != nodata:
+        nodata = None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.tif"
+        write_geotiff(path, bands_CHW, at(), nodata=nodata)
+        with rasterio.open(path) as oracle, open_geotiff(path) as file:
+            assert np.array_equal(file.valid(), oracle.dataset_mask() > 0)
+
+
+@pytest.mark.parametrize("nodata", [-9999.9, -3.4028234663852886e38, -3.4028235e38, 1e-3, float("-inf"), float("nan")])
+def test_no_data_is_found_in_floats_that_round_it(tmp_path: Path, nodata: float) -> None:
+    write_geotiff(tmp_path / "a.tif", np.array([[[5, nodata]]], np.float32), nodata=nodata)
+    with open_geotiff(tmp_path / "a.tif") as file:
+        assert file.valid().tolist() == [[True, False]]
+
+
+def test_a_machine_without_a_handle_left_is_no_fault_of_the_file(tiff: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spent(*_: Any, **__: Any) -> Any:
+        raise rasterio.errors.RasterioIOError(f"{tiff}: {os.strerror(errno.EMFILE)}")
+
+    monkeypatch.setattr(rasterio, "open", spent)
+    with pytest.raises(OSError, match="Too many open files") as error:
+        opened(tiff)
+    assert error.value.errno == errno.EMFILE
+
+
+def test_what_a_library_raises_is_put_on_the_file(tiff: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = (rasterio.errors.CRSError("no"), KeyError("odd"), TypeError("what"), MemoryError(), OverflowError("much"))
+    for kind in kinds:
+        monkeypatch.setattr(rasterio, "open", mock.Mock(side_effect=kind))
+        with pytest.raises(PipelineError, match=r"scene.tif is not a readable GeoTIFF: \S"):
+            opened(tiff)

@@ -83,3 +83,13 @@ def test_brighter_never_becomes_darker_and_invalid_is_black(bands_CHW: np.ndarra
     assert not rgb_HWC[~valid_HW].any()
     order = np.argsort(bands_CHW[1][valid_HW], kind="stable")
     assert (np.diff(rgb_HWC[..., 1][valid_HW][order].astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_values_without_measure_are_white_or_black_and_warn_of_nothing(dtype: str) -> None:
+    most = np.iinfo(np.int64).max if dtype == "int64" else np.finfo(dtype).max
+    bands_CHW = np.array([[[most, -most, 0]]] * 3, dtype)
+    seen_HW = np.ones((1, 3), bool)
+    fixed = to_rgb(bands_CHW, Imagery(("1", "2", "3"), stretch=(0.0, 100.0)), seen_HW)
+    assert fixed[0, :, 0].tolist() == [255, 0, 0]
+    assert to_rgb(bands_CHW, Imagery(("1", "2", "3"), stretch="minmax"), seen_HW).shape == (1, 3, 3)

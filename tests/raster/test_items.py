@@ -1,3 +1,4 @@
+import warnings
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -6,14 +7,14 @@ import numpy as np
 import pytest
 import rasterio
 
-from pipeline.chips import Chip
+from pipeline.chips import Chip, Imagery
 from pipeline.cloud_filter import CloudFilterParams
 from pipeline.datasets import CLASSES
 from pipeline.errors import PipelineError
 from pipeline.raster.clouds import Sky
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.raster.items import Reading, describe, read_bands, read_label, read_sky
-from tests.world import UTM, at, ghana_item, ghana_label, halves, landcovernet_item, landcovernet_label, params
+from tests.world import UTM, at, ghana_item, ghana_label, halves, hide, landcovernet_item, landcovernet_label, params
 
 DAY = date(2020, 3, 5)
 
@@ -115,7 +116,7 @@ def test_a_missing_band_is_named(tmp_path: Path) -> None:
 def test_unlabelled_pixels_are_ignored(tmp_path: Path) -> None:
     item = landcovernet_item(tmp_path, "31PGS_01", DAY)
     label = landcovernet_label(tmp_path, "31PGS_01", halves(16, 16, 0, 7))
-    mask_HW = read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], min_consensus=0)
+    mask_HW = read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], min_consensus=0).mask_HW
     assert np.array_equal(mask_HW, halves(16, 16, 255, 7))
 
 
@@ -123,15 +124,85 @@ def test_pixels_below_the_consensus_asked_for_are_ignored(tmp_path: Path) -> Non
     item = landcovernet_item(tmp_path, "31PGS_01", DAY)
     label = landcovernet_label(tmp_path, "31PGS_01", consensus=66)
     table = CLASSES["landcovernet"]
-    assert np.array_equal(read_label(label, item, LANDCOVERNET, table, 66), halves(16, 16, 1, 6))
-    assert (read_label(label, item, LANDCOVERNET, table, 67) == 255).all()
+    assert np.array_equal(read_label(label, item, LANDCOVERNET, table, 66).mask_HW, halves(16, 16, 1, 6))
+    assert (read_label(label, item, LANDCOVERNET, table, 67).mask_HW == 255).all()
 
 
 def test_a_label_of_ghana_lies_on_its_item_without_saying_so(tmp_path: Path) -> None:
     item, label = ghana_item(tmp_path, "000001", DAY), ghana_label(tmp_path, "000001")
-    mask_HW = read_label(label, item, GHANA, CLASSES["ghana"], 0)
+    mask_HW = read_label(label, item, GHANA, CLASSES["ghana"], 0).mask_HW
     assert np.bincount(mask_HW.ravel(), minlength=256).nonzero()[0].tolist() == [2, 255]
     assert (mask_HW == 2).sum() == 8
+
+
+def test_a_labels_own_mask_is_ignored(tmp_path: Path) -> None:
+    seen_HW = np.full((16, 16), 255, np.uint8)
+    seen_HW[0, 0] = 0
+    pairs = (
+        (landcovernet_item(tmp_path, "31PGS_01", DAY), landcovernet_label(tmp_path, "31PGS_01"), LANDCOVERNET),
+        (ghana_item(tmp_path, "000001", DAY), ghana_label(tmp_path, "000001"), GHANA),
+    )
+    for item, label, how in pairs:
+        table = CLASSES[how.dataset]
+        before_HW = read_label(label, item, how, table, 0).mask_HW
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            hide(label / "labels.tif", seen_HW)
+        mask_HW = read_label(label, item, how, table, 0).mask_HW
+        assert (before_HW[0, 0], mask_HW[0, 0]) == ((1, 255) if how is LANDCOVERNET else (2, 255))
+        assert np.array_equal(mask_HW.ravel()[1:], before_HW.ravel()[1:])
+
+
+@pytest.mark.parametrize(("nodata", "ignored"), [(None, 0), (100, 256)])
+def test_a_consensus_that_is_not_known_is_none(tmp_path: Path, nodata: int | None, ignored: int) -> None:
+    item, label = landcovernet_item(tmp_path, "31PGS_01", DAY), landcovernet_label(tmp_path, "31PGS_01")
+    bands_CHW = np.stack([halves(16, 16, 1, 6), np.full((16, 16), 100, np.uint8)])
+    write_geotiff(label / "labels.tif", bands_CHW, at(), nodata=nodata)
+    mask_HW = read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], 50).mask_HW
+    assert (mask_HW == 255).sum() == ignored
+
+
+def test_declared_no_data_that_is_a_class_is_counted(tmp_path: Path) -> None:
+    item, label = landcovernet_item(tmp_path, "31PGS_01", DAY), landcovernet_label(tmp_path, "31PGS_01")
+    write_geotiff(label / "labels.tif", np.stack([halves(16, 16, 1, 6)] * 2), at(), nodata=6)
+    labels = read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], 0)
+    assert (labels.declared, int((labels.mask_HW == 6).sum())) == ({"6": 128}, 128)
+
+
+def test_a_scale_that_a_band_declares_is_that_of_the_params_or_refused(tmp_path: Path) -> None:
+    item = landcovernet_item(tmp_path, "31PGS_01", DAY)
+    with rasterio.open(item.folder / "B03.tif", "r+") as dataset:
+        dataset.scales, dataset.offsets = (0.0001,), (-0.1,)
+    same, other = Imagery(("B04", "B03", "B02"), 0.0001, -0.1), Imagery(("B04", "B03", "B02"), 0.0001, 0.0)
+    assert read_bands(item, LANDCOVERNET, same)[:, 0, 0].tolist() == [1200, 600, 240]
+    with pytest.raises(PipelineError, match=r"B03.tif declares scale 0.0001 and offset -0.1, and tif_to_png has 0.00"):
+        read_bands(item, LANDCOVERNET, other)
+
+
+@pytest.mark.parametrize("name", ["SCL", "CLD"])
+def test_a_cloud_mask_that_declares_a_scale_is_refused(tmp_path: Path, name: str) -> None:
+    item = landcovernet_item(tmp_path, "31PGS_01", DAY)
+    with rasterio.open(item.folder / f"{name}.tif", "r+") as dataset:
+        dataset.offsets = (1.0,)
+    with pytest.raises(PipelineError, match=rf"{name}.tif declares scale 1 and offset 1, but codes such as class ids"):
+        read_sky(item, reading("landcovernet", **{"cloud_filter.landcovernet.clouds": "cld"}))
+
+
+def test_a_colour_table_of_a_cloud_mask_does_not_matter(tmp_path: Path) -> None:
+    item = landcovernet_item(tmp_path, "31PGS_01", DAY)
+    codes_HW = np.full((1, 16, 16), 9, np.uint8)
+    write_geotiff(item.folder / "SCL.tif", codes_HW, at(), photometric="PALETTE")
+    assert (read_sky(item, LANDCOVERNET) == Sky.CLOUD).all()
+
+
+def test_no_data_of_one_band_is_no_data(tmp_path: Path) -> None:
+    item = ghana_item(tmp_path, "000001", DAY)
+    bands_CHW = np.full((10, 16, 16), 500, np.uint16)
+    bands_CHW[1, 0, 0] = 65535
+    write_geotiff(item.folder / "source.tif", bands_CHW, at(), nodata=65535)
+    found_CHW = read_bands(item, GHANA)
+    assert found_CHW[:, 0, 0].tolist() == [500, 0, 500]
+    assert read_sky(item, GHANA, found_CHW)[0, :2].tolist() == [Sky.NO_DATA, Sky.CLEAR]
 
 
 def test_a_label_of_another_place_is_refused(tmp_path: Path) -> None:

@@ -3,18 +3,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from pipeline.classes import IGNORE, ClassTable
 from pipeline.datasets import CLASSES
 from pipeline.errors import PipelineError
-from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
-from pipeline.raster.labels import refuse_strays, require_same_grid, to_mask
-from tests.world import TWO_CLASSES, UTM, WRITTEN_OUT, at, gradient
+from pipeline.raster.geotiff import open_geotiff, write_geotiff
+from pipeline.raster.labels import declared_in_words, read_labels, refuse_strays, to_mask
+from tests.world import TWO_CLASSES, at, hide
 
 FILE = Path("mask.tif")
 
@@ -84,6 +84,12 @@ def test_float_labels_must_be_whole_numbers(bad: float) -> None:
         masked([1, bad, bad], TWO_CLASSES, "float64")
 
 
+def test_nan_of_any_bits_is_refused_without_a_warning() -> None:
+    signalling = np.array([0x7F800001], np.uint32).view(np.float32)
+    with pytest.raises(PipelineError, match="holds nan among its labels, in 1 pixels"):
+        to_mask(signalling[None], TWO_CLASSES, FILE)
+
+
 def test_strays_are_counted_over_all_windows_and_the_lowest_few_are_named(tmp_path: Path) -> None:
     labels_HW = np.array([[1, 20, 2, 19, 18, 17], [20, 16, 15, 15, 14, 2]], np.uint16)
     write_geotiff(tmp_path / "mask.tif", labels_HW[None])
@@ -131,58 +137,71 @@ def test_each_pixel_is_remapped_or_kept_or_ignored_or_refused(
         assert to_mask(values_HW, table, FILE, nodata).ravel().tolist() == expected
 
 
-def compare(folder: Path, image: Georeference | None, mask: Georeference | None, size: tuple[int, int]) -> None:
-    write_geotiff(folder / "image.tif", gradient(40, 60), image)
-    write_geotiff(folder / "mask.tif", gradient(*size)[:1], mask)
-    with open_geotiff(folder / "image.tif") as one, open_geotiff(folder / "mask.tif") as other:
-        require_same_grid(one, other)
+def read(path: Path, table: ClassTable = TWO_CLASSES) -> tuple[list[list[int]], dict[str, int]]:
+    with open_geotiff(path) as file:
+        labels = read_labels(file, table)
+        return labels.mask_HW.tolist(), labels.declared
+
+
+HIDING_HW = np.array([[255, 255, 255, 0]], np.uint8)
 
 
 @pytest.mark.parametrize(
-    ("image", "mask"),
+    ("nodata", "hidden", "remap", "expected"),
     [
-        (at(), at()),
-        (at(), at(x=500000.9)),
-        (at(), None),
-        (None, at()),
-        (None, None),
-        (at(), at(crs=None)),
-        (at(crs=WRITTEN_OUT), at(crs=WRITTEN_OUT)),
+        (None, False, {9: 1}, ([1, 2, 1, 1], {})),
+        (None, True, {9: 1}, ([1, 2, 1, IGNORE], {})),  # the file's own mask hides
+        (9, False, {}, ([1, 2, IGNORE, 1], {})),  # no-data that is no class
+        (9, True, {}, ([1, 2, IGNORE, IGNORE], {})),  # both
+        (1, False, {9: "ignore"}, ([1, 2, IGNORE, 1], {"1": 2})),  # no-data that is a class stays it, and is counted
+        (1, True, {9: "ignore"}, ([1, 2, IGNORE, IGNORE], {"1": 1})),  # where nothing hides it
+        (9, True, {9: 2}, ([1, 2, 2, IGNORE], {"2": 1})),  # a value that is remapped to a class is one
+        (1, True, {1: "ignore", 9: 2}, ([IGNORE, 2, 2, IGNORE], {})),
     ],
 )
-def test_a_mask_lies_on_its_image_to_a_tenth_of_a_pixel_or_says_nothing(
-    tmp_path: Path, image: Georeference | None, mask: Georeference | None
+def test_a_labels_own_mask_hides_and_no_data_does_unless_it_is_a_class(
+    tmp_path: Path, nodata: int | None, hidden: bool, remap: dict[int, Any], expected: tuple[list[int], dict[str, int]]
 ) -> None:
-    compare(tmp_path, image, mask, (40, 60))
+    write_geotiff(tmp_path / "mask.tif", np.array([[[1, 2, 9, 1]]], np.uint8), at(), nodata=nodata)
+    if hidden:
+        hide(tmp_path / "mask.tif", HIDING_HW)
+    table = ClassTable.model_validate({"classes": TWO_CLASSES.classes, "remap": remap})
+    assert read(tmp_path / "mask.tif", table) == ([expected[0]], expected[1])
 
 
-STRETCHED = Georeference(UTM, Affine(10.03, 0.0, 500000.0, 0.0, -10.0, 1000000.0))
-TURNED = Georeference(UTM, Affine(10.0, 0.05, 500000.0, 0.05, -10.0, 1000000.0))
+def test_what_a_mask_hides_may_hold_anything(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "mask.tif", np.array([[[1, 2, 1, 77]]], np.uint8), at())
+    hide(tmp_path / "mask.tif", HIDING_HW)
+    assert read(tmp_path / "mask.tif") == ([[1, 2, 1, IGNORE]], {})
+    write_geotiff(tmp_path / "mask.tif", np.array([[[1, 88, 1, 77]]], np.uint8), at())
+    hide(tmp_path / "mask.tif", HIDING_HW)
+    with open_geotiff(tmp_path / "mask.tif") as mask, pytest.raises(PipelineError, match="table: 88 in 1 px; classes"):
+        refuse_strays(mask, TWO_CLASSES, [Window(0, 0, 2, 1), Window(2, 0, 2, 1)])
 
 
-@pytest.mark.parametrize(
-    ("image", "mask", "apart"),
-    [
-        (at(), at(x=500001.1), "0.11"),
-        (at(), at(y=999990.0), "1.00"),
-        (at(), STRETCHED, "0.18"),
-        (at(), TURNED, "0.30"),
-        (at(crs=None), at(x=500020.0, crs=None), "2.00"),
-        (at(), at(x=500020.0, crs=None), "2.00"),
-    ],
-)
-def test_a_mask_that_lies_elsewhere_is_refused(
-    tmp_path: Path, image: Georeference, mask: Georeference, apart: str
-) -> None:
-    with pytest.raises(PipelineError, match=rf"image.tif and .*mask.tif lie {apart} px apart; at most 0.1 px is allow"):
-        compare(tmp_path, image, mask, (40, 60))
+def test_no_data_of_a_label_may_lie_beside_it(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "mask.tif", np.array([[[1, 2, 9]]], np.uint8), at())
+    band = '<PAMRasterBand band="1"><NoDataValue>9</NoDataValue></PAMRasterBand>'
+    (tmp_path / "mask.tif.aux.xml").write_text(f"<PAMDataset>{band}</PAMDataset>")
+    assert read(tmp_path / "mask.tif") == ([[1, 2, IGNORE]], {})
 
 
-def test_a_mask_of_another_crs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"mask.tif differ in CRS: EPSG:32630 and EPSG:32631; reproject one"):
-        compare(tmp_path, at(), at(crs="EPSG:32631"), (40, 60))
+@pytest.mark.parametrize("profile", [{"photometric": "PALETTE"}, {"photometric": "MINISWHITE"}, {"nbits": 2}])
+def test_a_label_is_its_values_however_it_is_shown(tmp_path: Path, profile: dict[str, Any]) -> None:
+    write_geotiff(tmp_path / "mask.tif", np.array([[[1, 2, 2]]], np.uint8), at(), **profile)
+    assert read(tmp_path / "mask.tif") == ([[1, 2, 2]], {})
 
 
-def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"mask.tif differ in size: \(60, 40\) and \(60, 41\) px; a mask covers"):
-        compare(tmp_path, at(), at(), (41, 60))
+def test_codes_stand_for_themselves(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "mask.tif", np.array([[[1, 2]]], np.uint8), at())
+    with rasterio.open(tmp_path / "mask.tif", "r+") as dataset:
+        dataset.scales = (2.0,)
+    with pytest.raises(PipelineError, match=r"mask.tif declares scale 2 and offset 0, but codes such as class ids st"):
+        read(tmp_path / "mask.tif")
+
+
+def test_classes_that_files_declare_as_no_data_are_told_once() -> None:
+    assert declared_in_words([{}, {}]) == ""
+    assert declared_in_words([{"0": 7}, {}, {"0": 3, "2": 1}]) == (
+        ", 10 px of class 0, 1 px of class 2 stay that class although their files declare it as no-data"
+    )

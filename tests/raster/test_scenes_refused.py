@@ -34,7 +34,7 @@ def test_a_mask_of_colours_or_with_loss_is_refused(
 @pytest.mark.parametrize(
     ("dtype", "cutting", "message"),
     [
-        ("complex64", STRETCHED, r"images/a.tif holds complex64, which is no brightness"),
+        ("complex64", STRETCHED, r"images/a.tif holds complex64, which is no number that is read; allowed are uint8, "),
         ("uint8", STRETCHED, r"images/a.tif holds 8 bits, 0 to 255, and tile.stretch is \[0, 4000\]"),
         ("int16", DROP, r"images/a.tif holds int16; set tile.stretch"),
     ],

@@ -41,7 +41,7 @@ def test_fewer_than_five_paired_seeds_are_undecided_however_clear() -> None:
 def test_too_few_units_are_undecided() -> None:
     found = compared(group("a", 0.2, count=9), group("b", 0.9, count=9))
     assert found.interval is None
-    assert found.verdict == "undecided: 9 independent units in the test set, at least 10 are needed"
+    assert found.verdict == "undecided: 9 independent groups in the test set, at least 10 are needed"
 
 
 def test_pairs_are_by_seed_not_by_order() -> None:
