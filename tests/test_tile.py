@@ -274,7 +274,7 @@ def test_a_complex_image_is_one_files_failure(raw: Path, on_error: str) -> None:
         assert refusal(raw).startswith(told)
     else:
         assert cut(raw, on_error="skip").startswith("3 scenes in, 12 chips kept")
-        assert f'images/b.tif,"{raw}/{told}' in (raw.parent / "failures.csv").read_text()
+        assert f'images/b.tif,"{told}' in (raw.parent / "failures.csv").read_text()
 
 
 def test_no_data_of_an_image_that_only_a_file_beside_it_declares_is_ignored(raw: Path) -> None:

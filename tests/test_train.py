@@ -111,7 +111,10 @@ class Lost(Loss):
     [
         ({"architecture": "unett"}, r"^architecture is 'unett'; did you mean 'unet'\? allowed: deeplabv3, "),
         ({"encoder": "resnet19"}, r"^encoder is 'resnet19'; the closest of "),
-        ({"encoder_weights": "none.safetensors"}, r"^none\.safetensors does not exist; "),
+        (
+            {"encoder_weights": "none.safetensors"},
+            r"^encoder_weights is 'none\.safetensors'; allowed: imagenet, none, ",
+        ),
     ],
 )
 def test_a_network_that_cannot_be_is_refused(
