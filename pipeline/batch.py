@@ -4,13 +4,14 @@ import csv
 import errno
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pipeline.cache import cache_folder
 from pipeline.errors import PipelineError, StageError
 from pipeline.files import write_text
+from pipeline.fingerprint import digest
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -85,8 +86,15 @@ def parted(results: Iterable[R | Failure]) -> tuple[list[R], Failures]:
     return made, Failures(failures, len(made))
 
 
-def settle(failures: Failures, on_error: OnError, table: Path) -> str:
+def settle(failures: Failures, on_error: OnError, table: Path, root: Path) -> str:
     """Write the failures to `table`, a CSV with columns file and reason, or end the stage because of them.
+
+    Args:
+        failures: what failed.
+        on_error: whether that ends the stage.
+        table: where the CSV goes.
+        root: the folder of the files, which the table leaves out where a reason names a file in it: the table must
+            not differ between machines, and a file is mended elsewhere than in the folder that a stage reads.
 
     Returns:
         What the stage adds to its summary: nothing, or how many failed.
@@ -94,7 +102,7 @@ def settle(failures: Failures, on_error: OnError, table: Path) -> str:
     Raises:
         PipelineError: something failed, and `on_error` is `stop` or nothing else is left to go on with.
     """
-    text = _csv(failures)
+    text = _csv(failures, root)
     if failures and on_error == "stop":
         raise _stopped(failures, text, f"what was finished is kept: {MEND}, or set on_error to skip")
     if failures and not failures.made:
@@ -105,11 +113,11 @@ def settle(failures: Failures, on_error: OnError, table: Path) -> str:
 
 def _stopped(failures: Sequence[Failure], text: str, advice: str) -> PipelineError:
     if len(failures) == 1:
-        return PipelineError(f"{failures[0].reason} ({advice})")
+        return PipelineError(f"{_named(failures[0])} ({advice})")
     shown = failures[:SHOWN]
     error = PipelineError(f"{len(failures)} files failed, as listed above; {advice}")
     if len(failures) > SHOWN:
-        path = cache_folder() / "failures.csv"
+        path = cache_folder() / "failures" / f"{digest(text)[:12]}.csv"  # other stages' tables lie there too
         write_text(path, text)
         error = PipelineError(f"{len(failures)} files failed, the first {SHOWN} above and all in {path}; {advice}")
     width = max(len(failure.file) for failure in shown)
@@ -117,7 +125,12 @@ def _stopped(failures: Sequence[Failure], text: str, advice: str) -> PipelineErr
     return error
 
 
-def _csv(failures: Sequence[Failure]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("file", "reason"), *map(astuple, failures)])
+def _named(failure: Failure) -> str:
+    """The reason, with the file's name before it unless it says that itself."""
+    return failure.reason if Path(failure.file).name in failure.reason else f"{failure.file}: {failure.reason}"
+
+
+def _csv(failures: Sequence[Failure], root: Path) -> str:
+    text, rows = io.StringIO(), [(failure.file, failure.reason.replace(f"{root}/", "")) for failure in failures]
+    csv.writer(text, lineterminator="\n").writerows([("file", "reason"), *rows])
     return text.getvalue()

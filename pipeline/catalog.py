@@ -3,14 +3,14 @@
 import csv
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from pipeline.datasets import LAYOUTS, DatasetName
 from pipeline.errors import PipelineError
-from pipeline.files import read_json, visible_files, write_json
+from pipeline.files import read_json, sha256, visible_files, write_json
 
 TIFF_ENDINGS = (".tif", ".tiff")
 
@@ -148,6 +148,19 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return found
 
 
+def require_layout(dataset: DatasetName, raw: Path) -> None:
+    """Check that a folder has the scenes or items, and their labels, that the later stages look for.
+
+    Raises:
+        PipelineError: it has none, or some that do not pair up.
+    """
+    if dataset in LAYOUTS:
+        source_items(dataset, raw)
+        label_items(dataset, raw)
+    else:
+        scene_pairs(raw)
+
+
 def official_parts(raw: Path) -> dict[str, str]:
     """From chip to part, as the archive's own `train.txt`, `val.txt`, `test.txt` say; empty where it brings none.
 
@@ -174,28 +187,50 @@ def _listed(path: Path) -> list[str]:
     return list(filter(None, map(str.strip, lines)))
 
 
-MANIFEST = "manifest.csv"
+MANIFEST, SOURCE = "manifest.csv", "source.json"
+WRITTEN_BY_DOWNLOAD = ("classes.json", MANIFEST, SOURCE)
+"""What the stage `download` adds to an archive's files, or replaces."""
 
 
-def checksums(raw: Path) -> dict[Path, str]:
-    """From file to its SHA-256 when it was downloaded; empty for a folder that `download` did not make."""
-    path = raw / MANIFEST
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8", newline="") as reader:
-        return {raw / row["path"]: row["sha256"] for row in csv.DictReader(reader)}
+def verifier(raw: Path) -> Callable[[Path], str]:
+    """Give the SHA-256 of files in a raw folder, which must be what it was when they were downloaded.
+
+    Returns:
+        A function from a file to its SHA-256. It raises a `PipelineError` for one that was changed since its download;
+        in a folder that `download` did not make there is none.
+    """
+    table, noted = raw / MANIFEST, {}
+    if table.is_file():
+        with table.open(encoding="utf-8", newline="") as reader:
+            noted = {raw / row["path"]: row["sha256"] for row in csv.DictReader(reader)}
+
+    def verified(path: Path) -> str:
+        found = sha256(path)
+        if found == noted.get(path, found):
+            return found
+        checksums = f"its SHA-256 is {found}, and the manifest says {noted[path]}"
+        if source_of(raw) == "local":
+            raise PipelineError(
+                f"the copy of {path} was changed since download made it: {checksums}; mend the file itself, not its "
+                "copy, and run `dvc repro`"
+            )
+        raise PipelineError(
+            f"{path} is not what was downloaded: {checksums}; remove {path.name} and run `dvc checkout` or `dvc repro`"
+        )
+
+    return verified
 
 
 def write_source(raw: Path, source: str) -> None:
     """Write `source.json`: where the archive in `raw` came from."""
-    write_json(raw / "source.json", {"source": source, "synthetic": source == "sample"})
+    write_json(raw / SOURCE, {"source": source, "synthetic": source == "sample"})
 
 
 def source_of(raw: Path) -> str:
     """What `download.D.source` was when the archive in `raw` was fetched."""
-    return str(read_json(raw / "source.json")["source"])
+    return str(read_json(raw / SOURCE)["source"])
 
 
 def is_synthetic(raw: Path) -> bool:
     """Whether the archive in `raw` is the built-in sample."""
-    return bool(read_json(raw / "source.json")["synthetic"])
+    return bool(read_json(raw / SOURCE)["synthetic"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.choices import unknown_key
 from pipeline.classes import ClassTable, own_classes
 from pipeline.cloud_filter import CloudFilterParams
 from pipeline.command import run
@@ -43,7 +44,7 @@ def refuse_unknown_keys(keys: set[str]) -> None:
     """
     known = CheckParams.model_fields.keys()
     if unknown := sorted(keys - known):
-        raise PipelineError(f"{PARAMS_FILE}: no stage reads {', '.join(unknown)}; known keys: {', '.join(known)}")
+        raise PipelineError(f"{PARAMS_FILE}: {'; '.join(unknown_key(key, known) for key in unknown)}")
 
 
 def try_network(params: CheckParams) -> None:
@@ -77,16 +78,17 @@ def classes_of(dataset: DatasetName, params: CheckParams) -> ClassTable:
     settings = getattr(params.download, dataset)
     if settings.source != "local":
         return CLASSES[dataset]
-    if not Path(settings.path).is_dir():
+    folder = Path(settings.path)
+    if not folder.is_dir():
         raise PipelineError(f"download.{dataset}.path is {settings.path!r}, which is no folder; name that of the files")
-    return own_classes(Path(settings.path), settings.path) or CLASSES[dataset]
+    return own_classes(folder, known_as=folder) or CLASSES[dataset]
 
 
 def check(marker: Path, params: CheckParams) -> str:
     """Check all of params.yaml, then write the constant file MARKER."""
     refuse_unknown_keys(set(read_yaml(PARAMS_FILE)))
     place = params.place
-    choose(params.evaluate.device)
+    choose(params.evaluate.device, key="evaluate.device")
     tables = {dataset: classes_of(dataset, params) for dataset in CLASSES}
     require_class(tables[params.dataset], params.split.skew)
     try_network(params)

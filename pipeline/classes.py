@@ -98,8 +98,8 @@ def read_classes(path: Path) -> ClassTable:
     return validated(ClassTable, read_json(path) if path.suffix == ".json" else read_yaml(path), path)
 
 
-def own_classes(folder: Path, path: str) -> ClassTable | None:
-    """The table of the archive in `folder`, which its owner knows as `path`; None if it brings none.
+def own_classes(folder: Path, known_as: Path) -> ClassTable | None:
+    """The table of the archive in `folder`, which its owner knows by another path; None if it brings none.
 
     Raises:
         PipelineError: it is not as it should be, or has a name like the right one.
@@ -107,11 +107,11 @@ def own_classes(folder: Path, path: str) -> ClassTable | None:
     for found in folder.iterdir() if folder.is_dir() else ():
         if found.name.lower() in ("classes.yaml", "classes.yml"):
             if found.name != OWN_CLASSES:
-                raise PipelineError(f"{Path(path, found.name)} is not read; call it {OWN_CLASSES}, or take it away")
+                raise PipelineError(f"{known_as / found.name} is not read; call it {OWN_CLASSES}, or take it away")
             try:
                 return read_classes(found)
             except PipelineError as error:
-                raise PipelineError(str(error).replace(str(found), str(Path(path, OWN_CLASSES)))) from None
+                raise PipelineError(str(error).replace(str(found), str(known_as / OWN_CLASSES))) from None
     return None
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 
 from pipeline.batch import Failure, Failures, OnError, guarded, parted, settle
-from pipeline.catalog import SourceItem, checksums, has_any, source_items
+from pipeline.catalog import SourceItem, has_any, source_items, verifier
 from pipeline.command import in_parallel, progress, run
 from pipeline.datasets import BandsSection, DatasetName
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
+from pipeline.originals import naming_originals
 from pipeline.params import Params
 from pipeline.pieces import Pieces, kept_pieces
 from pipeline.raster.items import Reading
@@ -84,6 +85,7 @@ def refuse_all(verdicts: list[Verdict], dropped: str, dataset: DatasetName, raw:
     )
 
 
+@naming_originals
 def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, params: CloudFilterParams) -> str:
     """Write the table CLEAR: one row a chip and date of DATASET in RAW, with shares, verdict and reason.
 
@@ -92,12 +94,12 @@ def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, p
     thresholds: Thresholds = getattr(params.cloud_filter, dataset)
     reading = params.cloud_filter.reading(dataset, params.bands)
     items = source_items(dataset, raw)
-    with kept_pieces(f"cloud_filter-{dataset}", checksums(raw), asdict(reading)) as pieces:
+    with kept_pieces(f"cloud_filter-{dataset}", verifier(raw), asdict(reading)) as pieces:
         one = guarded(partial(measured, reading=reading, pieces=pieces), lambda item: str(item.folder.relative_to(raw)))
         looked, failed = parted(progress(in_parallel(one, items), f"cloud_filter {dataset}", len(items)))
         verdicts, bare = judged(looked, thresholds, {item.id: item.folder for item in items}, reading)
         without = [Failure(str(folder.relative_to(raw)), reason) for folder, reason in bare.items()]
-        settled = settle(Failures([*failed, *without], len(verdicts)), params.on_error, failures)
+        settled = settle(Failures([*failed, *without], len(verdicts)), params.on_error, failures, raw)
         reasons = Counter(one.reason for one in verdicts if one.verdict == "drop")
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
         refuse_all(verdicts, dropped, dataset, raw)

@@ -5,7 +5,6 @@ import inspect
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from os import cpu_count
 from threading import Event, Thread
@@ -16,6 +15,7 @@ from rich.progress import Progress, ProgressColumn, Task
 from rich.text import Text
 
 from pipeline.errors import PipelineError
+from pipeline.interrupt import in_one_line, threads
 from pipeline.params import load_params
 
 Stage = Callable[..., str]
@@ -28,7 +28,8 @@ def run(stage: Stage) -> None:
 
     Every parameter of `stage` but `params` is a positional argument, a path or a dataset's name. What the stage
     returns is printed as its summary, with the seconds it took; a process that only helps another returns "". A
-    `PipelineError` or an error of the operating system is printed as one line, and the exit code is 1.
+    `PipelineError` or an error of the operating system is printed as one line, and the exit code is 1; after Ctrl-C it
+    is one line and 130.
     """
     hints = get_type_hints(stage)
     parser = argparse.ArgumentParser(prog=f"python -m pipeline.{stage.__name__}", description=inspect.getdoc(stage))
@@ -39,7 +40,8 @@ def run(stage: Stage) -> None:
     label = " ".join([stage.__name__, *(value for value in arguments.values() if isinstance(value, str))])
     start = time.monotonic()
     try:
-        summary = stage(**arguments, params=load_params(hints["params"]))
+        with in_one_line(label):
+            summary = stage(**arguments, params=load_params(hints["params"]))
     except (PipelineError, OSError) as error:
         for line in getattr(error, "table", ()):
             print(line, file=sys.stderr)
@@ -111,10 +113,7 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     Threads: GDAL, OpenCV and Pillow let go of the interpreter while they work. The order does not depend on the
     number of cores, and so neither does anything written from it.
     """
-    with ThreadPoolExecutor(cpu_count()) as pool:
+    with threads(cpu_count()) as pool:
         futures = [pool.submit(function, item) for item in items]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:  # after an error nothing more is begun
-            pool.shutdown(wait=True, cancel_futures=True)
+        for future in futures:
+            yield future.result()

@@ -19,6 +19,7 @@ from dvc.repo import Repo
 from dvc.scm import SCMError
 
 from pipeline.errors import PipelineError
+from pipeline.interrupt import in_one_line
 from pipeline.scoring.counts import from_table
 from pipeline.scoring.verdict import Comparison, Result, compared
 
@@ -127,12 +128,13 @@ def main() -> None:
     arguments = parser.parse_args()
     sides = (arguments.a, arguments.b)
     try:
-        known = experiments() if "*" in "".join(sides) else []
-        groups = (
-            [load(name) for name in names_of(sides[0], known)],
-            [load(name) for name in names_of(sides[1], known)],
-        )
-        lines = report(sides, groups, compared(*groups))
+        with in_one_line("compare"):
+            known = experiments() if "*" in "".join(sides) else []
+            groups = (
+                [load(name) for name in names_of(sides[0], known)],
+                [load(name) for name in names_of(sides[1], known)],
+            )
+            lines = report(sides, groups, compared(*groups))
     except PipelineError as error:
         sys.exit(f"compare: error: {error}")
     print("\n".join(lines))

@@ -6,19 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.batch import OnError, parted, settle
-from pipeline.catalog import MANIFEST, write_source
+from pipeline.catalog import MANIFEST, WRITTEN_BY_DOWNLOAD, write_source
 from pipeline.classes import own_classes, write_classes
 from pipeline.command import progress, run
 from pipeline.datasets import CLASSES, BandsSection, DatasetName
 from pipeline.files import published, sha256, write_text
+from pipeline.originals import Original
 from pipeline.params import Params
 from pipeline.raster.verdicts import CloudFilterSection
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.registry import SOURCES
 from pipeline.sources.settings import CollectionSettings, GhanaSettings, LandcoveraiSettings
-
-WRITTEN_HERE = ("classes.json", MANIFEST, "source.json")
-"""What the stage adds to the archive's files, or replaces."""
 
 
 class DownloadSection(Params):
@@ -44,7 +42,7 @@ def manifest(folder: Path, files: Iterable[Fetched]) -> list[tuple[str, int, str
     """(path, size in bytes, SHA-256, origin) of each file, sorted by path; without those that the stage writes."""
     rows = []
     for file in files:
-        if file.path.as_posix() in WRITTEN_HERE:  # by an earlier download, which was copied
+        if file.path.as_posix() in WRITTEN_BY_DOWNLOAD:  # by an earlier download, which was copied
             continue
         path = folder / file.path
         rows.append((file.path.as_posix(), path.stat().st_size, sha256(path), file.origin))
@@ -58,14 +56,15 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
     own `classes.yaml` if it brings one, else the dataset's usual classes. What failed is in the table FAILURES.
     """
     settings: LandcoveraiSettings | CollectionSettings = getattr(params.download, dataset)
+    known_as = Original(dataset, settings.source, settings.path).place(raw)
     request = Request(dataset, settings, params.bands, params.cloud_filter)
     with published(raw) as folder:
         folder.mkdir()
         files = SOURCES[settings.source](request, folder)
         fetched, failed = parted(progress(files, f"download {dataset}", status=request.traffic.status))
-        settled = settle(failed, params.on_error, failures)
+        settled = settle(failed, params.on_error, failures, Path(settings.path))
         rows = manifest(folder, fetched)
-        write_classes(folder / "classes.json", own_classes(folder, settings.path) or CLASSES[dataset])
+        write_classes(folder / "classes.json", own_classes(folder, known_as) or CLASSES[dataset])
         write_source(folder, settings.source)
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([("path", "size", "sha256", "origin"), *rows])

@@ -1,50 +1,103 @@
 """Files and folders that appear whole or not at all."""
 
 import errno
+import fcntl
+import glob
 import hashlib
 import json
 import shutil
 import stat
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file (btrfs, xfs, bcachefs)
+NEW, OLD, LOCK = "new", "old", "lock"
+"""What the hidden folder of a file or folder in the making holds; the old one while the new takes its place."""
+ABANDONED = 24 * 3600.0
+"""Seconds after which such a folder without a lock is taken for a killed process's."""
 
 
 @contextmanager
 def published(target: Path) -> Iterator[Path]:
     """Give a path beside `target` to write a file or a folder to; rename it to `target` at the end.
 
-    When the block raises, or the process is killed, `target` is what it was before. A folder is moved aside for its
-    replacement; a process that is killed in that instant leaves it aside, and the next call puts it back.
+    When the block raises, or the process is killed, `target` is what it was before. Each call writes to a name of its
+    own, so that several processes may publish the same target: the last one to end prevails, whole. What a killed
+    process left is removed by the next call, which also puts a folder back that was moved aside in that instant.
 
     Args:
         target: where the finished file or folder shall be; what stands there is replaced.
 
     Yields:
-        A path that does not exist, in the folder of `target`, which is made.
+        A path that does not exist, on the disk of `target`, whose folder is made.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial, replaced = (target.with_name(f".{target.name}.{kind}") for kind in ("partial", "replaced"))
-    _tidy(target, partial, replaced)
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 8}.partial"):
+        _clear(leftover, target)
+    with _own_folder(target) as folder:
+        yield folder / NEW
+        _replace(target, folder)
+
+
+@contextmanager
+def _own_folder(target: Path) -> Iterator[Path]:
+    """A hidden folder beside `target`, locked for as long as the block runs, then removed."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
-        yield partial
-        if target.is_dir():  # a folder with content cannot be renamed over
-            target.rename(replaced)
-        partial.rename(target)
+        with (folder / "unlocked").open("w") as lock:
+            with suppress(OSError):  # on a file system without locks age alone tells what was left over
+                fcntl.flock(lock, fcntl.LOCK_EX)  # goes with the process, however that ends
+            (folder / "unlocked").rename(folder / LOCK)  # so that nobody finds it before it is locked
+            try:
+                yield folder
+            finally:
+                _put_back(target, folder)
     finally:
-        _tidy(target, partial, replaced)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _tidy(target: Path, partial: Path, replaced: Path) -> None:
-    """Put back what was moved aside if nothing took its place, and remove the rest."""
-    if replaced.exists() and not target.exists():
-        replaced.rename(target)
-    for leftover in (partial, replaced):
-        remove(leftover)
+def _clear(leftover: Path, target: Path) -> None:
+    """Remove the folder of a process that is gone, on whichever machine it ran."""
+    try:
+        with (leftover / LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _put_back(target, leftover)
+    except BlockingIOError:
+        return
+    except OSError:  # no lock to ask: in the making, killed in that instant, or on a file system without locks
+        with suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime < ABANDONED:
+                return
+    shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _replace(target: Path, folder: Path) -> None:
+    """Rename what is new to `target`; a folder with content is moved aside, since it cannot be renamed over."""
+    while True:
+        try:
+            (folder / NEW).rename(target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
+                raise
+        remove(folder / OLD)  # of an earlier round, in whose place another process has published since
+        with suppress(FileNotFoundError):  # another process has just moved it aside
+            target.rename(folder / OLD)
+
+
+def _put_back(target: Path, folder: Path) -> None:
+    """Give `target` back what was moved aside, if nothing took its place."""
+    if (folder / OLD).exists() and not target.exists():
+        try:
+            (folder / OLD).rename(target)
+        except OSError:
+            if not target.exists():  # else another process was faster
+                raise
 
 
 def remove(path: Path) -> None:
@@ -98,8 +151,6 @@ def link(source: Path, target: Path) -> None:
 
 
 def _reflink(source: Path, target: Path) -> bool:
-    import fcntl  # not on every platform
-
     unsupported = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM}
     with source.open("rb") as reader, target.open("wb") as writer:
         try:

@@ -9,6 +9,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from pipeline.choices import refusal, unknown_key
 from pipeline.errors import PipelineError
 
 
@@ -75,45 +76,66 @@ def validated(kind: type[M], values: Any, path: Path) -> M:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        problems = dict.fromkeys(_problem(kind, details) for details in _innermost(error.errors()))
-        raise PipelineError(f"{path}: {'; '.join(problems)}") from None
+        raise PipelineError(f"{path}: {'; '.join(_problems(kind, values, error.errors()))}") from None
 
 
-def _innermost(errors: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Without those that only follow from another: a list is too short once a wrong member was taken out."""
-    places = [details["loc"] for details in errors]
-    inside = {place[:depth] for place in places for depth in range(len(place))}
-    return [details for details in errors if details["loc"] not in inside]
+Place = tuple[int | str, ...]
+"""A key by its steps: `("members", 0, "name")`."""
 
 
-def _key(details: ErrorDetails) -> str:
-    """The key as a person wrote it: pydantic adds which alternative of a union it tried, such as `constrained-int`."""
-    *sections, last = details["loc"] or ("it",)
-    kept = [step for step in sections if _is_key(step)]
-    return ".".join(map(str, [*kept, last] if details["type"] == "extra_forbidden" or _is_key(last) else kept))
+def _problems(kind: type[BaseModel], values: Any, errors: list[ErrorDetails]) -> Iterator[str]:
+    """Each wrong value in words, once, whatever pydantic tried in turn to make of it."""
+    places: dict[Place, list[ErrorDetails]] = {}
+    for details in errors:
+        places.setdefault(_place(values, details), []).append(details)
+    # a list is too short, and no alternative of a union fits, only because one of their members is wrong
+    outer = {place[:depth] for place in places for depth in range(len(place))}
+    for place, tried in places.items():
+        if place not in outer:
+            yield _problem(kind, place, tried)
 
 
-def _is_key(step: int | str) -> bool:
-    return isinstance(step, int) or re.fullmatch(r"\w+", step) is not None
+def _place(values: Any, details: ErrorDetails) -> Place:
+    """The steps that a person wrote: pydantic adds which alternative of a union it tried, such as `int`."""
+    kept: list[int | str] = []
+    for step in details["loc"]:
+        inside = range(len(values)) if isinstance(values, list) else values if isinstance(values, dict) else ()
+        if step in inside:
+            kept.append(step)
+            values = values[step]
+    return (*kept, details["loc"][-1]) if details["type"] == "missing" else tuple(kept)
 
 
-def _problem(kind: type[BaseModel], details: ErrorDetails) -> str:
-    """One wrong value in words."""
-    key = _key(details)
-    given = details["input"]
-    match details["type"]:
-        case "missing":
-            return f"{key} is missing"
-        case "extra_forbidden":
-            return f"{key} is not a known key; known here: {', '.join(_known(kind, details['loc'][:-1]))}"
-        case "literal_error":
-            return f"{key} is {given!r}; allowed: {details['ctx']['expected']}"
-        case "value_error":
-            return f"{key}: {details['ctx']['error']}" if details["loc"] else str(details["ctx"]["error"])
-    return f"{key} is {given!r}; {details['msg'][0].lower()}{details['msg'][1:]}"
+def _problem(kind: type[BaseModel], place: Place, tried: list[ErrorDetails]) -> str:
+    """One wrong value in words: what it is, and what each of the alternatives wants of it."""
+    key, given = ".".join(map(str, place)) or "it", tried[0]["input"]
+    types = [details["type"] for details in tried]
+    if types == ["missing"]:
+        return f"{key} is missing"
+    if types == ["extra_forbidden"]:
+        return unknown_key(key, _known(kind, place[:-1]))
+    if types == ["value_error"]:
+        return f"{key}: {_wish(tried[0])}" if place else _wish(tried[0])
+    names = [name for details in tried for name in re.findall(r"'(.*?)'", details.get("ctx", {}).get("expected", ""))]
+    wishes = " or ".join(dict.fromkeys(_wish(details) for details in tried if details["type"] != "literal_error"))
+    if names:
+        return refusal(key, given, names, f"; else {wishes}" if wishes else "")
+    return f"{key} is {given!r}; {wishes}"
 
 
-def _known(kind: type[BaseModel], location: tuple[int | str, ...]) -> Iterator[str]:
+def _wish(details: ErrorDetails) -> str:
+    """What one alternative wants, in plain words."""
+    if details["type"] == "value_error":
+        return str(details["ctx"]["error"])
+    words = f"{details['msg'][0].lower()}{details['msg'][1:]}".replace("valid tuple", "valid list")
+    words = re.sub(r" or instance of \w+", "", words)
+    if details["type"] == "multiple_of":
+        step = details["ctx"]["multiple_of"]
+        words += f", such as {max(1, round(details['input'] / step)) * step}"
+    return words
+
+
+def _known(kind: type[BaseModel], location: Place) -> Iterator[str]:
     """The keys that the section at `location` may have."""
     for step in location:
         if not isinstance(step, int):  # the number of a member: the list's type is known already

@@ -6,14 +6,13 @@ or item became is therefore kept apart, so that after a bad file or a kill only 
 
 import fcntl
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipeline.cache import cache_folder
-from pipeline.errors import PipelineError
-from pipeline.files import read_json, remove, sha256, write_json
+from pipeline.files import read_json, remove, write_json
 from pipeline.fingerprint import code_digest, digest, versions
 
 RESULT = "result.json"
@@ -22,9 +21,9 @@ RESULT = "result.json"
 class Pieces:
     """The kept pieces of one stage under one set of params."""
 
-    def __init__(self, folder: Path, checksums: Mapping[Path, str]) -> None:
+    def __init__(self, folder: Path, verified: Callable[[Path], str]) -> None:
         self.folder = folder
-        self.checksums = checksums
+        self.verified = verified
 
     def make(self, name: str, inputs: Iterable[Path], build: Callable[[Path], Any]) -> tuple[Path, Any]:
         """A piece, from what is kept if the same inputs made it before.
@@ -40,7 +39,7 @@ class Pieces:
         Raises:
             PipelineError: an input is not what was downloaded.
         """
-        folder = self.folder / digest(name, *((path.name, self._checked(path)) for path in inputs))
+        folder = self.folder / digest(name, *((path.name, self.verified(path)) for path in inputs))
         if not folder.is_dir():
             partial = Path(tempfile.mkdtemp(dir=self.folder, prefix=".partial-"))
             try:
@@ -50,25 +49,16 @@ class Pieces:
                 remove(partial)  # if it was not renamed
         return folder, read_json(folder / RESULT)
 
-    def _checked(self, path: Path) -> str:
-        found = sha256(path)
-        if found != self.checksums.get(path, found):
-            raise PipelineError(
-                f"{path} is not what was downloaded: its SHA-256 is {found}, and the manifest says "
-                f"{self.checksums[path]}; remove {path.name} and run `dvc checkout` or `dvc repro`"
-            )
-        return found
-
 
 @contextmanager
-def kept_pieces(stage: str, checksums: Mapping[Path, str], *settings: Any) -> Iterator[Pieces]:
+def kept_pieces(stage: str, verified: Callable[[Path], str], *settings: Any) -> Iterator[Pieces]:
     """The pieces of `stage` under `settings`; when the block ends without an error they are removed.
 
     Pieces of another code, of other libraries or settings are not found. A second process with the same ones waits.
 
     Args:
         stage: its name, with the dataset's where it has one.
-        checksums: from an input to the SHA-256 that it must have; others may have any.
+        verified: gives the SHA-256 of an input, or raises a PipelineError if it is not what it should be.
         settings: all that decides what a piece becomes, beside its inputs.
     """
     root = cache_folder() / "pieces" / stage
@@ -80,6 +70,6 @@ def kept_pieces(stage: str, checksums: Mapping[Path, str], *settings: Any) -> It
         folder.mkdir(exist_ok=True)
         for leftover in (done, *folder.glob(".partial-*")):
             remove(leftover)
-        yield Pieces(folder, checksums)
+        yield Pieces(folder, verified)
         folder.rename(done)  # at once: a kill in the middle of removing leaves no half of a piece that looks whole
         remove(done)

@@ -13,12 +13,12 @@ from pipeline.batch import OnError, guarded, parted, settle
 from pipeline.catalog import (
     SourceItem,
     asset,
-    checksums,
     is_synthetic,
     label_items,
     official_parts,
     source_items,
     source_of,
+    verifier,
 )
 from pipeline.chips import (
     OFFICIAL,
@@ -35,6 +35,7 @@ from pipeline.command import in_parallel, progress, run
 from pipeline.datasets import BandsSection, DatasetName
 from pipeline.errors import PipelineError
 from pipeline.files import published
+from pipeline.originals import naming_originals
 from pipeline.params import Params, Stretch
 from pipeline.pieces import Pieces, kept_pieces
 from pipeline.raster.chips import save_chip
@@ -172,6 +173,7 @@ def rejected(verdicts: pd.DataFrame) -> dict[str, int]:
     return {f"dates: {str(reason).replace('_', '-')}": int(count) for reason, count in reasons.items()}
 
 
+@naming_originals
 def tif_to_png(
     dataset: DatasetName, raw: Path, clear: Path, chips: Path, failures: Path, params: TifToPngParams
 ) -> str:
@@ -188,14 +190,14 @@ def tif_to_png(
     pairs = [(item, labels[item.chip]) for item in items if item.chip in labels]
     settings = asdict(reading), params.imagery(dataset), getattr(params.tif_to_png, dataset).model_dump()
     with (
-        kept_pieces(f"tif_to_png-{dataset}", checksums(raw), *settings, table.model_dump()) as pieces,
+        kept_pieces(f"tif_to_png-{dataset}", verifier(raw), *settings, table.model_dump()) as pieces,
         published(chips) as folder,
     ):
         make_picture_folders(folder)
         make = partial(converted, reading=reading, params=params, table=table, pieces=pieces)
         one = guarded(make, lambda pair: str(pair[0].folder.relative_to(raw)))
         made, failed = parted(progress(in_parallel(one, pairs), f"tif_to_png {dataset}", len(pairs)))
-        settled = settle(failed, params.on_error, failures)
+        settled = settle(failed, params.on_error, failures, raw)
         for piece, _ in made:
             link_pictures(piece, folder)
         found = [each.row for _, each in made if each.row is not None]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipeline.batch import OnError, guarded, parted, settle
-from pipeline.catalog import checksums, is_synthetic, official_parts, scene_pairs, source_of
+from pipeline.catalog import is_synthetic, official_parts, scene_pairs, source_of, verifier
 from pipeline.chips import (
     OFFICIAL,
     Origin,
@@ -22,6 +22,7 @@ from pipeline.classes import ClassTable, read_classes
 from pipeline.command import in_parallel, progress, run
 from pipeline.errors import PipelineError
 from pipeline.files import published
+from pipeline.originals import naming_originals
 from pipeline.params import BandNumber, Params, Stretch
 from pipeline.pieces import Pieces, kept_pieces
 from pipeline.raster.labels import declared_in_words
@@ -116,17 +117,18 @@ def transparent_in_words(cuts: list[Cut]) -> str:
     return f", {100 * hidden / pixels:.2g} % of the pixels ignored by alpha (see tile.alpha)" if hidden else ""
 
 
+@naming_originals
 def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
     """Cut every scene in RAW into the chips folder CHIPS; those that cannot be cut are in the table FAILURES."""
     table = read_classes(raw / "classes.json")
     how = cutting(params.tile)
     pairs = scene_pairs(raw)
     official = official_parts(raw) if how.size == OFFICIAL_SIZE else {}
-    with kept_pieces("tile", checksums(raw), asdict(how), table.model_dump()) as pieces, published(chips) as folder:
+    with kept_pieces("tile", verifier(raw), asdict(how), table.model_dump()) as pieces, published(chips) as folder:
         make_picture_folders(folder)
         one = guarded(partial(cut, how=how, table=table, pieces=pieces), lambda pair: str(pair[1].relative_to(raw)))
         made, failed = parted(progress(in_parallel(one, pairs), "tile", len(pairs)))
-        settled = settle(failed, params.on_error, failures)
+        settled = settle(failed, params.on_error, failures, raw)
         for piece, _ in made:
             link_pictures(piece, folder)
         cuts = [each for _, each in made]

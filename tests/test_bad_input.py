@@ -68,9 +68,10 @@ def test_all_stages_of_a_dataset_run_on_one_another(tmp_path: Path, start: Start
 
 def test_an_unknown_source(tmp_path: Path, start: Start) -> None:
     ended = start("download", "ghana", "raw", "failures.csv", **{"download.ghana.source": "mlhup"})
-    allowed = "'sample', 'local', 'mlhub' or 'source_coop'"
     require_one_line(
-        ended, f"download ghana: error: params.yaml: download.ghana.source is 'mlhup'; allowed: {allowed}\n"
+        ended,
+        "download ghana: error: params.yaml: download.ghana.source is 'mlhup'; did you mean 'mlhub'? allowed: "
+        "sample, local, mlhub, source_coop\n",
     )
     assert not (tmp_path / "raw").exists()
 
@@ -86,7 +87,7 @@ def test_every_chip_rejected(tmp_path: Path, start: Start) -> None:
     ghana_item(archive(tmp_path / "raw", "ghana"), "000001", date(2020, 1, 1), code=1, hidden=256)
     ended = start("cloud_filter", "ghana", "raw", "clear.csv", "failures.csv")
     require_one_line(
-        ended, "cloud_filter ghana: error: all 1 dates in raw are rejected (1 cloud); the clearest, 000001_"
+        ended, "cloud_filter ghana: error: all 1 dates in input are rejected (1 cloud); the clearest, 000001_"
     )
     assert not (tmp_path / "clear.csv").exists()
 
@@ -102,14 +103,16 @@ def test_a_label_value_outside_the_table(tmp_path: Path, start: Start) -> None:
     orthophoto(archive(tmp_path / "raw", "landcoverai", TWO_CLASSES), "a", mask_HW=halves(64, 96, right=7))
     require_one_line(
         start("tile", "raw", "chips", "failures.csv"),
-        "tile: error: raw/masks/a.tif holds label values outside the class table: 7 in 3072 px; classes are [1, 2]: ",
+        "tile: error: input/masks/a.tif holds label values outside the class table: 7 in 3072 px; classes are [1, 2]: ",
     )
     assert not (tmp_path / "chips").exists()
 
 
 def test_a_size_that_is_no_multiple_of_32(tmp_path: Path, start: Start) -> None:
     ended = start("tile", "raw", "chips", "failures.csv", **{"tile.size": 500})
-    require_one_line(ended, "tile: error: params.yaml: tile.size is 500; input should be a multiple of 32\n")
+    require_one_line(
+        ended, "tile: error: params.yaml: tile.size is 500; input should be a multiple of 32, such as 512\n"
+    )
 
 
 def test_ratios_that_do_not_add_up(tmp_path: Path, start: Start) -> None:

@@ -7,6 +7,8 @@ import pytest
 from pipeline.batch import Failure, Failures, guarded, parted, settle
 from pipeline.errors import PipelineError, StageError
 
+RAW = Path("data/raw/landcoverai")
+
 
 def halve(number: int) -> int:
     if number % 2:
@@ -61,44 +63,67 @@ def test_what_concerns_the_whole_stage_ends_it() -> None:
 
 
 def test_without_failures_the_table_has_its_header_alone(tmp_path: Path) -> None:
-    assert settle(Failures(), "stop", tmp_path / "failures.csv") == ""
+    assert settle(Failures(), "stop", tmp_path / "failures.csv", RAW) == ""
     assert (tmp_path / "failures.csv").read_text() == "file,reason\n"
 
 
 def test_skip_writes_the_table_and_says_how_many(tmp_path: Path) -> None:
     table = tmp_path / "failures.csv"
-    failed = [Failure("b.tif", "is worse"), Failure("a.tif", 'is "bad", truly')]
-    said = settle(Failures(failed, made=1), "skip", table)
+    failed = [Failure("b.tif", f"{RAW}/b.tif is worse"), Failure("a.tif", 'is "bad", truly')]
+    said = settle(Failures(failed, made=1), "skip", table, RAW)
     assert said == f"; 2 failed and left out, see {table}"
-    assert table.read_text() == 'file,reason\na.tif,"is ""bad"", truly"\nb.tif,is worse\n'
+    assert table.read_text() == 'file,reason\na.tif,"is ""bad"", truly"\nb.tif,b.tif is worse\n'
 
 
 def test_skip_with_nothing_left_is_an_error_all_the_same(tmp_path: Path) -> None:
     advice = r"nothing is left that on_error: skip could go on with: mend or remove what failed and run again"
     with pytest.raises(PipelineError, match=rf"^2 files failed, as listed above; {advice}$") as error:
-        settle(Failures([Failure("a.tif", "is bad"), Failure("b.tif", "is bad")]), "skip", tmp_path / "failures.csv")
+        settle(
+            Failures([Failure("a.tif", "is bad"), Failure("b.tif", "is bad")]), "skip", tmp_path / "failures.csv", RAW
+        )
     assert error.value.table == ["a.tif  is bad", "b.tif  is bad"]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_stop_with_one_failure_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"^a.tif is bad \(what was finished is kept: mend .* set on_error to skip"):
-        settle(Failures([Failure("a.tif", "a.tif is bad")], made=1), "stop", tmp_path / "failures.csv")
+        settle(Failures([Failure("a.tif", "a.tif is bad")], made=1), "stop", tmp_path / "failures.csv", RAW)
     assert not (tmp_path / "failures.csv").exists()
 
 
 def test_stop_with_several_failures_lists_them(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"^2 files failed, as listed above; ") as error:
         failed = Failures([Failure("a.tif", "is bad"), Failure("long.tif", "is worse")], made=1)
-        settle(failed, "stop", tmp_path / "failures.csv")
+        settle(failed, "stop", tmp_path / "failures.csv", RAW)
     assert error.value.table == ["a.tif     is bad", "long.tif  is worse"]
 
 
 def test_a_long_list_is_cut_and_written_whole(tmp_path: Path, own_cache: Path) -> None:
     failures = Failures(Failure(f"{number:03}.tif", "is bad") for number in range(100))
     with pytest.raises(
-        PipelineError, match=r"100 files failed, the first 20 above and all in .*failures.csv; "
+        PipelineError, match=r"100 files failed, the first 20 above and all in .*/failures/\w{12}.csv; "
     ) as error:
-        settle(failures, "stop", tmp_path / "failures.csv")
+        settle(failures, "stop", tmp_path / "failures.csv", RAW)
     assert len(error.value.table) == 20
-    assert len((own_cache / "failures.csv").read_text().splitlines()) == 101
+    (written,) = (own_cache / "failures").iterdir()
+    assert len(written.read_text().splitlines()) == 101
+
+
+def test_a_reason_that_does_not_say_which_file_gets_its_name(tmp_path: Path) -> None:
+    for failure, said in (
+        (Failure("images/a.tif", "holds more than it claims"), "images/a.tif: holds more than it claims"),
+        (Failure("images/a.tif", "masks/a.tif is empty"), "masks/a.tif is empty"),
+    ):
+        with pytest.raises(PipelineError) as error:
+            settle(Failures([failure], made=1), "stop", tmp_path / "failures.csv", RAW)
+        assert str(error.value).startswith(f"{said} (what was finished is kept: ")
+
+
+def test_the_list_of_one_stage_is_not_replaced_by_that_of_another(tmp_path: Path, own_cache: Path) -> None:
+    for stage in ("one", "other"):
+        with pytest.raises(PipelineError):
+            settle(
+                Failures(Failure(f"{stage}{number}", "is bad") for number in range(50)), "stop", tmp_path / "a.csv", RAW
+            )
+    texts = [path.read_text() for path in (own_cache / "failures").iterdir()]
+    assert sorted(text.splitlines()[1].split(",")[0] for text in texts) == ["one0", "other0"]

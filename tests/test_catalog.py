@@ -1,3 +1,4 @@
+import hashlib
 from datetime import date
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from pipeline.catalog import (
     scene_pairs,
     source_items,
     source_of,
+    verifier,
     write_source,
 )
 from pipeline.errors import PipelineError
+from pipeline.files import write_text
 
 SOURCE = "ref_landcovernet_af_v1_source_sentinel_2"
 LABELS = "ref_landcovernet_af_v1_labels"
@@ -192,3 +195,29 @@ def test_a_list_in_another_encoding_is_refused(tmp_path: Path, encoding: str) ->
         PipelineError, match=r"val\.txt is not in UTF-8, which lists of chips are; save it so, one id a"
     ):
         official_parts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "local",
+            r"^the copy of .*images/a.tif was changed since .*: its SHA-256 is .* says {right}; mend ",
+        ),
+        ("mlhub", r"^.*images/a.tif is not what was downloaded: its SHA-256 is .* says {right}; remove a.tif and run "),
+    ],
+)
+def test_a_file_that_was_changed_since_its_download_is_refused(tmp_path: Path, source: str, said: str) -> None:
+    write_source(tmp_path, source)
+    path, right = tmp_path / "images/a.tif", hashlib.sha256(b"a").hexdigest()
+    write_text(path, "a")
+    write_text(tmp_path / "manifest.csv", f"path,size,sha256,origin\nimages/a.tif,1,{right},images/a.tif\n")
+    assert verifier(tmp_path)(path) == right
+    write_text(path, "b")
+    with pytest.raises(PipelineError, match=said.format(right=right)):
+        verifier(tmp_path)(path)
+
+
+def test_a_folder_that_download_did_not_make_may_hold_any_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.tif", "a")
+    assert verifier(tmp_path)(tmp_path / "a.tif") == hashlib.sha256(b"a").hexdigest()

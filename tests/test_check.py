@@ -69,20 +69,20 @@ def test_a_number_written_as_text_is_accepted(checked: Checked) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dataset": "landcover"}, "dataset is 'landcover'; allowed: 'landcoverai', 'landcovernet' or 'ghana'"),
-        ({"loss": "dcie"}, "loss is 'dcie'; allowed: 'focal', 'dice' or 'ce'"),
+        ({"dataset": "landcover"}, "dataset is 'landcover'; did you mean 'landcoverai'? allowed: "),
+        ({"loss": "dcie"}, "loss is 'dcie'; did you mean 'dice'? allowed: focal, dice, ce"),
         (
             {"download.ghana.source": "ftp"},
-            "download.ghana.source is 'ftp'; allowed: 'sample', 'local', 'mlhub' or 'source_coop'",
+            "download.ghana.source is 'ftp'; allowed: sample, local, mlhub, source_coop",
         ),
-        ({"cloud_filter.ghana.clouds": "scl"}, "cloud_filter.ghana.clouds is 'scl'; allowed: 'mask' or 'none'"),
-        ({"on_error": "ignore"}, "on_error is 'ignore'; allowed: 'stop' or 'skip'"),
-        ({"download.ghana.select.chips": 0}, "download.ghana.select.chips is 0; allowed: 'none'; "),
+        ({"cloud_filter.ghana.clouds": "scl"}, "cloud_filter.ghana.clouds is 'scl'; allowed: mask, none"),
+        ({"on_error": "ignore"}, "on_error is 'ignore'; allowed: stop, skip"),
+        ({"download.ghana.select.chips": 0}, "download.ghana.select.chips is 0; allowed: none; else input should be "),
         ({"split.test": 0.2}, "split: train 0.8 + val 0.1 + test 0.2 is 1.1; it must be 1"),
         ({"tile.size": 100}, "tile.size is 100; input should be a multiple of 32"),
-        ({"train.optimizer": "adamw"}, "train.optimizer is 'adamw'; allowed: 'adam' or 'sgd'"),
-        ({"train.device": "gpu"}, "train.device is 'gpu'; allowed: 'auto', 'cpu', 'cuda' or 'mps'"),
-        ({"evaluate.device": "gpu"}, "evaluate.device is 'gpu'; allowed: 'auto', 'cpu', 'cuda' or 'mps'"),
+        ({"train.optimizer": "adamw"}, "train.optimizer is 'adamw'; did you mean 'adam'? allowed: adam, sgd"),
+        ({"train.device": "gpu"}, "train.device is 'gpu'; allowed: auto, cpu, cuda, mps"),
+        ({"evaluate.device": "gpu"}, "evaluate.device is 'gpu'; allowed: auto, cpu, cuda, mps"),
         ({"seed": "one"}, "seed is 'one'; input should be a valid integer"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -110,12 +110,18 @@ def test_a_folder_that_is_not_there_and_a_class_that_it_has_not_are_refused(chec
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": 3}, "params.yaml: no stage reads epochs; known keys: "),
-        ({"train.epoch": 3}, "params.yaml: train.epoch is not a known key; known here: epochs, batch_size, "),
-        ({"tile.sise": 3}, "params.yaml: tile.sise is not a known key; known here: size, "),
-        ({"architecture": "unett"}, "architecture is 'unett'; allowed: deeplabv3, "),
-        ({"encoder": "resnet19"}, "encoder is 'resnet19'; allowed: resnet18, "),
-        ({"encoder_weights": "my.safetensors"}, "my.safetensors does not exist; expected weights in a .safetensors"),
+        ({"epochs": 3}, "params.yaml: epochs is not a known key; known here: "),
+        (
+            {"train.epoch": 3},
+            "params.yaml: train.epoch is not a known key; did you mean 'epochs'? known here: epochs, ",
+        ),
+        ({"tile.sise": 3}, "params.yaml: tile.sise is not a known key; did you mean 'size'? known here: size, "),
+        ({"architecture": "unett"}, "architecture is 'unett'; did you mean 'unet'? allowed: deeplabv3, "),
+        ({"encoder": "resnet19"}, "encoder is 'resnet19'; the closest of "),
+        (
+            {"encoder_weights": "imagnet"},
+            "encoder_weights is 'imagnet'; did you mean 'imagenet'? allowed: imagenet, none, ",
+        ),
         (
             {"architecture": "unetplusplus", "encoder": "mit_b0"},
             "architecture 'unetplusplus' with encoder 'mit_b0' and encoder_weights 'none': ",
@@ -152,14 +158,18 @@ def test_a_tile_that_leaves_one_pixel_at_the_bottom_is_refused(checked: Checked)
 
 def test_weights_of_another_encoder_are_refused(checked: Checked, tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "my.safetensors")
-    with pytest.raises(PipelineError, match=r"^my\.safetensors does not hold this encoder's weights: ") as error:
+    with pytest.raises(
+        PipelineError, match=r"^encoder_weights: my\.safetensors does not hold this encoder's weights: "
+    ) as error:
         checked(encoder_weights="my.safetensors")
     assert "\n" not in str(error.value)
 
 
 def test_a_device_that_is_not_here_is_refused(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(PipelineError, match=r"^device 'cuda' is not on this machine; here: auto, cpu"):
+    with pytest.raises(
+        PipelineError, match=r"^evaluate\.device is 'cuda', which is not on this machine; here: auto, cpu"
+    ):
         checked(**{"evaluate.device": "cuda"})
 
 
@@ -181,6 +191,6 @@ def test_the_command_says_it_in_one_line(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert ended.stderr == "check: error: params.yaml: loss is 'dcie'; allowed: 'focal', 'dice' or 'ce'\n"
+    assert ended.stderr == "check: error: params.yaml: loss is 'dcie'; did you mean 'dice'? allowed: focal, dice, ce\n"
     assert (ended.returncode, ended.stdout) == (1, "")
     assert not (tmp_path / "params.ok").exists()

@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import write_text
 from tests.sources.faulty import Fault
 from tests.sources.hub import chosen_hub
-from tests.sources.world import DAYS, small_landcovernet
+from tests.sources.world import DAYS, small_ghana, small_landcovernet
 from tests.world import TWO_CLASSES, params
 
 OWN = {
@@ -57,7 +57,7 @@ def test_the_manifest_lists_every_file_and_no_place_on_this_machine(mine: Path) 
 
 
 def test_without_a_table_of_ones_own_the_classes_are_the_datasets(mine: Path) -> None:
-    raw, _ = fetch(mine, "ghana")
+    raw, _ = fetch(small_ghana(mine.parent / "items"), "ghana")
     assert read_classes(raw / "classes.json") == CLASSES["ghana"]
     assert not is_synthetic(raw)
 
@@ -98,7 +98,8 @@ def test_an_empty_folder_leaves_the_last_good_archive(mine: Path) -> None:
 
 def test_a_file_that_is_gone_from_the_folder_is_gone_from_the_archive(mine: Path) -> None:
     fetch(mine)
-    (mine / "images/a.tif").rename(mine / "images/b.tif")
+    for name in ("images", "masks"):
+        (mine / name / "a.tif").rename(mine / name / "b.tif")
     raw, _ = fetch(mine)
     assert [path.name for path in (raw / "images").iterdir()] == ["b.tif"]
 

@@ -1,12 +1,14 @@
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from pipeline.files import copy, published, read_json, remove, sha256, visible_files, write_json, write_text
+from pipeline.files import ABANDONED, copy, published, read_json, remove, sha256, visible_files, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -56,44 +58,150 @@ def test_a_block_that_writes_nothing_leaves_the_old_folder(tmp_path: Path) -> No
     assert names(tmp_path) == ["out"]
 
 
-def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
-    write_text(tmp_path / ".out.partial" / "half.txt", "half")
-    write_text(tmp_path / ".out.replaced" / "older.txt", "older")
-    write_text(tmp_path / "out" / "old.txt", "old")
-    with published(tmp_path / "out") as partial:
-        write_text(partial / "new.txt", "new")
-    assert names(tmp_path / "out") == ["new.txt"]
-    assert names(tmp_path) == ["out"]
-
-
-def test_a_folder_that_a_killed_process_moved_aside_is_put_back(tmp_path: Path) -> None:
-    write_text(tmp_path / ".out.replaced" / "old.txt", "old")
-    with pytest.raises(ZeroDivisionError), published(tmp_path / "out"):
-        raise ZeroDivisionError
-    assert names(tmp_path / "out") == ["old.txt"]
-    assert names(tmp_path) == ["out"]
-
-
-KILLED = """
+ROOT = Path(__file__).parents[1]
+AS_FOLDER, AS_FILE = "folder", "file"
+WRITER = """
 import os, signal, sys
 from pathlib import Path
 from pipeline.files import published, write_text
-with published(Path(sys.argv[1])) as partial:
-    write_text(partial / "new.txt", "half") if sys.argv[2] == "folder" else partial.write_text("half")
+target, kind = Path(sys.argv[1]), sys.argv[2]
+def write(partial, text):
+    if kind == "folder":
+        for name in "abc":
+            write_text(partial / f"{name}.txt", text)
+    else:
+        partial.write_text(text)
+"""
+KILLED = """
+with published(target) as partial:
+    write(partial, "half")
     os.kill(os.getpid(), signal.SIGKILL)
+"""
+KILLED_WHILE_REPLACING = """
+rename = Path.rename
+def killed(self, other):
+    if self == target:
+        rename(self, other)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, other)
+Path.rename = killed
+with published(target) as partial:
+    write(partial, "new")
+"""
+WAITING = """
+with published(target) as partial:
+    write(partial, "new")
+    print("writes", flush=True)
+    sys.stdin.readline()
+"""
+IN_TURNS = """
+for number in range(150):
+    with published(target) as partial:
+        write(partial, f"{os.getpid()} {number}")
 """
 
 
-@pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_process_that_is_killed_leaves_the_old(tmp_path: Path, kind: str) -> None:
+def writer(script: str, target: Path, kind: str) -> subprocess.Popen[str]:
+    command, pipe = [sys.executable, "-c", WRITER + script, str(target), kind], subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, text=True, stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+def die(script: str, target: Path, kind: str) -> bool:
+    """Whether the writer was killed."""
+    killed = writer(script, target, kind)
+    killed.communicate()
+    return killed.returncode == -signal.SIGKILL
+
+
+def content(target: Path) -> set[str]:
+    """The texts that a published file or folder holds; of a whole one it is one."""
+    return {path.read_text() for path in (sorted(target.iterdir()) if target.is_dir() else [target])}
+
+
+def write(target: Path, kind: str, text: str) -> None:
+    for path in [target / f"{name}.txt" for name in "abc"] if kind == AS_FOLDER else [target]:
+        write_text(path, text)
+
+
+@pytest.mark.parametrize("kind", [AS_FILE, AS_FOLDER])
+def test_a_process_that_is_killed_leaves_the_old_and_the_next_call_removes_its_rest(tmp_path: Path, kind: str) -> None:
     target = tmp_path / "out"
-    old = target / "old.txt" if kind == "folder" else target
-    write_text(old, "old")
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(target), kind], cwd=Path(__file__).parents[1])
-    assert ended.returncode == -signal.SIGKILL
-    assert old.read_text() == "old"
-    assert not (target / "new.txt").exists()
-    assert names(tmp_path) == [".out.partial", "out"]
+    write(target, kind, "old")
+    assert die(KILLED, target, kind)
+    assert content(target) == {"old"}
+    assert len(names(tmp_path)) == 2
+    with pytest.raises(ZeroDivisionError), published(target):
+        assert len(names(tmp_path)) == 2  # its own, and the target
+        raise ZeroDivisionError
+    assert names(tmp_path) == ["out"]
+    assert content(target) == {"old"}
+
+
+def test_a_folder_that_a_killed_process_moved_aside_is_put_back(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    write(target, AS_FOLDER, "old")
+    assert die(KILLED_WHILE_REPLACING, target, AS_FOLDER)
+    assert not target.exists()
+    with pytest.raises(ZeroDivisionError), published(target):
+        assert content(target) == {"old"}
+        raise ZeroDivisionError
+    assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("kind", [AS_FILE, AS_FOLDER])
+def test_a_process_at_the_same_target_keeps_what_it_writes(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "out"
+    other = writer(WAITING, target, kind)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "writes\n"
+    write(target, kind, "ours") if kind == AS_FILE else publish(target, "ours")
+    assert content(target) == {"ours"}
+    assert other.communicate("go on\n")[1] == ""
+    assert other.returncode == 0
+    assert content(target) == {"new"}
+    assert names(tmp_path) == ["out"]
+
+
+def publish(target: Path, text: str) -> None:
+    with published(target) as partial:
+        write(partial, AS_FOLDER, text)
+
+
+@pytest.mark.parametrize("kind", [AS_FILE, AS_FOLDER])
+def test_processes_that_publish_the_same_all_succeed_and_one_prevails_whole(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "out"
+    writers = [writer(IN_TURNS, target, kind) for _ in range(3)]
+    ended = [(each.communicate()[1], each.returncode) for each in writers]
+    assert ended == [("", 0)] * 3
+    (text,) = content(target)
+    assert text in {f"{each.pid} 149" for each in writers}
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_folder_takes_the_place_of_a_file_and_a_file_that_of_a_folder(tmp_path: Path) -> None:
+    write(tmp_path / "out", AS_FILE, "file")
+    publish(tmp_path / "out", "folder")
+    assert content(tmp_path / "out") == {"folder"}
+    write_text(tmp_path / "out", "file")
+    assert content(tmp_path / "out") == {"file"}
+    assert names(tmp_path) == ["out"]
+
+
+def test_what_another_target_with_a_longer_name_leaves_is_not_taken(tmp_path: Path) -> None:
+    write(tmp_path / "out.old", AS_FOLDER, "old")
+    assert die(KILLED_WHILE_REPLACING, tmp_path / "out.old", AS_FOLDER)
+    left = names(tmp_path)
+    write_text(tmp_path / "out", "new")
+    assert names(tmp_path) == [*left, "out"]
+
+
+def test_a_folder_without_a_lock_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    for name, age in (("young", 60.0), ("ancient", 2 * ABANDONED)):
+        leftover = tmp_path / f".out.{name:_<8}.partial"
+        write_text(leftover / "new", "half")
+        os.utime(leftover, (time.time() - age,) * 2)
+    write_text(tmp_path / "out", "new")
+    assert names(tmp_path) == [".out.young___.partial", "out"]
 
 
 def test_a_copy_is_no_hard_link_and_leaves_the_original_writable(tmp_path: Path) -> None:
@@ -185,8 +293,9 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_partial_names_lie_beside_the_target_so_that_renaming_is_atomic(tmp_path: Path) -> None:
+def test_what_is_written_lies_on_the_disk_of_the_target_so_that_renaming_is_atomic(tmp_path: Path) -> None:
     with published(tmp_path / "out.csv") as partial:
-        assert partial.parent == tmp_path
-        assert os.fspath(partial.name) == ".out.csv.partial"
+        assert tmp_path in partial.parents
+        (hidden,) = names(tmp_path)
+        assert re.fullmatch(r"\.out\.csv\.\w{8}\.partial", hidden)
         partial.touch()

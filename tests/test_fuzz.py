@@ -82,7 +82,7 @@ def fuzz_scene(folder: Path, dice: random.Random) -> None:
         assert not (folder / "chips").exists()
     shutil.rmtree(folder / "chips", ignore_errors=True)
     (raw / MANIFEST).write_text(rows)
-    with pytest.raises(PipelineError, match="is not what was downloaded: its SHA-256 is "):
+    with pytest.raises(PipelineError, match="was changed since download made it: its SHA-256 is "):
         tile(raw, folder / "chips", folder / "failures.csv", given)
     (raw / MANIFEST).unlink()
     assert {name.split("/")[0] for name in files_below(folder)} <= {"raw", "failures.csv"}

@@ -59,7 +59,7 @@ class World:
         """The files that the cache holds whole, by their paths on the server."""
         folder = self.folder / ".pipeline_cache/downloads"
         names = {name.split("/", 2)[2] for name in files_below(folder)} if folder.exists() else set()
-        return {f"/{name}" for name in names if not name.endswith(".part")}
+        return {f"/{name}" for name in names if not name.endswith((".part", ".part.json"))}
 
 
 @pytest.fixture

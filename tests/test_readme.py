@@ -129,7 +129,7 @@ def test_the_pipeline_runs_compares_and_keeps_what_is_good(project: Path) -> Non
 
     kept = read_json(project / "metrics" / "evaluate.json")
     said = run(project, "dvc exp run -S loss=dcie", check=False)
-    assert "check: error: params.yaml: loss is 'dcie'; allowed: 'focal', 'dice' or 'ce'" in said
+    assert "check: error: params.yaml: loss is 'dcie'; did you mean 'dice'? allowed: focal, dice, ce" in said
     assert "Traceback" not in said
     assert read_json(project / "metrics" / "evaluate.json") == kept
     assert (project / "data" / "model" / "model.safetensors").is_file()

@@ -109,9 +109,12 @@ class Lost(Loss):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "unett"}, r"^architecture is 'unett'; allowed: deeplabv3, "),
-        ({"encoder": "resnet19"}, r"^encoder is 'resnet19'; allowed: resnet18, "),
-        ({"encoder_weights": "none.safetensors"}, r"^none\.safetensors does not exist; "),
+        ({"architecture": "unett"}, r"^architecture is 'unett'; did you mean 'unet'\? allowed: deeplabv3, "),
+        ({"encoder": "resnet19"}, r"^encoder is 'resnet19'; the closest of "),
+        (
+            {"encoder_weights": "none.safetensors"},
+            r"^encoder_weights is 'none\.safetensors'; allowed: imagenet, none, ",
+        ),
     ],
 )
 def test_a_network_that_cannot_be_is_refused(

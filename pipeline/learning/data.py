@@ -217,8 +217,9 @@ def plain_errors() -> Iterator[None]:
 
 
 def _end_quietly(_: int) -> None:
-    """A node that is taken away tells all processes: it is no failure that the reading ones end at once."""
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    """A node that is taken away tells all processes, and so does Ctrl-C: it is no failure that reading ones end."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
 
 
 def _loader(chips: Chips, steps: Steps, workers: int) -> DataLoader[Batch]:

@@ -39,12 +39,13 @@ class Device:
         return torch.autocast(self.name, kind, enabled=self.arithmetic != "fp32")
 
 
-def choose(wanted: DeviceName, precision: Precision = "auto") -> Device:
+def choose(wanted: DeviceName, precision: Precision = "auto", key: str = "train.device") -> Device:
     """The device to use: CUDA when present, else the processor; Apple's GPU only when asked for.
 
     Args:
         wanted: the device.
         precision: `auto` is bf16 where the device multiplies it in hardware, else fp16 on CUDA and fp32 elsewhere.
+        key: the param that names the device.
 
     Raises:
         PipelineError: the wanted device is not there, or cannot do the arithmetic.
@@ -54,7 +55,7 @@ def choose(wanted: DeviceName, precision: Precision = "auto") -> Device:
         wanted = "cuda" if there["cuda"] else "cpu"
     if not there[wanted]:
         present = ", ".join(name for name, is_there in there.items() if is_there)
-        raise PipelineError(f"device {wanted!r} is not on this machine; here: auto, {present}")
+        raise PipelineError(f"{key} is {wanted!r}, which is not on this machine; here: auto, {present}")
     if precision == "fp16" and wanted != "cuda":
         raise PipelineError(
             f"train.precision is fp16, which needs CUDA and its gradient scaler; {wanted} has fp32, bf16"
@@ -72,7 +73,7 @@ def choose_for(wanted: DeviceName, trained: Arithmetic | None) -> Device:
     Raises:
         PipelineError: the wanted device is not there.
     """
-    device = choose(wanted)
+    device = choose(wanted, key="evaluate.device")
     if trained is None or trained == device.arithmetic:
         return device
     there = trained == "fp32" or (device.name == "cuda" if trained == "fp16" else _has_bf16(device.name))

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import nn
 
 from pipeline.chips import Imagery, parse_imagery
+from pipeline.choices import refusal
 from pipeline.classes import ClassTable
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
@@ -80,10 +81,13 @@ def build(design: Architecture, encoder_weights: str = "none", online: bool = Tr
         PipelineError: a name that the library lacks, two that do not go together, or weights that cannot be had.
     """
     if design.architecture not in architectures():
-        raise PipelineError(f"architecture is {design.architecture!r}; allowed: {', '.join(architectures())}")
+        raise PipelineError(refusal("architecture", design.architecture, architectures()))
     if not is_encoder(design.encoder):
-        names = ", ".join(smp.encoders.get_encoder_names())
-        raise PipelineError(f"encoder is {design.encoder!r}; allowed: {names}, and tu-NAME for any NAME of timm")
+        names, timms = smp.encoders.get_encoder_names(), [f"tu-{name}" for name in timm.list_models()]
+        raise PipelineError(refusal("encoder", design.encoder, [*names, *timms]))
+    if encoder_weights not in ("imagenet", "none") and not Path(encoder_weights).is_file():
+        file = ", or the path of an existing .safetensors file"
+        raise PipelineError(refusal("encoder_weights", encoder_weights, ("imagenet", "none"), file))
     weights = "imagenet" if encoder_weights == "imagenet" else None
     try:
         with _hub(online):

@@ -17,6 +17,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from torch import distributed, nn
 
 from pipeline.errors import PipelineError
+from pipeline.interrupt import INTERRUPTED
 from pipeline.learning.device import Device
 
 
@@ -88,6 +89,8 @@ def one_voice(here: Ranks) -> Iterator[None]:
     except EchoedError:
         raise SystemExit(0) from None  # not a failure of this process: Lightning would kill the one that is to speak
     except PipelineError as error:
+        if not here.first and error.code == INTERRUPTED:  # Ctrl-C reaches all of a machine's
+            raise SystemExit(0) from None
         if not here.first:
             error.args = (f"in process {here.rank + 1} of {here.size}, {error}",)
         raise

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from pipeline.errors import PipelineError
+from pipeline.interrupt import INTERRUPTED
 
 PREEMPTED = 75
 """The exit code after SIGTERM: EX_TEMPFAIL of sysexits.h, try again. DVC itself exits with 255 for any failed stage."""
@@ -17,10 +18,12 @@ GRACE = 20.0
 """Seconds in which a process that is to stop does so by itself."""
 
 
-STOPPED = "stopped by SIGTERM; run the same again, and it goes on after the last finished epoch"
+HEARD = {signal.SIGTERM: ("SIGTERM", PREEMPTED), signal.SIGINT: ("Ctrl-C", INTERRUPTED)}
+"""What a training stops by, in words, and its exit code."""
 _ended = threading.Event()
 _ended.set()
-_told = threading.Event()
+_told: list[int] = []
+"""The signal that it was told to stop by, once it was."""
 
 
 class PreemptedError(PipelineError):
@@ -28,10 +31,18 @@ class PreemptedError(PipelineError):
 
     code = PREEMPTED
 
+    @classmethod
+    def by(cls, number: int) -> "PreemptedError":
+        """The error after a signal."""
+        words, code = HEARD[signal.Signals(number)]
+        error = cls(f"stopped by {words}; run the same again, and it goes on after the last finished epoch")
+        error.code = code
+        return error
+
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn SIGTERM into a `PreemptedError`, and stop when the process that asked for this one dies.
+    """Turn SIGTERM and Ctrl-C into a `PreemptedError`, and stop when the process that asked for this one dies.
 
     A killed `dvc` would else leave its stage running, beside which the next `dvc repro` starts another.
     """
@@ -43,7 +54,8 @@ def stoppable() -> Iterator[None]:
     chain = ancestors()
     if "DVC_ROOT" in os.environ and chain == [1] and not _is_dvc(1):
         raise PreemptedError("the process that started it is gone")
-    before = signal.signal(signal.SIGTERM, _stop)
+    heard = [number for number in HEARD if signal.getsignal(number) is not signal.SIG_IGN]  # as in the background
+    before = {number: signal.signal(number, _stop) for number in heard}
     watchdog = threading.Thread(target=_watch, args=(chain,), daemon=True)
     watchdog.start()
     try:
@@ -51,13 +63,14 @@ def stoppable() -> Iterator[None]:
     except PreemptedError:
         raise
     except (PipelineError, RuntimeError, OSError):
-        if not _told.is_set():
+        if not _told:
             raise
-        raise PreemptedError(STOPPED) from None  # the others were told too, and whoever waits for them fails
+        raise PreemptedError.by(_told[0]) from None  # the others were told too, and whoever waits for them fails
     finally:
         _ended.set()
         watchdog.join()
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def listen_again() -> None:
@@ -70,15 +83,16 @@ def listen_again() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    if not _told.is_set():
-        _told.set()
+    if not _told:
+        _told.append(number)
         threading.Thread(target=_insist, daemon=True).start()
-        raise PreemptedError(STOPPED)
+        raise PreemptedError.by(number)
 
 
 def _insist() -> None:
     if not _ended.wait(GRACE):
-        os._exit(PREEMPTED)  # it waits for another process; what is saved is whole
+        number = signal.Signals(_told[0]) if _told else signal.SIGTERM
+        os._exit(HEARD[number][1])  # it waits for another process; what is saved is whole
 
 
 def ancestors() -> list[int]:

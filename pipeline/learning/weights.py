@@ -57,7 +57,7 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     )
     wrong = list(_differences(wanted, {name: value for name, value in found.items() if _belongs(name, wanted)}))
     if wrong:
-        raise PipelineError(f"{path} does not hold this encoder's weights: {'; '.join(wrong)}")
+        raise PipelineError(f"encoder_weights: {path} does not hold this encoder's weights: {'; '.join(wrong)}")
     encoder.load_state_dict({name: value for name, value in found.items() if name in wanted}, strict=False)
 
 

@@ -1,5 +1,7 @@
 """Whether a mask lies on the pixels of its image."""
 
+from shlex import quote
+
 import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
@@ -89,10 +91,11 @@ def _mended(image: GeoTiff, mask: GeoTiff) -> str:
         return ": align one to the other"
     west, north = place.corner(0, 0)
     east, south = place.corner(image.height, image.width)
-    crs = place.crs if place.crs and place.crs.startswith("EPSG:") else f'"$(gdalsrsinfo -o wkt {image.path})"'
+    own = f'"$(gdalsrsinfo -o wkt {quote(str(image.path))})"'
+    crs = place.crs if place.crs and place.crs.startswith("EPSG:") else own
     onto = f"-t_srs {crs} " if place.crs else ""
     extent = " ".join(f"{each:.15g}" for each in (west, south, east, north))
     return (
         f"; put the mask on its image's grid: gdalwarp {onto}-te {extent} -ts {image.width} {image.height} "
-        f"{mask.path.name} aligned.tif"
+        f"{quote(str(mask.path))} aligned.tif"
     )

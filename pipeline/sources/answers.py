@@ -1,6 +1,7 @@
 """What a server's answer means: the file, another try, or the end."""
 
 import time
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 import requests
@@ -49,6 +50,39 @@ def refuse(response: requests.Response, origin: str) -> None:
         raise RefusedError(said, status)
 
 
+@dataclass(frozen=True)
+class Version:
+    """What a server says of which version of a file it sends (RFC 9110, 8.8); empty for what it does not say."""
+
+    etag: str = ""
+    modified: str = ""
+    """`Last-Modified`."""
+    date: str = ""
+    """When the server said so."""
+
+    @classmethod
+    def of(cls, response: requests.Response) -> "Version":
+        """The version that an answer brings."""
+        return cls(*(response.headers.get(name, "") for name in ("ETag", "Last-Modified", "Date")))
+
+    @property
+    def condition(self) -> dict[str, str]:
+        """The header that asks for the rest of this version alone, else for the whole of another one.
+
+        None where it may not be sent: a weak ETag says that two files are alike, not that they are equal, and a file
+        may have changed twice in the second of its date.
+        """
+        if self.etag:
+            return {} if self.etag.startswith("W/") else {"If-Range": self.etag}
+        said, changed = _seconds(self.date), _seconds(self.modified)
+        return {"If-Range": self.modified} if said and changed and changed < said else {}
+
+    def differs(self, other: "Version") -> bool:
+        """Whether both say something, and not the same."""
+        etags, dates = {self.etag, other.etag} - {""}, {self.modified, other.modified} - {""}
+        return len(etags) > 1 or len(dates) > 1
+
+
 def content_range(response: requests.Response) -> tuple[int | None, int | None]:
     """First byte and whole length by `Content-Range: bytes 5-9/10` or `bytes */10`; None for what it does not tell."""
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
@@ -83,7 +117,13 @@ def retry_after(response: requests.Response) -> float | None:
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text)
+    then = _seconds(text)
+    return None if then is None else max(then - time.time(), 0.0)
+
+
+def _seconds(date: str) -> float | None:
+    """A date of HTTP in seconds since 1970; None if it is none."""
     try:
-        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+        return parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError):
         return None

@@ -28,9 +28,11 @@ def fetch_archive(request: Request, folder: Path) -> Iterator[Fetched | Failure]
         if (found := sha256(here)) != wanted:
             raise PipelineError(f"{here} has the SHA-256 {found}; download.landcoverai.archive.sha256 is {wanted}")
     else:
-        name = PurePosixPath(urlsplit(settings.archive.url).path).name or "archive.zip"
+        address = urlsplit(settings.archive.url)
+        name = PurePosixPath(address.path).name or "archive.zip"
+        origin = f"{name} of {address.netloc.rpartition('@')[2]} (download.landcoverai.archive.url)"
         here = cache_folder() / "downloads" / "archive" / wanted[:16] / name
         transfer = Transfer(new_session(1), request.traffic)
-        transfer.fetch(Remote(settings.archive.url, name, checksum=("sha256", wanted)), here)
+        transfer.fetch(Remote(settings.archive.url, origin, checksum=("sha256", wanted)), here)
     for unpacked in unzip(here, folder):
         yield unpacked if isinstance(unpacked, Failure) else Fetched(unpacked, unpacked.as_posix())

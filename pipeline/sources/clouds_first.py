@@ -7,7 +7,6 @@ are fetched until as many dates as are kept have turned out to hold data.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from pipeline.batch import Failure, guarded
 from pipeline.catalog import SourceItem
 from pipeline.errors import PipelineError
 from pipeline.files import link, remove, write_json
+from pipeline.interrupt import threads
 from pipeline.raster.geotiff import open_geotiff
 from pipeline.raster.verdicts import Thresholds, Verdict, judge, measure
 from pipeline.sources.base import Fetched, Request
@@ -87,7 +87,7 @@ class CloudsFirst:
 
     def _fetch(self, wanted: list[tuple[RemoteItem, str]]) -> None:
         """Fetch assets in parallel; what fails is noted."""
-        with ThreadPoolExecutor(self.connections) as pool:
+        with threads(self.connections) as pool:
             for failure in pool.map(guarded(self._fetch_one, lambda one: str(one[0].folder)), wanted):
                 if isinstance(failure, Failure):
                     self.failures[Path(failure.file)].append(failure)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.batch import Failure, stop_if_spent
+from pipeline.catalog import require_layout
 from pipeline.errors import PipelineError
 from pipeline.files import copy, remove, visible_files
 from pipeline.sources.base import Fetched, Request
@@ -19,7 +20,7 @@ def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
     """Copy every visible file below `download.D.path`; a relative path counts from the project's folder.
 
     Raises:
-        PipelineError: the path is no folder, or holds no file.
+        PipelineError: the path is no folder, or holds no file, or none where the later stages look for it.
     """
     root = Path(request.settings.path)
     wanted = f"download.{request.dataset}.path is {request.settings.path!r}"
@@ -32,6 +33,7 @@ def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
             f"{wanted}, which holds no file; put {expected} there, or name another folder "
             "(by its absolute path for `dvc exp run --queue` or `--temp`, which run in a copy of the project)"
         )
+    require_layout(request.dataset, root)  # before gigabytes are copied
     for path in files:
         relative = path.relative_to(root)
         try:

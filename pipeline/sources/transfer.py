@@ -2,12 +2,13 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +17,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from pipeline.errors import PipelineError, StageError
-from pipeline.sources.answers import BrokenTransferError, content_range, in_words, refuse
+from pipeline.sources.answers import BrokenTransferError, Version, content_range, in_words, refuse
 from pipeline.sources.traffic import Traffic
 
 TIMEOUT = (5.0, 30.0)
@@ -76,7 +77,8 @@ class Transfer:
     def fetch(self, remote: Remote, target: Path, verify: Callable[[Path], None] | None = None) -> None:
         """Bring `remote` to `target`, continuing what an earlier run began.
 
-        The bytes go to `TARGET.part`, which is renamed when it has the length and the checksum that were promised and
+        The bytes go to `TARGET.part`, and which version of the file they are of to `TARGET.part.json`, so that no other
+        version's are appended. The part is renamed when it has the length and the checksum that were promised and
         `verify`, given that path, has no objection. A second process at the same file waits for the first.
 
         Raises:
@@ -88,7 +90,7 @@ class Transfer:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(part) as writer:
             if target.exists():
-                part.unlink()
+                _remove(part)
                 self.traffic.reuse()
                 return
             try:
@@ -96,9 +98,10 @@ class Transfer:
                 _check(remote, part, verify)
             except PipelineError as error:
                 if isinstance(error, WrongContentError) or not writer.tell():
-                    part.unlink()
+                    _remove(part)
                 raise
             part.rename(target)
+            _note_of(part).unlink(missing_ok=True)
 
     def length(self, remote: Remote) -> int | None:
         """The file's bytes, as a listing or the server's answer to HEAD tells; None if neither does."""
@@ -130,7 +133,8 @@ class Transfer:
         have = writer.tell()
         if have and have == remote.size:
             return
-        headers = IDENTITY | ({"Range": f"bytes={have}-"} if have else {})
+        noted = _noted(writer) if have else Version()
+        headers = IDENTITY | ({"Range": f"bytes={have}-"} | noted.condition if have else {})
         with self._ask(remote, headers) as response:
             if response.status_code == 416:
                 if have and content_range(response)[1] == have:
@@ -138,10 +142,15 @@ class Transfer:
                 _empty(writer)  # what is here is not of this file
             refuse(response, remote.origin)
             total = _expected(response, remote, writer)
+            found = Version.of(response)
+            if response.status_code == 206 and noted.differs(found):
+                _empty(writer)
+                raise BrokenTransferError("the server has another version of the file by now")
             if total is not None:
                 require_space(Path(writer.name).parent, total - have)
             if response.status_code != 206:
                 _empty(writer)  # it starts again from the first byte
+                _note_of(Path(writer.name)).write_text(json.dumps(asdict(found)), encoding="utf-8")
             self._append(response, writer, total, remote.origin)
 
     def _ask(self, remote: Remote, headers: dict[str, str]) -> requests.Response:
@@ -210,6 +219,23 @@ def _expected(response: requests.Response, remote: Remote, writer: BinaryIO) -> 
         # a part of a file that is another one now; but a whole body may be a message that says nothing of the part
         raise WrongContentError(said) if response.status_code == 206 else PipelineError(said)
     return total if total is not None else remote.size
+
+
+def _note_of(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _noted(writer: BinaryIO) -> Version:
+    """Which version of the file an earlier answer brought, as far as that is known."""
+    try:
+        return Version(**json.loads(_note_of(Path(writer.name)).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):  # of an older version of this project, or cut off
+        return Version()
+
+
+def _remove(part: Path) -> None:
+    for path in (part, _note_of(part)):
+        path.unlink(missing_ok=True)
 
 
 def _empty(writer: BinaryIO) -> None:

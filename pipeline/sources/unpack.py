@@ -7,13 +7,12 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from pipeline.batch import Failure, stop_if_spent
 from pipeline.errors import PipelineError
-from pipeline.files import published
 from pipeline.sources.transfer import require_space
 
 
@@ -84,8 +83,7 @@ def _unzip_one(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, 
             )
         if (folder / path).exists():
             raise PipelineError(f"the member {member.filename!r} occurs twice")
-        with published(folder / path) as partial, archive.open(member) as reader:
-            _copy(reader, partial, member.file_size)
+        _copy(archive, member, folder / path)
     except PipelineError as error:
         return Failure(member.filename, str(error))
     except DAMAGED as error:
@@ -94,15 +92,19 @@ def _unzip_one(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, 
     return path
 
 
-def _copy(reader: IO[bytes], target: Path, size: int) -> None:
-    """Copy the `size` bytes that the archive's table promises, and no more."""
-    with target.open("wb") as writer:
-        while chunk := reader.read(CHUNK):
-            if writer.tell() + len(chunk) > size:
-                raise PipelineError(f"more than the {size} bytes that it claims")
-            writer.write(chunk)
-        if writer.tell() < size:
-            raise PipelineError(f"{writer.tell()} of the {size} bytes that it claims")
+def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
+    """Write the bytes that the archive's table promises of a member, and no more; leave nothing of a damaged one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as undo:
+        undo.callback(target.unlink, missing_ok=True)
+        with archive.open(member) as reader, target.open("wb") as writer:
+            while chunk := reader.read(CHUNK):
+                if writer.tell() + len(chunk) > member.file_size:
+                    raise PipelineError(f"the member {member.filename!r} holds more than the bytes it claims")
+                writer.write(chunk)
+            if writer.tell() < member.file_size:
+                raise PipelineError(f"the member {member.filename!r} holds fewer than the bytes it claims")
+        undo.pop_all()
 
 
 def read_tar(archive: Path, largest: int, limits: Limits = LIMITS) -> Iterator[tuple[PurePosixPath, bytes] | Failure]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.chips import pixels_of
+from pipeline.choices import refusal
 from pipeline.classes import ClassTable
 from pipeline.splitting.section import Skew, UnfitError
 
@@ -50,7 +51,7 @@ def require_class(table: ClassTable, skew: Skew) -> None:
         UnfitError: it is not.
     """
     if skew.class_name not in ("none", *table.names):
-        raise UnfitError(f"split.skew.class is {skew.class_name!r}; allowed: none, {', '.join(table.names)}")
+        raise UnfitError(refusal("split.skew.class", skew.class_name, ("none", *table.names)))
 
 
 def thinned(train: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:

@@ -51,7 +51,9 @@ def test_apples_gpu_is_used_only_when_asked_for(apple: None) -> None:
 
 @pytest.mark.parametrize("wanted", ["cuda", "mps"])
 def test_a_device_that_is_not_there_is_refused_with_those_that_are(wanted: str, no_gpu: None) -> None:
-    with pytest.raises(PipelineError, match=rf"^device '{wanted}' is not on this machine; here: auto, cpu$"):
+    with pytest.raises(
+        PipelineError, match=rf"^train.device is '{wanted}', which is not on this machine; here: auto, cpu$"
+    ):
         choose(wanted)  # type: ignore[arg-type]
 
 

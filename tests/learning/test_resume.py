@@ -16,6 +16,7 @@ import torch
 import yaml
 
 from pipeline.errors import PipelineError
+from pipeline.interrupt import INTERRUPTED
 from pipeline.learning import resume
 from pipeline.learning.resume import WholeFiles, resumable
 from pipeline.learning.stopping import PREEMPTED
@@ -129,6 +130,19 @@ def test_sigterm_ends_with_a_code_of_its_own_and_the_next_run_goes_on(
         "train: error: stopped by SIGTERM; run the same again, and it goes on after the last finished epoch"
     )
     assert "Traceback" not in said
+    assert GOES_ON in harried.finish()
+    assert harried.outcome == undisturbed
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ctrl_c_ends_in_one_line_and_the_next_run_goes_on(
+    harried: Killable, undisturbed: dict[str, bytes], workers: int
+) -> None:
+    code, said = harried.stop(3, signal.SIGINT, group=True, workers=workers)
+    assert code == INTERRUPTED
+    *epochs, last = said.splitlines()
+    assert last == "train: error: stopped by Ctrl-C; run the same again, and it goes on after the last finished epoch"
+    assert all(line.startswith("epoch ") for line in epochs), said
     assert GOES_ON in harried.finish()
     assert harried.outcome == undisturbed
 

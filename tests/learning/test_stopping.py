@@ -25,12 +25,24 @@ WAITS = """if True:
 """
 
 
-def test_sigterm_becomes_an_error_and_the_handler_goes_with_the_block() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(PreemptedError, match="stopped by SIGTERM; run the same again, and it goes on"), stoppable():
-        os.kill(os.getpid(), signal.SIGTERM)
+@pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGTERM, "SIGTERM", 75), (signal.SIGINT, "Ctrl-C", 130)])
+def test_a_signal_becomes_an_error_and_the_handler_goes_with_the_block(number: int, name: str, code: int) -> None:
+    before = signal.getsignal(number)
+    said = f"^stopped by {name}; run the same again, and it goes on after the last finished epoch$"
+    with pytest.raises(PreemptedError, match=said) as error, stoppable():
+        os.kill(os.getpid(), number)
         time.sleep(5)
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert error.value.code == code
+    assert signal.getsignal(number) == before
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stoppable():
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_fails_because_others_were_told_to_stop_too_is_no_failure() -> None:

@@ -61,7 +61,9 @@ def test_what_is_missing_unexpected_or_misshapen_is_listed(tmp_path: Path) -> No
     for name in [name for name in weights if name.startswith("layer4")]:
         del weights[name]
     said = refusal(tmp_path, weights)
-    assert said.startswith("a.safetensors does not hold this encoder's weights: missing: layer4.0.bn1.bias, ")
+    assert said.startswith(
+        "encoder_weights: a.safetensors does not hold this encoder's weights: missing: layer4.0.bn1.bias, "
+    )
     assert " and 20 more; unexpected: extra.weight; misshapen: conv1.weight is (64, 4, 7, 7), not (64, 3, 7, 7)" in said
 
 

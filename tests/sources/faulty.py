@@ -19,7 +19,7 @@ class Fault:
     """What a server does in place of a proper answer."""
 
     kind: str
-    """drop | stall | status | html | no_range | lie | longer | wrong_range"""
+    """drop | stall | status | html | no_range | lie | longer | wrong_range | no_condition"""
     number: int = 0
     """Bytes before a drop or a stall; the status; the length that is claimed."""
     header: tuple[str, str] | None = None
@@ -45,6 +45,8 @@ class Server(ThreadingHTTPServer):
         self.bodies: dict[str, bytes] = {}
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         """By the path of the request."""
+        self.versions: dict[str, dict[str, str]] = defaultdict(dict)
+        """Headers that say which version of a file this is: ETag, Last-Modified; a Date of its own."""
         self.every: tuple[int, Fault] | None = None
         """A fault for each n-th GET of any path."""
         self.seen: list[Seen] = []
@@ -82,6 +84,13 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
+    @property
+    def version(self) -> dict[str, str]:
+        return self.server.versions[self.path.partition("?")[0]]
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return self.version.get("Date") or super().date_time_string(timestamp)
+
     def do_HEAD(self) -> None:
         self.answer()
 
@@ -114,6 +123,10 @@ class Handler(BaseHTTPRequestHandler):
     def deliver(self, body: bytes, fault: Fault) -> None:
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(wanted[1]) if wanted and fault.kind != "no_range" else 0
+        version = self.version
+        condition = self.headers.get("If-Range")
+        if condition and condition not in version.values() and fault.kind != "no_condition":
+            start = 0
         if start and start >= len(body):
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{len(body)}")
@@ -128,6 +141,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(fault.number if fault.kind == "lie" else len(rest)))
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Accept-Ranges", "bytes")
+        for name in version.keys() - {"Date"}:
+            self.send_header(name, version[name])
         self.end_headers()
         if self.command == "GET":
             self.send(rest, fault)

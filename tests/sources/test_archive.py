@@ -2,6 +2,7 @@ import hashlib
 import shutil
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -69,10 +70,11 @@ def test_a_zip_that_is_on_disk_already_is_taken(archive: Path, tmp_path: Path) -
 def test_another_zip_or_a_login_page_is_refused_and_removed(archive: Path, tmp_path: Path, own_cache: Path) -> None:
     with served(Server(archive.parent)) as server:
         url = f"{server.url}/landcover.ai.v1.zip"
-        with pytest.raises(PipelineError, match=r"landcover.ai.v1.zip: its sha256 is \w+; expected 0+; it was removed"):
+        said = rf"^landcover.ai.v1.zip of {urlsplit(url).netloc} \(download.landcoverai.archive.url\)"
+        with pytest.raises(PipelineError, match=rf"{said}: its sha256 is \w+; expected 0+; it was removed"):
             fetch(tmp_path / "1", "0" * 64, url)
         server.faults["/landcover.ai.v1.zip"] = [Fault("html")]
-        with pytest.raises(PipelineError, match=r"landcover.ai.v1.zip: the server sends a web page in its place"):
+        with pytest.raises(PipelineError, match=rf"{said}: the server sends a web page in its place"):
             fetch(tmp_path / "2", "0" * 64, url)
     assert [path for path in own_cache.rglob("*") if path.is_file()] == []
 
@@ -84,3 +86,11 @@ def test_a_hostile_member_is_named_and_the_good_ones_stay(archive: Path, tmp_pat
     (failure,) = [each for each in fetched if isinstance(each, Failure)]
     assert failure.file == "../evil.tif"
     assert files_below(tmp_path / "raw") == files_below(tmp_path / "archive")
+
+
+def test_an_address_is_named_without_what_may_be_a_secret(tmp_path: Path) -> None:
+    with served(Server()) as server, pytest.raises(PipelineError) as error:
+        host = server.url.removeprefix("http://")
+        fetch(tmp_path / "raw", "0" * 64, f"http://me:secret@{host}/a.zip?key=secret")
+    said = f"a.zip of {host} (download.landcoverai.archive.url): the server answers 404 Not Found"
+    assert str(error.value) == said

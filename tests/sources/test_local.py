@@ -1,5 +1,6 @@
 import errno
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ def fetch(path: Path | str, folder: Path, dataset: Any = "landcoverai") -> list[
     return list(fetch_local(request(dataset, **{f"download.{dataset}.path": str(path)}), folder))
 
 
+def scene(folder: Path, name: str) -> None:
+    for kind in ("images", "masks"):
+        write_text(folder / kind / f"{name}.tif", "pixels")
+
+
 def test_every_visible_file_is_copied_with_its_path(tmp_path: Path) -> None:
     for name in ("images/b.tif", "masks/b.tif", "classes.yaml", ".gitkeep", "images/.DS_Store"):
         write_text(tmp_path / "mine" / name, name)
@@ -32,16 +38,16 @@ def test_every_visible_file_is_copied_with_its_path(tmp_path: Path) -> None:
 
 
 def test_originals_are_not_linked(tmp_path: Path) -> None:
-    write_text(tmp_path / "mine/a.tif", "pixels")
+    scene(tmp_path / "mine", "a")
     fetch(tmp_path / "mine", tmp_path / "raw")
-    assert (tmp_path / "mine/a.tif").stat().st_nlink == 1
-    assert (tmp_path / "mine/a.tif").stat().st_ino != (tmp_path / "raw/a.tif").stat().st_ino
+    assert (tmp_path / "mine/images/a.tif").stat().st_nlink == 1
+    assert (tmp_path / "mine/images/a.tif").stat().st_ino != (tmp_path / "raw/images/a.tif").stat().st_ino
 
 
 def test_a_relative_path_counts_from_the_projects_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_text(tmp_path / "data of mine/a.tif", "pixels")
-    assert [file.origin for file in fetch("data of mine", tmp_path / "raw")] == ["a.tif"]
+    scene(tmp_path / "data of mine", "a")
+    assert [file.origin for file in fetch("data of mine", tmp_path / "raw")] == ["images/a.tif", "masks/a.tif"]
 
 
 @pytest.mark.parametrize(
@@ -70,29 +76,75 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
         fetch(tmp_path / "a.zip", tmp_path / "raw")
 
 
+WHOLE = [Fetched(Path(f"{kind}/b.tif"), f"{kind}/b.tif") for kind in ("images", "masks")]
+
+
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_copied(tmp_path: Path) -> None:
-    write_text(tmp_path / "mine/b.tif", "pixels")
-    (tmp_path / "mine/a.tif").symlink_to(tmp_path / "gone")
-    fetched = fetch(tmp_path / "mine", tmp_path / "raw")
-    assert fetched == [
-        Failure("a.tif", f"{tmp_path}/mine/a.tif cannot be copied: No such file or directory"),
-        Fetched(Path("b.tif"), "b.tif"),
-    ]
-    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["b.tif"]
+    scene(tmp_path / "mine", "b")
+    (tmp_path / "mine/a.txt").symlink_to(tmp_path / "gone")
+    failure = Failure("a.txt", f"{tmp_path}/mine/a.txt cannot be copied: No such file or directory")
+    assert fetch(tmp_path / "mine", tmp_path / "raw") == [failure, *WHOLE]
+    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["images", "masks"]
 
 
 def test_a_pipe_is_named_and_the_others_are_copied(tmp_path: Path) -> None:
-    write_text(tmp_path / "mine/b.tif", "pixels")
-    os.mkfifo(tmp_path / "mine/a.tif")
-    said = f"{tmp_path}/mine/a.tif cannot be copied: it is no file but a folder, a pipe, a socket or a device"
-    assert fetch(tmp_path / "mine", tmp_path / "raw") == [Failure("a.tif", said), Fetched(Path("b.tif"), "b.tif")]
+    scene(tmp_path / "mine", "b")
+    os.mkfifo(tmp_path / "mine/a.txt")
+    said = f"{tmp_path}/mine/a.txt cannot be copied: it is no file but a folder, a pipe, a socket or a device"
+    assert fetch(tmp_path / "mine", tmp_path / "raw") == [Failure("a.txt", said), *WHOLE]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "names", "said"),
+    [
+        (
+            "landcoverai",
+            ["a.tif"],
+            "{mine}/images holds no .tif; expected orthophotos there, and their masks in masks/",
+        ),
+        ("landcoverai", ["images/a.tif"], "{mine}/images/a.tif has no mask; expected a.tif in images/ and in masks/"),
+        (
+            "landcoverai",
+            ["images/x/a.tif"],
+            "{mine}/images/x/a.tif lies deeper than scenes are looked for; move it to ",
+        ),
+        ("ghana", ["images/a.tif"], "{mine} holds no folder named like su_african_crops_ghana_source_s2_CHIP_DATE; "),
+        ("landcovernet", ["c/ref_landcovernet_af_v1_source_sentinel_2_31PGS_01_20200101/a"], "{mine} holds no folder "),
+    ],
+)
+def test_what_the_later_stages_would_not_find_is_said_before_anything_is_copied(
+    tmp_path: Path, dataset: str, names: list[str], said: str
+) -> None:
+    for name in names:
+        write_text(tmp_path / "mine" / name, "")
+    with pytest.raises(PipelineError) as error:
+        fetch(tmp_path / "mine", tmp_path / "raw", dataset)
+    assert str(error.value).startswith(said.format(mine=tmp_path / "mine"))
+    assert list((tmp_path / "raw").iterdir()) == []
 
 
 def test_a_disk_that_is_full_drops_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    write_text(tmp_path / "mine/a.tif", "pixels")
+    scene(tmp_path / "mine", "a")
     monkeypatch.setattr("pipeline.sources.local.copy", full)
     with pytest.raises(StageError, match="^No space left on device; make room"):
         fetch(tmp_path / "mine", tmp_path / "raw")
+
+
+def test_git_sees_nothing_of_what_a_person_puts_there_but_keeps_the_folders(tmp_path: Path) -> None:
+    rules = (Path(__file__).parents[2] / ".gitignore").read_text()
+    placeholders = [f"data/local/{dataset}/.gitkeep" for dataset in ("ghana", "landcoverai", "landcovernet")]
+    for name in (
+        *placeholders,
+        "data/local/landcoverai/images/a.tif",
+        "data/local/mine/classes.yaml",
+        "data/local/a.zip",
+    ):
+        write_text(tmp_path / name, "")
+    write_text(tmp_path / ".gitignore", rules)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
+    seen = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert [line.removeprefix("?? ") for line in seen.splitlines()] == [".gitignore", *placeholders]

@@ -23,14 +23,14 @@ def refusal(dataset: str, **settings: Any) -> str:
 @pytest.mark.parametrize(
     ("dataset", "allowed"),
     [
-        ("landcoverai", "'sample', 'local' or 'archive'"),
-        ("landcovernet", "'sample', 'local', 'mlhub' or 'source_coop'"),
-        ("ghana", "'sample', 'local', 'mlhub' or 'source_coop'"),
+        ("landcoverai", "sample, local, archive"),
+        ("landcovernet", "sample, local, mlhub, source_coop"),
+        ("ghana", "sample, local, mlhub, source_coop"),
     ],
 )
 def test_an_unknown_source_is_refused_with_those_allowed(dataset: str, allowed: str) -> None:
     assert refusal(dataset, source="lokal") == (
-        f"params.yaml: download.{dataset}.source is 'lokal'; allowed: {allowed}"
+        f"params.yaml: download.{dataset}.source is 'lokal'; did you mean 'local'? allowed: {allowed}"
     )
 
 
@@ -47,6 +47,6 @@ def test_an_empty_path_and_a_negative_seed_are_refused() -> None:
 def test_another_dataset_is_no_key() -> None:
     values = changed()["download"] | {"gana": {}}
     with pytest.raises(
-        PipelineError, match=r"download.gana is not a known key; known here: landcoverai, landcovernet, "
+        PipelineError, match=r"download.gana is not a known key; did you mean 'ghana'\? known here: landcoverai, "
     ):
         validated(DownloadParams, {"download": values}, PARAMS)

@@ -64,3 +64,66 @@ def test_a_part_of_another_file_is_removed(server: Server, tmp_path: Path) -> No
         (tmp_path / "a.tif.part").write_bytes(b"x" * 1_000_000)
         refusal(server, tmp_path, **facts)
         assert list(tmp_path.iterdir()) == []
+
+
+OTHER = bytes(reversed(BODY))
+MONDAY, TUESDAY, WEDNESDAY = (f"{day} Jan 2024 00:00:00 GMT" for day in ("Mon, 01", "Tue, 02", "Wed, 03"))
+
+
+def break_off(server: Server, tmp_path: Path, version: dict[str, str]) -> None:
+    """Bring 300,000 bytes of the file, as an earlier run did."""
+    server.versions["/a.tif"] = version
+    server.faults["/a.tif"] = [Fault("drop", 300_000), *[Fault("status", 503)] * 6]
+    with pytest.raises(PipelineError, match="gave up after 6 tries, run again"):
+        fetch(server, tmp_path)
+    assert (tmp_path / "a.tif.part").stat().st_size == 300_000
+
+
+@pytest.mark.parametrize(
+    ("version", "condition"),
+    [
+        ({"ETag": '"1"'}, '"1"'),
+        ({"ETag": '"1"', "Last-Modified": MONDAY, "Date": TUESDAY}, '"1"'),
+        ({"Last-Modified": MONDAY, "Date": TUESDAY}, MONDAY),
+        ({"Last-Modified": TUESDAY, "Date": TUESDAY}, None),  # it may have changed twice in that second
+        ({"ETag": 'W/"1"'}, None),
+        ({"ETag": 'W/"1"', "Last-Modified": MONDAY, "Date": TUESDAY}, None),
+        ({}, None),
+    ],
+)
+def test_the_rest_is_asked_for_of_the_same_version(
+    server: Server, tmp_path: Path, version: dict[str, str], condition: str | None
+) -> None:
+    break_off(server, tmp_path, version)
+    assert fetch(server, tmp_path).read_bytes() == BODY
+    assert server.seen[-1].headers["Range"] == "bytes=300000-"
+    assert server.seen[-1].headers.get("If-Range") == condition
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+@pytest.mark.parametrize("faults", [[], [Fault("no_condition")]])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"ETag": '"1"'}, {"ETag": '"2"'}),
+        ({"Last-Modified": MONDAY, "Date": WEDNESDAY}, {"Last-Modified": TUESDAY, "Date": WEDNESDAY}),
+        ({"ETag": 'W/"1"'}, {"ETag": 'W/"2"'}),
+    ],
+)
+def test_a_file_that_changed_on_the_server_is_never_mixed_with_what_came(
+    server: Server, tmp_path: Path, before: dict[str, str], after: dict[str, str], faults: list[Fault]
+) -> None:
+    break_off(server, tmp_path, before)
+    server.bodies["/a.tif"], server.versions["/a.tif"] = OTHER, after
+    server.faults["/a.tif"] = [*faults, Fault("drop", 500_000)]
+    assert fetch(server, tmp_path).read_bytes() == OTHER
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", '{"colour": "red"}'])
+def test_a_note_that_says_nothing_is_passed_over(server: Server, tmp_path: Path, note: str) -> None:
+    break_off(server, tmp_path, {"ETag": '"1"'})
+    (tmp_path / "a.tif.part.json").write_text(note)
+    server.faults["/a.tif"] = []
+    assert fetch(server, tmp_path).read_bytes() == BODY
+    assert "If-Range" not in server.seen[-1].headers

@@ -90,6 +90,17 @@ def test_a_member_that_holds_more_than_it_claims_is_cut_off(tmp_path: Path) -> N
     archive.write_bytes(text)
     (failure,) = unpacked(archive)
     assert isinstance(failure, Failure)
+    assert failure.reason.startswith("the member 'a.tif' ")
+    assert not (tmp_path / "out/a.tif").exists()
+
+
+def test_a_member_that_holds_less_than_it_claims_is_named(tmp_path: Path) -> None:
+    archive = zipped(tmp_path, ("a.tif", bytes(1000)))
+    text = bytearray(archive.read_bytes())
+    for at in (text.find(b"PK\x01\x02") + 24, text.find(b"PK\x03\x04") + 22):  # the uncompressed size
+        text[at : at + 4] = struct.pack("<I", 2000)
+    archive.write_bytes(text)
+    assert unpacked(archive) == [Failure("a.tif", "the member 'a.tif' holds fewer than the bytes it claims")]
     assert not (tmp_path / "out/a.tif").exists()
 
 
@@ -102,6 +113,7 @@ def test_a_damaged_member_is_named_and_the_others_stay(tmp_path: Path) -> None:
     assert isinstance(first, Failure)
     assert first.reason.startswith("the member 'a.tif' is damaged: ")
     assert second == Path("b.tif")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.tif"]
 
 
 def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:

@@ -35,13 +35,13 @@ def test_ratios_that_are_none_are_refused(ratios: tuple[float, float, float], me
 
 def test_an_unknown_strategy_is_refused_with_the_known_ones() -> None:
     assert refusal(strategy="blocks") == (
-        "params.yaml: split.strategy is 'blocks'; allowed: 'random', 'official', 'scene' or 'block'"
+        "params.yaml: split.strategy is 'blocks'; did you mean 'block'? allowed: random, official, scene, block"
     )
 
 
 def test_a_misspelt_key_of_skew_is_refused_with_the_words_of_params() -> None:
     assert refusal(skew={"clas": "wood", "share": 0.9, "keep_at_least": 0}).endswith(
-        "split.skew.clas is not a known key; known here: class, share, keep_at_least"
+        "split.skew.clas is not a known key; did you mean 'class'? known here: class, share, keep_at_least"
     )
 
 

@@ -51,7 +51,7 @@ def test_ties_are_broken_by_the_seed() -> None:
 
 
 def test_an_unknown_class_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnfitError, match=r"^split\.skew\.class is 'woood'; allowed: none, field, wood$"):
+    with pytest.raises(UnfitError, match=r"^split\.skew\.class is 'woood'; did you mean 'wood'\? allowed: none, field"):
         skewed(chips((1, 1)), TWO_CLASSES, skew(0.9, name="woood"), 1)
 
 
