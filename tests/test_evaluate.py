@@ -51,7 +51,8 @@ def predicted(world: World) -> tuple[np.ndarray, np.ndarray]:
 
 SCORES = ["paper_iou", "mean_iou", "micro_iou", "frequency_weighted_iou", "pixel_accuracy", "precision", "recall"]
 SCORES += ["f_score", "classes_scored", "iou", "classes"]
-ABOUT = ["mean_iou_low", "mean_iou_high", "interval", "chips", "test_list", "leak_share", "split_strategy", "synthetic"]
+ABOUT = ["mean_iou_low", "mean_iou_high", "interval", "chips", "test_list", "leak_share"]
+ABOUT += ["leak_share_at_least", "split_strategy", "synthetic"]
 ABOUT += ["seed", "arithmetic"]
 
 
