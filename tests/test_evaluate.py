@@ -185,7 +185,7 @@ def test_scores_come_from_the_arithmetic_of_training_where_it_can_be_had(
 
 def test_the_summary_says_when_the_arithmetic_of_training_could_not_be_had() -> None:
     result = {"chips": 3, "mean_iou": 0.5, "mean_iou_low": None, "mean_iou_high": None, "pixel_accuracy": 0.5}
-    result |= {"leak_share": 0.0, "arithmetic": {"trained": "bf16", "scored": "fp32"}}
+    result |= {"leak_share": 0.0, "leak_share_at_least": 0.0, "arithmetic": {"trained": "bf16", "scored": "fp32"}}
     assert in_words(result).endswith("; trained in bf16, scored in fp32: this device has no bf16")
     assert "trained" not in in_words(result | {"arithmetic": {"trained": "fp32", "scored": "fp32"}})
 
