@@ -23,6 +23,10 @@ from pipeline.files import link, read_json, write_json, write_text
 
 REFUSED = "refused.txt"
 """What lies in place of the lists of chips that cannot be split as params.yaml asks."""
+GROUPS = "groups.csv"
+"""What lies beside the lists: the group of each chip."""
+GROUP = "group"
+"""Its column: chips of two groups are independent of each other; `split` computes it."""
 UNIT, OFFICIAL, IGNORED = "unit", "official", "pixels_ignored"
 COLUMNS = ("id", "scene", UNIT, "row", "column", "height", "width", "x", "y", "crs", "pixel_size", "date", OFFICIAL)
 
@@ -51,7 +55,7 @@ class Chip:
     date: str | None = None
     """YYYY-MM-DD of the picture; None where the archive tells none."""
     unit: str | None = None
-    """What is independent of other units: an orthophoto, a Sentinel tile; None: the scene."""
+    """What is independent of other units unless they overlap: an orthophoto, a Sentinel tile; None: the scene."""
     official: str | None = None
     """The part that the archive's own lists give it to: train, val or test."""
 
@@ -129,11 +133,39 @@ def failed_in_origin(what: str, count: int) -> dict[str, int]:
     return {f"{what} that failed (on_error: skip)": count} if count else {}
 
 
-def leak_in_words(share: float | None) -> str:
-    """The share of the test chips that touch a training chip, as a person should hear it."""
+def unmatched_in_origin(listed: Iterable[str], found: Iterable[object]) -> dict[str, int]:
+    """What an `Origin` says of entries of the archive's own lists that match no chip: nothing when all do."""
+    count = len(set(listed) - set(map(str, found)))
+    return {"entries of train.txt, val.txt, test.txt that match no chip": count} if count else {}
+
+
+def leak_in_words(share: float | None, at_least: float) -> str:
+    """The share of the test chips that touch a training chip, as a person should hear it.
+
+    Args:
+        share: of which it is known; None where that cannot be, see `pipeline.raster.leaks`.
+        at_least: the share that is known to.
+    """
+    advice = "; see split.strategy" if at_least else ""
     if share is None:
-        return "whether test chips touch training chips is not known: no georeference, or none to compare"
-    return f"{100 * share:.0f} % of test chips touch a training chip{'; see split.strategy' if share else ''}"
+        return (
+            f"at least {100 * at_least:.0f} % of test chips touch a training chip; between images that is not known: "
+            f"no georeference, or none to compare{advice}"
+        )
+    return f"{100 * share:.0f} % of test chips touch a training chip{advice}"
+
+
+def read_groups(lists: Path) -> dict[str, str]:
+    """From the id of each chip to its group, as the stage `split` wrote them beside the lists.
+
+    Raises:
+        PipelineError: there is no such table.
+    """
+    path = lists / GROUPS
+    if not path.is_file():
+        raise PipelineError(f"{path} does not exist; the stage split writes it: dvc repro")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return dict(zip(table["id"], table[GROUP], strict=True))
 
 
 def read_chips(folder: Path) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from pipeline.chips import UNIT, leak_in_words, read_chips, read_imagery
+from pipeline.chips import leak_in_words, read_groups, read_imagery
 from pipeline.classes import ClassTable, read_classes
 from pipeline.command import progress, run
 from pipeline.errors import PipelineError
@@ -87,10 +87,10 @@ def look(model: Model, chips: Chips, batch_size: int, device: Device) -> Survey:
     return survey(model, progress(loader, "evaluate", len(loader)), device)
 
 
-def units_of(chips: Path, ids: list[str]) -> list[str]:
-    """The independent unit of each chip."""
-    unit = read_chips(chips).set_index("id")[UNIT]
-    return [str(name) for name in unit[ids]]
+def units_of(lists: Path, ids: list[str]) -> list[str]:
+    """The independent unit of each chip: its group on the ground."""
+    groups = read_groups(lists)
+    return [groups[name] for name in ids]
 
 
 def evaluate(
@@ -116,8 +116,9 @@ def evaluate(
     sets = {part: Chips(chips, read_list(lists / f"{part}.txt"), trained.table) for part in ("test", "val")}
     test, val = (look(trained, each, section.batch_size, device) for each in sets.values())
     names, ids = trained.table.names, sets["test"].ids
-    unit_names, counts_U3K = by_unit(test.counts_N3K, units_of(chips, ids))
-    about = {"leak_share": leak["leak_share"], "split_strategy": leak["strategy"], "synthetic": synthetic}
+    unit_names, counts_U3K = by_unit(test.counts_N3K, units_of(lists, ids))
+    leaked = {key: leak[key] for key in ("leak_share", "leak_share_at_least")}
+    about = leaked | {"split_strategy": leak["strategy"], "synthetic": synthetic}
     about["seed"] = trained.seed
     about["arithmetic"] = {"trained": trained.arithmetic, "scored": device.arithmetic}
     result = (
@@ -156,7 +157,8 @@ def in_words(result: dict[str, Any]) -> str:
     sure = few if low is None else Interval(low, high, tuple(held)).in_words()
     said = f"mean IoU {digits(result['mean_iou'])} ({sure}), pixel accuracy {digits(result['pixel_accuracy'])}"
     arithmetic = _arithmetic_in_words(**result["arithmetic"])
-    return f"{result['chips']} test chips, {said}; {leak_in_words(result['leak_share'])}{arithmetic}"
+    leak = leak_in_words(result["leak_share"], result["leak_share_at_least"])
+    return f"{result['chips']} test chips, {said}; {leak}{arithmetic}"
 
 
 def _arithmetic_in_words(trained: str | None, scored: str) -> str:

@@ -6,15 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.chips import REFUSED, leak_in_words, read_chips, read_imagery, read_origin
+from pipeline.chips import GROUP, GROUPS, REFUSED, leak_in_words, read_chips, read_imagery, read_origin
 from pipeline.classes import ClassTable, read_classes
 from pipeline.command import run
 from pipeline.datasets import DatasetName
 from pipeline.files import published, write_json, write_text
 from pipeline.params import Params
 from pipeline.raster.footprints import footprints
+from pipeline.raster.ground import Ground
 from pipeline.raster.leaks import leaks
 from pipeline.splitting.card import data_card
+from pipeline.splitting.groups import groups, too_large
 from pipeline.splitting.report import class_shares, composition, imbalance, shares_table
 from pipeline.splitting.section import PARTS, SplitSection, UnfitError
 from pipeline.splitting.skew import skewed, thinned
@@ -24,18 +26,32 @@ from pipeline.splitting.strategies import share_out
 class SplitParams(Params):
     """What `split` reads of params.yaml."""
 
+    dataset: DatasetName
+    """The one that is trained on: a split that cannot be made ends the stage for it alone."""
     split: SplitSection
 
 
-def parts_of(chips: pd.DataFrame, table: ClassTable, section: SplitSection) -> pd.DataFrame:
-    """The chips with their `part`; those that no part takes have ""."""
-    parts = share_out(chips, section)
-    train = chips[parts == "train"]
+def parts_of(chips: pd.DataFrame, ground: Ground, section: SplitSection) -> pd.DataFrame:
+    """The chips with their group and `part`; those that no part takes have "".
+
+    Raises:
+        UnfitError: they cannot be split so.
+    """
+    chips = chips.assign(**{GROUP: groups(chips, ground)})
+    return chips.assign(part=share_out(chips, ground, section))
+
+
+def skewed_and_thinned(chips: pd.DataFrame, table: ClassTable, section: SplitSection) -> pd.DataFrame:
+    """The same, with "" for the training chips that `skew` and `thin` drop.
+
+    Raises:
+        UnfitError: these chips cannot be skewed or thinned so.
+    """
+    train = chips[chips["part"] == "train"]
     kept = train if section.skew.class_name == "none" else skewed(train, table, section.skew, section.seed)
     if section.thin != "none":
         kept = thinned(kept, section.thin, section.seed)
-    parts[train.index.difference(kept.index)] = ""
-    return chips.assign(part=parts)
+    return chips.assign(part=chips["part"].where(~chips.index.isin(train.index.difference(kept.index)), ""))
 
 
 def skew_reached(chips: pd.DataFrame, table: ClassTable, section: SplitSection) -> dict[str, Any]:
@@ -47,13 +63,16 @@ def skew_reached(chips: pd.DataFrame, table: ClassTable, section: SplitSection) 
     return {"skew": {"class": name, "asked": section.skew.share, "reached": reached}}
 
 
-def in_words(chips: pd.DataFrame, made_of: dict[str, Any], outlined: int) -> str:
-    """The summary: counts of chips, the share that a skew reached, what leaks, and how many chips no map can show."""
+def in_words(chips: pd.DataFrame, made_of: dict[str, Any], outlined: int, large: str) -> str:
+    """The summary: counts of chips, the share that a skew reached, what leaks, large groups, what no map can show."""
     sizes = " / ".join(f"{int((chips['part'] == part).sum())} {part}" for part in PARTS)
     left_out = f"{int((chips['part'] == '').sum())} left out"
     if skew := made_of.get("skew"):
         left_out += f", {skew['class']} at {100 * skew['reached']:.0f} % of the {100 * skew['asked']:.0f} % asked"
-    told = f"{len(chips)} chips in: {sizes}, {left_out}; {leak_in_words(made_of['leak_share'])}"
+    told = f"{len(chips)} chips of {chips[GROUP].nunique()} groups in: {sizes}, {left_out}"
+    told += f"; {leak_in_words(made_of['leak_share'], made_of['leak_share_at_least'])}"
+    if large:
+        told += f"; {large}"
     if missing := len(chips) - outlined:
         told += f"; {missing} chips are not in footprints.geojson: their outline on the globe is not known"
     return told
@@ -68,6 +87,7 @@ def write_lists(
             write_text(
                 folder / f"{part}.txt", "".join(f"{chip}\n" for chip in sorted(chips["id"][chips["part"] == part]))
             )
+        write_text(folder / GROUPS, chips[["id", GROUP]].to_csv(index=False, lineterminator="\n"))
         write_json(folder / "leak.json", leak)
         write_json(folder / "imbalance.json", about | imbalance(chips, table))
         write_text(folder / "classes.csv", shares_table(chips, table).to_csv(index=False, lineterminator="\n"))
@@ -87,21 +107,27 @@ def refuse(outs: tuple[Path, Path, Path], reason: UnfitError, about: dict[str, b
 
 
 def split(dataset: DatasetName, chips: Path, lists: Path, metrics: Path, card: Path, params: SplitParams) -> str:
-    """Write lists of CHIPS, their leak, imbalance and footprints to LISTS, their make-up to METRICS, a data CARD."""
+    """Write lists of CHIPS, their groups, leak and footprints to LISTS, their make-up to METRICS, a data CARD."""
     table, section = read_classes(chips / "classes.json"), params.split
     imagery = read_imagery(chips)
     about = {"synthetic": imagery.synthetic}
+    frame = read_chips(chips)
+    ground = Ground.of(frame)
     try:
-        frame = parts_of(read_chips(chips), table, section)
+        frame = parts_of(frame, ground, section)
+        large = too_large(frame, section)
+        frame = skewed_and_thinned(frame, table, section)
     except UnfitError as reason:
+        if dataset == params.dataset:  # now, before DVC removes the model that the last split gave
+            raise
         return refuse((lists, metrics, card), reason, about)
-    leak = {"strategy": section.strategy} | leaks(frame)
+    leak = {"strategy": section.strategy} | leaks(frame, ground)
     outlined = write_lists(lists, frame, table, leak, about)
     parts = {part: composition(frame[frame["part"] == part], table) for part in PARTS}
     made_of = about | leak | skew_reached(frame, table, section) | parts
     write_json(metrics, made_of)
     write_text(card, data_card(dataset, frame, table, (read_origin(chips), imagery), section))
-    return in_words(frame, made_of, outlined)
+    return in_words(frame, made_of, outlined, large)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from pipeline.chips import (
     failed_in_origin,
     link_pictures,
     make_picture_folders,
+    unmatched_in_origin,
     write_tables,
 )
 from pipeline.classes import IGNORE, ClassTable, read_classes
@@ -207,6 +208,7 @@ def tif_to_png(
             "without a labelled pixel": len(made) - len(rows),
         }
         require_chips(len(rows), dropped, len(failed), (dataset, raw))
+        dropped |= unmatched_in_origin(official, (row["scene"] for row in rows))
         imagery = replace(params.imagery(dataset), synthetic=is_synthetic(raw))
         left_out = rejected(verdicts) | dropped | failed_in_origin("dates", len(failed))
         write_tables(folder, rows, table, imagery, Origin(source_of(raw), left_out))

@@ -14,8 +14,10 @@ from pipeline.chips import (
     leak_in_words,
     parse_imagery,
     read_chips,
+    read_groups,
     read_imagery,
     read_origin,
+    unmatched_in_origin,
     write_tables,
 )
 from pipeline.classes import ClassTable, read_classes
@@ -96,15 +98,43 @@ def test_where_chips_come_from_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "words"),
+    ("share", "at_least", "words"),
     [
-        (0.974, "97 % of test chips touch a training chip; see split.strategy"),
-        (0.0, "0 % of test chips touch a training chip"),
-        (None, "whether test chips touch training chips is not known: no georeference, or none to compare"),
+        (0.974, 0.974, "97 % of test chips touch a training chip; see split.strategy"),
+        (0.0, 0.0, "0 % of test chips touch a training chip"),
+        (
+            None,
+            0.62,
+            "at least 62 % of test chips touch a training chip; between images that is not known: no georeference, "
+            "or none to compare; see split.strategy",
+        ),
+        (
+            None,
+            0.0,
+            "at least 0 % of test chips touch a training chip; between images that is not known: no georeference, "
+            "or none to compare",
+        ),
     ],
 )
-def test_a_leak_in_words(share: float | None, words: str) -> None:
-    assert leak_in_words(share) == words
+def test_a_leak_in_words(share: float | None, at_least: float, words: str) -> None:
+    assert leak_in_words(share, at_least) == words
+
+
+def test_groups_are_read_by_chip_as_text(tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("id,group\nNA,007\n1,b c\n")
+    assert read_groups(tmp_path) == {"NA": "007", "1": "b c"}
+
+
+def test_lists_without_groups_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"groups\.csv does not exist; the stage split writes it: dvc repro"):
+        read_groups(tmp_path)
+
+
+def test_entries_of_lists_are_counted_when_they_match_no_chip() -> None:
+    assert unmatched_in_origin(["a", "b", "c"], iter(["b"])) == {
+        "entries of train.txt, val.txt, test.txt that match no chip": 2
+    }
+    assert unmatched_in_origin({"a": "train"}, ["a", "b"]) == {}
 
 
 def test_failures_are_a_reason_when_there_are_some() -> None:

@@ -114,7 +114,7 @@ def test_imports_are_written_as_statements() -> None:  # others the rules here d
     [
         ("raster", {"raster"}),
         ("sources", {"sources", "raster"}),
-        ("splitting", {"splitting"}),
+        ("splitting", {"splitting", "raster"}),
         ("scoring", {"scoring"}),
         ("learning", {"learning", "raster", "scoring"}),
     ],

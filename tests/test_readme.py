@@ -75,7 +75,7 @@ def run(root: Path, command: str, check: bool = True) -> str:
 
 def commit(root: Path) -> None:
     run(root, "git add -A")
-    run(root, "git commit -qm run")
+    run(root, "git commit -qm run --allow-empty")
 
 
 def ran(said: str) -> list[str]:
@@ -142,6 +142,25 @@ def test_a_scene_added_to_the_folder_is_noticed(project: Path) -> None:
     finally:
         for path in (project.parent / 'my "own" scenes').rglob("scene 20.tif"):
             path.unlink()
+
+
+def test_a_split_that_cannot_be_made_ends_before_the_model_is_removed_and_stops_no_other_dataset(project: Path) -> None:
+    run(project, "git checkout -q .")
+    run(project, "dvc repro")
+    commit(project)
+    kept = [(project / name).read_bytes() for name in ("data/model/model.safetensors", "metrics/evaluate.json")]
+
+    said = run(project, "dvc exp run -S split.strategy=official", check=False)
+    assert "split landcoverai: error: split.strategy is official, but no chip has a part" in said
+    assert "Traceback" not in said
+    assert {"train", "evaluate"}.isdisjoint(ran(said))
+    assert kept == [(project / name).read_bytes() for name in ("data/model/model.safetensors", "metrics/evaluate.json")]
+    run(project, "git checkout -q .")
+    run(project, "dvc checkout --force")
+
+    said = run(project, "dvc exp run -S split.skew.class=building -S split.skew.share=0.1")
+    assert {"split@landcoverai", "split@ghana"} <= set(ran(said))
+    assert read_json(project / "metrics/split/ghana.json")["refused"].startswith("split.skew.class is 'building'; ")
 
 
 @pytest.mark.soak

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def cut_up(tmp_path: Path, folder: Path, **changes: Any) -> str:
 def test_the_lists_are_sorted_and_hold_every_chip_once(tmp_path: Path) -> None:
     summary = cut_up(tmp_path, chips(tmp_path / "chips", 10, dates=2))
     lists = {part: (tmp_path / "split" / f"{part}.txt").read_text().splitlines() for part in PARTS}
-    assert summary.startswith("20 chips in: 16 train / 2 val / 2 test, 0 left out; ")
+    assert summary.startswith("20 chips of 10 groups in: 16 train / 2 val / 2 test, 0 left out; ")
     assert [len(lists[part]) for part in PARTS] == [16, 2, 2]
     assert all(names == sorted(names) for names in lists.values())
     assert sorted(sum(lists.values(), [])) == sorted(f"c{number}_{day}" for number in range(10) for day in (1, 2))
@@ -76,7 +77,7 @@ def test_the_leak_is_told_in_the_summary_the_metrics_and_beside_the_lists(tmp_pa
     assert summary.endswith("100 % of test chips touch a training chip; see split.strategy")
     metrics = json.loads((tmp_path / "metrics/ghana.json").read_text())
     leak = json.loads((tmp_path / "split/leak.json").read_text())
-    assert leak == {"strategy": "random", "leak_share": 1.0, "scenes_shared": 0}
+    assert leak == {"strategy": "random", "leak_share": 1.0, "leak_share_at_least": 1.0, "scenes_shared": 0}
     assert leak.items() <= metrics.items()
 
 
@@ -117,7 +118,7 @@ def test_skew_drops_training_chips_alone_and_says_what_it_reached(tmp_path: Path
 
 def test_thin_is_the_control_of_the_same_number(tmp_path: Path) -> None:
     summary = cut_up(tmp_path, chips(tmp_path / "chips"), **{"split.thin": 5})
-    assert summary.startswith("10 chips in: 5 train / 1 val / 1 test, 3 left out; ")
+    assert summary.startswith("10 chips of 10 groups in: 5 train / 1 val / 1 test, 3 left out; ")
 
 
 def test_the_card_the_shares_and_the_imbalance_are_written(tmp_path: Path) -> None:
@@ -128,32 +129,69 @@ def test_the_card_the_shares_and_the_imbalance_are_written(tmp_path: Path) -> No
     assert (tmp_path / "split/classes.csv").read_text().splitlines()[0] == "part,class,share,bar"
 
 
-def test_a_part_that_would_be_empty_is_refused_and_nothing_published(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"^the part val would be empty: 3 chips"):
-        cut_up(tmp_path, chips(tmp_path / "chips", 3))
-    assert [path.name for path in tmp_path.iterdir()] == ["chips"]
-
-
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"split.strategy": "official"}, "split.strategy is official, but none of these chips is named by"),
+        ({"split.strategy": "official"}, "split.strategy is official, but no chip has a part by"),
         (
             {"split.skew": {"class": "water", "share": 0.9, "keep_at_least": 0}},
             "split.skew.class is 'water'; allowed: none, field, wood",
         ),
         ({"split.thin": 9}, "split.thin is 9, but the training part has 8 chips; lower it"),
+        (
+            {"split.train": 0.98, "split.val": 0.01, "split.test": 0.01},
+            "the part val would be empty: 10 chips at {'train': 0.98, 'val': 0.01, 'test': 0.01} give ",
+        ),
     ],
 )
 def test_what_one_datasets_chips_cannot_have_stops_their_training_alone(
     tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
-    """An experiment on another dataset goes on."""
-    summary = cut_up(tmp_path, chips(tmp_path / "chips"), **changes)
+    """An experiment on another dataset goes on; one on this ends here, before DVC removes the model."""
+    with pytest.raises(PipelineError, match=f"^{re.escape(reason)}"):
+        cut_up(tmp_path, chips(tmp_path / "chips"), **changes, dataset="ghana")
+    assert [path.name for path in tmp_path.iterdir()] == ["chips"]
+    summary = cut_up(tmp_path, tmp_path / "chips", **changes)
     assert summary.startswith(f"no lists, train would refuse these chips: {reason}")
     assert [path.name for path in (tmp_path / "split").iterdir()] == ["refused.txt"]
     assert json.loads((tmp_path / "metrics/ghana.json").read_text())["refused"].startswith(reason)
     with pytest.raises(PipelineError, match="holds no lists: "):
         read_list(tmp_path / "split/train.txt")
-    assert cut_up(tmp_path, tmp_path / "chips").startswith("10 chips in")
+    assert cut_up(tmp_path, tmp_path / "chips").startswith("10 chips of 10 groups in")
     assert not (tmp_path / "split/refused.txt").exists()
+
+
+def test_the_groups_lie_beside_the_lists_and_are_counted_by_part(tmp_path: Path) -> None:
+    frame = pd.read_csv(chips(tmp_path / "chips") / "chips.csv")
+    moved = frame["x"].where(frame["id"] != "c9_1", frame["x"] - 320)  # half way over c8
+    frame.assign(x=moved).to_csv(tmp_path / "chips/chips.csv", index=False)
+    assert cut_up(tmp_path, tmp_path / "chips").startswith("10 chips of 9 groups in: ")
+    groups = (tmp_path / "split/groups.csv").read_text().splitlines()
+    assert groups == ["id,group", *(f"c{number}_1,c{number}" for number in range(9)), "c9_1,c8"]
+    metrics = json.loads((tmp_path / "metrics/ghana.json").read_text())
+    assert metrics["train"]["groups"] in (7, 8)
+    assert metrics["test"]["groups"] == metrics["val"]["groups"] == 1
+
+
+def test_skew_and_thin_are_of_the_chips_that_the_border_leaves(tmp_path: Path) -> None:
+    """Ten images side by side, a group each."""
+    shares = {"split.strategy": "scene", "split.train": 0.6, "split.val": 0.2, "split.test": 0.2}
+    summary = cut_up(tmp_path, chips(tmp_path / "chips"), **shares)
+    train = (tmp_path / "split/train.txt").read_text().splitlines()
+    assert summary.endswith("; 0 % of test chips touch a training chip")
+    thin = cut_up(tmp_path, tmp_path / "chips", **shares, **{"split.thin": len(train) - 1})
+    kept = (tmp_path / "split/train.txt").read_text().splitlines()
+    assert set(kept) < set(train)
+    assert len(kept) == len(train) - 1
+    assert thin.endswith("; 0 % of test chips touch a training chip")  # no word of shares that only thin changed
+    refused = cut_up(tmp_path, tmp_path / "chips", **shares, **{"split.thin": len(train) + 1})
+    assert f"but the training part has {len(train)} chips" in refused
+
+
+def test_a_group_that_is_too_large_is_told_in_the_summary(tmp_path: Path) -> None:
+    frame = pd.read_csv(chips(tmp_path / "chips") / "chips.csv")
+    moved = frame["x"].where(frame.index > 6, 500000 + 0.9 * (frame["x"] - 500000))  # seven overlap
+    frame.assign(x=moved).to_csv(tmp_path / "chips/chips.csv", index=False)
+    shares = {"split.train": 0.5, "split.val": 0.25, "split.test": 0.25}
+    summary = cut_up(tmp_path, tmp_path / "chips", **shares, **{"split.strategy": "scene"})
+    assert summary.endswith("the group c0 alone has 70 %, and split.strategy=block would divide it")

@@ -104,8 +104,11 @@ def test_the_archives_own_lists_name_places_whose_dates_stay_together(tmp_path: 
         ghana_label(tmp_path / "raw", chip)
         for day in (DAY, LATER):
             ghana_item(tmp_path / "raw", chip, day)
-    (tmp_path / "raw/test.txt").write_text("000002\n")
-    convert(tmp_path, "ghana")
+    (tmp_path / "raw/test.txt").write_text("000002\n000003\n")
+    said = convert(tmp_path, "ghana")
+    told = "entries of train.txt, val.txt, test.txt that match no chip"
+    assert f", 1 {told}" in said
+    assert read_origin(tmp_path / "chips").dropped[told] == 1
     frame = read_chips(tmp_path / "chips")
     assert frame["official"].tolist() == ["", "", "test", "test"]
     assert frame["unit"].tolist() == ["000001", "000001", "000002", "000002"]

@@ -57,6 +57,7 @@ DOWNLOAD: dict[str, Any] = {
     },
 }
 PARAMS: dict[str, Any] = {
+    "dataset": "landcoverai",
     "on_error": "stop",
     "bands": {"landcovernet": ["B04", "B03", "B02"], "ghana": [3, 2, 1]},
     "download": DOWNLOAD,

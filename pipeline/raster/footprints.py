@@ -10,20 +10,23 @@ from rasterio.errors import CRSError
 from rasterio.warp import transform
 
 
-def outlines(chips: pd.DataFrame, margin: float = 0.0) -> np.ndarray:
-    """Corners in the chip's own CRS, counterclockwise from the top left, (chips, 4, 2); NaN where they are not known.
+def corners(left_N: np.ndarray, top_N: np.ndarray, size_N2: np.ndarray) -> np.ndarray:
+    """Of rectangles of a width and a height, counterclockwise from the top left, (rectangles, 4, 2)."""
+    right_N, bottom_N = left_N + size_N2[:, 0], top_N - size_N2[:, 1]
+    ring = [(left_N, top_N), (left_N, bottom_N), (right_N, bottom_N), (right_N, top_N)]
+    return np.stack([np.stack(corner, axis=1) for corner in ring], axis=1)
 
-    Args:
-        chips: rows of `chips.csv`.
-        margin: pixels that are added on each side.
-    """
-    known = chips["crs"] != ""
-    x, y, size = (chips[name].where(known).to_numpy(float) for name in ("x", "y", "pixel_size"))
-    around = margin * size
-    left, right = x - around, x + chips["width"].to_numpy() * size + around
-    top, bottom = y + around, y - chips["height"].to_numpy() * size - around
-    corners = [(left, top), (left, bottom), (right, bottom), (right, top)]
-    return np.stack([np.stack(corner, axis=1) for corner in corners], axis=1)
+
+def located(chips: pd.DataFrame) -> pd.Series:
+    """Of rows of `chips.csv`, those whose place on the ground is known."""
+    return (chips["crs"] != "") & chips[["x", "y", "pixel_size"]].notna().all(axis=1)
+
+
+def outlines(chips: pd.DataFrame) -> np.ndarray:
+    """Corners of rows of `chips.csv` in the chip's own CRS, see `corners`; NaN where they are not known."""
+    known = located(chips)
+    x_N, y_N, pixel_N = (chips[name].where(known).to_numpy(float) for name in ("x", "y", "pixel_size"))
+    return corners(x_N, y_N, chips[["width", "height"]].to_numpy() * pixel_N[:, None])
 
 
 def in_degrees(outlines_N42: np.ndarray, crs: str) -> np.ndarray:
@@ -46,7 +49,7 @@ def footprints(chips: pd.DataFrame, properties: Sequence[str]) -> dict[str, Any]
         properties: columns that each outline carries.
     """
     features: list[dict[str, Any]] = []
-    for crs, rows in chips[~np.isnan(outlines(chips)).any(axis=(1, 2))].groupby("crs", sort=True):
+    for crs, rows in chips[located(chips)].groupby("crs", sort=True):
         rings = in_degrees(outlines(rows), str(crs)).round(7).tolist()
         for ring, values in zip(rings, rows[list(properties)].to_dict("records"), strict=True):
             if not np.isnan(ring).any():

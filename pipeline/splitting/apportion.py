@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -45,9 +46,13 @@ class Stock:
         """Chips of each unit."""
         return np.bincount(self.unit_Z, self.amounts_ZA[:, 0])
 
+    @cached_property
     def touched(self) -> list[np.ndarray]:
         """The zones of which each unit decides what becomes."""
-        return [np.flatnonzero((self.near_ZM == unit).any(axis=1)) for unit in range(int(self.unit_Z.max()) + 1)]
+        zones, width = self.near_ZM.shape
+        pairs = np.unique(self.near_ZM.ravel() * zones + np.arange(zones).repeat(width))
+        unit, zone = np.divmod(pairs, zones)
+        return np.split(zone, np.flatnonzero(np.diff(unit)) + 1)
 
     def totals(self, parts_U: np.ndarray, zones: np.ndarray | slice = slice(None)) -> np.ndarray:
         """(parts, 1 + classes): chips and pixels of each part, of some zones, without what the gap loses."""
@@ -91,7 +96,7 @@ def _begin(chips_U: np.ndarray, target_P: np.ndarray, dice: random.Random) -> np
 
 def _improved(parts_U: np.ndarray, stock: Stock, target_P: np.ndarray, dice: random.Random) -> np.ndarray:
     """Move a unit, or swap two, whenever that is no worse."""
-    count, touched, all_A = len(parts_U), stock.touched(), stock.amounts_ZA.sum(axis=0)
+    count, touched, all_A = len(parts_U), stock.touched, stock.amounts_ZA.sum(axis=0)
     totals = stock.totals(parts_U)
     cost = _cost(totals, all_A, target_P)
     for _ in range(min(MOST_PROPOSALS, PROPOSALS * len(stock.unit_Z)) if count > 1 else 0):

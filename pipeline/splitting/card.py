@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from pipeline.chips import Imagery, Origin
+from pipeline.chips import GROUP, Imagery, Origin
 from pipeline.classes import ClassTable
 from pipeline.datasets import DatasetName, licence
 from pipeline.splitting.report import class_shares, imbalance
@@ -18,7 +18,7 @@ def data_card(
 
     Args:
         dataset: whose chips they are.
-        chips: rows of `chips.csv` with their `part`, those without a part included.
+        chips: rows of `chips.csv` with their group and `part`, those without a part included.
         table: the classes.
         made: where the chips come from and how they became pictures.
         section: how they were split.
@@ -30,7 +30,7 @@ def data_card(
         ["## Classes", "", "Shares of the labelled pixels."],
         _table(("id", "class", "colour", *PARTS), _classes(chips, table)),
         ["## Parts", "", f"Strategy `{section.strategy}`, seed {section.seed}."],
-        _table(("part", "chips", "scenes", "without a rare class"), _parts(chips, table)),
+        _table(("part", "chips", "scenes", "groups", "without a rare class"), _parts(chips, table)),
         ["## Left out"],
         _table(("chips or dates", "why"), _dropped(chips, origin)),
     ]
@@ -44,6 +44,7 @@ def _facts(dataset: DatasetName, chips: pd.DataFrame, origin: Origin, imagery: I
     yield "origin", f"source `{origin.source}`"
     yield "licence", licence(dataset, origin.source)
     yield "chips", f"{len(chips)} of {chips['scene'].nunique()} scenes"
+    yield "groups", f"{chips[GROUP].nunique()}, independent of each other: images that overlap are in one"
     yield "size", f"{', '.join(sizes)} px"
     yield "pixel size", f"{', '.join(f'{size:g}' for size in pixels)} (units of the CRS)" if pixels else "not known"
     yield "dates", f"{days[0]} to {days[-1]}" if days else "not known"
@@ -61,8 +62,9 @@ def _parts(chips: pd.DataFrame, table: ClassTable) -> Iterable[tuple[str, ...]]:
     found = imbalance(chips, table)
     for part in PARTS:
         rows = chips[chips["part"] == part]
-        yield part, str(len(rows)), str(rows["scene"].nunique()), str(found["chips_without_rare"][part])
-    yield "rare classes", ", ".join(found["rare"]) or "none", "", ""
+        scenes, groups = (str(rows[name].nunique()) for name in ("scene", GROUP))
+        yield part, str(len(rows)), scenes, groups, str(found["chips_without_rare"][part])
+    yield "rare classes", ", ".join(found["rare"]) or "none", "", "", ""
 
 
 def _dropped(chips: pd.DataFrame, origin: Origin) -> Iterable[tuple[str, str]]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.chips import IGNORED, class_columns, pixels_of
+from pipeline.chips import GROUP, IGNORED, class_columns, pixels_of
 from pipeline.classes import ClassTable
 from pipeline.splitting.section import PARTS
 
@@ -14,17 +14,26 @@ RARE = 0.05
 
 def class_shares(chips: pd.DataFrame, table: ClassTable) -> dict[str, float]:
     """Each class's share of the labelled pixels; 0 where nothing is labelled."""
-    pixels = {each.name: int(chips[pixels_of(each.id)].sum()) for each in table.classes}
-    labelled = sum(pixels.values())
-    return {name: round(count / labelled, 6) if labelled else 0.0 for name, count in pixels.items()}
+    return _shares(table, chips[_columns(table)].sum().tolist())
+
+
+def _columns(table: ClassTable) -> list[str]:
+    return [pixels_of(each.id) for each in table.classes]
+
+
+def _shares(table: ClassTable, pixels: list[int]) -> dict[str, float]:
+    labelled = sum(pixels)
+    shares = (round(count / labelled, 6) if labelled else 0.0 for count in pixels)
+    return dict(zip(table.names, shares, strict=True))
 
 
 def composition(chips: pd.DataFrame, table: ClassTable) -> dict[str, Any]:
-    """Counts of chips, share of ignored pixels, and each class's share of the labelled pixels."""
+    """Counts of chips, scenes and groups, share of ignored pixels, and each class's share of the labelled pixels."""
     labelled, ignored = int(chips[class_columns(chips)].sum().sum()), int(chips[IGNORED].sum())
     return {
         "chips": len(chips),
         "scenes": int(chips["scene"].nunique()),
+        "groups": int(chips[GROUP].nunique()),
         "ignored": round(ignored / (labelled + ignored), 6),
         "classes": class_shares(chips, table),
     }
@@ -44,9 +53,11 @@ def imbalance(chips: pd.DataFrame, table: ClassTable) -> dict[str, Any]:
     shares = class_shares(chips, table)
     rare = [each for each in table.classes if 0 < shares[each.name] < RARE]
     without = ~(chips[[pixels_of(each.id) for each in rare]] > 0).any(axis=1)
+    by_scene = chips.groupby("scene", sort=True)
+    pixels = by_scene[_columns(table)].sum()
     scenes = {
-        str(scene): {"chips": len(rows), "classes": class_shares(rows, table)}
-        for scene, rows in chips.groupby("scene", sort=True)
+        str(scene): {"chips": count, "classes": _shares(table, row)}
+        for scene, count, row in zip(pixels.index, by_scene.size().tolist(), pixels.to_numpy().tolist(), strict=True)
     }
     return {
         "rare": [each.name for each in rare],

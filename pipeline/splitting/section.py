@@ -15,7 +15,8 @@ class UnfitError(PipelineError):
     """What `split` asks for cannot be had of one dataset's chips, though others may have it.
 
     The section is for all three datasets, and an experiment on one of them must not fail for another that has no such
-    class or no lists: the stage then writes no lists but the reason, and only `train` on that dataset refuses.
+    class or no lists: the stage ends for the dataset that is trained on, and writes the reason in place of lists for
+    the others.
     """
 
 
@@ -43,8 +44,8 @@ class SplitSection(Params):
     """`split` of params.yaml."""
 
     strategy: Strategy
-    """random: chip by chip, as the study; official: the archive's own lists; scene: whole orthophotos or Sentinel
-    tiles; block: squares of chips with a gap between the parts, for a large scene."""
+    """random: chip by chip, as the study; official: the archive's own lists; scene: whole groups of orthophotos or
+    Sentinel tiles that overlap; block: squares of chips on the ground with a gap between the parts."""
     train: Share
     val: Share
     test: Share

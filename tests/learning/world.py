@@ -106,7 +106,9 @@ def lists_folder(folder: Path, **parts: int) -> Path:
         names = [f"c{number + step:02}" for step in range(count)]
         (folder / f"{part}.txt").write_text("".join(f"{name}\n" for name in names))
         number += count
-    (folder / "leak.json").write_text(json.dumps({"strategy": "random", "leak_share": 0.25, "scenes_shared": 1}))
+    (folder / "groups.csv").write_text("id,group\n" + "".join(f"c{each:02},s{each}\n" for each in range(number)))
+    leak = {"strategy": "random", "leak_share": 0.25, "leak_share_at_least": 0.25, "scenes_shared": 1}
+    (folder / "leak.json").write_text(json.dumps(leak))
     return folder
 
 

@@ -47,10 +47,10 @@ def test_chips_of_several_crs_each_lie_in_their_own_and_those_without_are_left_o
     assert found == pytest.approx({"a": 3.0, "c": -3.0}, abs=1e-7)
 
 
-def test_corners_are_in_the_units_of_the_crs_with_a_margin_in_pixels() -> None:
+def test_corners_are_in_the_units_of_the_crs() -> None:
     frame = chips(("a", "EPSG:32630", 500000.0, 0.0, 10.0), ("b", "", 1.0, 1.0, 1.0), ("c", "EPSG:32630", 0, 0, None))
-    found = outlines(frame, 0.5)
-    assert found[0].tolist() == [[499995.0, 5.0], [499995.0, -1005.0], [502005.0, -1005.0], [502005.0, 5.0]]
+    found = outlines(frame)
+    assert found[0].tolist() == [[500000.0, 0.0], [500000.0, -1000.0], [502000.0, -1000.0], [502000.0, 0.0]]
     assert np.isnan(found[1:]).all()
 
 

@@ -67,4 +67,4 @@ def test_a_zone_is_lost_to_a_later_part_and_to_no_earlier_one() -> None:
     assert stock.totals(np.array([0, 2])).tolist() == [[5, 50], [0, 0], [3, 30]]
     assert stock.totals(np.array([2, 0])).tolist() == [[0, 0], [0, 0], [7, 70]]
     assert stock.totals(np.array([1, 1])).tolist() == [[0, 0], [10, 100], [0, 0]]
-    assert [zones.tolist() for zones in stock.touched()] == [[0, 1, 2], [1, 2]]
+    assert [zones.tolist() for zones in stock.touched] == [[0, 1, 2], [1, 2]]

@@ -14,7 +14,7 @@ CHIPS = pd.concat(
         grid("b", 1, 1, pixels_1=100, pixels_2=0).assign(part="val", date=""),
         grid("c", 1, 2, pixels_1=0, pixels_2=50).assign(part=["test", ""], date="2018-01-02"),
     ]
-).assign(pixel_size=10.0)
+).assign(pixel_size=10.0, group=list("aabcc"))
 MADE = Origin("local", {"dates: cloud": 4}), Imagery(("3", "2", "1"))
 
 
@@ -31,7 +31,9 @@ def test_the_card_says_where_the_chips_come_from_and_what_they_are() -> None:
         "| origin | source `local` |",
         "| licence | as their owner says; a copy of the archive: CC BY-SA 4.0 |",
         "| chips | 5 of 3 scenes |",
+        "| groups | 3, independent of each other: images that overlap are in one |",
         "| size | 32 x 32 px |",
+        "| train | 2 | 1 | 1 | 2 |",
         "| pixel size | 10 (units of the CRS) |",
         "| dates | 2018-01-02 to 2018-03-01 |",
         "| 2 | wood | #0a141e | 70.00 % | 0.00 % | 100.00 % |",

@@ -6,12 +6,14 @@ from tests.world import TWO_CLASSES
 # scene, part, pixels of field, of wood, ignored
 ROWS = [("a", "train", 95, 5, 0), ("a", "val", 190, 0, 10), ("b", "test", 100, 0, 0), ("b", "", 0, 10, 0)]
 CHIPS = pd.DataFrame(ROWS, columns=["scene", "part", "pixels_1", "pixels_2", "pixels_ignored"])
+CHIPS["group"] = list("ppqq")
 
 
 def test_composition_counts_by_hand() -> None:
     assert composition(CHIPS[:2], TWO_CLASSES) == {
         "chips": 2,
         "scenes": 1,
+        "groups": 1,
         "ignored": round(10 / 300, 6),
         "classes": {"field": round(285 / 290, 6), "wood": round(5 / 290, 6)},
     }

@@ -1,9 +1,17 @@
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from pipeline.raster.ground import Ground
+from pipeline.raster.leaks import leaks
+from pipeline.splitting.groups import groups
 from pipeline.splitting.section import SplitSection
+from pipeline.splitting.strategies import share_out
 from tests.world import PARAMS
+
+SIDE = 32
+"""Pixels of a chip."""
 
 
 def section(**changes: Any) -> SplitSection:
@@ -19,10 +27,15 @@ def grid(scene: str = "s", rows: int = 1, columns: int = 1, **pixels: int) -> pd
                 "id": f"{scene}_{row}_{column}",
                 "scene": scene,
                 "unit": scene,
-                "row": 32 * row,
-                "column": 32 * column,
-                "height": 32,
-                "width": 32,
+                "row": SIDE * row,
+                "column": SIDE * column,
+                "height": SIDE,
+                "width": SIDE,
+                "x": np.nan,
+                "y": np.nan,
+                "crs": "",
+                "pixel_size": np.nan,
+                "date": "",
                 "official": "",
                 "pixels_1": 10,
                 "pixels_ignored": 0,
@@ -31,3 +44,31 @@ def grid(scene: str = "s", rows: int = 1, columns: int = 1, **pixels: int) -> pd
             for row, column in places
         ]
     )
+
+
+def placed(chips: pd.DataFrame, x: float, y: float, crs: str = "EPSG:2180", pixel: float = 0.5) -> pd.DataFrame:
+    """The chips of one scene whose top left corner lies `x` pixels to the right of a point and `y` below it."""
+    left, top = 500000 + pixel * (x + chips["column"]), 400000 - pixel * (y + chips["row"])
+    return chips.assign(x=left, y=top, crs=crs, pixel_size=pixel)
+
+
+def together(*scenes: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat(scenes, ignore_index=True)
+
+
+def split_up(chips: pd.DataFrame, how: SplitSection) -> pd.DataFrame:
+    """The chips with their group and part."""
+    ground = Ground.of(chips)
+    chips = chips.assign(group=groups(chips, ground))
+    return chips.assign(part=share_out(chips, ground, how))
+
+
+def leak(chips: pd.DataFrame) -> float | None:
+    share: float | None = leaks(chips, Ground.of(chips))["leak_share"]
+    return share
+
+
+def boxes(chips: pd.DataFrame) -> np.ndarray:
+    """(chips, 4): left, bottom, right, top in pixels, from one point for those with a georeference of 0.5 m."""
+    left, top = chips["x"] / 0.5, chips["y"] / 0.5
+    return np.stack([left, top - chips["height"], left + chips["width"], top], axis=1)

@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.raster.ground import Ground
+from pipeline.splitting.groups import groups, too_large
+from pipeline.splitting.section import PARTS
+from tests.splitting.world import boxes, grid, leak, placed, section, split_up, together
+
+
+def named(chips: pd.DataFrame) -> dict[str, str]:
+    """From scene to its group, which is the same for all its chips."""
+    found = groups(chips, Ground.of(chips)).groupby(chips["scene"])
+    assert (found.nunique() == 1).all()
+    return {str(scene): str(group) for scene, group in found.first().items()}
+
+
+def test_scenes_that_overlap_are_a_group_through_others_too_and_those_that_touch_are_not() -> None:
+    chips = together(
+        placed(grid("b", 2, 2), 0, 0),
+        placed(grid("c", 2, 2), 60, 0),
+        placed(grid("a", 2, 2), 120, 30),
+        placed(grid("d", 2, 2), -64, 0),
+        placed(grid("e", 2, 2), 0.4, 64),  # a mosaic whose sheets are off by less than half a pixel
+    )
+    assert named(chips) == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e"}
+
+
+def test_units_stay_whole_and_what_overlaps_one_of_their_scenes_joins_them() -> None:
+    chips = together(
+        placed(grid("p"), 0, 0).assign(unit="tile"),
+        placed(grid("q"), 900, 0).assign(unit="tile"),
+        placed(grid("r"), 910, 0),
+        placed(grid("s"), 2000, 0),
+    )
+    assert named(chips) == {"p": "r", "q": "r", "r": "r", "s": "s"}
+
+
+def test_without_a_georeference_groups_are_the_units() -> None:
+    chips = together(grid("a", 2, 2), grid("b", 2, 2).assign(unit="tile"), grid("b").assign(unit="tile", date="x"))
+    assert named(chips) == {"a": "a", "b": "tile"}
+
+
+def test_files_of_two_utm_zones_that_overlap_are_a_group() -> None:
+    one = placed(grid("a"), 0, 0, "EPSG:32630", 10.0).assign(x=720000.0, y=5500000.0)
+    ((lon,), (lat,)) = rasterio.warp.transform("EPSG:32630", "EPSG:32631", [720200.0], [5500000.0])
+    other = placed(grid("b"), 0, 0, "EPSG:32631", 10.0).assign(x=lon, y=lat)
+    assert named(together(one, other)) == {"a": "a", "b": "a"}
+    assert named(together(one, other.assign(x=lon + 400))) == {"a": "a", "b": "b"}
+
+
+scenes = st.lists(
+    st.tuples(st.integers(0, 400), st.integers(0, 400), st.integers(1, 3), st.integers(1, 3), st.integers(0, 9)),
+    min_size=1,
+    max_size=12,
+)
+"""Left, top, rows, columns, unit."""
+
+
+@given(scenes)
+def test_comparing_each_chip_with_each_finds_the_same_groups(layout: list[tuple[int, int, int, int, int]]) -> None:
+    chips = together(
+        *(
+            placed(grid(f"s{number}", rows, columns), left, top).assign(unit=f"u{unit}")
+            for number, (left, top, rows, columns, unit) in enumerate(layout)
+        )
+    )
+    box_N4 = boxes(chips)
+    group = chips["unit"].tolist()
+    for _ in group:  # as often as a chain can be long
+        for one, (left, bottom, right, top) in enumerate(box_N4):
+            for other, (west, south, east, north) in enumerate(box_N4):
+                overlap = min(right, east) - max(left, west) > 0.5 and min(top, north) - max(bottom, south) > 0.5
+                if overlap or chips["unit"][one] == chips["unit"][other]:
+                    group[one] = group[other] = min(group[one], group[other])
+    assert groups(chips, Ground.of(chips)).tolist() == group
+
+
+def korea(shared: Path, side: int) -> pd.DataFrame:
+    """The real files cut into chips of `side` px."""
+    chips = []
+    for path in sorted((shared / "data/korea-sentinel2/images").glob("*.tif")):
+        with rasterio.open(path) as image:
+            many, crs, left, top = image.width // side, str(image.crs), image.transform.c, image.transform.f
+        rows = grid(path.stem, many, many)
+        for name in ("row", "column", "height", "width"):
+            rows[name] = rows[name] // 32 * side
+        chips.append(rows.assign(x=left + 10 * rows["column"], y=top - 10 * rows["row"], crs=crs, pixel_size=10.0))
+    return together(*chips)
+
+
+@pytest.mark.parametrize("side", [256, 512])
+def test_the_forty_real_files_that_overlap_are_twelve_groups(shared: Path, side: int) -> None:
+    chips = korea(shared, side)
+    assert chips["scene"].nunique() == 40
+    sizes = pd.Series(named(chips)).value_counts().sort_values(ascending=False).tolist()
+    assert sizes == [17, 7, 5, 3] + [1] * 8
+
+
+@pytest.mark.parametrize("strategy", ["scene", "block"])
+def test_the_real_files_leak_nothing(shared: Path, strategy: str) -> None:
+    chips = split_up(korea(shared, 256), section(strategy=strategy))
+    assert set(PARTS) <= set(chips["part"])
+    assert leak(chips) == 0
+    by_file = pd.factorize(chips["scene"])[0] % 10
+    assert leak(chips.assign(part=np.where(by_file == 0, "test", "train"))) > 0.4  # as if files were independent
+
+
+def test_a_group_that_is_too_large_for_its_part_is_told_with_what_divides_it() -> None:
+    mosaic = [placed(grid(f"m{number}", 4, 4), 120 * number, 0) for number in range(9)]
+    others = [placed(grid(f"z{number}", 2, 2), 3000 * number, 9000) for number in range(5)]
+    chips = together(*mosaic, *others)
+    how = section(strategy="scene")
+    said = too_large(split_up(chips, how), how)
+    assert said.startswith("the parts have 88 / ")
+    assert said.endswith("not 80 / 10 / 10: the group m0 alone has 88 %, and split.strategy=block would divide it")
+    half = section(strategy="scene", train=0.88, val=0.06, test=0.06)
+    assert too_large(split_up(chips, half), half) == ""
+    blocks = section(strategy="block")
+    assert too_large(split_up(chips, blocks), blocks) == ""
+
+
+def test_a_place_of_many_dates_is_not_told_to_be_divided() -> None:
+    chips = together(*[grid("a")] * 18, grid("b"), grid("c"))
+    how = section(strategy="scene")
+    assert split_up(chips, how)["part"].value_counts().max() == 18
+    assert too_large(split_up(chips, how), how) == ""
