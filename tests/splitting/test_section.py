@@ -13,7 +13,7 @@ from tests.world import changed
 def refusal(**changes: Any) -> str:
     values = changed(**{f"split.{key}": value for key, value in changes.items()})
     with pytest.raises(PipelineError) as error:
-        validated(SplitParams, {"split": values["split"]}, Path("params.yaml"))
+        validated(SplitParams, {key: values[key] for key in ("dataset", "split")}, Path("params.yaml"))
     return str(error.value)
 
 
