@@ -16,6 +16,7 @@ from pipeline.chips import (
     failed_in_origin,
     link_pictures,
     make_picture_folders,
+    unmatched_in_origin,
     write_tables,
 )
 from pipeline.classes import ClassTable, read_classes
@@ -134,7 +135,7 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
         cuts = [each for _, each in made]
         rows = [row | {OFFICIAL: official.get(str(row["id"]))} for each in cuts for row in each.rows]
         require_chips(cuts, len(failed), how.size, raw)
-        dropped = dropped_of(cuts)
+        dropped = dropped_of(cuts) | unmatched_in_origin(official, (row["id"] for row in rows))
         imagery = replace(how.imagery, synthetic=is_synthetic(raw))
         origin = Origin(source_of(raw), dropped | failed_in_origin("scenes", len(failed)))
         write_tables(folder, rows, table, imagery, origin)

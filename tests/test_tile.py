@@ -57,8 +57,8 @@ def test_every_scene_is_cut_into_a_chips_folder(raw: Path) -> None:
 
 def test_the_archives_own_lists_are_kept_for_tiles_of_512_px_alone(raw: Path) -> None:
     orthophoto(raw, "a", gradient(512, 1024), halves(512, 1024))
-    (raw / "train.txt").write_text("a_1\n")
-    cut(raw, **{"tile.size": 512})
+    (raw / "train.txt").write_text("a_1\na_7\n")
+    assert ", 1 entries of train.txt, val.txt, test.txt that match no chip" in cut(raw, **{"tile.size": 512})
     frame = read_chips(raw.parent / "chips")
     assert (frame["unit"].tolist(), frame["official"].tolist()) == (["a", "a"], ["", "train"])
     cut(raw, **{"tile.size": 256})  # the same ids, other ground

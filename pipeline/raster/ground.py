@@ -9,8 +9,10 @@ from typing import Self
 import numpy as np
 import pandas as pd
 import shapely
+from rasterio._err import CPLE_BaseError  # what GDAL says of a CRS; rasterio lets it through and has no public name
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
+from rasterio.warp import transform
 
 from pipeline.raster.footprints import corners, in_degrees, located
 
@@ -51,7 +53,7 @@ class Ground:
         """The places of rows of `chips.csv`."""
         # all chips of a scene or none, since neighbours within a scene are known in any case
         known = located(chips).groupby(chips["scene"]).transform("all")
-        crs, frame_of = _distinct(chips["crs"][known].unique())
+        crs, frame_of = _distinct(chips[known])
         scene_N = pd.factorize(chips["scene"])[0]
         table = pd.DataFrame(
             {
@@ -118,21 +120,40 @@ class Ground:
         return np.stack([places[ones[apart]], places[others[apart]]])
 
 
-def _distinct(names: np.ndarray) -> tuple[tuple[str, ...], dict[str, int]]:
-    """CRSs that differ, each by one of its names, and from each name to the number of its CRS."""
+def _distinct(chips: pd.DataFrame) -> tuple[tuple[str, ...], dict[str, int]]:
+    """CRSs that differ, each by one of its names, and from each name to the number of its CRS.
+
+    Two names are of one CRS when the chips of one lie within `TOLERANCE` of where the other puts them: LandCover.ai's
+    own is written out and not equal to EPSG:2180, which it is.
+    """
     known: list[CRS | str] = []
     distinct: list[str] = []
     numbers: dict[str, int] = {}
-    for name in names:
+    for name, rows in chips.groupby("crs", sort=False):
+        name = str(name)
         try:
             crs: CRS | str = CRS.from_user_input(name)
         except CRSError:
             crs = name
-        if crs not in known:
+        same = (number for number, other in enumerate(known) if crs == other or _agree(crs, other, rows))
+        numbers[name] = next(same, len(known))
+        if numbers[name] == len(known):
             known.append(crs)
             distinct.append(name)
-        numbers[name] = known.index(crs)
     return tuple(distinct), numbers
+
+
+def _agree(crs: CRS | str, other: CRS | str, chips: pd.DataFrame) -> bool:
+    """Whether chips of one CRS lie where another puts their coordinates: at the corners of all of them."""
+    if isinstance(crs, str) or isinstance(other, str):
+        return False
+    xs, ys = ([float(ends.min()), float(ends.max())] * 2 for ends in (chips["x"], chips["y"]))
+    ys.sort()
+    try:
+        there = transform(crs, other, xs, ys)
+    except (CPLE_BaseError, CRSError):  # a site's own grid, or beyond where the other can be
+        return False
+    return bool(np.abs(np.array(there) - (xs, ys)).max() <= TOLERANCE * float(chips["pixel_size"].min()))
 
 
 def _worlds(outlines_P42: np.ndarray, frame_P: np.ndarray, crs: tuple[str, ...]) -> np.ndarray:

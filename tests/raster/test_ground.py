@@ -7,7 +7,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from pipeline.raster.ground import GLOBE, Ground
-from tests.world import SITE_GRID
+from tests.world import SITE_GRID, WRITTEN_OUT
 
 SIZE = 32
 
@@ -53,6 +53,14 @@ def test_neighbours_corners_and_overlaps_touch(place: tuple[float, float], touch
 @pytest.mark.parametrize(("gap", "touches"), [(0.45, True), (0.55, False)])
 def test_half_a_pixel_is_tolerated(gap: float, touches: bool) -> None:
     assert found(chips((0, 0)), chips((1 + gap / SIZE, 0))) == [touches]
+
+
+def test_one_crs_in_two_spellings_is_one_frame() -> None:
+    assert CRS.from_wkt(WRITTEN_OUT) != CRS.from_epsg(2180)
+    at = chips((0, 0), (1, 0)).assign(x=[500000.0, 500016.0], y=300000.0)
+    ground = Ground.of(pd.concat([at, at.assign(crs=WRITTEN_OUT, scene="other", x=at["x"] + 32)], ignore_index=True))
+    assert (set(ground.frame_P), ground.crs) == ({0}, ("EPSG:2180",))
+    assert Ground.of(pd.concat([at, at.assign(crs="EPSG:3857", scene="other")])).crs == ("EPSG:2180", "EPSG:3857")
 
 
 def test_another_ground_never_touches() -> None:
