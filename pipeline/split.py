@@ -69,7 +69,8 @@ def in_words(chips: pd.DataFrame, made_of: dict[str, Any], outlined: int, large:
     left_out = f"{int((chips['part'] == '').sum())} left out"
     if skew := made_of.get("skew"):
         left_out += f", {skew['class']} at {100 * skew['reached']:.0f} % of the {100 * skew['asked']:.0f} % asked"
-    told = f"{len(chips)} chips of {chips[GROUP].nunique()} groups in: {sizes}, {left_out}"
+    groups = chips[GROUP].nunique()
+    told = f"{len(chips)} chips of {groups} group{'s' * (groups != 1)} in: {sizes}, {left_out}"
     told += f"; {leak_in_words(made_of['leak_share'], made_of['leak_share_at_least'])}"
     if large:
         told += f"; {large}"

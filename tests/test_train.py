@@ -236,7 +236,7 @@ def test_what_a_training_comes_to_depends_on_every_input_and_on_no_reading_proce
 
 
 CHANGES_NOTHING = {
-    *("batch", "cache", "cloud_filter", "command", "datasets", "errors", "files", "fingerprint", "params"),
+    *("batch", "cache", "choices", "command", "datasets", "errors", "files", "fingerprint", "interrupt", "params"),
     *("learning.cost", "learning.resume", "learning.stopping", "learning.watch", "sources.reach"),
 }
 """What `train` loads beside the code that decides what a training comes to: paths, messages, curves, the state."""

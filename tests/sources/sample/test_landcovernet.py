@@ -60,7 +60,7 @@ def test_bands_are_16_bits_and_sen2cors_maps_8_on_one_grid_of_10_m(landcovernet:
             with open_geotiff(item.folder / f"{key}.tif") as file:
                 assert (file.count, file.height, file.width) == (1, 256, 256)
                 assert file.dtypes == (("uint8",) if key in ("CLD", "SCL") else ("uint16",))
-                assert file.nodata == (255 if key == "CLD" else 0)
+                assert file.nodata == (255 if key == "CLD" else 0,)
                 assert file.georeference.transform.a == 10
                 zone = {"29PKL": "EPSG:32629", "36MXE": "EPSG:32736", "37MCS": "EPSG:32737"}[item.chip[:5]]
                 assert file.georeference.crs == zone
