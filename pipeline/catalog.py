@@ -13,6 +13,8 @@ from pipeline.errors import PipelineError
 from pipeline.files import read_json, sha256, visible_files, write_json
 
 TIFF_ENDINGS = (".tif", ".tiff")
+OFFICIAL_LISTS = ("train.txt", "val.txt", "test.txt")
+"""An archive's own lists of the chips of each part."""
 
 
 @dataclass(frozen=True, order=True)
@@ -142,6 +144,8 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         if path.parent != folder:
             raise PipelineError(f"{path} lies deeper than scenes are looked for; move it to {folder}")
         scene = unicodedata.normalize("NFC", path.stem)  # macOS writes ü as two characters
+        if not scene.isprintable():  # chips are listed by name, one a line
+            raise PipelineError(f"{str(path)!r} has a line break or the like in its name; rename it")
         if scene in found:
             raise PipelineError(f"{found[scene]} and {path} are two files for one scene; keep one")
         found[scene] = path
@@ -168,8 +172,8 @@ def official_parts(raw: Path) -> dict[str, str]:
         PipelineError: a chip is in two lists, or a list is no UTF-8.
     """
     found: dict[str, str] = {}
-    for part in ("train", "val", "test"):
-        path = raw / f"{part}.txt"
+    for path in (raw / name for name in OFFICIAL_LISTS):
+        part = path.stem
         for chip in _listed(path) if path.is_file() else []:
             if found.setdefault(chip, part) != part:
                 raise PipelineError(f"{path} names {chip}, which {found[chip]}.txt names too; keep it in one list")
@@ -205,6 +209,11 @@ def verifier(raw: Path) -> Callable[[Path], str]:
             noted = {raw / row["path"]: row["sha256"] for row in csv.DictReader(reader)}
 
     def verified(path: Path) -> str:
+        if noted and path not in noted:
+            raise PipelineError(
+                f"{path} was not there when the other files were downloaded; put it beside the original, not beside "
+                "the copy, and run `dvc repro`, or remove it"
+            )
         found = sha256(path)
         if found == noted.get(path, found):
             return found

@@ -16,8 +16,8 @@ OWN_CLASSES = "classes.yaml"
 """Beside the files of a person who brings other classes."""
 
 ClassId = Annotated[int, Field(ge=0, lt=IGNORE)]
-FileId = Annotated[int, Field(ge=-32768, le=65535)]
-"""A pixel value of somebody's mask: what 8 or 16 bits hold."""
+FileId = Annotated[int, Field(ge=-(2**31), lt=2**32)]
+"""A pixel value of somebody's mask: what 32 bits hold."""
 Channel = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Channel, Channel, Channel]
 
@@ -30,6 +30,14 @@ class LandCoverClass(Params):
     name: str = Field(min_length=1)
     colour: Colour
     """Red, green, blue, 0 to 255."""
+
+    @field_validator("name")
+    @classmethod
+    def _readable(cls, name: str) -> str:
+        """Names stand in tables and messages."""
+        if not name.strip() or not name.isprintable():
+            raise ValueError(f"{name!r} is no name; write one of letters, on one line")
+        return name
 
     @field_validator("colour", mode="before")
     @classmethod

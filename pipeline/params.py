@@ -1,6 +1,7 @@
 """The typed way into params.yaml, and the only reader of it."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -40,6 +41,16 @@ PARAMS_FILE = Path("params.yaml")
 M = TypeVar("M", bound=BaseModel)
 
 
+class _OneValueAKey(yaml.SafeLoader):
+    """Refuses a key that occurs twice, of which YAML's reader would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := [key for key, count in Counter(map(repr, keys)).items() if count > 1]:
+            raise yaml.YAMLError(f"the key {twice[0]} occurs twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
 def load_params(kind: type[M], path: Path = PARAMS_FILE) -> M:
     """Read the top-level keys of `path` that `kind` has fields for.
 
@@ -57,7 +68,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         PipelineError: the file cannot be read, or holds something else.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _OneValueAKey)  # a SafeLoader
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist in {Path.cwd()}; run from the folder that holds it") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

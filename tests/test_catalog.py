@@ -218,6 +218,13 @@ def test_a_file_that_was_changed_since_its_download_is_refused(tmp_path: Path, s
         verifier(tmp_path)(path)
 
 
+def test_a_file_that_was_put_beside_a_copy_is_refused(tmp_path: Path) -> None:
+    write_text(tmp_path / "images/a.tif.aux.xml", "<PAMDataset/>")
+    write_text(tmp_path / "manifest.csv", "path,size,sha256,origin\nimages/a.tif,1,0,images/a.tif\n")
+    with pytest.raises(PipelineError, match=r"a\.tif\.aux\.xml was not there when .*; put it beside the original, not"):
+        verifier(tmp_path)(tmp_path / "images/a.tif.aux.xml")
+
+
 def test_a_folder_that_download_did_not_make_may_hold_any_file(tmp_path: Path) -> None:
     write_text(tmp_path / "a.tif", "a")
     assert verifier(tmp_path)(tmp_path / "a.tif") == hashlib.sha256(b"a").hexdigest()

@@ -129,3 +129,10 @@ def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path, monkeypatch
 def test_values_of_the_wrong_shape_are_refused() -> None:
     with pytest.raises(PipelineError, match=r"classes.yaml: it is \[1\]; input should be a valid dictionary"):
         validated(Outer, [1], Path("classes.yaml"))
+
+
+@pytest.mark.parametrize("text", ["a: 1\na: 2\n", "remap: {5: 0, 5: 1}\n", "a: {b: {c: 1, c: 1}}\n"])
+def test_a_key_that_occurs_twice_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(PipelineError, match=r"is not valid YAML: the key \S+ occurs twice"):
+        read_yaml(tmp_path / "params.yaml")

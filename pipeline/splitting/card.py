@@ -76,4 +76,5 @@ def _dropped(chips: pd.DataFrame, origin: Origin) -> Iterable[tuple[str, str]]:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+    cells = ([cell.replace("|", "\\|") for cell in row] for row in (head, ["---"] * len(head), *rows))
+    return ["| " + " | ".join(row) + " |" for row in cells]

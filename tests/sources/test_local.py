@@ -28,10 +28,8 @@ def test_every_visible_file_is_copied_with_its_path(tmp_path: Path) -> None:
     for name in ("images/b.tif", "masks/b.tif", "classes.yaml", ".gitkeep", "images/.DS_Store"):
         write_text(tmp_path / "mine" / name, name)
     fetched = fetch(tmp_path / "mine", tmp_path / "raw")
-    assert fetched == [
-        Fetched(Path("classes.yaml"), "classes.yaml"),
-        Fetched(Path("images/b.tif"), "images/b.tif"),
-        Fetched(Path("masks/b.tif"), "masks/b.tif"),
+    assert sorted(map(str, fetched)) == [
+        str(Fetched(Path(name), name)) for name in ("classes.yaml", "images/b.tif", "masks/b.tif")
     ]
     assert (tmp_path / "raw/images/b.tif").read_text() == "images/b.tif"
     assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["classes.yaml", "images", "masks"]
@@ -148,3 +146,41 @@ def test_git_sees_nothing_of_what_a_person_puts_there_but_keeps_the_folders(tmp_
     command = ["git", "status", "--porcelain", "--untracked-files=all"]
     seen = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert [line.removeprefix("?? ") for line in seen.splitlines()] == [".gitignore", *placeholders]
+
+
+def unreadable(path: Path) -> None:
+    """A link to nowhere: root may read everything else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to("/nowhere/at/all")
+
+
+@pytest.mark.parametrize("name", ["images/a.tif.aux.xml", "images/a.tfw", "masks/a.TIF.aux.xml", "masks/a.prj"])
+def test_what_cannot_be_copied_takes_its_scene_with_it_and_no_other(tmp_path: Path, name: str) -> None:
+    for each in ("a", "a.b", "ab"):
+        scene(tmp_path / "mine", each)
+    unreadable(tmp_path / "mine" / name)
+    found = fetch(tmp_path / "mine", tmp_path / "raw")
+    assert [each.file for each in found if isinstance(each, Failure)] == [name]
+    kept = [f"{kind}/{each}.tif" for kind in ("images", "masks") for each in ("a.b", "ab")]
+    assert sorted(str(each.path) for each in found if isinstance(each, Fetched)) == kept
+    raw = tmp_path / "raw"
+    assert sorted(path.relative_to(raw).as_posix() for path in raw.rglob("*.*") if path.is_file()) == kept
+
+
+@pytest.mark.parametrize("name", ["classes.yaml", "train.txt", "test.txt"])
+def test_a_file_that_all_depend_on_ends_the_stage_when_it_cannot_be_copied(tmp_path: Path, name: str) -> None:
+    scene(tmp_path / "mine", "a")
+    unreadable(tmp_path / "mine" / name)
+    with pytest.raises(StageError, match=rf"{name} cannot be copied: .*; all files depend on it: make it readable"):
+        fetch(tmp_path / "mine", tmp_path / "raw")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene(tmp_path / "mine", "a")
+
+    def refused(_: Path) -> list[Path]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "mine/sub"))
+
+    monkeypatch.setattr("pipeline.sources.local.visible_files", refused)  # root may look into every folder
+    with pytest.raises(PipelineError, match=r"mine/sub in it cannot be read \(Permission denied\); make it readable"):
+        fetch(tmp_path / "mine", tmp_path / "raw")
