@@ -150,7 +150,7 @@ def leak_in_words(share: float | None, at_least: float) -> str:
     if share is None:
         return (
             f"at least {100 * at_least:.0f} % of test chips touch a training chip; between images that is not known: "
-            f"no georeference, or none to compare{advice}"
+            f"no georeference, or pixels that are turned, mirrored or not square{advice}"
         )
     return f"{100 * share:.0f} % of test chips touch a training chip{advice}"
 

@@ -115,7 +115,10 @@ def require_chips(cuts: list[Cut], failed: int, size: int, raw: Path) -> None:
 def transparent_in_words(cuts: list[Cut]) -> str:
     """What the summary says of alpha: nothing, if it hides nothing."""
     hidden, pixels = sum(each.transparent for each in cuts), sum(each.pixels for each in cuts)
-    return f", {100 * hidden / pixels:.2g} % of the pixels ignored by alpha (see tile.alpha)" if hidden else ""
+    told = f", {100 * hidden / pixels:.2g} % of the pixels ignored by alpha (see tile.alpha)" if hidden else ""
+    if unused := sum(each.alpha_unused for each in cuts):
+        told += f", alpha of {unused} scenes hides nothing: it holds more than on and off (see tile.alpha)"
+    return told
 
 
 @naming_originals

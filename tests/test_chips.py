@@ -106,13 +106,13 @@ def test_where_chips_come_from_comes_back(tmp_path: Path) -> None:
             None,
             0.62,
             "at least 62 % of test chips touch a training chip; between images that is not known: no georeference, "
-            "or none to compare; see split.strategy",
+            "or pixels that are turned, mirrored or not square; see split.strategy",
         ),
         (
             None,
             0.0,
             "at least 0 % of test chips touch a training chip; between images that is not known: no georeference, "
-            "or none to compare",
+            "or pixels that are turned, mirrored or not square",
         ),
     ],
 )

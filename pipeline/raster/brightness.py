@@ -49,7 +49,7 @@ def require_brightness(image: GeoTiff, bands: Bands, stretch: Limits | None) -> 
     Raises:
         PipelineError: its values need a stretch, or none, or another one; or are stored in a way that is not read.
     """
-    _require_known_colours(image, bands)
+    _require_known_colours(image, bands, stretch)
     kinds = {image.dtypes[band - 1] for band in bands if band <= image.count}
     if image.colours is None and image.is_scaled(bands):
         _require_units(image, bands, stretch)
@@ -70,7 +70,7 @@ def require_brightness(image: GeoTiff, bands: Bands, stretch: Limits | None) -> 
         )
 
 
-def _require_known_colours(image: GeoTiff, bands: Bands) -> None:
+def _require_known_colours(image: GeoTiff, bands: Bands, stretch: Limits | None) -> None:
     if image.colour_table:
         raise PipelineError(
             f"{image.colour_table} gives {image.path.name} a colour table, which is not read; write its colours into "
@@ -84,6 +84,11 @@ def _require_known_colours(image: GeoTiff, bands: Bands) -> None:
     if image.colours is not None and max(bands) > 3:
         raise PipelineError(
             f"{image.path} has no band {max(bands)}; its colour table gives three, red, green and blue, counted from 1"
+        )
+    if image.colours is not None and stretch:
+        raise PipelineError(
+            f"{image.path} has a colour table, and tile.stretch [{stretch[0]:g}, {stretch[1]:g}] would change its "
+            "colours; set it to none, or keep scenes of other depths in another folder"
         )
     if image.is_lab:
         raise PipelineError(
@@ -100,7 +105,8 @@ def _require_known_colours(image: GeoTiff, bands: Bands) -> None:
 def _require_units(image: GeoTiff, bands: Bands, stretch: Limits | None) -> None:
     """Scale and offset are applied first: a stretch in stored values would make the image black or white."""
     units = [(image.scales[band - 1], image.offsets[band - 1]) for band in bands if band <= image.count]
-    told = f"{image.path} declares scale {units[0][0]:g} and offset {units[0][1]:g}, which are applied"
+    scale, offset = next(unit for unit in units if unit != (1, 0))
+    told = f"{image.path} declares scale {scale:g} and offset {offset:g}, which are applied"
     if stretch is None:
         raise PipelineError(
             f"{told}; set tile.stretch to [low, high], the values after them that become black and white"

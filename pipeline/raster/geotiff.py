@@ -187,7 +187,12 @@ def open_geotiff(path: Path) -> Iterator[GeoTiff]:
         dataset = _rasterio_open(path)
     with closing(dataset):
         with _blamed(path, "is a damaged GeoTIFF"):  # GDAL looks at some tags only when asked for them
-            refuse_unreadable(path, dataset)
+            sparse = refuse_unreadable(path, dataset)
+            if sparse and any(dataset.nodatavals[band - 1] != nodata for band, nodata in pam.nodata.items()):
+                raise PipelineError(
+                    f"{files[PAM]} declares no-data, with which the blocks that {path.name} leaves out are not filled; "
+                    "write it into the GeoTIFF (gdal_edit.py -a_nodata) and remove that file"
+                )
             georeference = _georeference(path, dataset, pam, files)
             whole = GeoTiff(path, dataset, pam, georeference)
         yield whole
@@ -240,8 +245,11 @@ def equals(values: np.ndarray, nodata: float | None) -> np.ndarray:
         return np.zeros(values.shape, bool)
     if np.isnan(nodata):
         return np.asarray(np.isnan(values))
-    if values.dtype.kind == "f" and np.isfinite(nodata):  # a text may say a little more than the dtype can hold
+    if values.dtype.kind == "f" and np.isfinite(nodata):
+        # a text may say a little more than the dtype can hold, or fewer digits, of huge values only six
         nodata = float(np.clip(nodata, np.finfo(values.dtype).min, np.finfo(values.dtype).max))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(np.isclose(values, nodata, rtol=5e-6 if abs(nodata) > 1e30 else 5e-7, atol=0))
     same: np.ndarray = values == nodata
     return same
 
@@ -253,6 +261,10 @@ def _georeference(path: Path, dataset: rasterio.DatasetReader, pam: Pam, files: 
     transform = next((each for each in found if each is not None), own)
     if transform.is_identity:
         refuse_unread(path, files)
+        if dataset.gcps[0]:
+            raise PipelineError(
+                f"{path} says where it lies by ground control points, which are not read; warp it first: gdalwarp"
+            )
     refuse_place(path, transform, dataset.width, dataset.height)
     return Georeference(_crs_name(pam.crs or dataset.crs or read_prj(files)), transform)
 

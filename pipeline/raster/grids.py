@@ -49,9 +49,9 @@ def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
     off = _apart(there_42, corners_42)
     if image.georeference.crs != mask.georeference.crs and None not in (image.georeference.crs, mask.georeference.crs):
         raise PipelineError(
-            f"{both} differ in CRS: {names[0]} and {names[1]}, and lie {off:.2f} px apart{_mended(image, mask)}"
+            f"{both} differ in CRS: {names[0]} and {names[1]}, and lie {off:.3g} px apart{_mended(image, mask)}"
         )
-    raise PipelineError(f"{both} lie {off:.2f} px apart; at most {MOST_APART} px is allowed{_mended(image, mask)}")
+    raise PipelineError(f"{both} lie {off:.3g} px apart; at most {MOST_APART} px is allowed{_mended(image, mask)}")
 
 
 def short_name(crs: str | None) -> str:
@@ -67,7 +67,8 @@ def _seen_from(ours: Georeference, theirs: Georeference, corners_N2: np.ndarray)
 
     A CRS that one of the two does not name is taken to be the other's. Heights do not matter.
     """
-    xs, ys = theirs.transform @ corners_N2.T
+    with np.errstate(over="ignore", invalid="ignore"):  # of a place beyond any ground, which is told below
+        xs, ys = theirs.transform @ corners_N2.T
     if ours.crs != theirs.crs and ours.crs is not None and theirs.crs is not None:
         our_crs, their_crs = CRS.from_user_input(ours.crs), CRS.from_user_input(theirs.crs)
         if our_crs != their_crs:
@@ -76,7 +77,8 @@ def _seen_from(ours: Georeference, theirs: Georeference, corners_N2: np.ndarray)
                     xs, ys = map(np.array, reproject(their_crs, our_crs, xs, ys))
             except (RasterioError, CPLE_BaseError, CRSError):  # such as a site's own grid, or off the projection
                 return None
-    there_N2 = np.stack(~ours.transform @ (xs, ys), axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        there_N2 = np.stack(~ours.transform @ (xs, ys), axis=-1)
     return there_N2 if np.isfinite(there_N2).all() else None
 
 

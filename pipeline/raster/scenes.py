@@ -65,6 +65,8 @@ class Cut:
     """Those of them that alpha hides."""
     declared: dict[str, int] = field(default_factory=dict)
     """From class, as text, to the pixels of it that the mask declares as no-data."""
+    alpha_unused: bool = False
+    """Whether a band marked as alpha hides nothing, because it looks like a spectral band."""
 
 
 def cut_scene(pair: tuple[str, Path, Path], cutting: Cutting, table: ClassTable, folder: Path) -> Cut:
@@ -87,6 +89,8 @@ def cut_scene(pair: tuple[str, Path, Path], cutting: Cutting, table: ClassTable,
         require_brightness(image, cutting.bands, cutting.stretch)
         _require_room(image, cutting, folder)
         alpha = transparency(image, cutting)
+        asked = cutting.alpha == "auto" and image.alpha not in (None, *cutting.bands)
+        cut.alpha_unused = asked and alpha is None
         for tile in windows(image.height, image.width, cutting.size):
             if not cutting.pad and (tile.height, tile.width) != (cutting.size, cutting.size):
                 cut.partial += 1
@@ -120,10 +124,11 @@ def transparency(image: GeoTiff, cutting: Cutting) -> int | None:
     """
     if image.alpha is None or cutting.alpha == "none" or image.alpha in cutting.bands:
         return None
-    full, between = np.iinfo(image.dtypes[image.alpha - 1]).max, 0
+    pixels_V = np.zeros(np.iinfo(image.dtypes[image.alpha - 1]).max + 1, np.int64)
     for tile in windows(image.height, image.width, cutting.size):
         alpha_HW = image.read((image.alpha,), _window(tile))[0]
-        between += int(((alpha_HW > 0) & (alpha_HW < full)).sum())
+        pixels_V += np.bincount(alpha_HW.ravel(), minlength=len(pixels_V))
+        between = int(pixels_V[1:].sum() - pixels_V[1:].max())  # neither hidden nor the value of what is not
         if between > MOST_BETWEEN * image.height * image.width:
             return None
     return image.alpha

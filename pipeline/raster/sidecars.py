@@ -97,7 +97,9 @@ def read_pam(file: Path | None) -> Pam:
     interpretations: dict[int, str] = {}
     colours = None
     for band in root.findall("PAMRasterBand"):
-        number = int(_number(file, band.get("band", "1")))
+        if band.get("band") is None:  # GDAL passes over it too
+            continue
+        number = _band(file, band.get("band", ""))
         for tag, values in (("NoDataValue", nodata), ("Scale", scales), ("Offset", offsets)):
             if text := (band.findtext(tag) or "").strip():
                 values[number] = _number(file, text)
@@ -197,10 +199,17 @@ def _crs(file: Path, text: str) -> CRS:
         raise PipelineError(f"{file} holds no CRS that is known; remove it, or write it anew") from None
 
 
+def _band(file: Path, text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise PipelineError(f"{file} holds {text[:20]!r} in place of a band's number; remove it, or write it anew")
+    return int(text)
+
+
 def _number(file: Path, text: str) -> float:
-    """An int where it is one, which a float could not hold beyond 2^53."""
+    """An int where it is one of 64 bits, which a float could not hold beyond 2^53."""
     try:
-        return int(text) if re.fullmatch(r"\s*[-+]?\d{1,20}\s*", text) else float(text)
+        whole = int(text) if re.fullmatch(r"\s*[-+]?\d{1,20}\s*", text) else None
+        return whole if whole is not None and -(2**63) <= whole < 2**64 else float(text)
     except ValueError:
         raise PipelineError(f"{file} holds {text[:20]!r} in place of a number; remove it, or write it anew") from None
 

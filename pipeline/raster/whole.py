@@ -14,8 +14,11 @@ DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int6
 """The kinds of samples that are read."""
 
 
-def refuse_unreadable(path: Path, dataset: rasterio.DatasetReader) -> None:
+def refuse_unreadable(path: Path, dataset: rasterio.DatasetReader) -> bool:
     """Check an open file before any pixel of it is read.
+
+    Returns:
+        Whether it is sparse: GDAL fills blocks that are left out with the no-data value of the file itself, or 0.
 
     Raises:
         PipelineError: it holds samples that are no numbers, several pages, blocks that are too large, or is shorter
@@ -24,7 +27,7 @@ def refuse_unreadable(path: Path, dataset: rasterio.DatasetReader) -> None:
     _refuse_dtypes(path, dataset)
     _refuse_pages(path, dataset)
     _refuse_blocks(path, dataset)
-    _refuse_truncated(path, dataset)
+    return _refuse_truncated(path, dataset)
 
 
 def refuse_place(path: Path, transform: Affine, width: int, height: int) -> None:
@@ -69,9 +72,9 @@ def _refuse_blocks(path: Path, dataset: rasterio.DatasetReader) -> None:
         )
 
 
-def _refuse_truncated(path: Path, dataset: rasterio.DatasetReader) -> None:
+def _refuse_truncated(path: Path, dataset: rasterio.DatasetReader) -> bool:
     """GDAL notices a cut file only when it reads the missing block, and a window may never get there."""
-    size = path.stat().st_size
+    size, sparse = path.stat().st_size, False
     block_height, block_width = dataset.block_shapes[0]
     for band in range(1, 1 + (dataset.count if _in_planes(dataset) else 1)):
         for row in range(-(-dataset.height // block_height)):
@@ -79,11 +82,13 @@ def _refuse_truncated(path: Path, dataset: rasterio.DatasetReader) -> None:
                 place = f"{column}_{row}"
                 start = int(dataset.get_tag_item(f"BLOCK_OFFSET_{place}", "TIFF", bidx=band) or 0)  # 0: a sparse file
                 length = int(dataset.get_tag_item(f"BLOCK_SIZE_{place}", "TIFF", bidx=band) or 0)
+                sparse |= not length
                 if start + length > size:
                     raise PipelineError(
                         f"{path} is truncated: {size} bytes, but its pixels reach to byte {start + length}; "
                         "copy or download it again"
                     )
+    return sparse
 
 
 def _in_planes(dataset: rasterio.DatasetReader) -> bool:

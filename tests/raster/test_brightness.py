@@ -147,3 +147,16 @@ def test_the_files_own_mask_and_no_data_and_what_is_no_number_hide(tmp_path: Pat
     write_geotiff(tmp_path / "a.tif", image_CHW, at(), nodata=3)
     hide(tmp_path / "a.tif", np.array([[0, 255, 255, 255]], np.uint8))
     assert read(tmp_path / "a.tif", stretch=(0.0, 9.0))[1] == [False, False, False, True]
+
+
+def test_a_colour_table_is_not_stretched(tmp_path: Path) -> None:
+    with pytest.raises(
+        PipelineError, match=r"has a colour table, and tile.stretch \[0, 100\] would change its colours"
+    ):
+        read(paletted(tmp_path / "a.tif"), stretch=(0, 100))
+
+
+def test_the_scale_that_is_told_is_that_of_a_scaled_band(tmp_path: Path) -> None:
+    path = scaled(tmp_path / "a.tif", gradient(1, 3, dtype="uint16"), (1, 1, 0.1), (0, 0, 0))
+    with pytest.raises(PipelineError, match=r"declares scale 0\.1 and offset 0, which are applied; set tile\.stretch"):
+        read(path)

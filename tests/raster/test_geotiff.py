@@ -20,7 +20,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from pipeline.errors import PipelineError
-from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
+from pipeline.raster.geotiff import Georeference, equals, open_geotiff, write_geotiff
 from tests.world import UTM, WRITTEN_OUT, at, gradient, hide
 
 
@@ -299,3 +299,11 @@ def test_what_a_library_raises_is_put_on_the_file(tiff: Path, monkeypatch: pytes
         monkeypatch.setattr(rasterio, "open", mock.Mock(side_effect=kind))
         with pytest.raises(PipelineError, match=r"scene.tif is not a readable GeoTIFF: \S"):
             opened(tiff)
+
+
+@pytest.mark.parametrize("nodata", [-3.40282e38, -3.402823e38, -3.40282306074e38])
+def test_no_data_with_fewer_digits_than_its_value_hides_it(nodata: float) -> None:
+    values = np.array([np.finfo(np.float32).min, -3.3e38, 0.0], np.float32)
+    assert equals(values, nodata).tolist() == [True, False, False]
+    assert equals(np.array([0.0, 1e-30, -9999.0, -9998.9], np.float32), -9999.0).tolist() == [False, False, True, False]
+    assert equals(np.array([0.0, 1e-30], np.float32), 0.0).tolist() == [True, False]

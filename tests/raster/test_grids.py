@@ -44,11 +44,11 @@ TURNED = Georeference(UTM, Affine(10.0, 0.05, 500000.0, 0.05, -10.0, 1000000.0))
     ("image", "mask", "apart"),
     [
         (at(), at(x=500001.1), "0.11"),
-        (at(), at(y=999990.0), "1.00"),
+        (at(), at(y=999990.0), "1"),
         (at(), STRETCHED, "0.18"),
-        (at(), TURNED, "0.30"),
-        (at(crs=None), at(x=500020.0, crs=None), "2.00"),
-        (at(), at(x=500020.0, crs=None), "2.00"),
+        (at(), TURNED, "0.3"),
+        (at(crs=None), at(x=500020.0, crs=None), "2"),
+        (at(), at(x=500020.0, crs=None), "2"),
     ],
 )
 def test_a_mask_that_lies_elsewhere_is_refused(
@@ -78,7 +78,7 @@ def test_one_crs_in_two_spellings_is_one(tmp_path: Path, image: str, mask: str) 
     places = [at(450000, 300000, 0.25, CRS.from_user_input(crs).to_wkt()) for crs in (image, mask)]
     compare(tmp_path, *places, (40, 60))
     shifted = at(450000.05, 300000, 0.25, CRS.from_user_input(mask).to_wkt())
-    with pytest.raises(PipelineError, match=r"0\.20 px apart"):
+    with pytest.raises(PipelineError, match=r"0\.2 px apart"):
         compare(tmp_path, places[0], shifted, (40, 60))
 
 

@@ -162,7 +162,18 @@ def test_an_edge_that_is_wide_is_a_spectral_band(tmp_path: Path) -> None:
     for between, transparent in ((20, 64), (21, 0)):  # of 2,048 pixels: less than a hundredth, and more
         alpha_HW.flat[:between] = 128
         folder = tmp_path / str(between)
-        assert cut(folder, rgba(folder, alpha_HW)).transparent == transparent
+        made = cut(folder, rgba(folder, alpha_HW))
+        assert (made.transparent, made.alpha_unused) == (transparent, not transparent)
+
+
+@pytest.mark.parametrize(("dtype", "shown"), [("uint8", 1), ("uint8", 254), ("uint16", 255)])
+def test_alpha_may_be_on_and_off_in_any_two_values(tmp_path: Path, dtype: str, shown: int) -> None:
+    pair = orthophoto(tmp_path, "a", gradient(32, 64))
+    alpha_HW = np.full((32, 64), shown)
+    alpha_HW[:5] = 0
+    bands_CHW = np.concatenate([gradient(32, 64), alpha_HW[None]]).astype(dtype)
+    write_geotiff(pair[1], bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
+    assert cut(tmp_path, pair, Cutting(32, False, (1, 2, 3), (0, 255))).transparent == 320
 
 
 def test_nan_in_an_image_is_ignored_in_the_mask(tmp_path: Path) -> None:

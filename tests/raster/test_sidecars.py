@@ -6,15 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import WktVersion
 from rasterio.transform import Affine
+from rasterio.windows import Window
 
 from pipeline.errors import PipelineError
 from pipeline.raster import sidecars
 from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
 from pipeline.raster.sidecars import with_sidecars
-from tests.world import UTM, at
+from tests.world import UTM, at, gradient
 
 BANDS_CHW = np.array([[[0, 1, 2]], [[0, 0, 9]]], np.uint8)
 PL92 = CRS.from_epsg(2180)
@@ -266,3 +268,56 @@ def test_each_file_is_followed_by_those_that_count(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     names = [each.name for each in with_sidecars(images)]
     assert names == ["a.tif", "a.TFW", "a.tif.aux.xml", "ab.tif", "ab.prj"]
+
+
+@pytest.mark.parametrize("text", ["99999999999999999999", "-9999999999999999999"])
+def test_no_data_beyond_64_bits_hides_nothing_in_integers(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.tif"
+    write_geotiff(path, gradient(4, 4), at())
+    pam(path, band(1, f"<NoDataValue>{text}</NoDataValue>"))
+    with open_geotiff(path) as file:
+        assert file.valid().all()
+
+
+@pytest.mark.parametrize("number", ["inf", "nan", "1.5", "-1"])
+def test_a_band_whose_number_is_none_is_refused(tmp_path: Path, number: str) -> None:
+    write_geotiff(tmp_path / "a.tif", gradient(4, 4), at())
+    pam(tmp_path / "a.tif", f'<PAMRasterBand band="{number}"><NoDataValue>1</NoDataValue></PAMRasterBand>')
+    with pytest.raises(PipelineError, match=rf"a\.tif\.aux\.xml holds '{number}' in place of a band's number"):
+        open_geotiff(tmp_path / "a.tif").__enter__()
+
+
+def test_what_is_said_of_no_band_is_passed_over_as_gdal_does(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "a.tif", gradient(4, 4), at())
+    pam(tmp_path / "a.tif", "<PAMRasterBand><NoDataValue>1</NoDataValue></PAMRasterBand>")
+    with open_geotiff(tmp_path / "a.tif") as file, rasterio.open(tmp_path / "a.tif") as gdals:
+        assert file.valid().all()
+        assert gdals.nodatavals == (None, None, None)
+
+
+def test_a_sparse_file_whose_no_data_stands_beside_it_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    profile = {"tiled": True, "blockxsize": 16, "blockysize": 16, "SPARSE_OK": True, "nodata": 200}
+    for inside in (True, False):
+        options = {"driver": "GTiff", "width": 32, "height": 32, "count": 1, "dtype": "uint8", "crs": UTM, **profile}
+        options |= {} if inside else {"nodata": None}
+        with rasterio.open(path, "w", transform=at().transform, **options) as dataset:
+            dataset.write(np.ones((16, 16), np.uint8), 1, window=Window(0, 0, 16, 16))
+        pam(path, band(1, "<NoDataValue>200</NoDataValue>"))
+        if inside:
+            with open_geotiff(path) as file:
+                assert int(file.valid().sum()) == 256
+        else:
+            with pytest.raises(PipelineError, match=r"a\.tif\.aux\.xml declares no-data, .*gdal_edit.py -a_nodata"):
+                open_geotiff(path).__enter__()
+
+
+def test_a_place_by_ground_control_points_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    points = [GroundControlPoint(row, column, 10.0 * column, -10.0 * row) for row, column in ((0, 0), (0, 4), (4, 0))]
+    with rasterio.open(
+        path, "w", driver="GTiff", width=4, height=4, count=1, dtype="uint8", gcps=points, crs=UTM
+    ) as out:
+        out.write(np.ones((1, 4, 4), np.uint8))
+    with pytest.raises(PipelineError, match=r"a\.tif says where it lies by ground control points, .*: gdalwarp"):
+        open_geotiff(path).__enter__()
