@@ -201,6 +201,31 @@ def test_params_are_checked_before_a_download_or_training_removes_anything() -> 
     assert [name for name in GRAPH["stages"] if MARKER in listed(name, "deps")] == ["download", "train"]
 
 
+def outs(value: Any) -> list[Any]:
+    """The entries of all outs, metrics and plots below a stage."""
+    if isinstance(value, dict):
+        return [entry for key, each in value.items() for entry in (each if key in ("outs", "metrics") else outs(each))]
+    return []
+
+
+@each_stage
+def test_no_stage_is_in_the_run_cache_which_overlooks_params_called_size(name: str) -> None:
+    uncached = [entry for entry in outs(body(name)) if isinstance(entry, dict) and "cache" in str(entry)]
+    assert any(next(iter(entry.values()))["cache"] is False for entry in uncached)
+
+
+@pytest.mark.soak
+def test_another_tile_size_is_checked_though_an_earlier_one_was(tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "-q", str(ROOT), "project"], cwd=tmp_path, check=True)
+    project, command = tmp_path / "project", [sys.executable, "-W", "ignore", "-m", "dvc", "repro", "check"]
+    assert subprocess.run(command, cwd=project, capture_output=True, text=True).returncode == 0
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("size: 512 ", "size: 500 "))
+    ended = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert ended.returncode != 0
+    assert "tile.size is 500; input should be a multiple of 32" in ended.stderr
+
+
 def test_a_file_added_to_the_folder_of_a_local_source_is_noticed() -> None:
     assert [name for name in GRAPH["stages"] if "${item.path}" in listed(name, "deps")] == ["download"]
 
