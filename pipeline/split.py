@@ -104,7 +104,7 @@ def refuse(outs: tuple[Path, Path, Path], reason: UnfitError, about: dict[str, b
         write_text(folder / REFUSED, f"{reason}\n")
     write_json(metrics, about | {"refused": str(reason)})
     write_text(card, f"# No split{' (synthetic sample)' if about['synthetic'] else ''}\n\n{reason}\n")
-    return f"no lists, train would refuse these chips: {reason}"
+    return f"no split made: {reason}"
 
 
 def split(dataset: DatasetName, chips: Path, lists: Path, metrics: Path, card: Path, params: SplitParams) -> str:

@@ -243,7 +243,7 @@ def test_metrics_are_in_git_and_everything_else_in_the_cache(name: str) -> None:
     assert body(name).get("metrics", []) == [{path: {"cache": False}} for path in listed(name, "metrics")]
     for out in body(name)["outs"]:  # others without options: cached, and removed before the stage runs
         path = out if isinstance(out, str) else next(iter(out))
-        in_git = path.startswith("metrics/") or path.endswith(".md")
+        in_git = path == MARKER or path.startswith("metrics/") or path.endswith(".md")
         assert out == ({path: {"cache": False}} if in_git else path)
     assert "plots" not in body(name)
 

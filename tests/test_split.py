@@ -152,7 +152,7 @@ def test_what_one_datasets_chips_cannot_have_stops_their_training_alone(
         cut_up(tmp_path, chips(tmp_path / "chips"), **changes, dataset="ghana")
     assert [path.name for path in tmp_path.iterdir()] == ["chips"]
     summary = cut_up(tmp_path, tmp_path / "chips", **changes)
-    assert summary.startswith(f"no lists, train would refuse these chips: {reason}")
+    assert summary.startswith(f"no split made: {reason}")
     assert [path.name for path in (tmp_path / "split").iterdir()] == ["refused.txt"]
     assert json.loads((tmp_path / "metrics/ghana.json").read_text())["refused"].startswith(reason)
     with pytest.raises(PipelineError, match="holds no lists: "):
