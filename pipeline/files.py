@@ -57,6 +57,7 @@ def _own_folder(target: Path) -> Iterator[Path]:
                 yield folder
             finally:
                 _put_back(target, folder)
+                remove(folder / OLD)  # under the lock: nobody else may put half of it back
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -67,6 +68,7 @@ def _clear(leftover: Path, target: Path) -> None:
         with (leftover / LOCK).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _put_back(target, leftover)
+            remove(leftover / OLD)
     except BlockingIOError:
         return
     except OSError:  # no lock to ask: in the making, killed in that instant, or on a file system without locks

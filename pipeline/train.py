@@ -44,7 +44,7 @@ Parts = dict[str, Chips]
 LEARNING_CODE = (
     *("train", "chips", "classes", "raster.chips", "scoring.counts", "scoring.scores"),
     *(f"learning.{name}" for name in ("augment", "confusion", "data", "device", "fit", "losses", "model")),
-    *(f"learning.{name}" for name in ("ranks", "task", "weights")),
+    *(f"learning.{name}" for name in ("ranks", "resume", "task", "weights")),
 )
 """The modules whose code decides what a training comes to; an edit to another one does not start it afresh."""
 

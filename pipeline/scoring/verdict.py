@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.scoring.counts import TRUE
-from pipeline.scoring.intervals import LEAST_SEEDS, LEAST_UNITS, Interval, difference, difference_interval
+from pipeline.scoring.intervals import LEAST_SEEDS, LEAST_UNITS, Interval, counted, difference, difference_interval
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def compared(first: list[Result], second: list[Result]) -> Comparison:
     ours_SU3K, theirs_SU3K = (np.stack([group[seed].counts_U3K for seed in seeds]) for group in (ours, theirs))
     gain = difference(ours_SU3K, theirs_SU3K)
     interval = difference_interval(ours_SU3K, theirs_SU3K, reference.classes)
-    return Comparison(seeds, len(reference.units), gain, interval)
+    return Comparison(seeds, len(counted(reference.counts_U3K)), gain, interval)
 
 
 def require_same_test(one: Result, other: Result) -> None:

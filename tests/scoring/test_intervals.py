@@ -168,7 +168,8 @@ def test_the_interval_is_that_of_a_mean_where_theory_knows_it() -> None:
 def test_a_class_in_fewer_than_three_groups_is_held_fixed_and_named(lies_in: int, held: tuple[str, ...]) -> None:
     found = sure(interval(with_rare(lies_in), THREE))
     assert found.held_fixed == held
-    assert found.why_approximate == ("water held fixed, in fewer than 3 groups" if held else None)
+    told = {1: "water held fixed, in fewer than 3 groups", 3: "water in only 3 groups"}
+    assert found.why_approximate == {**told, 2: told[1], 12: None}[lies_in]
 
 
 def test_what_a_fixed_class_does_in_its_groups_changes_no_width_on_the_logit() -> None:

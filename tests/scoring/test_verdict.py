@@ -44,6 +44,15 @@ def test_too_few_units_are_undecided() -> None:
     assert found.verdict == "undecided: 9 independent groups in the test set, at least 10 are needed"
 
 
+def test_groups_without_a_labelled_pixel_are_not_counted() -> None:
+    ours, theirs = (replace(one[0], counts_U3K=one[0].counts_U3K.copy()) for one in (group("a", 0.2), group("b", 0.9)))
+    for one in (ours, theirs):
+        one.counts_U3K[:3] = 0
+    assert compared([ours], [theirs]).verdict == (
+        "undecided: 9 independent groups in the test set, at least 10 are needed"
+    )
+
+
 def test_pairs_are_by_seed_not_by_order() -> None:
     ours, theirs = group("a", 0.4), group("b", 0.6)
     assert compared(ours, theirs[::-1]) == compared(ours, theirs)
