@@ -246,10 +246,10 @@ def equals(values: np.ndarray, nodata: float | None) -> np.ndarray:
     if np.isnan(nodata):
         return np.asarray(np.isnan(values))
     if values.dtype.kind == "f" and np.isfinite(nodata):
-        # a text may say a little more than the dtype can hold, or fewer digits, of huge values only six
+        # a text may say a little more than the dtype can hold, or less: GDAL too takes -3.4e38 for float32's lowest
         nodata = float(np.clip(nodata, np.finfo(values.dtype).min, np.finfo(values.dtype).max))
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(np.isclose(values, nodata, rtol=5e-6 if abs(nodata) > 1e30 else 5e-7, atol=0))
+            return np.asarray(np.isclose(values, nodata, rtol=1e-3 if abs(nodata) > 1e30 else 5e-7, atol=0))
     same: np.ndarray = values == nodata
     return same
 

@@ -301,7 +301,7 @@ def test_what_a_library_raises_is_put_on_the_file(tiff: Path, monkeypatch: pytes
             opened(tiff)
 
 
-@pytest.mark.parametrize("nodata", [-3.40282e38, -3.402823e38, -3.40282306074e38])
+@pytest.mark.parametrize("nodata", [-3.4e38, -3.40282e38, -3.402823e38, -3.40282306074e38])
 def test_no_data_with_fewer_digits_than_its_value_hides_it(nodata: float) -> None:
     values = np.array([np.finfo(np.float32).min, -3.3e38, 0.0], np.float32)
     assert equals(values, nodata).tolist() == [True, False, False]
