@@ -73,7 +73,8 @@ def fuzz_scene(folder: Path, dice: random.Random) -> None:
     path = dice.choice((image, mask))
     if options:
         rewrite(path, options)
-    rows = f"path,size,sha256,origin\n{path.relative_to(raw)},1,{sha256(path)},x\n"
+    rows = "path,size,sha256,origin\n"
+    rows += "".join(f"{each.relative_to(raw)},1,{sha256(each)},x\n" for each in (image, mask))
     path.write_bytes(damaged(path.read_bytes(), dice))
     given = params(TileParams, on_error="stop")
     try:
