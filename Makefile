@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The resolver that `make lock` uses, in an environment of its own.
 UV := uv==0.13.9
 
-.PHONY: help setup repro test check bench soak lock deps clean-venv
+.PHONY: help setup repro test check bench soak lock clean-venv
 
 help:
 	@echo 'make repro       run what changed of the pipeline: dvc repro'
@@ -18,7 +18,6 @@ help:
 	@echo 'make check       format, lint, types; changes nothing'
 	@echo 'make soak        the long tests'
 	@echo 'make bench       the scripts behind the figures in README.md'
-	@echo 'make deps        write the code dependencies of each stage into dvc.yaml'
 	@echo 'make lock        requirements.in -> requirements.txt; UPGRADE=1 for newer versions'
 	@echo 'make clean-venv  remove the environment'
 	@echo
@@ -52,9 +51,6 @@ bench: setup
 	    echo "== $$name"; \
 	    python -m "benchmarks.$$name" || exit 1; \
 	done
-
-deps: setup
-	python tools/deps.py
 
 # Does not need .venv, which a wrong lock would prevent. Versions in requirements.txt stay unless they have to change.
 lock:

@@ -13,8 +13,8 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - as all of torch's users call it
 
 from benchmarks._train_world import ENCODER, WARM_UP
-from pipeline.chips import read_chips
-from pipeline.classes import read_classes
+from pipeline.formats.chips import read_chips
+from pipeline.formats.classes import read_classes
 from pipeline.learning.data import Chips
 from pipeline.learning.device import choose, keep_freed_memory
 from pipeline.learning.model import build, designed

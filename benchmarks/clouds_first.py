@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.batch import Failure
-from pipeline.datasets import DatasetName
+from pipeline.core.failures import Failure
+from pipeline.core.params import load_params
 from pipeline.download import DownloadParams
-from pipeline.params import load_params
-from pipeline.raster.verdicts import CloudFilterSection
+from pipeline.formats.datasets import DatasetName
+from pipeline.sentinel.date_selection import CloudFilterSection
 from pipeline.sources.base import Request
 from pipeline.sources.mlhub import fetch_mlhub
 from pipeline.sources.sample import fetch_sample

@@ -30,8 +30,8 @@ from benchmarks._coverage_world import (
     true_iou,
     true_mean,
 )
+from pipeline.evaluation.intervals import LEAST_GROUPS_OF_A_CLASS, Interval, difference_interval, interval
 from pipeline.scoring.counts import PREDICTED, TRUE
-from pipeline.scoring.intervals import LEAST_GROUPS_OF_A_CLASS, Interval, difference_interval, interval
 from pipeline.scoring.scores import class_iou
 
 TESTS = 2000

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import torch
 
-from pipeline.chips import read_chips
-from pipeline.classes import read_classes
-from pipeline.learning.data import Chips, Cut, training_loader
+from pipeline.formats.chips import read_chips
+from pipeline.formats.classes import read_classes
+from pipeline.learning.data import BatchPlan, Chips, training_loader
 
 CHIPS, BATCH, SECONDS = Path("data/chips/landcoverai"), 8, 10.0
 
 
 def rate(chips: Chips, workers: int, seconds: float) -> float:
     """Chips per second, from the first epoch's end on."""
-    loader = training_loader(chips, Cut(BATCH), workers, seed=1)
+    loader = training_loader(chips, BatchPlan(BATCH), workers, seed=1)
     for _ in loader:
         pass
     began, read = time.perf_counter(), 0

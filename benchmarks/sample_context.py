@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from sklearn.ensemble import RandomForestClassifier
 
+from pipeline.evaluation.test_pass import survey
 from pipeline.learning.confusion import confusion
 from pipeline.learning.data import Chips, read_list, scoring_loader
 from pipeline.learning.device import choose, keep_freed_memory
 from pipeline.learning.model import load_model
-from pipeline.learning.survey import survey
 from pipeline.scoring.counts import counts_of
 from pipeline.scoring.scores import scores
 

@@ -15,7 +15,7 @@ import torch
 from sklearn import metrics
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_jaccard_index
 
-from pipeline.classes import IGNORE
+from pipeline.formats.classes import IGNORE
 from pipeline.learning.confusion import confusions
 from pipeline.scoring.counts import counts_of
 from pipeline.scoring.scores import paper_iou, scores

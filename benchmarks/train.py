@@ -25,9 +25,9 @@ from typing import Any
 
 import yaml
 
-from pipeline.chips import Chip, read_chips, read_imagery, read_origin, write_tables
-from pipeline.classes import read_classes
-from pipeline.raster.chips import read_image, read_mask, save_chip
+from pipeline.formats.chips import Chip, read_chips, read_imagery, read_origin, write_tables
+from pipeline.formats.classes import read_classes
+from pipeline.formats.png import read_image, read_mask, save_chip
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data/chips/landcoverai"

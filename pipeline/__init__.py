@@ -3,6 +3,6 @@
 import sys
 
 if sys.argv[:1] == ["-m"]:  # this is imported first by `python -m pipeline.NAME`, and by nothing else in that way
-    from pipeline.interrupt import end_at_once
+    from pipeline.core.interrupt import end_at_once
 
     end_at_once()

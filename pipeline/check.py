@@ -8,18 +8,18 @@ from pathlib import Path
 
 import torch
 
-from pipeline.choices import unknown_key
-from pipeline.classes import ClassTable, own_classes
 from pipeline.cloud_filter import CloudFilterParams
-from pipeline.command import run
-from pipeline.datasets import CLASSES, DatasetName
+from pipeline.core.choices import unknown_key
+from pipeline.core.cli import run
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import write_text
+from pipeline.core.params import PARAMS_FILE, read_yaml
 from pipeline.download import DownloadParams
-from pipeline.errors import PipelineError
 from pipeline.evaluate import EvaluateParams
-from pipeline.files import write_text
+from pipeline.formats.classes import ClassTable, own_classes
+from pipeline.formats.datasets import CLASSES, DatasetName
 from pipeline.learning.device import choose
 from pipeline.learning.model import Architecture, build
-from pipeline.params import PARAMS_FILE, read_yaml
 from pipeline.split import SplitParams
 from pipeline.splitting.skew import require_class
 from pipeline.tif_to_png import TifToPngParams

@@ -8,18 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.batch import Failure, Failures, OnError, guarded, parted, settle
-from pipeline.catalog import SourceItem, has_any, source_items, verifier
-from pipeline.command import in_parallel, progress, run
-from pipeline.datasets import BandsSection, DatasetName
-from pipeline.errors import PipelineError
-from pipeline.files import write_text
-from pipeline.originals import naming_originals
-from pipeline.params import Params
-from pipeline.pieces import Pieces, kept_pieces
-from pipeline.raster.items import Reading
+from pipeline.core.cli import in_parallel, progress, run
+from pipeline.core.errors import PipelineError
+from pipeline.core.failures import Failure, Failures, OnError, catch_failures, partition_results, report_failures
+from pipeline.core.files import write_text
+from pipeline.core.params import Params
+from pipeline.core.stage_cache import StageCache, stage_cache
+from pipeline.formats.datasets import BandsSection, DatasetName
+from pipeline.raster.layout import SourceItem, has_any, source_items, verifier
+from pipeline.raster.originals import naming_originals
 from pipeline.raster.sidecars import with_sidecars
-from pipeline.raster.verdicts import CloudFilterSection, Thresholds, Verdict, judge, look
+from pipeline.sentinel.date_selection import CloudFilterSection, DateSelection, Thresholds, judge, look
+from pipeline.sentinel.items import Reading
 
 
 class CloudFilterParams(Params):
@@ -30,19 +30,19 @@ class CloudFilterParams(Params):
     cloud_filter: CloudFilterSection
 
 
-def measured(item: SourceItem, reading: Reading, pieces: Pieces) -> Verdict:
+def measured(item: SourceItem, reading: Reading, pieces: StageCache) -> DateSelection:
     """What `look` finds, kept.
 
     Raises:
         PipelineError: a file is missing or cannot be read.
     """
     found: dict[str, Any] = pieces.make(item.id, with_sidecars(item.files), lambda _: asdict(look(item, reading)))[1]
-    return Verdict(**found)
+    return DateSelection(**found)
 
 
 def judged(
-    looked: list[Verdict], thresholds: Thresholds, folders: dict[str, Path], reading: Reading
-) -> tuple[list[Verdict], dict[Path, str]]:
+    looked: list[DateSelection], thresholds: Thresholds, folders: dict[str, Path], reading: Reading
+) -> tuple[list[DateSelection], dict[Path, str]]:
     """What `judge` says of the dates that have bands where they need them.
 
     A date that would be kept, but whose bands a source left out, leaves its place to the next clearest.
@@ -64,13 +64,13 @@ def judged(
             )
 
 
-def written(verdicts: list[Verdict]) -> str:
+def written(verdicts: list[DateSelection]) -> str:
     """The table of the verdicts as CSV; of none its header alone."""
-    columns = [field.name for field in fields(Verdict)]
+    columns = [field.name for field in fields(DateSelection)]
     return pd.DataFrame(map(asdict, verdicts), columns=columns).to_csv(index=False, lineterminator="\n")
 
 
-def refuse_all(verdicts: list[Verdict], dropped: str, dataset: DatasetName, raw: Path) -> None:
+def refuse_all(verdicts: list[DateSelection], dropped: str, dataset: DatasetName, raw: Path) -> None:
     """Check that a date is kept.
 
     Raises:
@@ -94,12 +94,14 @@ def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, p
     thresholds: Thresholds = getattr(params.cloud_filter, dataset)
     reading = params.cloud_filter.reading(dataset, params.bands)
     items = source_items(dataset, raw)
-    with kept_pieces(f"cloud_filter-{dataset}", verifier(raw), asdict(reading)) as pieces:
-        one = guarded(partial(measured, reading=reading, pieces=pieces), lambda item: str(item.folder.relative_to(raw)))
-        looked, failed = parted(progress(in_parallel(one, items), f"cloud_filter {dataset}", len(items)))
+    with stage_cache(f"cloud_filter-{dataset}", verifier(raw), asdict(reading)) as pieces:
+        one = catch_failures(
+            partial(measured, reading=reading, pieces=pieces), lambda item: str(item.folder.relative_to(raw))
+        )
+        looked, failed = partition_results(progress(in_parallel(one, items), f"cloud_filter {dataset}", len(items)))
         verdicts, bare = judged(looked, thresholds, {item.id: item.folder for item in items}, reading)
         without = [Failure(str(folder.relative_to(raw)), reason) for folder, reason in bare.items()]
-        settled = settle(Failures([*failed, *without], len(verdicts)), params.on_error, failures, raw)
+        settled = report_failures(Failures([*failed, *without], len(verdicts)), params.on_error, failures, raw)
         reasons = Counter(one.reason for one in verdicts if one.verdict == "drop")
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
         refuse_all(verdicts, dropped, dataset, raw)

@@ -18,10 +18,10 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.scm import SCMError
 
-from pipeline.errors import PipelineError
-from pipeline.interrupt import in_one_line
+from pipeline.core.errors import PipelineError
+from pipeline.core.interrupt import in_one_line
+from pipeline.evaluation.verdict import Comparison, Result, compared
 from pipeline.scoring.counts import from_table
-from pipeline.scoring.verdict import Comparison, Result, compared
 
 WORKSPACE = "workspace"
 FILES = ("metrics/evaluate.json", "metrics/units.csv", "params.yaml")

@@ -5,15 +5,15 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.batch import OnError, parted, settle
-from pipeline.catalog import MANIFEST, WRITTEN_BY_DOWNLOAD, write_source
-from pipeline.classes import own_classes, write_classes
-from pipeline.command import progress, run
-from pipeline.datasets import CLASSES, BandsSection, DatasetName
-from pipeline.files import published, sha256, write_text
-from pipeline.originals import Original
-from pipeline.params import Params
-from pipeline.raster.verdicts import CloudFilterSection
+from pipeline.core.cli import progress, run
+from pipeline.core.failures import OnError, partition_results, report_failures
+from pipeline.core.files import published, sha256, write_text
+from pipeline.core.params import Params
+from pipeline.formats.classes import own_classes, write_classes
+from pipeline.formats.datasets import CLASSES, BandsSection, DatasetName
+from pipeline.raster.layout import MANIFEST, WRITTEN_BY_DOWNLOAD, write_source
+from pipeline.raster.originals import Original
+from pipeline.sentinel.date_selection import CloudFilterSection
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.registry import SOURCES
 from pipeline.sources.settings import CollectionSettings, GhanaSettings, LandcoveraiSettings
@@ -61,8 +61,8 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
     with published(raw) as folder:
         folder.mkdir()
         files = SOURCES[settings.source](request, folder)
-        fetched, failed = parted(progress(files, f"download {dataset}", status=request.traffic.status))
-        settled = settle(failed, params.on_error, failures, Path(settings.path))
+        fetched, failed = partition_results(progress(files, f"download {dataset}", status=request.traffic.status))
+        settled = report_failures(failed, params.on_error, failures, Path(settings.path))
         rows = manifest(folder, fetched)
         write_classes(folder / "classes.json", own_classes(folder, known_as) or CLASSES[dataset])
         write_source(folder, settings.source)

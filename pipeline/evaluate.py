@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from pipeline.chips import leak_in_words, read_groups, read_imagery
-from pipeline.classes import ClassTable, read_classes
-from pipeline.command import progress, run
-from pipeline.errors import PipelineError
-from pipeline.files import published, read_json, write_json, write_text
+from pipeline.core.cli import progress, run
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import published, read_json, write_json, write_text
+from pipeline.core.params import Params
+from pipeline.evaluation.examples import Gallery, show_chips
+from pipeline.evaluation.figures import write_plots
+from pipeline.evaluation.intervals import LEAST_UNITS, Interval, counted, interval
+from pipeline.evaluation.test_pass import Survey, survey
+from pipeline.formats.chips import leak_in_words, read_groups, read_imagery
+from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.learning.data import Chips, read_list, scoring_loader
 from pipeline.learning.device import Device, DeviceName, choose_for, keep_freed_memory, reading_workers
-from pipeline.learning.examples import Gallery, show_chips
 from pipeline.learning.model import Model, load_model
-from pipeline.learning.pictures import write_plots
-from pipeline.learning.survey import Survey, survey
-from pipeline.params import Params
 from pipeline.scoring.counts import by_unit, to_table
-from pipeline.scoring.intervals import LEAST_UNITS, Interval, counted, interval
 from pipeline.scoring.scores import class_scores, paper_iou, scores
 
 SUMMARY = ("mean_iou", "mean_iou_low", "mean_iou_high", "paper_iou")

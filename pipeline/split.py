@@ -6,17 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.chips import GROUP, GROUPS, REFUSED, leak_in_words, read_chips, read_imagery, read_origin
-from pipeline.classes import ClassTable, read_classes
-from pipeline.command import run
-from pipeline.datasets import DatasetName
-from pipeline.files import published, write_json, write_text
-from pipeline.params import Params
-from pipeline.raster.footprints import footprints
-from pipeline.raster.ground import Ground
-from pipeline.raster.leaks import leaks
+from pipeline.core.cli import run
+from pipeline.core.files import published, write_json, write_text
+from pipeline.core.params import Params
+from pipeline.formats.chips import GROUP, GROUPS, REFUSED, leak_in_words, read_chips, read_imagery, read_origin
+from pipeline.formats.classes import ClassTable, read_classes
+from pipeline.formats.datasets import DatasetName
 from pipeline.splitting.card import data_card
+from pipeline.splitting.footprints import footprints
+from pipeline.splitting.ground import Ground
 from pipeline.splitting.groups import groups, too_large
+from pipeline.splitting.leaks import leaks
 from pipeline.splitting.report import class_shares, composition, imbalance, shares_table
 from pipeline.splitting.section import PARTS, SplitSection, UnfitError
 from pipeline.splitting.skew import skewed, thinned

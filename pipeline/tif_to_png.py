@@ -9,8 +9,29 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from pipeline.batch import OnError, guarded, parted, settle
-from pipeline.catalog import (
+from pipeline.core.cli import in_parallel, progress, run
+from pipeline.core.errors import PipelineError
+from pipeline.core.failures import OnError, catch_failures, partition_results, report_failures
+from pipeline.core.files import published
+from pipeline.core.params import Params, Stretch
+from pipeline.core.stage_cache import StageCache, stage_cache
+from pipeline.formats.chips import (
+    OFFICIAL,
+    Imagery,
+    Origin,
+    dropped_in_words,
+    failed_in_origin,
+    link_chips,
+    make_chip_folders,
+    unmatched_in_origin,
+    write_tables,
+)
+from pipeline.formats.classes import IGNORE, ClassTable, read_classes
+from pipeline.formats.datasets import BandsSection, DatasetName
+from pipeline.formats.png import save_chip
+from pipeline.raster.imagery import to_rgb
+from pipeline.raster.labels import declared_in_words
+from pipeline.raster.layout import (
     SourceItem,
     asset,
     is_synthetic,
@@ -20,32 +41,11 @@ from pipeline.catalog import (
     source_of,
     verifier,
 )
-from pipeline.chips import (
-    OFFICIAL,
-    Imagery,
-    Origin,
-    dropped_in_words,
-    failed_in_origin,
-    link_pictures,
-    make_picture_folders,
-    unmatched_in_origin,
-    write_tables,
-)
-from pipeline.classes import IGNORE, ClassTable, read_classes
-from pipeline.command import in_parallel, progress, run
-from pipeline.datasets import BandsSection, DatasetName
-from pipeline.errors import PipelineError
-from pipeline.files import published
-from pipeline.originals import naming_originals
-from pipeline.params import Params, Stretch
-from pipeline.pieces import Pieces, kept_pieces
-from pipeline.raster.chips import save_chip
-from pipeline.raster.clouds import Sky
-from pipeline.raster.imagery import to_rgb
-from pipeline.raster.items import Reading, describe, read_bands, read_label, read_sky
-from pipeline.raster.labels import declared_in_words
+from pipeline.raster.originals import naming_originals
 from pipeline.raster.sidecars import with_sidecars
-from pipeline.raster.verdicts import CloudFilterSection
+from pipeline.sentinel.clouds import PixelKind
+from pipeline.sentinel.date_selection import CloudFilterSection
+from pipeline.sentinel.items import Reading, describe, read_bands, read_clouds, read_label
 
 
 class Conversion(Params):
@@ -98,10 +98,10 @@ class TifToPngParams(Params):
 
 
 def picture(item: SourceItem, reading: Reading, imagery: Imagery) -> tuple[np.ndarray, np.ndarray]:
-    """An item's RGB, uint8 (height, width, 3), and what its pixels show, codes of `Sky` (height, width)."""
+    """An item's RGB, uint8 (height, width, 3), and what its pixels show, codes of `PixelKind` (height, width)."""
     bands_CHW = read_bands(item, reading, imagery)
-    sky_HW = read_sky(item, reading, bands_CHW)
-    return to_rgb(bands_CHW, imagery, sky_HW != Sky.NO_DATA), sky_HW
+    clouds_HW = read_clouds(item, reading, bands_CHW)
+    return to_rgb(bands_CHW, imagery, clouds_HW != PixelKind.NO_DATA), clouds_HW
 
 
 @dataclass(frozen=True)
@@ -121,17 +121,17 @@ def convert(
     item, label = pair
     how: Conversion = getattr(params.tif_to_png, reading.dataset)
     consensus = how.min_consensus if isinstance(how, LandcovernetConversion) else 0
-    image_HWC, sky_HW = picture(item, reading, params.imagery(reading.dataset))
+    image_HWC, clouds_HW = picture(item, reading, params.imagery(reading.dataset))
     labels = read_label(label, item, reading, table, consensus)
     mask_HW = labels.mask_HW
-    mask_HW[sky_HW >= (Sky.SHADOW if how.ignore_clouds else Sky.NO_DATA)] = IGNORE
+    mask_HW[clouds_HW >= (PixelKind.SHADOW if how.ignore_clouds else PixelKind.NO_DATA)] = IGNORE
     if (mask_HW == IGNORE).all():
         return Converted(None, labels.declared)
     return Converted(save_chip(folder, describe(item, reading), image_HWC, mask_HW, table), labels.declared)
 
 
 def converted(
-    pair: tuple[SourceItem, Path], reading: Reading, params: TifToPngParams, table: ClassTable, pieces: Pieces
+    pair: tuple[SourceItem, Path], reading: Reading, params: TifToPngParams, table: ClassTable, pieces: StageCache
 ) -> tuple[Path, Converted]:
     """What `convert` makes of an item, kept: the folder with the chip, and its row.
 
@@ -141,7 +141,7 @@ def converted(
     item, label = pair
 
     def build(folder: Path) -> dict[str, Any]:
-        make_picture_folders(folder)
+        make_chip_folders(folder)
         return asdict(convert(pair, reading, params, table, folder))
 
     inputs = with_sidecars((*item.files, asset(reading.dataset, label, "labels")))
@@ -191,16 +191,16 @@ def tif_to_png(
     pairs = [(item, labels[item.chip]) for item in items if item.chip in labels]
     settings = asdict(reading), params.imagery(dataset), getattr(params.tif_to_png, dataset).model_dump()
     with (
-        kept_pieces(f"tif_to_png-{dataset}", verifier(raw), *settings, table.model_dump()) as pieces,
+        stage_cache(f"tif_to_png-{dataset}", verifier(raw), *settings, table.model_dump()) as pieces,
         published(chips) as folder,
     ):
-        make_picture_folders(folder)
+        make_chip_folders(folder)
         make = partial(converted, reading=reading, params=params, table=table, pieces=pieces)
-        one = guarded(make, lambda pair: str(pair[0].folder.relative_to(raw)))
-        made, failed = parted(progress(in_parallel(one, pairs), f"tif_to_png {dataset}", len(pairs)))
-        settled = settle(failed, params.on_error, failures, raw)
+        one = catch_failures(make, lambda pair: str(pair[0].folder.relative_to(raw)))
+        made, failed = partition_results(progress(in_parallel(one, pairs), f"tif_to_png {dataset}", len(pairs)))
+        settled = report_failures(failed, params.on_error, failures, raw)
         for piece, _ in made:
-            link_pictures(piece, folder)
+            link_chips(piece, folder)
         found = [each.row for _, each in made if each.row is not None]
         rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for row in found]
         dropped = {

@@ -7,27 +7,27 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline.batch import OnError, guarded, parted, settle
-from pipeline.catalog import is_synthetic, official_parts, scene_pairs, source_of, verifier
-from pipeline.chips import (
+from pipeline.core.cli import in_parallel, progress, run
+from pipeline.core.errors import PipelineError
+from pipeline.core.failures import OnError, catch_failures, partition_results, report_failures
+from pipeline.core.files import published
+from pipeline.core.params import BandNumber, Params, Stretch
+from pipeline.core.stage_cache import StageCache, stage_cache
+from pipeline.formats.chips import (
     OFFICIAL,
     Origin,
     dropped_in_words,
     failed_in_origin,
-    link_pictures,
-    make_picture_folders,
+    link_chips,
+    make_chip_folders,
     unmatched_in_origin,
     write_tables,
 )
-from pipeline.classes import ClassTable, read_classes
-from pipeline.command import in_parallel, progress, run
-from pipeline.errors import PipelineError
-from pipeline.files import published
-from pipeline.originals import naming_originals
-from pipeline.params import BandNumber, Params, Stretch
-from pipeline.pieces import Pieces, kept_pieces
+from pipeline.formats.classes import ClassTable, read_classes
+from pipeline.orthophoto.scenes import Alpha, CutScene, Cutting, cut_scene
 from pipeline.raster.labels import declared_in_words
-from pipeline.raster.scenes import Alpha, Cut, Cutting, cut_scene
+from pipeline.raster.layout import is_synthetic, official_parts, scene_pairs, source_of, verifier
+from pipeline.raster.originals import naming_originals
 from pipeline.raster.sidecars import with_sidecars
 
 OFFICIAL_SIZE = 512
@@ -58,12 +58,12 @@ class TileParams(Params):
 
 
 def cutting(section: TileSection) -> Cutting:
-    """The params in the words of `pipeline.raster.scenes`."""
+    """The params in the words of `pipeline.orthophoto.scenes`."""
     stretch = None if section.stretch == "none" else section.stretch
     return Cutting(section.size, section.partial == "pad", section.bands, stretch, section.alpha)
 
 
-def cut(pair: tuple[str, Path, Path], how: Cutting, table: ClassTable, pieces: Pieces) -> tuple[Path, Cut]:
+def cut(pair: tuple[str, Path, Path], how: Cutting, table: ClassTable, pieces: StageCache) -> tuple[Path, CutScene]:
     """What `cut_scene` makes of a scene, kept: the folder with the chips, and their rows.
 
     Raises:
@@ -72,14 +72,14 @@ def cut(pair: tuple[str, Path, Path], how: Cutting, table: ClassTable, pieces: P
     scene, image, mask = pair
 
     def build(folder: Path) -> dict[str, Any]:
-        make_picture_folders(folder)
+        make_chip_folders(folder)
         return asdict(cut_scene(pair, how, table, folder))
 
     folder, found = pieces.make(scene, with_sidecars((image, mask)), build)
-    return folder, Cut(**found)
+    return folder, CutScene(**found)
 
 
-def dropped_of(cuts: list[Cut]) -> dict[str, int]:
+def dropped_of(cuts: list[CutScene]) -> dict[str, int]:
     """From the reason to the number of windows that became no chip."""
     return {
         "partial": sum(each.partial for each in cuts),
@@ -87,7 +87,7 @@ def dropped_of(cuts: list[Cut]) -> dict[str, int]:
     }
 
 
-def require_chips(cuts: list[Cut], failed: int, size: int, raw: Path) -> None:
+def require_chips(cuts: list[CutScene], failed: int, size: int, raw: Path) -> None:
     """Check that there is a chip.
 
     Raises:
@@ -112,7 +112,7 @@ def require_chips(cuts: list[Cut], failed: int, size: int, raw: Path) -> None:
     )
 
 
-def transparent_in_words(cuts: list[Cut]) -> str:
+def transparent_in_words(cuts: list[CutScene]) -> str:
     """What the summary says of alpha: nothing, if it hides nothing."""
     hidden, pixels = sum(each.transparent for each in cuts), sum(each.pixels for each in cuts)
     told = f", {100 * hidden / pixels:.2g} % of the pixels ignored by alpha (see tile.alpha)" if hidden else ""
@@ -123,18 +123,20 @@ def transparent_in_words(cuts: list[Cut]) -> str:
 
 @naming_originals
 def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
-    """Cut every scene in RAW into the chips folder CHIPS; those that cannot be cut are in the table FAILURES."""
+    """CutScene every scene in RAW into the chips folder CHIPS; those that cannot be cut are in the table FAILURES."""
     table = read_classes(raw / "classes.json")
     how = cutting(params.tile)
     pairs = scene_pairs(raw)
     official = official_parts(raw) if how.size == OFFICIAL_SIZE else {}
-    with kept_pieces("tile", verifier(raw), asdict(how), table.model_dump()) as pieces, published(chips) as folder:
-        make_picture_folders(folder)
-        one = guarded(partial(cut, how=how, table=table, pieces=pieces), lambda pair: str(pair[1].relative_to(raw)))
-        made, failed = parted(progress(in_parallel(one, pairs), "tile", len(pairs)))
-        settled = settle(failed, params.on_error, failures, raw)
+    with stage_cache("tile", verifier(raw), asdict(how), table.model_dump()) as pieces, published(chips) as folder:
+        make_chip_folders(folder)
+        one = catch_failures(
+            partial(cut, how=how, table=table, pieces=pieces), lambda pair: str(pair[1].relative_to(raw))
+        )
+        made, failed = partition_results(progress(in_parallel(one, pairs), "tile", len(pairs)))
+        settled = report_failures(failed, params.on_error, failures, raw)
         for piece, _ in made:
-            link_pictures(piece, folder)
+            link_chips(piece, folder)
         cuts = [each for _, each in made]
         rows = [row | {OFFICIAL: official.get(str(row["id"]))} for each in cuts for row in each.rows]
         require_chips(cuts, len(failed), how.size, raw)

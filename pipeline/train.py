@@ -9,17 +9,21 @@ from typing import Any
 import lightning as L
 from pydantic import Field
 
-from pipeline.chips import pixels_of, read_chips, read_imagery
-from pipeline.classes import ClassTable, read_classes
-from pipeline.command import run
-from pipeline.errors import PipelineError
-from pipeline.files import published, sha256, write_json
-from pipeline.fingerprint import code_of, digest, versions
+from pipeline.core.cli import run
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import published, sha256, write_json
+from pipeline.core.fingerprint import code_of, digest, versions
+from pipeline.core.params import Params
+from pipeline.formats.chips import pixels_of, read_chips, read_imagery
+from pipeline.formats.classes import ClassTable, read_classes
+from pipeline.learning.checkpoint import State, resumable
 from pipeline.learning.cost import PACKAGES, cost
-from pipeline.learning.data import Chips, Cut, read_list, scoring_loader, training_loader
+from pipeline.learning.data import BatchPlan, Chips, read_list, scoring_loader, training_loader
 from pipeline.learning.device import Device, choose, hardware, keep_freed_memory, reading_workers
-from pipeline.learning.fit import Keeper, fit
-from pipeline.learning.losses import LOSSES, Emphasis, Loss, LossName, class_weights
+from pipeline.learning.distributed import Ranks, rank_zero_errors, ranks
+from pipeline.learning.fit import BestEpoch, fit
+from pipeline.learning.hub import hub_is_there
+from pipeline.learning.losses import LOSSES, Loss, LossConfig, LossName, class_weights
 from pipeline.learning.model import (
     Architecture,
     Segmenter,
@@ -30,21 +34,17 @@ from pipeline.learning.model import (
     init_prior_bias,
     save_model,
 )
-from pipeline.learning.ranks import Ranks, one_voice, ranks
-from pipeline.learning.resume import State, resumable
-from pipeline.learning.stopping import PreemptedError, stoppable
-from pipeline.learning.task import Recipe, Task
-from pipeline.learning.watch import watching
-from pipeline.params import Params
-from pipeline.sources.reach import hub_is_there
+from pipeline.learning.preemption import PreemptedError, stoppable
+from pipeline.learning.progress import watching
+from pipeline.learning.task import Task, TrainConfig
 
 Parts = dict[str, Chips]
 """`train` and `val`."""
 
 LEARNING_CODE = (
-    *("train", "chips", "classes", "raster.chips", "scoring.counts", "scoring.scores"),
-    *(f"learning.{name}" for name in ("augment", "confusion", "data", "device", "fit", "losses", "model")),
-    *(f"learning.{name}" for name in ("ranks", "resume", "task", "weights")),
+    *("train", "formats.chips", "formats.classes", "formats.png", "scoring.counts", "scoring.scores"),
+    *(f"learning.{name}" for name in ("augment", "checkpoint", "confusion", "data", "device", "distributed")),
+    *(f"learning.{name}" for name in ("fit", "losses", "model", "task", "weights")),
 )
 """The modules whose code decides what a training comes to; an edit to another one does not start it afresh."""
 
@@ -66,7 +66,7 @@ class TrainParams(Params):
     loss: LossName
     seed: int = Field(ge=0, lt=2**32)
     """Of the weights, the order of the chips and their flips."""
-    train: Recipe
+    train: TrainConfig
 
     @property
     def place(self) -> Place:
@@ -92,7 +92,7 @@ class TrainParams(Params):
         """The loss for training chips with so many pixels of each class."""
         recipe = self.train
         alpha = None if recipe.alpha == "none" else recipe.alpha
-        return LOSSES[self.loss](Emphasis(recipe.gamma, alpha, class_weights(recipe.class_weights, pixels)))
+        return LOSSES[self.loss](LossConfig(recipe.gamma, alpha, class_weights(recipe.class_weights, pixels)))
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Trained:
     """What came out: the network with the weights of its best epoch, and all epochs."""
 
     segmenter: Segmenter
-    keeper: Keeper
+    keeper: BestEpoch
 
 
 def ground(chips: Path) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def labelled_pixels(parts: Parts, table: ClassTable) -> list[int]:
     return pixels["train"]
 
 
-def report(keeper: Keeper) -> dict[str, Any]:
+def report(keeper: BestEpoch) -> dict[str, Any]:
     """`metrics/train.json`: the best epoch's scores."""
     assert keeper.best is not None
     return {"best_epoch": keeper.best.number, "train": keeper.best.train, "val": keeper.best.val}
@@ -198,7 +198,7 @@ def learn(parts: Parts, params: TrainParams, place: Place, watch: L.Callback, st
     init_prior_bias(segmenter, [count / sum(pixels) for count in pixels], loss)
     task = Task(segmenter, table.names, loss, recipe, params.seed)
     workers = reading_workers(recipe.workers, place.device, ranks.a_machine)
-    cut = Cut(recipe.batch_size, ranks, recipe.accumulate)
+    cut = BatchPlan(recipe.batch_size, ranks, recipe.accumulate)
     loaders = (
         training_loader(parts["train"], cut, workers, params.seed),
         scoring_loader(parts["val"], recipe.batch_size, workers, ranks),
@@ -238,7 +238,7 @@ def train(
     parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table) for part in ("train", "val")}
     train_chips, val_chips = (len(part) for part in parts.values())
     seen, held = train_chips + val_chips, resumable(inputs(parts, params, place).fingerprint, place.ranks)
-    with one_voice(place.ranks), held as state, watching(plots, seen, place.ranks) as watch:
+    with rank_zero_errors(place.ranks), held as state, watching(plots, seen, place.ranks) as watch:
         trained = learn(parts, params, place, watch, state)
         if not place.ranks.first:
             return ""

@@ -31,20 +31,20 @@ def refuse_unless_loopback(host: Any) -> None:
 
 
 def guarded_socket(method: Callable[..., Any]) -> Callable[..., Any]:
-    def guarded(self: socket.socket, *arguments: Any) -> Any:
+    def catch_failures(self: socket.socket, *arguments: Any) -> Any:
         if self.family in (socket.AF_INET, socket.AF_INET6):
             refuse_unless_loopback(arguments[-1][0])  # the address comes last, also for sendto
         return method(self, *arguments)
 
-    return guarded
+    return catch_failures
 
 
 def guarded_lookup(lookup: Callable[..., Any]) -> Callable[..., Any]:
-    def guarded(host: Any, *arguments: Any, **named: Any) -> Any:
+    def catch_failures(host: Any, *arguments: Any, **named: Any) -> Any:
         refuse_unless_loopback(host)
         return lookup(host, *arguments, **named)
 
-    return guarded
+    return catch_failures
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -12,8 +12,8 @@ import yaml
 from safetensors.torch import save_file
 
 from pipeline.check import CheckParams, check
-from pipeline.errors import PipelineError
-from pipeline.params import load_params
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import load_params
 from tests.learning.world import EVALUATE, TRAIN
 from tests.world import PARAMS
 

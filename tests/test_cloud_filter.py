@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.catalog import SourceItem
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter, look, written
-from pipeline.errors import PipelineError
-from pipeline.params import load_params
-from pipeline.raster.verdicts import judge
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import load_params
+from pipeline.raster.layout import SourceItem
+from pipeline.sentinel.date_selection import judge
 from tests.world import ghana_item, landcovernet_item, params
 
 DAYS = [date(2020, 1, day) for day in range(1, 7)]

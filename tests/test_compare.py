@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from pipeline.compare import different_arithmetic, experiments, load, names_of, report
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation.intervals import mean_iou
+from pipeline.evaluation.verdict import compared
 from pipeline.scoring.counts import to_table
-from pipeline.scoring.intervals import mean_iou
-from pipeline.scoring.verdict import compared
-from tests.scoring.test_intervals import BOTH, units
-from tests.scoring.test_verdict import group
+from tests.evaluation.test_intervals import BOTH, units
+from tests.evaluation.test_verdict import group
 
 ROOT = Path(__file__).parents[1]
 UNITS = [f"u{number:02}" for number in range(12)]

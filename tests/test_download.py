@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.catalog import is_synthetic
-from pipeline.classes import read_classes
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
-from pipeline.datasets import CLASSES
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import write_text
 from pipeline.download import DownloadParams, download
-from pipeline.errors import PipelineError
-from pipeline.files import write_text
+from pipeline.formats.classes import read_classes
+from pipeline.formats.datasets import CLASSES
+from pipeline.raster.layout import is_synthetic
 from tests.sources.faulty import Fault
 from tests.sources.hub import chosen_hub
 from tests.sources.world import DAYS, small_ghana, small_landcovernet

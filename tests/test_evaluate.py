@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from sklearn import metrics
 
-from pipeline.classes import ClassTable, write_classes
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.evaluate import in_words, with_interval
+from pipeline.formats.classes import ClassTable, write_classes
 from pipeline.learning.model import load_model
 from pipeline.scoring.counts import from_table
 from pipeline.scoring.scores import scores

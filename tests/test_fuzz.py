@@ -18,12 +18,12 @@ import pytest
 import rasterio
 from rasterio.dtypes import dtype_rev
 
-from pipeline.batch import Failure
-from pipeline.catalog import MANIFEST
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
-from pipeline.errors import PipelineError
-from pipeline.files import sha256
+from pipeline.core.errors import PipelineError
+from pipeline.core.failures import Failure
+from pipeline.core.files import sha256
 from pipeline.raster import whole
+from pipeline.raster.layout import MANIFEST
 from pipeline.sources.stac import parse_item
 from pipeline.sources.unpack import read_tar, unzip
 from pipeline.tile import TileParams, tile

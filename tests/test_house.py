@@ -3,30 +3,46 @@
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
-STAGES = {"check", "download", "cloud_filter", "tif_to_png", "tile", "split", "train", "evaluate"}
-COMMANDS = {"compare"}
-DATA_STAGES = ("download", "cloud_filter", "tif_to_png", "tile", "split")
-PACKAGES = {"raster", "sources", "splitting", "scoring", "learning"}
+STAGES = ("check", "download", "cloud_filter", "tif_to_png", "tile", "split", "train", "evaluate")
+DATA_STAGES = STAGES[1:6]
+COMMANDS = ("compare",)
+GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+LAYERS = {
+    "core": (),
+    "scoring": (),
+    "formats": ("core",),
+    "raster": ("core", "formats"),
+    "splitting": ("core", "formats"),
+    "learning": ("core", "formats", "scoring"),
+    "sentinel": ("core", "formats", "raster"),
+    "orthophoto": ("core", "formats", "raster"),
+    "evaluation": ("core", "formats", "scoring", "learning"),
+    "sources": ("core", "formats", "raster", "sentinel"),
+}
+"""From each folder of pipeline/ to the others that it may import, each of which stands above it here."""
 
 LEARNING = "torch torchvision torchmetrics lightning segmentation_models_pytorch timm safetensors dvclive matplotlib"
 RASTER = "rasterio PIL cv2 osgeo"
 NETWORK = "requests urllib urllib3 http httpx aiohttp socket ssl ftplib radiant_mlhub boto3 botocore s3fs fsspec"
 HOMES = [
-    (LEARNING, ("learning/", "check.py", "train.py", "evaluate.py")),
-    (RASTER, ("raster/",)),
-    (NETWORK, ("sources/",)),
+    (LEARNING, ("learning/", "evaluation/", "check.py", "train.py", "evaluate.py")),
+    (RASTER, ("formats/", "raster/", "sentinel/", "orthophoto/", "splitting/")),
+    (NETWORK, ("sources/", "learning/hub.py")),
 ]
 """Libraries, and the only places under pipeline/ that import them."""
 
 NOT_MIRRORED = {
-    "errors.py": "one exception, without any code",
+    "core/errors.py": "one exception, without any code",
     "sources/base.py": "a Protocol and two records, without any code",
 }
 """Modules without a test file of their own, `__init__.py` aside, and why."""
@@ -61,7 +77,7 @@ def imported(code: ast.Module) -> set[str]:
 
 
 def ours(path: Path) -> set[tuple[str, ...]]:
-    """What a file imports of the package: `pipeline.raster.chips.save_chip` as raster, chips, save_chip."""
+    """What a file imports of the package: `pipeline.formats.png.save_chip` as raster, chips, save_chip."""
     names = (name.split(".") for name in imported(tree(path)))
     return {tuple(name[1:]) for name in names if name[0] == "pipeline" and len(name) > 1}
 
@@ -86,9 +102,9 @@ def test_handlers_that_catch_everything_are_found() -> None:
 
 @pytest.mark.parametrize("path", python_files("pipeline"), ids=within_pipeline)
 def test_nothing_imports_a_stage_but_check_their_params(path: Path) -> None:
-    of_stages = {name for name in ours(path) if name[0] in STAGES}
+    of_stages = {name for name in ours(path) if name[0] in {*STAGES, *COMMANDS}}
     if path == ROOT / "pipeline/check.py":
-        others = STAGES - {"check"}
+        others = set(STAGES) - {"check"}
         params = {(name, "".join(map(str.title, name.split("_"))) + "Params") for name in others}
         assert of_stages == params | {(name,) for name in others}
     else:
@@ -109,30 +125,65 @@ def test_imports_are_written_as_statements() -> None:  # others the rules here d
         assert imported(tree(path)).isdisjoint({"importlib", "importlib.import_module", "runpy"}), path
 
 
-@pytest.mark.parametrize(
-    ("package", "others"),
-    [
-        ("raster", {"raster"}),
-        ("sources", {"sources", "raster"}),
-        ("splitting", {"splitting", "raster"}),
-        ("scoring", {"scoring"}),
-        ("learning", {"learning", "raster", "scoring"}),
-    ],
-)
-def test_a_package_imports_no_package_above_it(package: str, others: set[str]) -> None:
-    for path in python_files(f"pipeline/{package}"):
-        assert {name[0] for name in ours(path)} & (PACKAGES | {"command"}) <= others, path
+def test_each_folder_imports_only_the_layers_below_it() -> None:
+    assert {path.name for path in (ROOT / "pipeline").iterdir() if any(path.glob("*.py"))} == LAYERS.keys()
+    for folder, below in LAYERS.items():
+        for path in python_files(f"pipeline/{folder}"):
+            assert {name[0] for name in ours(path)} <= {folder, *below}, path
+        assert set(below) <= set(list(LAYERS)[: list(LAYERS).index(folder)])
 
 
-def test_what_all_share_imports_no_package() -> None:
-    shared = {path for path in (ROOT / "pipeline").glob("*.py") if path.stem not in STAGES | COMMANDS}
-    assert {path.stem for path in shared} > {"params", "command", "datasets", "chips"}
-    for path in shared:
-        assert {name[0] for name in ours(path)}.isdisjoint(PACKAGES | ({"command"} - {path.stem})), path
+def closure(module: Path) -> set[Path]:
+    """A module's file and all that it imports of the package, however far."""
+    found, todo = set(), [module]
+    while todo:
+        path = todo.pop()
+        found.add(path)
+        for name in ours(path):
+            for candidate in (ROOT.joinpath("pipeline", *name[:end]) for end in range(1, len(name) + 1)):
+                files = {candidate.with_suffix(".py"), candidate / "__init__.py"}
+                todo += [file for file in files - found if file.is_file()]
+    return found
 
 
-def test_params_knows_nothing_of_the_pipeline() -> None:
-    assert {name[0] for name in ours(ROOT / "pipeline/params.py")} == {"choices", "errors"}
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_all_the_code_that_it_imports(stage: str) -> None:
+    declared = [dep for dep in GRAPH[stage].get("do", GRAPH[stage])["deps"] if dep.startswith("pipeline")]
+    imported = {name_of(path) for path in closure(ROOT / f"pipeline/{stage}.py")}
+    needed = {file if file.count("/") == 1 else file.rsplit("/", 1)[0].replace("/sample", "") for file in imported}
+    assert declared == ["pipeline"] if stage == "check" else set(declared) == needed
+
+
+def test_an_edit_retrains_only_where_training_uses_the_file(tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), "project"], cwd=tmp_path, check=True)
+    project = tmp_path / "project"
+    for name in ("dvc.yaml", "dvc.lock", ".dvcignore"):
+        shutil.copy(ROOT / name, project / name)
+
+    def status() -> dict[str, list[str]]:
+        """From stage to the code that changed since dvc.lock."""
+        command = [sys.executable, "-W", "ignore", "-m", "dvc", "status", "--json"]
+        run = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+        changed: dict[str, list[str]] = {}
+        for stage, reasons in json.loads(run.stdout).items():
+            deps = [dep for each in reasons if isinstance(each, dict) for dep in each.get("changed deps", ())]
+            changed[stage] = [dep for dep in deps if dep.startswith("pipeline")]
+        return changed
+
+    shutil.rmtree(project / "pipeline")
+    shutil.copytree(ROOT / "pipeline", project / "pipeline")
+    before = status()["train"]
+    for name in ("raster/geotiff.py", "raster/labels.py", "evaluation/intervals.py", "evaluation/figures.py"):
+        with (project / "pipeline" / name).open("a") as file:
+            file.write("# edited\n")
+    (project / "pipeline/learning/.task.py.swp").touch()
+    (project / "pipeline/learning/task.py~").touch()
+    after = status()
+    assert after["train"] == before
+    assert "pipeline/raster" in after["tile"]
+    assert "pipeline/evaluation" in after["evaluate"]
+    (project / "pipeline/learning/task.py").write_text("")
+    assert "pipeline/learning" in status()["train"]
 
 
 def test_data_stages_start_without_torch() -> None:

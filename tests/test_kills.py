@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalog import write_source
-from pipeline.classes import write_classes
-from pipeline.datasets import CLASSES
+from pipeline.formats.classes import write_classes
+from pipeline.formats.datasets import CLASSES
+from pipeline.raster.layout import write_source
 from tests.sources.faulty import Fault, Hub
 from tests.sources.hub import hub
 from tests.sources.world import files_below, small_landcovernet

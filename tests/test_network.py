@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.chips import OFFICIAL, read_chips
-from pipeline.datasets import DatasetName
-from pipeline.files import read_json
+from pipeline.core.files import read_json
+from pipeline.formats.chips import OFFICIAL, read_chips
+from pipeline.formats.datasets import DatasetName
 from pipeline.sources.sample import fetch_sample
 from tests.sources.bucket import as_ghana, as_landcovernet, bucket_server, fronted, put
 from tests.sources.faulty import Fault, Server, served

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-import pipeline.pieces as kept
-from pipeline.chips import read_chips
+import pipeline.core.stage_cache as kept
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
-from pipeline.errors import PipelineError, StageError
+from pipeline.core.errors import PipelineError, StageError
+from pipeline.formats.chips import read_chips
 from pipeline.tif_to_png import TifToPngParams, tif_to_png
 from pipeline.tile import TileParams, tile
 from tests.world import (
@@ -38,16 +38,16 @@ DAYS = [date(2020, 1, day) for day in range(1, 7)]
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the pieces that are really made, in any order."""
     names: list[str] = []
-    make = kept.Pieces.make
+    make = kept.StageCache.make
 
-    def counted(self: kept.Pieces, name: str, inputs: Any, build: Callable[[Path], Any]) -> tuple[Path, Any]:
+    def counted(self: kept.StageCache, name: str, inputs: Any, build: Callable[[Path], Any]) -> tuple[Path, Any]:
         def counting(folder: Path) -> Any:
             names.append(name)
             return build(folder)
 
         return make(self, name, inputs, counting)
 
-    monkeypatch.setattr(kept.Pieces, "make", counted)
+    monkeypatch.setattr(kept.StageCache, "make", counted)
     return names
 
 

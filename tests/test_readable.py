@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import read_json
+from pipeline.core.files import read_json
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = 100

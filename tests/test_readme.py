@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.files import read_json
+from pipeline.core.files import read_json
 from pipeline.raster.geotiff import write_geotiff
 
 ROOT = Path(__file__).parents[1]

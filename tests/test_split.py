@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.chips import Chip, Imagery, Origin, write_tables
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.formats.chips import Chip, Imagery, Origin, write_tables
 from pipeline.learning.data import read_list
 from pipeline.split import SplitParams, split
 from pipeline.splitting.section import PARTS

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.chips import Imagery, Origin, read_chips, read_imagery, read_origin
-from pipeline.classes import read_classes
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
-from pipeline.datasets import CLASSES
-from pipeline.errors import PipelineError
-from pipeline.raster.chips import read_image, read_mask
+from pipeline.core.errors import PipelineError
+from pipeline.formats.chips import Imagery, Origin, read_chips, read_imagery, read_origin
+from pipeline.formats.classes import read_classes
+from pipeline.formats.datasets import CLASSES
+from pipeline.formats.png import read_image, read_mask
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.tif_to_png import TifToPngParams, tif_to_png
 from tests.world import (

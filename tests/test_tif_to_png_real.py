@@ -8,11 +8,11 @@ import pytest
 import rasterio
 from PIL import Image
 
-from pipeline.catalog import SourceItem
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
-from pipeline.datasets import CLASSES, DatasetName
-from pipeline.raster.clouds import Sky
+from pipeline.formats.datasets import CLASSES, DatasetName
 from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
+from pipeline.raster.layout import SourceItem
+from pipeline.sentinel.clouds import PixelKind
 from pipeline.tif_to_png import TifToPngParams, picture, tif_to_png
 from tests.world import archive, params
 
@@ -27,21 +27,21 @@ def real_picture(shared: Path, naming: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_real_coast_looks_right(shared: Path) -> None:
-    image_HWC, sky_HW = real_picture(shared, "descriptive-names")
+    image_HWC, clouds_HW = real_picture(shared, "descriptive-names")
     assert image_HWC.shape == (256, 256, 3)
     assert image_HWC.dtype == np.uint8
     assert np.median(image_HWC, axis=(0, 1)).tolist() == [26, 32, 41]  # mostly sea: dark, and more blue than red
     assert np.median(image_HWC[90:, :190], axis=(0, 1)).argmax() == 2
     land_C = np.median(image_HWC[:10, 30:90], axis=(0, 1))
     assert land_C[0] > land_C[2]  # dry land is more red than blue
-    assert image_HWC[sky_HW == Sky.CLOUD].mean() > 180
+    assert image_HWC[clouds_HW == PixelKind.CLOUD].mean() > 180
     assert 0.02 < (image_HWC == 255).mean() < 0.1  # nothing but the clouds and the beach is at the upper end
     assert (image_HWC == 0).mean() < 0.01
 
 
 def test_the_real_chip_under_cloud_is_white_where_the_cloud_is(shared: Path) -> None:
-    image_HWC, sky_HW = real_picture(shared, "native-names")
-    assert set(np.unique(sky_HW)) == {Sky.HAZE, Sky.CLOUD}
+    image_HWC, clouds_HW = real_picture(shared, "native-names")
+    assert set(np.unique(clouds_HW)) == {PixelKind.HAZE, PixelKind.CLOUD}
     assert (image_HWC[200:, 180:] == 255).mean() > 0.9
     assert np.median(image_HWC[:60, :60], axis=(0, 1)).argmax() == 1  # woods through haze
 

@@ -10,12 +10,12 @@ import yaml
 from rasterio.crs import CRS
 from rasterio.enums import WktVersion
 
-from pipeline.chips import Imagery, Origin, read_chips, read_imagery, read_origin
-from pipeline.classes import ClassTable, read_classes
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import load_params, validated
 from pipeline.download import DownloadParams, download
-from pipeline.errors import PipelineError
-from pipeline.params import load_params, validated
-from pipeline.raster.chips import read_mask
+from pipeline.formats.chips import Imagery, Origin, read_chips, read_imagery, read_origin
+from pipeline.formats.classes import ClassTable, read_classes
+from pipeline.formats.png import read_mask
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.tile import TileParams, tile
 from tests.world import TWO_CLASSES, UTM, archive, at, changed, gradient, halves, hide, orthophoto, params, write_params

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline.chips import Chip, write_tables
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.formats.chips import Chip, write_tables
 from pipeline.learning.data import Chips
 from pipeline.learning.device import Device, Hardware
-from pipeline.learning.losses import LOSSES, Emphasis, Loss
-from pipeline.learning.ranks import ALONE
+from pipeline.learning.distributed import ALONE
+from pipeline.learning.losses import LOSSES, Loss, LossConfig
 from pipeline.train import LEARNING_CODE, Inputs, Place, class_pixels, ground, inputs, labelled_pixels
 from tests.learning.world import BRIGHTNESS, IMAGERY, ORIGIN, World, train_params, written
 
@@ -86,7 +86,7 @@ def test_a_failed_training_leaves_the_last_model_in_place(
 ) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/model.json").write_text("the last good one")
-    monkeypatch.setitem(LOSSES, "ce", lambda _: Lost(Emphasis()))
+    monkeypatch.setitem(LOSSES, "ce", lambda _: Lost(LossConfig()))
     with pytest.raises(PipelineError, match="NaN or infinite in epoch 1, batch 1;"):
         small.train(tmp_path)
     assert (tmp_path / "model/model.json").read_text() == "the last good one"
@@ -236,8 +236,8 @@ def test_what_a_training_comes_to_depends_on_every_input_and_on_no_reading_proce
 
 
 CHANGES_NOTHING = {
-    *("cache", "choices", "command", "errors", "files", "fingerprint", "interrupt", "params"),
-    *("learning.cost", "learning.stopping", "learning.watch", "sources.reach"),
+    *(f"core.{name}" for name in ("cache", "choices", "cli", "errors", "files", "fingerprint", "interrupt", "params")),
+    *("learning.cost", "learning.hub", "learning.preemption", "learning.progress"),
 }
 """What `train` loads beside the code that decides what a training comes to: paths, messages, curves, the state."""
 
@@ -246,9 +246,9 @@ def test_each_module_that_train_loads_either_decides_what_comes_out_or_does_not(
     script = "import sys, pipeline.train; print(*(name for name in sys.modules if name.startswith('pipeline.')))"
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True)
     loaded = {name.removeprefix("pipeline.") for name in run.stdout.split()} - {
+        "core",
+        "formats",
         "learning",
-        "raster",
         "scoring",
-        "sources",
     }
     assert loaded == set(LEARNING_CODE) | CHANGES_NOTHING

@@ -12,11 +12,11 @@ from pydantic import BaseModel
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
-from pipeline.catalog import SourceItem, write_source
-from pipeline.classes import ClassTable, LandCoverClass, write_classes
-from pipeline.datasets import CLASSES, DatasetName
+from pipeline.formats.classes import ClassTable, LandCoverClass, write_classes
+from pipeline.formats.datasets import CLASSES, DatasetName
 from pipeline.raster.geotiff import Georeference, write_geotiff
-from pipeline.raster.verdicts import Thresholds
+from pipeline.raster.layout import SourceItem, write_source
+from pipeline.sentinel.date_selection import Thresholds
 
 M = TypeVar("M", bound=BaseModel)
 

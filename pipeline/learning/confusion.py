@@ -2,10 +2,10 @@
 
 import torch
 
-from pipeline.classes import IGNORE
+from pipeline.formats.classes import IGNORE
 
 
-def likeliest(logits_NKHW: torch.Tensor) -> torch.Tensor:
+def argmax(logits_NKHW: torch.Tensor) -> torch.Tensor:
     """The class with the largest logit, predicted_NHW; the first of several.
 
     As argmax does, which on a processor takes 25 times as long where each class's values lie together in memory.
@@ -46,7 +46,7 @@ def _bincount(cells: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def reliability(logits_NKHW: torch.Tensor, target_NHW: torch.Tensor, bins: int) -> torch.Tensor:
-    """How often the likeliest class is right, by how likely the softmax says it is.
+    """How often the argmax class is right, by how likely the softmax says it is.
 
     Args:
         logits_NKHW: float32.

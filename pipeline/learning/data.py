@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler, get_worker_info
 
-from pipeline.chips import REFUSED
-from pipeline.classes import IGNORE, ClassTable
-from pipeline.errors import PipelineError
-from pipeline.learning.ranks import ALONE, Ranks
-from pipeline.raster.chips import read_image, read_mask
+from pipeline.core.errors import PipelineError
+from pipeline.formats.chips import REFUSED
+from pipeline.formats.classes import IGNORE, ClassTable
+from pipeline.formats.png import read_image, read_mask
+from pipeline.learning.distributed import ALONE, Ranks
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """images_NCHW uint8 RGB; masks_NHW uint8, the class's *index* in the table or `IGNORE`."""
@@ -121,7 +121,7 @@ def generator(stream: Stream, *key: int) -> torch.Generator:
 
 
 @dataclass(frozen=True)
-class Cut:
+class BatchPlan:
     """How a batch is cut into steps: one after another on each process, side by side on all."""
 
     batch_size: int
@@ -158,7 +158,7 @@ class Steps(Sampler[list[int]]):
     for something that has `set_epoch`.
     """
 
-    def __init__(self, sampler: Shuffle | SequentialSampler, count: int, cut: Cut, whole: bool) -> None:
+    def __init__(self, sampler: Shuffle | SequentialSampler, count: int, cut: BatchPlan, whole: bool) -> None:
         """`whole`: no chip may be left out, so that a process may have a step less than another."""
         self.sampler, self.cut = sampler, cut
         batches = -(-count // cut.batch_size) if whole else cut.batches(count)
@@ -177,7 +177,7 @@ class Steps(Sampler[list[int]]):
         return divmod(self._bounds[step][0], self.cut.batch_size)
 
 
-def training_loader(chips: Chips, cut: Cut, workers: int, seed: int) -> DataLoader[Batch]:
+def training_loader(chips: Chips, cut: BatchPlan, workers: int, seed: int) -> DataLoader[Batch]:
     """Shuffled batches, as many steps on each process.
 
     Raises:
@@ -197,7 +197,7 @@ def scoring_loader(chips: Chips, batch_size: int, workers: int, ranks: Ranks = A
     Raises:
         PipelineError: fewer chips than processes.
     """
-    cut = Cut(batch_size, ranks)
+    cut = BatchPlan(batch_size, ranks)
     if len(chips) < cut.ranks.size:
         raise PipelineError(
             f"val.txt names {len(chips)} chips, too few for {cut.ranks.size} devices; set train.devices"

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Arithmetic = Literal["fp32", "bf16", "fp16"]

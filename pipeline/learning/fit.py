@@ -13,12 +13,12 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.learning.checkpoint import Saver, State, WholeFiles
 from pipeline.learning.data import Batch, Steps, plain_errors
 from pipeline.learning.device import Device
-from pipeline.learning.ranks import agree
-from pipeline.learning.resume import Saver, State, WholeFiles
-from pipeline.learning.stopping import listen_again
+from pipeline.learning.distributed import agree
+from pipeline.learning.preemption import listen_again
 from pipeline.learning.task import Task
 
 Weights = dict[str, torch.Tensor]
@@ -38,7 +38,7 @@ class Epoch:
     """Of training and validation together."""
 
 
-class Keeper(L.Callback):
+class BestEpoch(L.Callback):
     """Gathers the epochs and keeps the weights of the one with the best validation mean IoU, the earlier on a tie."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ def fit(
     device: Device,
     watch: L.Callback,
     state: State | None = None,
-) -> Keeper:
+) -> BestEpoch:
     """Train on the first loader, validate on the second after each epoch.
 
     The network of `task` ends with the weights of its best epoch.
@@ -109,7 +109,7 @@ def fit(
     Raises:
         PipelineError: a loss became NaN or infinite, or a chip cannot be read.
     """
-    keeper = Keeper()
+    keeper = BestEpoch()
     callbacks = [keeper, watch, *([Saver(state)] if state else [])]
     with _quiet(), plain_errors():
         steps = loaders[0].batch_sampler

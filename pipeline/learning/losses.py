@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as all of torch's users call it
 
-from pipeline.classes import IGNORE
+from pipeline.formats.classes import IGNORE
 
 LossName = Literal["focal", "dice", "ce"]
 Weighting = Literal["none", "inverse", "effective"]
@@ -20,7 +20,7 @@ BETA, SAMPLES = 0.9999, 100_000
 
 
 @dataclass(frozen=True)
-class Emphasis:
+class LossConfig:
     """What a loss makes more of."""
 
     gamma: float = 2.0
@@ -37,7 +37,7 @@ class Loss(nn.Module):
     name: LossName
     weight_K: torch.Tensor | None
 
-    def __init__(self, emphasis: Emphasis) -> None:
+    def __init__(self, emphasis: LossConfig) -> None:
         super().__init__()
         self.emphasis = emphasis
         weights = None if emphasis.weights is None else torch.tensor(emphasis.weights)
@@ -150,7 +150,7 @@ class CrossEntropy(Loss):
         return sums[1]
 
 
-LOSSES: dict[LossName, Callable[[Emphasis], Loss]] = {"focal": Focal, "dice": Dice, "ce": CrossEntropy}
+LOSSES: dict[LossName, Callable[[LossConfig], Loss]] = {"focal": Focal, "dice": Dice, "ce": CrossEntropy}
 
 
 def class_weights(kind: Weighting, pixels: Sequence[int]) -> tuple[float, ...] | None:

@@ -13,11 +13,11 @@ from huggingface_hub import constants
 from safetensors.torch import save
 from torch import nn
 
-from pipeline.chips import Imagery, parse_imagery
-from pipeline.choices import refusal
-from pipeline.classes import ClassTable
-from pipeline.errors import PipelineError
-from pipeline.files import read_json, write_json
+from pipeline.core.choices import refusal
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import read_json, write_json
+from pipeline.formats.chips import Imagery, parse_imagery
+from pipeline.formats.classes import ClassTable
 from pipeline.learning.device import Arithmetic
 from pipeline.learning.losses import Loss
 from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, load_encoder, load_weights, normalisation

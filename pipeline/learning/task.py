@@ -10,15 +10,15 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from pydantic import Field
 from timm.layers.norm_act import convert_sync_batchnorm
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import Params
 from pipeline.learning.augment import flip_and_turn
-from pipeline.learning.confusion import confusion, likeliest
+from pipeline.learning.confusion import argmax, confusion
 from pipeline.learning.data import Batch, Steps, Stream, generator
 from pipeline.learning.device import Device, DeviceName, Precision
+from pipeline.learning.distributed import ALONE, EchoedError, average_buffers, shared_total, smallest, total
 from pipeline.learning.losses import Loss, Weighting
 from pipeline.learning.model import Segmenter
-from pipeline.learning.ranks import ALONE, EchoedError, average_buffers, shared_total, smallest, total
-from pipeline.params import Params
 from pipeline.scoring.counts import counts_of
 from pipeline.scoring.scores import scores
 
@@ -27,7 +27,7 @@ NEVER = 2**62
 """No step has this number."""
 
 
-class Recipe(Params):
+class TrainConfig(Params):
     """`train` of params.yaml."""
 
     epochs: int = Field(gt=0)
@@ -72,7 +72,7 @@ class Recipe(Params):
 
 
 @dataclass
-class Tally:
+class RunningMetrics:
     """Losses and pixel counts of one pass over a set; kept on the device until the pass is over."""
 
     value: Callable[[torch.Tensor], torch.Tensor] | None = None
@@ -120,7 +120,7 @@ def _double(values: Sequence[torch.Tensor]) -> torch.Tensor:
 class Task(L.LightningModule):
     """A network that learns under a recipe; Lightning calls its steps."""
 
-    def __init__(self, segmenter: Segmenter, names: Sequence[str], loss: Loss, recipe: Recipe, seed: int) -> None:
+    def __init__(self, segmenter: Segmenter, names: Sequence[str], loss: Loss, recipe: TrainConfig, seed: int) -> None:
         super().__init__()
         self.segmenter, self.names, self.recipe, self.seed = segmenter, names, recipe, seed
         self.ranks = ALONE
@@ -220,8 +220,8 @@ class Task(L.LightningModule):
                 f"try a smaller train.lr than {self.recipe.lr:g}, train.clip, or another loss"
             )
 
-    def _empty(self) -> dict[Part, Tally]:
-        return {"train": Tally(), "val": Tally(self.loss.value)}
+    def _empty(self) -> dict[Part, RunningMetrics]:
+        return {"train": RunningMetrics(), "val": RunningMetrics(self.loss.value)}
 
     def _step(
         self, part: Part, images_NCHW: torch.Tensor, masks_NHW: torch.Tensor
@@ -232,6 +232,6 @@ class Task(L.LightningModule):
         if part == "train":  # the batch has one loss, however it is divided among processes
             sums = shared_total(sums)
         loss, weight = self.loss.value(sums) if part == "train" else sums, self.loss.weight(sums).detach()
-        matrix_KK = confusion(likeliest(logits_NKHW.detach()), masks_NHW, len(self.names))
+        matrix_KK = confusion(argmax(logits_NKHW.detach()), masks_NHW, len(self.names))
         self.tallies[part].add(loss, weight, matrix_KK)
         return loss, weight

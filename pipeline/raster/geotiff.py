@@ -20,7 +20,7 @@ from rasterio.session import DummySession
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.raster.sidecars import PAM, Pam, beside, read_pam, read_prj, read_world, refuse_mask, refuse_unread
 from pipeline.raster.whole import refuse_place, refuse_unreadable
 

@@ -10,7 +10,7 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.session import DummySession
 from rasterio.warp import transform as reproject
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import Georeference, GeoTiff
 
 MOST_APART = 0.1

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.chips import Imagery
+from pipeline.formats.chips import Imagery
 
 
 def to_rgb(bands_CHW: np.ndarray, imagery: Imagery, valid_HW: np.ndarray) -> np.ndarray:

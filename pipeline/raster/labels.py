@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from rasterio.windows import Window
 
-from pipeline.classes import IGNORE, ClassTable
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.raster.geotiff import GeoTiff, equals
 
 LISTED = 5

@@ -18,7 +18,7 @@ from rasterio.errors import CRSError
 from rasterio.session import DummySession
 from rasterio.transform import Affine
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 PAM, MASK, PRJ = ".aux.xml", ".msk", ".prj"
 UNREAD = (".tab", ".aux")

@@ -6,7 +6,7 @@ import numpy as np
 import rasterio
 from rasterio.transform import Affine
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 MOST_IN_A_BLOCK = 512 * 1024 * 1024
 """Decoded bytes of one block, the least that can be read."""

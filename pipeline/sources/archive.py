@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from pipeline.batch import Failure
-from pipeline.cache import cache_folder
-from pipeline.errors import PipelineError
-from pipeline.files import sha256
+from pipeline.core.cache import cache_folder
+from pipeline.core.errors import PipelineError
+from pipeline.core.failures import Failure
+from pipeline.core.files import sha256
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.settings import LandcoveraiSettings
 from pipeline.sources.transfer import Remote, Transfer, new_session

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.batch import Failure
-from pipeline.datasets import BandsSection, DatasetName
-from pipeline.raster.verdicts import CloudFilterSection
+from pipeline.core.failures import Failure
+from pipeline.formats.datasets import BandsSection, DatasetName
+from pipeline.sentinel.date_selection import CloudFilterSection
 from pipeline.sources.settings import CollectionSettings, LandcoveraiSettings
-from pipeline.sources.traffic import Traffic
+from pipeline.sources.transfer_statistics import TransferStatistics
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Request:
     """The bands that are used; no others are fetched over a network."""
     cloud_filter: CloudFilterSection
     """Which dates are clear enough to fetch their bands over a network."""
-    traffic: Traffic = field(default_factory=Traffic)
+    traffic: TransferStatistics = field(default_factory=TransferStatistics)
     """Counts what comes over the network."""
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from pipeline.batch import Failure, guarded
-from pipeline.catalog import SourceItem
-from pipeline.errors import PipelineError
-from pipeline.files import link, remove, write_json
-from pipeline.interrupt import threads
+from pipeline.core.errors import PipelineError
+from pipeline.core.failures import Failure, catch_failures
+from pipeline.core.files import link, remove, write_json
+from pipeline.core.interrupt import threads
 from pipeline.raster.geotiff import open_geotiff
-from pipeline.raster.verdicts import Thresholds, Verdict, judge, measure
+from pipeline.raster.layout import SourceItem
+from pipeline.sentinel.date_selection import DateSelection, Thresholds, judge, measure
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.remote import RemoteItem
 from pipeline.sources.settings import CollectionSettings
@@ -78,7 +78,7 @@ class CloudsFirst:
         remote = next((item.assets[key] for item in items if key in item.assets), None)
         return missing * (self.transfer.length(remote) or 0) if missing > 0 and remote else 0
 
-    def _kept(self, looked: dict[str, Verdict], dated: list[RemoteItem]) -> list[RemoteItem]:
+    def _kept(self, looked: dict[str, DateSelection], dated: list[RemoteItem]) -> list[RemoteItem]:
         """The clearest of what is delivered: a date that failed leaves its place to the next one."""
         there = [item for item in dated if not self.failures[item.folder]]
         judged = judge([looked[self._local(item).id] for item in there], self.thresholds)
@@ -88,7 +88,7 @@ class CloudsFirst:
     def _fetch(self, wanted: list[tuple[RemoteItem, str]]) -> None:
         """Fetch assets in parallel; what fails is noted."""
         with threads(self.connections) as pool:
-            for failure in pool.map(guarded(self._fetch_one, lambda one: str(one[0].folder)), wanted):
+            for failure in pool.map(catch_failures(self._fetch_one, lambda one: str(one[0].folder)), wanted):
                 if isinstance(failure, Failure):
                     self.failures[Path(failure.file)].append(failure)
 
@@ -100,7 +100,7 @@ class CloudsFirst:
         remote = item.assets[key]
         self.transfer.fetch(remote, self.store / item.folder / f"{key}.tif", partial(_verify, origin=remote.origin))
 
-    def _measure(self, items: list[RemoteItem]) -> dict[str, Verdict]:
+    def _measure(self, items: list[RemoteItem]) -> dict[str, DateSelection]:
         """What hides the ground of each; what cannot be read is removed, so that another run fetches it again."""
         found = {}
         for item in (item for item in items if not self.failures[item.folder]):

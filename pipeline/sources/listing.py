@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import PipelineError
-from pipeline.files import read_json, write_json
-from pipeline.fingerprint import digest
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import read_json, write_json
+from pipeline.core.fingerprint import digest
 from pipeline.sources.transfer import USER_AGENT
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from pipeline.batch import Failure, stop_if_spent
-from pipeline.catalog import OFFICIAL_LISTS, TIFF_ENDINGS, require_layout
-from pipeline.classes import OWN_CLASSES
-from pipeline.errors import PipelineError, StageError
-from pipeline.files import copy, remove, visible_files
+from pipeline.core.errors import PipelineError, StageError
+from pipeline.core.failures import Failure, reraise_stage_errors
+from pipeline.core.files import copy, remove, visible_files
+from pipeline.formats.classes import OWN_CLASSES
+from pipeline.raster.layout import OFFICIAL_LISTS, TIFF_ENDINGS, require_layout
 from pipeline.sources.base import Fetched, Request
 
 EXPECTED = {
@@ -66,7 +66,7 @@ def _copy_together(root: Path, folder: Path, files: list[Path]) -> Iterator[Fetc
         try:
             copy(root / path, folder / path)
         except OSError as error:
-            stop_if_spent(error)
+            reraise_stage_errors(error)
             reason = f"{root / path} cannot be copied: {error.strerror or error}"
             if path.as_posix() in (OWN_CLASSES, *OFFICIAL_LISTS):
                 raise StageError(f"{reason}; all files depend on it: make it readable, or take it away") from None

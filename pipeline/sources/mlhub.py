@@ -19,14 +19,14 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_auth_from_url
 
-from pipeline.batch import Failure
-from pipeline.cache import cache_folder
-from pipeline.datasets import DatasetName
-from pipeline.errors import PipelineError, StageError
-from pipeline.fingerprint import digest
-from pipeline.sources.answers import BUSY, RefusedError, asks_to_wait, in_words, retry_after
+from pipeline.core.cache import cache_folder
+from pipeline.core.errors import PipelineError, StageError
+from pipeline.core.failures import Failure
+from pipeline.core.fingerprint import digest
+from pipeline.formats.datasets import DatasetName
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.clouds_first import CloudsFirst
+from pipeline.sources.http_errors import BUSY, RefusedError, asks_to_wait, in_words, retry_after
 from pipeline.sources.remote import RemoteItem, chosen
 from pipeline.sources.settings import CollectionSettings, http_address
 from pipeline.sources.stac import parse_item

@@ -6,8 +6,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets import LAYOUTS, DatasetName
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.formats.datasets import LAYOUTS, DatasetName
 from pipeline.sources.settings import Selection
 from pipeline.sources.transfer import Remote
 

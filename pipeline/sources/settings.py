@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from pipeline.params import Params
+from pipeline.core.params import Params
 
 LandcoveraiSource = Literal["sample", "local", "archive"]
 CollectionSource = Literal["sample", "local", "mlhub", "source_coop"]

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pipeline.batch import Failure
-from pipeline.cache import cache_folder
-from pipeline.datasets import LAYOUTS, DatasetName
-from pipeline.errors import PipelineError
-from pipeline.fingerprint import digest
-from pipeline.raster.items import Reading
+from pipeline.core.cache import cache_folder
+from pipeline.core.errors import PipelineError
+from pipeline.core.failures import Failure
+from pipeline.core.fingerprint import digest
+from pipeline.formats.datasets import LAYOUTS, DatasetName
+from pipeline.sentinel.items import Reading
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.clouds_first import CloudsFirst
 from pipeline.sources.listing import Bucket

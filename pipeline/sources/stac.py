@@ -9,8 +9,8 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.datasets import LAYOUTS, DatasetName
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.formats.datasets import LAYOUTS, DatasetName
 from pipeline.sources.remote import RemoteItem
 from pipeline.sources.transfer import Remote
 

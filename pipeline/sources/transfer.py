@@ -16,9 +16,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from pipeline.errors import PipelineError, StageError
-from pipeline.sources.answers import BrokenTransferError, Version, content_range, in_words, refuse
-from pipeline.sources.traffic import Traffic
+from pipeline.core.errors import PipelineError, StageError
+from pipeline.sources.http_errors import BrokenTransferError, Version, content_range, in_words, refuse
+from pipeline.sources.transfer_statistics import TransferStatistics
 
 TIMEOUT = (5.0, 30.0)
 """Seconds to connect, and between two bytes."""
@@ -67,7 +67,7 @@ class WrongContentError(PipelineError):
 class Transfer:
     """Fetches files into a folder that outlives the run."""
 
-    def __init__(self, session: requests.Session, traffic: Traffic) -> None:
+    def __init__(self, session: requests.Session, traffic: TransferStatistics) -> None:
         self.session = session
         self.traffic = traffic
         self.timeout = TIMEOUT

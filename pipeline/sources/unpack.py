@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pipeline.batch import Failure, stop_if_spent
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.core.failures import Failure, reraise_stage_errors
 from pipeline.sources.transfer import require_space
 
 
@@ -60,7 +60,7 @@ def unzip(archive: Path, folder: Path, limits: Limits = LIMITS) -> Iterator[Path
     try:
         opened = zipfile.ZipFile(archive)
     except DAMAGED as error:
-        stop_if_spent(error)
+        reraise_stage_errors(error)
         raise PipelineError(f"{archive} is no readable zip: {error}; remove it and run again") from None
     with opened:
         members = [member for member in opened.infolist() if not member.filename.endswith("/")]
@@ -87,7 +87,7 @@ def _unzip_one(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, 
     except PipelineError as error:
         return Failure(member.filename, str(error))
     except DAMAGED as error:
-        stop_if_spent(error)
+        reraise_stage_errors(error)
         return Failure(member.filename, f"the member {member.filename!r} is damaged: {error}")
     return path
 
@@ -124,7 +124,7 @@ def read_tar(archive: Path, largest: int, limits: Limits = LIMITS) -> Iterator[t
             while stream.read(CHUNK):  # to the end, where gzip keeps its checksum
                 _require_limits(archive, 0, stream.tell(), limits)
     except DAMAGED as error:
-        stop_if_spent(error)
+        reraise_stage_errors(error)
         raise PipelineError(f"{archive} is no readable tar.gz: {error}") from None
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from pipeline.chips import GROUP, Imagery, Origin
-from pipeline.classes import ClassTable
-from pipeline.datasets import DatasetName, licence
+from pipeline.formats.chips import GROUP, Imagery, Origin
+from pipeline.formats.classes import ClassTable
+from pipeline.formats.datasets import DatasetName, licence
 from pipeline.splitting.report import class_shares, imbalance
 from pipeline.splitting.section import PARTS, SplitSection
 

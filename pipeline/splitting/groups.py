@@ -5,9 +5,9 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline.chips import GROUP, UNIT
-from pipeline.raster.ground import Ground
+from pipeline.formats.chips import GROUP, UNIT
 from pipeline.splitting.apportion import TOLERANCE
+from pipeline.splitting.ground import Ground
 from pipeline.splitting.section import PARTS, SplitSection
 
 

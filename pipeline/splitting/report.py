@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.chips import GROUP, IGNORED, class_columns, pixels_of
-from pipeline.classes import ClassTable
+from pipeline.formats.chips import GROUP, IGNORED, class_columns, pixels_of
+from pipeline.formats.classes import ClassTable
 from pipeline.splitting.section import PARTS
 
 RARE = 0.05

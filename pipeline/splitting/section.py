@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.errors import PipelineError
-from pipeline.params import Params, Share
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import Params, Share
 
 PARTS = ("train", "val", "test")
 Strategy = Literal["random", "official", "scene", "block"]

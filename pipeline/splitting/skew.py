@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pandas as pd
 
-from pipeline.chips import pixels_of
-from pipeline.choices import refusal
-from pipeline.classes import ClassTable
+from pipeline.core.choices import refusal
+from pipeline.formats.chips import pixels_of
+from pipeline.formats.classes import ClassTable
 from pipeline.splitting.section import Skew, UnfitError
 
 

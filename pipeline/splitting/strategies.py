@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 
-from pipeline.chips import GROUP, OFFICIAL, class_columns
-from pipeline.raster.ground import Ground
+from pipeline.formats.chips import GROUP, OFFICIAL, class_columns
 from pipeline.splitting.apportion import Stock, apportion
+from pipeline.splitting.ground import Ground
 from pipeline.splitting.groups import joined
 from pipeline.splitting.section import PARTS, SplitSection, UnfitError
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as all of torch's users call it
 
-from pipeline.command import run
+from pipeline.core.cli import run
 from pipeline.learning.data import Batch, Chips
 from pipeline.train import train
 

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics
 from torchmetrics.classification import MulticlassCalibrationError, MulticlassConfusionMatrix
 
-from pipeline.learning.confusion import confusion, confusions, likeliest, reliability
+from pipeline.learning.confusion import argmax, confusion, confusions, reliability
 
 K = 4
 
@@ -59,7 +59,7 @@ def test_scikit_learn_and_torchmetrics_agree(pair: tuple[Any, Any]) -> None:
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_the_likeliest_class_is_the_first_with_the_largest_logit(layout: torch.memory_format) -> None:
     logits_NKHW = torch.randint(0, 3, (2, 5, 40, 30), generator=torch.Generator().manual_seed(0)).float()
-    found = likeliest(logits_NKHW.contiguous(memory_format=layout))
+    found = argmax(logits_NKHW.contiguous(memory_format=layout))
     assert np.array_equal(found.numpy(), logits_NKHW.numpy().argmax(axis=1))  # NumPy's takes the first
 
 

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import SequentialSampler
 
-from pipeline.classes import ClassTable, LandCoverClass
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.formats.classes import ClassTable, LandCoverClass
+from pipeline.formats.png import write_image, write_mask
 from pipeline.learning.data import (
+    BatchPlan,
     Chips,
-    Cut,
     Shuffle,
     Steps,
     Stream,
@@ -21,8 +22,7 @@ from pipeline.learning.data import (
     scoring_loader,
     training_loader,
 )
-from pipeline.learning.ranks import Ranks
-from pipeline.raster.chips import write_image, write_mask
+from pipeline.learning.distributed import Ranks
 from tests.learning.world import BRIGHTNESS, chips_folder
 
 GAPS = ClassTable(classes=tuple(LandCoverClass(id=number, name=str(number), colour=(0, 0, 0)) for number in (1, 3, 7)))
@@ -95,7 +95,7 @@ def test_random_numbers_for_one_purpose_are_not_those_for_another() -> None:
 def test_a_last_batch_of_one_chip_is_not_trained_on(
     folder: Path, chips: int, batch_size: int, sizes: list[int]
 ) -> None:
-    loader = training_loader(named(folder, chips), Cut(batch_size), 0, seed=1)
+    loader = training_loader(named(folder, chips), BatchPlan(batch_size), 0, seed=1)
     assert [len(images) for images, _ in loader] == sizes
 
 
@@ -107,7 +107,7 @@ def test_scoring_sees_every_chip_once_in_the_order_of_the_list(folder: Path) -> 
 
 
 def test_two_workers_read_the_same_batches_as_none(folder: Path) -> None:
-    alone, helped = (training_loader(named(folder), Cut(2), workers, seed=3) for workers in (0, 2))
+    alone, helped = (training_loader(named(folder), BatchPlan(2), workers, seed=3) for workers in (0, 2))
     for loader in (alone, helped):
         loader.batch_sampler.sampler.set_epoch(1)  # type: ignore[union-attr]
     pairs = list(zip(alone, helped, strict=True))
@@ -151,7 +151,7 @@ def test_a_chip_may_have_a_space_in_its_name(tmp_path: Path) -> None:
 def steps_of(count: int, batch_size: int, size: int, accumulate: int, whole: bool) -> list[list[list[int]]]:
     """What each process reads."""
     order = SequentialSampler(range(count))
-    cuts = [Cut(batch_size, Ranks(size, rank, size), accumulate) for rank in range(size)]
+    cuts = [BatchPlan(batch_size, Ranks(size, rank, size), accumulate) for rank in range(size)]
     return [list(Steps(order, count, cut, whole)) for cut in cuts]
 
 
@@ -190,6 +190,6 @@ def test_more_processes_than_chips_are_refused(folder: Path) -> None:
     with pytest.raises(
         PipelineError, match=r"^train\.txt names 2 chips, too few for 3 devices with train\.accumulate 1"
     ):
-        training_loader(named(folder, 2), Cut(3, three), 0, seed=1)
+        training_loader(named(folder, 2), BatchPlan(3, three), 0, seed=1)
     with pytest.raises(PipelineError, match=r"^val\.txt names 2 chips, too few for 3 devices; set train\.devices$"):
         scoring_loader(named(folder, 2), 3, 0, three)

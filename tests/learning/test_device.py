@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.learning.device import (
     Arithmetic,
     Device,

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.learning.data import Batch, Shuffle
 from pipeline.learning.device import Device
-from pipeline.learning.fit import Keeper, fit
-from pipeline.learning.losses import LOSSES, CrossEntropy, Emphasis
+from pipeline.learning.fit import BestEpoch, fit
+from pipeline.learning.losses import LOSSES, CrossEntropy, LossConfig
 from pipeline.learning.model import Segmenter
-from pipeline.learning.task import Tally, Task
+from pipeline.learning.task import RunningMetrics, Task
 from tests.learning.world import recipe
 
 CPU = Device("cpu", "fp32")
@@ -26,7 +26,7 @@ class Sums(CrossEntropy):
     """Cross entropy, but NaN on the given calls, counted from 1."""
 
     def __init__(self, *bad: int) -> None:
-        super().__init__(Emphasis())
+        super().__init__(LossConfig())
         self.bad, self.calls = bad, 0
 
     def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
@@ -37,7 +37,7 @@ class Sums(CrossEntropy):
 def tiny(**changes: Any) -> Task:
     torch.manual_seed(1)
     segmenter = Segmenter(nn.Conv2d(3, 2, 1), (0.5,) * 3, (0.25,) * 3)
-    return Task(segmenter, NAMES, LOSSES["ce"](Emphasis()), recipe(**{"lr": 0.1} | changes), seed=7)
+    return Task(segmenter, NAMES, LOSSES["ce"](LossConfig()), recipe(**{"lr": 0.1} | changes), seed=7)
 
 
 def pixels(chips: int) -> DataLoader[Batch]:
@@ -48,7 +48,7 @@ def pixels(chips: int) -> DataLoader[Batch]:
     return DataLoader(pairs, batch_size=2)
 
 
-def fitted(task: Task, watch: L.Callback | None = None) -> Keeper:
+def fitted(task: Task, watch: L.Callback | None = None) -> BestEpoch:
     return fit(task, (pixels(6), pixels(4)), CPU, watch or L.Callback())
 
 
@@ -57,12 +57,12 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Make the validation scores of the epochs these."""
 
     def script(*values: float) -> None:
-        scores, summary = iter(values), Tally.summary
+        scores, summary = iter(values), RunningMetrics.summary
 
-        def said(tally: Tally, names: Any) -> dict[str, Any]:
+        def said(tally: RunningMetrics, names: Any) -> dict[str, Any]:
             return summary(tally, names) | ({"mean_iou": next(scores)} if tally.value else {})
 
-        monkeypatch.setattr(Tally, "summary", said)
+        monkeypatch.setattr(RunningMetrics, "summary", said)
 
     return script
 

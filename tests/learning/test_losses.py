@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from segmentation_models_pytorch.losses import DiceLoss, FocalLoss
 from torch import nn
 
-from pipeline.classes import IGNORE
-from pipeline.learning.losses import LOSSES, Emphasis, class_weights
+from pipeline.formats.classes import IGNORE
+from pipeline.learning.losses import LOSSES, LossConfig, class_weights
 
-PLAIN = {name: make(Emphasis()) for name, make in LOSSES.items()}
+PLAIN = {name: make(LossConfig()) for name, make in LOSSES.items()}
 EACH_LOSS = pytest.mark.parametrize("loss", PLAIN.values(), ids=PLAIN.keys())
 
 
@@ -114,7 +114,7 @@ def test_a_batch_that_lacks_a_class_is_finite(loss: nn.Module) -> None:
 WEIGHTS = (0.2, 1.0, 1.8)
 
 
-def of_the_library(name: str, emphasis: Emphasis) -> nn.Module:
+def of_the_library(name: str, emphasis: LossConfig) -> nn.Module:
     """segmentation-models-pytorch's own, and torch's."""
     weights = None if emphasis.weights is None else list(emphasis.weights)
     if name == "focal":
@@ -133,7 +133,7 @@ def of_the_library(name: str, emphasis: Emphasis) -> nn.Module:
 def test_values_and_gradients_are_those_of_the_library(
     name: str, gamma: float, alpha: float | None, weights: tuple[float, ...] | None, seed: int
 ) -> None:
-    emphasis = Emphasis(gamma, alpha, weights)
+    emphasis = LossConfig(gamma, alpha, weights)
     found = []
     for loss in (LOSSES[name](emphasis), of_the_library(name, emphasis)):  # type: ignore[index]
         logits, targets = drawn(seed)

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import pipeline
-from pipeline.errors import PipelineError
-from pipeline.learning.losses import LOSSES, Emphasis, LossName
+from pipeline.core.errors import PipelineError
+from pipeline.learning.losses import LOSSES, LossConfig, LossName
 from pipeline.learning.model import (
     IMAGENET_MEAN,
     Architecture,
@@ -249,7 +249,7 @@ def test_weights_without_a_gradient_await_none(encoder: str, unused: bool) -> No
 def test_an_untrained_network_gives_each_class_the_probability_of_its_share(name: LossName) -> None:
     segmenter = build(Architecture("unet", "resnet18", 3))
     head = [each for each in segmenter.modules() if isinstance(each, torch.nn.Conv2d)][-1]
-    init_prior_bias(segmenter, [0.7, 0.3, 0.0], LOSSES[name](Emphasis()))
+    init_prior_bias(segmenter, [0.7, 0.3, 0.0], LOSSES[name](LossConfig()))
     assert head.bias is not None
     if name == "focal":  # each class against the rest
         assert torch.sigmoid(head.bias).tolist() == pytest.approx([0.7, 0.3, 0.001])
@@ -260,5 +260,5 @@ def test_an_untrained_network_gives_each_class_the_probability_of_its_share(name
 def test_a_head_of_another_size_is_left_as_it_is() -> None:
     segmenter = build(Architecture("unet", "resnet18", 3))
     before = {name: value.clone() for name, value in segmenter.state_dict().items()}
-    init_prior_bias(segmenter, [0.5, 0.5], LOSSES["ce"](Emphasis()))
+    init_prior_bias(segmenter, [0.5, 0.5], LOSSES["ce"](LossConfig()))
     assert all(torch.equal(value, before[name]) for name, value in segmenter.state_dict().items())

@@ -6,13 +6,13 @@ from pydantic import ValidationError
 from torch import nn
 from torch.utils.data import SequentialSampler
 
-from pipeline.errors import PipelineError
-from pipeline.learning.data import Cut, Steps
+from pipeline.core.errors import PipelineError
+from pipeline.learning.data import BatchPlan, Steps
 from pipeline.learning.device import Device
-from pipeline.learning.losses import LOSSES, Emphasis, LossName
+from pipeline.learning.distributed import ALONE, Ranks
+from pipeline.learning.losses import LOSSES, LossConfig, LossName
 from pipeline.learning.model import Segmenter
-from pipeline.learning.ranks import ALONE, Ranks
-from pipeline.learning.task import Tally, Task
+from pipeline.learning.task import RunningMetrics, Task
 from tests.learning.world import RECIPE, recipe
 
 NAMES = ("water", "field", "roof")
@@ -22,7 +22,7 @@ def tiny(**changes: Any) -> Task:
     """A network of one layer that sees one pixel at a time."""
     torch.manual_seed(1)
     segmenter = Segmenter(nn.Conv2d(3, 3, 1), (0.5,) * 3, (0.25,) * 3)
-    return Task(segmenter, NAMES, LOSSES["ce"](Emphasis()), recipe(**changes), seed=7)
+    return Task(segmenter, NAMES, LOSSES["ce"](LossConfig()), recipe(**changes), seed=7)
 
 
 ONE = torch.tensor(1)
@@ -35,7 +35,7 @@ def drawn(chips: int = 2, side: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_the_loss_of_an_epoch_is_the_mean_over_its_labelled_pixels() -> None:
-    tally = Tally()
+    tally = RunningMetrics()
     tally.add(torch.tensor(1.0), torch.tensor(300), torch.eye(3, dtype=torch.int64))
     tally.add(torch.tensor(5.0), torch.tensor(100), torch.eye(3, dtype=torch.int64))
     summary = tally.summary(NAMES)
@@ -43,7 +43,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_labelled_pixels() -> None:
 
 
 def test_the_scores_of_an_epoch_come_from_one_matrix_not_from_the_mean_of_batches() -> None:
-    tally = Tally()
+    tally = RunningMetrics()
     tally.add(torch.tensor(0.0), ONE, torch.tensor([[1, 0, 0], [0, 0, 0], [0, 0, 0]]))
     tally.add(torch.tensor(0.0), ONE, torch.tensor([[0, 9, 0], [0, 0, 0], [0, 0, 0]]))
     assert tally.summary(NAMES)["iou"] == {"water": 0.1, "field": None, "roof": None}
@@ -54,11 +54,11 @@ def test_a_set_has_one_loss_however_it_is_cut_into_batches() -> None:
     masks[0, 0] = 255
     found = []
     for size in (1, 2, 6):
-        task = Task(tiny().segmenter, NAMES, LOSSES["dice"](Emphasis()), recipe(), seed=7).eval()
+        task = Task(tiny().segmenter, NAMES, LOSSES["dice"](LossConfig()), recipe(), seed=7).eval()
         for start in range(0, 6, size):
             task.validation_step((images[start : start + size], masks[start : start + size]), 0)
         found.append(task.summary("val")["loss"])
-    whole = LOSSES["dice"](Emphasis())(task.segmenter(images), masks.long())
+    whole = LOSSES["dice"](LossConfig())(task.segmenter(images), masks.long())
     assert found == pytest.approx([whole.item()] * 3, abs=2e-6)
 
 
@@ -70,7 +70,7 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(name: LossName, weights:
     found = []
     for size in (6, 1):
         task = tiny(accumulate=6 // size, batch_size=6)
-        task.loss = LOSSES[name](Emphasis(weights=weights))
+        task.loss = LOSSES[name](LossConfig(weights=weights))
         for index, start in enumerate(range(0, 6, size)):
             batch = images[start : start + size], masks[start : start + size]
             loss = task.training_step(batch, index)
@@ -89,7 +89,7 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(name: LossName, weights:
     ("losses", "bad"), [([], None), ([1.0, 2.0], None), ([1.0, float("nan")], 1), ([float("inf"), float("nan")], 0)]
 )
 def test_the_first_loss_that_is_not_finite_is_found(losses: list[float], bad: int | None) -> None:
-    tally = Tally()
+    tally = RunningMetrics()
     for loss in losses:
         tally.add(torch.tensor(loss), ONE, torch.eye(3, dtype=torch.int64))
     assert tally.first_bad_step() == bad
@@ -129,7 +129,7 @@ def test_the_parts_of_a_batch_are_turned_as_the_whole_would_be(
     def turned(ranks: Ranks, parts: int) -> torch.Tensor:
         task = tiny(batch_size=6, accumulate=parts)
         monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks) or (torch.zeros(()), ONE))
-        steps = Steps(SequentialSampler(range(10)), 10, Cut(6, ranks, parts), whole=False)
+        steps = Steps(SequentialSampler(range(10)), 10, BatchPlan(6, ranks, parts), whole=False)
         for index, chosen in enumerate(steps):
             task.run_on(Device("cpu", "fp32"), steps).training_step((images[chosen], masks[chosen]), index)
         found = torch.cat(seen)

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, Weights, load_encoder, load_weights, normalisation
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.chips import Chip, Imagery, Origin, write_tables
-from pipeline.classes import ClassTable, LandCoverClass
 from pipeline.evaluate import EvaluateParams, evaluate
-from pipeline.learning.task import Recipe
-from pipeline.raster.chips import save_chip
+from pipeline.formats.chips import Chip, Imagery, Origin, write_tables
+from pipeline.formats.classes import ClassTable, LandCoverClass
+from pipeline.formats.png import save_chip
+from pipeline.learning.task import TrainConfig
 from pipeline.train import TrainParams, train
 
 BRIGHTNESS = ClassTable(
@@ -58,8 +58,8 @@ TRAIN: dict[str, Any] = {
 EVALUATE: dict[str, Any] = {"evaluate": {"batch_size": 2, "pictures": 2, "device": "cpu"}}
 
 
-def recipe(**changes: Any) -> Recipe:
-    return Recipe.model_validate(RECIPE | changes)
+def recipe(**changes: Any) -> TrainConfig:
+    return TrainConfig.model_validate(RECIPE | changes)
 
 
 def train_params(**changes: Any) -> TrainParams:

@@ -19,7 +19,7 @@ from hypothesis.extra.numpy import arrays
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import Georeference, equals, open_geotiff, write_geotiff
 from tests.world import UTM, WRITTEN_OUT, at, gradient, hide
 

@@ -5,7 +5,7 @@ import pytest
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
 from pipeline.raster.grids import require_same_grid, short_name
 from tests.world import SITE_GRID, UTM, WRITTEN_OUT, at, gradient

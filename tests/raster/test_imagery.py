@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.chips import Imagery
+from pipeline.formats.chips import Imagery
 from pipeline.raster.imagery import to_rgb
 
 REFLECTANCE = Imagery(("B04", "B03", "B02"), scale=0.0001, offset=0.0, stretch=(0.0, 0.3))

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rasterio.windows import Window
 
-from pipeline.classes import IGNORE, ClassTable
-from pipeline.datasets import CLASSES
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.formats.classes import IGNORE, ClassTable
+from pipeline.formats.datasets import CLASSES
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.labels import declared_in_words, read_labels, refuse_strays, to_mask
 from tests.world import TWO_CLASSES, at, hide

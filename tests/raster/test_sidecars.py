@@ -12,7 +12,7 @@ from rasterio.enums import WktVersion
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.raster import sidecars
 from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
 from pipeline.raster.sidecars import with_sidecars

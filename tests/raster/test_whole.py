@@ -11,7 +11,7 @@ from rasterio.dtypes import dtype_rev
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.raster import geotiff, whole
 from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
 from tests.world import UTM, at

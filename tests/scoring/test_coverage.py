@@ -5,8 +5,8 @@ import pytest
 
 from benchmarks import _coverage_world as world
 from benchmarks.coverage import alternatives, covered, limits_of, print_by_rarest, print_differences, print_scores
+from pipeline.evaluation.intervals import interval
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE
-from pipeline.scoring.intervals import interval
 
 NAMES = ("background", "woodland", "water", "building", "road")
 WIDE = next(each for each in world.populations() if each.name == "classes in half of them" and each.spread > 1)

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pipeline.catalog import label_items, source_items
+from pipeline.raster.layout import label_items, source_items
 from pipeline.sources.transfer import USER_AGENT
 from tests.sources.faulty import Seen, Server, served
 from tests.sources.world import files_below

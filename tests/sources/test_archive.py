@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pipeline.batch import Failure
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.core.failures import Failure
 from pipeline.sources.archive import fetch_archive
 from pipeline.sources.base import Fetched
 from tests.sources.faulty import Fault, Server, served

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.batch import Failure
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.core.failures import Failure
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources import transfer as transfers
 from pipeline.sources.clouds_first import CloudsFirst

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.sources.listing import Bucket
 from pipeline.sources.transfer import USER_AGENT
 from tests.sources.bucket import Front, bucket_server, fronted, put

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.batch import Failure
-from pipeline.errors import PipelineError, StageError
-from pipeline.files import write_text
+from pipeline.core.errors import PipelineError, StageError
+from pipeline.core.failures import Failure
+from pipeline.core.files import write_text
 from pipeline.sources.base import Fetched
 from pipeline.sources.local import fetch_local
 from tests.sources.world import request

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.batch import Failure
+from pipeline.core.failures import Failure
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources import mlhub
 from pipeline.sources.base import Fetched, Request

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.sources import mlhub
 from pipeline.sources.mlhub import KEYS
 from tests.sources.faulty import Fault, Hub

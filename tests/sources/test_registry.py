@@ -3,9 +3,9 @@ from typing import Any, get_args
 
 import pytest
 
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import validated
 from pipeline.download import DownloadParams
-from pipeline.errors import PipelineError
-from pipeline.params import validated
 from pipeline.sources.registry import SOURCES
 from pipeline.sources.settings import CollectionSource, LandcoveraiSource
 from tests.world import changed

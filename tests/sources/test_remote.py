@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.sources.remote import RemoteItem, chosen
 from pipeline.sources.settings import Selection
 from tests.world import SELECT

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import load_params, validated
 from pipeline.download import DownloadParams
-from pipeline.errors import PipelineError
-from pipeline.params import load_params, validated
 from pipeline.sources.settings import http_address
 from pipeline.sources.source_coop import matched
 from tests.world import changed

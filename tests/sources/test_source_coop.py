@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.batch import Failure
-from pipeline.errors import PipelineError
-from pipeline.files import read_json, write_json
+from pipeline.core.errors import PipelineError
+from pipeline.core.failures import Failure
+from pipeline.core.files import read_json, write_json
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.settings import CollectionSettings
 from pipeline.sources.source_coop import Sightings, fetch_source_coop, mapped

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.sources.remote import RemoteItem
 from pipeline.sources.stac import local_stac, parse_item
 from pipeline.sources.transfer import Remote

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import PipelineError, StageError
+from pipeline.core.errors import PipelineError, StageError
 from pipeline.sources import transfer as module
-from pipeline.sources.traffic import Traffic
 from pipeline.sources.transfer import USER_AGENT, Remote, Transfer, new_session, require_space
+from pipeline.sources.transfer_statistics import TransferStatistics
 from tests.sources.faulty import FAR, Fault, Server, served
 
 BODY = bytes(range(256)) * 4096
@@ -24,8 +24,8 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def quick(traffic: Traffic | None = None) -> Transfer:
-    transfer = Transfer(new_session(2), traffic or Traffic())
+def quick(traffic: TransferStatistics | None = None) -> Transfer:
+    transfer = Transfer(new_session(2), traffic or TransferStatistics())
     transfer.backoff, transfer.timeout = 0.001, (1.0, 0.3)
     return transfer
 
@@ -81,7 +81,7 @@ def test_what_a_line_or_a_server_breaks_is_continued(
 
 def test_only_what_is_missing_is_asked_for(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.tif.part").write_bytes(BODY[:1_000_000])
-    traffic = Traffic()
+    traffic = TransferStatistics()
     quick(traffic).fetch(Remote(f"{server.url}/a.tif", "a.tif"), tmp_path / "a.tif")
     assert (tmp_path / "a.tif").read_bytes() == BODY
     assert server.seen[0].headers["Range"] == "bytes=1000000-"
@@ -102,7 +102,7 @@ def test_a_part_of_something_longer_is_begun_anew(server: Server, tmp_path: Path
 
 def test_a_finished_file_is_not_asked_for(server: Server, tmp_path: Path) -> None:
     fetch(server, tmp_path)
-    traffic = Traffic()
+    traffic = TransferStatistics()
     quick(traffic).fetch(Remote(f"{server.url}/a.tif", "a.tif"), tmp_path / "a.tif")
     assert (len(server.seen), traffic.received, traffic.reused) == (1, 0, 1)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import PipelineError, StageError
+from pipeline.core.errors import PipelineError, StageError
 from pipeline.sources import transfer as module
 from tests.sources.faulty import Fault, Server, served
 from tests.sources.test_transfer import BODY, fetch, refusal

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from pipeline.batch import Failure
-from pipeline.errors import PipelineError, StageError
+from pipeline.core.errors import PipelineError, StageError
+from pipeline.core.failures import Failure
 from pipeline.sources import unpack
 from pipeline.sources.unpack import Limits, read_tar, safe_path, unzip
 from tests.sources.hub import tar

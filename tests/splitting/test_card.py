@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from pipeline.chips import Imagery, Origin
-from pipeline.datasets import DatasetName
+from pipeline.formats.chips import Imagery, Origin
+from pipeline.formats.datasets import DatasetName
 from pipeline.splitting.card import data_card
 from tests.splitting.world import grid, section
 from tests.world import TWO_CLASSES

@@ -7,7 +7,7 @@ import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.raster.ground import Ground
+from pipeline.splitting.ground import Ground
 from pipeline.splitting.groups import groups, too_large
 from pipeline.splitting.section import PARTS
 from tests.splitting.world import boxes, grid, leak, placed, section, split_up, together

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import PipelineError
-from pipeline.params import validated
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import validated
 from pipeline.split import SplitParams
 from pipeline.splitting.section import PARTS
 from tests.world import changed

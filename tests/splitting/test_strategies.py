@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.raster.ground import Ground
 from pipeline.splitting.apportion import TOLERANCE
+from pipeline.splitting.ground import Ground
 from pipeline.splitting.section import PARTS, SplitSection, UnfitError
 from pipeline.splitting.strategies import part_sizes, without_neighbours
 from tests.splitting.world import boxes, grid, leak, placed, section, split_up, together

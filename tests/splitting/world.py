@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.raster.ground import Ground
-from pipeline.raster.leaks import leaks
+from pipeline.splitting.ground import Ground
 from pipeline.splitting.groups import groups
+from pipeline.splitting.leaks import leaks
 from pipeline.splitting.section import SplitSection
 from pipeline.splitting.strategies import share_out
 from tests.world import PARAMS

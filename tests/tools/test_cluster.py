@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.files import read_json
+from pipeline.core.files import read_json
 from tests.learning.world import World, train_params
 from tests.tools.fake import script
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline.datasets import DatasetName
+from pipeline.formats.datasets import DatasetName
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.sample.ghana import write_ghana
 from pipeline.sources.sample.landcoverai import write_landcoverai

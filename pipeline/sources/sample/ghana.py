@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from affine import Affine
 
-from pipeline.datasets import CLASSES
+from pipeline.formats.datasets import CLASSES
 from pipeline.raster.geotiff import Georeference, write_geotiff
+from pipeline.sources.sample.acquisition import Overpass, reflectance
+from pipeline.sources.sample.clouds import Weather, cloud_mask, draw_veil, seen_through
 from pipeline.sources.sample.ground import Country, Ground, Site, plan_ground
 from pipeline.sources.sample.lists import write_lists
 from pipeline.sources.sample.noise import Dice, derive
-from pipeline.sources.sample.overpass import Overpass, reflectance
 from pipeline.sources.sample.shapes import TURN, Box
-from pipeline.sources.sample.sky import Weather, cloud_mask, draw_veil, seen_through
 from pipeline.sources.sample.spectra import BANDS, CROPS, Kind
 from pipeline.sources.sample.stac import Collection, geotiff
 from pipeline.sources.sample.utm import Ring, epsg, outline

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from affine import Affine
 
-from pipeline.files import write_text
+from pipeline.core.files import write_text
 from pipeline.raster.geotiff import Georeference, write_geotiff
+from pipeline.sources.sample.acquisition import Overpass, reflectance
+from pipeline.sources.sample.clouds import Weather, cloud_probability, draw_veil, scene_classification, seen_through
 from pipeline.sources.sample.ground import Ground, Site, plan_ground
 from pipeline.sources.sample.labelling import label
 from pipeline.sources.sample.noise import Dice, derive
-from pipeline.sources.sample.overpass import Overpass, reflectance
-from pipeline.sources.sample.sky import Weather, cloud_probability, draw_veil, scene_classification, seen_through
 from pipeline.sources.sample.spectra import Kind
 from pipeline.sources.sample.stac import Collection, geotiff
 from pipeline.sources.sample.tiles import TILES, Tile

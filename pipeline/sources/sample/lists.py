@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.files import write_text
+from pipeline.core.files import write_text
 from pipeline.sources.sample.noise import Dice, derive
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import write_json
+from pipeline.core.files import write_json
 from pipeline.sources.sample.utm import Ring
 
 JSON = "application/json"

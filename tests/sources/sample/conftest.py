@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets import DatasetName
+from pipeline.formats.datasets import DatasetName
 from pipeline.sources.sample import fetch_sample
 from tests.sources.world import request
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rasterio.transform import Affine
 
-from pipeline.datasets import CLASSES
+from pipeline.formats.datasets import CLASSES
 from pipeline.raster.geotiff import Georeference, open_geotiff
 from pipeline.sources.sample.landcoverai import TILE, Sheet, tile_ids
 

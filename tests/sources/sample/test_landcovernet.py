@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from rasterio.warp import transform
 
-from pipeline.catalog import asset, label_items, source_items
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
-from pipeline.datasets import CLASSES
-from pipeline.files import read_json
-from pipeline.params import load_params
+from pipeline.core.files import read_json
+from pipeline.core.params import load_params
+from pipeline.formats.datasets import CLASSES
 from pipeline.raster.geotiff import open_geotiff
 from pipeline.raster.labels import to_mask
+from pipeline.raster.layout import asset, label_items, source_items
 from pipeline.sources.sample.landcovernet import write_landcovernet
 
 PARAMS = Path(__file__).parents[3] / "params.yaml"

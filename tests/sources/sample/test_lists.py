@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.catalog import official_parts
+from pipeline.raster.layout import official_parts
 from pipeline.sources.sample.lists import write_lists
 
 names = st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), min_size=7, max_size=60, unique=True)

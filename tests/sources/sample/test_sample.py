@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.datasets import DATASETS, DatasetName
-from pipeline.files import read_json, sha256, visible_files
+from pipeline.core.files import read_json, sha256, visible_files
+from pipeline.formats.datasets import DATASETS, DatasetName
 from pipeline.sources.sample import fetch_sample
 from tests.sources.world import request
 
@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[3]
 MAKE_AND_HASH = """
 import json, sys
 from pathlib import Path
-from pipeline.datasets import DATASETS
-from pipeline.files import sha256
+from pipeline.formats.datasets import DATASETS
+from pipeline.core.files import sha256
 from pipeline.sources.sample import fetch_sample
 from tests.sources.world import request
 hashes = {}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.datasets import CLASSES
+from pipeline.formats.datasets import CLASSES
 from pipeline.sources.sample.spectra import BANDS, COVERS, CROPS, DRY, GREEN, LAND_COVER, Kind, all_bands
 
 

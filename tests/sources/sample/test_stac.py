@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from pipeline.files import read_json
+from pipeline.core.files import read_json
 from pipeline.sources.sample.stac import Collection, bbox, geotiff
 
 RING = [[1.0, 2.0], [3.0, 2.0], [3.0, 5.0], [1.0, 5.0], [1.0, 2.0]]

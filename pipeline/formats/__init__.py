@@ -1,0 +1,1 @@
+"""What training reads: class table, chips folder, datasets, PNG."""

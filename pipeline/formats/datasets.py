@@ -1,0 +1,152 @@
+"""The three datasets as data: classes and colours, collections, names of bands.
+
+Sources: the datasets' own documentation and STAC items; the colours are those of the study
+"Semantic Segmentation of Satellite Imagery", tables I to III.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pipeline.core.params import BandNumber, Params
+from pipeline.formats.classes import ClassTable, Colour, LandCoverClass
+
+DatasetName = Literal["landcoverai", "landcovernet", "ghana"]
+DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
+
+
+def _table(*classes: tuple[int, str, Colour], unlabelled: int | None = None) -> ClassTable:
+    return ClassTable(
+        classes=tuple(LandCoverClass(id=number, name=name, colour=colour) for number, name, colour in classes),
+        remap={} if unlabelled is None else {unlabelled: "ignore"},
+    )
+
+
+CLASSES: dict[DatasetName, ClassTable] = {
+    "landcoverai": _table(
+        (0, "background", (0, 0, 0)),
+        (1, "building", (80, 0, 165)),
+        (2, "woodland", (255, 204, 0)),
+        (3, "water", (0, 244, 244)),
+        (4, "road", (105, 105, 105)),
+    ),
+    "landcovernet": _table(
+        (1, "water", (0, 0, 255)),
+        (2, "artificial bare ground", (136, 136, 136)),
+        (3, "natural bare ground", (209, 164, 109)),
+        (4, "snow/ice", (245, 245, 255)),
+        (5, "woody", (214, 76, 43)),
+        (6, "cultivated", (24, 104, 24)),
+        (7, "(semi)natural", (0, 255, 0)),
+        unlabelled=0,
+    ),
+    "ghana": _table(
+        (1, "ground nut", (80, 0, 165)),
+        (2, "maize", (255, 204, 0)),
+        (3, "rice", (0, 244, 244)),
+        (4, "soya bean", (105, 105, 105)),
+        (5, "yam", (255, 255, 102)),
+        (6, "intercrop", (255, 153, 153)),
+        (7, "sorghum", (127, 222, 209)),
+        (8, "okra", (222, 127, 219)),
+        (9, "cassava", (108, 67, 107)),
+        (10, "millet", (152, 134, 94)),
+        (11, "tomato", (99, 228, 150)),
+        (12, "cowpea", (99, 176, 228)),
+        (13, "sweet potato", (255, 186, 186)),
+        (14, "babala beans", (204, 0, 102)),
+        (15, "salad vegetables", (102, 51, 0)),
+        (16, "bra and ayoyo", (204, 204, 255)),
+        (17, "watermelon", (0, 102, 204)),
+        (18, "zabla", (255, 0, 255)),
+        (19, "nili", (102, 0, 204)),
+        (20, "kpalika", (141, 51, 117)),
+        (21, "cotton", (145, 187, 192)),
+        (22, "akata", (155, 123, 219)),
+        (23, "nyenabe", (193, 0, 76)),
+        (24, "pepper", (204, 255, 153)),
+        unlabelled=0,
+    ),
+}
+
+
+LICENCES: dict[DatasetName, str] = {
+    "landcoverai": "CC BY-NC-SA 4.0",
+    "landcovernet": "CC BY 4.0",
+    "ghana": "CC BY-SA 4.0",
+}
+"""Of the archives themselves."""
+
+
+def licence(dataset: DatasetName, source: str) -> str:
+    """The licence of images by where they come from: a person's own have none that this project could name."""
+    if source == "sample":
+        return "MIT, with this project: made from a seed"
+    if source != "local":
+        return LICENCES[dataset]
+    return "as their owner says" + (f"; a copy of the archive: {LICENCES[dataset]}" if dataset in LAYOUTS else "")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an archive of STAC collections names its items and files.
+
+    An item is a folder `COLLECTION/ITEM/` with one file an asset. The name of a source item ends in
+    `_CHIP_DATE`, that of a label item in `_CHIP`.
+    """
+
+    source_item: re.Pattern[str]
+    """Matches a source item's folder; groups `chip`, `date`."""
+    label_item: re.Pattern[str]
+    """Matches a label item's folder; group `chip`."""
+    assets: dict[str, str]
+    """Asset key to the descriptive file name that some copies of the archive use, without ending."""
+    tiled: bool
+    """Whether chips are cut from larger pictures, Sentinel tiles: then a chip's name begins with its tile's."""
+
+    def unit(self, chip: str) -> str:
+        """What a chip shares light and season with: its Sentinel tile, or only itself."""
+        return chip.partition("_")[0] if self.tiled else chip
+
+
+LAYOUTS: dict[DatasetName, Layout] = {
+    "landcovernet": Layout(
+        source_item=re.compile(r"ref_landcovernet_\w+_source_sentinel_2_(?P<chip>\d\d[A-Z]{3}_\d+)_(?P<date>\d{8})"),
+        label_item=re.compile(r"ref_landcovernet_\w+_labels_(?P<chip>\d\d[A-Z]{3}_\d+)"),
+        assets={
+            "B01": "Coastal Aerosol",
+            "B02": "blue",
+            "B03": "green",
+            "B04": "red",
+            "B05": "Vegetation Red Edge",
+            "B06": "Vegetation Red Edge B06",
+            "B07": "Vegetation Red Edge B07",
+            "B08": "NIR",
+            "B8A": "Narrow NIR",
+            "B09": "Water Vapour",
+            "B11": "SWIR",
+            "B12": "SWIR B12",
+            "CLD": "Cloud Mask",
+            "SCL": "Scene Classification Layer",
+            "labels": "labels",
+        },
+        tiled=True,
+    ),
+    "ghana": Layout(
+        source_item=re.compile(r"su_african_crops_ghana_source_s2_(?P<chip>\d+)_(?P<date>\d{4}_\d\d_\d\d)"),
+        label_item=re.compile(r"su_african_crops_ghana_labels_(?P<chip>\d+)"),
+        assets={"source": "source", "cloudmask": "cloudmask", "labels": "labels"},
+        tiled=False,
+    ),
+}
+
+Band = Literal["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12"]
+"""Sentinel-2's spectral bands, by the names of ESA's products."""
+
+
+class BandsSection(Params):
+    """`bands` of params.yaml: what becomes red, green, blue, and so must hold data."""
+
+    landcovernet: tuple[Band, Band, Band]
+    ghana: tuple[BandNumber, BandNumber, BandNumber]
+    """Bands of `source.tif`, counted from 1."""

@@ -1,0 +1,1 @@
+"""Orthophotos, cut into chips."""

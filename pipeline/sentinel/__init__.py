@@ -1,0 +1,1 @@
+"""Sentinel-2 items, their bands and clouds, and which dates are kept."""

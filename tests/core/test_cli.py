@@ -1,0 +1,156 @@
+import io
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.cli import in_parallel, progress, run
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import Params
+from pipeline.formats.datasets import DatasetName
+
+
+class DrillParams(Params):
+    depth: int
+
+
+def drill(dataset: DatasetName, raw: Path, hole: Path, params: DrillParams) -> str:
+    """Drill a HOLE."""
+    assert isinstance(raw, Path)
+    hole.write_text(f"{dataset} {raw} {params.depth}")
+    return "1 hole in"
+
+
+def refuse(raw: Path, params: DrillParams) -> str:
+    raise PipelineError(f"{raw} is rock;\n   use another drill")
+
+
+def miss(raw: Path, params: DrillParams) -> str:
+    return raw.read_text()
+
+
+def stumble(raw: Path, params: DrillParams) -> str:
+    raise KeyError(raw)
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("depth: 7\n")
+
+    def started(stage: Callable[..., str], *arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", [f"{stage.__name__}.py", *arguments])
+        run(stage)
+
+    return started
+
+
+def test_arguments_become_paths_and_the_summary_is_one_line(
+    start: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    start(drill, "ghana", "data/raw dir", "hole")
+    assert Path("hole").read_text() == "ghana data/raw dir 7"
+    out, err = capsys.readouterr()
+    assert out.startswith("drill ghana: 1 hole in, 0.")
+    assert out.endswith(" s\n")
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (refuse, "refuse: error: rocks is rock; use another drill"),
+        (miss, "miss: error: [Errno 2] No such file or directory: 'rocks'"),
+    ],
+)
+def test_a_persons_mistake_is_one_line_and_exit_code_1(
+    start: Callable[..., None], capsys: pytest.CaptureFixture[str], stage: Callable[..., str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        start(stage, "rocks")
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"{message}\n"
+
+
+def test_a_wrong_param_is_one_line(start: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("params.yaml").write_text("depth: deep\n")
+    with pytest.raises(SystemExit):
+        start(drill, "ghana", "raw", "hole")
+    said = capsys.readouterr().err
+    assert said.startswith("drill ghana: error: params.yaml: depth is 'deep'; input should be a valid ")
+    assert said.count("\n") == 1
+    assert not Path("hole").exists()
+
+
+def test_a_bug_shows_its_traceback(start: Callable[..., None]) -> None:
+    with pytest.raises(KeyError):
+        start(stumble, "rocks")
+
+
+def test_an_unknown_dataset_is_refused_with_those_there_are(
+    start: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        start(drill, "gana", "raw", "hole")
+    assert ended.value.code != 0
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "'gana'" in message
+    for name in ("landcoverai", "landcovernet", "ghana"):
+        assert name in message
+
+
+def test_progress_is_silent_in_a_log_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(progress(iter("abc"), "letters", 3)) == ["a", "b", "c"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_shows_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    assert list(progress("abc", "letters", 3)) == ["a", "b", "c"]
+    assert "letters" in terminal.getvalue()
+
+
+def test_results_come_in_the_order_of_the_items_whoever_ends_first() -> None:
+    second_is_done = threading.Event()
+
+    def work(item: int) -> int:
+        if item == 0:
+            assert second_is_done.wait(timeout=30)
+        else:
+            second_is_done.set()
+        return item * 10
+
+    assert list(in_parallel(work, [0, 1])) == [0, 10]
+
+
+def test_the_first_error_in_the_order_of_the_items_is_raised_and_the_rest_is_not_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, cancelled, shutdown = [], threading.Event(), ThreadPoolExecutor.shutdown
+
+    def cancel(pool: ThreadPoolExecutor, wait: bool, cancel_futures: bool = False) -> None:
+        shutdown(pool, wait=False, cancel_futures=cancel_futures)
+        cancelled.set()
+        shutdown(pool, wait=wait)
+
+    def work(item: int) -> int:
+        begun.append(item)
+        if item in (1, 3):
+            raise PipelineError(f"item {item}")
+        if item > 1:
+            assert cancelled.wait(timeout=30)
+        return item
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", cancel)
+    results = in_parallel(work, range(1000))
+    assert next(results) == 0
+    with pytest.raises(PipelineError, match="item 1"):
+        list(results)
+    assert len(begun) <= 3 + (cpu_count() or 1)

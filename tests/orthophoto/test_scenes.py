@@ -1,0 +1,261 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rasterio.transform import Affine
+
+from pipeline.core.errors import PipelineError
+from pipeline.formats.chips import Imagery
+from pipeline.formats.classes import ClassTable
+from pipeline.formats.datasets import CLASSES
+from pipeline.formats.png import read_image, read_mask
+from pipeline.orthophoto.scenes import Alpha, CutScene, Cutting, cut_scene
+from pipeline.raster import geotiff
+from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
+from tests.world import TWO_CLASSES, UTM, at, gradient, halves, orthophoto
+
+DROP = Cutting(size=32, pad=False, bands=(1, 2, 3), stretch=None)
+PAD = Cutting(size=32, pad=True, bands=(1, 2, 3), stretch=None)
+
+
+def cut(
+    folder: Path, pair: tuple[str, Path, Path], cutting: Cutting = DROP, table: ClassTable = TWO_CLASSES
+) -> CutScene:
+    for name in ("images", "masks"):
+        (folder / "chips" / name).mkdir(parents=True, exist_ok=True)
+    return cut_scene(pair, cutting, table, folder / "chips")
+
+
+def ids(made: CutScene) -> list[object]:
+    return [row["id"] for row in made.rows]
+
+
+def test_partial_windows_are_dropped_and_still_numbered(tmp_path: Path) -> None:
+    made = cut(tmp_path, orthophoto(tmp_path, "a", gradient(70, 70)))
+    assert ids(made) == ["a_0", "a_1", "a_3", "a_4"]
+    assert (made.partial, made.unlabelled) == (5, 0)
+
+
+def test_a_chip_shows_its_window_and_says_where_it_lies(tmp_path: Path) -> None:
+    made = cut(tmp_path, orthophoto(tmp_path, "a"))
+    assert ids(made) == ["a_0", "a_1", "a_2", "a_3", "a_4", "a_5"]
+    image_HWC = read_image(tmp_path / "chips/images/a_5.png")
+    assert image_HWC.shape == (32, 32, 3)
+    assert image_HWC[0, 0].tolist() == [33, 65, 50]
+    assert image_HWC[31, 31].tolist() == [64, 96, 50]
+    assert np.array_equal(read_mask(tmp_path / "chips/masks/a_1.png"), halves(32, 32))
+    assert made.rows[5] == {
+        "id": "a_5",
+        "scene": "a",
+        "row": 32,
+        "column": 64,
+        "height": 32,
+        "width": 32,
+        "x": 500032.0,
+        "unit": None,
+        "official": None,
+        "y": 999984.0,
+        "crs": UTM,
+        "pixel_size": 0.5,
+        "date": None,
+        "pixels_1": 0,
+        "pixels_2": 1024,
+        "pixels_ignored": 0,
+    }
+
+
+def test_partial_windows_are_filled_up_black_and_ignored(tmp_path: Path) -> None:
+    made = cut(tmp_path, orthophoto(tmp_path, "a", gradient(40, 36), np.full((40, 36), 1, np.uint8)), PAD)
+    assert ids(made) == ["a_0", "a_1", "a_2", "a_3"]
+    corner_HWC, mask_HW = (
+        read(tmp_path / f"chips/{kind}/a_3.png") for read, kind in ((read_image, "images"), (read_mask, "masks"))
+    )
+    assert (corner_HWC[:8, :4] > 0).all()
+    assert not corner_HWC[8:].any()
+    assert not corner_HWC[:, 4:].any()
+    assert (mask_HW == 1).sum() == 8 * 4
+    assert (mask_HW == 255).sum() == 32 * 32 - 8 * 4
+    assert made.rows[3]["pixels_ignored"] == 32 * 32 - 8 * 4
+
+
+def test_windows_without_a_label_are_dropped_and_counted(tmp_path: Path) -> None:
+    ghana = CLASSES["ghana"]
+    made = cut(tmp_path, orthophoto(tmp_path, "a", gradient(32, 64), halves(32, 64, left=0, right=3)), DROP, ghana)
+    assert (ids(made), made.unlabelled) == (["a_1"], 1)
+
+
+def test_declared_no_data_of_the_image_is_ignored_in_the_mask(tmp_path: Path) -> None:
+    pair = orthophoto(tmp_path, "a", gradient(32, 32))
+    image_CHW = gradient(32, 32)
+    image_CHW[:, :2] = 9
+    write_geotiff(pair[1], image_CHW, at(pixel=0.5), nodata=9)
+    [row] = cut(tmp_path, pair).rows
+    assert row["pixels_ignored"] == 2 * 32
+    assert not read_image(tmp_path / "chips/images/a_0.png")[:2].any()
+
+
+def test_transparent_pixels_of_the_image_are_ignored_in_the_mask(tmp_path: Path) -> None:
+    pair = orthophoto(tmp_path, "a", gradient(32, 32))
+    image_CHW = np.concatenate([gradient(32, 32), np.full((1, 32, 32), 255, np.uint8)])
+    image_CHW[3, 0, 0] = 0
+    write_geotiff(pair[1], image_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
+    [row] = cut(tmp_path, pair).rows
+    assert row["pixels_ignored"] == 1
+
+
+def near_infrared(folder: Path, **profile: Any) -> tuple[str, Path, Path]:
+    """A scene whose fourth band goes from 0, over water, to 255; GDAL marks it as alpha unless told not to."""
+    image_CHW = np.concatenate([gradient(32, 32), np.linspace(0, 255, 1024).reshape(1, 32, 32).astype(np.uint8)])
+    image_CHW[3, :4] = 0
+    pair = orthophoto(folder, "a", gradient(32, 32))
+    write_geotiff(pair[1], image_CHW, at(pixel=0.5), **profile)
+    return pair
+
+
+@pytest.mark.parametrize("alpha", ["auto", "none"])
+@pytest.mark.parametrize("bands", [(4, 1, 2), (1, 2, 3)])
+@pytest.mark.parametrize("profile", [{}, {"photometric": "RGB", "alpha": "YES"}, {"photometric": "MINISBLACK"}])
+def test_near_infrared_is_no_transparency(
+    tmp_path: Path, alpha: Alpha, bands: tuple[int, int, int], profile: dict[str, Any]
+) -> None:
+    made = cut(tmp_path, near_infrared(tmp_path, **profile), Cutting(32, False, bands, None, alpha))
+    assert [row["pixels_ignored"] for row in made.rows] == [0]
+    assert (made.pixels, made.transparent) == (1024, 0)
+    red_HW = read_image(tmp_path / "chips/images/a_0.png")[..., 0]
+    assert red_HW[0, 0] == (0 if bands[0] == 4 else 1)
+    assert (red_HW[4:] > 0).all()
+
+
+def rgba(folder: Path, alpha_HW: np.ndarray) -> tuple[str, Path, Path]:
+    pair = orthophoto(folder, "a", gradient(*alpha_HW.shape))
+    bands_CHW = np.concatenate([gradient(*alpha_HW.shape), alpha_HW[None]])
+    write_geotiff(pair[1], bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
+    return pair
+
+
+def test_transparency_and_declared_no_data_both_hide(tmp_path: Path) -> None:
+    alpha_HW = np.full((32, 32), 255, np.uint8)
+    alpha_HW[0] = 0
+    pair = rgba(tmp_path, alpha_HW)
+    image_CHW = np.concatenate([gradient(32, 32), alpha_HW[None]])
+    image_CHW[:3, 9, 9] = 50
+    write_geotiff(pair[1], image_CHW, at(pixel=0.5), photometric="RGB", alpha="YES", nodata=50)
+    made = cut(tmp_path, pair)
+    assert (made.rows[0]["pixels_ignored"], made.transparent) == (33, 32)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "bands", "ignored"), [("auto", (1, 2, 3), 320), ("none", (1, 2, 3), 0), ("auto", (4, 2, 1), 0)]
+)
+def test_transparency_hides_pixels_unless_it_is_to_be_seen_or_params_say_no(
+    tmp_path: Path, alpha: Alpha, bands: tuple[int, int, int], ignored: int
+) -> None:
+    alpha_HW = np.full((32, 64), 255, np.uint8)
+    alpha_HW[:5], alpha_HW[5, :10] = 0, 128  # ten pixels of an edge
+    made = cut(tmp_path, rgba(tmp_path, alpha_HW), Cutting(32, False, bands, None, alpha))
+    assert sum(int(str(row["pixels_ignored"])) for row in made.rows) == ignored == made.transparent
+    assert made.pixels == 2 * 1024
+
+
+def test_an_edge_that_is_wide_is_a_spectral_band(tmp_path: Path) -> None:
+    alpha_HW = np.full((32, 64), 255, np.uint8)
+    alpha_HW[31] = 0
+    for between, transparent in ((20, 64), (21, 0)):  # of 2,048 pixels: less than a hundredth, and more
+        alpha_HW.flat[:between] = 128
+        folder = tmp_path / str(between)
+        made = cut(folder, rgba(folder, alpha_HW))
+        assert (made.transparent, made.alpha_unused) == (transparent, not transparent)
+
+
+@pytest.mark.parametrize(("dtype", "shown"), [("uint8", 1), ("uint8", 254), ("uint16", 255)])
+def test_alpha_may_be_on_and_off_in_any_two_values(tmp_path: Path, dtype: str, shown: int) -> None:
+    pair = orthophoto(tmp_path, "a", gradient(32, 64))
+    alpha_HW = np.full((32, 64), shown)
+    alpha_HW[:5] = 0
+    bands_CHW = np.concatenate([gradient(32, 64), alpha_HW[None]]).astype(dtype)
+    write_geotiff(pair[1], bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
+    assert cut(tmp_path, pair, Cutting(32, False, (1, 2, 3), (0, 255))).transparent == 320
+
+
+def test_nan_in_an_image_is_ignored_in_the_mask(tmp_path: Path) -> None:
+    image_CHW = gradient(32, 32, dtype="float32")
+    image_CHW[1, 3, 4] = np.nan
+    pair = orthophoto(tmp_path, "a", image_CHW, np.full((32, 32), 1, np.uint8))
+    [row] = cut(tmp_path, pair, Cutting(32, False, (1, 2, 3), (0.0, 100.0))).rows
+    assert (row["pixels_1"], row["pixels_ignored"]) == (1023, 1)
+
+
+def test_bands_are_chosen_and_ordered(tmp_path: Path) -> None:
+    pair = orthophoto(tmp_path, "a", gradient(32, 32, bands=5))
+    cut(tmp_path, pair, Cutting(32, False, (5, 2, 1), None))
+    assert read_image(tmp_path / "chips/images/a_0.png")[4, 9].tolist() == [52, 10, 5]
+
+
+def test_16_bit_images_need_a_stretch(tmp_path: Path) -> None:
+    pair = orthophoto(tmp_path, "a", gradient(32, 32, dtype="uint16") * 100)
+    with pytest.raises(PipelineError, match=r"a.tif holds uint16; set tile.stretch to \[low, high\]"):
+        cut(tmp_path, pair)
+    cut(tmp_path, pair, Cutting(32, False, (1, 2, 3), (0.0, 5100.0)))
+    assert read_image(tmp_path / "chips/images/a_0.png")[9, 19].tolist() == [50, 100, 250]
+
+
+def test_imagery_json_tells_of_the_cutting() -> None:
+    assert Cutting(32, False, (3, 2, 1), None).imagery == Imagery(("3", "2", "1"), stretch=(0.0, 255.0))
+    assert Cutting(32, False, (3, 2, 1), (0.0, 4000.0)).imagery.stretch == (0.0, 4000.0)
+
+
+def test_a_missing_band_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"images/a.tif has no band 4; it has 3, counted from 1"):
+        cut(tmp_path, orthophoto(tmp_path, "a"), Cutting(32, False, (4, 2, 1), None))
+
+
+def test_a_value_outside_the_table_is_counted_over_the_whole_mask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask_HW = halves(64, 96)
+    mask_HW[0, 0] = mask_HW[63, 90] = mask_HW[63, 91] = 9
+    with pytest.raises(PipelineError, match=r"masks/a.tif holds label values outside the class table: 9 in 3 px; "):
+        cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
+    monkeypatch.setattr(geotiff, "MOST_PIXELS", 64 * 96 - 1)  # of what is read at once
+    with pytest.raises(PipelineError, match=r"9 in 3 px"):
+        cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
+
+
+def test_a_float_label_with_nan_is_refused(tmp_path: Path) -> None:
+    mask_HW = halves(64, 96, dtype="float32")
+    mask_HW[40, 40] = np.nan
+    with pytest.raises(PipelineError, match=r"masks/a.tif holds nan among its labels, in 1 pixels NaN or a fraction"):
+        cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
+
+
+def test_a_mask_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"differ in size: \(96, 64\) and \(95, 64\) px"):
+        cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=halves(64, 95)))
+
+
+def test_the_official_mask_is_cut_into_its_72_official_tiles(shared: Path, tmp_path: Path) -> None:
+    scene = "N-33-60-D-c-4-2"
+    folder = shared / "data/landcoverai-official"
+    mask = folder / f"{scene}.tif"
+    official = [name for part in ("train", "val", "test") for name in (folder / f"{part}.txt").read_text().split()]
+    made = cut(tmp_path, (scene, mask, mask), Cutting(512, False, (1, 1, 1), None), CLASSES["landcoverai"])
+    expected = sorted(name for name in official if name.rpartition("_")[0] == scene)
+    assert len(expected) == 72
+    assert sorted(str(name) for name in ids(made)) == expected
+    with open_geotiff(mask) as file:
+        classes_HW = file.read()[0]
+        corner = file.georeference
+    first, last = made.rows[0], made.rows[-1]
+    assert (first["x"], first["y"]) == (corner.transform.c, corner.transform.f)
+    assert (last["row"], last["column"]) == (4096, 3584)
+    assert np.array_equal(read_mask(tmp_path / f"chips/masks/{last['id']}.png"), classes_HW[4096:4608, 3584:4096])
+
+
+def test_a_turned_scene_says_where_each_chip_lies(tmp_path: Path) -> None:
+    pair = orthophoto(tmp_path, "a")
+    turned = Georeference(UTM, Affine(0.3, 0.4, 500000.0, 0.4, -0.3, 1000000.0))
+    write_geotiff(pair[1], gradient(64, 96), turned)
+    write_geotiff(pair[2], halves(64, 96)[None], turned)
+    row = cut(tmp_path, pair).rows[3]
+    assert (row["x"], row["y"], row["pixel_size"]) == (pytest.approx(500012.8), pytest.approx(999990.4), None)

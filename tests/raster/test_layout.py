@@ -1,0 +1,230 @@
+import hashlib
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import write_text
+from pipeline.raster.layout import (
+    SourceItem,
+    asset,
+    is_synthetic,
+    label_items,
+    official_parts,
+    scene_pairs,
+    source_items,
+    source_of,
+    verifier,
+    write_source,
+)
+
+SOURCE = "ref_landcovernet_af_v1_source_sentinel_2"
+LABELS = "ref_landcovernet_af_v1_labels"
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def test_items_are_found_in_their_collections_and_sorted_by_chip_and_date(tmp_path: Path) -> None:
+    names = ("31PGS_01_20180102", "31PGS_01_20180101", "30ABC_07_20190101")
+    touch(tmp_path, *(f"{SOURCE}/{SOURCE}_{name}/B04.tif" for name in names), f"{LABELS}/{LABELS}_31PGS_01/labels.tif")
+    found = source_items("landcovernet", tmp_path)
+    assert [item.id for item in found] == ["30ABC_07_20190101", "31PGS_01_20180101", "31PGS_01_20180102"]
+    assert found[0] == SourceItem("30ABC_07", date(2019, 1, 1), tmp_path / SOURCE / f"{SOURCE}_30ABC_07_20190101")
+    assert label_items("landcovernet", tmp_path) == {"31PGS_01": tmp_path / LABELS / f"{LABELS}_31PGS_01"}
+
+
+def test_items_are_found_without_a_collections_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "su_african_crops_ghana_source_s2_000001_2016_01_13/source.tif")
+    touch(tmp_path, "su_african_crops_ghana_labels_000001/labels.tif")
+    assert [item.id for item in source_items("ghana", tmp_path)] == ["000001_20160113"]
+    assert list(label_items("ghana", tmp_path)) == ["000001"]
+
+
+def test_a_folder_without_items_is_refused_with_the_names_expected(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"holds no folder named like ref_landcovernet_\*_source_sentinel_2_CHIP_D"):
+        source_items("landcovernet", tmp_path)
+    with pytest.raises(
+        PipelineError, match=r"holds no folder named like su_african_crops_ghana_labels_CHIP; is it the"
+    ):
+        label_items("ghana", tmp_path)
+
+
+def test_a_date_that_is_none_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, f"{SOURCE}_31PGS_01_20181332/B04.tif")
+    with pytest.raises(PipelineError, match=r"31PGS_01_20181332: 20181332 is no date; expected year, month, day"):
+        source_items("landcovernet", tmp_path)
+
+
+def test_two_folders_for_one_chip_and_date_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, f"{SOURCE}_31PGS_01_20180101/B04.tif", f"{SOURCE}/{SOURCE}_31PGS_01_20180101/B04.tif")
+    with pytest.raises(PipelineError, match=r"are two folders for one chip and date; keep one"):
+        source_items("landcovernet", tmp_path)
+
+
+def test_two_labels_for_one_chip_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, f"a/{LABELS}_31PGS_01/labels.tif", f"b/{LABELS}_31PGS_01/labels.tif")
+    with pytest.raises(PipelineError, match=r"are two labels for one chip; keep one"):
+        label_items("landcovernet", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("B04", "B04.tif"),
+        ("B04", "B04.TIFF"),
+        ("B04", "31PGS_01_20180101_B04_10m.tif"),
+        ("B04", "red.tif"),
+        ("B05", "Vegetation Red Edge.tif"),
+        ("B06", "Vegetation Red Edge B06.tif"),
+        ("B8A", "Narrow NIR.tif"),
+        ("B08", "NIR.tif"),
+        ("B11", "SWIR.tif"),
+        ("B12", "SWIR B12.tif"),
+        ("CLD", "Cloud Mask.tif"),
+        ("SCL", "31PGS_01_20180101_SCL_10m.tif"),
+        ("SCL", "Scene Classification Layer.tif"),
+        ("labels", "labels.tif"),
+    ],
+)
+def test_an_asset_is_found_in_each_naming(tmp_path: Path, key: str, name: str) -> None:
+    others = ("B4.tif", "B040.tif", "XB04.tif", "stac.json", "B04.tif.aux.xml", "infrared.tif", "B04_10m.png")
+    touch(tmp_path, name, *others)
+    assert asset("landcovernet", tmp_path, key) == tmp_path / name
+
+
+def test_an_asset_of_ghana_is_found_by_its_key(tmp_path: Path) -> None:
+    touch(tmp_path, "source.tif", "cloudmask.tif")
+    assert asset("ghana", tmp_path, "cloudmask") == tmp_path / "cloudmask.tif"
+
+
+def test_a_missing_asset_is_refused_with_what_there_is(tmp_path: Path) -> None:
+    touch(tmp_path, "B02.tif", "B03.tif")
+    with pytest.raises(PipelineError) as error:
+        asset("landcovernet", tmp_path, "B04")
+    assert str(error.value) == (
+        f"{tmp_path} has no file for B04; expected one of B04.tif, *_B04_10m.tif, red.tif; it has B02.tif, B03.tif"
+    )
+
+
+def test_two_files_for_one_asset_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "B04.tif", "red.tif")
+    with pytest.raises(PipelineError, match=r"has 2 files for B04; .*; it has B04.tif, red.tif"):
+        asset("landcovernet", tmp_path, "B04")
+
+
+def test_the_real_chips_have_each_asset_once(shared: Path) -> None:
+    keys = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12", "CLD", "SCL"]
+    for naming in ("native-names", "descriptive-names"):
+        folder = shared / "data/landcovernet/chips" / naming
+        assert sorted(asset("landcovernet", folder, key) for key in keys) == sorted(folder.glob("*.tif"))
+
+
+def test_scenes_are_pairs_of_one_name_sorted(tmp_path: Path) -> None:
+    touch(tmp_path, "images/b.tif", "images/a.TIF", "images/a.tfw", "masks/b.tiff", "masks/a.tif", "masks/notes.txt")
+    assert scene_pairs(tmp_path) == [
+        ("a", tmp_path / "images/a.TIF", tmp_path / "masks/a.tif"),
+        ("b", tmp_path / "images/b.tif", tmp_path / "masks/b.tiff"),
+    ]
+
+
+def test_a_name_may_be_spelt_in_the_way_of_a_mac(tmp_path: Path) -> None:
+    touch(tmp_path, "images/Su\u0308d.tif", "masks/S\u00fcd.tif")
+    assert [scene for scene, _, _ in scene_pairs(tmp_path)] == ["S\u00fcd"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("images/readme.txt",), r"images holds no .tif; expected orthophotos there, and their masks in masks/"),
+        (("masks/a.tif",), r"images holds no .tif"),
+        (("images/a.tif",), r"images/a.tif has no mask; expected a.tif in images/ and in masks/"),
+        (("images/a.tif", "masks/a.tif", "masks/b.tif"), r"masks/b.tif has no image; expected b.tif in images/ and in"),
+        (
+            ("images/a.tif", "images/a.tif.tif", "images/a.tiff", "masks/a.tif"),
+            r"images/a.tif and .*images/a.tiff are two files for one scene; keep one",
+        ),
+        (("images/a.tif", "masks/a.tif", "images/north/b.tif"), r"images/north/b.tif lies deeper than .* move it to "),
+    ],
+)
+def test_one_without_the_other_is_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(PipelineError, match=message):
+        scene_pairs(touch(tmp_path, *names))
+
+
+def test_only_the_sample_is_synthetic(tmp_path: Path) -> None:
+    for source, synthetic in (("sample", True), ("local", False)):
+        write_source(tmp_path, source)
+        assert is_synthetic(tmp_path) is synthetic
+
+
+def test_the_source_is_remembered(tmp_path: Path) -> None:
+    write_source(tmp_path, "local")
+    assert source_of(tmp_path) == "local"
+
+
+def test_the_archives_own_lists_say_the_parts(tmp_path: Path) -> None:
+    assert official_parts(tmp_path) == {}
+    (tmp_path / "train.txt").write_text("a_1\na_2\n\n")
+    (tmp_path / "test.txt").write_text("b_1\r\n")
+    assert official_parts(tmp_path) == {"a_1": "train", "a_2": "train", "b_1": "test"}
+
+
+def test_a_chip_in_two_lists_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("a_1\n")
+    (tmp_path / "val.txt").write_text("a_1\n")
+    with pytest.raises(PipelineError, match=r"val\.txt names a_1, which train\.txt names too; keep it in one list$"):
+        official_parts(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_list_may_begin_with_the_mark_of_windows(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "train.txt").write_text("ä_1\r\nä_2\r\n", encoding=encoding)
+    assert official_parts(tmp_path) == {"ä_1": "train", "ä_2": "train"}
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le"])
+def test_a_list_in_another_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "val.txt").write_text("a_1\n" + ("ä_2\n" if encoding == "latin-1" else "a_2\n"), encoding=encoding)
+    with pytest.raises(
+        PipelineError, match=r"val\.txt is not in UTF-8, which lists of chips are; save it so, one id a"
+    ):
+        official_parts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "local",
+            r"^the copy of .*images/a.tif was changed since .*: its SHA-256 is .* says {right}; mend ",
+        ),
+        ("mlhub", r"^.*images/a.tif is not what was downloaded: its SHA-256 is .* says {right}; remove a.tif and run "),
+    ],
+)
+def test_a_file_that_was_changed_since_its_download_is_refused(tmp_path: Path, source: str, said: str) -> None:
+    write_source(tmp_path, source)
+    path, right = tmp_path / "images/a.tif", hashlib.sha256(b"a").hexdigest()
+    write_text(path, "a")
+    write_text(tmp_path / "manifest.csv", f"path,size,sha256,origin\nimages/a.tif,1,{right},images/a.tif\n")
+    assert verifier(tmp_path)(path) == right
+    write_text(path, "b")
+    with pytest.raises(PipelineError, match=said.format(right=right)):
+        verifier(tmp_path)(path)
+
+
+def test_a_file_that_was_put_beside_a_copy_is_refused(tmp_path: Path) -> None:
+    write_text(tmp_path / "images/a.tif.aux.xml", "<PAMDataset/>")
+    write_text(tmp_path / "manifest.csv", "path,size,sha256,origin\nimages/a.tif,1,0,images/a.tif\n")
+    with pytest.raises(PipelineError, match=r"a\.tif\.aux\.xml was not there when .*; put it beside the original, not"):
+        verifier(tmp_path)(tmp_path / "images/a.tif.aux.xml")
+
+
+def test_a_folder_that_download_did_not_make_may_hold_any_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.tif", "a")
+    assert verifier(tmp_path)(tmp_path / "a.tif") == hashlib.sha256(b"a").hexdigest()
