@@ -15,7 +15,7 @@ from pipeline.core.files import write_text
 from pipeline.core.params import Params
 from pipeline.core.stage_cache import StageCache, stage_cache
 from pipeline.formats.datasets import BandsSection, DatasetName
-from pipeline.raster.layout import SourceItem, has_any, source_items, verifier
+from pipeline.raster.layout import RawFolder, SourceItem, has_any
 from pipeline.raster.originals import naming_originals
 from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.date_selection import CloudFilterSection, DateSelection, Thresholds, judge, look
@@ -93,8 +93,9 @@ def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, p
     """
     thresholds: Thresholds = getattr(params.cloud_filter, dataset)
     reading = params.cloud_filter.reading(dataset, params.bands)
-    items = source_items(dataset, raw)
-    with stage_cache(f"cloud_filter-{dataset}", verifier(raw), asdict(reading)) as pieces:
+    source = RawFolder(dataset, raw)
+    items = source.items
+    with stage_cache(f"cloud_filter-{dataset}", source.checksum, asdict(reading)) as pieces:
         one = catch_failures(
             partial(measured, reading=reading, pieces=pieces), lambda item: str(item.folder.relative_to(raw))
         )

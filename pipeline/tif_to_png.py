@@ -26,21 +26,12 @@ from pipeline.formats.chips import (
     unmatched_in_origin,
     write_tables,
 )
-from pipeline.formats.classes import IGNORE, ClassTable, read_classes
+from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.datasets import BandsSection, DatasetName
 from pipeline.formats.png import save_chip
 from pipeline.raster.imagery import to_rgb
 from pipeline.raster.labels import declared_in_words
-from pipeline.raster.layout import (
-    SourceItem,
-    asset,
-    is_synthetic,
-    label_items,
-    official_parts,
-    source_items,
-    source_of,
-    verifier,
-)
+from pipeline.raster.layout import RawFolder, SourceItem, asset
 from pipeline.raster.originals import naming_originals
 from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.clouds import PixelKind
@@ -149,7 +140,7 @@ def converted(
     return folder, Converted(**found)
 
 
-def require_chips(made: int, dropped: dict[str, int], failed: int, where: tuple[DatasetName, Path]) -> None:
+def require_chips(made: int, dropped: dict[str, int], failed: int, source: RawFolder) -> None:
     """Check that there is a chip.
 
     Raises:
@@ -157,13 +148,12 @@ def require_chips(made: int, dropped: dict[str, int], failed: int, where: tuple[
     """
     if made:
         return
-    dataset, raw = where
     unlabelled = dropped["without a labelled pixel"]
     advice = "check the labels"
-    if unlabelled and dataset == "landcovernet":
+    if unlabelled and source.dataset == "landcovernet":
         advice += ", or lower tif_to_png.landcovernet.min_consensus"
     raise PipelineError(
-        f"no chip came out of {failed + sum(dropped.values())} clear dates in {raw}: {failed} failed, "
+        f"no chip came out of {failed + sum(dropped.values())} clear dates in {source.path}: {failed} failed, "
         f"{dropped['without a label item']} have no label item and {unlabelled} no labelled pixel; {advice}"
     )
 
@@ -182,16 +172,17 @@ def tif_to_png(
 
     Those that cannot be converted are in the table FAILURES.
     """
-    table = read_classes(raw / "classes.json")
+    source = RawFolder(dataset, raw)
+    table = source.classes
     reading = params.cloud_filter.reading(dataset, params.bands)
     verdicts = pd.read_csv(clear, dtype=str)
     kept = set(verdicts.loc[verdicts["verdict"] == "keep", "id"])
-    items = [item for item in source_items(dataset, raw) if item.id in kept]
-    labels, official = label_items(dataset, raw), official_parts(raw)
+    items = [item for item in source.items if item.id in kept]
+    labels, official = source.labels, source.official_parts
     pairs = [(item, labels[item.chip]) for item in items if item.chip in labels]
     settings = asdict(reading), params.imagery(dataset), getattr(params.tif_to_png, dataset).model_dump()
     with (
-        stage_cache(f"tif_to_png-{dataset}", verifier(raw), *settings, table.model_dump()) as pieces,
+        stage_cache(f"tif_to_png-{dataset}", source.checksum, *settings, table.model_dump()) as pieces,
         published(chips) as folder,
     ):
         make_chip_folders(folder)
@@ -207,11 +198,11 @@ def tif_to_png(
             "without a label item": len(items) - len(pairs),
             "without a labelled pixel": len(made) - len(rows),
         }
-        require_chips(len(rows), dropped, len(failed), (dataset, raw))
+        require_chips(len(rows), dropped, len(failed), source)
         dropped |= unmatched_in_origin(official, (row["scene"] for row in rows))
-        imagery = replace(params.imagery(dataset), synthetic=is_synthetic(raw))
+        imagery = replace(params.imagery(dataset), synthetic=source.synthetic)
         left_out = rejected(verdicts) | dropped | failed_in_origin("dates", len(failed))
-        write_tables(folder, rows, table, imagery, Origin(source_of(raw), left_out))
+        write_tables(folder, rows, table, imagery, Origin(source.source, left_out))
     told = f"{dropped_in_words(dropped)}{declared_in_words(each.declared for _, each in made)}{settled}"
     return f"{len(items)} clear dates in, {len(rows)} chips kept, {told}"
 

@@ -23,10 +23,10 @@ from pipeline.formats.chips import (
     unmatched_in_origin,
     write_tables,
 )
-from pipeline.formats.classes import ClassTable, read_classes
+from pipeline.formats.classes import ClassTable
 from pipeline.orthophoto.scenes import Alpha, CutScene, Cutting, cut_scene
 from pipeline.raster.labels import declared_in_words
-from pipeline.raster.layout import is_synthetic, official_parts, scene_pairs, source_of, verifier
+from pipeline.raster.layout import RawFolder, Scene
 from pipeline.raster.originals import naming_originals
 from pipeline.raster.sidecars import with_sidecars
 
@@ -63,19 +63,18 @@ def cutting(section: TileSection) -> Cutting:
     return Cutting(section.size, section.partial == "pad", section.bands, stretch, section.alpha)
 
 
-def cut(pair: tuple[str, Path, Path], how: Cutting, table: ClassTable, pieces: StageCache) -> tuple[Path, CutScene]:
+def cut(scene: Scene, how: Cutting, table: ClassTable, pieces: StageCache) -> tuple[Path, CutScene]:
     """What `cut_scene` makes of a scene, kept: the folder with the chips, and their rows.
 
     Raises:
         PipelineError: image and mask do not fit, or cannot be read, or hold what they should not.
     """
-    scene, image, mask = pair
 
     def build(folder: Path) -> dict[str, Any]:
         make_chip_folders(folder)
-        return asdict(cut_scene(pair, how, table, folder))
+        return asdict(cut_scene(scene, how, table, folder))
 
-    folder, found = pieces.make(scene, with_sidecars((image, mask)), build)
+    folder, found = pieces.make(scene.id, with_sidecars((scene.image, scene.mask)), build)
     return folder, CutScene(**found)
 
 
@@ -123,17 +122,17 @@ def transparent_in_words(cuts: list[CutScene]) -> str:
 
 @naming_originals
 def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
-    """CutScene every scene in RAW into the chips folder CHIPS; those that cannot be cut are in the table FAILURES."""
-    table = read_classes(raw / "classes.json")
+    """Cut every scene in RAW into the chips folder CHIPS; those that cannot be cut are in the table FAILURES."""
+    source = RawFolder("landcoverai", raw)
+    table, scenes = source.classes, source.scenes
     how = cutting(params.tile)
-    pairs = scene_pairs(raw)
-    official = official_parts(raw) if how.size == OFFICIAL_SIZE else {}
-    with stage_cache("tile", verifier(raw), asdict(how), table.model_dump()) as pieces, published(chips) as folder:
+    official = source.official_parts if how.size == OFFICIAL_SIZE else {}
+    with stage_cache("tile", source.checksum, asdict(how), table.model_dump()) as pieces, published(chips) as folder:
         make_chip_folders(folder)
         one = catch_failures(
-            partial(cut, how=how, table=table, pieces=pieces), lambda pair: str(pair[1].relative_to(raw))
+            partial(cut, how=how, table=table, pieces=pieces), lambda scene: str(scene.image.relative_to(raw))
         )
-        made, failed = partition_results(progress(in_parallel(one, pairs), "tile", len(pairs)))
+        made, failed = partition_results(progress(in_parallel(one, scenes), "tile", len(scenes)))
         settled = report_failures(failed, params.on_error, failures, raw)
         for piece, _ in made:
             link_chips(piece, folder)
@@ -141,12 +140,12 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
         rows = [row | {OFFICIAL: official.get(str(row["id"]))} for each in cuts for row in each.rows]
         require_chips(cuts, len(failed), how.size, raw)
         dropped = dropped_of(cuts) | unmatched_in_origin(official, (row["id"] for row in rows))
-        imagery = replace(how.imagery, synthetic=is_synthetic(raw))
-        origin = Origin(source_of(raw), dropped | failed_in_origin("scenes", len(failed)))
+        imagery = replace(how.imagery, synthetic=source.synthetic)
+        origin = Origin(source.source, dropped | failed_in_origin("scenes", len(failed)))
         write_tables(folder, rows, table, imagery, origin)
     declared = declared_in_words(each.declared for each in cuts)
     told = f"{dropped_in_words(dropped)}{transparent_in_words(cuts)}{declared}{settled}"
-    return f"{len(pairs)} scenes in, {len(rows)} chips kept, {told}"
+    return f"{len(scenes)} scenes in, {len(rows)} chips kept, {told}"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pipeline.core.files import write_text
 from pipeline.download import DownloadParams, download
 from pipeline.formats.classes import read_classes
 from pipeline.formats.datasets import CLASSES
-from pipeline.raster.layout import is_synthetic
+from pipeline.raster.layout import RawFolder
 from tests.sources.faulty import Fault
 from tests.sources.hub import chosen_hub
 from tests.sources.world import DAYS, small_ghana, small_landcovernet
@@ -59,7 +59,7 @@ def test_the_manifest_lists_every_file_and_no_place_on_this_machine(mine: Path) 
 def test_without_a_table_of_ones_own_the_classes_are_the_datasets(mine: Path) -> None:
     raw, _ = fetch(small_ghana(mine.parent / "items"), "ghana")
     assert read_classes(raw / "classes.json") == CLASSES["ghana"]
-    assert not is_synthetic(raw)
+    assert not RawFolder("landcoverai", raw).synthetic
 
 
 def test_a_table_of_ones_own_travels_along_with_its_remap(mine: Path) -> None:

@@ -69,7 +69,8 @@ def fuzz_scene(folder: Path, dice: random.Random) -> None:
     """A scene that was changed after its download becomes no chip; of a local one nothing but chips comes."""
     raw = archive(folder / "raw", "landcoverai", TWO_CLASSES)
     options = dice.choice(({}, {"compress": "lzw"}, {"compress": "deflate", "tiled": True, "blockxsize": 32}))
-    _, image, mask = orthophoto(raw, "a")
+    scene = orthophoto(raw, "a")
+    image, mask = scene.image, scene.mask
     path = dice.choice((image, mask))
     if options:
         rewrite(path, options)

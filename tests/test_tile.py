@@ -79,7 +79,10 @@ def test_partial_windows_are_padded_by_choice(raw: Path) -> None:
 
 
 def test_the_summary_says_what_alpha_hides(raw: Path) -> None:
-    image, bands_CHW = orthophoto(raw, "a")[1], np.concatenate([gradient(64, 96), np.full((1, 64, 96), 255, np.uint8)])
+    image, bands_CHW = (
+        orthophoto(raw, "a").image,
+        np.concatenate([gradient(64, 96), np.full((1, 64, 96), 255, np.uint8)]),
+    )
     bands_CHW[3, :16] = 0
     write_geotiff(image, bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
     assert cut(raw).endswith(", 0 without a label, 25 % of the pixels ignored by alpha (see tile.alpha)")
@@ -129,7 +132,7 @@ def test_a_size_beyond_every_scene_is_refused_unless_padded(raw: Path, partial: 
 def test_what_failed_is_counted_apart_from_what_has_no_label(raw: Path) -> None:
     archive(raw, "landcoverai", ClassTable(classes=TWO_CLASSES.classes, remap={0: "ignore"}))
     orthophoto(raw, "a", gradient(32, 32), np.zeros((32, 32), np.uint8))
-    orthophoto(raw, "b")[1].write_bytes(b"")
+    orthophoto(raw, "b").image.write_bytes(b"")
     with pytest.raises(PipelineError) as error:
         cut(raw, on_error="skip")
     assert str(error.value).endswith(
@@ -142,13 +145,13 @@ def test_what_failed_is_counted_apart_from_what_has_no_label(raw: Path) -> None:
 
 def test_scenes_whose_pixels_alpha_hides_are_refused_with_a_hint(raw: Path) -> None:
     bands_CHW = np.concatenate([gradient(32, 32), np.zeros((1, 32, 32), np.uint8)])
-    write_geotiff(orthophoto(raw, "a", gradient(32, 32))[1], bands_CHW, at(pixel=0.5))
+    write_geotiff(orthophoto(raw, "a", gradient(32, 32)).image, bands_CHW, at(pixel=0.5))
     assert refusal(raw).endswith("; set tile.alpha to none if alpha hides what it should not")
 
 
 def test_scenes_that_failed_are_told_beside_the_chips(raw: Path) -> None:
     orthophoto(raw, "a")
-    orthophoto(raw, "b")[1].write_bytes(b"")
+    orthophoto(raw, "b").image.write_bytes(b"")
     cut(raw, on_error="skip")
     dropped = {"partial": 0, "without a label": 0, "scenes that failed (on_error: skip)": 1}
     assert read_origin(raw.parent / "chips") == Origin("local", dropped)
@@ -174,7 +177,7 @@ def test_a_wrong_param_is_named(key: str, value: Any, message: str) -> None:
 
 
 def test_an_image_without_a_mask_is_refused(raw: Path) -> None:
-    orthophoto(raw, "a")[2].unlink()
+    orthophoto(raw, "a").mask.unlink()
     assert refusal(raw) == "images/a.tif has no mask; expected a.tif in images/ and in masks/"
 
 
@@ -208,7 +211,7 @@ def test_a_wrong_mask_is_refused(raw: Path, mask_HW: np.ndarray, message: str) -
     ],
 )
 def test_a_mask_that_lies_elsewhere_is_refused(raw: Path, place: Any, message: str) -> None:
-    write_geotiff(orthophoto(raw, "a")[2], halves(64, 96)[None], place)
+    write_geotiff(orthophoto(raw, "a").mask, halves(64, 96)[None], place)
     assert refusal(raw).startswith(message)
 
 
@@ -224,7 +227,7 @@ def test_16_bits_without_a_stretch_are_refused(raw: Path) -> None:
     assert refusal(raw).startswith("images/a.tif holds uint16; set tile.stretch to [low, high], the values that become")
 
 
-@pytest.mark.parametrize("which", [1, 2], ids=["image", "mask"])
+@pytest.mark.parametrize("which", ["image", "mask"])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -234,9 +237,8 @@ def test_16_bits_without_a_stretch_are_refused(raw: Path) -> None:
         (None, "is truncated: "),
     ],
 )
-def test_what_is_no_whole_geotiff_is_refused(raw: Path, which: int, content: bytes | None, message: str) -> None:
-    path = orthophoto(raw, "a")[which]
-    assert isinstance(path, Path)
+def test_what_is_no_whole_geotiff_is_refused(raw: Path, which: str, content: bytes | None, message: str) -> None:
+    path: Path = getattr(orthophoto(raw, "a"), which)
     path.write_bytes(path.read_bytes()[:-10] if content is None else content)
     assert refusal(raw).startswith(f"{path.relative_to(raw)} {message}")
 
@@ -244,7 +246,7 @@ def test_what_is_no_whole_geotiff_is_refused(raw: Path, which: int, content: byt
 def test_the_half_of_a_label_that_its_own_mask_hides_is_no_class(raw: Path) -> None:
     archive(raw, "landcoverai")
     for scene in "ab":
-        hide(orthophoto(raw, scene, mask_HW=halves(64, 96, 1, 0))[2], halves(64, 96, 255, 0))
+        hide(orthophoto(raw, scene, mask_HW=halves(64, 96, 1, 0)).mask, halves(64, 96, 255, 0))
     assert cut(raw) == "2 scenes in, 8 chips kept, dropped: 0 partial, 4 without a label"
     frame = read_chips(raw.parent / "chips")
     assert [int(frame[name].sum()) for name in ("pixels_0", "pixels_1", "pixels_ignored")] == [0, 6144, 2048]
@@ -253,7 +255,7 @@ def test_the_half_of_a_label_that_its_own_mask_hides_is_no_class(raw: Path) -> N
 def test_a_class_that_masks_declare_as_no_data_stays_one_and_is_told_with_its_pixels(raw: Path) -> None:
     archive(raw, "landcoverai")
     for scene in "ab":
-        write_geotiff(orthophoto(raw, scene)[2], halves(64, 96, 1, 0)[None], at(pixel=0.5), nodata=0)
+        write_geotiff(orthophoto(raw, scene).mask, halves(64, 96, 1, 0)[None], at(pixel=0.5), nodata=0)
     assert cut(raw) == (
         "2 scenes in, 12 chips kept, dropped: 0 partial, 0 without a label, "
         "6144 px of class 0 stay that class although their files declare it as no-data"
@@ -280,7 +282,7 @@ def test_a_complex_image_is_one_files_failure(raw: Path, on_error: str) -> None:
 def test_no_data_of_an_image_that_only_a_file_beside_it_declares_is_ignored(raw: Path) -> None:
     image_CHW = gradient(64, 96)
     image_CHW[:, :, :40] = 0
-    image = orthophoto(raw, "a", image_CHW)[1]
+    image = orthophoto(raw, "a", image_CHW).image
     bands = "".join(f'<PAMRasterBand band="{band}"><NoDataValue>0</NoDataValue></PAMRasterBand>' for band in (1, 2, 3))
     said = []
     for text in ("", bands):
@@ -291,7 +293,8 @@ def test_no_data_of_an_image_that_only_a_file_beside_it_declares_is_ignored(raw:
 
 
 def test_a_place_that_only_files_beside_say_is_that_of_the_chips(raw: Path) -> None:
-    for path in orthophoto(raw, "a")[1:]:
+    scene = orthophoto(raw, "a")
+    for path in (scene.image, scene.mask):
         with open_geotiff(path) as file:
             bands_CHW = file.read()
         write_geotiff(path, bands_CHW)
@@ -310,8 +313,8 @@ def test_a_place_that_only_files_beside_say_is_that_of_the_chips(raw: Path) -> N
 
 
 def test_what_lies_beside_a_scene_is_part_of_its_piece(raw: Path) -> None:
-    image = orthophoto(raw, "a", np.where(gradient(64, 96) < 17, 0, gradient(64, 96)))[1]
-    orthophoto(raw, "b")[1].write_bytes(b"")  # what was made of a is kept
+    image = orthophoto(raw, "a", np.where(gradient(64, 96) < 17, 0, gradient(64, 96))).image
+    orthophoto(raw, "b").image.write_bytes(b"")  # what was made of a is kept
     for text in (
         "<PAMDataset/>",
         '<PAMDataset><PAMRasterBand band="1"><NoDataValue>40</NoDataValue></PAMRasterBand></PAMDataset>',

@@ -15,7 +15,7 @@ from rasterio.transform import Affine
 from pipeline.formats.classes import ClassTable, LandCoverClass, write_classes
 from pipeline.formats.datasets import CLASSES, DatasetName
 from pipeline.raster.geotiff import Georeference, write_geotiff
-from pipeline.raster.layout import SourceItem, write_source
+from pipeline.raster.layout import Scene, SourceItem, write_source
 from pipeline.sentinel.date_selection import Thresholds
 
 M = TypeVar("M", bound=BaseModel)
@@ -137,16 +137,14 @@ def archive(raw: Path, dataset: DatasetName, table: ClassTable | None = None) ->
     return raw
 
 
-def orthophoto(
-    raw: Path, scene: str, image_CHW: np.ndarray | None = None, mask_HW: np.ndarray | None = None
-) -> tuple[str, Path, Path]:
+def orthophoto(raw: Path, scene: str, image_CHW: np.ndarray | None = None, mask_HW: np.ndarray | None = None) -> Scene:
     """64 rows, 96 columns at 0.5 m, unless given; the left half of the mask is 1, the right half 2."""
-    pair = (scene, raw / "images" / f"{scene}.tif", raw / "masks" / f"{scene}.tif")
+    made = Scene(scene, raw / "images" / f"{scene}.tif", raw / "masks" / f"{scene}.tif")
     image_CHW = gradient(64, 96) if image_CHW is None else image_CHW
     mask_HW = halves(*image_CHW.shape[1:]) if mask_HW is None else mask_HW
-    write_geotiff(pair[1], image_CHW, at(pixel=0.5))
-    write_geotiff(pair[2], mask_HW[None], at(pixel=0.5))
-    return pair
+    write_geotiff(made.image, image_CHW, at(pixel=0.5))
+    write_geotiff(made.mask, mask_HW[None], at(pixel=0.5))
+    return made
 
 
 def hide(path: Path, seen_HW: np.ndarray) -> None:

@@ -18,6 +18,7 @@ from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
 from pipeline.raster.imagery import to_rgb
 from pipeline.raster.labels import Labels, read_labels, refuse_strays
+from pipeline.raster.layout import Scene
 
 Alpha = Literal["auto", "none"]
 """auto: a band that a file marks as alpha hides pixels, if it holds transparency; none: it never does."""
@@ -69,11 +70,11 @@ class CutScene:
     """Whether a band marked as alpha hides nothing, because it looks like a spectral band."""
 
 
-def cut_scene(pair: tuple[str, Path, Path], cutting: Cutting, table: ClassTable, folder: Path) -> CutScene:
-    """CutScene one scene into chips `SCENE_NUMBER`, written below `folder`, reading window by window.
+def cut_scene(scene: Scene, cutting: Cutting, table: ClassTable, folder: Path) -> CutScene:
+    """Cut one scene into chips `SCENE_NUMBER`, written below `folder`, reading window by window.
 
     Args:
-        pair: the scene's name, its image, its mask.
+        scene: its image and mask.
         cutting: size, edges, bands.
         table: the classes of the mask.
         folder: the chips folder; `images/` and `masks/` exist.
@@ -81,9 +82,8 @@ def cut_scene(pair: tuple[str, Path, Path], cutting: Cutting, table: ClassTable,
     Raises:
         PipelineError: image and mask do not fit, or cannot be read, or hold what they should not.
     """
-    scene, image_path, mask_path = pair
     cut = CutScene([])
-    with open_geotiff(image_path) as image, open_geotiff(mask_path) as mask:
+    with open_geotiff(scene.image) as image, open_geotiff(scene.mask) as mask:
         require_same_grid(image, mask)
         _require_labels(mask)
         require_brightness(image, cutting.bands, cutting.stretch)
@@ -109,7 +109,7 @@ def cut_scene(pair: tuple[str, Path, Path], cutting: Cutting, table: ClassTable,
                 cut.unlabelled += 1
                 continue
             filled = _filled_up(image_HWC, mask_HW, cutting.size)
-            cut.rows.append(save_chip(folder, _chip(scene, image, tile, cutting.size), *filled, table))
+            cut.rows.append(save_chip(folder, _chip(scene.id, image, tile, cutting.size), *filled, table))
     return cut
 
 

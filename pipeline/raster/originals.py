@@ -10,7 +10,8 @@ from typing import ParamSpec
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, read_yaml
-from pipeline.raster.layout import WRITTEN_BY_DOWNLOAD, source_of
+from pipeline.formats.datasets import DatasetName
+from pipeline.raster.layout import WRITTEN_BY_DOWNLOAD, RawFolder
 
 P = ParamSpec("P")
 
@@ -43,12 +44,12 @@ class Original:
         )
 
 
-def original_of(dataset: str, raw: Path) -> Original | None:
+def original_of(dataset: DatasetName, raw: Path) -> Original | None:
     """What the files in `raw` were downloaded from; None if params.yaml names another source by now."""
     try:
         settings = read_yaml(PARAMS_FILE)["download"][dataset]
         found = Original(dataset, settings["source"], str(settings["path"]))
-        return found if source_of(raw) == found.source else None
+        return found if RawFolder(dataset, raw).source == found.source else None
     except (PipelineError, OSError, KeyError, TypeError):  # no params.yaml, no such section, no raw folder
         return None
 

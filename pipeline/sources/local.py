@@ -9,7 +9,7 @@ from pipeline.core.errors import PipelineError, StageError
 from pipeline.core.failures import Failure, reraise_stage_errors
 from pipeline.core.files import copy, remove, visible_files
 from pipeline.formats.classes import OWN_CLASSES
-from pipeline.raster.layout import OFFICIAL_LISTS, TIFF_ENDINGS, require_layout
+from pipeline.raster.layout import OFFICIAL_LISTS, TIFF_ENDINGS, RawFolder
 from pipeline.sources.base import Fetched, Request
 
 EXPECTED = {
@@ -45,7 +45,7 @@ def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
             f"{wanted}, which holds no file; put {expected} there, or name another folder "
             "(by its absolute path for `dvc exp run --queue` or `--temp`, which run in a copy of the project)"
         )
-    require_layout(request.dataset, root)  # before gigabytes are copied
+    RawFolder(request.dataset, root).require_layout()  # before gigabytes are copied
     whole = partial(_belongs_to, scenes={path.stem for path in files if path.suffix.lower() in TIFF_ENDINGS})
     for _, group in groupby(sorted(files, key=lambda path: (whole(path), path)), whole):
         yield from _copy_together(root, folder, list(group))

@@ -13,18 +13,17 @@ from pipeline.formats.png import read_image, read_mask
 from pipeline.orthophoto.scenes import Alpha, CutScene, Cutting, cut_scene
 from pipeline.raster import geotiff
 from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
+from pipeline.raster.layout import Scene
 from tests.world import TWO_CLASSES, UTM, at, gradient, halves, orthophoto
 
 DROP = Cutting(size=32, pad=False, bands=(1, 2, 3), stretch=None)
 PAD = Cutting(size=32, pad=True, bands=(1, 2, 3), stretch=None)
 
 
-def cut(
-    folder: Path, pair: tuple[str, Path, Path], cutting: Cutting = DROP, table: ClassTable = TWO_CLASSES
-) -> CutScene:
+def cut(folder: Path, scene: Scene, cutting: Cutting = DROP, table: ClassTable = TWO_CLASSES) -> CutScene:
     for name in ("images", "masks"):
         (folder / "chips" / name).mkdir(parents=True, exist_ok=True)
-    return cut_scene(pair, cutting, table, folder / "chips")
+    return cut_scene(scene, cutting, table, folder / "chips")
 
 
 def ids(made: CutScene) -> list[object]:
@@ -86,31 +85,31 @@ def test_windows_without_a_label_are_dropped_and_counted(tmp_path: Path) -> None
 
 
 def test_declared_no_data_of_the_image_is_ignored_in_the_mask(tmp_path: Path) -> None:
-    pair = orthophoto(tmp_path, "a", gradient(32, 32))
+    scene = orthophoto(tmp_path, "a", gradient(32, 32))
     image_CHW = gradient(32, 32)
     image_CHW[:, :2] = 9
-    write_geotiff(pair[1], image_CHW, at(pixel=0.5), nodata=9)
-    [row] = cut(tmp_path, pair).rows
+    write_geotiff(scene.image, image_CHW, at(pixel=0.5), nodata=9)
+    [row] = cut(tmp_path, scene).rows
     assert row["pixels_ignored"] == 2 * 32
     assert not read_image(tmp_path / "chips/images/a_0.png")[:2].any()
 
 
 def test_transparent_pixels_of_the_image_are_ignored_in_the_mask(tmp_path: Path) -> None:
-    pair = orthophoto(tmp_path, "a", gradient(32, 32))
+    scene = orthophoto(tmp_path, "a", gradient(32, 32))
     image_CHW = np.concatenate([gradient(32, 32), np.full((1, 32, 32), 255, np.uint8)])
     image_CHW[3, 0, 0] = 0
-    write_geotiff(pair[1], image_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
-    [row] = cut(tmp_path, pair).rows
+    write_geotiff(scene.image, image_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
+    [row] = cut(tmp_path, scene).rows
     assert row["pixels_ignored"] == 1
 
 
-def near_infrared(folder: Path, **profile: Any) -> tuple[str, Path, Path]:
+def near_infrared(folder: Path, **profile: Any) -> Scene:
     """A scene whose fourth band goes from 0, over water, to 255; GDAL marks it as alpha unless told not to."""
     image_CHW = np.concatenate([gradient(32, 32), np.linspace(0, 255, 1024).reshape(1, 32, 32).astype(np.uint8)])
     image_CHW[3, :4] = 0
-    pair = orthophoto(folder, "a", gradient(32, 32))
-    write_geotiff(pair[1], image_CHW, at(pixel=0.5), **profile)
-    return pair
+    scene = orthophoto(folder, "a", gradient(32, 32))
+    write_geotiff(scene.image, image_CHW, at(pixel=0.5), **profile)
+    return scene
 
 
 @pytest.mark.parametrize("alpha", ["auto", "none"])
@@ -127,21 +126,21 @@ def test_near_infrared_is_no_transparency(
     assert (red_HW[4:] > 0).all()
 
 
-def rgba(folder: Path, alpha_HW: np.ndarray) -> tuple[str, Path, Path]:
-    pair = orthophoto(folder, "a", gradient(*alpha_HW.shape))
+def rgba(folder: Path, alpha_HW: np.ndarray) -> Scene:
+    scene = orthophoto(folder, "a", gradient(*alpha_HW.shape))
     bands_CHW = np.concatenate([gradient(*alpha_HW.shape), alpha_HW[None]])
-    write_geotiff(pair[1], bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
-    return pair
+    write_geotiff(scene.image, bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
+    return scene
 
 
 def test_transparency_and_declared_no_data_both_hide(tmp_path: Path) -> None:
     alpha_HW = np.full((32, 32), 255, np.uint8)
     alpha_HW[0] = 0
-    pair = rgba(tmp_path, alpha_HW)
+    scene = rgba(tmp_path, alpha_HW)
     image_CHW = np.concatenate([gradient(32, 32), alpha_HW[None]])
     image_CHW[:3, 9, 9] = 50
-    write_geotiff(pair[1], image_CHW, at(pixel=0.5), photometric="RGB", alpha="YES", nodata=50)
-    made = cut(tmp_path, pair)
+    write_geotiff(scene.image, image_CHW, at(pixel=0.5), photometric="RGB", alpha="YES", nodata=50)
+    made = cut(tmp_path, scene)
     assert (made.rows[0]["pixels_ignored"], made.transparent) == (33, 32)
 
 
@@ -170,33 +169,33 @@ def test_an_edge_that_is_wide_is_a_spectral_band(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("dtype", "shown"), [("uint8", 1), ("uint8", 254), ("uint16", 255)])
 def test_alpha_may_be_on_and_off_in_any_two_values(tmp_path: Path, dtype: str, shown: int) -> None:
-    pair = orthophoto(tmp_path, "a", gradient(32, 64))
+    scene = orthophoto(tmp_path, "a", gradient(32, 64))
     alpha_HW = np.full((32, 64), shown)
     alpha_HW[:5] = 0
     bands_CHW = np.concatenate([gradient(32, 64), alpha_HW[None]]).astype(dtype)
-    write_geotiff(pair[1], bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
-    assert cut(tmp_path, pair, Cutting(32, False, (1, 2, 3), (0, 255))).transparent == 320
+    write_geotiff(scene.image, bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
+    assert cut(tmp_path, scene, Cutting(32, False, (1, 2, 3), (0, 255))).transparent == 320
 
 
 def test_nan_in_an_image_is_ignored_in_the_mask(tmp_path: Path) -> None:
     image_CHW = gradient(32, 32, dtype="float32")
     image_CHW[1, 3, 4] = np.nan
-    pair = orthophoto(tmp_path, "a", image_CHW, np.full((32, 32), 1, np.uint8))
-    [row] = cut(tmp_path, pair, Cutting(32, False, (1, 2, 3), (0.0, 100.0))).rows
+    scene = orthophoto(tmp_path, "a", image_CHW, np.full((32, 32), 1, np.uint8))
+    [row] = cut(tmp_path, scene, Cutting(32, False, (1, 2, 3), (0.0, 100.0))).rows
     assert (row["pixels_1"], row["pixels_ignored"]) == (1023, 1)
 
 
 def test_bands_are_chosen_and_ordered(tmp_path: Path) -> None:
-    pair = orthophoto(tmp_path, "a", gradient(32, 32, bands=5))
-    cut(tmp_path, pair, Cutting(32, False, (5, 2, 1), None))
+    scene = orthophoto(tmp_path, "a", gradient(32, 32, bands=5))
+    cut(tmp_path, scene, Cutting(32, False, (5, 2, 1), None))
     assert read_image(tmp_path / "chips/images/a_0.png")[4, 9].tolist() == [52, 10, 5]
 
 
 def test_16_bit_images_need_a_stretch(tmp_path: Path) -> None:
-    pair = orthophoto(tmp_path, "a", gradient(32, 32, dtype="uint16") * 100)
+    scene = orthophoto(tmp_path, "a", gradient(32, 32, dtype="uint16") * 100)
     with pytest.raises(PipelineError, match=r"a.tif holds uint16; set tile.stretch to \[low, high\]"):
-        cut(tmp_path, pair)
-    cut(tmp_path, pair, Cutting(32, False, (1, 2, 3), (0.0, 5100.0)))
+        cut(tmp_path, scene)
+    cut(tmp_path, scene, Cutting(32, False, (1, 2, 3), (0.0, 5100.0)))
     assert read_image(tmp_path / "chips/images/a_0.png")[9, 19].tolist() == [50, 100, 250]
 
 
@@ -239,7 +238,7 @@ def test_the_official_mask_is_cut_into_its_72_official_tiles(shared: Path, tmp_p
     folder = shared / "data/landcoverai-official"
     mask = folder / f"{scene}.tif"
     official = [name for part in ("train", "val", "test") for name in (folder / f"{part}.txt").read_text().split()]
-    made = cut(tmp_path, (scene, mask, mask), Cutting(512, False, (1, 1, 1), None), CLASSES["landcoverai"])
+    made = cut(tmp_path, Scene(scene, mask, mask), Cutting(512, False, (1, 1, 1), None), CLASSES["landcoverai"])
     expected = sorted(name for name in official if name.rpartition("_")[0] == scene)
     assert len(expected) == 72
     assert sorted(str(name) for name in ids(made)) == expected
@@ -253,9 +252,9 @@ def test_the_official_mask_is_cut_into_its_72_official_tiles(shared: Path, tmp_p
 
 
 def test_a_turned_scene_says_where_each_chip_lies(tmp_path: Path) -> None:
-    pair = orthophoto(tmp_path, "a")
+    scene = orthophoto(tmp_path, "a")
     turned = Georeference(UTM, Affine(0.3, 0.4, 500000.0, 0.4, -0.3, 1000000.0))
-    write_geotiff(pair[1], gradient(64, 96), turned)
-    write_geotiff(pair[2], halves(64, 96)[None], turned)
-    row = cut(tmp_path, pair).rows[3]
+    write_geotiff(scene.image, gradient(64, 96), turned)
+    write_geotiff(scene.mask, halves(64, 96)[None], turned)
+    row = cut(tmp_path, scene).rows[3]
     assert (row["x"], row["y"], row["pixel_size"]) == (pytest.approx(500012.8), pytest.approx(999990.4), None)

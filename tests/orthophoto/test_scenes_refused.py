@@ -25,10 +25,10 @@ STRETCHED = Cutting(32, False, (1, 2, 3), (0.0, 4000.0))
 def test_a_mask_of_colours_or_with_loss_is_refused(
     tmp_path: Path, bands: int, profile: dict[str, Any], message: str
 ) -> None:
-    pair = orthophoto(tmp_path, "a")
-    write_geotiff(pair[2], np.stack([halves(64, 96)] * bands), at(pixel=0.5), **profile)
+    scene = orthophoto(tmp_path, "a")
+    write_geotiff(scene.mask, np.stack([halves(64, 96)] * bands), at(pixel=0.5), **profile)
     with pytest.raises(PipelineError, match=message):
-        cut(tmp_path, pair)
+        cut(tmp_path, scene)
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,7 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
-from pipeline.raster.layout import (
-    SourceItem,
-    asset,
-    is_synthetic,
-    label_items,
-    official_parts,
-    scene_pairs,
-    source_items,
-    source_of,
-    verifier,
-    write_source,
-)
+from pipeline.raster.layout import RawFolder, Scene, SourceItem, asset, write_source
 
 SOURCE = "ref_landcovernet_af_v1_source_sentinel_2"
 LABELS = "ref_landcovernet_af_v1_labels"
@@ -33,44 +22,44 @@ def touch(root: Path, *names: str) -> Path:
 def test_items_are_found_in_their_collections_and_sorted_by_chip_and_date(tmp_path: Path) -> None:
     names = ("31PGS_01_20180102", "31PGS_01_20180101", "30ABC_07_20190101")
     touch(tmp_path, *(f"{SOURCE}/{SOURCE}_{name}/B04.tif" for name in names), f"{LABELS}/{LABELS}_31PGS_01/labels.tif")
-    found = source_items("landcovernet", tmp_path)
+    found = RawFolder("landcovernet", tmp_path).items
     assert [item.id for item in found] == ["30ABC_07_20190101", "31PGS_01_20180101", "31PGS_01_20180102"]
     assert found[0] == SourceItem("30ABC_07", date(2019, 1, 1), tmp_path / SOURCE / f"{SOURCE}_30ABC_07_20190101")
-    assert label_items("landcovernet", tmp_path) == {"31PGS_01": tmp_path / LABELS / f"{LABELS}_31PGS_01"}
+    assert RawFolder("landcovernet", tmp_path).labels == {"31PGS_01": tmp_path / LABELS / f"{LABELS}_31PGS_01"}
 
 
 def test_items_are_found_without_a_collections_folder(tmp_path: Path) -> None:
     touch(tmp_path, "su_african_crops_ghana_source_s2_000001_2016_01_13/source.tif")
     touch(tmp_path, "su_african_crops_ghana_labels_000001/labels.tif")
-    assert [item.id for item in source_items("ghana", tmp_path)] == ["000001_20160113"]
-    assert list(label_items("ghana", tmp_path)) == ["000001"]
+    assert [item.id for item in RawFolder("ghana", tmp_path).items] == ["000001_20160113"]
+    assert list(RawFolder("ghana", tmp_path).labels) == ["000001"]
 
 
 def test_a_folder_without_items_is_refused_with_the_names_expected(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"holds no folder named like ref_landcovernet_\*_source_sentinel_2_CHIP_D"):
-        source_items("landcovernet", tmp_path)
+        RawFolder("landcovernet", tmp_path).items
     with pytest.raises(
         PipelineError, match=r"holds no folder named like su_african_crops_ghana_labels_CHIP; is it the"
     ):
-        label_items("ghana", tmp_path)
+        RawFolder("ghana", tmp_path).labels
 
 
 def test_a_date_that_is_none_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, f"{SOURCE}_31PGS_01_20181332/B04.tif")
     with pytest.raises(PipelineError, match=r"31PGS_01_20181332: 20181332 is no date; expected year, month, day"):
-        source_items("landcovernet", tmp_path)
+        RawFolder("landcovernet", tmp_path).items
 
 
 def test_two_folders_for_one_chip_and_date_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, f"{SOURCE}_31PGS_01_20180101/B04.tif", f"{SOURCE}/{SOURCE}_31PGS_01_20180101/B04.tif")
     with pytest.raises(PipelineError, match=r"are two folders for one chip and date; keep one"):
-        source_items("landcovernet", tmp_path)
+        RawFolder("landcovernet", tmp_path).items
 
 
 def test_two_labels_for_one_chip_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, f"a/{LABELS}_31PGS_01/labels.tif", f"b/{LABELS}_31PGS_01/labels.tif")
     with pytest.raises(PipelineError, match=r"are two labels for one chip; keep one"):
-        label_items("landcovernet", tmp_path)
+        RawFolder("landcovernet", tmp_path).labels
 
 
 @pytest.mark.parametrize(
@@ -127,15 +116,15 @@ def test_the_real_chips_have_each_asset_once(shared: Path) -> None:
 
 def test_scenes_are_pairs_of_one_name_sorted(tmp_path: Path) -> None:
     touch(tmp_path, "images/b.tif", "images/a.TIF", "images/a.tfw", "masks/b.tiff", "masks/a.tif", "masks/notes.txt")
-    assert scene_pairs(tmp_path) == [
-        ("a", tmp_path / "images/a.TIF", tmp_path / "masks/a.tif"),
-        ("b", tmp_path / "images/b.tif", tmp_path / "masks/b.tiff"),
+    assert RawFolder("landcoverai", tmp_path).scenes == [
+        Scene("a", tmp_path / "images/a.TIF", tmp_path / "masks/a.tif"),
+        Scene("b", tmp_path / "images/b.tif", tmp_path / "masks/b.tiff"),
     ]
 
 
 def test_a_name_may_be_spelt_in_the_way_of_a_mac(tmp_path: Path) -> None:
     touch(tmp_path, "images/Su\u0308d.tif", "masks/S\u00fcd.tif")
-    assert [scene for scene, _, _ in scene_pairs(tmp_path)] == ["S\u00fcd"]
+    assert [scene.id for scene in RawFolder("landcoverai", tmp_path).scenes] == ["S\u00fcd"]
 
 
 @pytest.mark.parametrize(
@@ -154,38 +143,38 @@ def test_a_name_may_be_spelt_in_the_way_of_a_mac(tmp_path: Path) -> None:
 )
 def test_one_without_the_other_is_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
     with pytest.raises(PipelineError, match=message):
-        scene_pairs(touch(tmp_path, *names))
+        RawFolder("landcoverai", touch(tmp_path, *names)).scenes
 
 
 def test_only_the_sample_is_synthetic(tmp_path: Path) -> None:
     for source, synthetic in (("sample", True), ("local", False)):
         write_source(tmp_path, source)
-        assert is_synthetic(tmp_path) is synthetic
+        assert RawFolder("landcoverai", tmp_path).synthetic is synthetic
 
 
 def test_the_source_is_remembered(tmp_path: Path) -> None:
     write_source(tmp_path, "local")
-    assert source_of(tmp_path) == "local"
+    assert RawFolder("landcoverai", tmp_path).source == "local"
 
 
 def test_the_archives_own_lists_say_the_parts(tmp_path: Path) -> None:
-    assert official_parts(tmp_path) == {}
+    assert RawFolder("landcoverai", tmp_path).official_parts == {}
     (tmp_path / "train.txt").write_text("a_1\na_2\n\n")
     (tmp_path / "test.txt").write_text("b_1\r\n")
-    assert official_parts(tmp_path) == {"a_1": "train", "a_2": "train", "b_1": "test"}
+    assert RawFolder("landcoverai", tmp_path).official_parts == {"a_1": "train", "a_2": "train", "b_1": "test"}
 
 
 def test_a_chip_in_two_lists_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("a_1\n")
     (tmp_path / "val.txt").write_text("a_1\n")
     with pytest.raises(PipelineError, match=r"val\.txt names a_1, which train\.txt names too; keep it in one list$"):
-        official_parts(tmp_path)
+        RawFolder("landcoverai", tmp_path).official_parts
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_a_list_may_begin_with_the_mark_of_windows(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "train.txt").write_text("ä_1\r\nä_2\r\n", encoding=encoding)
-    assert official_parts(tmp_path) == {"ä_1": "train", "ä_2": "train"}
+    assert RawFolder("landcoverai", tmp_path).official_parts == {"ä_1": "train", "ä_2": "train"}
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le"])
@@ -194,7 +183,7 @@ def test_a_list_in_another_encoding_is_refused(tmp_path: Path, encoding: str) ->
     with pytest.raises(
         PipelineError, match=r"val\.txt is not in UTF-8, which lists of chips are; save it so, one id a"
     ):
-        official_parts(tmp_path)
+        RawFolder("landcoverai", tmp_path).official_parts
 
 
 @pytest.mark.parametrize(
@@ -202,9 +191,9 @@ def test_a_list_in_another_encoding_is_refused(tmp_path: Path, encoding: str) ->
     [
         (
             "local",
-            r"^the copy of .*images/a.tif was changed since .*: its SHA-256 is .* says {right}; mend ",
+            r"^the copy of .*images/a.tif was changed since .*: its SHA-256 is .* has {right}; mend ",
         ),
-        ("mlhub", r"^.*images/a.tif is not what was downloaded: its SHA-256 is .* says {right}; remove a.tif and run "),
+        ("mlhub", r"^.*images/a.tif is not what was downloaded: its SHA-256 is .* has {right}; remove a.tif and run "),
     ],
 )
 def test_a_file_that_was_changed_since_its_download_is_refused(tmp_path: Path, source: str, said: str) -> None:
@@ -212,19 +201,19 @@ def test_a_file_that_was_changed_since_its_download_is_refused(tmp_path: Path, s
     path, right = tmp_path / "images/a.tif", hashlib.sha256(b"a").hexdigest()
     write_text(path, "a")
     write_text(tmp_path / "manifest.csv", f"path,size,sha256,origin\nimages/a.tif,1,{right},images/a.tif\n")
-    assert verifier(tmp_path)(path) == right
+    assert RawFolder("landcoverai", tmp_path).checksum(path) == right
     write_text(path, "b")
     with pytest.raises(PipelineError, match=said.format(right=right)):
-        verifier(tmp_path)(path)
+        RawFolder("landcoverai", tmp_path).checksum(path)
 
 
 def test_a_file_that_was_put_beside_a_copy_is_refused(tmp_path: Path) -> None:
     write_text(tmp_path / "images/a.tif.aux.xml", "<PAMDataset/>")
     write_text(tmp_path / "manifest.csv", "path,size,sha256,origin\nimages/a.tif,1,0,images/a.tif\n")
     with pytest.raises(PipelineError, match=r"a\.tif\.aux\.xml was not there when .*; put it beside the original, not"):
-        verifier(tmp_path)(tmp_path / "images/a.tif.aux.xml")
+        RawFolder("landcoverai", tmp_path).checksum(tmp_path / "images/a.tif.aux.xml")
 
 
 def test_a_folder_that_download_did_not_make_may_hold_any_file(tmp_path: Path) -> None:
     write_text(tmp_path / "a.tif", "a")
-    assert verifier(tmp_path)(tmp_path / "a.tif") == hashlib.sha256(b"a").hexdigest()
+    assert RawFolder("landcoverai", tmp_path).checksum(tmp_path / "a.tif") == hashlib.sha256(b"a").hexdigest()

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pipeline.raster.layout import label_items, source_items
+from pipeline.raster.layout import RawFolder
 from pipeline.sources.transfer import USER_AGENT
 from tests.sources.faulty import Seen, Server, served
 from tests.sources.world import files_below
@@ -130,11 +130,11 @@ def as_landcovernet(archive: Path, folder: Path) -> Path:
 
     What lies beside holds no picture, so that fetching it fails.
     """
-    for chip, label in label_items("landcovernet", archive).items():
+    for chip, label in RawFolder("landcovernet", archive).labels.items():
         here = folder / LANDCOVERNET / chip.replace("_", "/")
         _copy(label / "labels.tif", here / f"{chip}_2018_LC_10m.tif")
         _other(here / f"{chip}_labeling_dates.csv")
-    for item in source_items("landcovernet", archive):
+    for item in RawFolder("landcovernet", archive).items:
         here = folder / LANDCOVERNET / item.chip.replace("_", "/")
         for path in item.files:
             _copy(path, here / "S2" / item.id / f"{item.id}_{path.stem}_10m.tif")
@@ -152,9 +152,9 @@ def as_landcovernet(archive: Path, folder: Path) -> Path:
 
 def as_ghana(archive: Path, folder: Path, clouds: str = "cloudmask") -> Path:
     """The same for Ghana, whose cloud masks are called `clouds`; "" leaves them out."""
-    for chip, label in label_items("ghana", archive).items():
+    for chip, label in RawFolder("ghana", archive).labels.items():
         _copy(label / "labels.tif", folder / GHANA / f"truth/truth_ghana_{chip}/truth_ghana_{chip}_label.tif")
-    for item in source_items("ghana", archive):
+    for item in RawFolder("ghana", archive).items:
         for satellite in ("s2", "s1", "planet"):
             for day in (item.date,) if satellite == "s2" else (item.date, PHANTOM):
                 scene = f"{satellite}_ghana_{item.chip}_{day:%Y_%m_%d}"

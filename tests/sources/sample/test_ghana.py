@@ -11,7 +11,7 @@ from pipeline.core.params import load_params
 from pipeline.formats.datasets import CLASSES
 from pipeline.raster.geotiff import open_geotiff
 from pipeline.raster.labels import to_mask
-from pipeline.raster.layout import label_items, official_parts, source_items
+from pipeline.raster.layout import RawFolder
 from pipeline.sources.sample.ghana import LABELLED, survey
 
 PARAMS = Path(__file__).parents[3] / "params.yaml"
@@ -32,23 +32,23 @@ def verdicts(archive: Callable[..., tuple[Path, list[str]]], tmp_path_factory: p
 
 
 def labels(folder: Path) -> np.ndarray:
-    return np.stack([pixels(item / "labels.tif")[0] for item in label_items("ghana", folder).values()])
+    return np.stack([pixels(item / "labels.tif")[0] for item in RawFolder("ghana", folder).labels.values()])
 
 
 def test_items_and_their_files_have_the_archives_names(ghana: Path) -> None:
-    items = source_items("ghana", ghana)
-    assert len(items) == 3 * len(label_items("ghana", ghana)) == 120
+    items = RawFolder("ghana", ghana).items
+    assert len(items) == 3 * len(RawFolder("ghana", ghana).labels) == 120
     for item in items:
         assert item.folder.name == f"su_african_crops_ghana_source_s2_{item.chip}_{item.date:%Y_%m_%d}"
         assert sorted(path.name for path in item.folder.iterdir()) == ["cloudmask.tif", "source.tif", "stac.json"]
-    for cell, folder in label_items("ghana", ghana).items():
+    for cell, folder in RawFolder("ghana", ghana).labels.items():
         assert folder.name == f"su_african_crops_ghana_labels_{cell}"
         assert len(cell) == 6
         assert sorted(path.name for path in folder.iterdir()) == ["labels.tif", "stac.json"]
 
 
 def test_sources_have_ten_bands_on_a_grid_of_10_m_in_zone_30(ghana: Path) -> None:
-    for item in source_items("ghana", ghana)[::9]:
+    for item in RawFolder("ghana", ghana).items[::9]:
         for name, count, dtype in (("source", 10, "uint16"), ("cloudmask", 1, "uint8")):
             with open_geotiff(item.folder / f"{name}.tif") as file:
                 assert (file.count, file.height, file.width, file.dtypes[0]) == (count, 64, 64, dtype)
@@ -58,7 +58,7 @@ def test_sources_have_ten_bands_on_a_grid_of_10_m_in_zone_30(ghana: Path) -> Non
 def test_labels_are_like_the_real_one(ghana: Path, shared: Path) -> None:
     with open_geotiff(shared / "data/ghana/labels.tif") as real:
         expected = (real.count, real.height, real.width, real.dtypes, real.nodata, real.georeference)
-    for folder in label_items("ghana", ghana).values():
+    for folder in RawFolder("ghana", ghana).labels.values():
         with open_geotiff(folder / "labels.tif") as ours:
             assert (ours.count, ours.height, ours.width, ours.dtypes, ours.nodata, ours.georeference) == expected
             to_mask(ours.read()[0], CLASSES["ghana"], ours.path)
@@ -85,12 +85,12 @@ def test_each_cell_has_a_clear_date_and_clouds_hide_others(verdicts: pd.DataFram
 
 
 def test_cloud_masks_hold_the_four_codes(ghana: Path) -> None:
-    codes = np.concatenate([pixels(item.folder / "cloudmask.tif").ravel() for item in source_items("ghana", ghana)])
+    codes = np.concatenate([pixels(item.folder / "cloudmask.tif").ravel() for item in RawFolder("ghana", ghana).items])
     assert set(np.unique(codes)) == {0, 1, 2, 3}
 
 
 def test_the_infrared_is_the_seventh_band_and_high_over_plants(ghana: Path) -> None:
-    item = next(item for item in source_items("ghana", ghana) if not pixels(item.folder / "cloudmask.tif").any())
+    item = next(item for item in RawFolder("ghana", ghana).items if not pixels(item.folder / "cloudmask.tif").any())
     medians = np.median(pixels(item.folder / "source.tif").reshape(10, -1), axis=1)
     assert medians.argmax() in (6, 7, 8)
     assert medians[2] < medians[3] < medians[4] < medians[5] < medians[6]
@@ -98,8 +98,8 @@ def test_the_infrared_is_the_seventh_band_and_high_over_plants(ghana: Path) -> N
 
 def test_a_labelled_field_is_in_the_picture(ghana: Path) -> None:
     """Rice is wet: its short-wave infrared is darker than the unlabelled country's around it."""
-    folders, rice, others = label_items("ghana", ghana), [], []
-    for item in source_items("ghana", ghana):
+    folders, rice, others = RawFolder("ghana", ghana).labels, [], []
+    for item in RawFolder("ghana", ghana).items:
         clear_HW = pixels(item.folder / "cloudmask.tif")[0] == 0
         label_HW, short_HW = pixels(folders[item.chip] / "labels.tif")[0], pixels(item.folder / "source.tif")[8]
         rice += short_HW[clear_HW & (label_HW == 3)].tolist()
@@ -108,7 +108,7 @@ def test_a_labelled_field_is_in_the_picture(ghana: Path) -> None:
 
 
 def test_items_name_their_crops(ghana: Path) -> None:
-    for folder in label_items("ghana", ghana).values():
+    for folder in RawFolder("ghana", ghana).labels.values():
         found = {CLASSES["ghana"].names[int(value) - 1] for value in np.unique(pixels(folder / "labels.tif")) if value}
         (classes,) = read_json(folder / "stac.json")["properties"]["label:classes"]
         assert set(classes["classes"]) == found
@@ -122,4 +122,4 @@ def test_fields_of_any_seed_lie_on_open_land(seed: int) -> None:
 
 
 def test_the_lists_name_every_cell_once(ghana: Path) -> None:
-    assert sorted(official_parts(ghana)) == sorted(label_items("ghana", ghana))
+    assert sorted(RawFolder("landcoverai", ghana).official_parts) == sorted(RawFolder("ghana", ghana).labels)

@@ -13,7 +13,7 @@ from pipeline.core.params import load_params
 from pipeline.formats.datasets import CLASSES
 from pipeline.raster.geotiff import open_geotiff
 from pipeline.raster.labels import to_mask
-from pipeline.raster.layout import asset, label_items, source_items
+from pipeline.raster.layout import RawFolder, asset
 from pipeline.sources.sample.landcovernet import write_landcovernet
 
 PARAMS = Path(__file__).parents[3] / "params.yaml"
@@ -39,23 +39,23 @@ def verdicts(archive: Callable[..., tuple[Path, list[str]]], tmp_path_factory: p
 
 
 def labels(folder: Path) -> np.ndarray:
-    return np.stack([pixels(item, "labels") for item in label_items("landcovernet", folder).values()])
+    return np.stack([pixels(item, "labels") for item in RawFolder("landcovernet", folder).labels.values()])
 
 
 def test_items_and_their_files_have_the_archives_names(landcovernet: Path) -> None:
-    items = source_items("landcovernet", landcovernet)
-    assert len(items) == 4 * len(label_items("landcovernet", landcovernet)) == 96
+    items = RawFolder("landcovernet", landcovernet).items
+    assert len(items) == 4 * len(RawFolder("landcovernet", landcovernet).labels) == 96
     assert {item.chip[:5] for item in items} == {"29PKL", "36MXE", "37MCS"}
     for item in items:
         assert item.folder.name == f"ref_landcovernet_af_v1_source_sentinel_2_{item.id}"
         assert sorted(path.name for path in item.folder.iterdir()) == [*(f"{key}.tif" for key in ASSETS), "stac.json"]
-    for chip, folder in label_items("landcovernet", landcovernet).items():
+    for chip, folder in RawFolder("landcovernet", landcovernet).labels.items():
         assert folder.name == f"ref_landcovernet_af_v1_labels_{chip}"
         assert sorted(path.name for path in folder.iterdir()) == ["labels.tif", "source_dates.csv", "stac.json"]
 
 
 def test_bands_are_16_bits_and_sen2cors_maps_8_on_one_grid_of_10_m(landcovernet: Path) -> None:
-    for item in source_items("landcovernet", landcovernet)[::7]:
+    for item in RawFolder("landcovernet", landcovernet).items[::7]:
         for key in ASSETS:
             with open_geotiff(item.folder / f"{key}.tif") as file:
                 assert (file.count, file.height, file.width) == (1, 256, 256)
@@ -67,8 +67,8 @@ def test_bands_are_16_bits_and_sen2cors_maps_8_on_one_grid_of_10_m(landcovernet:
 
 
 def test_labels_are_like_the_real_ones(landcovernet: Path, shared: Path) -> None:
-    (real,) = (label_items("landcovernet", shared / "data/landcovernet").get("28QDE_00"),)
-    ours = label_items("landcovernet", landcovernet)
+    (real,) = (RawFolder("landcovernet", shared / "data/landcovernet").labels.get("28QDE_00"),)
+    ours = RawFolder("landcovernet", landcovernet).labels
     with open_geotiff(asset("landcovernet", real, "labels")) as file:
         expected = file.count, file.dtypes, file.nodata, file.height, file.width
     for folder in ours.values():
@@ -83,8 +83,8 @@ def test_labels_are_like_the_real_ones(landcovernet: Path, shared: Path) -> None
 
 
 def test_labels_hold_classes_and_the_consensus_and_lie_on_their_sources(landcovernet: Path) -> None:
-    folders = label_items("landcovernet", landcovernet)
-    for item in source_items("landcovernet", landcovernet)[::4]:
+    folders = RawFolder("landcovernet", landcovernet).labels
+    for item in RawFolder("landcovernet", landcovernet).items[::4]:
         label = folders[item.chip] / "labels.tif"
         with open_geotiff(label) as file, open_geotiff(item.folder / "B04.tif") as band:
             class_HW, consensus_HW = file.read()
@@ -95,9 +95,9 @@ def test_labels_hold_classes_and_the_consensus_and_lie_on_their_sources(landcove
 
 def test_the_dates_are_listed_under_the_tiles_name(landcovernet: Path) -> None:
     days: dict[str, list[str]] = {}
-    for item in source_items("landcovernet", landcovernet):
+    for item in RawFolder("landcovernet", landcovernet).items:
         days.setdefault(item.chip, []).append(f"{item.date:%Y%m%d}")
-    for chip, folder in label_items("landcovernet", landcovernet).items():
+    for chip, folder in RawFolder("landcovernet", landcovernet).labels.items():
         header, *rows = (folder / "source_dates.csv").read_text().splitlines()
         assert header == f",{chip[:5]}"
         assert rows == [f"{number},{day}" for number, day in enumerate(days[chip])]
@@ -120,7 +120,7 @@ def test_a_few_chips_have_pixels_without_a_name(landcovernet: Path) -> None:
 
 
 def test_snow_lies_in_one_tile_alone(landcovernet: Path) -> None:
-    folders = label_items("landcovernet", landcovernet)
+    folders = RawFolder("landcovernet", landcovernet).labels
     assert {chip[:5] for chip, folder in folders.items() if (pixels(folder, "labels")[0] == 4).any()} == {"37MCS"}
 
 
@@ -144,7 +144,7 @@ def test_cloudy_dates_have_shadows(verdicts: pd.DataFrame) -> None:
 
 def test_no_data_is_0_in_all_bands_and_in_scl_and_nowhere_else(landcovernet: Path) -> None:
     found = 0
-    for item in source_items("landcovernet", landcovernet):
+    for item in RawFolder("landcovernet", landcovernet).items:
         bands_CHW = np.concatenate([pixels(item.folder, key) for key in ASSETS[:4]])
         missing_HW = (bands_CHW == 0).any(axis=0)
         assert (missing_HW == (bands_CHW == 0).all(axis=0)).all()
@@ -156,7 +156,7 @@ def test_no_data_is_0_in_all_bands_and_in_scl_and_nowhere_else(landcovernet: Pat
 
 
 def test_scl_has_pixels_of_20_m_and_cld_of_60(landcovernet: Path) -> None:
-    for item in source_items("landcovernet", landcovernet)[::5]:
+    for item in RawFolder("landcovernet", landcovernet).items[::5]:
         for key, factor in (("SCL", 2), ("CLD", 6)):
             coarse_HW = pixels(item.folder, key)[0]
             rows = np.arange(256) // factor * factor
@@ -165,7 +165,7 @@ def test_scl_has_pixels_of_20_m_and_cld_of_60(landcovernet: Path) -> None:
 
 def test_clouds_are_brighter_than_the_ground_and_probable(landcovernet: Path) -> None:
     seen = 0
-    for item in source_items("landcovernet", landcovernet):
+    for item in RawFolder("landcovernet", landcovernet).items:
         high_HW = pixels(item.folder, "SCL")[0] == 9
         if high_HW.mean() > 0.05:
             seen += 1
@@ -177,8 +177,8 @@ def test_clouds_are_brighter_than_the_ground_and_probable(landcovernet: Path) ->
 
 def test_water_and_vegetation_reflect_as_they_do(landcovernet: Path) -> None:
     near, red = {1: [], 5: [], 3: []}, {1: [], 5: [], 3: []}  # type: ignore[var-annotated]
-    folders = label_items("landcovernet", landcovernet)
-    for item in source_items("landcovernet", landcovernet):
+    folders = RawFolder("landcovernet", landcovernet).labels
+    for item in RawFolder("landcovernet", landcovernet).items:
         clear_HW = np.isin(pixels(item.folder, "SCL")[0], (4, 5, 6))
         class_HW = pixels(folders[item.chip], "labels")[0]
         for value in near:
@@ -189,7 +189,7 @@ def test_water_and_vegetation_reflect_as_they_do(landcovernet: Path) -> None:
 
 
 def test_the_outline_in_the_item_is_where_the_pixels_are(landcovernet: Path) -> None:
-    for item in source_items("landcovernet", landcovernet)[::16]:
+    for item in RawFolder("landcovernet", landcovernet).items[::16]:
         stac = read_json(item.folder / "stac.json")
         with open_geotiff(item.folder / "B02.tif") as file:
             corners = [

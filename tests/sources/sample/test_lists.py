@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.raster.layout import official_parts
+from pipeline.raster.layout import RawFolder
 from pipeline.sources.sample.lists import write_lists
 
 names = st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), min_size=7, max_size=60, unique=True)
@@ -16,7 +16,7 @@ def test_every_name_is_in_one_list_and_fifteen_of_a_hundred_are_held_out_twice(
 ) -> None:
     folder = tmp_path_factory.mktemp("lists")
     assert list(write_lists(names, seed, folder)) == [Path("train.txt"), Path("val.txt"), Path("test.txt")]
-    parts = official_parts(folder)
+    parts = RawFolder("landcoverai", folder).official_parts
     assert sorted(parts) == sorted(names)
     sizes = [list(parts.values()).count(part) for part in ("val", "test")]
     assert sizes == [len(names) * 15 // 100] * 2
