@@ -103,7 +103,7 @@ def test_the_pipeline_runs_compares_and_keeps_what_is_good(project: Path) -> Non
 
     kept = read_json(project / "metrics" / "evaluate.json")
     output = run(project, "dvc exp run -S loss=dcie", check=False)
-    assert "check: error: params.yaml: loss is 'dcie'; did you mean 'dice'? allowed: focal, dice, ce" in output
+    assert "loss is 'dcie'; did you mean 'dice'?" in output
     assert "Traceback" not in output
     assert read_json(project / "metrics" / "evaluate.json") == kept
     assert (project / "data" / "model" / "model.safetensors").is_file()
@@ -125,7 +125,7 @@ def test_a_split_that_cannot_be_made_ends_before_the_model_is_removed_and_stops_
     kept = [(project / name).read_bytes() for name in ("data/model/model.safetensors", "metrics/evaluate.json")]
 
     output = run(project, "dvc exp run -S split.strategy=official", check=False)
-    assert "split landcoverai: error: split.strategy is official, but no chip has a part" in output
+    assert "split landcoverai: error: split.strategy is official" in output
     assert "Traceback" not in output
     assert {"train", "evaluate"}.isdisjoint(ran(output))
     assert kept == [(project / name).read_bytes() for name in ("data/model/model.safetensors", "metrics/evaluate.json")]
