@@ -1,0 +1,204 @@
+"""What README and docs state about the code is so: links, commands, keys, files, diffs."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.cli.parser import get_main_parser
+
+from tests.pages import PAGES, ROOT, arguments, blocks, commands, prose, section
+
+EACH_PAGE = pytest.mark.parametrize("page", PAGES)
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+DEVELOPMENT = "docs/development.md"
+
+
+def anchors(text: str) -> set[str]:
+    """Those that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", prose(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def value_at(key: str) -> Any:
+    value = PARAMS
+    for part in key.split("."):
+        assert part in value, key
+        value = value[part]
+    return value
+
+
+def cells(table: str) -> list[list[str]]:
+    """The rows of a Markdown table, without its head."""
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+@EACH_PAGE
+def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
+    folder = (ROOT / page).parent
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(PAGES[page])):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (folder / name).resolve() if name else ROOT / page
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(PAGES[path.relative_to(ROOT).as_posix()]), target
+
+
+def test_readme_links_every_page() -> None:
+    pages = {page for page in PAGES if page.startswith("docs/")}
+    assert {"docs/data.md", DEVELOPMENT} < pages
+    assert [page for page in pages if f"]({page})" not in PAGES["README.md"]] == []
+
+
+@EACH_PAGE
+def test_every_file_named_exists(page: str) -> None:
+    named = re.findall(r"`((?:pipeline|tools|benchmarks|tests|docs)/[\w/.]+\.\w+)`", prose(PAGES[page]))
+    added = {"tests/test_count.py"}  # by a diff
+    assert [name for name in named if name not in added and not (ROOT / name).is_file()] == []
+    text = "\n".join([prose(PAGES[page]), *commands(page)])
+    modules = re.findall(r"python -m ((?:pipeline|benchmarks)\.[a-z_]+)", text)
+    assert [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
+
+
+INLINE = [each for text in PAGES.values() for each in re.findall(r"`((?:dvc|make) [^`]+)`", prose(text))]
+
+
+@pytest.mark.parametrize("command", sorted({*commands(), *INLINE}))
+def test_every_command_shown_is_one(command: str) -> None:
+    program, *rest = arguments(command)
+    if program == "make":
+        assert re.search(rf"^{rest[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    elif program == "dvc":
+        get_main_parser().parse_args(rest)  # exits where DVC would
+    elif program in ("python", "sbatch"):
+        assert rest[0] == "-m" or (ROOT / rest[0]).is_file()
+    elif "/" in program:
+        assert (ROOT / program).is_file()
+    else:
+        assert program in ("git", "source", "export")
+
+
+@EACH_PAGE
+def test_every_key_shown_is_in_params(page: str) -> None:
+    for key in re.findall(r"-S\s+[\"']?([a-z_.]+)=", PAGES[page]):
+        value_at(key)
+    sections = "|".join(name for name, value in PARAMS.items() if isinstance(value, dict))
+    for key in re.findall(rf"`((?:{sections})\.[a-z_]+(?:\.[a-z_]+)*)", prose(PAGES[page])):
+        if not key.endswith((".py", ".json", ".md", ".txt")):
+            value_at(key)
+
+
+@pytest.mark.parametrize("command", [command for command in commands() if " -S " in command])
+def test_every_value_shown_is_valid(command: str) -> None:
+    from pipeline.check import CheckParams  # torch takes seconds to import
+
+    shown = [word.partition("=")[::2] for word in arguments(command) if "=" in word]
+    for number in range(max(values.count(",") + 1 for _, values in shown)):  # a sweep has several values
+        params = deepcopy(PARAMS)
+        for key, values in shown:
+            place, (*steps, last) = params, key.split(".")
+            for step in steps:
+                place = place[step]
+            each = values.split(",")
+            place[last] = yaml.safe_load(each[number % len(each)])
+        CheckParams.model_validate(params)
+
+
+def test_every_score_is_explained() -> None:
+    text = PAGES["docs/scores.md"]
+    keys = json.loads((ROOT / "metrics/evaluate.json").read_text(encoding="utf-8"))
+    assert [key for key in keys if f"`{key}`" not in text] == []
+
+
+def test_what_decides_something_is_where_the_table_names_it() -> None:
+    rows = cells(section(DEVELOPMENT, "Where is X decided?"))
+    assert len(rows) > 10
+    for what, file, names in rows:
+        if match := re.search(r"`(pipeline/.+?\.py)`", file):
+            code = (ROOT / match[1]).read_text(encoding="utf-8")
+            for name in re.findall(r"`(\w+)`", names):
+                assert re.search(rf"^\s*(def |class )?{name}\b\s*[(:=]", code, re.MULTILINE), (what, name)
+
+
+def test_the_tree_lists_every_folder() -> None:
+    (tree,) = blocks(section(DEVELOPMENT, "What goes where?"), "")
+    top = re.findall(r"^(\S+)", tree, re.MULTILINE)
+    assert [name for name in top if not (ROOT / name).exists()] == []
+    packages = {f"{path.parent.name}/" for path in (ROOT / "pipeline").glob("*/__init__.py")}
+    assert set(re.findall(r"^  (\w+/)", tree, re.MULTILINE)) == packages
+
+
+def folder_of(path: Path) -> str:
+    """The folder of a module below pipeline/; stages and commands lie in none."""
+    parts = path.relative_to(ROOT / "pipeline").parts
+    return parts[0] if len(parts) > 1 else "stages"
+
+
+def drawn() -> dict[str, set[str]]:
+    """From each folder of the diagram to those that its arrows lead to, directly or through others."""
+    (diagram,) = blocks(section(DEVELOPMENT, "Who may import whom?"), "mermaid")
+    arrows: dict[str, set[str]] = {}
+    for left, right in re.findall(r"^  (.+) --> (.+)$", re.sub(r"\[.*?\]", "", diagram), re.MULTILINE):
+        for each in left.split(" & "):
+            arrows.setdefault(each, set()).update(right.split(" & "))
+
+    def reached(folder: str) -> set[str]:
+        return {folder}.union(*(reached(each) for each in arrows.get(folder, ())))
+
+    return {folder: reached(folder) for folder in arrows.keys() | set().union(*arrows.values())}
+
+
+def test_the_diagram_has_an_arrow_for_every_import() -> None:
+    reach = drawn()
+    packages = {path.parent.name for path in (ROOT / "pipeline").glob("*/__init__.py")}
+    assert reach.keys() == packages | {"stages"}
+    for path in (ROOT / "pipeline").rglob("*.py"):
+        imported = set(re.findall(r"^\s*from pipeline\.(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+        assert imported & packages <= reach[folder_of(path)], path
+
+
+def mentions(path: Path, word: str) -> bool:
+    """Whether a name, an attribute, a field or a string in the code is the word; docstrings do not count."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    found = (getattr(node, "id", None) or getattr(node, "attr", None) or getattr(node, "value", None) for node in nodes)
+    return any(isinstance(each, str) and each.lower() == word for each in found)
+
+
+def test_the_places_of_a_dataset_are_all_that_there_are() -> None:
+    listed = {row[0].strip("`") for row in cells(section(DEVELOPMENT, "How do I add a dataset?"))}
+    files = [path for path in (ROOT / "pipeline").rglob("*.py") if path.stem != "ghana"]
+    found = {path.relative_to(ROOT).as_posix() for path in files if mentions(path, "ghana")}
+    assert {name for name in listed if name.endswith(".py")} == found
+    assert listed > {"params.yaml", "dvc.yaml"}
+
+
+def test_the_diffs_apply(tmp_path: Path) -> None:
+    diffs = blocks(PAGES[DEVELOPMENT], "diff")
+    assert len(diffs) >= 5
+    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("params.yaml", "dvc.yaml", "pyproject.toml"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    for diff in diffs:
+        command = ["git", "apply", "--unidiff-zero", "-"]
+        done = subprocess.run(command, cwd=tmp_path, input=diff, text=True, capture_output=True)
+        assert done.returncode == 0, f"{done.stderr}{diff}"
+    for check in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *check, "--no-cache", "pipeline"],
+            cwd=tmp_path,
+            text=True,
+            capture_output=True,
+        )
+        assert done.returncode == 0, done.stdout
+    assert yaml.safe_load((tmp_path / "params.yaml").read_text())["count"] in ("scene", "date")
+    assert "count" in yaml.safe_load((tmp_path / "dvc.yaml").read_text())["stages"]
