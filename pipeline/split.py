@@ -19,7 +19,7 @@ from pipeline.splitting.groups import groups, too_large
 from pipeline.splitting.leaks import leaks
 from pipeline.splitting.report import class_shares, composition, imbalance, shares_table
 from pipeline.splitting.section import PARTS, SplitSection, UnfitError
-from pipeline.splitting.skew import skewed, thinned
+from pipeline.splitting.skew import skewed, subsample
 from pipeline.splitting.strategies import share_out
 
 
@@ -49,8 +49,8 @@ def skewed_and_thinned(chips: pd.DataFrame, table: ClassTable, section: SplitSec
     """
     train = chips[chips["part"] == "train"]
     kept = train if section.skew.class_name == "none" else skewed(train, table, section.skew, section.seed)
-    if section.thin != "none":
-        kept = thinned(kept, section.thin, section.seed)
+    if section.subsample != "none":
+        kept = subsample(kept, section.subsample, section.seed)
     return chips.assign(part=chips["part"].where(~chips.index.isin(train.index.difference(kept.index)), ""))
 
 

@@ -117,7 +117,7 @@ def test_skew_drops_training_chips_alone_and_says_what_it_reached(tmp_path: Path
 
 
 def test_thin_is_the_control_of_the_same_number(tmp_path: Path) -> None:
-    summary = cut_up(tmp_path, chips(tmp_path / "chips"), **{"split.thin": 5})
+    summary = cut_up(tmp_path, chips(tmp_path / "chips"), **{"split.subsample": 5})
     assert summary.startswith("10 chips of 10 groups in: 5 train / 1 val / 1 test, 3 left out; ")
 
 
@@ -137,7 +137,7 @@ def test_the_card_the_shares_and_the_imbalance_are_written(tmp_path: Path) -> No
             {"split.skew": {"class": "water", "share": 0.9, "keep_at_least": 0}},
             "split.skew.class is 'water'; allowed: none, field, wood",
         ),
-        ({"split.thin": 9}, "split.thin is 9, but the training part has 8 chips; lower it"),
+        ({"split.subsample": 9}, "split.subsample is 9, but the training part has 8 chips; lower it"),
         (
             {"split.train": 0.98, "split.val": 0.01, "split.test": 0.01},
             "the part val would be empty: 10 chips at {'train': 0.98, 'val': 0.01, 'test': 0.01} give ",
@@ -179,12 +179,12 @@ def test_skew_and_thin_are_of_the_chips_that_the_border_leaves(tmp_path: Path) -
     summary = cut_up(tmp_path, chips(tmp_path / "chips"), **shares)
     train = (tmp_path / "split/train.txt").read_text().splitlines()
     assert summary.endswith("; 0 % of test chips touch a training chip")
-    thin = cut_up(tmp_path, tmp_path / "chips", **shares, **{"split.thin": len(train) - 1})
+    thin = cut_up(tmp_path, tmp_path / "chips", **shares, **{"split.subsample": len(train) - 1})
     kept = (tmp_path / "split/train.txt").read_text().splitlines()
     assert set(kept) < set(train)
     assert len(kept) == len(train) - 1
     assert thin.endswith("; 0 % of test chips touch a training chip")  # no word of shares that only thin changed
-    refused = cut_up(tmp_path, tmp_path / "chips", **shares, **{"split.thin": len(train) + 1})
+    refused = cut_up(tmp_path, tmp_path / "chips", **shares, **{"split.subsample": len(train) + 1})
     assert f"but the training part has {len(train)} chips" in refused
 
 

@@ -53,8 +53,8 @@ class SplitSection(Params):
     """Of the split alone, so that sweeping the seed of training never changes the test set."""
     block: Block
     skew: Skew
-    thin: Literal["none"] | Annotated[int, Field(gt=0)]
-    """Training chips that stay, drawn at random: the fair control of `skew`."""
+    subsample: Literal["none"] | Annotated[int, Field(gt=0)]
+    """Number of training chips to keep, drawn at random: the control experiment for `skew`."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:

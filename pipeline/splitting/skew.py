@@ -54,14 +54,14 @@ def require_class(table: ClassTable, skew: Skew) -> None:
         raise UnfitError(refusal("split.skew.class", skew.class_name, ("none", *table.names)))
 
 
-def thinned(train: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+def subsample(train: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     """`count` of the training chips, drawn at random.
 
     Raises:
         UnfitError: there are fewer.
     """
     if count > len(train):
-        raise UnfitError(f"split.thin is {count}, but the training part has {len(train)} chips; lower it")
+        raise UnfitError(f"split.subsample is {count}, but the training part has {len(train)} chips; lower it")
     kept = sorted(random.Random(seed).sample(range(len(train)), count))
     return train.iloc[kept]
 

@@ -46,5 +46,5 @@ def test_a_misspelt_key_of_skew_is_refused_with_the_words_of_params() -> None:
 
 
 @pytest.mark.parametrize("count", [0, -3, 1.5, "some"])
-def test_thin_is_none_or_a_number_of_chips(count: Any) -> None:
-    assert "split.thin is" in refusal(thin=count)
+def test_subsample_is_none_or_a_number_of_chips(count: Any) -> None:
+    assert "split.subsample is" in refusal(subsample=count)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.splitting.section import Skew, UnfitError
-from pipeline.splitting.skew import skewed, thinned
+from pipeline.splitting.skew import skewed, subsample
 from tests.world import TWO_CLASSES
 
 
@@ -62,12 +62,12 @@ def test_a_class_without_pixels_is_refused() -> None:
 
 def test_thinning_draws_as_many_as_asked_in_the_order_of_the_rows() -> None:
     train = chips(*[(number, 0) for number in range(20)])
-    kept = thinned(train, 7, 1)
+    kept = subsample(train, 7, 1)
     assert len(kept) == 7
     assert kept.index.is_monotonic_increasing
-    assert kept.index.tolist() == thinned(train, 7, 1).index.tolist() != thinned(train, 7, 2).index.tolist()
+    assert kept.index.tolist() == subsample(train, 7, 1).index.tolist() != subsample(train, 7, 2).index.tolist()
 
 
 def test_thinning_to_more_than_there_are_is_refused() -> None:
-    with pytest.raises(UnfitError, match=r"^split\.thin is 3, but the training part has 2 chips; lower it$"):
-        thinned(chips((1, 1), (1, 1)), 3, 1)
+    with pytest.raises(UnfitError, match=r"^split\.subsample is 3, but the training part has 2 chips; lower it$"):
+        subsample(chips((1, 1), (1, 1)), 3, 1)
