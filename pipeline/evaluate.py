@@ -20,7 +20,7 @@ from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.learning.data import Chips, read_list, scoring_loader
 from pipeline.learning.device import Device, DeviceName, choose_for, keep_freed_memory, reading_workers
 from pipeline.learning.model import Model, load_model
-from pipeline.scoring.counts import by_unit, to_table
+from pipeline.scoring.counts import sum_by_unit, to_table
 from pipeline.scoring.scores import class_scores, paper_iou, scores
 
 SUMMARY = ("mean_iou", "mean_iou_low", "mean_iou_high", "paper_iou")
@@ -116,7 +116,7 @@ def evaluate(
     sets = {part: Chips(chips, read_list(lists / f"{part}.txt"), trained.table) for part in ("test", "val")}
     test, val = (look(trained, each, section.batch_size, device) for each in sets.values())
     names, ids = trained.table.names, sets["test"].ids
-    unit_names, counts_U3K = by_unit(test.counts_N3K, units_of(lists, ids))
+    unit_names, counts_U3K = sum_by_unit(test.counts_N3K, units_of(lists, ids))
     leaked = {key: leak[key] for key in ("leak_share", "leak_share_at_least")}
     about = leaked | {"split_strategy": leak["strategy"], "synthetic": synthetic}
     about["seed"] = trained.seed

@@ -1,6 +1,7 @@
-"""Shares the chips out to train, validation and test."""
+"""Split the chips of a dataset into train, val and test."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,50 +13,59 @@ from pipeline.core.params import Params
 from pipeline.formats.chips import GROUP, GROUPS, REFUSED, leak_in_words, read_chips, read_imagery, read_origin
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.datasets import DatasetName
-from pipeline.splitting.card import data_card
-from pipeline.splitting.footprints import footprints
-from pipeline.splitting.ground import Ground
-from pipeline.splitting.groups import groups, too_large
-from pipeline.splitting.leaks import leaks
+from pipeline.splitting.card import Provenance, data_card
+from pipeline.splitting.footprints import feature_collection
+from pipeline.splitting.groups import find_groups, large_group_note
+from pipeline.splitting.leaks import measure_leak
+from pipeline.splitting.locations import Locations
 from pipeline.splitting.report import class_shares, composition, imbalance, shares_table
-from pipeline.splitting.section import PARTS, SplitSection, UnfitError
-from pipeline.splitting.skew import skewed, thinned
-from pipeline.splitting.strategies import share_out
+from pipeline.splitting.section import PARTS, InfeasibleSplitError, SplitSection
+from pipeline.splitting.skew import skew_classes, subsample
+from pipeline.splitting.strategies import assign_parts
 
 
 class SplitParams(Params):
-    """What `split` reads of params.yaml."""
+    """Parameters of the stage."""
 
     dataset: DatasetName
-    """The one that is trained on: a split that cannot be made ends the stage for it alone."""
+    """The dataset to train on: an infeasible split ends the stage for this one only."""
     split: SplitSection
 
 
-def parts_of(chips: pd.DataFrame, ground: Ground, section: SplitSection) -> pd.DataFrame:
-    """The chips with their group and `part`; those that no part takes have "".
+@dataclass(frozen=True)
+class SplitOutputs:
+    """Paths that the stage writes."""
+
+    lists: Path
+    metrics: Path
+    card: Path
+
+
+def split_chips(chips: pd.DataFrame, locations: Locations, section: SplitSection) -> pd.DataFrame:
+    """Add the columns `group` and `part`, "" for chips without a part.
 
     Raises:
-        UnfitError: they cannot be split so.
+        InfeasibleSplitError: the chips cannot be split as requested.
     """
-    chips = chips.assign(**{GROUP: groups(chips, ground)})
-    return chips.assign(part=share_out(chips, ground, section))
+    chips = chips.assign(**{GROUP: find_groups(chips, locations)})
+    return chips.assign(part=assign_parts(chips, locations, section))
 
 
-def skewed_and_thinned(chips: pd.DataFrame, table: ClassTable, section: SplitSection) -> pd.DataFrame:
-    """The same, with "" for the training chips that `skew` and `thin` drop.
+def reduce_train(chips: pd.DataFrame, table: ClassTable, section: SplitSection) -> pd.DataFrame:
+    """Clear the `part` of the training chips that `skew` and `subsample` drop.
 
     Raises:
-        UnfitError: these chips cannot be skewed or thinned so.
+        InfeasibleSplitError: the training chips do not allow it.
     """
     train = chips[chips["part"] == "train"]
-    kept = train if section.skew.class_name == "none" else skewed(train, table, section.skew, section.seed)
-    if section.thin != "none":
-        kept = thinned(kept, section.thin, section.seed)
+    kept = train if section.skew.class_name == "none" else skew_classes(train, table, section.skew, section.seed)
+    if section.subsample != "none":
+        kept = subsample(kept, section.subsample, section.seed)
     return chips.assign(part=chips["part"].where(~chips.index.isin(train.index.difference(kept.index)), ""))
 
 
-def skew_reached(chips: pd.DataFrame, table: ClassTable, section: SplitSection) -> dict[str, Any]:
-    """The share that the skewed class was to have of the training pixels, and the one that it has; empty without."""
+def skew_metrics(chips: pd.DataFrame, table: ClassTable, section: SplitSection) -> dict[str, Any]:
+    """Requested and actual share of the skewed class in the training pixels; empty without a skew."""
     name = section.skew.class_name
     if name == "none":
         return {}
@@ -63,72 +73,67 @@ def skew_reached(chips: pd.DataFrame, table: ClassTable, section: SplitSection) 
     return {"skew": {"class": name, "asked": section.skew.share, "reached": reached}}
 
 
-def in_words(chips: pd.DataFrame, made_of: dict[str, Any], outlined: int, large: str) -> str:
-    """The summary: counts of chips, the share that a skew reached, what leaks, large groups, what no map can show."""
+def summary(chips: pd.DataFrame, metrics: dict[str, Any], outlines: int, note: str) -> str:
+    """Summarise counts, the share that a skew reached, the leak, a large group, and chips without an outline."""
     sizes = " / ".join(f"{int((chips['part'] == part).sum())} {part}" for part in PARTS)
-    left_out = f"{int((chips['part'] == '').sum())} left out"
-    if skew := made_of.get("skew"):
-        left_out += f", {skew['class']} at {100 * skew['reached']:.0f} % of the {100 * skew['asked']:.0f} % asked"
     groups = chips[GROUP].nunique()
-    told = f"{len(chips)} chips of {groups} group{'s' * (groups != 1)} in: {sizes}, {left_out}"
-    told += f"; {leak_in_words(made_of['leak_share'], made_of['leak_share_at_least'])}"
-    if large:
-        told += f"; {large}"
-    if missing := len(chips) - outlined:
-        told += f"; {missing} chips are not in footprints.geojson: their outline on the globe is not known"
-    return told
+    left_out = int((chips["part"] == "").sum())
+    text = f"{len(chips)} chips in {groups} group{'s' * (groups != 1)}: {sizes}, {left_out} left out"
+    if skew := metrics.get("skew"):
+        text += f", {skew['class']} at {100 * skew['reached']:.0f} % (requested: {100 * skew['asked']:.0f} %)"
+    text += f"; {leak_in_words(metrics['leak_share'], metrics['leak_share_at_least'])}"
+    if note:
+        text += f"; {note}"
+    if missing := len(chips) - outlines:
+        text += f"; {missing} chips are not in footprints.geojson: their position on the globe is not known"
+    return text
 
 
-def write_lists(
-    lists: Path, chips: pd.DataFrame, table: ClassTable, leak: dict[str, Any], about: dict[str, bool]
-) -> int:
-    """Write the lists, and beside them what else there is to know of them; return the number of outlines."""
-    with published(lists) as folder:
+def write_lists(folder: Path, chips: pd.DataFrame, table: ClassTable, leak: dict[str, Any], synthetic: bool) -> int:
+    """Write the lists, groups, leak, imbalance, class shares and footprints; return the number of footprints."""
+    with published(folder) as unfinished:
         for part in PARTS:
-            write_text(
-                folder / f"{part}.txt", "".join(f"{chip}\n" for chip in sorted(chips["id"][chips["part"] == part]))
-            )
-        write_text(folder / GROUPS, chips[["id", GROUP]].to_csv(index=False, lineterminator="\n"))
-        write_json(folder / "leak.json", leak)
-        write_json(folder / "imbalance.json", about | imbalance(chips, table))
-        write_text(folder / "classes.csv", shares_table(chips, table).to_csv(index=False, lineterminator="\n"))
-        outlines = footprints(chips, ("id", "scene", "part", "date"))
-        write_text(folder / "footprints.geojson", json.dumps(outlines) + "\n")
-    return len(outlines["features"])
+            ids = sorted(chips["id"][chips["part"] == part])
+            write_text(unfinished / f"{part}.txt", "".join(f"{chip}\n" for chip in ids))
+        write_text(unfinished / GROUPS, chips[["id", GROUP]].to_csv(index=False, lineterminator="\n"))
+        write_json(unfinished / "leak.json", leak)
+        write_json(unfinished / "imbalance.json", {"synthetic": synthetic} | imbalance(chips, table))
+        write_text(unfinished / "classes.csv", shares_table(chips, table).to_csv(index=False, lineterminator="\n"))
+        footprints = feature_collection(chips, ("id", "scene", "part", "date"))
+        write_text(unfinished / "footprints.geojson", json.dumps(footprints) + "\n")
+    return len(footprints["features"])
 
 
-def refuse(outs: tuple[Path, Path, Path], reason: UnfitError, about: dict[str, bool]) -> str:
-    """Write no lists but the reason."""
-    lists, metrics, card = outs
-    with published(lists) as folder:
+def refuse(outputs: SplitOutputs, reason: InfeasibleSplitError, synthetic: bool) -> str:
+    """Write the reason in place of the lists."""
+    with published(outputs.lists) as folder:
         write_text(folder / REFUSED, f"{reason}\n")
-    write_json(metrics, about | {"refused": str(reason)})
-    write_text(card, f"# No split{' (synthetic sample)' if about['synthetic'] else ''}\n\n{reason}\n")
-    return f"no split made: {reason}"
+    write_json(outputs.metrics, {"synthetic": synthetic, "refused": str(reason)})
+    write_text(outputs.card, f"# No split{' (synthetic sample)' if synthetic else ''}\n\n{reason}\n")
+    return f"no split: {reason}"
 
 
 def split(dataset: DatasetName, chips: Path, lists: Path, metrics: Path, card: Path, params: SplitParams) -> str:
-    """Write lists of CHIPS, their groups, leak and footprints to LISTS, their make-up to METRICS, a data CARD."""
+    """Split CHIPS; write LISTS with groups, leak and footprints, METRICS with the composition, and a data CARD."""
     table, section = read_classes(chips / "classes.json"), params.split
     imagery = read_imagery(chips)
-    about = {"synthetic": imagery.synthetic}
     frame = read_chips(chips)
-    ground = Ground.of(frame)
+    locations = Locations.from_chips(frame)
     try:
-        frame = parts_of(frame, ground, section)
-        large = too_large(frame, section)
-        frame = skewed_and_thinned(frame, table, section)
-    except UnfitError as reason:
-        if dataset == params.dataset:  # now, before DVC removes the model that the last split gave
+        frame = split_chips(frame, locations, section)
+        note = large_group_note(frame, section)
+        frame = reduce_train(frame, table, section)
+    except InfeasibleSplitError as reason:
+        if dataset == params.dataset:  # end before DVC removes the model trained on the previous split
             raise
-        return refuse((lists, metrics, card), reason, about)
-    leak = {"strategy": section.strategy} | leaks(frame, ground)
-    outlined = write_lists(lists, frame, table, leak, about)
+        return refuse(SplitOutputs(lists, metrics, card), reason, imagery.synthetic)
+    leak = {"strategy": section.strategy} | measure_leak(frame, locations)
+    outlines = write_lists(lists, frame, table, leak, imagery.synthetic)
     parts = {part: composition(frame[frame["part"] == part], table) for part in PARTS}
-    made_of = about | leak | skew_reached(frame, table, section) | parts
-    write_json(metrics, made_of)
-    write_text(card, data_card(dataset, frame, table, (read_origin(chips), imagery), section))
-    return in_words(frame, made_of, outlined, large)
+    values = {"synthetic": imagery.synthetic} | leak | skew_metrics(frame, table, section) | parts
+    write_json(metrics, values)
+    write_text(card, data_card(Provenance(dataset, read_origin(chips), imagery), frame, table, section))
+    return summary(frame, values, outlines, note)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def test_all_stages_of_a_dataset_run_on_one_another(tmp_path: Path, start: Start
     ):
         ended = start(stage, *arguments, **changes)
         assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("split landcoverai: 12 chips of 1 group in: 6 train / 3 val / 3 test, ")
+    assert ended.stdout.startswith("split landcoverai: 12 chips in 1 group: 6 train / 3 val / 3 test, ")
 
 
 def test_an_unknown_source(tmp_path: Path, start: Start) -> None:

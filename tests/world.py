@@ -75,7 +75,7 @@ PARAMS: dict[str, Any] = {
         "seed": 42,
         "block": {"chips": 2, "gap": 1},
         "skew": {"class": "none", "share": 0.9, "keep_at_least": 0.05},
-        "thin": "none",
+        "subsample": "none",
     },
 }
 

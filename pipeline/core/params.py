@@ -38,6 +38,9 @@ Stretch = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 PARAMS_FILE = Path("params.yaml")
 
+RENAMED_KEYS = {"split.thin": "split.subsample", "evaluate.pictures": "evaluate.examples"}
+"""Keys of earlier versions, refused with their new names."""
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -101,8 +104,10 @@ def _problems(kind: type[BaseModel], values: Any, errors: list[ErrorDetails]) ->
         places.setdefault(_place(values, details), []).append(details)
     # a list is too short, and no alternative of a union fits, only because one of their members is wrong
     outer = {place[:depth] for place in places for depth in range(len(place))}
+    renamed = {RENAMED_KEYS.get(_dotted(place)) for place in places}
     for place, tried in places.items():
-        if place not in outer:
+        missing_under_new_name = tried[0]["type"] == "missing" and _dotted(place) in renamed
+        if place not in outer and not missing_under_new_name:
             yield _problem(kind, place, tried)
 
 
@@ -117,13 +122,19 @@ def _place(values: Any, details: ErrorDetails) -> Place:
     return (*kept, details["loc"][-1]) if details["type"] == "missing" else tuple(kept)
 
 
+def _dotted(place: Place) -> str:
+    return ".".join(map(str, place))
+
+
 def _problem(kind: type[BaseModel], place: Place, tried: list[ErrorDetails]) -> str:
     """One wrong value in words: what it is, and what each of the alternatives wants of it."""
-    key, given = ".".join(map(str, place)) or "it", tried[0]["input"]
+    key, given = _dotted(place) or "it", tried[0]["input"]
     types = [details["type"] for details in tried]
     if types == ["missing"]:
         return f"{key} is missing"
     if types == ["extra_forbidden"]:
+        if key in RENAMED_KEYS:
+            return f"{key} was renamed to {RENAMED_KEYS[key]}"
         return unknown_key(key, _known(kind, place[:-1]))
     if types == ["value_error"]:
         return f"{key}: {_wish(tried[0])}" if place else _wish(tried[0])

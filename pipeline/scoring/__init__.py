@@ -1,1 +1,1 @@
-"""Scores from counts of pixels, how sure they are, and whether two differ."""
+"""Scores from pixel counts."""

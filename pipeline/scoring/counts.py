@@ -1,7 +1,7 @@
-"""Counts of pixels by class: all that most scores need, and small enough to keep for every chip.
+"""Pixel counts by class: sufficient for most scores, and small enough to keep for every chip.
 
-counts_3K: int64; row 0: pixels that are the class, row 1: pixels predicted as the class, row 2: both. With a leading N
-there is one for each chip, with U for each unit. Ignored pixels are in none of them.
+counts_3K: int64; row 0: true pixels of the class, row 1: predicted pixels, row 2: both (hits). A leading N is one per
+chip, U one per unit. Ignored pixels are not counted.
 """
 
 from collections.abc import Sequence
@@ -14,32 +14,32 @@ COLUMNS = ("true", "predicted", "hits")
 
 
 def counts_of(matrix_KK: np.ndarray) -> np.ndarray:
-    """counts_3K of a confusion matrix (row: the true class, column: the predicted one); leading dimensions stay."""
+    """Reduce confusion matrices (row: true class, column: predicted class) to counts_3K; keep leading dimensions."""
     hits = np.diagonal(matrix_KK, axis1=-2, axis2=-1)
     return np.stack([matrix_KK.sum(axis=-1), matrix_KK.sum(axis=-2), hits], axis=-2)
 
 
-def by_unit(counts_N3K: np.ndarray, unit_N: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """The units, sorted, and counts_U3K: those of their chips added up."""
-    units, place_N = np.unique(np.asarray(unit_N, dtype=object).astype(str), return_inverse=True)
+def sum_by_unit(counts_N3K: np.ndarray, unit_N: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Sum the counts of each unit's chips; return the units, sorted, and counts_U3K."""
+    units, index_N = np.unique(np.asarray(unit_N, dtype=object).astype(str), return_inverse=True)
     counts_U3K = np.zeros((len(units), *counts_N3K.shape[1:]), np.int64)
-    np.add.at(counts_U3K, place_N, counts_N3K)
+    np.add.at(counts_U3K, index_N, counts_N3K)
     return units.tolist(), counts_U3K
 
 
 def to_table(units: Sequence[str], counts_U3K: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
-    """Rows of unit, class, true, predicted, hits, in pixels; without classes that a unit neither has nor is given."""
+    """Tabulate unit, class, true, predicted and hits, in pixels; omit classes with no pixels in a unit."""
     rows = [
-        (unit, name, *map(int, counts_3K[:, number]))
+        (unit, name, *map(int, counts_3K[:, class_index]))
         for unit, counts_3K in zip(units, counts_U3K, strict=True)
-        for number, name in enumerate(names)
-        if counts_3K[:, number].any()
+        for class_index, name in enumerate(names)
+        if counts_3K[:, class_index].any()
     ]
     return pd.DataFrame(rows, columns=["unit", "class", *COLUMNS])
 
 
 def from_table(table: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Undo `to_table`: the units, sorted, and counts_U3K."""
+    """Invert `to_table`; return the units, sorted, and counts_U3K."""
     units = sorted(set(table["unit"]))
     counts_U3K = np.zeros((len(units), 3, len(names)), np.int64)
     rows = [units.index(unit) for unit in table["unit"]]

@@ -1,1 +1,1 @@
-"""Which chips learn, which validate, which test."""
+"""Split chips into train, val and test, and report the composition and the leak of the parts."""

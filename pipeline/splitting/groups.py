@@ -1,4 +1,4 @@
-"""Groups of chips that are independent of each other: the units of a split by scenes and of the intervals of scores."""
+"""Groups of chips that are independent of each other: units of the scene split and of the confidence intervals."""
 
 import numpy as np
 import pandas as pd
@@ -6,60 +6,61 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pipeline.formats.chips import GROUP, UNIT
-from pipeline.splitting.apportion import TOLERANCE
-from pipeline.splitting.ground import Ground
+from pipeline.splitting.assignment import TOLERANCE
+from pipeline.splitting.locations import Adjacency, Locations
 from pipeline.splitting.section import PARTS, SplitSection
 
 
-def groups(chips: pd.DataFrame, ground: Ground) -> pd.Series:
-    """The group of each chip: units (an orthophoto, a Sentinel tile, all dates of a place) whose chips overlap.
+def find_groups(chips: pd.DataFrame, locations: Locations) -> pd.Series:
+    """The group of each chip: all units (an orthophoto, a Sentinel tile, all dates of a place) whose chips overlap.
 
-    Units that merely touch stay apart. A group has the name of its first unit.
+    Units that merely touch are separate groups. A group has the name of its first unit.
     """
-    return joined(chips[UNIT], ground.place_N, ground.overlapping())
+    return merge_connected(chips[UNIT], locations.overlapping())
 
 
-def joined(names: pd.Series, place_N: np.ndarray, pairs_2M: np.ndarray) -> pd.Series:
-    """Join what is connected by pairs of places.
+def merge_connected(names: pd.Series, adjacency: Adjacency) -> pd.Series:
+    """Merge names that are connected by adjacent locations.
 
     Args:
-        names: of what each chip belongs to.
-        place_N: the place of each chip.
-        pairs_2M: places that are connected.
+        names: what each chip belongs to.
+        adjacency: the connected locations.
 
     Returns:
-        For each chip the first name of all that its own is connected with, directly or by others.
+        For each chip the first of all names that its own is connected with, directly or through others.
     """
-    number_N = pd.factorize(names)[0]
-    first = int(number_N.max()) + 1  # the nodes of a graph: names, then places
-    ends = np.concatenate([[number_N, place_N + first], pairs_2M + first], axis=1)
-    nodes = first + int(place_N.max()) + 1
-    graph = coo_array((np.ones(ends.shape[1], bool), (ends[0], ends[1])), (nodes, nodes))
+    name_N = pd.factorize(names)[0]
+    first = int(name_N.max()) + 1  # nodes of the graph: names, then locations
+    edges_2E = np.concatenate([[name_N, adjacency.location_N + first], adjacency.pairs_2M + first], axis=1)
+    nodes = first + adjacency.count
+    graph = coo_array((np.ones(edges_2E.shape[1], bool), (edges_2E[0], edges_2E[1])), (nodes, nodes))
     _, component = connected_components(graph, directed=False)
-    return names.groupby(component[number_N]).transform("min")
+    return names.groupby(component[name_N]).transform("min")
 
 
-def too_large(chips: pd.DataFrame, section: SplitSection) -> str:
-    """What to say of a split by scenes whose shares a large group keeps from what was asked; else nothing.
+def large_group_note(chips: pd.DataFrame, section: SplitSection) -> str:
+    """Report a large group that keeps the scene split from the requested shares; empty if there is none.
 
     Args:
-        chips: rows of `chips.csv` with their group and part, those without a part included.
-        section: how they were split.
+        chips: rows of `chips.csv` with their group and part, including those without a part.
+        section: the parameters of the split.
     """
     sizes = chips["part"][chips["part"] != ""].value_counts(normalize=True)
-    reached = {part: float(sizes[part]) for part in PARTS}
-    as_asked = max(abs(reached[part] - section.shares[part]) for part in PARTS) <= TOLERANCE
+    actual = {part: float(sizes[part]) for part in PARTS}
+    as_requested = max(abs(actual[part] - section.shares[part]) for part in PARTS) <= TOLERANCE
     largest = chips[chips[GROUP] == chips[GROUP].value_counts().idxmax()]
     fits = len(largest) / len(chips) <= min(section.shares.values()) + TOLERANCE
-    if section.strategy != "scene" or as_asked or fits or not _divisible(largest):
+    if section.strategy != "scene" or as_requested or fits or not _is_divisible(largest):
         return ""
-    asked, found = (" / ".join(f"{100 * each[part]:.0f}" for part in PARTS) for each in (section.shares, reached))
+    actual_text, requested_text = (
+        " / ".join(f"{100 * shares[part]:.0f}" for part in PARTS) for shares in (actual, section.shares)
+    )
     return (
-        f"the parts have {found} % of the chips, not {asked}: the group {largest[GROUP].iloc[0]} alone has "
-        f"{100 * len(largest) / len(chips):.0f} %, and split.strategy=block would divide it"
+        f"the parts have {actual_text} % of the chips instead of {requested_text}: group {largest[GROUP].iloc[0]} "
+        f"alone has {100 * len(largest) / len(chips):.0f} %; split.strategy=block would divide it"
     )
 
 
-def _divisible(chips: pd.DataFrame) -> bool:
-    """Whether blocks could divide chips: they are of more than one place."""
+def _is_divisible(chips: pd.DataFrame) -> bool:
+    """Whether blocks could divide the chips: they cover more than one place."""
     return len(chips[["scene", "row", "column"]].drop_duplicates()) > 1

@@ -1,36 +1,37 @@
-"""Test chips that a network has as good as seen: those that touch a training chip on the ground."""
+"""Leak of training data into the test part: test chips that touch a training chip on the ground."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.splitting.ground import Ground
+from pipeline.splitting.locations import Locations
 
 
-def leaks(chips: pd.DataFrame, ground: Ground) -> dict[str, Any]:
-    """What the test part shares with the training part.
+def measure_leak(chips: pd.DataFrame, locations: Locations) -> dict[str, Any]:
+    """Measure how much the test part shares with the training part.
 
     Args:
         chips: rows of `chips.csv` with their `part`.
-        ground: where they lie.
+        locations: their locations.
 
     Returns:
-        `leak_share`: share of the test chips with an overlap or an 8-neighbour in train; None where a test chip that
-        has none cannot be compared with all training chips. `leak_share_at_least`: that of which it is known.
-        `scenes_shared`: scenes with chips in test and in train.
+        `leak_share`: share of test chips with an overlap or 8-neighbour in train; None if a test chip without one
+        cannot be compared with all training chips. `leak_share_at_least`: its known lower bound. `scenes_shared`:
+        number of scenes with chips in both test and train.
     """
-    test, train = (chips["part"].to_numpy() == part for part in ("test", "train"))
-    ones, others = ground.touching()
-    trained_P, leaks_P = np.zeros((2, len(ground.left_P)), bool)
-    trained_P[ground.place_N[train]] = True
-    leaks_P[ones[trained_P[others]]] = True
-    found, world = leaks_P[ground.place_N[test]], ground.world_P[ground.place_N]
-    share = round(float(found.mean()), 6)
-    compared = found.all() or len({*world[train], *world[test][~found]}) == 1
+    test_N, train_N = (chips["part"].to_numpy() == part for part in ("test", "train"))
+    location_N = locations.location_N
+    first_M, second_M = locations.touching().pairs_2M
+    train_L, leaks_L = np.zeros((2, len(locations.left_L)), bool)
+    train_L[location_N[train_N]] = True
+    leaks_L[first_M[train_L[second_M]]] = True
+    leaks_T, reference_N = leaks_L[location_N[test_N]], locations.reference_L[location_N]
+    share = round(float(leaks_T.mean()), 6)
+    is_known = leaks_T.all() or len({*reference_N[train_N], *reference_N[test_N][~leaks_T]}) == 1
     scenes = chips["scene"]
     return {
-        "leak_share": share if compared else None,
+        "leak_share": share if is_known else None,
         "leak_share_at_least": share,
-        "scenes_shared": len(set(scenes[test]) & set(scenes[train])),
+        "scenes_shared": len(set(scenes[test_N]) & set(scenes[train_N])),
     }

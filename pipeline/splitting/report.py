@@ -1,4 +1,4 @@
-"""What the parts of a split are made of."""
+"""Composition of the parts of a split."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from pipeline.formats.classes import ClassTable
 from pipeline.splitting.section import PARTS
 
 RARE = 0.05
-"""A class with less than this share of all labelled pixels is rare."""
+"""A class is rare below this share of all labelled pixels."""
 
 
 def class_shares(chips: pd.DataFrame, table: ClassTable) -> dict[str, float]:
-    """Each class's share of the labelled pixels; 0 where nothing is labelled."""
+    """Each class's share of the labelled pixels; 0 if there are none."""
     return _shares(table, chips[_columns(table)].sum().tolist())
 
 
 def _columns(table: ClassTable) -> list[str]:
-    return [pixels_of(each.id) for each in table.classes]
+    return [pixels_of(class_id) for class_id in table.ids]
 
 
 def _shares(table: ClassTable, pixels: list[int]) -> dict[str, float]:
@@ -40,19 +40,19 @@ def composition(chips: pd.DataFrame, table: ClassTable) -> dict[str, Any]:
 
 
 def imbalance(chips: pd.DataFrame, table: ClassTable) -> dict[str, Any]:
-    """How unevenly classes are spread.
+    """Measure how unevenly the classes are distributed.
 
     Args:
-        chips: rows of `chips.csv` with their `part`, those without a part included.
+        chips: rows of `chips.csv` with their `part`, including those without a part.
         table: the classes.
 
     Returns:
-        `rare`: names of the classes that have pixels, but less than `RARE` of all; `chips_without_rare`: of each part,
-        and of the chips that no part took; `scenes`: chips and class shares of each.
+        `rare`: names of the classes below `RARE` that have pixels; `chips_without_rare`: number of chips without any
+        of them, by part and for the chips left out; `scenes`: number of chips and class shares of each scene.
     """
     shares = class_shares(chips, table)
-    rare = [each for each in table.classes if 0 < shares[each.name] < RARE]
-    without = ~(chips[[pixels_of(each.id) for each in rare]] > 0).any(axis=1)
+    rare = [land_cover for land_cover in table.classes if 0 < shares[land_cover.name] < RARE]
+    has_none = ~(chips[[pixels_of(land_cover.id) for land_cover in rare]] > 0).any(axis=1)
     by_scene = chips.groupby("scene", sort=True)
     pixels = by_scene[_columns(table)].sum()
     scenes = {
@@ -60,14 +60,14 @@ def imbalance(chips: pd.DataFrame, table: ClassTable) -> dict[str, Any]:
         for scene, count, row in zip(pixels.index, by_scene.size().tolist(), pixels.to_numpy().tolist(), strict=True)
     }
     return {
-        "rare": [each.name for each in rare],
-        "chips_without_rare": {part or "left_out": int(without[chips["part"] == part].sum()) for part in (*PARTS, "")},
+        "rare": [land_cover.name for land_cover in rare],
+        "chips_without_rare": {part or "left_out": int(has_none[chips["part"] == part].sum()) for part in (*PARTS, "")},
         "scenes": scenes,
     }
 
 
 def shares_table(chips: pd.DataFrame, table: ClassTable) -> pd.DataFrame:
-    """Rows of `part`, `class`, `share` and the name of their `bar`: what the plot of the classes draws."""
+    """Data of the class plot: rows of `part`, `class`, `share` and the label of the `bar`."""
     shares = {part: class_shares(chips[chips["part"] == part], table) for part in PARTS}
     rows = [(part, name, shares[part][name], f"{name}, {part}") for name in table.names for part in PARTS]
     return pd.DataFrame(rows, columns=["part", "class", "share", "bar"])

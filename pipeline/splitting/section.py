@@ -1,4 +1,4 @@
-"""`split` of params.yaml."""
+"""Parameters of the section `split` of params.yaml."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,63 +11,61 @@ PARTS = ("train", "val", "test")
 Strategy = Literal["random", "official", "scene", "block"]
 
 
-class UnfitError(PipelineError):
-    """What `split` asks for cannot be had of one dataset's chips, though others may have it.
+class InfeasibleSplitError(PipelineError):
+    """The requested split is impossible for the chips of one dataset, though perhaps not for others.
 
-    The section is for all three datasets, and an experiment on one of them must not fail for another that has no such
-    class or no lists: the stage ends for the dataset that is trained on, and writes the reason in place of lists for
-    the others.
+    All datasets share the section, and an experiment on one must not fail because another lacks a class or official
+    lists. The error ends the stage for the dataset to train on; for the others the stage writes the reason in place
+    of the lists.
     """
 
 
 class Block(Params):
-    """`split.block` of params.yaml: squares of neighbouring chips that stay together."""
+    """Square blocks of neighbouring chips, each assigned to one part."""
 
     chips: int = Field(gt=0)
-    """Edge of a square, in chips."""
+    """Edge length, in chips."""
     gap: int = Field(ge=0)
-    """Chips that are left out between two parts, in each direction."""
+    """Chips left out between two parts, in each direction."""
 
 
 class Skew(Params):
-    """`split.skew` of params.yaml: the study's imbalance, made on purpose."""
+    """Class imbalance introduced on purpose, as in the study."""
 
     class_name: str = Field(alias="class", min_length=1)
-    """The class that shall prevail; `none` leaves the training chips as they are."""
+    """The class that is to dominate; `none` keeps all training chips."""
     share: float = Field(gt=0, le=1)
-    """The share of the labelled training pixels that it shall have."""
+    """Its target share of the labelled training pixels."""
     keep_at_least: Share
-    """The share of each other class's training pixels that stays."""
+    """Minimum share to keep of each other class's training pixels."""
 
 
 class SplitSection(Params):
-    """`split` of params.yaml."""
+    """The section `split`."""
 
     strategy: Strategy
-    """random: chip by chip, as the study; official: the archive's own lists; scene: whole groups of orthophotos or
-    Sentinel tiles that overlap; block: squares of chips on the ground with a gap between the parts."""
+    """random: chip by chip, as in the study; official: the archive's own lists; scene: whole groups of overlapping
+    orthophotos or Sentinel tiles; block: square blocks of chips with a gap between the parts."""
     train: Share
     val: Share
     test: Share
     seed: int = Field(ge=0)
-    """Of the split alone, so that sweeping the seed of training never changes the test set."""
+    """Separate from the training seed, so that sweeping that one never changes the test set."""
     block: Block
     skew: Skew
-    thin: Literal["none"] | Annotated[int, Field(gt=0)]
-    """Training chips that stay, drawn at random: the fair control of `skew`."""
+    subsample: Literal["none"] | Annotated[int, Field(gt=0)]
+    """Number of training chips to keep, drawn at random: the control experiment for `skew`."""
 
     @model_validator(mode="after")
-    def _adds_up(self) -> Self:
+    def _check_shares(self) -> Self:
         total = self.train + self.val + self.test
         if abs(total - 1) > 1e-6:
             raise ValueError(f"train {self.train} + val {self.val} + test {self.test} is {total:.6g}; it must be 1")
         if not min(self.train, self.val, self.test):
-            raise ValueError(
-                "train, val and test must each be above 0: the best epoch is chosen on val, scored on test"
-            )
+            raise ValueError("train, val and test must each be above 0: val selects the best epoch, test scores it")
         return self
 
     @property
     def shares(self) -> dict[str, float]:
-        """From part to its share."""
+        """The share of each part."""
         return {part: getattr(self, part) for part in PARTS}

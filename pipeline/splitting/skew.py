@@ -1,4 +1,4 @@
-"""The study's imbalance experiment: a training part in which one class prevails, and its fair control."""
+"""The study's imbalance experiment: a training part dominated by one class, and its control, a random subsample."""
 
 import random
 
@@ -8,67 +8,69 @@ import pandas as pd
 from pipeline.core.choices import refusal
 from pipeline.formats.chips import pixels_of
 from pipeline.formats.classes import ClassTable
-from pipeline.splitting.section import Skew, UnfitError
+from pipeline.splitting.section import InfeasibleSplitError, Skew
 
 
-def skewed(train: pd.DataFrame, table: ClassTable, skew: Skew, seed: int) -> pd.DataFrame:
-    """The training chips that stay when those with the lowest share of a class go first, ties by chance.
+def skew_classes(train: pd.DataFrame, table: ClassTable, skew: Skew, seed: int) -> pd.DataFrame:
+    """Drop the training chips with the lowest share of a class until the class reaches its target share.
 
-    Stops as soon as the class has its share. A chip stays when without it another class would have less than
-    `keep_at_least` of the pixels that it had; so the share may not be reached.
+    A chip is kept if dropping it would leave another class with less than `keep_at_least` of its original pixels;
+    the target share may then not be reached.
 
     Args:
         train: rows of `chips.csv`.
         table: the classes.
-        skew: which class, which share, how much of the others.
-        seed: of the ties.
+        skew: the class, its target share and the minimum of the others.
+        seed: decides between chips with equal shares.
 
     Raises:
-        UnfitError: no such class, or none of its pixels in the training part.
+        InfeasibleSplitError: the class does not exist or has no training pixels.
     """
     require_class(table, skew)
-    pixels_NK = train[[pixels_of(each.id) for each in table.classes]].to_numpy(np.int64)
-    own = table.names.index(skew.class_name)
-    if not pixels_NK[:, own].any():
-        raise UnfitError(f"split.skew.class is {skew.class_name!r}, but no training chip has a pixel of it")
-    left_K = pixels_NK.sum(axis=0)
-    floor_K, stays_N = left_K * skew.keep_at_least, np.ones(len(train), bool)
-    floor_K[own] = 1
-    for number in _poorest_first(pixels_NK, own, seed):
-        if left_K[own] >= skew.share * left_K.sum():
+    pixels_NK = train[[pixels_of(land_cover.id) for land_cover in table.classes]].to_numpy(np.int64)
+    target = table.names.index(skew.class_name)
+    if not pixels_NK[:, target].any():
+        raise InfeasibleSplitError(f"split.skew.class is {skew.class_name!r}, but no training chip has a pixel of it")
+    total_K = pixels_NK.sum(axis=0)
+    minimum_K, keep_N = total_K * skew.keep_at_least, np.ones(len(train), bool)
+    minimum_K[target] = 1
+    for chip in _by_share(pixels_NK, target, seed):
+        if total_K[target] >= skew.share * total_K.sum():
             break
-        without_K = left_K - pixels_NK[number]
-        poorer = pixels_NK[number, own] * left_K.sum() < left_K[own] * pixels_NK[number].sum()
-        if poorer and (without_K >= floor_K).all():
-            left_K, stays_N[number] = without_K, False
-    return train[stays_N]
+        remaining_K = total_K - pixels_NK[chip]
+        below_mean = pixels_NK[chip, target] * total_K.sum() < total_K[target] * pixels_NK[chip].sum()
+        if below_mean and (remaining_K >= minimum_K).all():
+            total_K, keep_N[chip] = remaining_K, False
+    return train[keep_N]
 
 
 def require_class(table: ClassTable, skew: Skew) -> None:
-    """Check that the class that is to prevail is one of the table.
+    """Check that the class of `skew` is in the class table.
 
     Raises:
-        UnfitError: it is not.
+        InfeasibleSplitError: it is not.
     """
     if skew.class_name not in ("none", *table.names):
-        raise UnfitError(refusal("split.skew.class", skew.class_name, ("none", *table.names)))
+        raise InfeasibleSplitError(refusal("split.skew.class", skew.class_name, ("none", *table.names)))
 
 
-def thinned(train: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
-    """`count` of the training chips, drawn at random.
+def subsample(train: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+    """Draw `count` training chips at random.
 
     Raises:
-        UnfitError: there are fewer.
+        InfeasibleSplitError: there are fewer.
     """
     if count > len(train):
-        raise UnfitError(f"split.thin is {count}, but the training part has {len(train)} chips; lower it")
-    kept = sorted(random.Random(seed).sample(range(len(train)), count))
-    return train.iloc[kept]
+        raise InfeasibleSplitError(
+            f"split.subsample is {count}, but the training part has {len(train)} chips; lower it"
+        )
+    rows = sorted(random.Random(seed).sample(range(len(train)), count))
+    return train.iloc[rows]
 
 
-def _poorest_first(pixels_NK: np.ndarray, own: int, seed: int) -> list[int]:
-    """Chips by their share of a class, the lowest first, ties by chance."""
-    share_N = pixels_NK[:, own] / np.maximum(pixels_NK.sum(axis=1), 1)
+def _by_share(pixels_NK: np.ndarray, target: int, seed: int) -> list[int]:
+    """Sort chips by their share of a class, ascending, ties in random order."""
+    share_N = pixels_NK[:, target] / np.maximum(pixels_NK.sum(axis=1), 1)
     order = list(range(len(share_N)))
     random.Random(seed).shuffle(order)
-    return sorted(order, key=lambda number: float(share_N[number]))
+    return sorted(order, key=lambda chip: float(share_N[chip]))

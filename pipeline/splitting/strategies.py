@@ -1,10 +1,11 @@
-"""The part of each chip: at random, by the archive's own lists, by whole groups of scenes, by blocks with a gap.
+"""Split strategies: by chip at random, by the archive's own lists, by groups of scenes, or by blocks with a gap.
 
-Every strategy takes rows of `chips.csv` with their group and where they lie, and gives a Series of parts with the same
-index; a chip without a part is "". All dates of one place are in the same part.
+Every strategy takes rows of `chips.csv` with their group, and their locations, and returns a Series of parts with the
+same index, "" for a chip without a part. All dates of a place are in the same part.
 """
 
 import random
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,10 +13,10 @@ import pandas as pd
 from scipy.sparse import coo_array
 
 from pipeline.formats.chips import GROUP, OFFICIAL, class_columns
-from pipeline.splitting.apportion import Stock, apportion
-from pipeline.splitting.ground import Ground
-from pipeline.splitting.groups import joined
-from pipeline.splitting.section import PARTS, SplitSection, UnfitError
+from pipeline.splitting.assignment import Zones, assign_units
+from pipeline.splitting.groups import merge_connected
+from pipeline.splitting.locations import Adjacency, Locations
+from pipeline.splitting.section import PARTS, InfeasibleSplitError, SplitSection
 
 ADVICE = {
     "random": "raise its share in split, or cut more chips (a smaller tile.size, more dates or scenes)",
@@ -24,22 +25,22 @@ ADVICE = {
     "block": "lower split.block.chips or split.block.gap, raise its share in split, or cut more chips (a smaller "
     "tile.size, more scenes)",
 }
-"""What helps against an empty part, by strategy."""
+"""How to avoid an empty part, by strategy."""
 
 
-def share_out(chips: pd.DataFrame, ground: Ground, section: SplitSection) -> pd.Series:
-    """The part of each chip under `section.strategy`.
+def assign_parts(chips: pd.DataFrame, locations: Locations, section: SplitSection) -> pd.Series:
+    """Assign each chip to a part by `section.strategy`.
 
     Raises:
-        UnfitError: a part would be empty, or the archive came with no lists.
+        InfeasibleSplitError: a part would be empty, or the archive has no lists.
     """
-    strategy = {"random": at_random, "official": by_lists, "scene": by_scene, "block": by_block}[section.strategy]
-    parts = strategy(chips, ground, section)
+    strategy = {"random": random_split, "official": official_split, "scene": scene_split, "block": block_split}
+    parts = strategy[section.strategy](chips, locations, section)
     if empty := [part for part in PARTS if not (parts == part).any()]:
         counts = {part: int((parts == part).sum()) for part in PARTS}
         groups = f" of {chips[GROUP].nunique()} groups" if section.strategy == "scene" else ""
         shares = "" if section.strategy == "official" else f" at {section.shares}"
-        raise UnfitError(
+        raise InfeasibleSplitError(
             f"the part {empty[0]} would be empty: {len(chips)} chips{groups}{shares} give {counts} "
             f"(strategy {section.strategy}); {ADVICE[section.strategy]}"
         )
@@ -47,9 +48,9 @@ def share_out(chips: pd.DataFrame, ground: Ground, section: SplitSection) -> pd.
 
 
 def part_sizes(count: int, shares: dict[str, float]) -> dict[str, int]:
-    """Share out `count` by largest remainder; on a tie the later part gets one more.
+    """Divide `count` by the largest remainder method; of equal remainders, that of the later part is rounded up.
 
-    That gives the study's 8,539 / 1,067 / 1,068 of LandCover.ai's 10,674 tiles at 80:10:10.
+    For LandCover.ai's 10,674 tiles at 80:10:10 this gives the study's 8,539 / 1,067 / 1,068.
     """
     exact = {part: Fraction(str(share)) * count for part, share in shares.items()}
     sizes = {part: int(value) for part, value in exact.items()}
@@ -60,25 +61,25 @@ def part_sizes(count: int, shares: dict[str, float]) -> dict[str, int]:
     return sizes
 
 
-def at_random(chips: pd.DataFrame, _: Ground, section: SplitSection) -> pd.Series:
-    """Place by place, as the study: neighbours of test chips fall into the training part."""
-    place = list(zip(chips["scene"], chips["row"], chips["column"], strict=True))
-    places = sorted(set(place))
+def random_split(chips: pd.DataFrame, _: Locations, section: SplitSection) -> pd.Series:
+    """Assign places one by one, as in the study: neighbours of test chips may be in the training part."""
+    place_N = list(zip(chips["scene"], chips["row"], chips["column"], strict=True))
+    places = sorted(set(place_N))
     sizes = part_sizes(len(places), section.shares)
     random.Random(section.seed).shuffle(places)
     parts = [part for part, size in sizes.items() for _ in range(size)]
     part_of = dict(zip(places, parts, strict=True))
-    return _series(chips, [part_of[one] for one in place])
+    return _series(chips, [part_of[place] for place in place_N])
 
 
-def by_lists(chips: pd.DataFrame, _: Ground, __: SplitSection) -> pd.Series:
-    """As the archive's own train.txt, val.txt, test.txt say; a chip that none of them names has no part.
+def official_split(chips: pd.DataFrame, _: Locations, __: SplitSection) -> pd.Series:
+    """Follow the archive's own train.txt, val.txt and test.txt; a chip that is in none of them has no part.
 
     Raises:
-        UnfitError: they give no chip a part.
+        InfeasibleSplitError: no chip is in any of them.
     """
     if (chips[OFFICIAL] == "").all():
-        raise UnfitError(
+        raise InfeasibleSplitError(
             "split.strategy is official, but no chip has a part by train.txt, val.txt and test.txt of the archive: it "
             "came without them, they name other chips, or tile.size is not the 512 for which LandCover.ai's are read; "
             "choose random, scene or block"
@@ -86,39 +87,40 @@ def by_lists(chips: pd.DataFrame, _: Ground, __: SplitSection) -> pd.Series:
     return _series(chips, chips[OFFICIAL].tolist())
 
 
-def by_scene(chips: pd.DataFrame, ground: Ground, section: SplitSection) -> pd.Series:
-    """Whole groups; a chip that touches one of a later part, val after train, test last, is dropped.
+def scene_split(chips: pd.DataFrame, locations: Locations, section: SplitSection) -> pd.Series:
+    """Assign whole groups; drop chips that touch one of a later part (the order is train, val, test).
 
-    Shares and rare classes are those of the chips that stay.
+    Shares and class balance are measured on the chips that remain.
     """
-    return _by_unit(chips, chips[GROUP], (ground, ground.touching()), section)
+    return _split_units(chips, chips[GROUP], locations.touching(), section)
 
 
-def by_block(chips: pd.DataFrame, ground: Ground, section: SplitSection) -> pd.Series:
-    """Squares of neighbouring chips; a chip too near to one of a later part, val after train, test last, is dropped.
+def block_split(chips: pd.DataFrame, locations: Locations, section: SplitSection) -> pd.Series:
+    """Assign blocks of neighbouring chips; drop chips within the gap of a later part (the order is train, val, test).
 
-    Shares and rare classes are those of the chips that stay. The gap is that between chips of one sheet, see `blocks`.
+    Shares and class balance are measured on the chips that remain. The gap applies within a mosaic, see `find_blocks`.
     """
-    sheet = joined(chips["scene"], ground.place_N, ground.touching())
-    sheet_P = np.zeros(len(ground.left_P), np.int64)
-    sheet_P[ground.place_N] = pd.factorize(sheet)[0]
-    ones, others = ground.within(section.block.gap)
-    near_2M = np.stack([ones, others])[:, sheet_P[ones] == sheet_P[others]]
-    return _by_unit(chips, blocks(chips, ground, sheet, section.block.chips), (ground, near_2M), section)
+    mosaic = merge_connected(chips["scene"], locations.touching())
+    near = locations.within(section.block.gap)
+    mosaic_L = np.zeros(near.count, np.int64)
+    mosaic_L[near.location_N] = pd.factorize(mosaic)[0]
+    first_M, second_M = near.pairs_2M
+    near = replace(near, pairs_2M=near.pairs_2M[:, mosaic_L[first_M] == mosaic_L[second_M]])
+    return _split_units(chips, find_blocks(chips, locations, mosaic, section.block.chips), near, section)
 
 
-def blocks(chips: pd.DataFrame, ground: Ground, sheet: pd.Series, size: int) -> pd.Series:
-    """The block of each chip: squares of `size` chips in a grid that each sheet has in each frame of its `Ground`.
+def find_blocks(chips: pd.DataFrame, locations: Locations, mosaic: pd.Series, size: int) -> pd.Series:
+    """The block of each chip: squares of `size` chips on a grid of its own for every mosaic in every frame.
 
-    A sheet is a scene, or all scenes that are connected by chips that overlap or touch. A chip is in the square in
-    which its centre lies, so that grids that are off by less than half a chip share blocks.
+    A mosaic is a scene, or all scenes that are connected by chips that overlap or touch. A chip belongs to the square
+    that contains its centre, so that grids that are offset by less than half a chip share blocks.
     """
-    place_N = ground.place_N
-    pixel_N1 = ground.pixel_P[place_N, None]
-    side_N2 = ground.size_P2[place_N] * pixel_N1
-    corner_N2 = np.stack([ground.left_P, -ground.top_P], axis=1)[place_N]  # rightwards and downwards
+    location_N = locations.location_N
+    pixel_N1 = locations.pixel_L[location_N, None]
+    side_N2 = locations.size_L2[location_N] * pixel_N1
+    corner_N2 = np.stack([locations.left_L, -locations.top_L], axis=1)[location_N]  # to the right and downwards
     scene_N2 = corner_N2 - chips[["column", "row"]].to_numpy() * pixel_N1
-    grid = [sheet.to_numpy(), ground.frame_P[place_N]]
+    grid = [mosaic.to_numpy(), locations.frame_L[location_N]]
     start_N2 = pd.DataFrame(scene_N2).groupby(grid).transform("min").to_numpy()
     step_N2 = size * pd.DataFrame(side_N2).groupby(grid).transform("max").to_numpy()
     square_N2 = ((corner_N2 + side_N2 / 2 - start_N2) // step_N2).astype(np.int64)
@@ -126,34 +128,39 @@ def blocks(chips: pd.DataFrame, ground: Ground, sheet: pd.Series, size: int) -> 
     return name + [f" {row} {column}" for column, row in square_N2.tolist()]
 
 
-def without_neighbours(parts: pd.Series, ground: Ground, near_2M: np.ndarray) -> pd.Series:
-    """Drop the chips that are near one of a later part."""
+def drop_near_later_parts(parts: pd.Series, near: Adjacency) -> pd.Series:
+    """Drop the chips that are near a chip of a later part."""
     rank_N = parts.map({part: rank for rank, part in enumerate(PARTS)}).to_numpy(np.int64)
-    latest_P, near_P = np.zeros((2, len(ground.left_P)), np.int64)
-    np.maximum.at(latest_P, ground.place_N, rank_N)
-    np.maximum.at(near_P, near_2M[0], latest_P[near_2M[1]])
-    return parts.where(near_P[ground.place_N] == rank_N, "")
+    latest_L, near_L = np.zeros((2, near.count), np.int64)
+    first_M, second_M = near.pairs_2M
+    np.maximum.at(latest_L, near.location_N, rank_N)
+    np.maximum.at(near_L, first_M, latest_L[second_M])
+    return parts.where(near_L[near.location_N] == rank_N, "")
 
 
-def _by_unit(
-    chips: pd.DataFrame, unit: pd.Series, around: tuple[Ground, np.ndarray], section: SplitSection
-) -> pd.Series:
-    """Give every unit to one part, and drop what is near a later one."""
-    ground, near_2M = around
-    number_N, names = pd.factorize(unit, sort=True)
-    shape = (len(ground.left_P), len(names))
-    has_PU = coo_array((np.ones(len(chips), np.int64), (ground.place_N, number_N)), shape).tocsr()
-    near_PP = coo_array((np.ones(near_2M.shape[1], np.int64), (near_2M[0], near_2M[1])), (shape[0], shape[0])).tocsr()
-    near_PU = near_PP @ has_PU
-    near_PU.sort_indices()
-    near = np.split(near_PU.indices, near_PU.indptr[1:-1])
+def _split_units(chips: pd.DataFrame, unit: pd.Series, near: Adjacency, section: SplitSection) -> pd.Series:
+    """Assign every unit to one part, then drop the chips near a later one."""
+    unit_N, names = pd.factorize(unit, sort=True)
+    zones = _zones(chips, unit_N, near, len(names))
+    part_U = np.array(assign_units(zones, section))
+    return drop_near_later_parts(_series(chips, part_U[unit_N].tolist()), near)
+
+
+def _zones(chips: pd.DataFrame, unit_N: np.ndarray, near: Adjacency, units: int) -> Zones:
+    """Sum chips and pixels over the chips of one unit that are near the same other units."""
+    shape = (near.count, units)
+    has_LU = coo_array((np.ones(len(chips), np.int64), (near.location_N, unit_N)), shape).tocsr()
+    first_M, second_M = near.pairs_2M
+    near_LL = coo_array((np.ones(len(first_M), np.int64), (first_M, second_M)), (near.count, near.count)).tocsr()
+    near_LU = near_LL @ has_LU
+    near_LU.sort_indices()
+    units_near = np.split(near_LU.indices, near_LU.indptr[1:-1])
     amounts_NA = chips.assign(chips=1)[["chips", *class_columns(chips)]].to_numpy(np.int64)
     zones: dict[tuple[int, ...], np.ndarray] = {}
-    for place, number, amounts_A in zip(ground.place_N, number_N.tolist(), amounts_NA, strict=True):
-        zone = (number, *(other for other in near[place].tolist() if other != number))
-        zones[zone] = zones.get(zone, 0) + amounts_A
-    part_of = np.array(apportion(Stock.of(sorted(zones.items())), section))
-    return without_neighbours(_series(chips, part_of[number_N].tolist()), ground, near_2M)
+    for location, own, amounts_A in zip(near.location_N, unit_N.tolist(), amounts_NA, strict=True):
+        key = (own, *(other for other in units_near[location].tolist() if other != own))
+        zones[key] = zones.get(key, 0) + amounts_A
+    return Zones.from_pairs(sorted(zones.items()))
 
 
 def _series(chips: pd.DataFrame, parts: list[str]) -> pd.Series:

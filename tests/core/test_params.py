@@ -97,6 +97,25 @@ def test_a_wrong_value_is_named_with_what_it_may_be(tmp_path: Path, text: str, m
     assert not re.search(r"literal|constrained|function|tuple|instance", found)
 
 
+class Split(Params):
+    subsample: int
+
+
+class Stage(Params):
+    split: Split
+
+
+@pytest.mark.parametrize("values", [{"thin": 3}, {"thin": 3, "subsample": 3}])
+def test_a_renamed_key_is_refused_with_its_new_name(values: dict[str, int]) -> None:
+    with pytest.raises(PipelineError, match=r"^params\.yaml: split\.thin was renamed to split\.subsample$"):
+        validated(Stage, {"split": values}, Path("params.yaml"))
+
+
+def test_a_misspelt_key_does_not_hide_a_missing_one() -> None:
+    with pytest.raises(PipelineError, match=r"split\.subsample is missing; split\.subsampel is not a known key"):
+        validated(Stage, {"split": {"subsampel": 3}}, Path("params.yaml"))
+
+
 def test_an_empty_section_is_named(tmp_path: Path) -> None:
     assert refusal(tmp_path, "inner:\n").startswith(": inner is None; input should be a valid dictionary")
 

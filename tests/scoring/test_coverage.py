@@ -1,4 +1,4 @@
-"""The simulation behind the intervals' method, over few test sets."""
+"""The coverage simulation of the confidence intervals, with few test sets."""
 
 import numpy as np
 import pytest
@@ -9,27 +9,31 @@ from pipeline.evaluation.intervals import interval
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE
 
 NAMES = ("background", "woodland", "water", "building", "road")
-WIDE = next(each for each in world.populations() if each.name == "classes in half of them" and each.spread > 1)
+WIDE = next(
+    population
+    for population in world.populations()
+    if population.name == "classes in half of them" and population.spread > 1
+)
 
 
-def test_intervals_hold_the_truth_more_often_than_the_bootstrap_did() -> None:
+def test_intervals_have_a_higher_coverage_than_the_percentile_bootstrap() -> None:
     groups = world.draw(np.random.default_rng(3), 300 * 11, WIDE)
     counts_RG3K = world.predict(groups).reshape(300, 11, 3, 5)
     truth_R = world.true_mean(world.true_iou(WIDE), counts_RG3K)
     ours = covered(limits_of([interval(counts_G3K, NAMES) for counts_G3K in counts_RG3K]), truth_R)
-    before = covered(alternatives(counts_RG3K)["percentile"], truth_R)
+    bootstrap = covered(alternatives(counts_RG3K)["percentile"], truth_R)
     assert 0.91 <= ours.mean() <= 0.98
-    assert before.mean() < 0.89
+    assert bootstrap.mean() < 0.89
 
 
-def test_predictions_are_a_confusion_of_the_pixels() -> None:
+def test_predicted_pixels_are_consistent_with_the_true_ones() -> None:
     counts_N3K = world.predict(world.draw(np.random.default_rng(0), 1000, WIDE))
     assert counts_N3K[:, TRUE].sum(axis=1) == pytest.approx(counts_N3K[:, PREDICTED].sum(axis=1), abs=5)
     assert (counts_N3K[:, HITS] <= np.minimum(counts_N3K[:, TRUE], counts_N3K[:, PREDICTED])).all()
     assert (counts_N3K[:, TRUE, 2] > 0).mean() == pytest.approx(WIDE.there_K[2], abs=0.05)
 
 
-def test_the_truth_is_over_the_classes_that_a_test_set_has() -> None:
+def test_the_true_mean_is_over_the_classes_of_a_test_set() -> None:
     counts_RG3K = np.ones((2, 4, 3, 2), np.int64)
     counts_RG3K[1, :, TRUE, 1] = 0
     assert world.true_mean(np.array([0.8, 0.4]), counts_RG3K).tolist() == pytest.approx([0.6, 0.8])

@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -27,8 +27,8 @@ def scored(matrix: list[list[int]] | np.ndarray) -> dict[str, Any]:
     return scores(counts_of(np.array(matrix)), NAMES)
 
 
-def test_scores_by_head() -> None:
-    # field: 6 true, 5 of them found, 1 taken for wood; wood: 4 true, 3 found, 1 taken for water; no true water or road
+def test_scores_of_a_confusion_matrix() -> None:
+    # field: 6 true, 5 correct, 1 predicted as wood; wood: 4 true, 3 correct, 1 predicted as water; no water, no road
     assert scored([[5, 1, 0, 0], [0, 3, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]) == {
         "mean_iou": round((5 / 6 + 3 / 5) / 2, 6),
         "micro_iou": round(8 / 12, 6),
@@ -42,21 +42,21 @@ def test_scores_by_head() -> None:
     }
 
 
-def test_classes_by_head() -> None:
+def test_class_scores_of_a_confusion_matrix() -> None:
     matrix = np.array([[5, 1, 0, 0], [0, 3, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
-    found = class_scores(counts_of(matrix), NAMES)
-    assert found["wood"] == {"pixels": 4, "precision": 0.75, "recall": 0.75, "f_score": 0.75}
-    assert found["water"] == {"pixels": 0, "precision": None, "recall": None, "f_score": None}
+    by_class = class_scores(counts_of(matrix), NAMES)
+    assert by_class["wood"] == {"pixels": 4, "precision": 0.75, "recall": 0.75, "f_score": 0.75}
+    assert by_class["water"] == {"pixels": 0, "precision": None, "recall": None, "f_score": None}
 
 
-def test_a_class_that_is_never_predicted_counts_0() -> None:
+def test_a_class_that_is_never_predicted_scores_0() -> None:
     result = scored(np.diag([4, 0, 0, 0]) + np.array([[0] * 4, [2, 0, 0, 0], [0] * 4, [0] * 4]))
     assert result["iou"] == {"field": round(4 / 6, 6), "wood": 0.0, "water": None, "road": None}
     assert result["mean_iou"] == round(4 / 6 / 2, 6)
     assert (result["precision"], result["recall"]) == (round(4 / 6 / 2, 6), 0.5)
 
 
-def test_everything_is_null_when_all_is_ignored() -> None:
+def test_all_scores_are_null_if_all_pixels_are_ignored() -> None:
     result = scored(np.zeros((K, K), int))
     assert result.pop("iou") == dict.fromkeys(NAMES)
     assert result.pop("classes_scored") == 0
@@ -64,32 +64,31 @@ def test_everything_is_null_when_all_is_ignored() -> None:
     assert paper_iou(np.zeros((40, 3, K), np.int64)) is None
 
 
-def test_counts_of_a_large_set_do_not_overflow() -> None:
+def test_large_counts_do_not_overflow() -> None:
     result = scored(np.diag([2**60, 2**58, 1, 1]))
     assert (result["pixel_accuracy"], result["mean_iou"], result["micro_iou"]) == (1.0, 1.0, 1.0)
 
 
-@settings(deadline=None)
 @given(cases)
-def test_no_oracle_disagrees_by_more_than_rounding(case: Case) -> None:
+def test_scores_equal_those_of_the_oracles_up_to_rounding(case: Case) -> None:
     assert max(deviations(case).values()) <= ROUNDING
 
 
 @pytest.mark.parametrize("case", list(degenerate_cases()))
-def test_no_oracle_disagrees_on_degenerate_input(case: Case) -> None:
+def test_scores_equal_those_of_the_oracles_on_degenerate_input(case: Case) -> None:
     assert deviations(case).keys() == ORACLES.keys()
     assert max(deviations(case).values()) <= ROUNDING
 
 
-def test_the_oracles_see_a_difference() -> None:  # else the tests above could not fail
+def test_the_oracles_detect_a_difference() -> None:  # otherwise the tests above could not fail
     predicted, target, _ = next(iter(degenerate_cases()))
     assert ours((predicted, target, 2))["mean_iou"] == 1
     assert ORACLES["scikit-learn"]((0 * predicted, target, 2))["mean_iou"] == 0
 
 
-def test_the_studys_quantity_is_a_mean_over_batches_of_32_the_last_weighted_like_the_rest() -> None:
-    right, wrong = np.array([[4, 0], [4, 0], [4, 0]]), np.array([[4, 0], [0, 4], [0, 0]])
-    chips = np.stack([right] * 32 + [wrong])
+def test_paper_iou_is_an_unweighted_mean_over_batches_of_32() -> None:
+    correct, wrong = np.array([[4, 0], [4, 0], [4, 0]]), np.array([[4, 0], [0, 4], [0, 0]])
+    chips = np.stack([correct] * 32 + [wrong])
     assert paper_iou(chips) == 0.5  # batches of 1.0 and 0.0; over all pixels it is 128 / 136
     assert scores(chips.sum(axis=0), ("a", "b"))["micro_iou"] == round(128 / 136, 6)
-    assert paper_iou(np.stack([wrong, *[right] * 32])) == round((124 / 132 + 1) / 2, 6)
+    assert paper_iou(np.stack([wrong, *[correct] * 32])) == round((124 / 132 + 1) / 2, 6)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -7,51 +8,51 @@ import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.splitting.ground import Ground
-from pipeline.splitting.groups import groups, too_large
+from pipeline.splitting.groups import find_groups, large_group_note
+from pipeline.splitting.locations import Locations
 from pipeline.splitting.section import PARTS
-from tests.splitting.world import boxes, grid, leak, placed, section, split_up, together
+from tests.splitting.world import boxes, grid, leak_share, placed, section, split_up, together
 
 
-def named(chips: pd.DataFrame) -> dict[str, str]:
-    """From scene to its group, which is the same for all its chips."""
-    found = groups(chips, Ground.of(chips)).groupby(chips["scene"])
-    assert (found.nunique() == 1).all()
-    return {str(scene): str(group) for scene, group in found.first().items()}
+def group_by_scene(chips: pd.DataFrame) -> dict[str, str]:
+    """The group of each scene, which all its chips share."""
+    groups = find_groups(chips, Locations.from_chips(chips)).groupby(chips["scene"])
+    assert (groups.nunique() == 1).all()
+    return {str(scene): str(group) for scene, group in groups.first().items()}
 
 
-def test_scenes_that_overlap_are_a_group_through_others_too_and_those_that_touch_are_not() -> None:
+def test_scenes_that_overlap_directly_or_through_others_are_one_group_but_those_that_touch_are_not() -> None:
     chips = together(
         placed(grid("b", 2, 2), 0, 0),
         placed(grid("c", 2, 2), 60, 0),
         placed(grid("a", 2, 2), 120, 30),
         placed(grid("d", 2, 2), -64, 0),
-        placed(grid("e", 2, 2), 0.4, 64),  # a mosaic whose sheets are off by less than half a pixel
+        placed(grid("e", 2, 2), 0.4, 64),  # a mosaic whose scenes are offset by less than half a pixel
     )
-    assert named(chips) == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e"}
+    assert group_by_scene(chips) == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e"}
 
 
-def test_units_stay_whole_and_what_overlaps_one_of_their_scenes_joins_them() -> None:
+def test_a_unit_stays_whole_and_joins_what_overlaps_one_of_its_scenes() -> None:
     chips = together(
         placed(grid("p"), 0, 0).assign(unit="tile"),
         placed(grid("q"), 900, 0).assign(unit="tile"),
         placed(grid("r"), 910, 0),
         placed(grid("s"), 2000, 0),
     )
-    assert named(chips) == {"p": "r", "q": "r", "r": "r", "s": "s"}
+    assert group_by_scene(chips) == {"p": "r", "q": "r", "r": "r", "s": "s"}
 
 
 def test_without_a_georeference_groups_are_the_units() -> None:
     chips = together(grid("a", 2, 2), grid("b", 2, 2).assign(unit="tile"), grid("b").assign(unit="tile", date="x"))
-    assert named(chips) == {"a": "a", "b": "tile"}
+    assert group_by_scene(chips) == {"a": "a", "b": "tile"}
 
 
-def test_files_of_two_utm_zones_that_overlap_are_a_group() -> None:
-    one = placed(grid("a"), 0, 0, "EPSG:32630", 10.0).assign(x=720000.0, y=5500000.0)
-    ((lon,), (lat,)) = rasterio.warp.transform("EPSG:32630", "EPSG:32631", [720200.0], [5500000.0])
-    other = placed(grid("b"), 0, 0, "EPSG:32631", 10.0).assign(x=lon, y=lat)
-    assert named(together(one, other)) == {"a": "a", "b": "a"}
-    assert named(together(one, other.assign(x=lon + 400))) == {"a": "a", "b": "b"}
+def test_files_of_two_utm_zones_that_overlap_are_one_group() -> None:
+    west = placed(grid("a"), 0, 0, "EPSG:32630", 10.0).assign(x=720000.0, y=5500000.0)
+    ((x,), (y,)) = rasterio.warp.transform("EPSG:32630", "EPSG:32631", [720200.0], [5500000.0])
+    east = placed(grid("b"), 0, 0, "EPSG:32631", 10.0).assign(x=x, y=y)
+    assert group_by_scene(together(west, east)) == {"a": "a", "b": "a"}
+    assert group_by_scene(together(west, east.assign(x=x + 400))) == {"a": "a", "b": "b"}
 
 
 scenes = st.lists(
@@ -63,7 +64,7 @@ scenes = st.lists(
 
 
 @given(scenes)
-def test_comparing_each_chip_with_each_finds_the_same_groups(layout: list[tuple[int, int, int, int, int]]) -> None:
+def test_groups_equal_those_of_a_brute_force_comparison(layout: list[tuple[int, int, int, int, int]]) -> None:
     chips = together(
         *(
             placed(grid(f"s{number}", rows, columns), left, top).assign(unit=f"u{unit}")
@@ -73,12 +74,12 @@ def test_comparing_each_chip_with_each_finds_the_same_groups(layout: list[tuple[
     box_N4 = boxes(chips)
     group = chips["unit"].tolist()
     for _ in group:  # as often as a chain can be long
-        for one, (left, bottom, right, top) in enumerate(box_N4):
-            for other, (west, south, east, north) in enumerate(box_N4):
+        for i, (left, bottom, right, top) in enumerate(box_N4):
+            for j, (west, south, east, north) in enumerate(box_N4):
                 overlap = min(right, east) - max(left, west) > 0.5 and min(top, north) - max(bottom, south) > 0.5
-                if overlap or chips["unit"][one] == chips["unit"][other]:
-                    group[one] = group[other] = min(group[one], group[other])
-    assert groups(chips, Ground.of(chips)).tolist() == group
+                if overlap or chips["unit"][i] == chips["unit"][j]:
+                    group[i] = group[j] = min(group[i], group[j])
+    assert find_groups(chips, Locations.from_chips(chips)).tolist() == group
 
 
 def korea(shared: Path, side: int) -> pd.DataFrame:
@@ -86,8 +87,8 @@ def korea(shared: Path, side: int) -> pd.DataFrame:
     chips = []
     for path in sorted((shared / "data/korea-sentinel2/images").glob("*.tif")):
         with rasterio.open(path) as image:
-            many, crs, left, top = image.width // side, str(image.crs), image.transform.c, image.transform.f
-        rows = grid(path.stem, many, many)
+            count, crs, left, top = image.width // side, str(image.crs), image.transform.c, image.transform.f
+        rows = grid(path.stem, count, count)
         for name in ("row", "column", "height", "width"):
             rows[name] = rows[name] // 32 * side
         chips.append(rows.assign(x=left + 10 * rows["column"], y=top - 10 * rows["row"], crs=crs, pixel_size=10.0))
@@ -95,10 +96,10 @@ def korea(shared: Path, side: int) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("side", [256, 512])
-def test_the_forty_real_files_that_overlap_are_twelve_groups(shared: Path, side: int) -> None:
+def test_the_forty_overlapping_real_files_are_twelve_groups(shared: Path, side: int) -> None:
     chips = korea(shared, side)
     assert chips["scene"].nunique() == 40
-    sizes = pd.Series(named(chips)).value_counts().sort_values(ascending=False).tolist()
+    sizes = pd.Series(group_by_scene(chips)).value_counts().sort_values(ascending=False).tolist()
     assert sizes == [17, 7, 5, 3] + [1] * 8
 
 
@@ -106,27 +107,30 @@ def test_the_forty_real_files_that_overlap_are_twelve_groups(shared: Path, side:
 def test_the_real_files_leak_nothing(shared: Path, strategy: str) -> None:
     chips = split_up(korea(shared, 256), section(strategy=strategy))
     assert set(PARTS) <= set(chips["part"])
-    assert leak(chips) == 0
+    assert leak_share(chips) == 0
     by_file = pd.factorize(chips["scene"])[0] % 10
-    assert leak(chips.assign(part=np.where(by_file == 0, "test", "train"))) > 0.4  # as if files were independent
+    assert leak_share(chips.assign(part=np.where(by_file == 0, "test", "train"))) > 0.4  # as if files were independent
 
 
-def test_a_group_that_is_too_large_for_its_part_is_told_with_what_divides_it() -> None:
+def test_a_group_too_large_for_its_part_is_reported_with_the_strategy_that_divides_it() -> None:
     mosaic = [placed(grid(f"m{number}", 4, 4), 120 * number, 0) for number in range(9)]
     others = [placed(grid(f"z{number}", 2, 2), 3000 * number, 9000) for number in range(5)]
     chips = together(*mosaic, *others)
-    how = section(strategy="scene")
-    said = too_large(split_up(chips, how), how)
-    assert said.startswith("the parts have 88 / ")
-    assert said.endswith("not 80 / 10 / 10: the group m0 alone has 88 %, and split.strategy=block would divide it")
-    half = section(strategy="scene", train=0.88, val=0.06, test=0.06)
-    assert too_large(split_up(chips, half), half) == ""
-    blocks = section(strategy="block")
-    assert too_large(split_up(chips, blocks), blocks) == ""
+
+    def note(**changes: Any) -> str:
+        params = section(**changes)
+        return large_group_note(split_up(chips, params), params)
+
+    text = note(strategy="scene")
+    assert text.startswith("the parts have 88 / ")
+    assert "instead of 80 / 10 / 10: group m0 alone has 88 %; split.strategy=block" in text
+    assert note(strategy="scene", train=0.88, val=0.06, test=0.06) == ""
+    assert note(strategy="block") == ""
 
 
-def test_a_place_of_many_dates_is_not_told_to_be_divided() -> None:
+def test_a_place_with_many_dates_is_not_reported_since_blocks_cannot_divide_it() -> None:
     chips = together(*[grid("a")] * 18, grid("b"), grid("c"))
-    how = section(strategy="scene")
-    assert split_up(chips, how)["part"].value_counts().max() == 18
-    assert too_large(split_up(chips, how), how) == ""
+    params = section(strategy="scene")
+    chips = split_up(chips, params)
+    assert chips["part"].value_counts().max() == 18
+    assert large_group_note(chips, params) == ""

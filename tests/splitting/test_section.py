@@ -18,33 +18,24 @@ def refusal(**changes: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("ratios", "message"),
+    ("shares", "message"),
     [
         ((0.8, 0.1, 0.2), "split: train 0.8 + val 0.1 + test 0.2 is 1.1; it must be 1"),
         ((0.8, 0.1, 0.09), "split: train 0.8 + val 0.1 + test 0.09 is 0.99; it must be 1"),
-        (
-            (0.9, 0.0, 0.1),
-            "split: train, val and test must each be above 0: the best epoch is chosen on val, scored on",
-        ),
+        ((0.9, 0.0, 0.1), "split: train, val and test must each be above 0"),
         ((1.2, -0.1, -0.1), "split.train is 1.2; input should be less than or equal to 1; split.val is -0.1; input"),
     ],
 )
-def test_ratios_that_are_none_are_refused(ratios: tuple[float, float, float], message: str) -> None:
-    assert refusal(**dict(zip(PARTS, ratios, strict=True))).startswith(f"params.yaml: {message}")
+def test_invalid_shares_are_refused(shares: tuple[float, float, float], message: str) -> None:
+    assert refusal(**dict(zip(PARTS, shares, strict=True))).startswith(f"params.yaml: {message}")
 
 
-def test_an_unknown_strategy_is_refused_with_the_known_ones() -> None:
-    assert refusal(strategy="blocks") == (
-        "params.yaml: split.strategy is 'blocks'; did you mean 'block'? allowed: random, official, scene, block"
-    )
-
-
-def test_a_misspelt_key_of_skew_is_refused_with_the_words_of_params() -> None:
+def test_a_misspelt_key_of_skew_is_refused_with_the_keys_of_params_yaml() -> None:
     assert refusal(skew={"clas": "wood", "share": 0.9, "keep_at_least": 0}).endswith(
         "split.skew.clas is not a known key; did you mean 'class'? known here: class, share, keep_at_least"
     )
 
 
 @pytest.mark.parametrize("count", [0, -3, 1.5, "some"])
-def test_thin_is_none_or_a_number_of_chips(count: Any) -> None:
-    assert "split.thin is" in refusal(thin=count)
+def test_subsample_is_none_or_a_positive_integer(count: Any) -> None:
+    assert "split.subsample is" in refusal(subsample=count)

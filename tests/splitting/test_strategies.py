@@ -5,237 +5,224 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.splitting.apportion import TOLERANCE
-from pipeline.splitting.ground import Ground
-from pipeline.splitting.section import PARTS, SplitSection, UnfitError
-from pipeline.splitting.strategies import part_sizes, without_neighbours
-from tests.splitting.world import boxes, grid, leak, placed, section, split_up, together
+from pipeline.splitting.assignment import TOLERANCE
+from pipeline.splitting.locations import Locations
+from pipeline.splitting.section import PARTS, InfeasibleSplitError, SplitSection
+from pipeline.splitting.strategies import drop_near_later_parts, part_sizes
+from tests.splitting.world import boxes, grid, leak_share, placed, section, split_up, together
 
 SECTION = section()
+SIX_TWO_TWO: dict[str, Any] = {"train": 0.6, "val": 0.2, "test": 0.2}
 
 
-def frame(places: int, dates: int = 1) -> pd.DataFrame:
-    return together(*(grid(f"s{place:03}") for place in range(places) for _ in range(dates)))
+def scenes(count: int, dates: int = 1) -> pd.DataFrame:
+    return together(*(grid(f"s{number:03}") for number in range(count) for _ in range(dates)))
 
 
-def part_of(chips: pd.DataFrame, how: SplitSection) -> pd.Series:
-    return split_up(chips, how)["part"]
+def parts_of(chips: pd.DataFrame, params: SplitSection) -> pd.Series:
+    return split_up(chips, params)["part"]
 
 
-def test_the_sizes_of_the_study_come_out() -> None:
-    assert part_sizes(10674, {"train": 0.8, "val": 0.1, "test": 0.1}) == {"train": 8539, "val": 1067, "test": 1068}
+def deviation(part: pd.Series, target: dict[str, float]) -> float:
+    """Largest deviation of a part's share, among the chips that have a part."""
+    kept = part[part != ""]
+    return max(abs((kept == name).mean() - target[name]) for name in PARTS)
 
 
-def test_the_sizes_of_the_real_figures_come_out() -> None:
-    assert part_sizes(52, {"train": 0.7, "val": 0.1, "test": 0.2}) == {"train": 36, "val": 5, "test": 11}
+@pytest.mark.parametrize(
+    ("count", "shares", "sizes"),
+    [
+        (10674, (0.8, 0.1, 0.1), (8539, 1067, 1068)),  # the study's
+        (52, (0.7, 0.1, 0.2), (36, 5, 11)),  # exact: 36.4, 5.2, 10.4
+    ],
+)
+def test_sizes_are_rounded_by_largest_remainder(count: int, shares: tuple[float, ...], sizes: tuple[int, ...]) -> None:
+    assert tuple(part_sizes(count, dict(zip(PARTS, shares, strict=True))).values()) == sizes
 
 
-shares = st.tuples(st.integers(1, 98), st.integers(1, 98)).filter(lambda pair: sum(pair) < 100)
+percentages = st.tuples(st.integers(1, 98), st.integers(1, 98)).filter(lambda pair: sum(pair) < 100)
 
 
-@given(st.integers(0, 2000), shares)
-def test_sizes_add_up_and_are_within_one_of_exact(count: int, percent: tuple[int, int]) -> None:
+@given(st.integers(0, 2000), percentages)
+def test_sizes_add_up_and_are_within_one_of_the_exact_value(count: int, percent: tuple[int, int]) -> None:
     train, val = percent
-    exact = {"train": train / 100, "val": val / 100, "test": (100 - train - val) / 100}
-    sizes = part_sizes(count, exact)
+    shares = {"train": train / 100, "val": val / 100, "test": (100 - train - val) / 100}
+    sizes = part_sizes(count, shares)
     assert sum(sizes.values()) == count
-    assert all(abs(sizes[part] - exact[part] * count) < 1 + 1e-9 for part in PARTS)
+    assert all(abs(sizes[part] - shares[part] * count) < 1 + 1e-9 for part in PARTS)
 
 
 @given(st.integers(10, 60), st.integers(1, 4), st.integers(0, 5), st.randoms())
 def test_dates_stay_together_and_the_order_of_rows_is_irrelevant(
     places: int, dates: int, seed: int, random: Any
 ) -> None:
-    rows, changed = frame(places, dates), section(seed=seed)
-    part = part_of(rows, changed)
+    rows, params = scenes(places, dates), section(seed=seed)
+    part = parts_of(rows, params)
     assert part.groupby(rows["scene"]).nunique().eq(1).all()
     sizes = {name: int((part == name).sum()) // dates for name in PARTS}
-    assert sizes == part_sizes(places, changed.shares)
+    assert sizes == part_sizes(places, params.shares)
     shuffled = rows.iloc[random.sample(range(len(rows)), len(rows))]
-    assert part_of(shuffled, changed).sort_index().tolist() == part.tolist()
-    assert part_of(rows, changed).tolist() == part.tolist()
+    assert parts_of(shuffled, params).sort_index().tolist() == part.tolist()
+    assert parts_of(rows, params).tolist() == part.tolist()
 
 
-def test_tiles_of_one_scene_are_places_of_their_own() -> None:
-    part = part_of(grid(rows=4, columns=5), SECTION)
+def test_the_random_split_assigns_tiles_of_one_scene_separately() -> None:
+    part = parts_of(grid(rows=4, columns=5), SECTION)
     assert part.value_counts().to_dict() == {"train": 16, "val": 2, "test": 2}
 
 
-def test_another_seed_is_another_split() -> None:
-    assert part_of(frame(60), SECTION).tolist() != part_of(frame(60), section(seed=43)).tolist()
+def test_another_seed_gives_another_split() -> None:
+    assert parts_of(scenes(60), SECTION).tolist() != parts_of(scenes(60), section(seed=43)).tolist()
 
 
-def test_thirds_are_allowed() -> None:
+def test_shares_of_a_third_are_accepted() -> None:
     thirds = section(train=0.3333333, val=0.3333333, test=0.3333334)
     assert part_sizes(9, thirds.shares) == {"train": 3, "val": 3, "test": 3}
 
 
-def test_a_part_that_would_be_empty_is_refused() -> None:
-    with pytest.raises(
-        UnfitError, match=r"^the part val would be empty: 3 chips at .* give .*'val': 0.* \(strategy random\)"
-    ):
-        part_of(frame(3), SECTION)
-
-
-def test_official_parts_are_the_archives_own_and_the_rest_is_left_out() -> None:
+def test_the_official_split_follows_the_lists_and_leaves_out_the_rest() -> None:
     rows = grid(rows=1, columns=5).assign(official=["train", "test", "val", "", "train"])
-    assert part_of(rows, section(strategy="official")).tolist() == ["train", "test", "val", "", "train"]
+    assert parts_of(rows, section(strategy="official")).tolist() == ["train", "test", "val", "", "train"]
 
 
-def test_official_parts_of_an_archive_without_lists_are_refused() -> None:
-    with pytest.raises(UnfitError, match=r"strategy is official, but no chip has a part by train\.txt"):
-        part_of(grid(rows=2, columns=2), section(strategy="official"))
+def test_the_official_split_is_refused_without_lists() -> None:
+    with pytest.raises(InfeasibleSplitError, match=r"strategy is official, but no chip has a part by train\.txt"):
+        parts_of(grid(rows=2, columns=2), section(strategy="official"))
 
 
 @settings(max_examples=10)
 @given(st.integers(0, 20))
-def test_scenes_are_given_whole_and_every_class_is_in_every_part(seed: int) -> None:
+def test_the_scene_split_keeps_scenes_whole_with_every_class_in_every_part(seed: int) -> None:
     # ten scenes of two chips; the rare class is in three of them
     rows = together(*(grid(f"s{number}", 1, 2, pixels_4=7 * (number in (2, 5, 6))) for number in range(10)))
-    part = part_of(rows, section(seed=seed, strategy="scene"))
+    part = parts_of(rows, section(seed=seed, strategy="scene"))
     assert part.groupby(rows["scene"]).nunique().eq(1).all()
     assert part.value_counts().to_dict() == {"train": 16, "val": 2, "test": 2}
     assert rows.groupby(part.to_numpy())["pixels_4"].sum().min() > 0
 
 
-def test_a_sentinel_tiles_chips_are_one_unit() -> None:
+def test_the_scene_split_keeps_sentinel_tiles_whole() -> None:
     rows = together(*(grid(f"s{number}", 1, 1).assign(unit=f"tile{number % 5}") for number in range(20)))
-    part = part_of(rows, section(strategy="scene", train=0.6, val=0.2, test=0.2))
+    part = parts_of(rows, section(strategy="scene", **SIX_TWO_TWO))
     assert part.groupby(rows["unit"]).nunique().eq(1).all()
     assert part.value_counts().to_dict() == {"train": 12, "val": 4, "test": 4}
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(0, 10), st.integers(1, 3), st.integers(0, 2))
-def test_blocks_are_whole_but_for_the_gap_and_no_two_parts_are_nearer_than_it(seed: int, size: int, gap: int) -> None:
+def test_blocks_are_whole_except_for_the_gap_between_parts(seed: int, size: int, gap: int) -> None:
     rows = grid(rows=12, columns=12)
-    changed = section(seed=seed, strategy="block", block={"chips": size, "gap": gap}, train=0.6, val=0.2, test=0.2)
-    part = part_of(rows, changed)
-    place = list(zip(rows["row"] // 32, rows["column"] // 32, part, strict=True))
-    for row, column, ours in place:
-        for other_row, other_column, theirs in place:
-            if "" not in (ours, theirs) and ours != theirs:
+    params = section(seed=seed, strategy="block", block={"chips": size, "gap": gap}, **SIX_TWO_TWO)
+    part = parts_of(rows, params)
+    cells = list(zip(rows["row"] // 32, rows["column"] // 32, part, strict=True))
+    for row, column, own in cells:
+        for other_row, other_column, other in cells:
+            if "" not in (own, other) and own != other:
                 assert max(abs(row - other_row), abs(column - other_column)) > gap
     blocks = part[part != ""].groupby([rows["row"] // (32 * size), rows["column"] // (32 * size)])
     assert blocks.nunique().eq(1).all()
     assert (part == "").any() == (gap > 0)
 
 
-def test_neighbours_are_dropped_from_the_earlier_part_and_other_scenes_do_not_matter() -> None:
-    rows = together(grid("a", 1, 4), grid("b", 1, 1))
-    parts, ground = pd.Series(["train", "train", "val", "test", "train"]), Ground.of(rows)
-    assert without_neighbours(parts, ground, ground.within(0)).tolist() == ["train", "train", "val", "test", "train"]
-    assert without_neighbours(parts, ground, ground.within(1)).tolist() == ["train", "", "", "test", "train"]
+def test_chips_near_a_later_part_of_the_same_scene_are_dropped() -> None:
+    locations = Locations.from_chips(together(grid("a", 1, 4), grid("b", 1, 1)))
+    parts = pd.Series(["train", "train", "val", "test", "train"])
+    assert drop_near_later_parts(parts, locations.within(0)).tolist() == parts.tolist()
+    assert drop_near_later_parts(parts, locations.within(1)).tolist() == ["train", "", "", "test", "train"]
 
 
-cells = st.lists(st.booleans(), min_size=24, max_size=24)
+def test_chips_that_touch_a_later_part_in_another_utm_zone_are_dropped() -> None:
+    west = placed(grid("a", 1, 3), 0, 0, "EPSG:32630", 10.0).assign(x=[720000.0, 720320.0, 720640.0], y=5500000.0)
+    ((x,), (y,)) = rasterio.warp.transform("EPSG:32630", "EPSG:32631", [720960.0], [5500000.0])
+    east = placed(grid("b"), 0, 0, "EPSG:32631", 10.0).assign(x=x, y=y)
+    touching = Locations.from_chips(together(west, east)).touching()
+    parts = pd.Series(["train", "train", "train", "test"])
+    assert drop_near_later_parts(parts, touching).tolist() == ["train", "train", "", "test"]
 
 
 def missing(rows: pd.DataFrame, part: pd.Series) -> int:
-    """Parts that have no pixel of the rare class."""
-    return sum(not rows.loc[part == each, "pixels_4"].any() for each in PARTS)
+    """Number of parts without a pixel of the rare class."""
+    return sum(not rows.loc[part == name, "pixels_4"].any() for name in PARTS)
 
 
-def whole_blocks(rows: pd.DataFrame) -> Iterator[pd.Series]:
-    """Every way to give six squares of 2 chips to the parts, with what a gap of 1 leaves of it."""
+def all_block_splits(rows: pd.DataFrame) -> Iterator[pd.Series]:
+    """All assignments of six blocks of 2 x 2 chips, after dropping chips for a gap of 1."""
     block = (rows["row"] // 64) * 3 + rows["column"] // 64
-    ground = Ground.of(rows)
-    near = ground.within(1)
-    for way in product(PARTS, repeat=6):
-        parts = block.map(dict(enumerate(way)))
-        if set(way) == set(PARTS):
-            yield without_neighbours(parts, ground, near)
+    near = Locations.from_chips(rows).within(1)
+    for assignment in product(PARTS, repeat=6):
+        parts = block.map(dict(enumerate(assignment)))
+        if set(assignment) == set(PARTS):
+            yield drop_near_later_parts(parts, near)
 
 
-def off(part: pd.Series, wanted: dict[str, float]) -> float:
-    kept = part[part != ""]
-    return max(abs((kept == each).mean() - wanted[each]) for each in PARTS)
-
-
-@settings(max_examples=6, deadline=None)
-@given(cells, st.integers(0, 3))
-def test_a_rare_class_is_in_every_part_where_that_can_be_after_the_gap(rare: list[bool], seed: int) -> None:
-    rows = grid(rows=4, columns=6).assign(pixels_4=np.array(rare) * 7)
-    wanted = section(seed=seed, strategy="block", block={"chips": 2, "gap": 1}, train=0.4, val=0.3, test=0.3)
-    part = part_of(rows, wanted)
-    ways = [way for way in whole_blocks(rows) if set(PARTS) <= set(way)]
-    nearest = max(TOLERANCE, min(off(way, wanted.shares) for way in ways))
-    assert off(part, wanted.shares) <= nearest + 1e-9
-    best = min(missing(rows, way) for way in ways if off(way, wanted.shares) <= nearest + 1e-9)
+@settings(max_examples=6)
+@given(st.lists(st.booleans(), min_size=24, max_size=24), st.integers(0, 3))
+def test_a_rare_class_is_in_every_part_if_possible_after_the_gap(has_rare: list[bool], seed: int) -> None:
+    rows = grid(rows=4, columns=6).assign(pixels_4=np.array(has_rare) * 7)
+    params = section(seed=seed, strategy="block", block={"chips": 2, "gap": 1}, train=0.4, val=0.3, test=0.3)
+    part = parts_of(rows, params)
+    candidates = [parts for parts in all_block_splits(rows) if set(PARTS) <= set(parts)]
+    allowed = max(TOLERANCE, min(deviation(parts, params.shares) for parts in candidates)) + 1e-9
+    assert deviation(part, params.shares) <= allowed
+    best = min(missing(rows, parts) for parts in candidates if deviation(parts, params.shares) <= allowed)
     assert missing(rows, part) == best
 
 
-def sheets(many: int, side: int, apart: int = 0, strategy: str = "scene", **changes: Any) -> pd.DataFrame:
-    """A mosaic of `many` x `many` sheets of `side` x `side` chips, shared out."""
-    step = 32 * side + apart
+def mosaic(count: int, side: int, distance: int = 0, strategy: str = "scene", **changes: Any) -> pd.DataFrame:
+    """Split `count` x `count` scenes of `side` x `side` chips, `distance` pixels apart."""
+    step = 32 * side + distance
     rows = together(
-        *(placed(grid(f"sheet_{i}_{j}", side, side), step * j, step * i) for i in range(many) for j in range(many))
+        *(placed(grid(f"scene_{i}_{j}", side, side), step * j, step * i) for i in range(count) for j in range(count))
     )
     return split_up(rows, section(strategy=strategy, block={"chips": 4, "gap": 1}, **changes))
 
 
 @pytest.mark.parametrize("strategy", ["scene", "block"])
-def test_sheets_that_touch_leak_nothing_and_leave_out_no_more_than_the_borders_between_parts(strategy: str) -> None:
-    chips = sheets(4, 4, strategy=strategy)
-    assert leak(chips) == 0
+def test_a_mosaic_leaks_nothing_and_loses_only_the_borders_between_parts(strategy: str) -> None:
+    chips = mosaic(4, 4, strategy=strategy)
+    assert leak_share(chips) == 0
     assert chips["group"].nunique() == 16
-    sizes = chips["part"].value_counts()
-    kept = sizes[list(PARTS)] / sizes[list(PARTS)].sum()
-    assert abs(kept - [0.8, 0.1, 0.1]).max() <= TOLERANCE
-    assert 0 < sizes[""] < 64  # of 256
-    assert leak(chips.assign(part=chips.groupby("scene")["part"].transform("max"))) > 0.4  # were they left in
+    assert deviation(chips["part"], SECTION.shares) <= TOLERANCE
+    assert 0 < (chips["part"] == "").sum() < 64  # of 256
+    assert leak_share(chips.assign(part=chips.groupby("scene")["part"].transform("max"))) > 0.4  # with the borders
 
 
-def test_sheets_a_pixel_apart_do_not_touch_and_lose_nothing() -> None:
-    assert (sheets(4, 4, apart=1)["part"] != "").all()
+def test_scenes_one_pixel_apart_do_not_touch_and_lose_nothing() -> None:
+    assert (mosaic(4, 4, distance=1)["part"] != "").all()
 
 
-def test_blocks_run_across_the_borders_of_sheets() -> None:
-    chips = sheets(8, 1, strategy="block", train=0.5, val=0.25, test=0.25)  # four blocks of sixteen sheets
+def test_blocks_extend_across_the_scenes_of_a_mosaic() -> None:
+    chips = mosaic(8, 1, strategy="block", train=0.5, val=0.25, test=0.25)  # four blocks of sixteen scenes
     assert set(chips["part"]) == {*PARTS, ""}
-    across = [chips["scene"].str.endswith(f"_{column}") for column in (0, 1, 2)]
-    assert all(set(chips["part"][each]) - {""} for each in across)
-    one = chips[chips["scene"].str.fullmatch(r"sheet_[0-2]_[0-2]")]
-    assert one["part"].nunique() == 1
+    columns = [chips["scene"].str.endswith(f"_{column}") for column in (0, 1, 2)]
+    assert all(set(chips["part"][column]) - {""} for column in columns)
+    first_block = chips[chips["scene"].str.fullmatch(r"scene_[0-2]_[0-2]")]
+    assert first_block["part"].nunique() == 1
 
 
-def test_files_that_overlap_lie_on_one_side_under_scene_and_their_shared_ground_under_block() -> None:
+def test_overlapping_files_are_in_one_part_by_scene_and_divided_without_a_leak_by_block() -> None:
     pair = [placed(grid("a", 12, 12), 0, 0), placed(grid("b", 12, 12), 5 * 32 + 7, 3 * 32 + 11)]
     others = [placed(grid(f"c{number}", 3, 3), 3000 * number, 5000) for number in range(12)]
-    chips = split_up(together(*pair, *others), section(strategy="scene", train=0.6, val=0.2, test=0.2))
+    chips = split_up(together(*pair, *others), section(strategy="scene", **SIX_TWO_TWO))
     assert chips[chips["scene"].isin(["a", "b"])]["part"].nunique() == 1
-    chips = split_up(together(*pair), section(strategy="block", train=0.6, val=0.2, test=0.2))
-    assert leak(chips) == 0
+    chips = split_up(together(*pair), section(strategy="block", **SIX_TWO_TWO))
+    assert leak_share(chips) == 0
     assert set(PARTS) <= set(chips["part"])
-    assert (
-        max(
-            abs((chips["part"][chips["part"] != ""] == part).mean() - share)
-            for part, share in (("train", 0.6), ("val", 0.2), ("test", 0.2))
-        )
-        <= TOLERANCE
-    )
+    assert deviation(chips["part"], SIX_TWO_TWO) <= TOLERANCE
 
 
-def test_dates_of_one_place_whose_grids_are_off_by_a_little_share_blocks() -> None:
+def test_dates_of_a_place_with_slightly_offset_grids_share_blocks() -> None:
     rows = together(placed(grid("a", 12, 12), 0, 0), placed(grid("b", 12, 12), 3, -2))
-    chips = split_up(rows, section(strategy="block", train=0.6, val=0.2, test=0.2))
-    assert leak(chips) == 0
-    sides = chips[chips["part"] != ""].pivot(index=["row", "column"], columns="scene", values="part").dropna()
-    assert (sides["a"] == sides["b"]).all()
-    alone = split_up(rows[rows["scene"] == "a"], section(strategy="block", train=0.6, val=0.2, test=0.2))
-    assert (chips["part"] == "").sum() <= 2.2 * (alone["part"] == "").sum()  # what one of them would lose, twice
-
-
-def test_scenes_of_two_utm_zones_that_touch_are_parted_by_a_border() -> None:
-    rows = together(
-        *(placed(grid(f"a{number}", 2, 2), 64 * number, 0, "EPSG:32630", 10.0) for number in range(8)),
-        placed(grid("b", 9, 2), -300, 0, "EPSG:32630", 10.0).assign(crs="EPSG:32631"),
-    )
-    chips = split_up(rows, section(strategy="scene", train=0.6, val=0.2, test=0.2))
-    assert leak(chips) == 0
+    chips = split_up(rows, section(strategy="block", **SIX_TWO_TWO))
+    assert leak_share(chips) == 0
+    parts = chips[chips["part"] != ""].pivot(index=["row", "column"], columns="scene", values="part").dropna()
+    assert (parts["a"] == parts["b"]).all()
+    alone = split_up(rows[rows["scene"] == "a"], section(strategy="block", **SIX_TWO_TWO))
+    assert (chips["part"] == "").sum() <= 2.2 * (alone["part"] == "").sum()  # twice what a single date loses
 
 
 layouts = st.lists(
@@ -245,52 +232,53 @@ layouts = st.lists(
     min_size=4,
     max_size=9,
 )
-"""Scenes: column and row of a grid of 32 px, rows and columns of chips, pixels by which they are off the grid."""
+"""Scenes: column and row in a grid of 32 px, rows and columns of chips, offset from the grid in pixels."""
 
 
 @settings(max_examples=30)
 @given(layouts, st.sampled_from(["scene", "block"]), st.integers(1, 2), st.integers(0, 2))
-def test_no_test_chip_touches_a_training_chip_and_a_group_lies_on_one_side(
+def test_no_two_parts_touch_and_a_group_is_in_one_part(
     layout: list[tuple[int, int, int, int, int]], strategy: str, gap: int, seed: int
 ) -> None:
-    scenes = [
-        placed(grid(f"s{number}", rows, columns), 32 * x + off, 32 * y + off)
-        for number, (x, y, rows, columns, off) in enumerate(layout)
-    ]
+    rows = together(
+        *(
+            placed(grid(f"s{number}", height, width), 32 * x + offset, 32 * y + offset)
+            for number, (x, y, height, width, offset) in enumerate(layout)
+        )
+    )
     changes = {"strategy": strategy, "block": {"chips": 2, "gap": gap}, "seed": seed}
     try:
-        chips = split_up(together(*scenes), section(**changes, train=0.4, val=0.3, test=0.3))
-    except UnfitError:
-        return  # too little for three parts
+        chips = split_up(rows, section(**changes, train=0.4, val=0.3, test=0.3))
+    except InfeasibleSplitError:
+        return  # too few chips for three parts
     kept = chips[chips["part"] != ""]
     box_N4, part_N = boxes(kept), kept["part"].to_numpy()
-    near_NN = np.maximum(box_N4[:, None, :2], box_N4[None, :, :2]) <= np.minimum(
-        box_N4[:, None, 2:], box_N4[None, :, 2:]
-    )
-    assert (part_N[:, None] == part_N)[near_NN.all(axis=2)].all()
-    assert leak(chips) == 0
+    low_NN2 = np.maximum(box_N4[:, None, :2], box_N4[None, :, :2])
+    high_NN2 = np.minimum(box_N4[:, None, 2:], box_N4[None, :, 2:])
+    assert (part_N[:, None] == part_N)[(low_NN2 <= high_NN2).all(axis=2)].all()
+    assert leak_share(chips) == 0
     if strategy == "scene":
         assert kept.groupby("group")["part"].nunique().max() == 1
 
 
-def test_without_a_georeference_blocks_are_of_one_scene_each() -> None:
+def test_without_a_georeference_every_scene_has_its_own_blocks() -> None:
     rows = together(grid("a", 8, 8), grid("b", 8, 8))
-    chips = split_up(rows, section(strategy="block", train=0.6, val=0.2, test=0.2))
+    chips = split_up(rows, section(strategy="block", **SIX_TWO_TWO))
     for _, scene in chips.groupby("scene"):
         blocks = scene[scene["part"] != ""].groupby([scene["row"] // 64, scene["column"] // 64])["part"]
         assert blocks.nunique().max() == 1
 
 
 @pytest.mark.parametrize(
-    ("strategy", "advice"),
+    ("strategy", "message"),
     [
-        ("random", "raise its share in split, or cut more chips"),
-        ("scene", "2 chips of 1 groups at .* choose split.strategy=block, which divides groups"),
-        ("block", r"lower split\.block\.chips or split\.block\.gap"),
+        ("random", r"2 chips at \{.*\} give \{.*\} \(strategy random\); raise its share in split, or cut more chips"),
+        ("scene", r"2 chips of 1 groups at .* choose split\.strategy=block, which divides groups"),
+        ("block", r"2 chips at .* lower split\.block\.chips or split\.block\.gap"),
         ("official", r"2 chips give .* name some of these chips in its list"),
     ],
 )
-def test_the_advice_against_an_empty_part_is_of_the_strategy(strategy: str, advice: str) -> None:
+def test_an_empty_part_is_refused_with_advice_for_the_strategy(strategy: str, message: str) -> None:
     rows = grid(rows=1, columns=2).assign(official=["train", "test"])
-    with pytest.raises(UnfitError, match=advice):
-        part_of(rows, section(strategy=strategy))
+    with pytest.raises(InfeasibleSplitError, match=rf"^the part (train|val|test) would be empty: {message}"):
+        parts_of(rows, section(strategy=strategy))

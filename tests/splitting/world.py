@@ -3,11 +3,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.splitting.ground import Ground
-from pipeline.splitting.groups import groups
-from pipeline.splitting.leaks import leaks
+from pipeline.splitting.groups import find_groups
+from pipeline.splitting.leaks import measure_leak
+from pipeline.splitting.locations import Locations
 from pipeline.splitting.section import SplitSection
-from pipeline.splitting.strategies import share_out
+from pipeline.splitting.strategies import assign_parts
 from tests.world import PARAMS
 
 SIDE = 32
@@ -19,8 +19,8 @@ def section(**changes: Any) -> SplitSection:
 
 
 def grid(scene: str = "s", rows: int = 1, columns: int = 1, **pixels: int) -> pd.DataFrame:
-    """Chips of 32 px side by side in one scene, with `pixels` of each class; ids are SCENE_ROW_COLUMN."""
-    places = [(row, column) for row in range(rows) for column in range(columns)]
+    """Adjacent chips of 32 px in one scene, with `pixels` of each class; ids are SCENE_ROW_COLUMN."""
+    cells = [(row, column) for row in range(rows) for column in range(columns)]
     return pd.DataFrame(
         [
             {
@@ -41,34 +41,41 @@ def grid(scene: str = "s", rows: int = 1, columns: int = 1, **pixels: int) -> pd
                 "pixels_ignored": 0,
                 **pixels,
             }
-            for row, column in places
+            for row, column in cells
         ]
     )
 
 
 def placed(chips: pd.DataFrame, x: float, y: float, crs: str = "EPSG:2180", pixel: float = 0.5) -> pd.DataFrame:
-    """The chips of one scene whose top left corner lies `x` pixels to the right of a point and `y` below it."""
+    """Georeference a scene: its top left corner is `x` pixels to the right of a fixed point and `y` below it."""
     left, top = 500000 + pixel * (x + chips["column"]), 400000 - pixel * (y + chips["row"])
     return chips.assign(x=left, y=top, crs=crs, pixel_size=pixel)
+
+
+def at_cells(*cells: tuple[float, float], crs: str = "EPSG:2180", pixel: float = 0.5, scene: str = "s") -> pd.DataFrame:
+    """Chips of 32 px, 16 m, by column and row in a grid of chips."""
+    rows = [(f"{x}_{y}", scene, SIDE * y, SIDE * x, 16 * x, -16 * y, crs, pixel, SIDE, SIDE) for x, y in cells]
+    columns = ["id", "scene", "row", "column", "x", "y", "crs", "pixel_size", "width", "height"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def together(*scenes: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(scenes, ignore_index=True)
 
 
-def split_up(chips: pd.DataFrame, how: SplitSection) -> pd.DataFrame:
+def split_up(chips: pd.DataFrame, params: SplitSection) -> pd.DataFrame:
     """The chips with their group and part."""
-    ground = Ground.of(chips)
-    chips = chips.assign(group=groups(chips, ground))
-    return chips.assign(part=share_out(chips, ground, how))
+    locations = Locations.from_chips(chips)
+    chips = chips.assign(group=find_groups(chips, locations))
+    return chips.assign(part=assign_parts(chips, locations, params))
 
 
-def leak(chips: pd.DataFrame) -> float | None:
-    share: float | None = leaks(chips, Ground.of(chips))["leak_share"]
+def leak_share(chips: pd.DataFrame) -> float | None:
+    share: float | None = measure_leak(chips, Locations.from_chips(chips))["leak_share"]
     return share
 
 
 def boxes(chips: pd.DataFrame) -> np.ndarray:
-    """(chips, 4): left, bottom, right, top in pixels, from one point for those with a georeference of 0.5 m."""
+    """(chips, 4): left, bottom, right, top in pixels of 0.5 m from the origin of the CRS."""
     left, top = chips["x"] / 0.5, chips["y"] / 0.5
     return np.stack([left, top - chips["height"], left + chips["width"], top], axis=1)
