@@ -60,14 +60,14 @@ def reflectance(ground: Ground, acquisition: Acquisition, columns: tuple[int, ..
     cover_HW = _add_burn_scars(ground, acquisition)
     green_HW = _greenness(ground, acquisition, cover_HW)
     light_HW = _light(ground, acquisition, cover_HW)
-    haze = acquisition.rng("air").between(600, 1500)
+    turbidity = acquisition.rng("air").between(600, 1500)
     bands_CHW = np.empty((len(columns), *ground.site.shape), np.int32)
     for number, column in enumerate(columns):
         dry_HW = DRY[:, column][cover_HW]
         value_HW = dry_HW + ((GREEN[:, column][cover_HW] - dry_HW) * green_HW >> 10)
         value_HW = smooth(value_HW * light_HW >> 10)
         sensor_HW = signed(white_noise(ground.site.shape, derive_seed(acquisition.seed, "sensor", column)), 28)
-        bands_CHW[number] = value_HW + (PATH_REFLECTANCE[column] * haze >> 10) + sensor_HW
+        bands_CHW[number] = value_HW + (PATH_REFLECTANCE[column] * turbidity >> 10) + sensor_HW
     return np.asarray(np.maximum(bands_CHW, 1))
 
 

@@ -49,7 +49,7 @@ class SclClass(IntEnum):
 
 @dataclass(frozen=True)
 class Weather:
-    """Shares of a scene, in thousandths."""
+    """Occluded shares of a scene, in thousandths."""
 
     cloud: int = 0
     haze: int = 0

@@ -110,7 +110,7 @@ def _label_fields(ground: Ground, rng: Rng) -> np.ndarray:
 
 
 def _acquisitions(seed: int) -> list[Acquisition]:
-    """Draw one date in each of three seasons; one is clear, and a second for two cells of three."""
+    """Draw three dates about two months apart; one is clear, and a second for two cells of three."""
     rng = Rng(derive_seed(seed, "overpasses"))
     weathers = rng.shuffled([Weather(), rng.choice(CLEAR if rng.below(3) else CLOUDY), rng.choice(CLOUDY)])
     acquisitions = []

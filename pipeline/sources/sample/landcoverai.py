@@ -31,7 +31,7 @@ CRS = (
 
 @dataclass(frozen=True)
 class Sheet:
-    """An orthophoto to generate."""
+    """A map sheet to generate: an orthophoto and its mask."""
 
     name: str
     shape: Shape

@@ -54,12 +54,12 @@ class Rng:
 
 
 class Seeded:
-    """Base of classes with a `seed`, from which each purpose derives its own random numbers."""
+    """Base of classes with a `seed`; each purpose has random numbers of its own."""
 
     seed: int
 
     def rng(self, purpose: str) -> Rng:
-        """Return the random numbers for one purpose."""
+        """Return a generator for one purpose."""
         return Rng(derive_seed(self.seed, purpose))
 
     def noise_seed(self, purpose: str) -> int:

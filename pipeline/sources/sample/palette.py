@@ -48,10 +48,10 @@ class Palette:
     """(colours, 3) of int32; starts with one row for each field."""
     crops: np.ndarray
     """Index of each field's crop, int64."""
+    water: int
     verge: int
     yard: int
     reed: int
-    water: int
     asphalt: int
     gravel: int
     roofs: int
@@ -70,12 +70,11 @@ def random_palette(spec: SceneSpec, fields: int) -> Palette:
     colours = CROP_COLOURS[spec.season]
     weighted = [crop for crop, weight in enumerate(CROP_WEIGHTS[spec.season]) for _ in range(weight)]
     crops = [rng.choice(weighted) for _ in range(fields)]
-    water = _varied(colours[CROPS.index("dark")], 8, rng)
     surfaces = {
+        "water": _varied(colours[CROPS.index("dark")], 8, rng),
         "verge": _varied(colours[CROPS.index("meadow")], 8, rng),
         "yard": _varied(colours[CROPS.index("meadow")], 12, rng),
         "reed": _varied(colours[CROPS.index("cereal")], 10, rng),
-        "water": water,
         "asphalt": _varied((146, 143, 139), 10, rng),
         "gravel": _varied(colours[CROPS.index("soil")], 8, rng),
     }

@@ -20,7 +20,7 @@ Link = dict[str, str]
 
 @dataclass(frozen=True)
 class Collection:
-    """A collection in an archive."""
+    """A STAC collection of an archive."""
 
     id: str
     title: str
@@ -46,14 +46,24 @@ class Collection:
         assets = {key: geotiff_asset(f"{key}.tif", key) for key in rasters}
         yield self.write_item(item, grid.outline, {"datetime": f"{day}T00:00:00Z"}, assets=assets)
 
-    def write_item(self, name: str, ring: Ring, properties: dict[str, Any], **more: Any) -> Path:
+    def write_item(
+        self,
+        name: str,
+        ring: Ring,
+        properties: dict[str, Any],
+        assets: dict[str, Any],
+        links: Sequence[Link] = (),
+        extensions: Sequence[str] = (),
+    ) -> Path:
         """Write an item's `stac.json` and return its path relative to the archive.
 
         Args:
             name: id and folder of the item.
             ring: its outline.
             properties: its properties, including `datetime`.
-            more: `assets` by key, `links` in addition to the usual four, `extensions`.
+            assets: by key.
+            links: in addition to the usual four.
+            extensions: URLs of STAC extensions.
         """
         item = {
             "type": "Feature",
@@ -62,9 +72,9 @@ class Collection:
             "properties": properties | {"title": f"Synthetic: {self.title}", "synthetic": True},
             "geometry": {"type": "Polygon", "coordinates": [ring]},
             "bbox": _bbox([ring]),
-            "links": [_link("self", "stac.json"), *_links("../collection.json"), *more.get("links", [])],
-            "assets": more["assets"],
-            "stac_extensions": more.get("extensions", []),
+            "links": [_link("self", "stac.json"), *_links("../collection.json"), *links],
+            "assets": assets,
+            "stac_extensions": list(extensions),
             "collection": self.id,
         }
         path = Path(self.id, name, "stac.json")

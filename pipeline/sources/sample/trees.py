@@ -55,14 +55,14 @@ def grow_canopy(probability_HW: np.ndarray, cell: int, sun_direction: Point, see
 
 def _plant(probability_HW: np.ndarray, cell: int, seed: int) -> _Lattice:
     shape = tuple(-(-length // cell) + 2 for length in probability_HW.shape)
-    row, column, size, luck, species = (
+    row, column, size, draw, species = (
         white_noise((shape[0], shape[1]), derive_seed(seed, name)) for name in ("row", "column", "size", "luck", "kind")
     )
     row, column = row * cell >> 10, column * cell >> 10
     trunk_row = np.clip((np.arange(shape[0])[:, None] - 1) * cell + row, 0, probability_HW.shape[0] - 1)
     trunk_column = np.clip((np.arange(shape[1])[None, :] - 1) * cell + column, 0, probability_HW.shape[1] - 1)
     radius = cell * (560 + size // 3) >> 10
-    grows = luck < probability_HW[trunk_row, trunk_column]
+    grows = draw < probability_HW[trunk_row, trunk_column]
     return _Lattice(row, column, np.where(grows, radius * radius, -4 * cell * cell), species)
 
 

@@ -26,7 +26,7 @@ def test_every_season_has_a_colour_and_weight_for_each_crop(season: str) -> None
 @pytest.mark.parametrize("seed", range(5))
 def test_the_table_has_a_colour_for_every_index(seed: int) -> None:
     palette = random_palette(random_scene_spec((64, 64), 4, seed), FIELDS)
-    surfaces = [palette.verge, palette.yard, palette.reed, palette.water, palette.asphalt, palette.gravel]
+    surfaces = [palette.water, palette.verge, palette.yard, palette.reed, palette.asphalt, palette.gravel]
     assert surfaces == list(range(FIELDS, FIELDS + 6))
     assert palette.roofs == FIELDS + 6
     assert palette.crowns == palette.roofs + len(ROOF_COLOURS)

@@ -36,9 +36,9 @@ def test_an_item_is_in_the_folder_of_its_collection_and_links_to_it(tmp_path: Pa
 
 
 def test_the_extent_of_a_collection_covers_its_items(tmp_path: Path) -> None:
-    move = [[x + 10, y - 10] for x, y in RING]
+    shifted = [[x + 10, y - 10] for x, y in RING]
     path = Collection("fields", "Fields", tmp_path).write(
-        ["fields_1", "fields_2"], [RING, move], ("2018-01-01", "2018-12-31"), "CC-BY-4.0"
+        ["fields_1", "fields_2"], [RING, shifted], ("2018-01-01", "2018-12-31"), "CC-BY-4.0"
     )
     assert path == Path("fields/collection.json")
     collection = read_json(tmp_path / path)
