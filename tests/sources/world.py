@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.download import DownloadParams
 from pipeline.sources.base import Request
-from pipeline.sources.sample.stac import Collection, geotiff
+from pipeline.sources.sample.stac import Collection, geotiff_asset
 from tests.world import ghana_item, ghana_label, landcovernet_item, landcovernet_label, params
 
 
@@ -30,11 +30,11 @@ def small_landcovernet(folder: Path, chips: tuple[str, ...] = ("31PGS_01", "31PG
         ring: Any = [(x + number * 2, y) for x, y in RING]
         for day in DAYS:
             item = landcovernet_item(folder, chip, day, scl=9, hidden=CLOUDY.get(day, 0))
-            assets = {path.stem: geotiff(path.name, path.stem) for path in sorted(item.folder.glob("*.tif"))}
+            assets = {path.stem: geotiff_asset(path.name, path.stem) for path in sorted(item.folder.glob("*.tif"))}
             source.write_item(item.folder.name, ring, {"datetime": f"{day}T00:00:00Z"}, assets=assets)
         label = landcovernet_label(folder, chip)
         year = {"datetime": "2018-07-01T00:00:00Z"}
-        labels.write_item(label.name, ring, year, assets={"labels": geotiff("labels.tif", "labels")})
+        labels.write_item(label.name, ring, year, assets={"labels": geotiff_asset("labels.tif", "labels")})
     for collection in (source, labels):
         collection.write([], [RING], ["2018-01-01", "2018-12-31"], "CC-BY-4.0")
     return folder
@@ -47,11 +47,11 @@ def small_ghana(folder: Path, chips: tuple[str, ...] = ("000001", "000002")) -> 
     for chip in chips:
         for day in DAYS:
             item = ghana_item(folder, chip, day, code=1, hidden=CLOUDY.get(day, 0))
-            assets = {name: geotiff(f"{name}.tif", name) for name in ("source", "cloudmask")}
+            assets = {name: geotiff_asset(f"{name}.tif", name) for name in ("source", "cloudmask")}
             source.write_item(item.folder.name, RING, {"datetime": f"{day}T00:00:00Z"}, assets=assets)
         label = ghana_label(folder, chip)
         year = {"datetime": "2018-07-01T00:00:00Z"}
-        labels.write_item(label.name, RING, year, assets={"labels": geotiff("labels.tif", "labels")})
+        labels.write_item(label.name, RING, year, assets={"labels": geotiff_asset("labels.tif", "labels")})
     for collection in (source, labels):
         collection.write([], [RING], ["2018-01-01", "2018-12-31"], "CC-BY-SA-4.0")
     return folder

@@ -1,4 +1,4 @@
-"""The source `sample`: synthetic archives in exactly the layout of the real ones, made from a seed."""
+"""The source `sample`: synthetic archives in the layout of the real ones, generated from a seed."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ _WRITERS: dict[DatasetName, Callable[[int, Path], Iterator[Path]]] = {
 
 
 def fetch_sample(request: Request, folder: Path) -> Iterator[Fetched]:
-    """Make a synthetic archive below `folder`; the same seed gives the same bytes on any Linux x86-64."""
+    """Generate a synthetic archive in `folder`; the same seed gives the same bytes on any Linux x86-64."""
     seed = request.settings.sample_seed
     for path in _WRITERS[request.dataset](seed, folder):
         yield Fetched(path, f"synthetic/sample/seed-{seed}/{path.as_posix()}")

@@ -1,28 +1,38 @@
-"""What comes between a satellite and the ground: clouds and their shadows, haze, the edge of the swath."""
+"""Clouds and their shadows, haze and the edge of the swath; and the cloud products derived from them."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 
-from pipeline.sources.sample.noise import Dice, Shape, derive, fractal_noise, quantile, signed, white_noise
-from pipeline.sources.sample.shapes import Point, direction, moved
+from pipeline.sources.sample.noise import (
+    Rng,
+    Shape,
+    derive_seed,
+    fractal_noise,
+    quantile,
+    signed,
+    top_share,
+    white_noise,
+)
+from pipeline.sources.sample.shapes import Point, direction, move
 
-FULL = 1024
-"""A veil that hides everything."""
-SEEN = 256
-"""The least thickness that counts as cloud, shadow or haze."""
+OPAQUE = 1024
+"""Thickness that hides the ground."""
+DETECTABLE = 256
+"""Least thickness that the cloud products report."""
 MARGIN = 48
-"""Pixels around a scene over which clouds can stand whose shadow falls into it."""
+"""Pixels around a scene in which clouds can cast a shadow into it."""
 CLOUD = (6300, 6200, 6100, 6100, 6200, 6300, 6400, 6400, 5200, 4200)
 """Reflectance of a thick cloud in the bands of `spectra.BANDS`, times 10,000."""
 HAZE = (2500, 2450, 2400, 2500, 2700, 2800, 2900, 2900, 1900, 1500)
-SHADE = (560, 490, 430, 420, 410, 410, 410, 410, 400, 400)
-"""Light in a cloud's shadow, in 1024ths: blue sky lights it."""
+"""Reflectance of thick haze, likewise."""
+SHADOW_LIGHT = (560, 490, 430, 420, 410, 410, 410, 410, 400, 400)
+"""Light in a cloud's shadow, in 1024ths: diffuse, thus bluish."""
 
 
-class Code(IntEnum):
-    """Classes of sen2cor's scene classification."""
+class SclClass(IntEnum):
+    """Classes of sen2cor's scene classification (SCL)."""
 
     NO_DATA = 0
     DARK = 2
@@ -39,16 +49,17 @@ class Code(IntEnum):
 
 @dataclass(frozen=True)
 class Weather:
-    """Shares of the scene, in thousandths."""
+    """Occluded shares of a scene, in thousandths."""
 
     cloud: int = 0
     haze: int = 0
     missing: int = 0
+    """Outside the swath."""
 
 
 @dataclass(frozen=True)
-class Veil:
-    """Thickness of what hides the ground: int32, 0 to 1024."""
+class Occlusion:
+    """Thickness of what occludes the ground, 0 to 1024; maps are (height, width) of int32."""
 
     cloud_HW: np.ndarray
     shadow_HW: np.ndarray
@@ -57,121 +68,118 @@ class Veil:
     """bool: outside the swath."""
 
 
-def draw_veil(shape: Shape, weather: Weather, from_sun: Point, seed: int) -> Veil:
-    """Draw the clouds of one date.
+def generate_occlusion(shape: Shape, weather: Weather, shadow_direction: Point, seed: int) -> Occlusion:
+    """Generate the clouds, shadows, haze and swath of one date.
 
     Args:
         shape: of the scene.
-        weather: how much of it is hidden.
-        from_sun: direction vector of the shadows.
-        seed: of places and forms.
+        weather: share of the scene that each occludes.
+        shadow_direction: direction vector, away from the sun.
+        seed: of positions and shapes.
     """
-    cloud_HW, shadow_HW = _clouds(shape, weather.cloud, from_sun, seed)
+    cloud_HW, shadow_HW = _clouds(shape, weather.cloud, shadow_direction, seed)
     haze_HW = np.zeros(shape, np.int32)
     if weather.haze:
-        thin_HW = fractal_noise(shape, 110, 4, derive(seed, "haze"))
-        haze_HW = np.clip((thin_HW - quantile(thin_HW, 1000 - weather.haze)) * 3 + SEEN, 0, 760)
-    return Veil(cloud_HW, shadow_HW, haze_HW, _outside_swath(shape, weather.missing, seed))
+        noise_HW = fractal_noise(shape, 110, 4, derive_seed(seed, "haze"))
+        haze_HW = np.clip((noise_HW - quantile(noise_HW, 1000 - weather.haze)) * 3 + DETECTABLE, 0, 760)
+    return Occlusion(cloud_HW, shadow_HW, haze_HW, _outside_swath(shape, weather.missing, seed))
 
 
-def _clouds(shape: Shape, permille: int, from_sun: Point, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Thickness of clouds, and of their shadows: the same shapes, moved."""
+def _clouds(shape: Shape, permille: int, shadow_direction: Point, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the thickness of clouds and of their shadows, which are the same shapes displaced."""
     if not permille:
         return np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-    dice = Dice(derive(seed, "clouds"))
+    rng = Rng(derive_seed(seed, "clouds"))
     canvas = shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN
-    form = fractal_noise(canvas, dice.between(30, 70), 5, derive(seed, "cloud form"))
-    away = moved((0, 0), from_sun, dice.between(14, 40))
-    here, sunward = (
-        form[MARGIN - rows : MARGIN - rows + shape[0], MARGIN - columns : MARGIN - columns + shape[1]]
-        for rows, columns in ((0, 0), away)
+    noise = fractal_noise(canvas, rng.between(30, 70), 5, derive_seed(seed, "cloud form"))
+    displacement = move((0, 0), shadow_direction, rng.between(14, 40))
+    overhead_HW, sunward_HW = (
+        noise[MARGIN - rows : MARGIN - rows + shape[0], MARGIN - columns : MARGIN - columns + shape[1]]
+        for rows, columns in ((0, 0), displacement)
     )
-    least = quantile(here, 1000 - permille)
-    cloud_HW, shadow_HW = (np.clip((part - least) * 6 + SEEN, 0, FULL) for part in (here, sunward))
-    return cloud_HW, np.clip(shadow_HW * 2 - cloud_HW * 2, 0, FULL)
+    threshold = quantile(overhead_HW, 1000 - permille)
+    cloud_HW, shadow_HW = (
+        np.clip((noise_HW - threshold) * 6 + DETECTABLE, 0, OPAQUE) for noise_HW in (overhead_HW, sunward_HW)
+    )
+    return cloud_HW, np.clip(shadow_HW * 2 - cloud_HW * 2, 0, OPAQUE)
 
 
 def _outside_swath(shape: Shape, permille: int, seed: int) -> np.ndarray:
-    """bool: one side of a straight line that leans as the orbit does."""
-    if not permille:
-        return np.zeros(shape, bool)
-    dice = Dice(derive(seed, "swath"))
-    sine, cosine = direction(dice.pick((2, 3, 34, 35)))
-    rows = np.arange(shape[0], dtype=np.int32)[:, None]
-    columns = np.arange(shape[1], dtype=np.int32)[None, :]
-    across_HW = rows * sine + columns * cosine
-    return np.asarray(across_HW > quantile(across_HW, 1000 - permille))
+    """Return one side of a straight line near the orbit's inclination, bool."""
+    sine, cosine = direction(Rng(derive_seed(seed, "swath")).choice((2, 3, 34, 35)))
+    rows, columns = np.indices(shape, np.int32, sparse=True)
+    return top_share(rows * sine + columns * cosine, permille)
 
 
-def seen_through(bands_CHW: np.ndarray, veil: Veil, columns: tuple[int, ...]) -> np.ndarray:
-    """The ground with shadows on it and haze and clouds before it.
+def apply_occlusion(bands_CHW: np.ndarray, occlusion: Occlusion, columns: tuple[int, ...]) -> np.ndarray:
+    """Add shadows, haze and clouds to the ground.
 
     Args:
         bands_CHW: reflectance of the ground times 10,000, int32.
-        veil: what hides it.
-        columns: which of `spectra.BANDS` the bands are.
+        occlusion: thickness of clouds, shadows and haze.
+        columns: indices of the bands into `spectra.BANDS`.
 
     Returns:
-        (bands, height, width) of uint16; 0 outside the swath and nowhere else.
+        (bands, height, width) of uint16; 0 outside the swath, at least 1 inside.
     """
-    billows_HW = signed(veil.cloud_HW, 260) + 900  # thick parts are the brightest
-    seen_CHW = np.empty(bands_CHW.shape, np.uint16)
+    brightness_HW = signed(occlusion.cloud_HW, 260) + 900  # thick clouds are brightest
+    image_CHW = np.empty(bands_CHW.shape, np.uint16)
     for number, column in enumerate(columns):
-        value_HW = bands_CHW[number] * (FULL - (veil.shadow_HW * (FULL - SHADE[column]) >> 10)) >> 10
-        value_HW += (HAZE[column] - value_HW) * veil.haze_HW >> 10
-        value_HW += ((CLOUD[column] * billows_HW >> 10) - value_HW) * veil.cloud_HW >> 10
-        seen_CHW[number] = np.where(veil.missing_HW, 0, np.clip(value_HW, 1, 16000))
-    return seen_CHW
+        value_HW = bands_CHW[number] * (OPAQUE - (occlusion.shadow_HW * (OPAQUE - SHADOW_LIGHT[column]) >> 10)) >> 10
+        value_HW += (HAZE[column] - value_HW) * occlusion.haze_HW >> 10
+        value_HW += ((CLOUD[column] * brightness_HW >> 10) - value_HW) * occlusion.cloud_HW >> 10
+        image_CHW[number] = np.where(occlusion.missing_HW, 0, np.clip(value_HW, 1, 16000))
+    return image_CHW
 
 
-def scene_classification(ground_CHW: np.ndarray, snow_HW: np.ndarray, veil: Veil) -> np.ndarray:
-    """SCL: sen2cor's classes, 20 m pixels on the grid of 10 m.
+def scene_classification(ground_CHW: np.ndarray, snow_HW: np.ndarray, occlusion: Occlusion) -> np.ndarray:
+    """Classify like sen2cor's SCL: 20 m pixels, resampled to 10 m.
 
     Args:
         ground_CHW: blue, green, red and near infrared of the ground.
         snow_HW: bool.
-        veil: what hides it.
+        occlusion: thickness of clouds, shadows and haze.
 
     Returns:
-        (height, width) of uint8, values of `Code`.
+        (height, width) of uint8, values of `SclClass`.
     """
-    _, green_HW, red_HW, near_HW = ground_CHW
-    contrast_HW = (near_HW - red_HW) * 100 // np.maximum(near_HW + red_HW, 1)
+    _, green_HW, red_HW, nir_HW = ground_CHW
+    ndvi_HW = (nir_HW - red_HW) * 100 // np.maximum(nir_HW + red_HW, 1)
     rules = (
-        (contrast_HW < 36, Code.UNCLASSIFIED),
-        (contrast_HW < 30, Code.BARE),
-        ((near_HW < 1050) & (red_HW < 700), Code.DARK),
-        ((near_HW < 800) & (near_HW < green_HW), Code.WATER),
-        (snow_HW, Code.SNOW),
-        (veil.shadow_HW >= SEEN, Code.SHADOW),
-        (veil.haze_HW >= SEEN, Code.CIRRUS),
-        (veil.cloud_HW >= SEEN, Code.CLOUD_MEDIUM),
-        (veil.cloud_HW >= 640, Code.CLOUD_HIGH),
-        (veil.missing_HW, Code.NO_DATA),
+        (ndvi_HW < 36, SclClass.UNCLASSIFIED),
+        (ndvi_HW < 30, SclClass.BARE),
+        ((nir_HW < 1050) & (red_HW < 700), SclClass.DARK),
+        ((nir_HW < 800) & (nir_HW < green_HW), SclClass.WATER),
+        (snow_HW, SclClass.SNOW),
+        (occlusion.shadow_HW >= DETECTABLE, SclClass.SHADOW),
+        (occlusion.haze_HW >= DETECTABLE, SclClass.CIRRUS),
+        (occlusion.cloud_HW >= DETECTABLE, SclClass.CLOUD_MEDIUM),
+        (occlusion.cloud_HW >= 640, SclClass.CLOUD_HIGH),
+        (occlusion.missing_HW, SclClass.NO_DATA),
     )
-    code_HW = np.full(near_HW.shape, Code.VEGETATION, np.uint8)
-    for where_HW, code in rules:
-        code_HW[where_HW] = code
-    return coarse(code_HW, 2)
+    class_HW = np.full(nir_HW.shape, SclClass.VEGETATION, np.uint8)
+    for where_HW, scl_class in rules:  # a later rule overrides an earlier one
+        class_HW[where_HW] = scl_class
+    return coarsen(class_HW, 2)
 
 
-def cloud_probability(veil: Veil, seed: int) -> np.ndarray:
-    """CLD: percent as uint8 (height, width), 60 m pixels on the grid of 10 m; 255 outside the swath."""
-    jitter_HW = signed(white_noise(veil.cloud_HW.shape, derive(seed, "probability")), 8)
-    percent_HW = (np.maximum(veil.cloud_HW * 2, veil.haze_HW // 2) * 100 >> 10) + jitter_HW
-    percent_HW[(veil.cloud_HW < SEEN // 4) & (veil.haze_HW < SEEN // 4)] = 0
-    return coarse(np.where(veil.missing_HW, 255, np.clip(percent_HW, 0, 100)).astype(np.uint8), 6)
+def cloud_probability(occlusion: Occlusion, seed: int) -> np.ndarray:
+    """Return CLD: percent, uint8 (height, width), 60 m pixels resampled to 10 m; 255 outside the swath."""
+    noise_HW = signed(white_noise(occlusion.cloud_HW.shape, derive_seed(seed, "probability")), 8)
+    percent_HW = (np.maximum(occlusion.cloud_HW * 2, occlusion.haze_HW // 2) * 100 >> 10) + noise_HW
+    percent_HW[(occlusion.cloud_HW < DETECTABLE // 4) & (occlusion.haze_HW < DETECTABLE // 4)] = 0
+    return coarsen(np.where(occlusion.missing_HW, 255, np.clip(percent_HW, 0, 100)).astype(np.uint8), 6)
 
 
-def cloud_mask(veil: Veil) -> np.ndarray:
-    """Ghana's codes: 0 clear, 1 cloud, 2 shadow, 3 haze; uint8 (height, width)."""
-    code_HW = np.zeros(veil.cloud_HW.shape, np.uint8)
-    for thickness_HW, code in ((veil.haze_HW, 3), (veil.shadow_HW, 2), (veil.cloud_HW, 1)):
-        code_HW[thickness_HW >= SEEN] = code
+def cloud_mask(occlusion: Occlusion) -> np.ndarray:
+    """Return Ghana's cloud mask, uint8 (height, width): 0 clear, 1 cloud, 2 shadow, 3 haze."""
+    code_HW = np.zeros(occlusion.cloud_HW.shape, np.uint8)
+    for thickness_HW, code in ((occlusion.haze_HW, 3), (occlusion.shadow_HW, 2), (occlusion.cloud_HW, 1)):
+        code_HW[thickness_HW >= DETECTABLE] = code
     return code_HW
 
 
-def coarse(values_HW: np.ndarray, factor: int) -> np.ndarray:
-    """The values of every `factor`-th row and column, repeated: a coarser grid upsampled by its nearest pixels."""
+def coarsen(values_HW: np.ndarray, factor: int) -> np.ndarray:
+    """Sample every `factor`-th row and column and resample to the original grid (nearest neighbour)."""
     height, width = values_HW.shape
     return values_HW[::factor, ::factor].repeat(factor, axis=0).repeat(factor, axis=1)[:height, :width]

@@ -1,4 +1,4 @@
-"""The sample of LandCover.ai: orthophotos of two pixel sizes, their masks and the three lists of tiles."""
+"""Sample of LandCover.ai: orthophotos of two pixel sizes, their masks and the official split."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ import numpy as np
 from affine import Affine
 
 from pipeline.raster.geotiff import Georeference, write_geotiff
-from pipeline.sources.sample.lists import write_lists
-from pipeline.sources.sample.noise import Dice, Shape, derive
-from pipeline.sources.sample.rendering import photograph
-from pipeline.sources.sample.scenery import classify, hand_drawn, plan_scenery
-from pipeline.sources.sample.setting import choose_setting
+from pipeline.sources.sample.noise import Rng, Shape, derive_seed, perturb_borders
+from pipeline.sources.sample.rendering import render
+from pipeline.sources.sample.scene_layout import class_map, lay_out_scene
+from pipeline.sources.sample.scene_spec import random_scene_spec
+from pipeline.sources.sample.split_lists import write_split_lists
 
 SCALES = (4,) * 8 + (2,) * 4
-"""Pixels in a metre, scene by scene."""
+"""Pixels per metre of each orthophoto."""
 TILE = 512
-"""Edge in pixels of the tiles that the lists name."""
+"""Size in pixels of the tiles in the official split."""
 CRS = (
     'PROJCS["Projection: Transverse Mercator; Datum: WGS84; Ellipsoid: WGS84",GEOGCS["WGS 84",DATUM["WGS_1984",'
     'SPHEROID["WGS 84",6378137,298.257223563,AUTHORITY["EPSG","7030"]],AUTHORITY["EPSG","6326"]],'
@@ -26,60 +26,61 @@ CRS = (
     'PARAMETER["scale_factor",0.9993],PARAMETER["false_easting",500000],PARAMETER["false_northing",-5300000],'
     'UNIT["metre",1,AUTHORITY["EPSG","9001"]],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
 )
-"""Poland's transverse Mercator written out; no EPSG code stands for it."""
+"""Transverse Mercator for Poland as WKT; it has no EPSG code."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """An orthophoto to make."""
+    """A map sheet to generate: an orthophoto and its mask."""
 
     name: str
     shape: Shape
-    per_metre: int
+    pixels_per_metre: int
     georeference: Georeference
 
 
 def write_landcoverai(seed: int, folder: Path) -> Iterator[Path]:
-    """Write the archive below `folder`; yield each finished file, relative to it."""
+    """Write the archive to `folder`; yield each finished file, relative to it."""
     sheets = _sheets(seed)
     for sheet in sheets:
-        image_CHW, mask_HW = make_pair(sheet, derive(seed, sheet.name))
+        image_CHW, mask_HW = generate_pair(sheet, derive_seed(seed, sheet.name))
         for kind, pixels in (("images", image_CHW), ("masks", mask_HW[None])):
             path = Path(kind, f"{sheet.name}.tif")
             write_geotiff(folder / path, pixels, sheet.georeference)
             yield path
-    yield from write_lists([tile for sheet in sheets for tile in tile_ids(sheet)], seed, folder)
+    yield from write_split_lists([tile for sheet in sheets for tile in tile_ids(sheet)], seed, folder)
 
 
-def make_pair(sheet: Sheet, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """An orthophoto, (3, height, width) of uint8, and its mask, (height, width) of uint8."""
-    setting = choose_setting(sheet.shape, sheet.per_metre, seed)
-    scenery = plan_scenery(setting)
-    return photograph(scenery), hand_drawn(classify(scenery), setting)
+def generate_pair(sheet: Sheet, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Generate an orthophoto, (3, height, width) of uint8, and its mask, (height, width) of uint8."""
+    spec = random_scene_spec(sheet.shape, sheet.pixels_per_metre, seed)
+    layout = lay_out_scene(spec)
+    seeds = spec.noise_seed("hand rows"), spec.noise_seed("hand columns")
+    return render(layout), perturb_borders(class_map(layout), reach=3, cell=37, seeds=seeds)
 
 
 def _sheets(seed: int) -> list[Sheet]:
-    """Two full tiles and a part of one in each direction, named like sheets of the national grid."""
-    dice = Dice(derive(seed, "sheets"))
+    """Draw sheets of two full tiles and a partial one in each direction, named as in the national grid."""
+    rng = Rng(derive_seed(seed, "sheets"))
     sheets: dict[str, Sheet] = {}
     while len(sheets) < len(SCALES):
-        name = _sheet_name(dice)
+        name = _sheet_name(rng)
         number = len(sheets)
-        shape = dice.between(1080, 1260), dice.between(1080, 1260)
+        shape = rng.between(1080, 1260), rng.between(1080, 1260)
         metres = 1 / SCALES[number]
-        corner = 300000 + 9000 * number + dice.below(4000) - 1e-6, 420000 + 23000 * (number % 5) + dice.below(9000) / 2
+        corner = 300000 + 9000 * number + rng.below(4000) - 1e-6, 420000 + 23000 * (number % 5) + rng.below(9000) / 2
         transform = Affine(metres, 0.0, corner[0], 0.0, -metres, corner[1])
         sheets.setdefault(name, Sheet(name, shape, SCALES[number], Georeference(CRS, transform)))
     return [sheets[name] for name in sorted(sheets)]
 
 
-def _sheet_name(dice: Dice) -> str:
-    parts = (dice.pick("MN"), dice.pick(("33", "34")), dice.between(1, 144), dice.pick("ABCD"), dice.pick("abcd"))
-    return "-".join(map(str, (*parts, dice.between(1, 4), dice.between(1, 4))))
+def _sheet_name(rng: Rng) -> str:
+    parts = (rng.choice("MN"), rng.choice(("33", "34")), rng.between(1, 144), rng.choice("ABCD"), rng.choice("abcd"))
+    return "-".join(map(str, (*parts, rng.between(1, 4), rng.between(1, 4))))
 
 
 def tile_ids(sheet: Sheet) -> list[str]:
-    """Ids of the full tiles, row by row; the number rises for partial ones too, as in LandCover.ai's own cutting."""
+    """Return the ids of full tiles, row by row; partial tiles are numbered too, as by LandCover.ai's own script."""
     height, width = sheet.shape
     corners = [(row, column) for row in range(0, height, TILE) for column in range(0, width, TILE)]
     return [

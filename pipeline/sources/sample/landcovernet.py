@@ -1,4 +1,4 @@
-"""The sample of LandCoverNet Africa: Sentinel-2 chips on several dates, with clouds, and their labels."""
+"""Sample of LandCoverNet Africa: Sentinel-2 chips on several dates, with clouds, and their labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,29 +6,28 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
-from affine import Affine
 
 from pipeline.core.files import write_text
-from pipeline.raster.geotiff import Georeference, write_geotiff
-from pipeline.sources.sample.acquisition import Overpass, reflectance
-from pipeline.sources.sample.clouds import Weather, cloud_probability, draw_veil, scene_classification, seen_through
-from pipeline.sources.sample.ground import Ground, Site, plan_ground
-from pipeline.sources.sample.labelling import label
-from pipeline.sources.sample.noise import Dice, derive
-from pipeline.sources.sample.spectra import Kind
-from pipeline.sources.sample.stac import Collection, geotiff
-from pipeline.sources.sample.tiles import TILES, Tile
-from pipeline.sources.sample.utm import Ring, epsg, outline
+from pipeline.raster.geotiff import write_geotiff
+from pipeline.sources.sample.acquisition import Acquisition, reflectance
+from pipeline.sources.sample.clouds import Weather, apply_occlusion, cloud_probability, scene_classification
+from pipeline.sources.sample.ground import Ground, Site, generate_ground
+from pipeline.sources.sample.labelling import annotate
+from pipeline.sources.sample.mgrs_tiles import TILES, MgrsTile
+from pipeline.sources.sample.noise import Rng, derive_seed
+from pipeline.sources.sample.spectra import Cover
+from pipeline.sources.sample.stac import Collection, geotiff_asset
+from pipeline.sources.sample.utm import UtmGrid
 
 PREFIX = "ref_landcovernet_af_v1"
 SHAPE = (256, 256)
-METRES = 10
 COLUMNS = {"B02": 0, "B03": 1, "B04": 2, "B08": 6}
-"""The bands that are written, and which of `spectra.BANDS` they are."""
+"""Bands of the archive and their indices into `spectra.BANDS`."""
+NODATA = dict.fromkeys(COLUMNS, 0) | {"CLD": 255, "SCL": 0}
 LICENCE = "CC-BY-4.0"
 YEAR = 2018
-UNNAMED = {7, 18}
-"""Which chips, counted over all tiles, have pixels that no labeller could name."""
+WITH_UNLABELLED = {7, 18}
+"""Chips with unlabelled pixels, counted over all tiles."""
 NAMES = (
     "No Data",
     "Water",
@@ -41,113 +40,97 @@ NAMES = (
 )
 
 
-@dataclass(frozen=True)
-class Chip:
-    """A place in a tile."""
-
-    id: str
-    tile: Tile
-    georeference: Georeference
-    ring: Ring
-    ground: Ground
-
-
 CLEAR = (Weather(), Weather(cloud=8), Weather(haze=30), Weather(cloud=16))
-HIDDEN = (Weather(cloud=120), Weather(cloud=330), Weather(haze=550), Weather(missing=300), Weather(cloud=640),
+CLOUDY = (Weather(cloud=120), Weather(cloud=330), Weather(haze=550), Weather(missing=300), Weather(cloud=640),
           Weather(cloud=210, haze=250), Weather(cloud=80, missing=90))  # fmt: skip
 
 
+@dataclass(frozen=True)
+class SyntheticChip:
+    """A chip to write: its position and ground."""
+
+    id: str
+    tile: MgrsTile
+    grid: UtmGrid
+    ground: Ground
+
+
 def write_landcovernet(seed: int, folder: Path) -> Iterator[Path]:
-    """Write the archive below `folder`; yield each finished file, relative to it."""
+    """Write the archive to `folder`; yield each finished file, relative to it."""
     source = Collection(f"{PREFIX}_source_sentinel_2", "LandCoverNet Africa Sentinel-2 source imagery", folder)
     labels = Collection(f"{PREFIX}_labels", "LandCoverNet Africa Labels", folder)
-    written: list[tuple[Chip, list[Overpass]]] = []
+    chips: list[SyntheticChip] = []
+    source_items: list[str] = []
     for tile in TILES:
         for chip in _chips(tile, seed):
-            overpasses = _overpasses(chip, derive(seed, chip.id), number=len(written))
-            for overpass, weather in overpasses:
-                yield from _write_date(source, chip, overpass, weather)
-            days = [overpass for overpass, _ in overpasses]
-            yield from _write_label(labels, chip, days, unnamed=len(written) in UNNAMED)
-            written.append((chip, days))
-    rings = [chip.ring for chip, _ in written]
-    dates = [_item(source, chip, overpass) for chip, days in written for overpass in days]
-    chips = [f"{labels.id}_{chip.id}" for chip, _ in written]
+            acquisitions = _acquisitions(tile, derive_seed(seed, chip.id), number=len(chips))
+            scenes = {f"{source.id}_{chip.id}_{acquisition.day:%Y%m%d}": acquisition for acquisition in acquisitions}
+            for item, acquisition in scenes.items():
+                yield from _write_scene(source, item, chip, acquisition)
+            yield from _write_label(labels, chip, scenes, with_unlabelled=len(chips) in WITH_UNLABELLED)
+            chips.append(chip)
+            source_items += scenes
+    outlines = [chip.grid.outline for chip in chips]
     year = (f"{YEAR}-01-01", f"{YEAR}-12-31")
-    yield source.write(dates, rings, year, LICENCE)
-    yield labels.write(chips, rings, year, LICENCE)
+    yield source.write(source_items, outlines, year, LICENCE)
+    yield labels.write([f"{labels.id}_{chip.id}" for chip in chips], outlines, year, LICENCE)
 
 
-def _chips(tile: Tile, seed: int) -> Iterator[Chip]:
-    """Chips in places of a 6 by 5 grid over the tile, numbered as it counts."""
-    dice = Dice(derive(seed, tile.name))
-    places = sorted(dice.shuffled(range(30))[: len(tile.countries)])
-    for place, country in zip(places, tile.countries, strict=True):
-        x = tile.corner[0] + place % 6 * 18000 + 20 * dice.below(700)
-        y = tile.corner[1] - place // 6 * 21000 - 20 * dice.below(800)
-        transform = Affine(METRES, 0.0, x, 0.0, -METRES, y)
-        ring = outline(transform, SHAPE, tile.zone, tile.south)
-        ground = plan_ground(Site(SHAPE, derive(seed, tile.name, place), country))
-        reference = Georeference(epsg(tile.zone, tile.south), transform)
-        yield Chip(f"{tile.name}_{place:02d}", tile, reference, ring, ground)
+def _chips(tile: MgrsTile, seed: int) -> Iterator[SyntheticChip]:
+    """Place chips at random in a 6 by 5 grid over the tile, numbered by their position in it."""
+    rng = Rng(derive_seed(seed, tile.name))
+    positions = sorted(rng.shuffled(range(30))[: len(tile.landscapes)])
+    for position, landscape in zip(positions, tile.landscapes, strict=True):
+        left = tile.left + position % 6 * 18000 + 20 * rng.below(700)
+        top = tile.top - position // 6 * 21000 - 20 * rng.below(800)
+        grid = UtmGrid(SHAPE, tile.zone, tile.south, left, top)
+        ground = generate_ground(Site(SHAPE, derive_seed(seed, tile.name, position), landscape))
+        yield SyntheticChip(f"{tile.name}_{position:02d}", tile, grid, ground)
 
 
-def _overpasses(chip: Chip, seed: int, number: int) -> list[tuple[Overpass, Weather]]:
-    """A date in each quarter of the year; one is clear, and a second for five chips of eight."""
-    dice = Dice(derive(seed, "overpasses"))
-    weathers = [Weather(), dice.pick(CLEAR if number * 5 % 8 < 5 else HIDDEN), dice.pick(HIDDEN), dice.pick(HIDDEN)]
-    overpasses = []
-    for quarter, weather in enumerate(dice.shuffled(weathers)):
-        day = date(YEAR, 1, 3) + timedelta(days=91 * quarter + 5 * dice.below(17))
-        greenness = chip.tile.greenness[day.month - 1]
-        overpasses.append((Overpass(day, greenness, derive(seed, day)), weather))
-    return overpasses
+def _acquisitions(tile: MgrsTile, seed: int, number: int) -> list[Acquisition]:
+    """Draw a date in each quarter of the year; one is clear, and a second for five chips of eight."""
+    rng = Rng(derive_seed(seed, "overpasses"))
+    second = CLEAR if number * 5 % 8 < 5 else CLOUDY
+    weathers = [Weather(), rng.choice(second), rng.choice(CLOUDY), rng.choice(CLOUDY)]
+    acquisitions = []
+    for quarter, weather in enumerate(rng.shuffled(weathers)):
+        day = date(YEAR, 1, 3) + timedelta(days=91 * quarter + 5 * rng.below(17))
+        acquisitions.append(Acquisition(day, tile.greenness[day.month - 1], derive_seed(seed, day), weather))
+    return acquisitions
 
 
-def _item(source: Collection, chip: Chip, overpass: Overpass) -> str:
-    return f"{source.id}_{chip.id}_{overpass.day:%Y%m%d}"
-
-
-def _write_date(source: Collection, chip: Chip, overpass: Overpass, weather: Weather) -> Iterator[Path]:
-    ground_CHW = reflectance(chip.ground, overpass, tuple(COLUMNS.values()))
-    veil = draw_veil(SHAPE, weather, overpass.from_sun, overpass.seed)
-    seen_CHW = seen_through(ground_CHW, veil, tuple(COLUMNS.values()))
-    files = dict(zip(COLUMNS, seen_CHW, strict=True)) | {
-        "CLD": cloud_probability(veil, overpass.seed),
-        "SCL": scene_classification(ground_CHW, chip.ground.kind_HW == Kind.SNOW, veil),
+def _write_scene(source: Collection, item: str, chip: SyntheticChip, acquisition: Acquisition) -> Iterator[Path]:
+    columns = tuple(COLUMNS.values())
+    ground_CHW = reflectance(chip.ground, acquisition, columns)
+    occlusion = acquisition.occlusion(SHAPE)
+    image_CHW = apply_occlusion(ground_CHW, occlusion, columns)
+    rasters = dict(zip(COLUMNS, image_CHW, strict=True)) | {
+        "CLD": cloud_probability(occlusion, acquisition.seed),
+        "SCL": scene_classification(ground_CHW, chip.ground.cover_HW == Cover.SNOW, occlusion),
     }
-    item = _item(source, chip, overpass)
-    for name, pixels_HW in files.items():
-        path = Path(source.id, item, f"{name}.tif")
-        nodata = 255 if name == "CLD" else 0
-        write_geotiff(source.folder / path, pixels_HW[None], chip.georeference, nodata=nodata)
-        yield path
-    yield source.write_item(
-        item,
-        chip.ring,
-        {"datetime": f"{overpass.day}T00:00:00Z"},
-        assets={name: geotiff(f"{name}.tif", name) for name in files},
-    )
+    bands = {key: pixels_HW[None] for key, pixels_HW in rasters.items()}
+    yield from source.write_scene(item, chip.grid, acquisition.day, bands, NODATA)
 
 
-def _write_label(labels: Collection, chip: Chip, days: list[Overpass], unnamed: bool) -> Iterator[Path]:
+def _write_label(
+    labels: Collection, chip: SyntheticChip, scenes: dict[str, Acquisition], with_unlabelled: bool
+) -> Iterator[Path]:
     item = f"{labels.id}_{chip.id}"
-    bands_CHW = label(chip.ground, unnamed)
-    place = Path(labels.id, item)
-    write_geotiff(labels.folder / place / "labels.tif", bands_CHW, chip.georeference, nodata=0, interleave="pixel")
-    yield place / "labels.tif"
-    rows = "".join(f"{number},{overpass.day:%Y%m%d}\n" for number, overpass in enumerate(days))
-    write_text(labels.folder / place / "source_dates.csv", f",{chip.tile.name}\n{rows}")
-    yield place / "source_dates.csv"
-    counts = np.bincount(bands_CHW[0].ravel(), minlength=len(NAMES)).tolist()
-    sources = [f"{PREFIX}_source_sentinel_2_{chip.id}_{overpass.day:%Y%m%d}" for overpass in days]
+    label_CHW = annotate(chip.ground, with_unlabelled)
+    path = Path(labels.id, item, "labels.tif")
+    write_geotiff(labels.folder / path, label_CHW, chip.grid.georeference, nodata=0, interleave="pixel")
+    yield path
+    rows = "".join(f"{number},{acquisition.day:%Y%m%d}\n" for number, acquisition in enumerate(scenes.values()))
+    write_text(labels.folder / path.with_name("source_dates.csv"), f",{chip.tile.name}\n{rows}")
+    yield path.with_name("source_dates.csv")
     yield labels.write_item(
         item,
-        chip.ring,
-        _label_properties(counts),
-        links=[{"rel": "source", "href": f"../../{PREFIX}_source_sentinel_2/{source}/stac.json"} for source in sources],
+        chip.grid.outline,
+        _label_properties(label_CHW[0]),
+        links=[{"rel": "source", "href": f"../../{PREFIX}_source_sentinel_2/{scene}/stac.json"} for scene in scenes],
         assets={
-            "labels": geotiff("labels.tif", "Land Cover")
+            "labels": geotiff_asset("labels.tif", "Land Cover")
             | {"file:values": [{"value": [value], "summary": name} for value, name in enumerate(NAMES)]},
             "source_dates": {
                 "href": "source_dates.csv",
@@ -159,8 +142,9 @@ def _write_label(labels: Collection, chip: Chip, days: list[Overpass], unnamed: 
     )
 
 
-def _label_properties(counts: list[int]) -> dict[str, object]:
-    """As in a real item: classes without pixels are not counted."""
+def _label_properties(class_HW: np.ndarray) -> dict[str, object]:
+    """Describe a label as the real items do: without a count for absent classes."""
+    counts = np.bincount(class_HW.ravel(), minlength=len(NAMES)).tolist()
     present = [{"name": NAMES[value], "count": count} for value, count in enumerate(counts) if value and count]
     return {
         "datetime": f"{YEAR}-07-01T00:00:00Z",

@@ -1,7 +1,8 @@
-"""Chance in whole numbers: the same seed gives the same values on every processor.
+"""Seeded random numbers and noise in integer arithmetic, identical on every CPU.
 
-numpy's exp, log, sin, sqrt and float sums differ by processor in their last bit, and its random streams by version,
-so everything here is multiplication, exclusive or and shift of integers.
+The last bit of numpy's exp, log, sin, sqrt and float sums depends on the CPU, and its random streams on the version;
+so everything here is integer multiplication, XOR and shifts. Seeds are derived from strings that name their purpose:
+renaming one changes the archives.
 """
 
 import hashlib
@@ -10,28 +11,28 @@ from typing import TypeVar
 
 import numpy as np
 
-TOP = 1023
-"""The largest value of a noise; the smallest is 0."""
+NOISE_MAX = 1023
+"""Largest value of all noise; the smallest is 0."""
 
 Shape = tuple[int, int]
 """(height, width)"""
 T = TypeVar("T")
 
 
-def derive(seed: int, *names: object) -> int:
-    """A seed of 32 bits for one purpose, so that a new use of chance never shifts another."""
+def derive_seed(seed: int, *names: object) -> int:
+    """Derive a 32-bit seed for one purpose, so that adding a purpose leaves the others unchanged."""
     text = "/".join(map(str, (seed, *names)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
 
-class Dice:
-    """A stream of whole numbers (splitmix64), independent of Python's and numpy's versions."""
+class Rng:
+    """Random integers (splitmix64), independent of the versions of Python and numpy."""
 
     def __init__(self, seed: int) -> None:
         self._state = seed
 
     def below(self, limit: int) -> int:
-        """A number in [0, limit)."""
+        """Return an integer in [0, limit)."""
         self._state = (self._state + 0x9E3779B97F4A7C15) % 2**64
         mixed = self._state
         mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 % 2**64
@@ -39,37 +40,51 @@ class Dice:
         return (mixed ^ mixed >> 31) % limit
 
     def between(self, low: int, high: int) -> int:
-        """A number in [low, high], both included."""
+        """Return an integer in [low, high]."""
         return low + self.below(high - low + 1)
 
-    def pick(self, values: Sequence[T]) -> T:
-        """One of `values`."""
+    def choice(self, values: Sequence[T]) -> T:
+        """Return one of `values`."""
         return values[self.below(len(values))]
 
     def shuffled(self, values: Sequence[T]) -> list[T]:
-        """`values` in another order."""
-        rest = list(values)
-        return [rest.pop(self.below(len(rest))) for _ in values]
+        """Return `values` in random order."""
+        remaining = list(values)
+        return [remaining.pop(self.below(len(remaining))) for _ in values]
+
+
+class Seeded:
+    """Base of classes with a `seed`; each purpose has random numbers of its own."""
+
+    seed: int
+
+    def rng(self, purpose: str) -> Rng:
+        """Return a generator for one purpose."""
+        return Rng(derive_seed(self.seed, purpose))
+
+    def noise_seed(self, purpose: str) -> int:
+        """Return the seed of the noise for one purpose."""
+        return derive_seed(self.seed, "noise", purpose)
 
 
 def white_noise(shape: Shape, seed: int) -> np.ndarray:
-    """Independent pixels.
+    """Draw each pixel independently.
 
     Returns:
         (height, width) of int32 in 0..1023.
     """
     height, width = shape
     bits = np.arange(height * width, dtype=np.uint32)
-    bits *= np.uint32(derive(seed, "step") | 1)
-    bits ^= np.uint32(derive(seed, "start"))
-    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):  # lowbias32 of Chris Wellons
-        bits ^= bits >> np.uint32(shift)
+    bits *= np.uint32(derive_seed(seed, "step") | 1)
+    bits ^= np.uint32(derive_seed(seed, "start"))
+    for bit_count, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):  # lowbias32 of Chris Wellons
+        bits ^= bits >> np.uint32(bit_count)
         bits *= np.uint32(factor)
     return (bits >> np.uint32(22)).astype(np.int32).reshape(shape)
 
 
 def value_noise(shape: Shape, cell: int, seed: int) -> np.ndarray:
-    """White noise on a lattice of `cell` pixels, interpolated smoothly.
+    """Interpolate white noise smoothly between lattice points `cell` pixels apart.
 
     Returns:
         (height, width) of int32 in 0..1023.
@@ -89,14 +104,14 @@ def value_noise(shape: Shape, cell: int, seed: int) -> np.ndarray:
 
 
 def fractal_noise(shape: Shape, cell: int, octaves: int, seed: int) -> np.ndarray:
-    """Value noises of ever smaller cells and half the weight each.
+    """Sum octaves of value noise; each halves the cell and the weight of the one before.
 
     Returns:
         (height, width) of int32 in 0..1023.
     """
     total = np.zeros(shape, np.int32)
     for octave in range(octaves):
-        layer = value_noise(shape, max(2, cell >> octave), derive(seed, octave))
+        layer = value_noise(shape, max(2, cell >> octave), derive_seed(seed, octave))
         layer <<= octaves - 1 - octave
         total += layer
     total //= 2**octaves - 1
@@ -104,37 +119,61 @@ def fractal_noise(shape: Shape, cell: int, octaves: int, seed: int) -> np.ndarra
 
 
 def signed(noise: np.ndarray, amplitude: int) -> np.ndarray:
-    """`noise` of 0..1023 spread over -amplitude..amplitude."""
-    return (noise - (TOP + 1) // 2) * amplitude >> 9
+    """Rescale noise of 0..1023 to -amplitude..amplitude."""
+    return (noise - (NOISE_MAX + 1) // 2) * amplitude >> 9
 
 
-def softened(value_HW: np.ndarray) -> np.ndarray:
-    """Weights 1 2 1 along rows and columns; the outermost pixels keep their value."""
-    soft_HW = value_HW.copy()
-    soft_HW[1:-1] += value_HW[1:-1] + value_HW[:-2] + value_HW[2:]
-    soft_HW[1:-1] >>= 2
-    result_HW = soft_HW.copy()
-    result_HW[:, 1:-1] += soft_HW[:, 1:-1] + soft_HW[:, :-2] + soft_HW[:, 2:]
+def per_field(count: int, amplitude: int, seed: int) -> np.ndarray:
+    """Draw one value in -amplitude..amplitude for each of `count` fields: (count,) of int32."""
+    return signed(white_noise((1, count), seed)[0], amplitude)
+
+
+def smooth(value_HW: np.ndarray) -> np.ndarray:
+    """Filter rows and columns with weights 1 2 1; the outermost pixels are not filtered across the edge."""
+    rows_HW = value_HW.copy()
+    rows_HW[1:-1] += value_HW[1:-1] + value_HW[:-2] + value_HW[2:]
+    rows_HW[1:-1] >>= 2
+    result_HW = rows_HW.copy()
+    result_HW[:, 1:-1] += rows_HW[:, 1:-1] + rows_HW[:, :-2] + rows_HW[:, 2:]
     result_HW[:, 1:-1] >>= 2
     return result_HW
 
 
-def displaced(values_HW: np.ndarray, rows_HW: np.ndarray, columns_HW: np.ndarray) -> np.ndarray:
-    """For each pixel the value so many rows below and columns to the right, or the nearest one on the grid."""
+def displace(values_HW: np.ndarray, rows_HW: np.ndarray, columns_HW: np.ndarray) -> np.ndarray:
+    """Sample each pixel's value from an offset of rows (down) and columns (right), clamped to the grid."""
     height, width = values_HW.shape
-    rows = np.clip(rows_HW + np.arange(height, dtype=np.int32)[:, None], 0, height - 1)
-    columns = np.clip(columns_HW + np.arange(width, dtype=np.int32)[None, :], 0, width - 1)
-    return np.asarray(values_HW[rows, columns])
+    rows, columns = np.indices((height, width), np.int32, sparse=True)
+    return np.asarray(values_HW[np.clip(rows + rows_HW, 0, height - 1), np.clip(columns + columns_HW, 0, width - 1)])
+
+
+def perturb_borders(class_HW: np.ndarray, reach: int, cell: int, seeds: tuple[int, int]) -> np.ndarray:
+    """Displace class borders by up to `reach` pixels, as hand-drawn outlines do.
+
+    Args:
+        class_HW: class ids.
+        reach: largest offset along rows and columns, in pixels.
+        cell: pixels over which the offset changes.
+        seeds: of the offsets along rows and columns.
+    """
+    rows, columns = ((value_noise(class_HW.shape, cell, seed) * (2 * reach + 1) >> 10) - reach for seed in seeds)
+    return displace(class_HW, rows, columns)
 
 
 def quantile(values: np.ndarray, permille: int) -> int:
-    """The value that `permille` of 1000 values are below, from every fourth row and column."""
+    """Return the value that `permille` of 1000 values are below, from every fourth row and column."""
     ordered = np.sort(values[::4, ::4], axis=None)
     return int(ordered[min(ordered.size * permille // 1000, ordered.size - 1)])
 
 
+def top_share(score_HW: np.ndarray, permille: int) -> np.ndarray:
+    """Select the highest `permille` of 1000 pixels: (height, width) of bool."""
+    if not permille:
+        return np.zeros(score_HW.shape, bool)
+    return np.asarray(score_HW > quantile(score_HW, 1000 - permille))
+
+
 def _lattice_steps(length: int, cell: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each pixel's lattice point before it, and 0..1023 for how far it is towards the next, eased at both ends."""
-    place = np.arange(length, dtype=np.int32)
-    way = (place % cell * 1024 // cell).astype(np.int64)
-    return place // cell, (way * way * (3072 - 2 * way) >> 20).astype(np.int32)
+    """Return each pixel's preceding lattice point and its smoothstep weight of the next one, 0..1023."""
+    position = np.arange(length, dtype=np.int32)
+    fraction = (position % cell * 1024 // cell).astype(np.int64)
+    return position // cell, (fraction * fraction * (3072 - 2 * fraction) >> 20).astype(np.int32)

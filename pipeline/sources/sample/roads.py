@@ -1,85 +1,76 @@
-"""Roads that connect: two main roads that cross, side roads and tracks that leave them."""
+"""Road network: two main roads that cross, with side roads and tracks branching off."""
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from pipeline.sources.sample.noise import Dice
-from pipeline.sources.sample.setting import Setting
-from pipeline.sources.sample.shapes import TURN, Point, direction, moved, rounded, stroke
+from pipeline.sources.sample.noise import Rng
+from pipeline.sources.sample.scene_spec import SceneSpec
+from pipeline.sources.sample.shapes import TURN, Point, direction, move, round_corners, stroke
 
 
 @dataclass(frozen=True)
 class Road:
-    """A road's course and build."""
+    """Centre line, width and surface."""
 
     points: list[Point]
     half_width: int
     """In pixels."""
     surface: str
-    """asphalt, gravel or track; a track has two ruts and vanishes under trees."""
+    """asphalt, gravel or track; trees hide a track."""
 
-    def covered(self, setting: Setting, margin: int = 0) -> np.ndarray:
-        """(height, width) of bool: the road and `margin` pixels beside it."""
-        return stroke(setting.shape, self.points, self.half_width + margin)
+    def mask(self, spec: SceneSpec, margin: int = 0) -> np.ndarray:
+        """Rasterise the road and `margin` pixels on either side: (height, width) of bool."""
+        return stroke(spec.shape, self.points, self.half_width + margin)
+
+    def heading_at(self, index: int) -> int:
+        """Return the heading from point `index` to the next, in 64ths of a turn."""
+        (row, column), (next_row, next_column) = self.points[index : index + 2]
+        height, width = next_row - row, next_column - column
+        return max(range(TURN), key=lambda step: direction(step)[0] * height + direction(step)[1] * width)
 
 
-def lay_roads(setting: Setting, heading: int) -> list[Road]:
-    """Main roads first, the side roads that start on them after.
+def generate_roads(spec: SceneSpec, heading: int) -> list[Road]:
+    """Generate the main roads, then the side roads that start on them.
 
     Args:
-        setting: the scene.
+        spec: the scene.
         heading: of the first main road, in 64ths of a turn; near 0 it runs from left to right.
     """
-    dice = setting.dice("roads")
-    height, width = setting.shape
-    surfaces = ["asphalt", dice.pick(("asphalt", "gravel"))]
+    rng = spec.rng("roads")
+    height, width = spec.shape
+    surfaces = ["asphalt", rng.choice(("asphalt", "gravel"))]
     first = Road(
-        _course(setting, (dice.between(height // 4, height * 3 // 4), -60), heading, dice),
-        setting.pixels_of(dice.between(24, 30)),
+        _centre_line(spec, (rng.between(height // 4, height * 3 // 4), -60), heading, rng),
+        spec.pixels_dm(rng.between(24, 30)),
         surfaces[0],
     )
     second = Road(
-        _course(setting, (-60, dice.between(width // 4, width * 3 // 4)), heading + TURN // 4, dice),
-        setting.pixels_of(dice.between(20, 26)),
+        _centre_line(spec, (-60, rng.between(width // 4, width * 3 // 4)), heading + TURN // 4, rng),
+        spec.pixels_dm(rng.between(20, 26)),
         surfaces[1],
     )
-    sides = [_side_road(setting, dice.pick((first, second)), dice) for _ in range(4 - setting.per_metre // 2)]
-    return [first, second, *sides]
+    side_roads = [_side_road(spec, rng.choice((first, second)), rng) for _ in range(4 - spec.pixels_per_metre // 2)]
+    return [first, second, *side_roads]
 
 
-def _course(setting: Setting, start: Point, heading: int, dice: Dice) -> list[Point]:
-    """A gently winding way from `start` until it has left the scene."""
+def _centre_line(spec: SceneSpec, start: Point, heading: int, rng: Rng) -> list[Point]:
+    """Wind gently from `start` until the line has left the scene."""
     points = [start]
-    while len(points) < 3 or _on_scene(setting, points[-1]):
-        towards = direction(heading + dice.between(-3, 3))
-        points.append(moved(points[-1], towards, setting.pixels(dice.between(25, 50))))
-    return rounded(rounded(points))
+    while len(points) < 3 or _is_on_scene(spec, points[-1]):
+        towards = direction(heading + rng.between(-3, 3))
+        points.append(move(points[-1], towards, spec.pixels(rng.between(25, 50))))
+    return round_corners(points)
 
 
-def _side_road(setting: Setting, main: Road, dice: Dice) -> Road:
-    on_scene = [point for point in main.points if _on_scene(setting, point)]
-    start = dice.pick(on_scene)
-    ahead = main.points[min(main.points.index(start) + 1, len(main.points) - 1)]
-    side = dice.pick((-1, 1))
-    heading = _heading(start, ahead) + side * dice.between(12, 20)
-    surface = dice.pick(("gravel", "track", "track"))
-    return Road(_course(setting, start, heading, dice), setting.pixels_of(dice.between(14, 18)), surface)
+def _side_road(spec: SceneSpec, main: Road, rng: Rng) -> Road:
+    start = rng.choice([point for point in main.points if _is_on_scene(spec, point)])
+    side = rng.choice((-1, 1))
+    heading = main.heading_at(main.points.index(start)) + side * rng.between(12, 20)
+    surface = rng.choice(("gravel", "track", "track"))
+    return Road(_centre_line(spec, start, heading, rng), spec.pixels_dm(rng.between(14, 18)), surface)
 
 
-@cache
-def _heading(start: Point, end: Point) -> int:
-    """The direction from one point to another, in 64ths of a turn: the one of greatest scalar product."""
-    height, width = end[0] - start[0], end[1] - start[1]
-    return max(range(TURN), key=lambda step: direction(step)[0] * height + direction(step)[1] * width)
-
-
-def heading_at(road: Road, index: int) -> int:
-    """The direction of a road from its point number `index` to the next."""
-    return _heading(road.points[index], road.points[index + 1])
-
-
-def _on_scene(setting: Setting, point: Point) -> bool:
-    margin = setting.pixels(12)
-    return all(-margin <= place < length + margin for place, length in zip(point, setting.shape, strict=True))
+def _is_on_scene(spec: SceneSpec, point: Point) -> bool:
+    margin = spec.pixels(12)
+    return all(-margin <= position < length + margin for position, length in zip(point, spec.shape, strict=True))

@@ -1,4 +1,4 @@
-"""Shapes on a grid of pixels, decided by comparing whole numbers."""
+"""Rasterise shapes in integer arithmetic."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from pipeline.sources.sample.noise import Shape
 UNIT = 1024
 """Length of a direction vector."""
 TURN = 64
-"""Directions in a full turn."""
+"""Headings in a full turn."""
 _QUARTER = (0, 100, 200, 297, 392, 483, 569, 650, 724, 792, 851, 903, 946, 980, 1004, 1019, 1024)  # 1024 sin(90°k/16)
 
 Point = tuple[int, int]
@@ -27,17 +27,21 @@ _VECTORS = tuple(_vector(step) for step in range(TURN))
 
 
 def direction(step: int) -> Point:
-    """(row, column) of length 1024 at `step` of 64 in a full turn; 0 points right, 16 down."""
+    """Return the (row, column) vector of length 1024 at heading `step`, in 64ths of a turn: 0 is right, 16 down."""
     return _VECTORS[step % TURN]
 
 
-def moved(start: Point, towards: Point, distance: int) -> Point:
-    """The point `distance` pixels from `start` along a direction vector."""
+def move(start: Point, towards: Point, distance: int) -> Point:
+    """Return the point `distance` pixels from `start` along a direction vector."""
     return start[0] + (towards[0] * distance >> 10), start[1] + (towards[1] * distance >> 10)
 
 
-def rounded(points: list[Point]) -> list[Point]:
-    """The polyline with its corners cut once (Chaikin), its ends kept."""
+def round_corners(points: list[Point]) -> list[Point]:
+    """Cut the corners of a polyline twice (Chaikin); the end points stay."""
+    return _cut_corners(_cut_corners(points))
+
+
+def _cut_corners(points: list[Point]) -> list[Point]:
     inner = []
     for (row, column), (next_row, next_column) in zip(points, points[1:], strict=False):
         inner.append(((3 * row + next_row) // 4, (3 * column + next_column) // 4))
@@ -46,18 +50,18 @@ def rounded(points: list[Point]) -> list[Point]:
 
 
 def stroke(shape: Shape, points: list[Point], half_width: int) -> np.ndarray:
-    """(height, width) of bool: pixels at most `half_width` from the polyline."""
-    covered = np.zeros(shape, bool)
+    """Rasterise a polyline: (height, width) of bool, pixels at most `half_width` from it."""
+    covered_HW = np.zeros(shape, bool)
     for start, end in zip(points, points[1:], strict=False):
         low = (min(start[0], end[0]) - half_width, min(start[1], end[1]) - half_width)
         high = (max(start[0], end[0]) + half_width + 1, max(start[1], end[1]) + half_width + 1)
-        window = clipped(shape, low, high)
-        covered[window] |= _near_segment(window, start, end, half_width)
-    return covered
+        window = clip_window(shape, low, high)
+        covered_HW[window] |= _near_segment(window, start, end, half_width)
+    return covered_HW
 
 
-def clipped(shape: Shape, low: Point, high: Point) -> Window:
-    """The part of rows and columns `low` to `high` (excluded) that lies on the grid; perhaps empty."""
+def clip_window(shape: Shape, low: Point, high: Point) -> Window:
+    """Clip the rows and columns from `low` to `high` (exclusive) to the grid; the window may be empty."""
     rows, columns = (
         slice(min(max(first, 0), length), min(max(last, 0), length))
         for first, last, length in zip(low, high, shape, strict=True)
@@ -66,7 +70,7 @@ def clipped(shape: Shape, low: Point, high: Point) -> Window:
 
 
 def offsets(window: Window, origin: Point) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (height, 1) and columns (1, width) of a window as int64, counted from `origin`."""
+    """Return the rows (height, 1) and columns (1, width) of a window relative to `origin`, int64."""
     rows = np.arange(window[0].start, window[0].stop, dtype=np.int64)[:, None] - origin[0]
     columns = np.arange(window[1].start, window[1].stop, dtype=np.int64)[None, :] - origin[1]
     return rows, columns
@@ -86,54 +90,54 @@ def _near_segment(window: Window, start: Point, end: Point, half_width: int) -> 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle at any angle."""
+    """A rotated rectangle."""
 
     centre: Point
     heading: int
-    """Direction of its length, in 64ths of a turn."""
+    """Of its long axis, in 64ths of a turn."""
     half_length: int
     half_width: int
 
     def window(self, shape: Shape, margin: int = 0) -> Window:
-        """The upright window around the box."""
+        """Return a window that contains the box and `margin` pixels around it."""
         reach = self.half_length + self.half_width + margin
         row, column = self.centre
-        return clipped(shape, (row - reach, column - reach), (row + reach + 1, column + reach + 1))
+        return clip_window(shape, (row - reach, column - reach), (row + reach + 1, column + reach + 1))
 
     def axes(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Each pixel's distance along and across from the centre, in pixels: two (height, width) of int64."""
+        """Return each pixel's distance from the centre along and across the box: two (height, width) of int64."""
         rows, columns = offsets(window, self.centre)
         sine, cosine = direction(self.heading)
         return columns * cosine + rows * sine >> 10, rows * cosine - columns * sine >> 10
 
     def inside(self, window: Window, margin: int = 0) -> np.ndarray:
-        """(height, width) of bool: pixels of the window in the box, or at most `margin` outside."""
+        """Rasterise the box, widened by `margin` pixels: (height, width) of bool."""
         along, across = self.axes(window)
         return (abs(along) <= self.half_length + margin) & (abs(across) <= self.half_width + margin)
 
 
-def shifted(mask_HW: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """The mask moved down by `rows` and right by `columns`; False comes in."""
+def shift(mask_HW: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Shift a mask down by `rows` and right by `columns`, filling with False."""
     height, width = mask_HW.shape
     result = np.zeros_like(mask_HW)
-    target = clipped((height, width), (rows, columns), (height + rows, width + columns))
-    source = clipped((height, width), (-rows, -columns), (height - rows, width - columns))
+    target = clip_window((height, width), (rows, columns), (height + rows, width + columns))
+    source = clip_window((height, width), (-rows, -columns), (height - rows, width - columns))
     result[target] = mask_HW[source]
     return result
 
 
-def shadow_of(mask_HW: np.ndarray, away: Point, length: int) -> np.ndarray:
-    """(height, width) of bool: where a thing's shadow falls, the thing itself left out.
+def cast_shadow(mask_HW: np.ndarray, shadow_direction: Point, length: int) -> np.ndarray:
+    """Return where objects cast a shadow, without the objects themselves: (height, width) of bool.
 
     Args:
-        mask_HW: the thing, bool.
-        away: direction vector from the sun.
+        mask_HW: the objects, bool.
+        shadow_direction: direction vector, away from the sun.
         length: of the shadow, in pixels.
     """
-    fallen = mask_HW
+    shadow_HW = mask_HW
     step = 1
-    while step <= length:  # doubling: a shadow of 7 is one of 3 moved by 4
+    while step <= length:  # doubling: a shadow of 7 is one of 3 and the same shifted by 4
         reach = min(step, length - step + 1)
-        fallen = fallen | shifted(fallen, *moved((0, 0), away, reach))
+        shadow_HW = shadow_HW | shift(shadow_HW, *move((0, 0), shadow_direction, reach))
         step += reach
-    return np.asarray(fallen & ~mask_HW)
+    return np.asarray(shadow_HW & ~mask_HW)

@@ -1,38 +1,55 @@
-"""UTM to longitude and latitude by additions, products and quotients alone: the same digits on every processor.
+"""UTM to longitude and latitude by additions, products and quotients alone: the same digits on every CPU.
 
-Formulas: J. P. Snyder, Map Projections, a Working Manual (USGS 1987), pages 63 and 64; WGS 84. Good to half a metre.
+Formulas: J. P. Snyder, Map Projections, a Working Manual (USGS 1987), pages 63 and 64; WGS 84. Accurate to 0.5 m.
 """
 
 import math
+from dataclasses import dataclass
 
 from affine import Affine
 
+from pipeline.raster.geotiff import Georeference
 from pipeline.sources.sample.noise import Shape
 
 AXIS = 6378137.0
 E2 = 0.00669437999014
 SCALE = 0.9996
 DEGREE = math.pi / 180
+PIXEL = 10
+"""Pixel size of Sentinel-2 in metres."""
 
 Ring = list[list[float]]
+"""Closed outline of [longitude, latitude]."""
 
 
-def epsg(zone: int, south: bool) -> str:
-    """The CRS's code."""
-    return f"EPSG:{(32700 if south else 32600) + zone}"
+@dataclass(frozen=True)
+class UtmGrid:
+    """Pixel grid of a Sentinel-2 chip."""
 
+    shape: Shape
+    zone: int
+    south: bool
+    left: int
+    """Easting of the left edge, in metres."""
+    top: int
+    """Northing of the top edge, in metres."""
 
-def outline(transform: Affine, shape: Shape, zone: int, south: bool) -> Ring:
-    """The corners of a grid as a closed ring of [longitude, latitude], counterclockwise from the bottom left."""
-    height, width = shape
-    left, top = transform.c, transform.f
-    right, bottom = left + width * transform.a, top + height * transform.e
-    corners = ((left, bottom), (right, bottom), (right, top), (left, top), (left, bottom))
-    return [to_degrees(x, y, zone, south) for x, y in corners]
+    @property
+    def georeference(self) -> Georeference:
+        """CRS and transform."""
+        crs = f"EPSG:{(32700 if self.south else 32600) + self.zone}"
+        return Georeference(crs, Affine(PIXEL, 0.0, self.left, 0.0, -PIXEL, self.top))
+
+    @property
+    def outline(self) -> Ring:
+        """Corners of the grid, counterclockwise from the bottom left."""
+        bottom, right = self.top - PIXEL * self.shape[0], self.left + PIXEL * self.shape[1]
+        corners = (self.left, bottom), (right, bottom), (right, self.top), (self.left, self.top), (self.left, bottom)
+        return [to_degrees(easting, northing, self.zone, self.south) for easting, northing in corners]
 
 
 def to_degrees(easting: float, northing: float, zone: int, south: bool) -> list[float]:
-    """[longitude, latitude] in degrees, six digits after the point."""
+    """Convert to [longitude, latitude] in degrees, rounded to six decimals."""
     foot = _footpoint((northing - 10_000_000.0 * south) / SCALE)
     sine, cosine = _sine(foot), _sine(foot + math.pi / 2)
     tangent2 = (sine / cosine) ** 2
@@ -48,7 +65,7 @@ def to_degrees(easting: float, northing: float, zone: int, south: bool) -> list[
 
 
 def _footpoint(arc: float) -> float:
-    """The latitude, in radians, of the meridian's point that lies `arc` metres from the equator."""
+    """Return the footpoint latitude in radians for a meridian arc of `arc` metres from the equator."""
     mu = arc / (AXIS * (1 - E2 / 4 - 3 * E2 * E2 / 64 - 5 * E2 * E2 * E2 / 256))
     root = math.sqrt(1 - E2)
     e1 = (1 - root) / (1 + root)
@@ -56,7 +73,7 @@ def _footpoint(arc: float) -> float:
 
 
 def _sine(angle: float) -> float:
-    """Taylor's series: the C library's sine differs by processor in its last bit."""
+    """Sum the Taylor series: the last bit of the C library's sine depends on the CPU."""
     term = total = angle
     for n in range(1, 14):
         term *= -angle * angle / (2 * n * (2 * n + 1))

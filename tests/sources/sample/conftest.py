@@ -12,16 +12,17 @@ Archive = tuple[Path, list[str]]
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Callable[[DatasetName], Archive]:
-    """The archive of seed 1, made once: its folder and the files in the order they came."""
-    made: dict[DatasetName, Archive] = {}
+    """Archive of seed 1, generated once: its folder and its files in the order of generation."""
+    archives: dict[DatasetName, Archive] = {}
 
-    def of(dataset: DatasetName) -> Archive:
-        if dataset not in made:
+    def generate(dataset: DatasetName) -> Archive:
+        if dataset not in archives:
             folder = tmp_path_factory.mktemp(dataset)
-            made[dataset] = folder, [each.path.as_posix() for each in fetch_sample(request(dataset), folder)]
-        return made[dataset]
+            files = [fetched.path.as_posix() for fetched in fetch_sample(request(dataset), folder)]
+            archives[dataset] = folder, files
+        return archives[dataset]
 
-    return of
+    return generate
 
 
 @pytest.fixture

@@ -1,15 +1,18 @@
 import numpy as np
 
 
-def farthest_from_own_class(drawn_HW: np.ndarray, true_HW: np.ndarray, limit: int) -> int:
-    """How many pixels, in rows or columns, any pixel is from the nearest true one of its class; at most `limit`."""
+def max_distance_to_class(class_HW: np.ndarray, true_HW: np.ndarray, limit: int) -> int:
+    """Largest distance, in rows or columns, from any pixel to the nearest pixel of `true_HW` with its class.
+
+    At most `limit`.
+    """
+    height, width = class_HW.shape
     for reach in range(limit):
-        found_HW = np.zeros(drawn_HW.shape, bool)
+        match_HW = np.zeros(class_HW.shape, bool)
         padded = np.pad(true_HW.astype(int), reach, constant_values=-1)
         for row in range(2 * reach + 1):
             for column in range(2 * reach + 1):
-                window = padded[row : row + drawn_HW.shape[0], column : column + drawn_HW.shape[1]]
-                found_HW |= window == drawn_HW
-        if found_HW.all():
+                match_HW |= padded[row : row + height, column : column + width] == class_HW
+        if match_HW.all():
             return reach
     return limit

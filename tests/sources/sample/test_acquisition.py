@@ -3,72 +3,72 @@ from datetime import date
 import numpy as np
 import pytest
 
-from pipeline.sources.sample.acquisition import Overpass, reflectance
-from pipeline.sources.sample.ground import Country, Site, plan_ground
-from pipeline.sources.sample.spectra import LAND_COVER, Kind
+from pipeline.sources.sample.acquisition import Acquisition, reflectance
+from pipeline.sources.sample.ground import Landscape, Site, generate_ground
+from pipeline.sources.sample.spectra import LAND_COVER, Cover
 
-GROUND = plan_ground(Site((96, 96), 2, Country(wood=300, farmed=250, lake=120, bare=60)))
-DRY, WET = Overpass(date(2018, 2, 1), 60, 5), Overpass(date(2018, 8, 1), 980, 6)
+GROUND = generate_ground(Site((96, 96), 2, Landscape(wood=300, farmed=250, lake=120, bare=60)))
+DRY, WET = Acquisition(date(2018, 2, 1), 60, 5), Acquisition(date(2018, 8, 1), 980, 6)
 RGBN = (0, 1, 2, 6)
 
 
-def over(overpass: Overpass, kind: Kind) -> np.ndarray:
-    return np.median(reflectance(GROUND, overpass, RGBN)[:, LAND_COVER[GROUND.kind_HW] == LAND_COVER[kind]], axis=1)
+def median_spectrum(acquisition: Acquisition, cover: Cover) -> np.ndarray:
+    class_HW = LAND_COVER[GROUND.cover_HW] == LAND_COVER[cover]
+    return np.median(reflectance(GROUND, acquisition, RGBN)[:, class_HW], axis=1)
 
 
-def test_bands_are_whole_numbers_above_0() -> None:
-    bands = reflectance(GROUND, DRY, RGBN)
-    assert (bands.shape, bands.dtype) == ((4, 96, 96), np.int32)
-    assert bands.min() >= 1
-    assert bands.max() < 10_000
+def test_bands_are_positive_integers() -> None:
+    bands_CHW = reflectance(GROUND, DRY, RGBN)
+    assert (bands_CHW.shape, bands_CHW.dtype) == ((4, 96, 96), np.int32)
+    assert bands_CHW.min() >= 1
+    assert bands_CHW.max() < 10_000
 
 
-@pytest.mark.parametrize("kind", [Kind.GRASS, Kind.FOREST, Kind.MAIZE])
-def test_plants_are_green_in_the_rains_and_brown_before(kind: Kind) -> None:
-    dry, wet = over(DRY, kind), over(WET, kind)
+@pytest.mark.parametrize("cover", [Cover.GRASS, Cover.FOREST, Cover.MAIZE])
+def test_vegetation_is_green_in_the_rains_and_brown_in_the_dry_season(cover: Cover) -> None:
+    dry, wet = median_spectrum(DRY, cover), median_spectrum(WET, cover)
     assert wet[3] > dry[3]
     assert wet[1] / wet[2] > dry[1] / dry[2]
 
 
-def test_woods_are_darker_than_grass_and_water_darker_in_the_infrared() -> None:
-    for overpass in (DRY, WET):
-        assert over(overpass, Kind.FOREST)[:3].sum() < over(overpass, Kind.GRASS)[:3].sum()
-        assert over(overpass, Kind.LAKE)[3] < 500
+def test_forest_is_darker_than_grass_and_water_is_dark_in_the_infrared() -> None:
+    for acquisition in (DRY, WET):
+        forest, grass = (median_spectrum(acquisition, cover)[:3].sum() for cover in (Cover.FOREST, Cover.GRASS))
+        assert forest < grass
+        assert median_spectrum(acquisition, Cover.LAKE)[3] < 500
 
 
-def test_shadows_fall_to_the_west_and_to_the_other_side_in_the_northern_summer() -> None:
-    assert DRY.from_sun[1] < 0
-    assert WET.from_sun[1] < 0
-    assert DRY.from_sun[0] < 0 < WET.from_sun[0]
+def test_shadows_fall_north_west_in_february_and_south_west_in_august() -> None:
+    assert DRY.shadow_direction[1] < 0
+    assert WET.shadow_direction[1] < 0
+    assert DRY.shadow_direction[0] < 0 < WET.shadow_direction[0]
 
 
-def test_light_and_growth_are_the_dates_own_and_the_date_gives_them_again() -> None:
-    again, other = Overpass(DRY.day, DRY.greenness, DRY.seed), Overpass(DRY.day, DRY.greenness, 99)
-    assert (reflectance(GROUND, DRY, RGBN) == reflectance(GROUND, again, RGBN)).all()
+def test_the_seed_of_the_date_decides_light_and_growth() -> None:
+    same, other = Acquisition(DRY.day, DRY.greenness, DRY.seed), Acquisition(DRY.day, DRY.greenness, 99)
+    assert (reflectance(GROUND, DRY, RGBN) == reflectance(GROUND, same, RGBN)).all()
     assert (reflectance(GROUND, DRY, RGBN) != reflectance(GROUND, other, RGBN)).any()
 
 
-def test_a_band_is_the_same_whichever_others_are_asked_for() -> None:
+def test_a_band_does_not_depend_on_the_others() -> None:
     assert (reflectance(GROUND, WET, (6,))[0] == reflectance(GROUND, WET, RGBN)[3]).all()
 
 
 def test_grass_burns_on_some_dry_dates_and_never_in_the_rains() -> None:
-    def dark(greenness: int, seed: int) -> float:
-        near_HW = reflectance(GROUND, Overpass(date(2018, 1, 9), greenness, seed), (6,))[0]
-        return float((near_HW[GROUND.kind_HW == Kind.GRASS] < 1150).mean())
+    def burnt_share(greenness: int, seed: int) -> float:
+        nir_HW = reflectance(GROUND, Acquisition(date(2018, 1, 9), greenness, seed), (6,))[0]
+        return float((nir_HW[GROUND.cover_HW == Cover.GRASS] < 1150).mean())
 
-    dry = [dark(60, seed) for seed in range(8)]
+    dry = [burnt_share(60, seed) for seed in range(8)]
     assert max(dry) > min(dry) + 0.02
-    assert max(dark(980, seed) for seed in range(8)) < 0.02
+    assert max(burnt_share(980, seed) for seed in range(8)) < 0.02
 
 
-def test_a_slope_to_the_sun_is_lighter() -> None:
-    mountain = plan_ground(Site((96, 96), 4, Country(snow=150)))
-    red_HW = reflectance(mountain, WET, (2,))[0].astype(float)
-    rise = mountain.height_HW[2:, 2:] - mountain.height_HW[:-2, :-2]
-    lit = -(rise * 1.0) * (WET.from_sun[0] + WET.from_sun[1])
-    grass_HW = (mountain.kind_HW == Kind.GRASS)[1:-1, 1:-1]
-    across = np.gradient(mountain.height_HW.astype(float))
-    towards = across[0] * WET.from_sun[0] + across[1] * WET.from_sun[1]
-    assert lit.shape == grass_HW.shape
-    assert np.corrcoef(towards[1:-1, 1:-1][grass_HW], red_HW[1:-1, 1:-1][grass_HW])[0, 1] > 0.2
+def test_slopes_facing_the_sun_are_lighter() -> None:
+    mountain = generate_ground(Site((96, 96), 4, Landscape(snow=150)))
+    red_HW = reflectance(mountain, WET, (2,))[0]
+    down_HW, right_HW = np.gradient(mountain.height_HW.astype(float))
+    sunward_HW = down_HW * WET.shadow_direction[0] + right_HW * WET.shadow_direction[1]
+    grass_HW = mountain.cover_HW == Cover.GRASS
+    grass_HW[[0, -1]] = grass_HW[:, [0, -1]] = False  # the edge has no slope
+    assert np.corrcoef(sunward_HW[grass_HW], red_HW[grass_HW])[0, 1] > 0.2

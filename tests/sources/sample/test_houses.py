@@ -1,27 +1,27 @@
 import numpy as np
 import pytest
 
-from pipeline.sources.sample.houses import BUILT_PERMILLE, ROOFS, House, build_houses
+from pipeline.sources.sample.houses import BUILT_PERMILLE, ROOFS, House, place_houses
 from pipeline.sources.sample.noise import Shape
-from pipeline.sources.sample.roads import heading_at, lay_roads
-from pipeline.sources.sample.setting import choose_setting
+from pipeline.sources.sample.roads import generate_roads
+from pipeline.sources.sample.scene_spec import random_scene_spec
 
 SHAPE: Shape = (900, 900)
-SETTING = choose_setting(SHAPE, 2, 6)
-ROADS = lay_roads(SETTING, 3)
-ROADS_HW = np.logical_or.reduce([road.covered(SETTING) for road in ROADS])
+SPEC = random_scene_spec(SHAPE, 2, 6)
+ROADS = generate_roads(SPEC, 3)
+ROADS_HW = np.logical_or.reduce([road.mask(SPEC) for road in ROADS])
 
 
 @pytest.fixture(scope="module")
 def houses() -> list[House]:
-    return build_houses(SETTING, ROADS, ROADS_HW)
+    return place_houses(SPEC, ROADS, ROADS_HW)
 
 
-def footprint(house: House, margin: int = 0) -> np.ndarray:
-    covered = np.zeros(SHAPE, bool)
-    window = house.box.window(SHAPE, margin)
-    covered[window] = house.box.inside(window, margin)
-    return covered
+def footprint(house: House) -> np.ndarray:
+    footprint_HW = np.zeros(SHAPE, bool)
+    window = house.box.window(SHAPE)
+    footprint_HW[window] = house.box.inside(window)
+    return footprint_HW
 
 
 def test_houses_cover_their_share(houses: list[House]) -> None:
@@ -29,26 +29,26 @@ def test_houses_cover_their_share(houses: list[House]) -> None:
     assert 0.6 * BUILT_PERMILLE < 1000 * built / (SHAPE[0] * SHAPE[1]) < 1.6 * BUILT_PERMILLE
 
 
-def test_houses_stand_clear_of_roads_and_of_each_other(houses: list[House]) -> None:
-    taken = ROADS_HW.copy()
+def test_houses_overlap_neither_roads_nor_each_other(houses: list[House]) -> None:
+    taken_HW = ROADS_HW.copy()
     for house in houses:
-        assert not (footprint(house) & taken).any()
-        taken |= footprint(house)
+        assert not (footprint(house) & taken_HW).any()
+        taken_HW |= footprint(house)
 
 
-def test_houses_stand_along_a_road_and_in_line_with_it(houses: list[House]) -> None:
-    points = [(point, heading_at(road, i)) for road in ROADS for i, point in enumerate(road.points[:-1])]
+def test_houses_are_near_a_road_and_aligned_with_it(houses: list[House]) -> None:
+    points = [(point, road.heading_at(i)) for road in ROADS for i, point in enumerate(road.points[:-1])]
     for house in houses:
         row, column = house.box.centre
-        near = [heading for (r, c), heading in points if (r - row) ** 2 + (c - column) ** 2 <= SETTING.pixels(60) ** 2]
+        near = [heading for (r, c), heading in points if (r - row) ** 2 + (c - column) ** 2 <= SPEC.pixels(60) ** 2]
         assert near
         assert min((house.box.heading - heading + 1) % 16 for heading in near) <= 2
 
 
-def test_roofs_differ(houses: list[House]) -> None:
+def test_roofs_vary(houses: list[House]) -> None:
     assert len({house.roof for house in houses}) >= 4
-    assert all(0 <= house.roof < ROOFS and 5 <= house.metres <= 8 for house in houses)
+    assert all(0 <= house.roof < ROOFS for house in houses)
 
 
-def test_where_all_is_taken_nobody_builds() -> None:
-    assert build_houses(SETTING, ROADS, np.ones(SHAPE, bool)) == []
+def test_nothing_is_built_where_all_ground_is_taken() -> None:
+    assert place_houses(SPEC, ROADS, np.ones(SHAPE, bool)) == []

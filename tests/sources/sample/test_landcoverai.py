@@ -7,7 +7,10 @@ from rasterio.transform import Affine
 
 from pipeline.formats.datasets import CLASSES
 from pipeline.raster.geotiff import Georeference, open_geotiff
-from pipeline.sources.sample.landcoverai import TILE, Sheet, tile_ids
+from pipeline.sources.sample.landcoverai import TILE, Sheet, generate_pair, tile_ids
+from pipeline.sources.sample.scene_layout import class_map, lay_out_scene
+from pipeline.sources.sample.scene_spec import random_scene_spec
+from tests.sources.sample.distance import max_distance_to_class
 
 
 def scenes(folder: Path) -> list[str]:
@@ -25,7 +28,7 @@ def shares(folder: Path) -> np.ndarray:
     return np.asarray(counts / np.sum(counts))
 
 
-def test_the_layout_is_that_of_the_archive(landcoverai: Path) -> None:
+def test_files_are_laid_out_as_in_the_archive(landcoverai: Path) -> None:
     assert sorted(path.name for path in landcoverai.iterdir()) == [
         "images",
         "masks",
@@ -37,7 +40,7 @@ def test_the_layout_is_that_of_the_archive(landcoverai: Path) -> None:
     assert scenes(landcoverai) == sorted(path.stem for path in (landcoverai / "masks").iterdir())
 
 
-def test_images_are_rgb_and_masks_lie_on_them_with_class_ids(landcoverai: Path) -> None:
+def test_images_are_rgb_and_masks_are_class_ids_on_the_same_grid(landcoverai: Path) -> None:
     for scene in scenes(landcoverai):
         with (
             open_geotiff(landcoverai / f"images/{scene}.tif") as image,
@@ -48,7 +51,7 @@ def test_images_are_rgb_and_masks_lie_on_them_with_class_ids(landcoverai: Path) 
             assert set(np.unique(mask.read())) <= set(CLASSES["landcoverai"].ids)
 
 
-def test_sizes_leave_partial_tiles_and_hold_whole_ones(landcoverai: Path) -> None:
+def test_scenes_have_full_and_partial_tiles(landcoverai: Path) -> None:
     for scene in scenes(landcoverai):
         _, height, width = read(landcoverai, "masks", scene).shape
         assert min(height, width) >= 2 * TILE
@@ -57,23 +60,23 @@ def test_sizes_leave_partial_tiles_and_hold_whole_ones(landcoverai: Path) -> Non
 
 
 def test_there_are_two_pixel_sizes_and_a_crs_without_a_code(landcoverai: Path) -> None:
-    places = []
+    georeferences = []
     for scene in scenes(landcoverai):
         with open_geotiff(landcoverai / f"images/{scene}.tif") as image:
-            places.append(image.georeference)
-    assert {place.transform.a for place in places} == {0.25, 0.5}
-    (crs,) = {place.crs for place in places}
+            georeferences.append(image.georeference)
+    assert {georeference.transform.a for georeference in georeferences} == {0.25, 0.5}
+    (crs,) = {georeference.crs for georeference in georeferences}
     assert crs is not None
     assert crs.startswith("PROJCS[")
 
 
-def test_class_shares_are_near_the_real_ones(landcoverai: Path) -> None:
-    found = 100 * shares(landcoverai)
-    assert found == pytest.approx([57, 1.5, 33, 6, 2], abs=4)
-    assert found[[1, 4]] == pytest.approx([1.5, 2.5], abs=1)
+def test_class_shares_are_near_those_of_the_real_archive(landcoverai: Path) -> None:
+    percent = 100 * shares(landcoverai)
+    assert percent == pytest.approx([57, 1.5, 33, 6, 2], abs=4)
+    assert percent[[1, 4]] == pytest.approx([1.5, 2.5], abs=1)
 
 
-def test_the_lists_name_every_whole_tile_once(landcoverai: Path) -> None:
+def test_the_official_split_has_every_full_tile_once(landcoverai: Path) -> None:
     lists = {name: (landcoverai / f"{name}.txt").read_text().split() for name in ("train", "val", "test")}
     ids = []
     for scene in scenes(landcoverai):
@@ -85,12 +88,20 @@ def test_the_lists_name_every_whole_tile_once(landcoverai: Path) -> None:
     assert len(lists["train"]) > 3 * len(lists["val"]) == 3 * len(lists["test"]) > 0
 
 
-def test_tiles_are_counted_with_the_partial_ones() -> None:
+def test_partial_tiles_are_numbered_too() -> None:
     sheet = Sheet("M-1", (1100, 1030), 4, Georeference(None, Affine.identity()))
     assert tile_ids(sheet) == ["M-1_0", "M-1_1", "M-1_3", "M-1_4"]
 
 
-def test_light_and_season_differ_by_scene(landcoverai: Path) -> None:
+def test_borders_of_masks_are_off_by_at_most_3_pixels() -> None:
+    sheet = Sheet("M-1", (700, 640), 4, Georeference(None, Affine.identity()))
+    true_HW = class_map(lay_out_scene(random_scene_spec(sheet.shape, sheet.pixels_per_metre, 1)))
+    _, mask_HW = generate_pair(sheet, 1)
+    assert 0.001 < (mask_HW != true_HW).mean() < 0.1
+    assert 1 <= max_distance_to_class(mask_HW, true_HW, limit=8) <= 3
+
+
+def test_light_and_season_vary_by_scene(landcoverai: Path) -> None:
     means = [read(landcoverai, "images", scene).mean(axis=(1, 2)) for scene in scenes(landcoverai)]
     brightness, green_over_red = (
         [mean.mean() for mean in means],
@@ -101,8 +112,8 @@ def test_light_and_season_differ_by_scene(landcoverai: Path) -> None:
 
 
 def test_soil_is_coloured_like_roads_and_dark_fields_like_water(landcoverai: Path) -> None:
-    def near(colours: np.ndarray, ground: np.ndarray) -> float:
-        """The share of `colours` that also occur, to 16 steps a channel, on the ground."""
+    def shared(colours: np.ndarray, ground: np.ndarray) -> float:
+        """Share of `colours` that also occur on the ground, at 16 levels per channel."""
         codes = [(values >> 4).astype(int) @ [256, 16, 1] for values in (colours, ground)]
         return float(np.isin(codes[0], np.unique(codes[1])).mean())
 
@@ -110,8 +121,8 @@ def test_soil_is_coloured_like_roads_and_dark_fields_like_water(landcoverai: Pat
     for scene in scenes(landcoverai):
         image_NC = read(landcoverai, "images", scene).reshape(3, -1).T
         mask_N = read(landcoverai, "masks", scene).ravel()
-        for value, found in pixels.items():
-            found.append(image_NC[mask_N == value][::31])
+        for value, colours in pixels.items():
+            colours.append(image_NC[mask_N == value][::31])
     road, water, ground = (np.concatenate(pixels[value]) for value in (4, 3, 0))
-    assert near(road, ground) > 0.9
-    assert near(water, ground) > 0.9
+    assert shared(road, ground) > 0.9
+    assert shared(water, ground) > 0.9

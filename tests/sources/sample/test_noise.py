@@ -4,14 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.sources.sample.noise import (
-    TOP,
-    Dice,
-    derive,
-    displaced,
+    NOISE_MAX,
+    Rng,
+    derive_seed,
+    displace,
     fractal_noise,
+    perturb_borders,
     quantile,
     signed,
-    softened,
+    smooth,
+    top_share,
     value_noise,
     white_noise,
 )
@@ -19,35 +21,35 @@ from pipeline.sources.sample.noise import (
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def test_known_values_stay() -> None:
-    assert derive(1, "fields", 2) == 2058922980
-    assert [Dice(1).below(1000), Dice(2).below(1000)] == [465, 110]
+def test_random_values_are_pinned() -> None:
+    assert derive_seed(1, "fields", 2) == 2058922980
+    assert [Rng(1).below(1000), Rng(2).below(1000)] == [465, 110]
     assert white_noise((2, 3), 5).tolist() == [[808, 81, 130], [11, 317, 838]]
 
 
 @given(seed=SEEDS, low=st.integers(-50, 50), width=st.integers(0, 90))
-def test_dice_stay_within_their_limits(seed: int, low: int, width: int) -> None:
-    dice = Dice(seed)
-    assert all(low <= dice.between(low, low + width) <= low + width for _ in range(20))
+def test_between_includes_both_bounds(seed: int, low: int, width: int) -> None:
+    rng = Rng(seed)
+    assert all(low <= rng.between(low, low + width) <= low + width for _ in range(20))
 
 
 @given(seed=SEEDS)
 def test_shuffling_keeps_every_value(seed: int) -> None:
-    assert sorted(Dice(seed).shuffled(range(30))) == list(range(30))
+    assert sorted(Rng(seed).shuffled(range(30))) == list(range(30))
 
 
-def test_dice_fall_on_every_side_about_as_often() -> None:
-    dice = Dice(3)
-    counts = np.bincount([dice.below(6) for _ in range(6000)])
+def test_random_integers_are_uniform() -> None:
+    rng = Rng(3)
+    counts = np.bincount([rng.below(6) for _ in range(6000)])
     assert counts == pytest.approx(np.full(6, 1000), abs=120)
 
 
-def test_names_give_independent_seeds() -> None:
-    assert len({derive(seed, name) for seed in range(50) for name in ("a", "b", "ab")}) == 150
+def test_each_purpose_has_its_own_seed() -> None:
+    assert len({derive_seed(seed, name) for seed in range(50) for name in ("a", "b", "ab")}) == 150
 
 
 @given(seed=SEEDS, cell=st.integers(2, 70), octaves=st.integers(1, 6))
-def test_noises_are_whole_numbers_of_ten_bits(seed: int, cell: int, octaves: int) -> None:
+def test_noise_is_an_integer_of_ten_bits(seed: int, cell: int, octaves: int) -> None:
     for noise in (
         white_noise((40, 50), seed),
         value_noise((40, 50), cell, seed),
@@ -56,39 +58,54 @@ def test_noises_are_whole_numbers_of_ten_bits(seed: int, cell: int, octaves: int
         assert noise.shape == (40, 50)
         assert noise.dtype == np.int32
         assert noise.min() >= 0
-        assert noise.max() <= TOP
+        assert noise.max() <= NOISE_MAX
 
 
-def test_white_noise_is_even_and_without_neighbours() -> None:
+def test_white_noise_is_uniform_and_uncorrelated() -> None:
     noise = white_noise((200, 200), 9)
     assert np.bincount(noise.ravel() >> 7, minlength=8) == pytest.approx(np.full(8, 5000), abs=400)
     assert abs(np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]) < 0.02
 
 
-def test_value_noise_is_smooth_and_octaves_make_it_rough() -> None:
+def test_value_noise_is_smooth_and_octaves_roughen_it() -> None:
     smooth, rough = value_noise((200, 200), 50, 4), fractal_noise((200, 200), 50, 5, 4)
     steps = [np.abs(np.diff(noise, axis=1)).max() for noise in (smooth, rough)]
     assert steps[0] < 35 < steps[1]
 
 
-def test_noise_is_spread_around_zero() -> None:
+def test_signed_noise_is_centred_on_0() -> None:
     assert signed(np.array([0, 512, 1023]), 100).tolist() == [-100, 0, 99]
 
 
-def test_displacing_moves_values_and_stays_on_the_grid() -> None:
+def test_displacing_clamps_to_the_grid() -> None:
     values = np.arange(6).reshape(2, 3)
     ones, zeros = np.ones((2, 3), int), np.zeros((2, 3), int)
-    assert displaced(values, ones, zeros).tolist() == [[3, 4, 5], [3, 4, 5]]
-    assert displaced(values, zeros, -2 * ones).tolist() == [[0, 0, 0], [3, 3, 3]]
+    assert displace(values, ones, zeros).tolist() == [[3, 4, 5], [3, 4, 5]]
+    assert displace(values, zeros, -2 * ones).tolist() == [[0, 0, 0], [3, 3, 3]]
 
 
-def test_softening_keeps_even_ground_and_spreads_a_point() -> None:
-    assert (softened(np.full((5, 5), 80, np.int32)) == 80).all()
+def test_smoothing_keeps_a_constant_and_spreads_a_point() -> None:
+    assert (smooth(np.full((5, 5), 80, np.int32)) == 80).all()
     point = np.zeros((5, 5), np.int32)
     point[2, 2] = 160
-    assert softened(point)[1:4, 1:4].tolist() == [[10, 20, 10], [20, 40, 20], [10, 20, 10]]
+    assert smooth(point)[1:4, 1:4].tolist() == [[10, 20, 10], [20, 40, 20], [10, 20, 10]]
 
 
-def test_a_quantile_is_the_value_that_so_many_are_below() -> None:
+def test_a_quantile_is_the_value_that_permille_of_1000_are_below() -> None:
     values = np.tile(np.arange(1000, dtype=np.int32)[:, None], (1, 40))
     assert [quantile(values, permille) for permille in (0, 500, 1000)] == [0, 500, 996]
+
+
+@pytest.mark.parametrize("permille", [0, 20, 500])
+def test_the_top_share_is_the_highest_pixels(permille: int) -> None:
+    score_HW = np.arange(40_000).reshape(200, 200)
+    top_HW = top_share(score_HW, permille)
+    assert top_HW.mean() == pytest.approx(permille / 1000, abs=0.02)
+    assert not top_HW.any() or score_HW[top_HW].min() > score_HW[~top_HW].max()
+
+
+@pytest.mark.parametrize("reach", [1, 3])
+def test_borders_are_perturbed_by_every_offset_up_to_the_reach(reach: int) -> None:
+    rows_HW = np.tile(np.arange(640)[:, None], (1, 640))
+    offset_HW = perturb_borders(rows_HW, reach, 37, (1, 2)) - rows_HW
+    assert set(np.unique(offset_HW[reach:-reach])) == set(range(-reach, reach + 1))

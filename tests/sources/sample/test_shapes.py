@@ -9,20 +9,20 @@ from pipeline.sources.sample.shapes import (
     TURN,
     UNIT,
     Box,
-    clipped,
+    cast_shadow,
+    clip_window,
     direction,
-    moved,
+    move,
     offsets,
-    rounded,
-    shadow_of,
-    shifted,
+    round_corners,
+    shift,
     stroke,
 )
 
 POINTS = st.tuples(st.integers(-20, 60), st.integers(-20, 60))
 
 
-def test_directions_go_clockwise_from_the_right() -> None:
+def test_headings_go_clockwise_from_the_right() -> None:
     assert [direction(step) for step in (0, 16, 32, 48)] == [(0, 1024), (1024, 0), (0, -1024), (-1024, 0)]
 
 
@@ -33,16 +33,18 @@ def test_directions_are_sine_and_cosine(step: int) -> None:
 
 
 @given(start=POINTS, step=st.integers(0, 63), distance=st.integers(0, 100))
-def test_a_moved_point_is_as_far_away_as_it_was_moved(start: tuple[int, int], step: int, distance: int) -> None:
-    assert math.dist(start, moved(start, direction(step), distance)) == pytest.approx(distance, abs=1.5)
+def test_a_point_moves_by_the_distance(start: tuple[int, int], step: int, distance: int) -> None:
+    assert math.dist(start, move(start, direction(step), distance)) == pytest.approx(distance, abs=1.5)
 
 
-def test_rounding_keeps_the_ends_and_cuts_the_corner() -> None:
-    assert rounded([(0, 0), (0, 8), (8, 8)]) == [(0, 0), (0, 2), (0, 6), (2, 8), (6, 8), (8, 8)]
+def test_rounding_corners_keeps_the_ends_and_cuts_each_corner_twice() -> None:
+    points = round_corners([(0, 0), (0, 16), (16, 16)])
+    assert points[:6] == [(0, 0), (0, 1), (0, 3), (0, 6), (0, 10), (1, 13)]
+    assert points[6:] == [(3, 15), (6, 16), (10, 16), (13, 16), (15, 16), (16, 16)]
 
 
 @given(points=st.lists(POINTS, min_size=2, max_size=4), half_width=st.integers(0, 6))
-def test_a_stroke_is_all_that_is_near_its_line(points: list[tuple[int, int]], half_width: int) -> None:
+def test_a_stroke_is_the_pixels_near_its_polyline(points: list[tuple[int, int]], half_width: int) -> None:
     covered = stroke((40, 40), points, half_width)
 
     def distance(row: int, column: int) -> float:
@@ -60,19 +62,19 @@ def test_a_stroke_is_all_that_is_near_its_line(points: list[tuple[int, int]], ha
 
 
 @given(low=POINTS, high=POINTS)
-def test_a_clipped_window_lies_on_the_grid(low: tuple[int, int], high: tuple[int, int]) -> None:
-    window = clipped((30, 40), low, high)
+def test_a_window_is_clipped_to_the_grid(low: tuple[int, int], high: tuple[int, int]) -> None:
+    window = clip_window((30, 40), low, high)
     assert np.zeros((30, 40))[window].size == max(0, min(high[0], 30) - max(low[0], 0)) * max(
         0, min(high[1], 40) - max(low[1], 0)
     )
 
 
-def test_offsets_count_from_the_origin() -> None:
+def test_offsets_are_relative_to_the_origin() -> None:
     rows, columns = offsets((slice(2, 4), slice(0, 3)), (3, 1))
     assert (rows.tolist(), columns.tolist()) == ([[-1], [0]], [[-1, 0, 1]])
 
 
-def test_an_upright_box_is_a_rectangle() -> None:
+def test_a_box_at_heading_0_is_a_rectangle() -> None:
     box = Box((10, 10), 0, 4, 2)
     window = box.window((20, 20))
     covered = np.zeros((20, 20), bool)
@@ -83,20 +85,20 @@ def test_an_upright_box_is_a_rectangle() -> None:
 
 
 @given(heading=st.integers(0, 63))
-def test_a_turned_box_keeps_its_area_and_fits_its_window(heading: int) -> None:
+def test_a_rotated_box_keeps_its_area_and_fits_its_window(heading: int) -> None:
     box = Box((50, 50), heading, 20, 8)
     assert box.inside((slice(0, 100), slice(0, 100))).sum() == pytest.approx(41 * 17, rel=0.08)
     assert box.inside(box.window((100, 100))).sum() == box.inside((slice(0, 100), slice(0, 100))).sum()
 
 
-def test_shifting_brings_nothing_in() -> None:
+def test_shifting_fills_with_false() -> None:
     mask = np.ones((3, 3), bool)
-    assert shifted(mask, 1, -1).tolist() == [[False] * 3, [True, True, False], [True, True, False]]
-    assert not shifted(mask, 5, 0).any()
+    assert shift(mask, 1, -1).tolist() == [[False] * 3, [True, True, False], [True, True, False]]
+    assert not shift(mask, 5, 0).any()
 
 
 @pytest.mark.parametrize("length", [1, 5, 7, 8])
-def test_a_shadow_is_as_long_as_asked_and_leaves_the_thing_out(length: int) -> None:
+def test_a_shadow_has_its_length_and_excludes_the_object(length: int) -> None:
     mask = np.zeros((3, 20), bool)
     mask[1, 2] = True
-    assert np.flatnonzero(shadow_of(mask, direction(0), length)[1]).tolist() == list(range(3, 3 + length))
+    assert np.flatnonzero(cast_shadow(mask, direction(0), length)[1]).tolist() == list(range(3, 3 + length))

@@ -1,16 +1,16 @@
 from pathlib import Path
 
 from pipeline.core.files import read_json
-from pipeline.sources.sample.stac import Collection, bbox, geotiff
+from pipeline.sources.sample.stac import Collection, geotiff_asset
 
 RING = [[1.0, 2.0], [3.0, 2.0], [3.0, 5.0], [1.0, 5.0], [1.0, 2.0]]
 
 
-def test_an_item_lies_in_its_collections_folder_and_links_to_it(tmp_path: Path) -> None:
+def test_an_item_is_in_the_folder_of_its_collection_and_links_to_it(tmp_path: Path) -> None:
     collection = Collection("fields", "Fields", tmp_path)
-    more = [{"rel": "source", "href": "../../other/stac.json"}]
+    links = [{"rel": "source", "href": "../../other/stac.json"}]
     path = collection.write_item(
-        "fields_1", RING, {"datetime": "2018-01-01T00:00:00Z"}, assets={"a": geotiff("a.tif", "A")}, links=more
+        "fields_1", RING, {"datetime": "2018-01-01T00:00:00Z"}, assets={"a": geotiff_asset("a.tif", "A")}, links=links
     )
     assert path == Path("fields/fields_1/stac.json")
     item = read_json(tmp_path / path)
@@ -35,10 +35,10 @@ def test_an_item_lies_in_its_collections_folder_and_links_to_it(tmp_path: Path) 
     assert "synthetic" in item["assets"]["a"]["title"]
 
 
-def test_a_collection_covers_its_items(tmp_path: Path) -> None:
-    moved = [[x + 10, y - 10] for x, y in RING]
+def test_the_extent_of_a_collection_covers_its_items(tmp_path: Path) -> None:
+    shifted = [[x + 10, y - 10] for x, y in RING]
     path = Collection("fields", "Fields", tmp_path).write(
-        ["fields_1", "fields_2"], [RING, moved], ("2018-01-01", "2018-12-31"), "CC-BY-4.0"
+        ["fields_1", "fields_2"], [RING, shifted], ("2018-01-01", "2018-12-31"), "CC-BY-4.0"
     )
     assert path == Path("fields/collection.json")
     collection = read_json(tmp_path / path)
@@ -48,7 +48,3 @@ def test_a_collection_covers_its_items(tmp_path: Path) -> None:
     items = [link["href"] for link in collection["links"] if link["rel"] == "item"]
     assert items == ["fields_1/stac.json", "fields_2/stac.json"]
     assert "Synthetic sample, not real data" in collection["description"]
-
-
-def test_bbox_of_one_ring() -> None:
-    assert bbox([RING]) == [1.0, 2.0, 3.0, 5.0]

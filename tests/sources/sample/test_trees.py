@@ -2,48 +2,50 @@ import numpy as np
 import pytest
 
 from pipeline.sources.sample.shapes import direction
-from pipeline.sources.sample.trees import grow
+from pipeline.sources.sample.trees import grow_canopy
 
 SUN = direction(16)
 
 
-def chance(value: int) -> np.ndarray:
+def uniform(value: int) -> np.ndarray:
     return np.full((90, 130), value, np.int32)
 
 
-def test_no_chance_no_trees_and_full_chance_a_closed_wood() -> None:
-    assert not grow(chance(0), 10, SUN, 1).tree_HW.any()
-    assert grow(chance(1024), 10, SUN, 1).tree_HW.mean() > 0.8
+def test_probability_0_grows_no_trees_and_1024_a_closed_wood() -> None:
+    assert not grow_canopy(uniform(0), 10, SUN, 1).tree_HW.any()
+    assert grow_canopy(uniform(1024), 10, SUN, 1).tree_HW.mean() > 0.8
 
 
 @pytest.mark.parametrize("cell", [7, 10, 21])
-def test_maps_have_the_size_that_was_asked_for(cell: int) -> None:
-    assert {values.shape for values in vars(grow(chance(500), cell, SUN, 1)).values()} == {(90, 130)}
+def test_maps_have_the_size_of_the_probability(cell: int) -> None:
+    assert {values.shape for values in vars(grow_canopy(uniform(500), cell, SUN, 1)).values()} == {(90, 130)}
 
 
-def test_a_crown_is_of_one_kind_and_about_as_wide_as_a_cell() -> None:
-    canopy = grow(chance(60), 12, SUN, 4)
-    kinds, sizes = np.unique(canopy.kind_HW[canopy.tree_HW], return_counts=True)
-    assert len(kinds) > 2
+def test_a_crown_is_of_one_species_and_about_as_wide_as_a_cell() -> None:
+    canopy = grow_canopy(uniform(60), 12, SUN, 4)
+    species, sizes = np.unique(canopy.species_HW[canopy.tree_HW], return_counts=True)
+    assert len(species) > 2
     assert np.median(sizes) == pytest.approx(12 * 12 * 1.4, rel=0.5)
 
 
-def test_crowns_are_lighter_towards_the_sun() -> None:
-    canopy = grow(chance(40), 20, SUN, 2)
+def test_crowns_are_lighter_on_the_side_facing_the_sun() -> None:
+    canopy = grow_canopy(uniform(40), 20, SUN, 2)
     rows, columns = np.nonzero(canopy.tree_HW)
-    for kind in np.unique(canopy.kind_HW[canopy.tree_HW]):
-        here = canopy.kind_HW[rows, columns] == kind
-        middle = (rows[here].min() + rows[here].max()) / 2
-        light = canopy.light_HW[rows[here], columns[here]]
-        below = rows[here] > middle + 2
-        above = rows[here] < middle - 2
-        if below.sum() > 20 and above.sum() > 20:
-            assert light[below].mean() > light[above].mean()  # the sun stands below, in the south
+    compared = 0
+    for species in np.unique(canopy.species_HW[canopy.tree_HW]):
+        crown = canopy.species_HW[rows, columns] == species
+        middle = (rows[crown].min() + rows[crown].max()) / 2
+        light = canopy.light_HW[rows[crown], columns[crown]]
+        south, north = rows[crown] > middle + 2, rows[crown] < middle - 2
+        if south.sum() > 20 and north.sum() > 20:
+            compared += 1
+            assert light[south].mean() > light[north].mean()
+    assert compared > 0
 
 
-def test_trees_grow_where_their_foot_may_stand() -> None:
-    half = chance(0)
+def test_trees_grow_where_the_trunk_may() -> None:
+    half = uniform(0)
     half[:, :60] = 1024
-    tree_HW = grow(half, 10, SUN, 3).tree_HW
+    tree_HW = grow_canopy(half, 10, SUN, 3).tree_HW
     assert tree_HW[:, :50].mean() > 0.8
     assert not tree_HW[:, 75:].any()

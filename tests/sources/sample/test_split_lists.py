@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.raster.layout import RawFolder
+from pipeline.sources.sample.split_lists import write_split_lists
+
+IDS = st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), min_size=7, max_size=60, unique=True)
+
+
+@given(IDS, st.integers(0, 99))
+def test_every_chip_is_in_one_list_and_15_percent_each_validate_and_test(
+    tmp_path_factory: pytest.TempPathFactory, chip_ids: list[str], seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("lists")
+    assert list(write_split_lists(chip_ids, seed, folder)) == [Path("train.txt"), Path("val.txt"), Path("test.txt")]
+    parts = RawFolder("landcoverai", folder).official_parts
+    assert sorted(parts) == sorted(chip_ids)
+    sizes = [list(parts.values()).count(part) for part in ("val", "test")]
+    assert sizes == [len(chip_ids) * 15 // 100] * 2
+
+
+def test_the_seed_decides_the_split(tmp_path: Path) -> None:
+    tests = []
+    for seed in (1, 1, 2):
+        list(write_split_lists([f"c{number}" for number in range(40)], seed, tmp_path))
+        tests.append((tmp_path / "test.txt").read_text())
+    assert tests[0] == tests[1] != tests[2]
