@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from affine import Affine
 
-from pipeline.raster.geotiff import Georeference, write_geotiff
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources.sample.lists import write_lists
 from pipeline.sources.sample.noise import Dice, Shape, derive
 from pipeline.sources.sample.rendering import photograph

@@ -9,7 +9,8 @@ import numpy as np
 from affine import Affine
 
 from pipeline.core.files import write_text
-from pipeline.raster.geotiff import Georeference, write_geotiff
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources.sample.acquisition import Overpass, reflectance
 from pipeline.sources.sample.clouds import Weather, cloud_probability, draw_veil, scene_classification, seen_through
 from pipeline.sources.sample.ground import Ground, Site, plan_ground

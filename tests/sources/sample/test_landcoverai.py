@@ -6,7 +6,8 @@ import pytest
 from rasterio.transform import Affine
 
 from pipeline.formats.datasets import CLASSES
-from pipeline.raster.geotiff import Georeference, open_geotiff
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import open_geotiff
 from pipeline.sources.sample.landcoverai import TILE, Sheet, tile_ids
 
 
