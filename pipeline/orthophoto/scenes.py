@@ -101,10 +101,10 @@ def tile_scene(scene: Scene, config: TileConfig, table: ClassTable, folder: Path
             if not config.pad and (window.height, window.width) != (config.size, config.size):
                 tiled.partial += 1
                 continue
-            bands_CHW, valid_HW = read_rgb_bands(image, config.bands, window.window)
+            bands_CHW, valid_HW = read_rgb_bands(image, config.bands, window.raster_window)
             tiled.pixels += valid_HW.size
             if transparency.band is not None:
-                opaque_HW = image.read((transparency.band,), window.window)[0] > 0
+                opaque_HW = image.read((transparency.band,), window.raster_window)[0] > 0
                 tiled.transparent += int((~opaque_HW).sum())
                 valid_HW &= opaque_HW
             labels = _read_labels(mask, window, config.size, table)
@@ -134,7 +134,7 @@ def find_transparency(image: GeoTiff, config: TileConfig) -> Transparency:
         return Transparency()
     histogram_V = np.zeros(np.iinfo(image.dtypes[band - 1]).max + 1, np.int64)
     for window in chip_windows(image.height, image.width, config.size):
-        alpha_HW = image.read((band,), window.window)[0]
+        alpha_HW = image.read((band,), window.raster_window)[0]
         histogram_V += np.bincount(alpha_HW.ravel(), minlength=len(histogram_V))
         partial = int(histogram_V[1:].sum() - histogram_V[1:].max())  # neither 0 nor the most frequent other value
         if partial > MAX_PARTIAL_ALPHA * image.height * image.width:
@@ -171,9 +171,9 @@ def _require_disk_space(image: GeoTiff, config: TileConfig, folder: Path) -> Non
 
 def _read_labels(mask: GeoTiff, window: ChipWindow, size: int, table: ClassTable) -> Labels:
     try:
-        return read_labels(mask, table, window.window)
+        return read_labels(mask, table, window.raster_window)
     except PipelineError:  # count unknown values over the file, not the window
-        refuse_unknown_labels(mask, table, (each.window for each in chip_windows(mask.height, mask.width, size)))
+        refuse_unknown_labels(mask, table, (part.raster_window for part in chip_windows(mask.height, mask.width, size)))
         raise
 
 

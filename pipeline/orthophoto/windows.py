@@ -20,8 +20,8 @@ class ChipWindow:
     """Columns inside the scene: fewer than the chip size at the right edge."""
 
     @property
-    def window(self) -> Window:
-        """The same as rasterio's window."""
+    def raster_window(self) -> Window:
+        """The window in rasterio's form."""
         return Window(self.column, self.row, self.width, self.height)
 
 

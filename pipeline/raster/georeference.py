@@ -67,7 +67,7 @@ def read_georeference(path: Path, dataset: rasterio.DatasetReader, pam: Pam, sid
                 f"{path} is georeferenced by ground control points, which are not supported; warp it first: gdalwarp"
             )
     _require_finite(path, transform, dataset.width, dataset.height)
-    return Georeference(_crs_text(pam.crs or dataset.crs or read_prj(sidecars)), transform)
+    return Georeference(crs_text(pam.crs or dataset.crs or read_prj(sidecars)), transform)
 
 
 def _require_finite(path: Path, transform: Affine, width: int, height: int) -> None:
@@ -80,6 +80,7 @@ def _require_finite(path: Path, transform: Affine, width: int, height: int) -> N
         )
 
 
-def _crs_text(crs: CRS | None) -> str | None:
+def crs_text(crs: CRS | None) -> str | None:
+    """`EPSG:NNNN`, or WKT for a CRS without a code."""
     code = crs.to_epsg(confidence_threshold=100) if crs else None
     return f"EPSG:{code}" if code else str(crs.to_wkt()) if crs else None

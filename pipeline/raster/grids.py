@@ -10,8 +10,9 @@ from rasterio.warp import transform as transform_points
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.gdal import quiet_gdal
-from pipeline.raster.georeference import Georeference
+from pipeline.raster.georeference import Georeference, crs_text
 from pipeline.raster.geotiff import GeoTiff
+from pipeline.raster.sidecars import PRJ, find_sidecars, read_prj
 
 MAX_SHIFT = 0.1
 """Pixels between a corner of a mask and that of its image."""
@@ -96,15 +97,23 @@ def _warp_advice(image: GeoTiff, mask: GeoTiff) -> str:
         return ": align one to the other"
     west, north = grid.corner(0, 0)
     east, south = grid.corner(image.height, image.width)
-    crs = grid.crs if _differ_in_crs(image, mask) else None
-    if crs and not crs.startswith("EPSG:"):
-        crs = f'"$(gdalsrsinfo -o wkt {quote(str(image.path))})"'
-    target = f"-t_srs {crs} " if crs else ""
+    crs = f"-s_srs {_crs_argument(mask)} -t_srs {_crs_argument(image)} " if _differ_in_crs(image, mask) else ""
     extent = " ".join(f"{bound:.15g}" for bound in (west, south, east, north))
     return (
-        f"; resample the mask to its image's grid: gdalwarp {target}-te {extent} -ts {image.width} {image.height} "
+        f"; resample the mask to its image's grid: gdalwarp {crs}-te {extent} -ts {image.width} {image.height} "
         f"{quote(str(mask.path))} aligned.tif"
     )
+
+
+def _crs_argument(file: GeoTiff) -> str:
+    """A file's CRS on GDAL's command line; GDAL ignores the `.prj` of a GeoTIFF."""
+    crs = file.georeference.crs or ""
+    if crs.startswith("EPSG:"):
+        return crs
+    sidecars = find_sidecars(file.path)
+    if crs == crs_text(read_prj(sidecars)):
+        return quote(str(sidecars[PRJ]))
+    return f'"$(gdalsrsinfo -o wkt {quote(str(file.path))})"'
 
 
 def _crs_advice(image: GeoTiff, mask: GeoTiff) -> str:

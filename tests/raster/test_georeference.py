@@ -20,8 +20,8 @@ def test_a_crs_without_a_code_is_kept_as_wkt(tmp_path: Path) -> None:
 
 
 def test_a_chip_is_located_by_its_top_left_corner() -> None:
-    place = at(x=500000.0, y=1000000.0, pixel=0.5).locate(row=512, column=1024)
-    assert place == {"x": 500512.0, "y": 999744.0, "crs": UTM, "pixel_size": 0.5}
+    position = at(x=500000.0, y=1000000.0, pixel=0.5).locate(row=512, column=1024)
+    assert position == {"x": 500512.0, "y": 999744.0, "crs": UTM, "pixel_size": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,8 @@ def test_a_chip_is_located_by_its_top_left_corner() -> None:
     ],
 )
 def test_only_upright_square_pixels_have_a_size(transform: tuple[float, ...], size: float | None) -> None:
-    place = Georeference(UTM, Affine(*transform)).locate()
-    assert place == {"x": 5.0, "y": 7.0, "crs": UTM, "pixel_size": size}
+    position = Georeference(UTM, Affine(*transform)).locate()
+    assert position == {"x": 5.0, "y": 7.0, "crs": UTM, "pixel_size": size}
 
 
 def test_without_crs_or_transform_the_position_is_unknown(tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ def test_equivalent_crs_definitions_are_equal(tmp_path: Path, image: str, mask: 
 def test_the_official_mask_matches_an_image_in_epsg_2180(shared: Path, tmp_path: Path) -> None:
     with open_geotiff(shared / "data/landcoverai-official/N-33-60-D-c-4-2.tif") as mask:
         image = tmp_path / "image.tif"
-        place = Georeference("EPSG:2180", mask.georeference.transform)
-        write_geotiff(image, np.zeros((1, mask.height, mask.width), np.uint8), place)
+        georeference = Georeference("EPSG:2180", mask.georeference.transform)
+        write_geotiff(image, np.zeros((1, mask.height, mask.width), np.uint8), georeference)
         with open_geotiff(image) as file:
             assert file.georeference.crs != mask.georeference.crs
             require_same_grid(file, mask)
@@ -98,18 +98,28 @@ EXTENT = r"-te 500000 999600 500600 1000000 -ts 60 40 [^ ]*mask.tif aligned.tif$
 
 
 @pytest.mark.parametrize(
-    ("image", "mask", "names", "target"),
+    ("image", "mask", "names", "options"),
     [
-        (UTM, "EPSG:32631", "EPSG:32630 and EPSG:32631", "EPSG:32630"),
-        (UTM, "EPSG:2180+5621", r"EPSG:32630 and ETRF2000-PL / CS92 \+ EVRF2007 height", "EPSG:32630"),
-        (WRITTEN_OUT, "EPSG:32631", "unknown and EPSG:32631", r'"\$\(gdalsrsinfo -o wkt [^ ]*image.tif\)"'),
+        (UTM, "EPSG:32631", "EPSG:32630 and EPSG:32631", "-s_srs EPSG:32631 -t_srs EPSG:32630"),
+        (
+            UTM,
+            "EPSG:2180+5621",
+            r"EPSG:32630 and ETRF2000-PL / CS92 \+ EVRF2007 height",
+            r'-s_srs "\$\(gdalsrsinfo -o wkt [^ ]*mask.tif\)" -t_srs EPSG:32630',
+        ),
+        (
+            WRITTEN_OUT,
+            "EPSG:32631",
+            "unknown and EPSG:32631",
+            r'-s_srs EPSG:32631 -t_srs "\$\(gdalsrsinfo -o wkt [^ ]*image.tif\)"',
+        ),
     ],
 )
 def test_a_mask_in_another_crs_is_refused_with_the_command_that_fixes_it(
-    tmp_path: Path, image: str, mask: str, names: str, target: str
+    tmp_path: Path, image: str, mask: str, names: str, options: str
 ) -> None:
     places = [at(crs=CRS.from_user_input(crs).to_wkt()) for crs in (image, mask)]
-    message = rf"mask.tif differ in CRS: {names}, and are [^ ]* px apart{WARP}-t_srs {target} {EXTENT}"
+    message = rf"mask.tif differ in CRS: {names}, and are [^ ]* px apart{WARP}{options} {EXTENT}"
     with pytest.raises(PipelineError, match=message):
         compare(tmp_path, *places, (40, 60))
 
@@ -132,6 +142,13 @@ def test_an_engineering_crs_is_to_be_corrected_since_it_cannot_be_warped(tmp_pat
         write_geotiff(tmp_path / "mask.tif", gradient(40, 60)[:1], at())
         with open_geotiff(tmp_path / "mask.tif") as mask:
             require_same_grid(image, mask)
+
+
+def test_the_crs_of_a_prj_is_passed_to_gdalwarp_which_ignores_it(tmp_path: Path) -> None:
+    (tmp_path / "mask.tfw").write_text("10\n0\n0\n-10\n500025\n999995\n")
+    (tmp_path / "mask.prj").write_text(WRITTEN_OUT)
+    with pytest.raises(PipelineError, match=rf"{WARP}-s_srs [^ ]*mask.prj -t_srs {UTM} {EXTENT}"):
+        compare(tmp_path, at(), None, (40, 60))
 
 
 def test_a_file_with_only_a_world_file_is_aligned_without_a_crs(tmp_path: Path) -> None:

@@ -192,6 +192,14 @@ def test_scaled_labels_are_refused(tmp_path: Path) -> None:
         read(tmp_path / "mask.tif")
 
 
+def test_pixels_ignored_later_do_not_count_as_declared_no_data(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "mask.tif", np.array([[[1, 1, 2]]], np.uint8), at(), nodata=1)
+    with open_geotiff(tmp_path / "mask.tif") as file:
+        labels = read_labels(file, TWO_CLASSES)
+    labels.mask_HW[0, 0] = IGNORE
+    assert labels.nodata_classes == {"1": 1}
+
+
 def test_classes_declared_as_no_data_are_summed_over_files() -> None:
     assert nodata_classes_summary([{}, {}]) == ""
     assert nodata_classes_summary([{"0": 7}, {}, {"0": 3, "2": 1}]) == (

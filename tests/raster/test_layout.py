@@ -22,9 +22,9 @@ def touch(root: Path, *names: str) -> Path:
 def test_items_are_found_in_their_collections_and_sorted_by_chip_and_date(tmp_path: Path) -> None:
     names = ("31PGS_01_20180102", "31PGS_01_20180101", "30ABC_07_20190101")
     touch(tmp_path, *(f"{SOURCE}/{SOURCE}_{name}/B04.tif" for name in names), f"{LABELS}/{LABELS}_31PGS_01/labels.tif")
-    found = RawFolder("landcovernet", tmp_path).items
-    assert [item.id for item in found] == ["30ABC_07_20190101", "31PGS_01_20180101", "31PGS_01_20180102"]
-    assert found[0] == SourceItem("30ABC_07", date(2019, 1, 1), tmp_path / SOURCE / f"{SOURCE}_30ABC_07_20190101")
+    items = RawFolder("landcovernet", tmp_path).items
+    assert [item.id for item in items] == ["30ABC_07_20190101", "31PGS_01_20180101", "31PGS_01_20180102"]
+    assert items[0] == SourceItem("30ABC_07", date(2019, 1, 1), tmp_path / SOURCE / f"{SOURCE}_30ABC_07_20190101")
     assert RawFolder("landcovernet", tmp_path).labels == {"31PGS_01": tmp_path / LABELS / f"{LABELS}_31PGS_01"}
 
 

@@ -55,10 +55,10 @@ def read_with_gdal(path: Path) -> tuple[Any, ...]:
 
 def read_with_pipeline(path: Path) -> tuple[Any, ...]:
     with open_geotiff(path) as file:
-        place = file.georeference
+        georeference = file.georeference
         nodata = tuple(None if value is None else float(value) for value in file.nodata)
-        scales, offsets = (tuple(map(float, each)) for each in (file.scales, file.offsets))
-        return nodata, scales, offsets, place.crs, place.transform, file.alpha_band
+        scales, offsets = (tuple(map(float, values)) for values in (file.scales, file.offsets))
+        return nodata, scales, offsets, georeference.crs, georeference.transform, file.alpha_band
 
 
 @pytest.mark.parametrize(
