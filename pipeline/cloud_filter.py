@@ -15,8 +15,8 @@ from pipeline.core.files import write_text
 from pipeline.core.params import Params
 from pipeline.core.stage_cache import StageCache, stage_cache
 from pipeline.formats.datasets import BandsSection, DatasetName
-from pipeline.raster.layout import RawFolder, SourceItem, has_any
-from pipeline.raster.originals import naming_originals
+from pipeline.raster.layout import RawFolder, SourceItem, has_any_asset
+from pipeline.raster.originals import report_original_paths
 from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.date_selection import CloudFilterSection, DateSelection, Thresholds, judge, look
 from pipeline.sentinel.items import Reading
@@ -54,7 +54,7 @@ def judged(
     while True:
         verdicts = judge([one for one in looked if folders[one.id] not in bare], thresholds)
         kept = [folders[one.id] for one in verdicts if one.verdict == "keep"]
-        new = [folder for folder in kept if not has_any(reading.dataset, folder, reading.band_assets)]
+        new = [folder for folder in kept if not has_any_asset(reading.dataset, folder, reading.band_assets)]
         if not new:
             return verdicts, bare
         for folder in new:
@@ -85,7 +85,7 @@ def refuse_all(verdicts: list[DateSelection], dropped: str, dataset: DatasetName
     )
 
 
-@naming_originals
+@report_original_paths
 def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, params: CloudFilterParams) -> str:
     """Write the table CLEAR: one row a chip and date of DATASET in RAW, with shares, verdict and reason.
 

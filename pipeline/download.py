@@ -12,7 +12,7 @@ from pipeline.core.params import Params
 from pipeline.formats.classes import own_classes, write_classes
 from pipeline.formats.datasets import CLASSES, BandsSection, DatasetName
 from pipeline.raster.layout import MANIFEST, WRITTEN_BY_DOWNLOAD, write_source
-from pipeline.raster.originals import Original
+from pipeline.raster.originals import Originals
 from pipeline.sentinel.date_selection import CloudFilterSection
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.registry import SOURCES
@@ -56,7 +56,7 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
     own `classes.yaml` if it brings one, else the dataset's usual classes. What failed is in the table FAILURES.
     """
     settings: LandcoveraiSettings | CollectionSettings = getattr(params.download, dataset)
-    known_as = Original(dataset, settings.source, settings.path).place(raw)
+    known_as = Originals(dataset, settings.source, settings.path).location(raw)
     request = Request(dataset, settings, params.bands, params.cloud_filter)
     with published(raw) as folder:
         folder.mkdir()

@@ -30,9 +30,9 @@ from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.datasets import BandsSection, DatasetName
 from pipeline.formats.png import save_chip
 from pipeline.raster.imagery import to_rgb
-from pipeline.raster.labels import declared_in_words
+from pipeline.raster.labels import nodata_classes_summary
 from pipeline.raster.layout import RawFolder, SourceItem, asset
-from pipeline.raster.originals import naming_originals
+from pipeline.raster.originals import report_original_paths
 from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.clouds import PixelKind
 from pipeline.sentinel.date_selection import CloudFilterSection
@@ -117,8 +117,8 @@ def convert(
     mask_HW = labels.mask_HW
     mask_HW[clouds_HW >= (PixelKind.SHADOW if how.ignore_clouds else PixelKind.NO_DATA)] = IGNORE
     if (mask_HW == IGNORE).all():
-        return Converted(None, labels.declared)
-    return Converted(save_chip(folder, describe(item, reading), image_HWC, mask_HW, table), labels.declared)
+        return Converted(None, labels.nodata_classes)
+    return Converted(save_chip(folder, describe(item, reading), image_HWC, mask_HW, table), labels.nodata_classes)
 
 
 def converted(
@@ -164,7 +164,7 @@ def rejected(verdicts: pd.DataFrame) -> dict[str, int]:
     return {f"dates: {str(reason).replace('_', '-')}": int(count) for reason, count in reasons.items()}
 
 
-@naming_originals
+@report_original_paths
 def tif_to_png(
     dataset: DatasetName, raw: Path, clear: Path, chips: Path, failures: Path, params: TifToPngParams
 ) -> str:
@@ -203,7 +203,7 @@ def tif_to_png(
         imagery = replace(params.imagery(dataset), synthetic=source.synthetic)
         left_out = rejected(verdicts) | dropped | failed_in_origin("dates", len(failed))
         write_tables(folder, rows, table, imagery, Origin(source.source, left_out))
-    told = f"{dropped_in_words(dropped)}{declared_in_words(each.declared for _, each in made)}{settled}"
+    told = f"{dropped_in_words(dropped)}{nodata_classes_summary(each.declared for _, each in made)}{settled}"
     return f"{len(items)} clear dates in, {len(rows)} chips kept, {told}"
 
 

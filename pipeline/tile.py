@@ -1,4 +1,4 @@
-"""Cuts orthophotos and their masks into square chips, as LandCover.ai's own script does."""
+"""Cut orthophotos and their masks into square chips, like LandCover.ai's own script."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -24,14 +24,14 @@ from pipeline.formats.chips import (
     write_tables,
 )
 from pipeline.formats.classes import ClassTable
-from pipeline.orthophoto.scenes import Alpha, CutScene, Cutting, cut_scene
-from pipeline.raster.labels import declared_in_words
+from pipeline.orthophoto.scenes import AlphaMode, TileConfig, TiledScene, tile_scene
+from pipeline.raster.labels import nodata_classes_summary
 from pipeline.raster.layout import RawFolder, Scene
-from pipeline.raster.originals import naming_originals
+from pipeline.raster.originals import report_original_paths
 from pipeline.raster.sidecars import with_sidecars
 
 OFFICIAL_SIZE = 512
-"""Pixels of the tiles that LandCover.ai's lists name; the same numbers stand for other ground at another size."""
+"""Pixels of the chips in LandCover.ai's lists; at another size the same numbers denote other ground."""
 
 
 class TileSection(Params):
@@ -40,112 +40,115 @@ class TileSection(Params):
     size: int = Field(gt=0, multiple_of=32)
     """Side of a chip in pixels; a multiple of 32, since the encoders halve it five times."""
     partial: Literal["drop", "pad"]
-    """What becomes of windows that reach over the edge of a scene."""
+    """What to do with windows that extend beyond a scene."""
     bands: tuple[BandNumber, BandNumber, BandNumber]
-    """The image's bands that become red, green, blue, counted from 1."""
+    """The image's bands for red, green, blue, counted from 1."""
     stretch: Literal["none"] | Stretch
-    """The values that become black and white; needed for images of more than 8 bits."""
-    alpha: Alpha
-    """Whether a band that a file marks as alpha hides pixels, if it holds transparency; never one of `bands`."""
+    """Values that become black and white; required for images of more than 8 bits."""
+    alpha: AlphaMode
+    """Whether a band marked as alpha hides pixels if it holds transparency; never one of `bands`."""
+
+    @property
+    def config(self) -> TileConfig:
+        """The section as arguments of `tile_scene`."""
+        stretch = None if self.stretch == "none" else self.stretch
+        return TileConfig(self.size, self.partial == "pad", self.bands, stretch, self.alpha)
 
 
 class TileParams(Params):
-    """What `tile` reads of params.yaml."""
+    """Parameters of the stage."""
 
     on_error: OnError
 
     tile: TileSection
 
 
-def cutting(section: TileSection) -> Cutting:
-    """The params in the words of `pipeline.orthophoto.scenes`."""
-    stretch = None if section.stretch == "none" else section.stretch
-    return Cutting(section.size, section.partial == "pad", section.bands, stretch, section.alpha)
+def tile_cached(scene: Scene, config: TileConfig, table: ClassTable, cache: StageCache) -> tuple[Path, TiledScene]:
+    """Run `tile_scene`, or take its result from the stage cache.
 
-
-def cut(scene: Scene, how: Cutting, table: ClassTable, pieces: StageCache) -> tuple[Path, CutScene]:
-    """What `cut_scene` makes of a scene, kept: the folder with the chips, and their rows.
+    Returns:
+        The folder with the chips, and their rows.
 
     Raises:
-        PipelineError: image and mask do not fit, or cannot be read, or hold what they should not.
+        PipelineError: image or mask is unreadable or unsupported, or they do not match.
     """
 
     def build(folder: Path) -> dict[str, Any]:
         make_chip_folders(folder)
-        return asdict(cut_scene(scene, how, table, folder))
+        return asdict(tile_scene(scene, config, table, folder))
 
-    folder, found = pieces.make(scene.id, with_sidecars((scene.image, scene.mask)), build)
-    return folder, CutScene(**found)
+    folder, result = cache.make(scene.id, with_sidecars((scene.image, scene.mask)), build)
+    return folder, TiledScene(**result)
 
 
-def dropped_of(cuts: list[CutScene]) -> dict[str, int]:
-    """From the reason to the number of windows that became no chip."""
+def dropped_windows(scenes: list[TiledScene]) -> dict[str, int]:
+    """From reason to the number of windows dropped."""
     return {
-        "partial": sum(each.partial for each in cuts),
-        "without a label": sum(each.unlabelled for each in cuts),
+        "partial": sum(scene.partial for scene in scenes),
+        "without a label": sum(scene.unlabelled for scene in scenes),
     }
 
 
-def require_chips(cuts: list[CutScene], failed: int, size: int, raw: Path) -> None:
-    """Check that there is a chip.
+def require_chips(scenes: list[TiledScene], failed: int, size: int, raw: Path) -> None:
+    """Check that there is at least one chip.
 
     Raises:
-        PipelineError: there is none; what became of scenes and windows, and what to change.
+        PipelineError: there is none; counts of scenes and windows, and what to change.
     """
-    if any(each.rows for each in cuts):
+    if any(scene.rows for scene in scenes):
         return
-    dropped = dropped_of(cuts)
+    dropped = dropped_windows(scenes)
     advice = []
     if failed:
-        advice.append(f"mend the {failed} that failed")
+        advice.append(f"fix the {failed} that failed")
     if dropped["partial"]:
         advice.append("set a smaller tile.size, or tile.partial to pad")
     if dropped["without a label"]:
         advice.append("label some pixels, or name their values in classes.yaml")
-    if any(each.transparent for each in cuts):
-        advice.append("set tile.alpha to none if alpha hides what it should not")
+    if any(scene.transparent for scene in scenes):
+        advice.append("set tile.alpha to none if alpha hides too much")
     raise PipelineError(
-        f"no chip of {size} px came out of {len(cuts) + failed} scenes in {raw}: {failed} failed, and of the windows "
-        f"of the others {dropped['partial']} reach over the edge and {dropped['without a label']} have no labelled "
+        f"no chips of {size} px from {len(scenes) + failed} scenes in {raw}: {failed} failed; of the windows of the "
+        f"others, {dropped['partial']} extend beyond the scene and {dropped['without a label']} have no labelled "
         f"pixel; {'; '.join(advice)}"
     )
 
 
-def transparent_in_words(cuts: list[CutScene]) -> str:
-    """What the summary says of alpha: nothing, if it hides nothing."""
-    hidden, pixels = sum(each.transparent for each in cuts), sum(each.pixels for each in cuts)
-    told = f", {100 * hidden / pixels:.2g} % of the pixels ignored by alpha (see tile.alpha)" if hidden else ""
-    if unused := sum(each.alpha_unused for each in cuts):
-        told += f", alpha of {unused} scenes hides nothing: it holds more than on and off (see tile.alpha)"
-    return told
+def alpha_summary(scenes: list[TiledScene]) -> str:
+    """Summarise the pixels hidden by alpha; empty if there are none."""
+    hidden, pixels = sum(scene.transparent for scene in scenes), sum(scene.pixels for scene in scenes)
+    summary = f", {100 * hidden / pixels:.2g} % of the pixels ignored by alpha (see tile.alpha)" if hidden else ""
+    if unused := sum(scene.alpha_unused for scene in scenes):
+        summary += f", alpha of {unused} scenes unused: it has more than two values (see tile.alpha)"
+    return summary
 
 
-@naming_originals
+@report_original_paths
 def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
-    """Cut every scene in RAW into the chips folder CHIPS; those that cannot be cut are in the table FAILURES."""
+    """Cut every scene in RAW into the chips folder CHIPS; list scenes that failed in the table FAILURES."""
     source = RawFolder("landcoverai", raw)
-    table, scenes = source.classes, source.scenes
-    how = cutting(params.tile)
-    official = source.official_parts if how.size == OFFICIAL_SIZE else {}
-    with stage_cache("tile", source.checksum, asdict(how), table.model_dump()) as pieces, published(chips) as folder:
+    table, scenes, config = source.classes, source.scenes, params.tile.config
+    official = source.official_parts if config.size == OFFICIAL_SIZE else {}
+    with stage_cache("tile", source.checksum, asdict(config), table.model_dump()) as cache, published(chips) as folder:
         make_chip_folders(folder)
-        one = catch_failures(
-            partial(cut, how=how, table=table, pieces=pieces), lambda scene: str(scene.image.relative_to(raw))
+        attempt = catch_failures(
+            partial(tile_cached, config=config, table=table, cache=cache),
+            lambda scene: str(scene.image.relative_to(raw)),
         )
-        made, failed = partition_results(progress(in_parallel(one, scenes), "tile", len(scenes)))
-        settled = report_failures(failed, params.on_error, failures, raw)
-        for piece, _ in made:
-            link_chips(piece, folder)
-        cuts = [each for _, each in made]
-        rows = [row | {OFFICIAL: official.get(str(row["id"]))} for each in cuts for row in each.rows]
-        require_chips(cuts, len(failed), how.size, raw)
-        dropped = dropped_of(cuts) | unmatched_in_origin(official, (row["id"] for row in rows))
-        imagery = replace(how.imagery, synthetic=source.synthetic)
+        results, failed = partition_results(progress(in_parallel(attempt, scenes), "tile", len(scenes)))
+        failed_summary = report_failures(failed, params.on_error, failures, raw)
+        for scene_folder, _ in results:
+            link_chips(scene_folder, folder)
+        tiled = [scene for _, scene in results]
+        rows = [row | {OFFICIAL: official.get(str(row["id"]))} for scene in tiled for row in scene.rows]
+        require_chips(tiled, len(failed), config.size, raw)
+        dropped = dropped_windows(tiled) | unmatched_in_origin(official, (row["id"] for row in rows))
+        imagery = replace(config.imagery, synthetic=source.synthetic)
         origin = Origin(source.source, dropped | failed_in_origin("scenes", len(failed)))
         write_tables(folder, rows, table, imagery, origin)
-    declared = declared_in_words(each.declared for each in cuts)
-    told = f"{dropped_in_words(dropped)}{transparent_in_words(cuts)}{declared}{settled}"
-    return f"{len(scenes)} scenes in, {len(rows)} chips kept, {told}"
+    nodata_summary = nodata_classes_summary(scene.nodata_classes for scene in tiled)
+    details = f"{dropped_in_words(dropped)}{alpha_summary(tiled)}{nodata_summary}{failed_summary}"
+    return f"{len(scenes)} scenes in, {len(rows)} chips kept, {details}"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pipeline.cloud_filter import CloudFilterParams, cloud_filter
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure
 from pipeline.core.files import sha256
-from pipeline.raster import whole
+from pipeline.raster import integrity
 from pipeline.raster.layout import MANIFEST
 from pipeline.sources.stac import parse_item
 from pipeline.sources.unpack import read_tar, unzip
@@ -84,7 +84,7 @@ def fuzz_scene(folder: Path, dice: random.Random) -> None:
         assert not (folder / "chips").exists()
     shutil.rmtree(folder / "chips", ignore_errors=True)
     (raw / MANIFEST).write_text(rows)
-    with pytest.raises(PipelineError, match="was changed since download made it: its SHA-256 is "):
+    with pytest.raises(PipelineError, match="was changed after the download: its SHA-256 is "):
         tile(raw, folder / "chips", folder / "failures.csv", given)
     (raw / MANIFEST).unlink()
     assert {name.split("/")[0] for name in files_below(folder)} <= {"raw", "failures.csv"}
@@ -101,7 +101,7 @@ def rewrite(path: Path, options: dict[str, object]) -> None:
     write_geotiff(path, bands_CHW, reference, **options)
 
 
-DTYPES = (*whole.DTYPES, "complex_int16", "complex64", "complex128")
+DTYPES = (*integrity.DTYPES, "complex_int16", "complex64", "complex128")
 
 
 def fuzz_dtype(folder: Path, dice: random.Random) -> None:

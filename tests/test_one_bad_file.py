@@ -118,7 +118,7 @@ def test_a_disk_that_is_full_drops_no_scene(tmp_path: Path, monkeypatch: pytest.
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "chip.png")
 
-    monkeypatch.setattr("pipeline.tile.cut_scene", full)
+    monkeypatch.setattr("pipeline.tile.tile_scene", full)
     with pytest.raises(StageError, match=r"^No space left on device: chip.png; make room on the disk, or set PIPE"):
         cut(scenes(tmp_path / "raw"), on_error="skip")
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]

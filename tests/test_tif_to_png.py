@@ -204,8 +204,8 @@ def test_consensus_is_the_advice_where_there_is_one(tmp_path: Path) -> None:
             halves(16, 16, 1, 25),
             r"labels.tif holds label values outside the class table: 25 in 128 px; classes are \[1,",
         ),
-        (halves(16, 16, 1, 2, "float64") + 0.5, r"labels.tif holds 1.5 among its labels, in 256 pixels NaN or a frac"),
-        (halves(16, 16, 1, 2, "float64") * np.nan, r"labels.tif holds nan among its labels, in 256 pixels NaN or a "),
+        (halves(16, 16, 1, 2, "float64") + 0.5, r"labels.tif holds the label 1.5; 256 pixels are NaN or a fraction"),
+        (halves(16, 16, 1, 2, "float64") * np.nan, r"labels.tif holds the label nan; 256 pixels are NaN or a fraction"),
         (halves(8, 16), r"source.tif and .*labels.tif differ in size: \(16, 16\) and \(16, 8\) px"),
     ],
 )

@@ -10,7 +10,8 @@ from PIL import Image
 
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
 from pipeline.formats.datasets import CLASSES, DatasetName
-from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.layout import SourceItem
 from pipeline.sentinel.clouds import PixelKind
 from pipeline.tif_to_png import TifToPngParams, picture, tif_to_png

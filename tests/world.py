@@ -14,7 +14,8 @@ from rasterio.transform import Affine
 
 from pipeline.formats.classes import ClassTable, LandCoverClass, write_classes
 from pipeline.formats.datasets import CLASSES, DatasetName
-from pipeline.raster.geotiff import Georeference, write_geotiff
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import write_geotiff
 from pipeline.raster.layout import Scene, SourceItem, write_source
 from pipeline.sentinel.date_selection import Thresholds
 

@@ -1,1 +1,1 @@
-"""Pixels and geometry: GeoTIFF and PNG from and to arrays. The only importer of rasterio, Pillow and OpenCV."""
+"""GeoTIFF, labels, imagery, and the layout of a raw folder."""

@@ -1,103 +1,132 @@
-"""Whether a mask lies on the pixels of its image."""
+"""Check that a mask is on the pixel grid of its image."""
 
 from shlex import quote
 
 import numpy as np
-import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
-from rasterio.session import DummySession
-from rasterio.warp import transform as reproject
+from rasterio.warp import transform as transform_points
 
 from pipeline.core.errors import PipelineError
-from pipeline.raster.geotiff import Georeference, GeoTiff
+from pipeline.raster.gdal import quiet_gdal
+from pipeline.raster.georeference import Georeference, crs_text
+from pipeline.raster.geotiff import GeoTiff
+from pipeline.raster.sidecars import PRJ, find_sidecars, read_prj
 
-MOST_APART = 0.1
-"""Pixels that a corner of a mask may lie off that of its image."""
+MAX_SHIFT = 0.1
+"""Pixels between a corner of a mask and that of its image."""
+ORIENTATIONS = (((2, 3, 0, 1), "south-up"), ((1, 0, 3, 2), "mirrored"), ((3, 2, 1, 0), "rotated by 180°"))
+"""Permutations of the corners, and what they mean."""
 
 
 def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
-    """Check that a mask lies on its image, pixel on pixel.
+    """Check that a mask matches its image pixel by pixel; without a georeference on both sides, compare sizes only.
 
     Raises:
-        PipelineError: another size; or, where both say where they lie, a corner that is more than 0.1 px off, in
-            the image's CRS. One that says nothing is taken to lie right.
+        PipelineError: sizes differ, or a corner is more than 0.1 px off in the image's CRS.
     """
     both = f"{image.path} and {mask.path}"
     sizes = [(file.width, file.height) for file in (image, mask)]
-    known = image.georeference.known and mask.georeference.known
+    is_known = image.georeference.is_known and mask.georeference.is_known
     if sizes[0] != sizes[1]:
-        told = "; a mask covers its image exactly" + (_mended(image, mask) if known else "")
-        raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px{told}")
-    if not known:
+        advice = _warp_advice(image, mask) if is_known else ""
+        raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px; a mask covers its image{advice}")
+    if not is_known:
         return
     corners_42 = np.array([(0, 0), (image.width, 0), (0, image.height), (image.width, image.height)], float)
-    there_42 = _seen_from(image.georeference, mask.georeference, corners_42)
-    names = [short_name(each.georeference.crs) for each in (image, mask)]
-    if there_42 is None:
-        raise PipelineError(f"{both} differ in CRS: {names[0]} and {names[1]}{_mended(image, mask)}")
-    if _apart(there_42, corners_42) <= MOST_APART:
+    mask_corners_42 = _to_image_pixels(image.georeference, mask.georeference, corners_42)
+    names = " and ".join(crs_label(file.georeference.crs) for file in (image, mask))
+    if mask_corners_42 is None:
+        raise PipelineError(f"{both} differ in CRS: {names}{_crs_advice(image, mask)}")
+    shift = _max_shift(mask_corners_42, corners_42)
+    if shift <= MAX_SHIFT:
         return
-    for turned, told in (
-        ((2, 3, 0, 1), "from south to north"),
-        ((1, 0, 3, 2), "mirrored"),
-        ((3, 2, 1, 0), "turned by 180°"),
-    ):
-        if _apart(there_42, corners_42[list(turned)]) <= MOST_APART:
-            raise PipelineError(f"{mask.path} is stored {told}, and its image is not{_mended(image, mask)}")
-    off = _apart(there_42, corners_42)
-    if image.georeference.crs != mask.georeference.crs and None not in (image.georeference.crs, mask.georeference.crs):
-        raise PipelineError(
-            f"{both} differ in CRS: {names[0]} and {names[1]}, and lie {off:.3g} px apart{_mended(image, mask)}"
-        )
-    raise PipelineError(f"{both} lie {off:.3g} px apart; at most {MOST_APART} px is allowed{_mended(image, mask)}")
+    for permutation, orientation in ORIENTATIONS:
+        if _max_shift(mask_corners_42, corners_42[list(permutation)]) <= MAX_SHIFT:
+            raise PipelineError(
+                f"{mask.path} is {orientation} relative to its image {image.path}{_warp_advice(image, mask)}"
+            )
+    if _differ_in_crs(image, mask):
+        raise PipelineError(f"{both} differ in CRS: {names}, and are {shift:.3g} px apart{_warp_advice(image, mask)}")
+    raise PipelineError(
+        f"{both} are {shift:.3g} px apart; at most {MAX_SHIFT} px is allowed{_warp_advice(image, mask)}"
+    )
 
 
-def short_name(crs: str | None) -> str:
-    """`EPSG:NNNN`, or the name that a CRS written out begins with."""
+def crs_label(crs: str | None) -> str:
+    """`EPSG:NNNN`, or the name at the beginning of WKT."""
     if crs is None or crs.startswith("EPSG:"):
         return crs or "none"
     quoted = crs.split('"')
-    return quoted[1] if len(quoted) > 2 else crs[:40]
+    return (quoted[1] if len(quoted) > 2 else crs[:40]) or "unnamed"
 
 
-def _seen_from(ours: Georeference, theirs: Georeference, corners_N2: np.ndarray) -> np.ndarray | None:
-    """Corners (column, row) of their grid as columns and rows of ours; None if their CRS cannot become ours.
+def _to_image_pixels(image: Georeference, mask: Georeference, corners_N2: np.ndarray) -> np.ndarray | None:
+    """Convert (column, row) in the mask to (column, row) in the image; None if no coordinate transformation exists.
 
-    A CRS that one of the two does not name is taken to be the other's. Heights do not matter.
+    A missing CRS is taken to be that of the other file. Heights are ignored.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # of a place beyond any ground, which is told below
-        xs, ys = theirs.transform @ corners_N2.T
-    if ours.crs != theirs.crs and ours.crs is not None and theirs.crs is not None:
-        our_crs, their_crs = CRS.from_user_input(ours.crs), CRS.from_user_input(theirs.crs)
-        if our_crs != their_crs:
+    with np.errstate(over="ignore", invalid="ignore"):  # checked below
+        xs, ys = mask.transform @ corners_N2.T
+    if image.crs != mask.crs and image.crs is not None and mask.crs is not None:
+        image_crs, mask_crs = CRS.from_user_input(image.crs), CRS.from_user_input(mask.crs)
+        if image_crs != mask_crs:
             try:
-                with rasterio.Env(session=DummySession()):  # else GDAL prints what it dislikes
-                    xs, ys = map(np.array, reproject(their_crs, our_crs, xs, ys))
-            except (RasterioError, CPLE_BaseError, CRSError):  # such as a site's own grid, or off the projection
+                with quiet_gdal():
+                    xs, ys = map(np.array, transform_points(mask_crs, image_crs, xs, ys))
+            except (RasterioError, CPLE_BaseError, CRSError):  # such as an engineering CRS, or outside the projection
                 return None
     with np.errstate(over="ignore", invalid="ignore"):
-        there_N2 = np.stack(~ours.transform @ (xs, ys), axis=-1)
-    return there_N2 if np.isfinite(there_N2).all() else None
+        pixels_N2 = np.stack(~image.transform @ (xs, ys), axis=-1)
+    return pixels_N2 if np.isfinite(pixels_N2).all() else None
 
 
-def _apart(there_N2: np.ndarray, corners_N2: np.ndarray) -> float:
-    return float(np.abs(there_N2 - corners_N2).max())
+def _max_shift(first_N2: np.ndarray, second_N2: np.ndarray) -> float:
+    return float(np.abs(first_N2 - second_N2).max())
 
 
-def _mended(image: GeoTiff, mask: GeoTiff) -> str:
-    """The command that puts the mask on the image's grid, if that lies upright."""
-    place = image.georeference
-    if place.transform.b or place.transform.d or place.transform.a < 0 or place.transform.e > 0:
+def _differ_in_crs(image: GeoTiff, mask: GeoTiff) -> bool:
+    return len({image.georeference.crs, mask.georeference.crs, None}) == 3
+
+
+def _warp_advice(image: GeoTiff, mask: GeoTiff) -> str:
+    """The command that resamples the mask to the image's grid, if that is north-up."""
+    grid = image.georeference
+    if grid.transform.b or grid.transform.d or grid.transform.a < 0 or grid.transform.e > 0:
         return ": align one to the other"
-    west, north = place.corner(0, 0)
-    east, south = place.corner(image.height, image.width)
-    own = f'"$(gdalsrsinfo -o wkt {quote(str(image.path))})"'
-    crs = place.crs if place.crs and place.crs.startswith("EPSG:") else own
-    onto = f"-t_srs {crs} " if place.crs else ""
-    extent = " ".join(f"{each:.15g}" for each in (west, south, east, north))
+    west, north = grid.corner(0, 0)
+    east, south = grid.corner(image.height, image.width)
+    crs = f"-s_srs {_crs_argument(mask)} -t_srs {_crs_argument(image)} " if _differ_in_crs(image, mask) else ""
+    extent = " ".join(f"{bound:.15g}" for bound in (west, south, east, north))
     return (
-        f"; put the mask on its image's grid: gdalwarp {onto}-te {extent} -ts {image.width} {image.height} "
+        f"; resample the mask to its image's grid: gdalwarp {crs}-te {extent} -ts {image.width} {image.height} "
         f"{quote(str(mask.path))} aligned.tif"
     )
+
+
+def _crs_argument(file: GeoTiff) -> str:
+    """A file's CRS on GDAL's command line; GDAL ignores the `.prj` of a GeoTIFF."""
+    crs = file.georeference.crs or ""
+    if crs.startswith("EPSG:"):
+        return crs
+    sidecars = find_sidecars(file.path)
+    if crs == crs_text(read_prj(sidecars)):
+        return quote(str(sidecars[PRJ]))
+    return f'"$(gdalsrsinfo -o wkt {quote(str(file.path))})"'
+
+
+def _crs_advice(image: GeoTiff, mask: GeoTiff) -> str:
+    """Advice where no coordinate transformation exists: one CRS is wrong, often an engineering CRS without a name."""
+    for wrong, right in ((image, mask), (mask, image)):
+        code, own = right.georeference.crs, wrong.georeference.crs
+        if code and code.startswith("EPSG:") and own and _is_engineering(own):
+            command = f"gdal_edit.py -a_srs {code} {quote(str(wrong.path))}"
+            return f", and no transformation between them exists; if {wrong.path} is in {code}: {command}"
+    return ", and no transformation between them exists; set the right CRS: gdal_edit.py -a_srs"
+
+
+def _is_engineering(crs: str) -> bool:
+    """Whether a CRS has no relation to the Earth, such as a site's own grid."""
+    parsed = CRS.from_user_input(crs)
+    return not (parsed.is_projected or parsed.is_geographic)

@@ -1,4 +1,4 @@
-"""An archive's values to 8-bit RGB."""
+"""Convert raw values to 8-bit RGB."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ def to_rgb(bands_CHW: np.ndarray, imagery: Imagery, valid_HW: np.ndarray) -> np.
     """Stretch three bands to 8 bits.
 
     Args:
-        bands_CHW: red, green, blue in the archive's dtype, shape (3, height, width).
-        imagery: scale, offset and stretch; `minmax` stretches each band between its own extremes in this picture.
-        valid_HW: bool; where False the picture is black and the extremes are not looked for.
+        bands_CHW: red, green, blue in the file's dtype, shape (3, height, width).
+        imagery: scale, offset and stretch; `minmax` stretches each band between its own extremes in this image.
+        valid_HW: bool; False pixels become black and do not count as extremes.
 
     Returns:
         image_HWC, uint8 of shape (height, width, 3).
@@ -19,12 +19,12 @@ def to_rgb(bands_CHW: np.ndarray, imagery: Imagery, valid_HW: np.ndarray) -> np.
     if bands_CHW.dtype == np.uint8 and imagery == Imagery(imagery.bands):
         stretched_CHW = bands_CHW
     else:
-        with np.errstate(over="ignore", invalid="ignore"):  # values near the end of float32, or beyond it
+        with np.errstate(over="ignore", invalid="ignore"):  # values may exceed float32
             values_CHW = np.where(valid_HW, bands_CHW, 0).astype(np.float32) * np.float32(imagery.scale) + np.float32(
                 imagery.offset
             )
             low_C, high_C = _limits(values_CHW, imagery.stretch, valid_HW)
-            span_C = np.maximum(high_C - low_C, np.float32(1e-12))  # a picture of one value is black
+            span_C = np.maximum(high_C - low_C, np.float32(1e-12))  # a constant image becomes black
             unit_CHW = np.nan_to_num((values_CHW - low_C[:, None, None]) / span_C[:, None, None], posinf=1, neginf=0)
         stretched_CHW = np.rint(np.clip(unit_CHW, 0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(np.where(valid_HW, stretched_CHW, 0).transpose(1, 2, 0))
@@ -35,5 +35,5 @@ def _limits(
 ) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(stretch, str):
         return np.full(3, stretch[0], np.float32), np.full(3, stretch[1], np.float32)
-    seen_CN = values_CHW[:, valid_HW] if valid_HW.any() else np.zeros((3, 1), np.float32)
-    return seen_CN.min(axis=1), seen_CN.max(axis=1)
+    valid_CN = values_CHW[:, valid_HW] if valid_HW.any() else np.zeros((3, 1), np.float32)
+    return valid_CN.min(axis=1), valid_CN.max(axis=1)

@@ -1,4 +1,4 @@
-"""Masks of an archive: their values to class ids."""
+"""Convert label rasters to masks of class ids."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,55 +10,60 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import IGNORE, ClassTable
-from pipeline.raster.geotiff import GeoTiff, equals
+from pipeline.raster.geotiff import GeoTiff, is_nodata
 
-LISTED = 5
-"""Values outside the table that a message names."""
+MAX_LISTED = 5
+"""Unknown values that an error lists."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """A part of a label file."""
+    """Labels of a file or window."""
 
     mask_HW: np.ndarray
     """Class ids as uint8, `IGNORE` where there is none."""
-    declared: dict[str, int]
-    """From class id, as JSON writes it, to the pixels of it whose value the file declares as no-data."""
+    nodata_HW: np.ndarray
+    """Bool: where the file declares the value as no-data."""
+
+    @property
+    def nodata_classes(self) -> dict[str, int]:
+        """From class id, as text, to the labelled pixels of it that the file declares as no-data."""
+        ids, counts = np.unique(self.mask_HW[self.nodata_HW & (self.mask_HW != IGNORE)], return_counts=True)
+        return {str(class_id): int(count) for class_id, count in zip(ids, counts, strict=True)}
 
 
 def read_labels(file: GeoTiff, table: ClassTable, window: Window | None = None) -> Labels:
-    """Class ids of a file's first band: `to_mask`, and *ignore* where the file's own mask hides a pixel.
+    """Read class ids from a file's first band with `to_mask`; *ignore* where the internal mask hides a pixel.
 
     Raises:
-        PipelineError: see `to_mask` and `require_codes`; or its pixels cannot be decoded.
+        PipelineError: see `to_mask` and `require_unscaled`; or pixels cannot be decoded.
     """
-    require_codes(file)
+    require_unscaled(file)
     values_HW, nodata = file.read((1,), window)[0], file.nodata[0]
-    mask_HW = to_mask(values_HW, table, file.path, nodata, file.shown(window))
-    kept = mask_HW[equals(values_HW, nodata) & (mask_HW != IGNORE)]
-    return Labels(mask_HW, {str(kept[0]): int(kept.size)} if kept.size else {})
+    mask_HW = to_mask(values_HW, table, file.path, nodata, file.internal_mask(window))
+    return Labels(mask_HW, is_nodata(values_HW, nodata))
 
 
-def require_codes(file: GeoTiff) -> None:
-    """Check that a file's values are codes.
+def require_unscaled(file: GeoTiff) -> None:
+    """Check that the first band declares no scale or offset, since codes are not quantities.
 
     Raises:
-        PipelineError: it declares a scale or an offset, by which they stand for other values.
+        PipelineError: it does.
     """
     if file.is_scaled((1,)):
         raise PipelineError(
             f"{file.path} declares scale {file.scales[0]:g} and offset {file.offsets[0]:g}, but codes such as class "
-            "ids stand for themselves; remove them: gdal_edit.py -unsetscale -unsetoffset"
+            "ids must not be scaled; remove both: gdal_edit.py -unsetscale -unsetoffset"
         )
 
 
-def declared_in_words(found: Iterable[dict[str, int]]) -> str:
-    """What a stage's summary says of classes that files declare as no-data, over all `Labels.declared`."""
+def nodata_classes_summary(counts: Iterable[dict[str, int]]) -> str:
+    """Summarise `Labels.nodata_classes` over all files for the stage's summary; empty if there are none."""
     total: Counter[str] = Counter()
-    for each in found:
-        total.update(each)
-    counted = ", ".join(f"{pixels} px of class {class_id}" for class_id, pixels in sorted(total.items()))
-    return f", {counted} stay that class although their files declare it as no-data" if total else ""
+    for count in counts:
+        total.update(count)
+    pixels = ", ".join(f"{pixels} px of class {class_id}" for class_id, pixels in sorted(total.items()))
+    return f", {pixels} kept although their files declare it as no-data" if total else ""
 
 
 def to_mask(
@@ -66,74 +71,75 @@ def to_mask(
     table: ClassTable,
     path: Path,
     nodata: float | None = None,
-    shown_HW: np.ndarray | None = None,
+    visible_HW: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Class ids as uint8 (height, width), `IGNORE` where there is none.
+    """Convert label values to class ids, uint8 (height, width), `IGNORE` where there is none.
 
-    A value that the table remaps is remapped; a class of the table stays, even where the file declares it as
-    no-data (LandCover.ai's background is a class, whatever a tool wrote); other declared no-data is ignored.
+    Values in the table's remap are remapped. A class of the table is kept even where the file declares it as no-data:
+    LandCover.ai's background is a class, whatever a tool wrote. Other no-data is ignored.
 
     Args:
-        values_HW: labels in any dtype; floats must hold whole numbers.
+        values_HW: labels in any dtype; floats must be whole numbers.
         table: the classes, with the remap for this archive.
         path: the file, for messages.
-        nodata: what the file declares as no-data.
-        shown_HW: bool; False where the file's own mask hides a pixel, which then is ignored, whatever it holds.
+        nodata: declared no-data value.
+        visible_HW: bool; False where the internal mask hides a pixel, which is then ignored, whatever its value.
 
     Raises:
-        PipelineError: NaN, a fraction, or a value that is neither class nor remapped.
+        PipelineError: NaN, a fraction, or a value that is neither a class nor remapped.
     """
-    shown_HW = np.ones(values_HW.shape, bool) if shown_HW is None else shown_HW
-    mask_HW, strays = _translated(values_HW, table, nodata, shown_HW)
-    _refuse([strays], table, path)
+    visible_HW = np.ones(values_HW.shape, bool) if visible_HW is None else visible_HW
+    mask_HW, unknown = _remap(values_HW, table, nodata, visible_HW)
+    _refuse([unknown], table, path)
     return mask_HW
 
 
-def refuse_strays(mask: GeoTiff, table: ClassTable, among: Iterable[Window]) -> None:
-    """Say what of a file `read_labels` cannot translate, and in how many pixels, reading window by window.
+def refuse_unknown_labels(mask: GeoTiff, table: ClassTable, windows: Iterable[Window]) -> None:
+    """Report the values that `read_labels` cannot convert, counted over the whole file, window by window.
 
     Args:
         mask: the file; its first band holds the labels.
         table: the classes.
-        among: windows that cover the file.
+        windows: windows that cover the file.
 
     Raises:
         PipelineError: there is such a value.
     """
-    windows = ((mask.read((1,), each)[0], mask.shown(each)) for each in among)
-    _refuse((_translated(values, table, mask.nodata[0], shown)[1] for values, shown in windows), table, mask.path)
+    parts = ((mask.read((1,), window)[0], mask.internal_mask(window)) for window in windows)
+    unknown = (_remap(values_HW, table, mask.nodata[0], visible_HW)[1] for values_HW, visible_HW in parts)
+    _refuse(unknown, table, mask.path)
 
 
-def _translated(
-    values_HW: np.ndarray, table: ClassTable, nodata: float | None, shown_HW: np.ndarray
+def _remap(
+    values_HW: np.ndarray, table: ClassTable, nodata: float | None, visible_HW: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The mask, and the values that are neither hidden nor class nor remapped nor declared as no-data."""
-    known_HW = equals(values_HW, nodata) | ~shown_HW
+    """The mask, and all visible values that are neither a class nor remapped nor no-data."""
+    known_HW = is_nodata(values_HW, nodata) | ~visible_HW
     mask_HW = np.full(values_HW.shape, IGNORE, np.uint8)
     for value, target in ({value: value for value in table.ids} | table.remap).items():
-        here_HW = values_HW == value
-        mask_HW[here_HW & shown_HW] = IGNORE if target == "ignore" else target
-        known_HW = known_HW | here_HW
+        equal_HW = values_HW == value
+        mask_HW[equal_HW & visible_HW] = IGNORE if target == "ignore" else target
+        known_HW |= equal_HW
     return mask_HW, values_HW[~known_HW]
 
 
-def _refuse(found: Iterable[np.ndarray], table: ClassTable, path: Path) -> None:
-    """Raise for the first fraction among the strays, or else for the lowest few of them, with counts over all."""
+def _refuse(parts: Iterable[np.ndarray], table: ClassTable, path: Path) -> None:
+    """Raise for the first fraction among unknown values, or else for the lowest few, counted over all parts."""
     lowest: Counter[int] = Counter()
-    broken: list[float] = []
-    in_pixels = 0
-    for strays in found:
-        whole = np.isfinite(strays)
-        whole[whole] = strays[whole] == np.floor(strays[whole])  # NaN of some bits makes floor warn
-        broken += strays[~whole][:1].tolist()
-        in_pixels += int((~whole).sum())
-        for value, count in zip(*np.unique(strays[whole], return_counts=True), strict=True):
+    fractions: list[float] = []
+    fraction_pixels = 0
+    for unknown in parts:
+        whole = np.isfinite(unknown)
+        whole[whole] = unknown[whole] == np.floor(unknown[whole])  # floor warns of a signalling NaN
+        fractions += unknown[~whole][:1].tolist()
+        fraction_pixels += int((~whole).sum())
+        for value, count in zip(*np.unique(unknown[whole], return_counts=True), strict=True):
             lowest[int(value)] += int(count)
-        lowest = Counter(dict(sorted(lowest.items())[:LISTED]))  # a float raster may hold millions
-    if broken:
+        lowest = Counter(dict(sorted(lowest.items())[:MAX_LISTED]))  # a float raster may hold millions
+    if fractions:
         raise PipelineError(
-            f"{path} holds {broken[0]} among its labels, in {in_pixels} pixels NaN or a fraction; "
-            "a label is a whole number: was it resampled with interpolation?"
+            f"{path} holds the label {fractions[0]}; {fraction_pixels} pixels are NaN or a fraction, but labels are "
+            "whole numbers: was it resampled with interpolation?"
         )
     if lowest:
         raise PipelineError(

@@ -1,4 +1,4 @@
-"""Names a person's own files in messages, in place of their copies in `data/raw/`, which `download` makes anew."""
+"""Name the user's own files in messages, instead of their copies in `data/raw/`, which `download` overwrites."""
 
 import inspect
 import re
@@ -17,72 +17,72 @@ P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
-class Original:
-    """What params.yaml names as the source of a dataset's files."""
+class Originals:
+    """Source of a dataset's files in params.yaml."""
 
     dataset: str
     source: str
     path: str
 
-    def place(self, raw: Path) -> Path:
-        """Where a person finds the files of the raw folder `raw`: their folder or zip; else the raw folder itself."""
-        own = self.source == "local" or (self.source == "archive" and Path(self.path).is_file())
-        return Path(self.path) if own else raw
+    def location(self, raw: Path) -> Path:
+        """The user's folder or zip of which `raw` is a copy; `raw` itself for other sources."""
+        is_local = self.source == "local" or (self.source == "archive" and Path(self.path).is_file())
+        return Path(self.path) if is_local else raw
 
-    def told(self, text: str, raw: Path) -> str:
-        """`text` with the place of the originals wherever it names the raw folder or a file in it."""
-        return _mention(raw).sub(lambda _: str(self.place(raw)), text)
+    def restore_paths(self, text: str, raw: Path) -> str:
+        """`text` with paths of the originals for those of the raw folder and files in it."""
+        return _raw_path_pattern(raw).sub(lambda _: str(self.location(raw)), text)
 
     def advice(self, raw: Path) -> str:
-        """How to mend files that a person cannot mend where they lie; nothing where they can."""
+        """How to fix files that cannot be fixed in place; empty for a local folder."""
         if self.source == "local":
             return ""
-        copy = "copy it" if self.place(raw) == raw else "unpack the zip"
+        copy = "copy it" if self.location(raw) == raw else "unpack the zip"
         return (
-            f"; {raw} is made anew by download@{self.dataset}: to mend files, {copy} to a folder of your own, and set "
+            f"; {raw} is overwritten by download@{self.dataset}: to fix files, {copy} to a folder of your own, and set "
             f"download.{self.dataset}.source to local and its path to that folder"
         )
 
 
-def original_of(dataset: DatasetName, raw: Path) -> Original | None:
-    """What the files in `raw` were downloaded from; None if params.yaml names another source by now."""
+def find_originals(dataset: DatasetName, raw: Path) -> Originals | None:
+    """The source of the files in `raw`; None if params.yaml has changed to another source."""
     try:
         settings = read_yaml(PARAMS_FILE)["download"][dataset]
-        found = Original(dataset, settings["source"], str(settings["path"]))
-        return found if RawFolder(dataset, raw).source == found.source else None
+        originals = Originals(dataset, settings["source"], str(settings["path"]))
+        return originals if RawFolder(dataset, raw).source == originals.source else None
     except (PipelineError, OSError, KeyError, TypeError):  # no params.yaml, no such section, no raw folder
         return None
 
 
-def naming_originals(stage: Callable[P, str]) -> Callable[P, str]:
-    """Let the errors of a stage with an argument `raw` name a person's own files.
+def report_original_paths(stage: Callable[P, str]) -> Callable[P, str]:
+    """Decorate a stage with an argument `raw` to report errors with paths of the originals.
 
-    A file that is mended in the raw folder is overwritten by the next `dvc repro`. The path of the originals, which
-    differs between machines, is in no output of a stage: it is looked up in params.yaml when there is an error to tell.
+    A fix in the raw folder would be overwritten by the next `dvc repro`. Paths of originals differ between machines,
+    so they are looked up in params.yaml only for an error, and are never part of a stage's outputs.
     """
 
     @wraps(stage)
-    def named(*positional: P.args, **keywords: P.kwargs) -> str:
-        given = inspect.signature(stage).bind(*positional, **keywords).arguments
-        dataset, raw = given.get("dataset", "landcoverai"), given["raw"]
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> str:
+        arguments = inspect.signature(stage).bind(*args, **kwargs).arguments
+        dataset, raw = arguments.get("dataset", "landcoverai"), arguments["raw"]
         try:
-            return stage(*positional, **keywords)
+            return stage(*args, **kwargs)
         except (PipelineError, OSError) as error:
             lines = [*getattr(error, "table", ()), str(error)]
-            original = original_of(dataset, raw)
-            if original is None or not any(_mention(raw).search(line) for line in lines):
+            originals = find_originals(dataset, raw)
+            if originals is None or not any(_raw_path_pattern(raw).search(line) for line in lines):
                 raise
-            *table, text = (original.told(line, raw) for line in lines)
+            *table, text = (originals.restore_paths(line, raw) for line in lines)
             if any(f"{raw}/" in line for line in lines):
-                text += original.advice(raw)
-            told = error if isinstance(error, PipelineError) else PipelineError()
-            told.args, told.table = (text,), table
-            raise told from None
+                text += originals.advice(raw)
+            restored = error if isinstance(error, PipelineError) else PipelineError()
+            restored.args, restored.table = (text,), table
+            raise restored from None
 
-    return named
+    return wrapper
 
 
-def _mention(raw: Path) -> re.Pattern[str]:
-    """Finds the raw folder, alone or before a file that is not one of those that `download` writes."""
-    ours = "|".join(map(re.escape, WRITTEN_BY_DOWNLOAD))
-    return re.compile(rf"(?<![\w/.-]){re.escape(str(raw))}(?=[/\s:;,)'\"]|$)(?!/(?:{ours})\b)")
+def _raw_path_pattern(raw: Path) -> re.Pattern[str]:
+    """Match the raw folder, alone or as the parent of a file that `download` did not write itself."""
+    written = "|".join(map(re.escape, WRITTEN_BY_DOWNLOAD))
+    return re.compile(rf"(?<![\w/.-]){re.escape(str(raw))}(?=[/\s:;,)'\"]|$)(?!/(?:{written})\b)")

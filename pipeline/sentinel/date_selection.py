@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pipeline.core.params import Params, Share
 from pipeline.formats.datasets import BandsSection, DatasetName
-from pipeline.raster.layout import SourceItem, has_any
+from pipeline.raster.layout import SourceItem, has_any_asset
 from pipeline.sentinel.clouds import shares
 from pipeline.sentinel.items import Reading, read_bands, read_clouds
 
@@ -84,7 +84,7 @@ def look(item: SourceItem, reading: Reading) -> DateSelection:
     Raises:
         PipelineError: a file is missing or cannot be read.
     """
-    return measure(item, reading, with_bands=has_any(reading.dataset, item.folder, reading.band_assets))
+    return measure(item, reading, with_bands=has_any_asset(reading.dataset, item.folder, reading.band_assets))
 
 
 def measure(item: SourceItem, reading: Reading, with_bands: bool) -> DateSelection:

@@ -14,7 +14,7 @@ from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.datasets import LAYOUTS, BandsSection, DatasetName
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
-from pipeline.raster.labels import Labels, read_labels, require_codes
+from pipeline.raster.labels import Labels, read_labels, require_unscaled
 from pipeline.raster.layout import SourceItem, asset
 from pipeline.sentinel.clouds import GHANA, SCL, PixelKind, from_codes, from_probability, without_data
 
@@ -121,14 +121,14 @@ def read_label(label: Path, item: SourceItem, reading: Reading, table: ClassTabl
         labels = read_labels(mask, table)
         if min_consensus:
             agreed_1HW = mask.read((2,))
-            labels.mask_HW[~((agreed_1HW >= min_consensus) & mask.holds(agreed_1HW, (2,)))[0]] = IGNORE
+            labels.mask_HW[~((agreed_1HW >= min_consensus) & mask.has_data(agreed_1HW, (2,)))[0]] = IGNORE
     return labels
 
 
 def describe(item: SourceItem, reading: Reading) -> Chip:
     """The row of `chips.csv` that the item's chip begins with."""
     with open_geotiff(grid_file(item, reading)) as image:
-        place = image.georeference.place()
+        place = image.georeference.locate()
         place |= {"date": item.date.isoformat(), "unit": LAYOUTS[reading.dataset].unit(item.chip)}
         return Chip(item.id, item.chip, 0, 0, image.height, image.width, **place)
 
@@ -143,7 +143,7 @@ def _seen(file: GeoTiff, bands: tuple[int, ...], imagery: Imagery | None) -> np.
     bands_CHW = file.read(bands)
     if imagery:
         _require_units(file, bands, imagery)
-    return np.where(file.shown() & file.holds(bands_CHW, bands), bands_CHW, 0)
+    return np.where(file.internal_mask() & file.has_data(bands_CHW, bands), bands_CHW, 0)
 
 
 def _require_units(file: GeoTiff, bands: tuple[int, ...], imagery: Imagery) -> None:
@@ -165,8 +165,8 @@ def _codes(file: GeoTiff, bands: tuple[int, ...]) -> np.ndarray:
     A declared value is a code like others, which the tables know or do not: a tool that writes 0 = clear as no-data
     must not hide every clear pixel.
     """
-    require_codes(file)
-    codes_CHW, shown_HW = file.read(bands), file.shown()
+    require_unscaled(file)
+    codes_CHW, shown_HW = file.read(bands), file.internal_mask()
     return codes_CHW if shown_HW.all() else np.where(shown_HW, codes_CHW, np.nan)
 
 

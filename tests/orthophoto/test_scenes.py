@@ -10,41 +10,42 @@ from pipeline.formats.chips import Imagery
 from pipeline.formats.classes import ClassTable
 from pipeline.formats.datasets import CLASSES
 from pipeline.formats.png import read_image, read_mask
-from pipeline.orthophoto.scenes import Alpha, CutScene, Cutting, cut_scene
+from pipeline.orthophoto.scenes import AlphaMode, TileConfig, TiledScene, tile_scene
 from pipeline.raster import geotiff
-from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.layout import Scene
 from tests.world import TWO_CLASSES, UTM, at, gradient, halves, orthophoto
 
-DROP = Cutting(size=32, pad=False, bands=(1, 2, 3), stretch=None)
-PAD = Cutting(size=32, pad=True, bands=(1, 2, 3), stretch=None)
+DROP = TileConfig(size=32, pad=False, bands=(1, 2, 3), stretch=None)
+PAD = TileConfig(size=32, pad=True, bands=(1, 2, 3), stretch=None)
 
 
-def cut(folder: Path, scene: Scene, cutting: Cutting = DROP, table: ClassTable = TWO_CLASSES) -> CutScene:
+def cut(folder: Path, scene: Scene, config: TileConfig = DROP, table: ClassTable = TWO_CLASSES) -> TiledScene:
     for name in ("images", "masks"):
         (folder / "chips" / name).mkdir(parents=True, exist_ok=True)
-    return cut_scene(scene, cutting, table, folder / "chips")
+    return tile_scene(scene, config, table, folder / "chips")
 
 
-def ids(made: CutScene) -> list[object]:
-    return [row["id"] for row in made.rows]
+def ids(tiled: TiledScene) -> list[object]:
+    return [row["id"] for row in tiled.rows]
 
 
-def test_partial_windows_are_dropped_and_still_numbered(tmp_path: Path) -> None:
-    made = cut(tmp_path, orthophoto(tmp_path, "a", gradient(70, 70)))
-    assert ids(made) == ["a_0", "a_1", "a_3", "a_4"]
-    assert (made.partial, made.unlabelled) == (5, 0)
+def test_partial_windows_are_dropped_but_numbered(tmp_path: Path) -> None:
+    tiled = cut(tmp_path, orthophoto(tmp_path, "a", gradient(70, 70)))
+    assert ids(tiled) == ["a_0", "a_1", "a_3", "a_4"]
+    assert (tiled.partial, tiled.unlabelled) == (5, 0)
 
 
-def test_a_chip_shows_its_window_and_says_where_it_lies(tmp_path: Path) -> None:
-    made = cut(tmp_path, orthophoto(tmp_path, "a"))
-    assert ids(made) == ["a_0", "a_1", "a_2", "a_3", "a_4", "a_5"]
+def test_a_chip_has_the_pixels_and_position_of_its_window(tmp_path: Path) -> None:
+    tiled = cut(tmp_path, orthophoto(tmp_path, "a"))
+    assert ids(tiled) == ["a_0", "a_1", "a_2", "a_3", "a_4", "a_5"]
     image_HWC = read_image(tmp_path / "chips/images/a_5.png")
     assert image_HWC.shape == (32, 32, 3)
     assert image_HWC[0, 0].tolist() == [33, 65, 50]
     assert image_HWC[31, 31].tolist() == [64, 96, 50]
     assert np.array_equal(read_mask(tmp_path / "chips/masks/a_1.png"), halves(32, 32))
-    assert made.rows[5] == {
+    assert tiled.rows[5] == {
         "id": "a_5",
         "scene": "a",
         "row": 32,
@@ -64,9 +65,9 @@ def test_a_chip_shows_its_window_and_says_where_it_lies(tmp_path: Path) -> None:
     }
 
 
-def test_partial_windows_are_filled_up_black_and_ignored(tmp_path: Path) -> None:
-    made = cut(tmp_path, orthophoto(tmp_path, "a", gradient(40, 36), np.full((40, 36), 1, np.uint8)), PAD)
-    assert ids(made) == ["a_0", "a_1", "a_2", "a_3"]
+def test_partial_windows_are_padded_with_black_and_ignore(tmp_path: Path) -> None:
+    tiled = cut(tmp_path, orthophoto(tmp_path, "a", gradient(40, 36), np.full((40, 36), 1, np.uint8)), PAD)
+    assert ids(tiled) == ["a_0", "a_1", "a_2", "a_3"]
     corner_HWC, mask_HW = (
         read(tmp_path / f"chips/{kind}/a_3.png") for read, kind in ((read_image, "images"), (read_mask, "masks"))
     )
@@ -75,13 +76,13 @@ def test_partial_windows_are_filled_up_black_and_ignored(tmp_path: Path) -> None
     assert not corner_HWC[:, 4:].any()
     assert (mask_HW == 1).sum() == 8 * 4
     assert (mask_HW == 255).sum() == 32 * 32 - 8 * 4
-    assert made.rows[3]["pixels_ignored"] == 32 * 32 - 8 * 4
+    assert tiled.rows[3]["pixels_ignored"] == 32 * 32 - 8 * 4
 
 
 def test_windows_without_a_label_are_dropped_and_counted(tmp_path: Path) -> None:
     ghana = CLASSES["ghana"]
-    made = cut(tmp_path, orthophoto(tmp_path, "a", gradient(32, 64), halves(32, 64, left=0, right=3)), DROP, ghana)
-    assert (ids(made), made.unlabelled) == (["a_1"], 1)
+    tiled = cut(tmp_path, orthophoto(tmp_path, "a", gradient(32, 64), halves(32, 64, left=0, right=3)), DROP, ghana)
+    assert (ids(tiled), tiled.unlabelled) == (["a_1"], 1)
 
 
 def test_declared_no_data_of_the_image_is_ignored_in_the_mask(tmp_path: Path) -> None:
@@ -89,22 +90,13 @@ def test_declared_no_data_of_the_image_is_ignored_in_the_mask(tmp_path: Path) ->
     image_CHW = gradient(32, 32)
     image_CHW[:, :2] = 9
     write_geotiff(scene.image, image_CHW, at(pixel=0.5), nodata=9)
-    [row] = cut(tmp_path, scene).rows
+    (row,) = cut(tmp_path, scene).rows
     assert row["pixels_ignored"] == 2 * 32
     assert not read_image(tmp_path / "chips/images/a_0.png")[:2].any()
 
 
-def test_transparent_pixels_of_the_image_are_ignored_in_the_mask(tmp_path: Path) -> None:
-    scene = orthophoto(tmp_path, "a", gradient(32, 32))
-    image_CHW = np.concatenate([gradient(32, 32), np.full((1, 32, 32), 255, np.uint8)])
-    image_CHW[3, 0, 0] = 0
-    write_geotiff(scene.image, image_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
-    [row] = cut(tmp_path, scene).rows
-    assert row["pixels_ignored"] == 1
-
-
 def near_infrared(folder: Path, **profile: Any) -> Scene:
-    """A scene whose fourth band goes from 0, over water, to 255; GDAL marks it as alpha unless told not to."""
+    """A scene whose fourth band ranges from 0, as over water, to 255; by default GDAL marks it as alpha."""
     image_CHW = np.concatenate([gradient(32, 32), np.linspace(0, 255, 1024).reshape(1, 32, 32).astype(np.uint8)])
     image_CHW[3, :4] = 0
     scene = orthophoto(folder, "a", gradient(32, 32))
@@ -115,12 +107,12 @@ def near_infrared(folder: Path, **profile: Any) -> Scene:
 @pytest.mark.parametrize("alpha", ["auto", "none"])
 @pytest.mark.parametrize("bands", [(4, 1, 2), (1, 2, 3)])
 @pytest.mark.parametrize("profile", [{}, {"photometric": "RGB", "alpha": "YES"}, {"photometric": "MINISBLACK"}])
-def test_near_infrared_is_no_transparency(
-    tmp_path: Path, alpha: Alpha, bands: tuple[int, int, int], profile: dict[str, Any]
+def test_near_infrared_is_not_transparency(
+    tmp_path: Path, alpha: AlphaMode, bands: tuple[int, int, int], profile: dict[str, Any]
 ) -> None:
-    made = cut(tmp_path, near_infrared(tmp_path, **profile), Cutting(32, False, bands, None, alpha))
-    assert [row["pixels_ignored"] for row in made.rows] == [0]
-    assert (made.pixels, made.transparent) == (1024, 0)
+    tiled = cut(tmp_path, near_infrared(tmp_path, **profile), TileConfig(32, False, bands, None, alpha))
+    assert [row["pixels_ignored"] for row in tiled.rows] == [0]
+    assert (tiled.pixels, tiled.transparent) == (1024, 0)
     red_HW = read_image(tmp_path / "chips/images/a_0.png")[..., 0]
     assert red_HW[0, 0] == (0 if bands[0] == 4 else 1)
     assert (red_HW[4:] > 0).all()
@@ -140,73 +132,75 @@ def test_transparency_and_declared_no_data_both_hide(tmp_path: Path) -> None:
     image_CHW = np.concatenate([gradient(32, 32), alpha_HW[None]])
     image_CHW[:3, 9, 9] = 50
     write_geotiff(scene.image, image_CHW, at(pixel=0.5), photometric="RGB", alpha="YES", nodata=50)
-    made = cut(tmp_path, scene)
-    assert (made.rows[0]["pixels_ignored"], made.transparent) == (33, 32)
+    tiled = cut(tmp_path, scene)
+    assert (tiled.rows[0]["pixels_ignored"], tiled.transparent) == (33, 32)
 
 
 @pytest.mark.parametrize(
     ("alpha", "bands", "ignored"), [("auto", (1, 2, 3), 320), ("none", (1, 2, 3), 0), ("auto", (4, 2, 1), 0)]
 )
-def test_transparency_hides_pixels_unless_it_is_to_be_seen_or_params_say_no(
-    tmp_path: Path, alpha: Alpha, bands: tuple[int, int, int], ignored: int
+def test_transparency_hides_pixels_unless_selected_as_a_band_or_disabled(
+    tmp_path: Path, alpha: AlphaMode, bands: tuple[int, int, int], ignored: int
 ) -> None:
     alpha_HW = np.full((32, 64), 255, np.uint8)
-    alpha_HW[:5], alpha_HW[5, :10] = 0, 128  # ten pixels of an edge
-    made = cut(tmp_path, rgba(tmp_path, alpha_HW), Cutting(32, False, bands, None, alpha))
-    assert sum(int(str(row["pixels_ignored"])) for row in made.rows) == ignored == made.transparent
-    assert made.pixels == 2 * 1024
+    alpha_HW[:5], alpha_HW[5, :10] = 0, 128  # ten partly transparent pixels
+    tiled = cut(tmp_path, rgba(tmp_path, alpha_HW), TileConfig(32, False, bands, None, alpha))
+    assert sum(int(str(row["pixels_ignored"])) for row in tiled.rows) == ignored == tiled.transparent
+    assert tiled.pixels == 2 * 1024
 
 
-def test_an_edge_that_is_wide_is_a_spectral_band(tmp_path: Path) -> None:
+def test_many_partly_transparent_pixels_make_a_spectral_band(tmp_path: Path) -> None:
     alpha_HW = np.full((32, 64), 255, np.uint8)
     alpha_HW[31] = 0
-    for between, transparent in ((20, 64), (21, 0)):  # of 2,048 pixels: less than a hundredth, and more
-        alpha_HW.flat[:between] = 128
-        folder = tmp_path / str(between)
-        made = cut(folder, rgba(folder, alpha_HW))
-        assert (made.transparent, made.alpha_unused) == (transparent, not transparent)
+    for partial, transparent in ((20, 64), (21, 0)):  # of 2,048 pixels: below and above 1 %
+        alpha_HW.flat[:partial] = 128
+        folder = tmp_path / str(partial)
+        tiled = cut(folder, rgba(folder, alpha_HW))
+        assert (tiled.transparent, tiled.alpha_unused) == (transparent, not transparent)
 
 
-@pytest.mark.parametrize(("dtype", "shown"), [("uint8", 1), ("uint8", 254), ("uint16", 255)])
-def test_alpha_may_be_on_and_off_in_any_two_values(tmp_path: Path, dtype: str, shown: int) -> None:
+@pytest.mark.parametrize(("dtype", "opaque"), [("uint8", 1), ("uint8", 254), ("uint16", 255)])
+def test_alpha_may_have_any_two_values(tmp_path: Path, dtype: str, opaque: int) -> None:
     scene = orthophoto(tmp_path, "a", gradient(32, 64))
-    alpha_HW = np.full((32, 64), shown)
+    alpha_HW = np.full((32, 64), opaque)
     alpha_HW[:5] = 0
     bands_CHW = np.concatenate([gradient(32, 64), alpha_HW[None]]).astype(dtype)
     write_geotiff(scene.image, bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
-    assert cut(tmp_path, scene, Cutting(32, False, (1, 2, 3), (0, 255))).transparent == 320
+    assert cut(tmp_path, scene, TileConfig(32, False, (1, 2, 3), (0, 255))).transparent == 320
 
 
 def test_nan_in_an_image_is_ignored_in_the_mask(tmp_path: Path) -> None:
     image_CHW = gradient(32, 32, dtype="float32")
     image_CHW[1, 3, 4] = np.nan
     scene = orthophoto(tmp_path, "a", image_CHW, np.full((32, 32), 1, np.uint8))
-    [row] = cut(tmp_path, scene, Cutting(32, False, (1, 2, 3), (0.0, 100.0))).rows
+    [row] = cut(tmp_path, scene, TileConfig(32, False, (1, 2, 3), (0.0, 100.0))).rows
     assert (row["pixels_1"], row["pixels_ignored"]) == (1023, 1)
 
 
-def test_bands_are_chosen_and_ordered(tmp_path: Path) -> None:
+def test_bands_are_selected_in_order(tmp_path: Path) -> None:
     scene = orthophoto(tmp_path, "a", gradient(32, 32, bands=5))
-    cut(tmp_path, scene, Cutting(32, False, (5, 2, 1), None))
+    cut(tmp_path, scene, TileConfig(32, False, (5, 2, 1), None))
     assert read_image(tmp_path / "chips/images/a_0.png")[4, 9].tolist() == [52, 10, 5]
 
 
 def test_16_bit_images_need_a_stretch(tmp_path: Path) -> None:
     scene = orthophoto(tmp_path, "a", gradient(32, 32, dtype="uint16") * 100)
-    with pytest.raises(PipelineError, match=r"a.tif holds uint16; set tile.stretch to \[low, high\]"):
+    with pytest.raises(
+        PipelineError, match=r"a.tif is uint16, but chips have 8 bits; set tile.stretch to \[low, high\]"
+    ):
         cut(tmp_path, scene)
-    cut(tmp_path, scene, Cutting(32, False, (1, 2, 3), (0.0, 5100.0)))
+    cut(tmp_path, scene, TileConfig(32, False, (1, 2, 3), (0.0, 5100.0)))
     assert read_image(tmp_path / "chips/images/a_0.png")[9, 19].tolist() == [50, 100, 250]
 
 
-def test_imagery_json_tells_of_the_cutting() -> None:
-    assert Cutting(32, False, (3, 2, 1), None).imagery == Imagery(("3", "2", "1"), stretch=(0.0, 255.0))
-    assert Cutting(32, False, (3, 2, 1), (0.0, 4000.0)).imagery.stretch == (0.0, 4000.0)
+def test_imagery_json_has_bands_and_stretch() -> None:
+    assert TileConfig(32, False, (3, 2, 1), None).imagery == Imagery(("3", "2", "1"), stretch=(0.0, 255.0))
+    assert TileConfig(32, False, (3, 2, 1), (0.0, 4000.0)).imagery.stretch == (0.0, 4000.0)
 
 
-def test_a_missing_band_is_named(tmp_path: Path) -> None:
+def test_a_missing_band_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"images/a.tif has no band 4; it has 3, counted from 1"):
-        cut(tmp_path, orthophoto(tmp_path, "a"), Cutting(32, False, (4, 2, 1), None))
+        cut(tmp_path, orthophoto(tmp_path, "a"), TileConfig(32, False, (4, 2, 1), None))
 
 
 def test_a_value_outside_the_table_is_counted_over_the_whole_mask(
@@ -216,45 +210,64 @@ def test_a_value_outside_the_table_is_counted_over_the_whole_mask(
     mask_HW[0, 0] = mask_HW[63, 90] = mask_HW[63, 91] = 9
     with pytest.raises(PipelineError, match=r"masks/a.tif holds label values outside the class table: 9 in 3 px; "):
         cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
-    monkeypatch.setattr(geotiff, "MOST_PIXELS", 64 * 96 - 1)  # of what is read at once
+    monkeypatch.setattr(geotiff, "MAX_PIXELS", 64 * 96 - 1)  # force windowed reading
     with pytest.raises(PipelineError, match=r"9 in 3 px"):
         cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
 
 
-def test_a_float_label_with_nan_is_refused(tmp_path: Path) -> None:
-    mask_HW = halves(64, 96, dtype="float32")
-    mask_HW[40, 40] = np.nan
-    with pytest.raises(PipelineError, match=r"masks/a.tif holds nan among its labels, in 1 pixels NaN or a fraction"):
-        cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
-
-
-def test_a_mask_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"differ in size: \(96, 64\) and \(95, 64\) px"):
-        cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=halves(64, 95)))
-
-
-def test_the_official_mask_is_cut_into_its_72_official_tiles(shared: Path, tmp_path: Path) -> None:
+def test_the_official_mask_gives_its_72_official_chips(shared: Path, tmp_path: Path) -> None:
     scene = "N-33-60-D-c-4-2"
     folder = shared / "data/landcoverai-official"
     mask = folder / f"{scene}.tif"
     official = [name for part in ("train", "val", "test") for name in (folder / f"{part}.txt").read_text().split()]
-    made = cut(tmp_path, Scene(scene, mask, mask), Cutting(512, False, (1, 1, 1), None), CLASSES["landcoverai"])
+    tiled = cut(tmp_path, Scene(scene, mask, mask), TileConfig(512, False, (1, 1, 1), None), CLASSES["landcoverai"])
     expected = sorted(name for name in official if name.rpartition("_")[0] == scene)
     assert len(expected) == 72
-    assert sorted(str(name) for name in ids(made)) == expected
+    assert sorted(str(name) for name in ids(tiled)) == expected
     with open_geotiff(mask) as file:
         classes_HW = file.read()[0]
         corner = file.georeference
-    first, last = made.rows[0], made.rows[-1]
+    first, last = tiled.rows[0], tiled.rows[-1]
     assert (first["x"], first["y"]) == (corner.transform.c, corner.transform.f)
     assert (last["row"], last["column"]) == (4096, 3584)
     assert np.array_equal(read_mask(tmp_path / f"chips/masks/{last['id']}.png"), classes_HW[4096:4608, 3584:4096])
 
 
-def test_a_turned_scene_says_where_each_chip_lies(tmp_path: Path) -> None:
+def test_chips_of_a_rotated_scene_have_positions_but_no_pixel_size(tmp_path: Path) -> None:
     scene = orthophoto(tmp_path, "a")
-    turned = Georeference(UTM, Affine(0.3, 0.4, 500000.0, 0.4, -0.3, 1000000.0))
-    write_geotiff(scene.image, gradient(64, 96), turned)
-    write_geotiff(scene.mask, halves(64, 96)[None], turned)
+    rotated = Georeference(UTM, Affine(0.3, 0.4, 500000.0, 0.4, -0.3, 1000000.0))
+    write_geotiff(scene.image, gradient(64, 96), rotated)
+    write_geotiff(scene.mask, halves(64, 96)[None], rotated)
     row = cut(tmp_path, scene).rows[3]
     assert (row["x"], row["y"], row["pixel_size"]) == (pytest.approx(500012.8), pytest.approx(999990.4), None)
+
+
+@pytest.mark.parametrize(
+    ("bands", "profile", "message"),
+    [
+        (3, {}, r"masks/a.tif has 3 bands; a mask has one, of class ids"),
+        (1, {"compress": "jpeg"}, r"masks/a.tif is JPEG-compressed, which invents class ids along edges"),
+    ],
+)
+def test_a_multi_band_or_jpeg_mask_is_refused(
+    tmp_path: Path, bands: int, profile: dict[str, Any], message: str
+) -> None:
+    scene = orthophoto(tmp_path, "a")
+    write_geotiff(scene.mask, np.stack([halves(64, 96)] * bands), at(pixel=0.5), **profile)
+    with pytest.raises(PipelineError, match=message):
+        cut(tmp_path, scene)
+
+
+def test_only_labelled_pixels_of_chips_count_as_declared_no_data(tmp_path: Path) -> None:
+    image_CHW, mask_HW = gradient(32, 96), np.zeros((32, 96), np.uint8)
+    image_CHW[:, :4, :32] = 255  # hidden in the first chip
+    image_CHW[:, :, 32:64] = 255  # the second window is hidden and dropped
+    mask_HW[8:, 64:] = 1
+    scene = orthophoto(tmp_path, "a")
+    write_geotiff(scene.image, image_CHW, at(), nodata=255)
+    write_geotiff(scene.mask, mask_HW[None], at(), nodata=0)
+    tiled = cut(tmp_path, scene, table=CLASSES["landcoverai"])
+    assert (ids(tiled), tiled.unlabelled) == (["a_0", "a_2"], 1)
+    assert (
+        tiled.nodata_classes == {"0": 28 * 32 + 8 * 32} == {"0": sum(int(str(row["pixels_0"])) for row in tiled.rows)}
+    )

@@ -2,14 +2,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.orthophoto.windows import ChipWindow, windows
+from pipeline.orthophoto.windows import ChipWindow, chip_windows
 
 sides = st.integers(1, 200)
 sizes = st.sampled_from([7, 32, 64])
 
 
-def test_the_counter_rises_for_partial_windows_too() -> None:
-    assert list(windows(height=64, width=70, size=32)) == [
+def test_partial_windows_are_numbered_too() -> None:
+    assert list(chip_windows(height=64, width=70, size=32)) == [
         ChipWindow(0, row=0, column=0, height=32, width=32),
         ChipWindow(1, row=0, column=32, height=32, width=32),
         ChipWindow(2, row=0, column=64, height=32, width=6),
@@ -19,36 +19,32 @@ def test_the_counter_rises_for_partial_windows_too() -> None:
     ]
 
 
-def test_the_scenes_of_landcoverai_give_as_many_whole_windows_as_published() -> None:
+def test_scenes_of_landcoverai_have_the_published_number_of_whole_windows() -> None:
     def whole(height: int, width: int) -> int:
-        return sum(tile.height == tile.width == 512 for tile in windows(height, width, 512))
+        return sum(tile.height == tile.width == 512 for tile in chip_windows(height, width, 512))
 
     assert whole(9000, 9500) == 17 * 18
     assert whole(4701, 4136) == 72
 
 
-def test_a_scene_smaller_than_the_size_is_one_partial_window() -> None:
-    assert list(windows(10, 20, 32)) == [ChipWindow(0, 0, 0, 10, 20)]
-
-
 @given(sides, sides, sizes)
 def test_every_pixel_is_covered_once(height: int, width: int, size: int) -> None:
-    times_HW = np.zeros((height, width), int)
-    for tile in windows(height, width, size):
-        times_HW[tile.row : tile.row + tile.height, tile.column : tile.column + tile.width] += 1
+    count_HW = np.zeros((height, width), int)
+    for tile in chip_windows(height, width, size):
+        count_HW[tile.row : tile.row + tile.height, tile.column : tile.column + tile.width] += 1
         assert tile.row + tile.height <= height
         assert tile.column + tile.width <= width
-    assert (times_HW == 1).all()
+    assert (count_HW == 1).all()
 
 
 @given(sides, sides, sizes)
-def test_the_numbers_are_those_of_the_archives_own_script(height: int, width: int, size: int) -> None:
+def test_numbers_match_the_archives_own_script(height: int, width: int, size: int) -> None:
     k, expected = 0, []
     for y in range(0, height, size):  # as in split.py of LandCover.ai
         for x in range(0, width, size):
             if y + size <= height and x + size <= width:
                 expected.append((k, y, x))
             k += 1
-    tiles = [tile for tile in windows(height, width, size) if (tile.height, tile.width) == (size, size)]
+    tiles = [tile for tile in chip_windows(height, width, size) if (tile.height, tile.width) == (size, size)]
     assert [(tile.number, tile.row, tile.column) for tile in tiles] == expected
     assert len(tiles) == (height // size) * (width // size)

@@ -6,16 +6,17 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
-from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
-from pipeline.raster.grids import require_same_grid, short_name
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import open_geotiff, write_geotiff
+from pipeline.raster.grids import crs_label, require_same_grid
 from tests.world import SITE_GRID, UTM, WRITTEN_OUT, at, gradient
 
 
 def compare(folder: Path, image: Georeference | None, mask: Georeference | None, size: tuple[int, int]) -> None:
     write_geotiff(folder / "image.tif", gradient(40, 60), image)
     write_geotiff(folder / "mask.tif", gradient(*size)[:1], mask)
-    with open_geotiff(folder / "image.tif") as one, open_geotiff(folder / "mask.tif") as other:
-        require_same_grid(one, other)
+    with open_geotiff(folder / "image.tif") as image_file, open_geotiff(folder / "mask.tif") as mask_file:
+        require_same_grid(image_file, mask_file)
 
 
 @pytest.mark.parametrize(
@@ -30,31 +31,31 @@ def compare(folder: Path, image: Georeference | None, mask: Georeference | None,
         (at(crs=WRITTEN_OUT), at(crs=WRITTEN_OUT)),
     ],
 )
-def test_a_mask_lies_on_its_image_to_a_tenth_of_a_pixel_or_says_nothing(
+def test_a_mask_may_be_a_tenth_of_a_pixel_off_or_not_georeferenced(
     tmp_path: Path, image: Georeference | None, mask: Georeference | None
 ) -> None:
     compare(tmp_path, image, mask, (40, 60))
 
 
 STRETCHED = Georeference(UTM, Affine(10.03, 0.0, 500000.0, 0.0, -10.0, 1000000.0))
-TURNED = Georeference(UTM, Affine(10.0, 0.05, 500000.0, 0.05, -10.0, 1000000.0))
+ROTATED = Georeference(UTM, Affine(10.0, 0.05, 500000.0, 0.05, -10.0, 1000000.0))
 
 
 @pytest.mark.parametrize(
-    ("image", "mask", "apart"),
+    ("image", "mask", "shift"),
     [
         (at(), at(x=500001.1), "0.11"),
         (at(), at(y=999990.0), "1"),
         (at(), STRETCHED, "0.18"),
-        (at(), TURNED, "0.3"),
+        (at(), ROTATED, "0.3"),
         (at(crs=None), at(x=500020.0, crs=None), "2"),
         (at(), at(x=500020.0, crs=None), "2"),
     ],
 )
-def test_a_mask_that_lies_elsewhere_is_refused(
-    tmp_path: Path, image: Georeference, mask: Georeference, apart: str
-) -> None:
-    with pytest.raises(PipelineError, match=rf"image.tif and .*mask.tif lie {apart} px apart; at most 0.1 px is allow"):
+def test_a_shifted_mask_is_refused(tmp_path: Path, image: Georeference, mask: Georeference, shift: str) -> None:
+    with pytest.raises(
+        PipelineError, match=rf"image.tif and .*mask.tif are {shift} px apart; at most 0.1 px is allowed"
+    ):
         compare(tmp_path, image, mask, (40, 60))
 
 
@@ -74,7 +75,7 @@ UTM33 = "+proj=utm +zone=33 +ellps=GRS80 +towgs84=0,0,0,0,0,0,0 +units=m +no_def
         (SITE_GRID, SITE_GRID),
     ],
 )
-def test_one_crs_in_two_spellings_is_one(tmp_path: Path, image: str, mask: str) -> None:
+def test_equivalent_crs_definitions_are_equal(tmp_path: Path, image: str, mask: str) -> None:
     places = [at(450000, 300000, 0.25, CRS.from_user_input(crs).to_wkt()) for crs in (image, mask)]
     compare(tmp_path, *places, (40, 60))
     shifted = at(450000.05, 300000, 0.25, CRS.from_user_input(mask).to_wkt())
@@ -82,76 +83,127 @@ def test_one_crs_in_two_spellings_is_one(tmp_path: Path, image: str, mask: str) 
         compare(tmp_path, places[0], shifted, (40, 60))
 
 
-def test_the_official_mask_lies_on_an_image_in_epsg_2180(shared: Path, tmp_path: Path) -> None:
+def test_the_official_mask_matches_an_image_in_epsg_2180(shared: Path, tmp_path: Path) -> None:
     with open_geotiff(shared / "data/landcoverai-official/N-33-60-D-c-4-2.tif") as mask:
         image = tmp_path / "image.tif"
-        place = Georeference("EPSG:2180", mask.georeference.transform)
-        write_geotiff(image, np.zeros((1, mask.height, mask.width), np.uint8), place)
+        georeference = Georeference("EPSG:2180", mask.georeference.transform)
+        write_geotiff(image, np.zeros((1, mask.height, mask.width), np.uint8), georeference)
         with open_geotiff(image) as file:
             assert file.georeference.crs != mask.georeference.crs
             require_same_grid(file, mask)
 
 
-ONTO = (
-    r"; put the mask on its image's grid: gdalwarp -t_srs EPSG:32630 -te 500000 999600 500600 1000000 -ts 60 40 "
-    r"[^ ]*mask.tif aligned.tif$"
-)
-
-
-def test_a_mask_of_another_crs_is_refused_in_few_words_with_the_command_that_mends_it(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"mask.tif differ in CRS: EPSG:32630 and EPSG:32631, and lie .*" + ONTO):
-        compare(tmp_path, at(), at(crs="EPSG:32631"), (40, 60))
-    with pytest.raises(
-        PipelineError, match=r"differ in CRS: EPSG:32630 and ETRF2000-PL / CS92 \+ EVRF2007 height.*" + ONTO
-    ):
-        compare(tmp_path, at(), at(crs=CRS.from_user_input("EPSG:2180+5621").to_wkt()), (40, 60))
-    with pytest.raises(
-        PipelineError, match=r'in CRS: unknown and EPSG:32631.*-t_srs "\$\(gdalsrsinfo -o wkt .*image.tif'
-    ):
-        compare(tmp_path, at(crs=WRITTEN_OUT), at(crs="EPSG:32631"), (40, 60))
-
-
-def test_a_crs_that_has_no_place_on_the_globe_differs_from_those_that_have(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"differ in CRS: EPSG:32630 and site grid; put the mask"):
-        compare(tmp_path, at(), at(crs=SITE_GRID), (40, 60))
+WARP = r"; resample the mask to its image's grid: gdalwarp "
+EXTENT = r"-te 500000 999600 500600 1000000 -ts 60 40 [^ ]*mask.tif aligned.tif$"
 
 
 @pytest.mark.parametrize(
-    ("transform", "told"),
+    ("image", "mask", "names", "options"),
     [
-        ((10.0, 0.0, 500000.0, 0.0, 10.0, 999600.0), "from south to north"),
-        ((-10.0, 0.0, 500600.0, 0.0, -10.0, 1000000.0), "mirrored"),
-        ((-10.0, 0.0, 500600.0, 0.0, 10.0, 999600.0), "turned by 180°"),
+        (UTM, "EPSG:32631", "EPSG:32630 and EPSG:32631", "-s_srs EPSG:32631 -t_srs EPSG:32630"),
+        (
+            UTM,
+            "EPSG:2180+5621",
+            r"EPSG:32630 and ETRF2000-PL / CS92 \+ EVRF2007 height",
+            r'-s_srs "\$\(gdalsrsinfo -o wkt [^ ]*mask.tif\)" -t_srs EPSG:32630',
+        ),
+        (
+            WRITTEN_OUT,
+            "EPSG:32631",
+            "unknown and EPSG:32631",
+            r'-s_srs EPSG:32631 -t_srs "\$\(gdalsrsinfo -o wkt [^ ]*image.tif\)"',
+        ),
     ],
 )
-def test_rows_and_columns_in_another_order_are_told_as_such(
-    tmp_path: Path, transform: tuple[float, ...], told: str
+def test_a_mask_in_another_crs_is_refused_with_the_command_that_fixes_it(
+    tmp_path: Path, image: str, mask: str, names: str, options: str
+) -> None:
+    places = [at(crs=CRS.from_user_input(crs).to_wkt()) for crs in (image, mask)]
+    message = rf"mask.tif differ in CRS: {names}, and are [^ ]* px apart{WARP}{options} {EXTENT}"
+    with pytest.raises(PipelineError, match=message):
+        compare(tmp_path, *places, (40, 60))
+
+
+@pytest.mark.parametrize(
+    "crs", [SITE_GRID, SITE_GRID.replace("site grid", ""), SITE_GRID.replace("site grid", "unnamed")]
+)
+def test_an_engineering_crs_is_to_be_corrected_since_it_cannot_be_warped(tmp_path: Path, crs: str) -> None:
+    message = rf"differ in CRS: {{}}, and no transformation .*: gdal_edit.py -a_srs {UTM} [^ ]*{{}}.tif$"
+    name = crs_label(crs)
+    assert name in ("site grid", "unnamed")
+    with pytest.raises(PipelineError, match=message.format(f"{UTM} and {name}", "mask")):
+        compare(tmp_path, at(), at(crs=crs), (40, 60))
+    write_geotiff(tmp_path / "image.tif", gradient(40, 60), Georeference(crs, Affine.identity()))
+    (tmp_path / "image.tfw").write_text("10\n0\n0\n-10\n500005\n999995\n")
+    with (
+        pytest.raises(PipelineError, match=message.format(f"{name} and {UTM}", "image")),
+        open_geotiff(tmp_path / "image.tif") as image,
+    ):
+        write_geotiff(tmp_path / "mask.tif", gradient(40, 60)[:1], at())
+        with open_geotiff(tmp_path / "mask.tif") as mask:
+            require_same_grid(image, mask)
+
+
+def test_the_crs_of_a_prj_is_passed_to_gdalwarp_which_ignores_it(tmp_path: Path) -> None:
+    (tmp_path / "mask.tfw").write_text("10\n0\n0\n-10\n500025\n999995\n")
+    (tmp_path / "mask.prj").write_text(WRITTEN_OUT)
+    with pytest.raises(PipelineError, match=rf"{WARP}-s_srs [^ ]*mask.prj -t_srs {UTM} {EXTENT}"):
+        compare(tmp_path, at(), None, (40, 60))
+
+
+def test_a_file_with_only_a_world_file_is_aligned_without_a_crs(tmp_path: Path) -> None:
+    (tmp_path / "mask.tfw").write_text("10\n0\n0\n-10\n500025\n999995\n")
+    with pytest.raises(PipelineError, match=f"are 2 px apart.*{WARP}{EXTENT}"):
+        compare(tmp_path, at(), None, (40, 60))
+
+
+@pytest.mark.parametrize(
+    ("transform", "orientation"),
+    [
+        ((10.0, 0.0, 500000.0, 0.0, 10.0, 999600.0), "south-up"),
+        ((-10.0, 0.0, 500600.0, 0.0, -10.0, 1000000.0), "mirrored"),
+        ((-10.0, 0.0, 500600.0, 0.0, 10.0, 999600.0), "rotated by 180°"),
+    ],
+)
+def test_another_orientation_is_reported_as_such(
+    tmp_path: Path, transform: tuple[float, ...], orientation: str
 ) -> None:
     flipped = Georeference(UTM, Affine(*transform))
-    with pytest.raises(PipelineError, match=rf"^[^ ]*mask.tif is stored {told}, and its image is not{ONTO}"):
+    with pytest.raises(
+        PipelineError, match=rf"^[^ ]*mask.tif is {orientation} relative to its image [^ ]*{WARP}{EXTENT}"
+    ):
         compare(tmp_path, at(), flipped, (40, 60))
     compare(tmp_path, flipped, flipped, (40, 60))
-    with pytest.raises(PipelineError, match=r"and its image is not: align one to the other$"):
+    with pytest.raises(PipelineError, match=r"relative to its image [^ ]*: align one to the other$"):
         compare(tmp_path, flipped, at(), (40, 60))
 
 
-def test_a_crs_without_a_place_says_nothing(tmp_path: Path) -> None:
+def test_a_crs_without_a_transform_gives_no_position(tmp_path: Path) -> None:
     nowhere = Georeference(UTM, Affine.identity())
     compare(tmp_path, at(), nowhere, (40, 60))
     with open_geotiff(tmp_path / "mask.tif") as mask:
         assert mask.georeference.crs == UTM
-        assert mask.georeference.place(1, 2) == {}
+        assert mask.georeference.locate(1, 2) == {}
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"differ in size: \(60, 40\) and \(60, 41\) px; a mask covers .*" + ONTO):
+    with pytest.raises(
+        PipelineError, match=r"differ in size: \(60, 40\) and \(60, 41\) px; a mask covers .*" + WARP + EXTENT
+    ):
         compare(tmp_path, at(), at(), (41, 60))
-    with pytest.raises(PipelineError, match=r"a mask covers its image exactly$"):
+    with pytest.raises(PipelineError, match=r"a mask covers its image$"):
         compare(tmp_path, at(), None, (41, 60))
 
 
 @pytest.mark.parametrize(
-    ("crs", "name"), [(None, "none"), (UTM, UTM), (SITE_GRID, "site grid"), (WRITTEN_OUT, "unknown")]
+    ("crs", "name"),
+    [
+        (None, "none"),
+        (UTM, UTM),
+        (SITE_GRID, "site grid"),
+        (WRITTEN_OUT, "unknown"),
+        ('LOCAL_CS["",UNIT["m",1]]', "unnamed"),
+    ],
 )
 def test_a_crs_has_a_short_name(crs: str | None, name: str) -> None:
-    assert short_name(crs) == name
+    assert crs_label(crs) == name

@@ -17,7 +17,7 @@ def column(*values: float, dtype: str = "uint16") -> np.ndarray:
     return np.array([[values]] * 3, dtype)
 
 
-def test_the_bands_become_red_green_blue_in_their_order() -> None:
+def test_bands_become_red_green_blue_in_order() -> None:
     bands_CHW = np.array([[[3000]], [[1200]], [[0]]], np.uint16)
     assert to_rgb(bands_CHW, REFLECTANCE, np.ones((1, 1), bool)).tolist() == [[[255, 102, 0]]]
 
@@ -27,42 +27,42 @@ def test_reflectances_beyond_the_stretch_are_clipped() -> None:
 
 
 def test_the_offset_of_later_products_is_subtracted() -> None:
-    later = Imagery(("B04", "B03", "B02"), scale=0.0001, offset=-0.1, stretch=(0.0, 0.3))
-    assert to_rgb(column(1000, 4000), later, ALL_2)[0, :, 0].tolist() == [0, 255]
+    imagery = Imagery(("B04", "B03", "B02"), scale=0.0001, offset=-0.1, stretch=(0.0, 0.3))
+    assert to_rgb(column(1000, 4000), imagery, ALL_2)[0, :, 0].tolist() == [0, 255]
 
 
-def test_minmax_stretches_each_band_between_its_own_extremes_of_the_valid_pixels() -> None:
+def test_minmax_stretches_each_band_between_the_extremes_of_its_valid_pixels() -> None:
     minmax = Imagery(("1", "2", "3"), stretch="minmax")
     bands_CHW = np.array([[[10, 20, 999]], [[0, 40, 999]], [[5, 5, 999]]], np.uint16)
     valid_HW = np.array([[True, True, False]])
     assert to_rgb(bands_CHW, minmax, valid_HW).tolist() == [[[0, 0, 0], [255, 255, 0], [0, 0, 0]]]
 
 
-def test_a_picture_without_a_valid_pixel_is_black() -> None:
+def test_an_image_without_valid_pixels_is_black() -> None:
     minmax = Imagery(("1", "2", "3"), stretch="minmax")
     assert not to_rgb(column(7, 9), minmax, np.zeros((1, 2), bool)).any()
 
 
-def test_8_bit_values_stay_as_they_are_without_a_stretch() -> None:
+def test_8_bit_values_are_kept_without_a_stretch() -> None:
     rgb_HWC = to_rgb(column(0, 77, 255, dtype="uint8"), Imagery(("1", "2", "3")), np.ones((1, 3), bool))
     assert rgb_HWC[0, :, 1].tolist() == [0, 77, 255]
 
 
 @pytest.mark.parametrize("stretch", [(0.0, 255.0), (-100.0, 255.0)])
-def test_what_is_not_valid_is_black_whatever_the_stretch(stretch: tuple[float, float]) -> None:
+def test_invalid_pixels_are_black_whatever_the_stretch(stretch: tuple[float, float]) -> None:
     rgb_HWC = to_rgb(column(255, 255, dtype="uint8"), Imagery(("1", "2", "3"), stretch=stretch), ALL_2 & [[1, 0]])
     assert rgb_HWC[0].tolist() == [[255, 255, 255], [0, 0, 0]]
 
 
-def test_8_bit_values_are_stretched_where_a_stretch_is_given() -> None:
+def test_8_bit_values_are_stretched_with_a_stretch() -> None:
     dark = Imagery(("1", "2", "3"), stretch=(0.0, 51.0))
     assert to_rgb(column(0, 51, dtype="uint8"), dark, ALL_2)[0, :, 0].tolist() == [0, 255]
 
 
-@pytest.mark.parametrize("hole", [np.nan, np.inf, 3.4e38, -3.4e38])
-def test_what_a_float_image_holds_where_nothing_is_valid_stays_out(hole: float) -> None:
+@pytest.mark.parametrize("invalid", [np.nan, np.inf, 3.4e38, -3.4e38])
+def test_values_of_invalid_pixels_have_no_effect(invalid: float) -> None:
     rgb_HWC = to_rgb(
-        column(0.3, hole, dtype="float32"), Imagery(("1", "2", "3"), 1000.0, 0.0, (0.0, 300.0)), ALL_2 & [[1, 0]]
+        column(0.3, invalid, dtype="float32"), Imagery(("1", "2", "3"), 1000.0, 0.0, (0.0, 300.0)), ALL_2 & [[1, 0]]
     )
     assert rgb_HWC[0].tolist() == [[255, 255, 255], [0, 0, 0]]
 
@@ -77,7 +77,7 @@ def test_the_stretch_is_the_formula_in_imagery_json(bands_CHW: np.ndarray, low: 
 
 
 @given(bands, st.sampled_from([(0.0, 0.3), "minmax"]))
-def test_brighter_never_becomes_darker_and_invalid_is_black(bands_CHW: np.ndarray, stretch: str) -> None:
+def test_the_stretch_is_monotonic_and_invalid_pixels_are_black(bands_CHW: np.ndarray, stretch: str) -> None:
     valid_HW = bands_CHW[0] % 3 > 0
     rgb_HWC = to_rgb(bands_CHW, Imagery(("B04", "B03", "B02"), 0.0001, 0.0, stretch), valid_HW)
     assert not rgb_HWC[~valid_HW].any()
@@ -86,10 +86,10 @@ def test_brighter_never_becomes_darker_and_invalid_is_black(bands_CHW: np.ndarra
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
-def test_values_without_measure_are_white_or_black_and_warn_of_nothing(dtype: str) -> None:
+def test_extreme_values_are_clipped_without_a_warning(dtype: str) -> None:
     most = np.iinfo(np.int64).max if dtype == "int64" else np.finfo(dtype).max
     bands_CHW = np.array([[[most, -most, 0]]] * 3, dtype)
-    seen_HW = np.ones((1, 3), bool)
-    fixed = to_rgb(bands_CHW, Imagery(("1", "2", "3"), stretch=(0.0, 100.0)), seen_HW)
+    valid_HW = np.ones((1, 3), bool)
+    fixed = to_rgb(bands_CHW, Imagery(("1", "2", "3"), stretch=(0.0, 100.0)), valid_HW)
     assert fixed[0, :, 0].tolist() == [255, 0, 0]
-    assert to_rgb(bands_CHW, Imagery(("1", "2", "3"), stretch="minmax"), seen_HW).shape == (1, 3, 3)
+    assert to_rgb(bands_CHW, Imagery(("1", "2", "3"), stretch="minmax"), valid_HW).shape == (1, 3, 3)

@@ -13,7 +13,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.datasets import CLASSES
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
-from pipeline.raster.labels import declared_in_words, read_labels, refuse_strays, to_mask
+from pipeline.raster.labels import nodata_classes_summary, read_labels, refuse_unknown_labels, to_mask
 from tests.world import TWO_CLASSES, at, hide
 
 FILE = Path("mask.tif")
@@ -30,15 +30,7 @@ def masked(values: list[float], table: ClassTable, dtype: str = "uint8", nodata:
     return [int(value) for value in mask_HW[0]]
 
 
-def test_classes_stay_what_they_are() -> None:
-    assert masked([1, 2, 2], TWO_CLASSES) == [1, 2, 2]
-
-
-def test_the_background_of_landcoverai_is_a_class() -> None:
-    assert masked([0, 4], CLASSES["landcoverai"]) == [0, 4]
-
-
-def test_the_background_of_landcoverai_is_a_class_even_where_the_file_calls_it_no_data() -> None:
+def test_the_background_of_landcoverai_is_kept_even_where_declared_no_data() -> None:
     assert masked([0, 4], CLASSES["landcoverai"], nodata=0) == [0, 4]
 
 
@@ -55,16 +47,12 @@ def test_remap_can_swap() -> None:
     assert masked([1, 2], remapping(id_1=2, id_2=1)) == [2, 1]
 
 
-def test_declared_no_data_is_ignored() -> None:
-    assert masked([1, 9], TWO_CLASSES, nodata=9) == [1, IGNORE]
-
-
 @pytest.mark.parametrize("nodata", [np.nan, -9999.0, -3.4028234663852886e38])
 def test_declared_no_data_of_float_labels_is_ignored(nodata: float) -> None:
     assert masked([2, nodata], remapping(id_255=1), "float32", nodata) == [2, IGNORE]
 
 
-def test_a_value_outside_the_table_is_refused_with_file_value_and_count() -> None:
+def test_a_value_outside_the_table_is_refused_with_its_count() -> None:
     with pytest.raises(PipelineError) as error:
         masked([1, 7, 7, 9], TWO_CLASSES)
     assert str(error.value) == (
@@ -73,40 +61,40 @@ def test_a_value_outside_the_table_is_refused_with_file_value_and_count() -> Non
     )
 
 
-def test_a_float_value_outside_the_table_is_written_as_a_whole_number() -> None:
+def test_a_float_value_outside_the_table_is_printed_as_an_integer() -> None:
     with pytest.raises(PipelineError, match=r"table: 100000 in 1 px;"):
         masked([1, 100000], TWO_CLASSES, "float64")
 
 
 @pytest.mark.parametrize("bad", [np.nan, 1.5, np.inf])
 def test_float_labels_must_be_whole_numbers(bad: float) -> None:
-    with pytest.raises(PipelineError, match=rf"^mask.tif holds {bad} among its labels, in 2 pixels NaN or a fraction"):
+    with pytest.raises(PipelineError, match=rf"^mask.tif holds the label {bad}; 2 pixels are NaN or a fraction"):
         masked([1, bad, bad], TWO_CLASSES, "float64")
 
 
-def test_nan_of_any_bits_is_refused_without_a_warning() -> None:
+def test_signalling_nan_is_refused_without_a_warning() -> None:
     signalling = np.array([0x7F800001], np.uint32).view(np.float32)
-    with pytest.raises(PipelineError, match="holds nan among its labels, in 1 pixels"):
+    with pytest.raises(PipelineError, match="holds the label nan; 1 pixels are NaN"):
         to_mask(signalling[None], TWO_CLASSES, FILE)
 
 
-def test_strays_are_counted_over_all_windows_and_the_lowest_few_are_named(tmp_path: Path) -> None:
+def test_unknown_values_are_counted_over_all_windows_and_the_lowest_few_listed(tmp_path: Path) -> None:
     labels_HW = np.array([[1, 20, 2, 19, 18, 17], [20, 16, 15, 15, 14, 2]], np.uint16)
     write_geotiff(tmp_path / "mask.tif", labels_HW[None])
     columns = [Window(column, 0, 2, 2) for column in (0, 2, 4)]
     with open_geotiff(tmp_path / "mask.tif") as mask:
-        refuse_strays(mask, TWO_CLASSES, [Window(0, 0, 1, 1), Window(5, 1, 1, 1)])
+        refuse_unknown_labels(mask, TWO_CLASSES, [Window(0, 0, 1, 1), Window(5, 1, 1, 1)])
         with pytest.raises(PipelineError, match="table: 14 in 1 px, 15 in 2 px, 16 in 1 px, 17 in 1 px, 18 in 1 px; "):
-            refuse_strays(mask, TWO_CLASSES, columns)
+            refuse_unknown_labels(mask, TWO_CLASSES, columns)
 
 
 def test_fractions_are_counted_over_all_windows(tmp_path: Path) -> None:
     write_geotiff(tmp_path / "mask.tif", np.array([[[1, 9, 1.5, 2, np.nan, 2.5]]], np.float32))
     with (
         open_geotiff(tmp_path / "mask.tif") as mask,
-        pytest.raises(PipelineError, match="mask.tif holds 1.5 among its labels, in 3 pixels NaN or a fraction; a"),
+        pytest.raises(PipelineError, match="mask.tif holds the label 1.5; 3 pixels are NaN or a fraction"),
     ):
-        refuse_strays(mask, TWO_CLASSES, [Window(column, 0, 2, 1) for column in (0, 2, 4)])
+        refuse_unknown_labels(mask, TWO_CLASSES, [Window(column, 0, 2, 1) for column in (0, 2, 4)])
 
 
 values = st.integers(0, 4)
@@ -117,19 +105,19 @@ values = st.integers(0, 4)
     st.dictionaries(st.integers(0, 4), st.sampled_from([1, 2, "ignore"])),
     st.none() | values,
 )
-def test_each_pixel_is_remapped_or_kept_or_ignored_or_refused(
+def test_each_pixel_is_remapped_kept_ignored_or_refused(
     values_HW: np.ndarray, remap: dict[int, Any], nodata: int | None
 ) -> None:
     table = ClassTable.model_validate({"classes": TWO_CLASSES.classes, "remap": remap})
 
-    def slowly(value: int) -> int | None:
+    def expect(value: int) -> int | None:
         if value in remap:
             return IGNORE if remap[value] == "ignore" else int(remap[value])
         if value in (1, 2):
             return value
         return IGNORE if value == nodata else None
 
-    expected = [slowly(int(value)) for value in values_HW.ravel()]
+    expected = [expect(int(value)) for value in values_HW.ravel()]
     if None in expected:
         with pytest.raises(PipelineError, match="outside the class table"):
             to_mask(values_HW, table, FILE, nodata)
@@ -140,7 +128,7 @@ def test_each_pixel_is_remapped_or_kept_or_ignored_or_refused(
 def read(path: Path, table: ClassTable = TWO_CLASSES) -> tuple[list[list[int]], dict[str, int]]:
     with open_geotiff(path) as file:
         labels = read_labels(file, table)
-        return labels.mask_HW.tolist(), labels.declared
+        return labels.mask_HW.tolist(), labels.nodata_classes
 
 
 HIDING_HW = np.array([[255, 255, 255, 0]], np.uint8)
@@ -150,16 +138,16 @@ HIDING_HW = np.array([[255, 255, 255, 0]], np.uint8)
     ("nodata", "hidden", "remap", "expected"),
     [
         (None, False, {9: 1}, ([1, 2, 1, 1], {})),
-        (None, True, {9: 1}, ([1, 2, 1, IGNORE], {})),  # the file's own mask hides
-        (9, False, {}, ([1, 2, IGNORE, 1], {})),  # no-data that is no class
+        (None, True, {9: 1}, ([1, 2, 1, IGNORE], {})),  # the internal mask hides
+        (9, False, {}, ([1, 2, IGNORE, 1], {})),  # no-data that is not a class
         (9, True, {}, ([1, 2, IGNORE, IGNORE], {})),  # both
-        (1, False, {9: "ignore"}, ([1, 2, IGNORE, 1], {"1": 2})),  # no-data that is a class stays it, and is counted
-        (1, True, {9: "ignore"}, ([1, 2, IGNORE, IGNORE], {"1": 1})),  # where nothing hides it
-        (9, True, {9: 2}, ([1, 2, 2, IGNORE], {"2": 1})),  # a value that is remapped to a class is one
+        (1, False, {9: "ignore"}, ([1, 2, IGNORE, 1], {"1": 2})),  # no-data that is a class is kept and counted
+        (1, True, {9: "ignore"}, ([1, 2, IGNORE, IGNORE], {"1": 1})),  # where visible
+        (9, True, {9: 2}, ([1, 2, 2, IGNORE], {"2": 1})),  # a value remapped to a class is kept too
         (1, True, {1: "ignore", 9: 2}, ([IGNORE, 2, 2, IGNORE], {})),
     ],
 )
-def test_a_labels_own_mask_hides_and_no_data_does_unless_it_is_a_class(
+def test_internal_mask_and_no_data_are_ignored_unless_no_data_is_a_class(
     tmp_path: Path, nodata: int | None, hidden: bool, remap: dict[int, Any], expected: tuple[list[int], dict[str, int]]
 ) -> None:
     write_geotiff(tmp_path / "mask.tif", np.array([[[1, 2, 9, 1]]], np.uint8), at(), nodata=nodata)
@@ -169,17 +157,17 @@ def test_a_labels_own_mask_hides_and_no_data_does_unless_it_is_a_class(
     assert read(tmp_path / "mask.tif", table) == ([expected[0]], expected[1])
 
 
-def test_what_a_mask_hides_may_hold_anything(tmp_path: Path) -> None:
+def test_hidden_pixels_may_have_any_value(tmp_path: Path) -> None:
     write_geotiff(tmp_path / "mask.tif", np.array([[[1, 2, 1, 77]]], np.uint8), at())
     hide(tmp_path / "mask.tif", HIDING_HW)
     assert read(tmp_path / "mask.tif") == ([[1, 2, 1, IGNORE]], {})
     write_geotiff(tmp_path / "mask.tif", np.array([[[1, 88, 1, 77]]], np.uint8), at())
     hide(tmp_path / "mask.tif", HIDING_HW)
     with open_geotiff(tmp_path / "mask.tif") as mask, pytest.raises(PipelineError, match="table: 88 in 1 px; classes"):
-        refuse_strays(mask, TWO_CLASSES, [Window(0, 0, 2, 1), Window(2, 0, 2, 1)])
+        refuse_unknown_labels(mask, TWO_CLASSES, [Window(0, 0, 2, 1), Window(2, 0, 2, 1)])
 
 
-def test_no_data_of_a_label_may_lie_beside_it(tmp_path: Path) -> None:
+def test_no_data_of_a_label_may_be_declared_in_a_sidecar(tmp_path: Path) -> None:
     write_geotiff(tmp_path / "mask.tif", np.array([[[1, 2, 9]]], np.uint8), at())
     band = '<PAMRasterBand band="1"><NoDataValue>9</NoDataValue></PAMRasterBand>'
     (tmp_path / "mask.tif.aux.xml").write_text(f"<PAMDataset>{band}</PAMDataset>")
@@ -187,21 +175,33 @@ def test_no_data_of_a_label_may_lie_beside_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("profile", [{"photometric": "PALETTE"}, {"photometric": "MINISWHITE"}, {"nbits": 2}])
-def test_a_label_is_its_values_however_it_is_shown(tmp_path: Path, profile: dict[str, Any]) -> None:
+def test_labels_are_stored_values_whatever_the_photometric_interpretation(
+    tmp_path: Path, profile: dict[str, Any]
+) -> None:
     write_geotiff(tmp_path / "mask.tif", np.array([[[1, 2, 2]]], np.uint8), at(), **profile)
     assert read(tmp_path / "mask.tif") == ([[1, 2, 2]], {})
 
 
-def test_codes_stand_for_themselves(tmp_path: Path) -> None:
+def test_scaled_labels_are_refused(tmp_path: Path) -> None:
     write_geotiff(tmp_path / "mask.tif", np.array([[[1, 2]]], np.uint8), at())
     with rasterio.open(tmp_path / "mask.tif", "r+") as dataset:
         dataset.scales = (2.0,)
-    with pytest.raises(PipelineError, match=r"mask.tif declares scale 2 and offset 0, but codes such as class ids st"):
+    with pytest.raises(
+        PipelineError, match=r"mask.tif declares scale 2 and offset 0, but codes such as class ids must"
+    ):
         read(tmp_path / "mask.tif")
 
 
-def test_classes_that_files_declare_as_no_data_are_told_once() -> None:
-    assert declared_in_words([{}, {}]) == ""
-    assert declared_in_words([{"0": 7}, {}, {"0": 3, "2": 1}]) == (
-        ", 10 px of class 0, 1 px of class 2 stay that class although their files declare it as no-data"
+def test_pixels_ignored_later_do_not_count_as_declared_no_data(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "mask.tif", np.array([[[1, 1, 2]]], np.uint8), at(), nodata=1)
+    with open_geotiff(tmp_path / "mask.tif") as file:
+        labels = read_labels(file, TWO_CLASSES)
+    labels.mask_HW[0, 0] = IGNORE
+    assert labels.nodata_classes == {"1": 1}
+
+
+def test_classes_declared_as_no_data_are_summed_over_files() -> None:
+    assert nodata_classes_summary([{}, {}]) == ""
+    assert nodata_classes_summary([{"0": 7}, {}, {"0": 3, "2": 1}]) == (
+        ", 10 px of class 0, 1 px of class 2 kept although their files declare it as no-data"
     )

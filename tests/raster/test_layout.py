@@ -22,9 +22,9 @@ def touch(root: Path, *names: str) -> Path:
 def test_items_are_found_in_their_collections_and_sorted_by_chip_and_date(tmp_path: Path) -> None:
     names = ("31PGS_01_20180102", "31PGS_01_20180101", "30ABC_07_20190101")
     touch(tmp_path, *(f"{SOURCE}/{SOURCE}_{name}/B04.tif" for name in names), f"{LABELS}/{LABELS}_31PGS_01/labels.tif")
-    found = RawFolder("landcovernet", tmp_path).items
-    assert [item.id for item in found] == ["30ABC_07_20190101", "31PGS_01_20180101", "31PGS_01_20180102"]
-    assert found[0] == SourceItem("30ABC_07", date(2019, 1, 1), tmp_path / SOURCE / f"{SOURCE}_30ABC_07_20190101")
+    items = RawFolder("landcovernet", tmp_path).items
+    assert [item.id for item in items] == ["30ABC_07_20190101", "31PGS_01_20180101", "31PGS_01_20180102"]
+    assert items[0] == SourceItem("30ABC_07", date(2019, 1, 1), tmp_path / SOURCE / f"{SOURCE}_30ABC_07_20190101")
     assert RawFolder("landcovernet", tmp_path).labels == {"31PGS_01": tmp_path / LABELS / f"{LABELS}_31PGS_01"}
 
 
@@ -35,7 +35,7 @@ def test_items_are_found_without_a_collections_folder(tmp_path: Path) -> None:
     assert list(RawFolder("ghana", tmp_path).labels) == ["000001"]
 
 
-def test_a_folder_without_items_is_refused_with_the_names_expected(tmp_path: Path) -> None:
+def test_a_folder_without_items_is_refused_with_the_expected_names(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"holds no folder named like ref_landcovernet_\*_source_sentinel_2_CHIP_D"):
         RawFolder("landcovernet", tmp_path).items
     with pytest.raises(
@@ -44,9 +44,9 @@ def test_a_folder_without_items_is_refused_with_the_names_expected(tmp_path: Pat
         RawFolder("ghana", tmp_path).labels
 
 
-def test_a_date_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_date_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, f"{SOURCE}_31PGS_01_20181332/B04.tif")
-    with pytest.raises(PipelineError, match=r"31PGS_01_20181332: 20181332 is no date; expected year, month, day"):
+    with pytest.raises(PipelineError, match=r"31PGS_01_20181332: 20181332 is not a date; expected year, month, day"):
         RawFolder("landcovernet", tmp_path).items
 
 
@@ -87,12 +87,12 @@ def test_an_asset_is_found_in_each_naming(tmp_path: Path, key: str, name: str) -
     assert asset("landcovernet", tmp_path, key) == tmp_path / name
 
 
-def test_an_asset_of_ghana_is_found_by_its_key(tmp_path: Path) -> None:
+def test_an_asset_of_ghana_is_found_by_key(tmp_path: Path) -> None:
     touch(tmp_path, "source.tif", "cloudmask.tif")
     assert asset("ghana", tmp_path, "cloudmask") == tmp_path / "cloudmask.tif"
 
 
-def test_a_missing_asset_is_refused_with_what_there_is(tmp_path: Path) -> None:
+def test_a_missing_asset_is_refused_with_the_files_present(tmp_path: Path) -> None:
     touch(tmp_path, "B02.tif", "B03.tif")
     with pytest.raises(PipelineError) as error:
         asset("landcovernet", tmp_path, "B04")
@@ -107,14 +107,14 @@ def test_two_files_for_one_asset_are_refused(tmp_path: Path) -> None:
         asset("landcovernet", tmp_path, "B04")
 
 
-def test_the_real_chips_have_each_asset_once(shared: Path) -> None:
+def test_real_chips_have_each_asset_once(shared: Path) -> None:
     keys = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12", "CLD", "SCL"]
     for naming in ("native-names", "descriptive-names"):
         folder = shared / "data/landcovernet/chips" / naming
         assert sorted(asset("landcovernet", folder, key) for key in keys) == sorted(folder.glob("*.tif"))
 
 
-def test_scenes_are_pairs_of_one_name_sorted(tmp_path: Path) -> None:
+def test_scenes_are_paired_by_name_and_sorted(tmp_path: Path) -> None:
     touch(tmp_path, "images/b.tif", "images/a.TIF", "images/a.tfw", "masks/b.tiff", "masks/a.tif", "masks/notes.txt")
     assert RawFolder("landcoverai", tmp_path).scenes == [
         Scene("a", tmp_path / "images/a.TIF", tmp_path / "masks/a.tif"),
@@ -122,7 +122,7 @@ def test_scenes_are_pairs_of_one_name_sorted(tmp_path: Path) -> None:
     ]
 
 
-def test_a_name_may_be_spelt_in_the_way_of_a_mac(tmp_path: Path) -> None:
+def test_decomposed_unicode_names_of_macos_match(tmp_path: Path) -> None:
     touch(tmp_path, "images/Su\u0308d.tif", "masks/S\u00fcd.tif")
     assert [scene.id for scene in RawFolder("landcoverai", tmp_path).scenes] == ["S\u00fcd"]
 
@@ -138,26 +138,25 @@ def test_a_name_may_be_spelt_in_the_way_of_a_mac(tmp_path: Path) -> None:
             ("images/a.tif", "images/a.tif.tif", "images/a.tiff", "masks/a.tif"),
             r"images/a.tif and .*images/a.tiff are two files for one scene; keep one",
         ),
-        (("images/a.tif", "masks/a.tif", "images/north/b.tif"), r"images/north/b.tif lies deeper than .* move it to "),
+        (
+            ("images/a.tif", "masks/a.tif", "images/north/b.tif"),
+            r"images/north/b.tif: nested folders are not searched; move it to ",
+        ),
     ],
 )
-def test_one_without_the_other_is_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+def test_unpaired_duplicate_or_nested_scenes_are_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
     with pytest.raises(PipelineError, match=message):
         RawFolder("landcoverai", touch(tmp_path, *names)).scenes
 
 
-def test_only_the_sample_is_synthetic(tmp_path: Path) -> None:
+def test_the_source_is_stored_and_only_the_sample_is_synthetic(tmp_path: Path) -> None:
     for source, synthetic in (("sample", True), ("local", False)):
         write_source(tmp_path, source)
-        assert RawFolder("landcoverai", tmp_path).synthetic is synthetic
+        folder = RawFolder("landcoverai", tmp_path)
+        assert (folder.source, folder.synthetic) == (source, synthetic)
 
 
-def test_the_source_is_remembered(tmp_path: Path) -> None:
-    write_source(tmp_path, "local")
-    assert RawFolder("landcoverai", tmp_path).source == "local"
-
-
-def test_the_archives_own_lists_say_the_parts(tmp_path: Path) -> None:
+def test_official_lists_assign_chips_to_parts(tmp_path: Path) -> None:
     assert RawFolder("landcoverai", tmp_path).official_parts == {}
     (tmp_path / "train.txt").write_text("a_1\na_2\n\n")
     (tmp_path / "test.txt").write_text("b_1\r\n")
@@ -167,12 +166,12 @@ def test_the_archives_own_lists_say_the_parts(tmp_path: Path) -> None:
 def test_a_chip_in_two_lists_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("a_1\n")
     (tmp_path / "val.txt").write_text("a_1\n")
-    with pytest.raises(PipelineError, match=r"val\.txt names a_1, which train\.txt names too; keep it in one list$"):
+    with pytest.raises(PipelineError, match=r"val\.txt lists a_1, but train\.txt does too; keep it in one list$"):
         RawFolder("landcoverai", tmp_path).official_parts
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_a_list_may_begin_with_the_mark_of_windows(tmp_path: Path, encoding: str) -> None:
+def test_a_list_may_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "train.txt").write_text("ä_1\r\nä_2\r\n", encoding=encoding)
     assert RawFolder("landcoverai", tmp_path).official_parts == {"ä_1": "train", "ä_2": "train"}
 
@@ -180,40 +179,43 @@ def test_a_list_may_begin_with_the_mark_of_windows(tmp_path: Path, encoding: str
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le"])
 def test_a_list_in_another_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "val.txt").write_text("a_1\n" + ("ä_2\n" if encoding == "latin-1" else "a_2\n"), encoding=encoding)
-    with pytest.raises(
-        PipelineError, match=r"val\.txt is not in UTF-8, which lists of chips are; save it so, one id a"
-    ):
+    with pytest.raises(PipelineError, match=r"val\.txt is not in UTF-8; save it as UTF-8, one chip id per line"):
         RawFolder("landcoverai", tmp_path).official_parts
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         (
             "local",
-            r"^the copy of .*images/a.tif was changed since .*: its SHA-256 is .* has {right}; mend ",
+            r"^the copy of .*images/a.tif was changed after the download: its SHA-256 is .* has {right}; fix ",
         ),
-        ("mlhub", r"^.*images/a.tif is not what was downloaded: its SHA-256 is .* has {right}; remove a.tif and run "),
+        (
+            "mlhub",
+            r"^.*images/a.tif was changed after the download: its SHA-256 is .* has {right}; remove a.tif and run ",
+        ),
     ],
 )
-def test_a_file_that_was_changed_since_its_download_is_refused(tmp_path: Path, source: str, said: str) -> None:
+def test_a_file_changed_after_the_download_is_refused(tmp_path: Path, source: str, message: str) -> None:
     write_source(tmp_path, source)
     path, right = tmp_path / "images/a.tif", hashlib.sha256(b"a").hexdigest()
     write_text(path, "a")
     write_text(tmp_path / "manifest.csv", f"path,size,sha256,origin\nimages/a.tif,1,{right},images/a.tif\n")
     assert RawFolder("landcoverai", tmp_path).checksum(path) == right
     write_text(path, "b")
-    with pytest.raises(PipelineError, match=said.format(right=right)):
+    with pytest.raises(PipelineError, match=message.format(right=right)):
         RawFolder("landcoverai", tmp_path).checksum(path)
 
 
-def test_a_file_that_was_put_beside_a_copy_is_refused(tmp_path: Path) -> None:
+def test_a_sidecar_added_to_a_copy_is_refused(tmp_path: Path) -> None:
     write_text(tmp_path / "images/a.tif.aux.xml", "<PAMDataset/>")
     write_text(tmp_path / "manifest.csv", "path,size,sha256,origin\nimages/a.tif,1,0,images/a.tif\n")
-    with pytest.raises(PipelineError, match=r"a\.tif\.aux\.xml was not there when .*; put it beside the original, not"):
+    with pytest.raises(
+        PipelineError, match=r"a\.tif\.aux\.xml was added after the download; put it next to the original"
+    ):
         RawFolder("landcoverai", tmp_path).checksum(tmp_path / "images/a.tif.aux.xml")
 
 
-def test_a_folder_that_download_did_not_make_may_hold_any_file(tmp_path: Path) -> None:
+def test_without_a_manifest_any_file_is_accepted(tmp_path: Path) -> None:
     write_text(tmp_path / "a.tif", "a")
     assert RawFolder("landcoverai", tmp_path).checksum(tmp_path / "a.tif") == hashlib.sha256(b"a").hexdigest()

@@ -190,7 +190,7 @@ def test_declared_no_data_that_is_a_class_is_counted(tmp_path: Path) -> None:
     item, label = landcovernet_item(tmp_path, "31PGS_01", DAY), landcovernet_label(tmp_path, "31PGS_01")
     write_geotiff(label / "labels.tif", np.stack([halves(16, 16, 1, 6)] * 2), at(), nodata=6)
     labels = read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], 0)
-    assert (labels.declared, int((labels.mask_HW == 6).sum())) == ({"6": 128}, 128)
+    assert (labels.nodata_classes, int((labels.mask_HW == 6).sum())) == ({"6": 128}, 128)
 
 
 def test_a_scale_that_a_band_declares_is_that_of_the_params_or_refused(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_no_data_of_one_band_is_no_data(tmp_path: Path) -> None:
 def test_a_label_of_another_place_is_refused(tmp_path: Path) -> None:
     item, label = landcovernet_item(tmp_path, "31PGS_01", DAY), landcovernet_label(tmp_path, "31PGS_01")
     write_geotiff(label / "labels.tif", np.ones((2, 16, 16), np.uint16), at(x=500010.0))
-    with pytest.raises(PipelineError, match=r"B04.tif and .*labels.tif lie 1 px apart"):
+    with pytest.raises(PipelineError, match=r"B04.tif and .*labels.tif are 1 px apart"):
         read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], 0)
 
 

@@ -104,7 +104,7 @@ def test_a_pipe_is_named_and_the_others_are_copied(tmp_path: Path) -> None:
         (
             "landcoverai",
             ["images/x/a.tif"],
-            "{mine}/images/x/a.tif lies deeper than scenes are looked for; move it to ",
+            "{mine}/images/x/a.tif: nested folders are not searched; move it to ",
         ),
         ("ghana", ["images/a.tif"], "{mine} holds no folder named like su_african_crops_ghana_source_s2_CHIP_DATE; "),
         ("landcovernet", ["c/ref_landcovernet_af_v1_source_sentinel_2_31PGS_01_20200101/a"], "{mine} holds no folder "),

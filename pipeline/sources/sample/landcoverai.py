@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from affine import Affine
 
-from pipeline.raster.geotiff import Georeference, write_geotiff
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources.sample.noise import Rng, Shape, derive_seed, perturb_borders
 from pipeline.sources.sample.rendering import render
 from pipeline.sources.sample.scene_layout import class_map, lay_out_scene

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from affine import Affine
 
-from pipeline.raster.geotiff import Georeference
+from pipeline.raster.georeference import Georeference
 from pipeline.sources.sample.noise import Shape
 
 AXIS = 6378137.0

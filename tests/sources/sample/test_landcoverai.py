@@ -6,7 +6,8 @@ import pytest
 from rasterio.transform import Affine
 
 from pipeline.formats.datasets import CLASSES
-from pipeline.raster.geotiff import Georeference, open_geotiff
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import open_geotiff
 from pipeline.sources.sample.landcoverai import TILE, Sheet, generate_pair, tile_ids
 from pipeline.sources.sample.scene_layout import class_map, lay_out_scene
 from pipeline.sources.sample.scene_spec import random_scene_spec

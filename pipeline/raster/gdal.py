@@ -1,0 +1,60 @@
+"""GDAL through rasterio: settings, opening files, and errors as one line about a file."""
+
+import errno
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.session import DummySession
+
+from pipeline.core.errors import PipelineError
+
+LIBRARY_ERRORS = (RasterioError, CPLE_BaseError, ValueError, TypeError, LookupError, OverflowError, MemoryError)
+"""Errors that rasterio, GDAL and numpy raise over a bad file; caught only around calls into these libraries."""
+CACHE_MIB = 512
+"""GDAL's block cache unless GDAL_CACHEMAX is set; GDAL's default, 5 % of memory, is too much on a large machine."""
+os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_MIB))
+_WARNINGS_LOCK = Lock()
+"""Warning filters are global to the process."""
+
+
+def quiet_gdal(**options: Any) -> rasterio.Env:
+    """A GDAL environment that prints nothing and ignores the user's cloud credentials.
+
+    Without DummySession, rasterio looks up the user's AWS profile and fails if that does not exist.
+    """
+    return rasterio.Env(session=DummySession(), **options)
+
+
+def open_dataset(path: Path, mode: str = "r", **options: Any) -> Any:
+    """Open a file with the GTiff driver only, without a warning if it has no georeference, which is common here."""
+    # EMPTY_DIR: GDAL would open a .msk or .ovr beside the file with any driver that fits, such as VRT
+    env = quiet_gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
+    with _WARNINGS_LOCK, env, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(path, mode, driver="GTiff", **options)
+
+
+@contextmanager
+def file_errors(path: Path, problem: str) -> Iterator[None]:
+    """Re-raise library errors as "`path` `problem`: reason".
+
+    Raises:
+        PipelineError: a library failed on the file.
+        OSError: the process is out of file handles, which GDAL reports only in its text.
+    """
+    try:
+        with quiet_gdal():
+            yield
+    except LIBRARY_ERRORS as error:
+        if os.strerror(errno.EMFILE) in str(error):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path)) from None
+        reason = " ".join(str(error.__cause__ or error).split())  # rasterio keeps GDAL's message as the cause
+        raise PipelineError(f"{path} {problem}: {reason or type(error).__name__}") from None
