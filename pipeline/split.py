@@ -7,11 +7,12 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core.cli import run
-from pipeline.core.files import published, write_json, write_text
+from pipeline.core.files import atomic_path, write_json, write_text
 from pipeline.core.params import Params
-from pipeline.formats.chips import GROUP, GROUPS, REFUSED, leak_in_words, read_chips, read_imagery, read_origin
+from pipeline.formats.chips import read_chips, read_imagery, read_origin
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.datasets import DatasetName
+from pipeline.formats.splits import GROUP, GROUPS, REFUSED, leak_summary
 from pipeline.splitting.card import data_card
 from pipeline.splitting.footprints import footprints
 from pipeline.splitting.ground import Ground
@@ -71,7 +72,7 @@ def in_words(chips: pd.DataFrame, made_of: dict[str, Any], outlined: int, large:
         left_out += f", {skew['class']} at {100 * skew['reached']:.0f} % of the {100 * skew['asked']:.0f} % asked"
     groups = chips[GROUP].nunique()
     told = f"{len(chips)} chips of {groups} group{'s' * (groups != 1)} in: {sizes}, {left_out}"
-    told += f"; {leak_in_words(made_of['leak_share'], made_of['leak_share_at_least'])}"
+    told += f"; {leak_summary(made_of['leak_share'], made_of['leak_share_at_least'])}"
     if large:
         told += f"; {large}"
     if missing := len(chips) - outlined:
@@ -83,7 +84,7 @@ def write_lists(
     lists: Path, chips: pd.DataFrame, table: ClassTable, leak: dict[str, Any], about: dict[str, bool]
 ) -> int:
     """Write the lists, and beside them what else there is to know of them; return the number of outlines."""
-    with published(lists) as folder:
+    with atomic_path(lists) as folder:
         for part in PARTS:
             write_text(
                 folder / f"{part}.txt", "".join(f"{chip}\n" for chip in sorted(chips["id"][chips["part"] == part]))
@@ -100,7 +101,7 @@ def write_lists(
 def refuse(outs: tuple[Path, Path, Path], reason: UnfitError, about: dict[str, bool]) -> str:
     """Write no lists but the reason."""
     lists, metrics, card = outs
-    with published(lists) as folder:
+    with atomic_path(lists) as folder:
         write_text(folder / REFUSED, f"{reason}\n")
     write_json(metrics, about | {"refused": str(reason)})
     write_text(card, f"# No split{' (synthetic sample)' if about['synthetic'] else ''}\n\n{reason}\n")

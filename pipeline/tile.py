@@ -7,20 +7,20 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline.core.cli import in_parallel, progress, run
+from pipeline.core.cli import parallel_map, progress, run
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import OnError, catch_failures, partition_results, report_failures
-from pipeline.core.files import published
+from pipeline.core.files import atomic_path
 from pipeline.core.params import BandNumber, Params, Stretch
 from pipeline.core.stage_cache import StageCache, stage_cache
 from pipeline.formats.chips import (
     OFFICIAL,
     Origin,
-    dropped_in_words,
-    failed_in_origin,
+    dropped_summary,
+    failed_entry,
     link_chips,
     make_chip_folders,
-    unmatched_in_origin,
+    unmatched_entry,
     write_tables,
 )
 from pipeline.formats.classes import ClassTable
@@ -74,7 +74,7 @@ def cut(scene: Scene, how: Cutting, table: ClassTable, pieces: StageCache) -> tu
         make_chip_folders(folder)
         return asdict(cut_scene(scene, how, table, folder))
 
-    folder, found = pieces.make(scene.id, with_sidecars((scene.image, scene.mask)), build)
+    folder, found = pieces.get(scene.id, with_sidecars((scene.image, scene.mask)), build)
     return folder, CutScene(**found)
 
 
@@ -127,24 +127,24 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
     table, scenes = source.classes, source.scenes
     how = cutting(params.tile)
     official = source.official_parts if how.size == OFFICIAL_SIZE else {}
-    with stage_cache("tile", source.checksum, asdict(how), table.model_dump()) as pieces, published(chips) as folder:
+    with stage_cache("tile", source.checksum, asdict(how), table.model_dump()) as pieces, atomic_path(chips) as folder:
         make_chip_folders(folder)
         one = catch_failures(
             partial(cut, how=how, table=table, pieces=pieces), lambda scene: str(scene.image.relative_to(raw))
         )
-        made, failed = partition_results(progress(in_parallel(one, scenes), "tile", len(scenes)))
+        made, failed = partition_results(progress(parallel_map(one, scenes), "tile", len(scenes)))
         settled = report_failures(failed, params.on_error, failures, raw)
         for piece, _ in made:
             link_chips(piece, folder)
         cuts = [each for _, each in made]
         rows = [row | {OFFICIAL: official.get(str(row["id"]))} for each in cuts for row in each.rows]
         require_chips(cuts, len(failed), how.size, raw)
-        dropped = dropped_of(cuts) | unmatched_in_origin(official, (row["id"] for row in rows))
+        dropped = dropped_of(cuts) | unmatched_entry(official, (row["id"] for row in rows))
         imagery = replace(how.imagery, synthetic=source.synthetic)
-        origin = Origin(source.source, dropped | failed_in_origin("scenes", len(failed)))
+        origin = Origin(source.source, dropped | failed_entry("scenes", len(failed)))
         write_tables(folder, rows, table, imagery, origin)
     declared = declared_in_words(each.declared for each in cuts)
-    told = f"{dropped_in_words(dropped)}{transparent_in_words(cuts)}{declared}{settled}"
+    told = f"{dropped_summary(dropped)}{transparent_in_words(cuts)}{declared}{settled}"
     return f"{len(scenes)} scenes in, {len(rows)} chips kept, {told}"
 
 

@@ -11,7 +11,7 @@ from pipeline.formats.chips import Chip, Imagery, Origin, write_tables
 from pipeline.learning.data import read_list
 from pipeline.split import SplitParams, split
 from pipeline.splitting.section import PARTS
-from tests.world import SITE_GRID, TWO_CLASSES, UTM, params
+from tests.world import LOCAL_CRS, TWO_CLASSES, UTM, params
 
 
 def chips(folder: Path, count: int = 10, dates: int = 1, synthetic: bool = False) -> Path:
@@ -83,7 +83,7 @@ def test_the_leak_is_told_in_the_summary_the_metrics_and_beside_the_lists(tmp_pa
 
 def test_chips_that_no_map_can_show_are_counted_in_the_summary(tmp_path: Path) -> None:
     frame = pd.read_csv(chips(tmp_path / "chips") / "chips.csv")
-    frame.assign(crs=SITE_GRID).to_csv(tmp_path / "chips/chips.csv", index=False)
+    frame.assign(crs=LOCAL_CRS).to_csv(tmp_path / "chips/chips.csv", index=False)
     summary = cut_up(tmp_path, tmp_path / "chips")
     assert summary.endswith("; 10 chips are not in footprints.geojson: their outline on the globe is not known")
     assert json.loads((tmp_path / "split/footprints.geojson").read_text())["features"] == []

@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.formats.chips import GROUP, IGNORED, class_columns, pixels_of
+from pipeline.formats.chips import IGNORED, class_column, class_columns
 from pipeline.formats.classes import ClassTable
+from pipeline.formats.splits import GROUP
 from pipeline.splitting.section import PARTS
 
 RARE = 0.05
@@ -18,7 +19,7 @@ def class_shares(chips: pd.DataFrame, table: ClassTable) -> dict[str, float]:
 
 
 def _columns(table: ClassTable) -> list[str]:
-    return [pixels_of(each.id) for each in table.classes]
+    return [class_column(each.id) for each in table.classes]
 
 
 def _shares(table: ClassTable, pixels: list[int]) -> dict[str, float]:
@@ -52,7 +53,7 @@ def imbalance(chips: pd.DataFrame, table: ClassTable) -> dict[str, Any]:
     """
     shares = class_shares(chips, table)
     rare = [each for each in table.classes if 0 < shares[each.name] < RARE]
-    without = ~(chips[[pixels_of(each.id) for each in rare]] > 0).any(axis=1)
+    without = ~(chips[[class_column(each.id) for each in rare]] > 0).any(axis=1)
     by_scene = chips.groupby("scene", sort=True)
     pixels = by_scene[_columns(table)].sum()
     scenes = {

@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pandas as pd
 
-from pipeline.core.choices import refusal
-from pipeline.formats.chips import pixels_of
+from pipeline.core.choices import invalid_choice
+from pipeline.formats.chips import class_column
 from pipeline.formats.classes import ClassTable
 from pipeline.splitting.section import Skew, UnfitError
 
@@ -27,7 +27,7 @@ def skewed(train: pd.DataFrame, table: ClassTable, skew: Skew, seed: int) -> pd.
         UnfitError: no such class, or none of its pixels in the training part.
     """
     require_class(table, skew)
-    pixels_NK = train[[pixels_of(each.id) for each in table.classes]].to_numpy(np.int64)
+    pixels_NK = train[[class_column(each.id) for each in table.classes]].to_numpy(np.int64)
     own = table.names.index(skew.class_name)
     if not pixels_NK[:, own].any():
         raise UnfitError(f"split.skew.class is {skew.class_name!r}, but no training chip has a pixel of it")
@@ -51,7 +51,7 @@ def require_class(table: ClassTable, skew: Skew) -> None:
         UnfitError: it is not.
     """
     if skew.class_name not in ("none", *table.names):
-        raise UnfitError(refusal("split.skew.class", skew.class_name, ("none", *table.names)))
+        raise UnfitError(invalid_choice("split.skew.class", skew.class_name, ("none", *table.names)))
 
 
 def thinned(train: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:

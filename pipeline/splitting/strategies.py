@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 
-from pipeline.formats.chips import GROUP, OFFICIAL, class_columns
+from pipeline.formats.chips import OFFICIAL, class_columns
+from pipeline.formats.splits import GROUP
 from pipeline.splitting.apportion import Stock, apportion
 from pipeline.splitting.ground import Ground
 from pipeline.splitting.groups import joined

@@ -21,7 +21,7 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import Georeference, equals, open_geotiff, write_geotiff
-from tests.world import UTM, WRITTEN_OUT, at, gradient, hide
+from tests.world import CRS_NO_CODE, UTM, at, gradient, hide
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_band_that_is_missing_is_named(tiff: Path, band: int) -> None:
 
 
 def test_a_crs_without_a_code_is_kept_written_out(tmp_path: Path) -> None:
-    write_geotiff(tmp_path / "a.tif", gradient(2, 2), at(crs=WRITTEN_OUT))
+    write_geotiff(tmp_path / "a.tif", gradient(2, 2), at(crs=CRS_NO_CODE))
     with open_geotiff(tmp_path / "a.tif") as file:
         assert file.georeference.crs is not None
         assert file.georeference.crs.startswith("PROJCS[")

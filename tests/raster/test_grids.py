@@ -8,7 +8,7 @@ from rasterio.transform import Affine
 from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import Georeference, open_geotiff, write_geotiff
 from pipeline.raster.grids import require_same_grid, short_name
-from tests.world import SITE_GRID, UTM, WRITTEN_OUT, at, gradient
+from tests.world import CRS_NO_CODE, LOCAL_CRS, UTM, at, gradient
 
 
 def compare(folder: Path, image: Georeference | None, mask: Georeference | None, size: tuple[int, int]) -> None:
@@ -27,7 +27,7 @@ def compare(folder: Path, image: Georeference | None, mask: Georeference | None,
         (None, at()),
         (None, None),
         (at(), at(crs=None)),
-        (at(crs=WRITTEN_OUT), at(crs=WRITTEN_OUT)),
+        (at(crs=CRS_NO_CODE), at(crs=CRS_NO_CODE)),
     ],
 )
 def test_a_mask_lies_on_its_image_to_a_tenth_of_a_pixel_or_says_nothing(
@@ -71,7 +71,7 @@ UTM33 = "+proj=utm +zone=33 +ellps=GRS80 +towgs84=0,0,0,0,0,0,0 +units=m +no_def
         ("EPSG:2180+5621", "EPSG:2180"),
         ("EPSG:25833", UTM33),
         ("EPSG:25832", "EPSG:5555"),  # the same with heights, by a code of their own
-        (SITE_GRID, SITE_GRID),
+        (LOCAL_CRS, LOCAL_CRS),
     ],
 )
 def test_one_crs_in_two_spellings_is_one(tmp_path: Path, image: str, mask: str) -> None:
@@ -108,12 +108,12 @@ def test_a_mask_of_another_crs_is_refused_in_few_words_with_the_command_that_men
     with pytest.raises(
         PipelineError, match=r'in CRS: unknown and EPSG:32631.*-t_srs "\$\(gdalsrsinfo -o wkt .*image.tif'
     ):
-        compare(tmp_path, at(crs=WRITTEN_OUT), at(crs="EPSG:32631"), (40, 60))
+        compare(tmp_path, at(crs=CRS_NO_CODE), at(crs="EPSG:32631"), (40, 60))
 
 
 def test_a_crs_that_has_no_place_on_the_globe_differs_from_those_that_have(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"differ in CRS: EPSG:32630 and site grid; put the mask"):
-        compare(tmp_path, at(), at(crs=SITE_GRID), (40, 60))
+        compare(tmp_path, at(), at(crs=LOCAL_CRS), (40, 60))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("crs", "name"), [(None, "none"), (UTM, UTM), (SITE_GRID, "site grid"), (WRITTEN_OUT, "unknown")]
+    ("crs", "name"), [(None, "none"), (UTM, UTM), (LOCAL_CRS, "site grid"), (CRS_NO_CODE, "unknown")]
 )
 def test_a_crs_has_a_short_name(crs: str | None, name: str) -> None:
     assert short_name(crs) == name

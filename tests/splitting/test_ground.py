@@ -7,7 +7,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from pipeline.splitting.ground import GLOBE, Ground
-from tests.world import SITE_GRID, WRITTEN_OUT
+from tests.world import CRS_NO_CODE, LOCAL_CRS
 
 SIZE = 32
 
@@ -56,9 +56,9 @@ def test_half_a_pixel_is_tolerated(gap: float, touches: bool) -> None:
 
 
 def test_one_crs_in_two_spellings_is_one_frame() -> None:
-    assert CRS.from_wkt(WRITTEN_OUT) != CRS.from_epsg(2180)
+    assert CRS.from_wkt(CRS_NO_CODE) != CRS.from_epsg(2180)
     at = chips((0, 0), (1, 0)).assign(x=[500000.0, 500016.0], y=300000.0)
-    ground = Ground.of(pd.concat([at, at.assign(crs=WRITTEN_OUT, scene="other", x=at["x"] + 32)], ignore_index=True))
+    ground = Ground.of(pd.concat([at, at.assign(crs=CRS_NO_CODE, scene="other", x=at["x"] + 32)], ignore_index=True))
     assert (set(ground.frame_P), ground.crs) == ({0}, ("EPSG:2180",))
     assert Ground.of(pd.concat([at, at.assign(crs="EPSG:3857", scene="other")])).crs == ("EPSG:2180", "EPSG:3857")
 
@@ -95,8 +95,8 @@ def test_chips_of_two_crs_touch_where_they_do_on_the_globe(
 
 
 def test_what_lies_nowhere_on_the_globe_is_judged_among_its_like_alone() -> None:
-    ours = chips((0, 0), (5, 5), crs=SITE_GRID)
-    assert found(ours, chips((1, 0), crs=SITE_GRID)) == [True, False]
+    ours = chips((0, 0), (5, 5), crs=LOCAL_CRS)
+    assert found(ours, chips((1, 0), crs=LOCAL_CRS)) == [True, False]
     for other in ("EPSG:2180", "no CRS"):
         frame = pd.concat([ours, chips((0, 0), crs=other, scene="b")])
         assert len(set(worlds(frame))) == 2

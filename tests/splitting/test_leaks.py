@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.splitting import leaks as module
 from pipeline.splitting.ground import Ground
 from tests.splitting.test_ground import chips
-from tests.world import SITE_GRID
+from tests.world import LOCAL_CRS
 
 
 def leaks(frame: pd.DataFrame) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def test_whole_images_without_a_georeference_are_not_known_at_all() -> None:
 
 
 def test_a_sites_own_grid_is_known_alone_and_not_beside_another() -> None:
-    site = chips((0, 0), (1, 0), (5, 5), crs=SITE_GRID).assign(part=["train", "test", "test"])
+    site = chips((0, 0), (1, 0), (5, 5), crs=LOCAL_CRS).assign(part=["train", "test", "test"])
     assert shares(site) == (0.5, 0.5)
     assert shares(pd.concat([site, chips((0, 0), scene="b").assign(part="train")])) == (None, 0.5)
 
