@@ -186,13 +186,13 @@ def test_a_missing_section_is_reported(checked: Checked, tmp_path: Path) -> None
 
 def test_the_command_prints_one_line(tmp_path: Path) -> None:
     write(tmp_path, {"loss": "dcie"})
-    ended = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "pipeline.check", "params.ok"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
     )
-    assert ended.stderr == "check: error: params.yaml: loss is 'dcie'; did you mean 'dice'? allowed: focal, dice, ce\n"
-    assert (ended.returncode, ended.stdout) == (1, "")
+    assert result.stderr == "check: error: params.yaml: loss is 'dcie'; did you mean 'dice'? allowed: focal, dice, ce\n"
+    assert (result.returncode, result.stdout) == (1, "")
     assert not (tmp_path / "params.ok").exists()

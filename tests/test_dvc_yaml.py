@@ -201,9 +201,9 @@ def test_check_runs_again_for_another_tile_size(tmp_path: Path) -> None:
     assert subprocess.run(command, cwd=project, capture_output=True, text=True).returncode == 0
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("size: 512 ", "size: 500 "))
-    ended = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    assert ended.returncode != 0
-    assert "tile.size is 500; input should be a multiple of 32" in ended.stderr
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "tile.size is 500; input should be a multiple of 32" in result.stderr
 
 
 def test_only_download_depends_on_the_folder_of_a_local_source() -> None:

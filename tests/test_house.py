@@ -189,11 +189,11 @@ def test_edits_outside_training_do_not_retrain(tmp_path: Path) -> None:
 def test_data_stages_start_without_torch() -> None:
     script = """if True:
         import json, sys
-        found = {}
+        loaded = {}
         for name in sys.argv[1:]:
             __import__("pipeline." + name)
-            found[name] = sorted({"torch", "lightning", "matplotlib", "pipeline.learning"} & sys.modules.keys())
-        print(json.dumps(found))
+            loaded[name] = sorted({"torch", "lightning", "matplotlib", "pipeline.learning"} & sys.modules.keys())
+        print(json.dumps(loaded))
     """
     command = [sys.executable, "-W", "ignore", "-c", script, *DATA_STAGES]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

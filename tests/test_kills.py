@@ -85,16 +85,16 @@ def survive_download(server: Hub, tmp_path: Path, kills: int) -> int:
     undisturbed = world(tmp_path / "undisturbed", server)
     seconds = undisturbed.finish(*arguments)
     expected, raw = outcome(undisturbed, "out"), outcome(undisturbed, "out/raw")
-    survived, dice = 0, random.Random(kills)
+    survived, rng = 0, random.Random(kills)
     while survived < kills:
         killed = world(tmp_path / f"killed-{time.monotonic_ns()}", server)
-        while survived < kills and killed.kill(dice.uniform(0.2, seconds), *arguments):
+        while survived < kills and killed.kill(rng.uniform(0.2, seconds), *arguments):
             survived += 1
             assert outcome(killed, "out/raw") in ({}, raw)  # nothing; or everything, if killed after the end
-            finished, asked = killed.finished, len(server.blobs.seen)
-            if dice.randrange(2):
+            finished, requests = killed.finished, len(server.blobs.seen)
+            if rng.randrange(2):
                 killed.finish(*arguments)
-                again = {seen.path for seen in server.blobs.seen[asked:] if seen.method == "GET"}
+                again = {seen.path for seen in server.blobs.seen[requests:] if seen.method == "GET"}
                 assert again & finished == set()
                 assert outcome(killed, "out") == expected
                 break
@@ -136,12 +136,12 @@ def survive(stage: str, tmp_path: Path, kills: int) -> int:
     arguments = STAGES[stage](undisturbed)
     seconds = undisturbed.finish(*arguments)
     expected = outcome(undisturbed, "out")
-    survived, dice = 0, random.Random(kills)
+    survived, rng = 0, random.Random(kills)
     while survived < kills:
         killed = world(tmp_path / f"killed-{time.monotonic_ns()}")
         STAGES[stage](killed)
         for _ in range(2):
-            survived += killed.kill(dice.uniform(0.1, seconds), *arguments)
+            survived += killed.kill(rng.uniform(0.1, seconds), *arguments)
         killed.finish(*arguments)
         assert outcome(killed, "out") == expected
         assert list((killed.folder / "out").rglob(".*")) == []

@@ -173,8 +173,8 @@ def test_a_dead_hub_or_a_refusal_is_one_line(
     with hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", KEY) as server:
         environment = {"PYTHONPATH": str(ROOT), "MLHUB_ROOT_URL": root or server.root, "MLHUB_API_KEY": key}
         command = [sys.executable, "-m", "pipeline.download", "landcovernet", "raw", "failures.csv"]
-        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=15)
-    assert ended.returncode == 1
-    assert re.fullmatch(rf"download landcovernet: error: \S+ {words}.*\n", ended.stderr)
-    assert key not in ended.stderr or key == "k"
-    print(ended.stderr)
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=15)
+    assert result.returncode == 1
+    assert re.fullmatch(rf"download landcovernet: error: \S+ {words}.*\n", result.stderr)
+    assert key not in result.stderr or key == "k"
+    print(result.stderr)

@@ -234,15 +234,15 @@ def test_tif_to_png_processes_only_the_bad_items_again(tmp_path: Path, built: li
 def test_the_command_prints_the_table_and_exits_with_1(tmp_path: Path) -> None:
     scenes(tmp_path / "raw")
     write_params(tmp_path)
-    ended = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "pipeline.tile", "raw", "chips", "metrics/tile.csv"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
         capture_output=True,
         text=True,
     )
-    assert (ended.returncode, ended.stdout) == (1, "")
-    lines = ended.stderr.splitlines()
+    assert (result.returncode, result.stdout) == (1, "")
+    lines = result.stderr.splitlines()
     assert [line.split()[0] for line in lines] == ["images/b.tif", "images/c.tif", "tile:"]
     assert lines[-1].startswith("tile: error: 2 files failed, as listed above; finished work is kept: fix or ")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".pipeline_cache", "params.yaml", "raw"]

@@ -1,8 +1,9 @@
-"""The split folder: lists of chip ids, and the group of each chip.
+"""The split folder: which chips train, validate and test.
 
-train.txt, val.txt, test.txt   one chip id a line
-groups.csv                     chip id and group
-refused.txt                    instead of all these: why the chips cannot be split as params.yaml asks
+    train.txt, val.txt, test.txt  ids of the chips, one a line
+    groups.csv                    the group of each chip
+
+If the chips cannot be split as params.yaml requires, it only contains `refused.txt` with the reason.
 """
 
 from pathlib import Path

@@ -70,9 +70,9 @@ def test_arguments_become_paths_and_the_summary_is_one_line(
 def test_a_users_mistake_is_one_line_and_exit_code_1(
     start: Callable[..., None], capsys: pytest.CaptureFixture[str], stage: Callable[..., str], message: str
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         start(stage, "rocks")
-    assert ended.value.code == 1
+    assert exit_info.value.code == 1
     assert capsys.readouterr().err == f"{message}\n"
 
 
@@ -94,9 +94,9 @@ def test_a_bug_shows_its_traceback(start: Callable[..., None]) -> None:
 def test_an_unknown_dataset_is_refused_with_the_known_ones(
     start: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         start(drill, "gana", "raw", "hole")
-    assert ended.value.code != 0
+    assert exit_info.value.code != 0
     message = capsys.readouterr().err.splitlines()[-1]
     assert "'gana'" in message
     for name in ("landcoverai", "landcovernet", "ghana"):

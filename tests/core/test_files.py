@@ -254,8 +254,8 @@ def test_removing_a_link_to_a_folder_leaves_the_folder(tmp_path: Path) -> None:
 def test_files_are_sorted_by_path_without_hidden_ones(tmp_path: Path) -> None:
     for name in ("b/1.tif", "a.tif", ".hidden", ".git/config", "b/.DS_Store", "B.tif"):
         write_text(tmp_path / name, "")
-    found = [path.relative_to(tmp_path).as_posix() for path in visible_files(tmp_path)]
-    assert found == ["B.tif", "a.tif", "b/1.tif"]
+    listed = [path.relative_to(tmp_path).as_posix() for path in visible_files(tmp_path)]
+    assert listed == ["B.tif", "a.tif", "b/1.tif"]
 
 
 def test_links_to_folders_are_followed_except_in_a_cycle(tmp_path: Path) -> None:
@@ -270,8 +270,8 @@ def test_links_to_folders_are_followed_except_in_a_cycle(tmp_path: Path) -> None
         ("d", "../elsewhere"),
     ):
         (root / link).symlink_to(target)
-    found = [path.relative_to(root).as_posix() for path in visible_files(root)]
-    assert found == ["a/1.tif", "a/b/2.tif", "b/2.tif", "b/a/1.tif", "c/3.tif", "d/3.tif"]
+    listed = [path.relative_to(root).as_posix() for path in visible_files(root)]
+    assert listed == ["a/1.tif", "a/b/2.tif", "b/2.tif", "b/a/1.tif", "c/3.tif", "d/3.tif"]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
