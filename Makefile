@@ -1,31 +1,30 @@
-# GNU make 3.81 and bash 3.2, the ones of every Mac, are enough. Paths with spaces work.
+# Works with GNU make 3.81 and bash 3.2, as on macOS, and in paths with spaces.
 
-# Not /bin/sh, also because make 3.81 starts simple commands by itself then, and looks them up on the PATH
-# that it was started with, not on the one below.
+# Not the default /bin/sh: make 3.81 would then run simple commands itself, on its own PATH rather than the one below.
 SHELL := /bin/bash
 
-# DVC starts each stage as `python -m pipeline.NAME`, so `python` has to be the environment's.
+# DVC runs each stage as `python -m pipeline.NAME`, so `python` must be the environment's.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # The resolver that `make lock` uses, in an environment of its own.
 UV := uv==0.13.9
 
-.PHONY: help setup repro test check bench soak lock clean-venv
+.PHONY: help setup repro test check bench soak soak-short lock clean-venv
 
 help:
-	@echo 'make repro       run what changed of the pipeline: dvc repro'
-	@echo 'make test        make check, then all tests but the long ones'
-	@echo 'make check       format, lint, types; changes nothing'
-	@echo 'make soak        the long tests'
-	@echo 'make bench       the scripts behind the figures in README.md'
-	@echo 'make lock        requirements.in -> requirements.txt; UPGRADE=1 for newer versions'
+	@echo 'make repro       run the stages that changed: dvc repro'
+	@echo 'make test        make check, then all tests except the long ones'
+	@echo 'make check       check format, lint and types; changes nothing'
+	@echo 'make soak        run the long tests; make soak-short: those under a minute'
+	@echo 'make bench       run the benchmarks behind the published figures'
+	@echo 'make lock        update requirements.txt from requirements.in; UPGRADE=1 for newer versions'
 	@echo 'make clean-venv  remove the environment'
 	@echo
-	@echo 'Each makes its environment in .venv first, once. Choose with'
-	@echo '  PYTHON=/path/to/python3.12                               another Python than the one found'
+	@echo 'Each first creates the environment in .venv, once. Options:'
+	@echo '  PYTHON=/path/to/python3.12                               another Python'
 	@echo '  TORCH_INDEX=https://download.pytorch.org/whl/cpu         PyTorch without CUDA'
 
-# Compares the environment with the requirements files and is done at once when they match.
+# Returns at once if the environment matches the requirements files.
 setup:
 	@tools/setup.sh
 
@@ -43,7 +42,10 @@ test: check
 soak: setup
 	pytest -m soak
 
-# After `make repro`: they read the sample's chips and model.
+soak-short: setup
+	pytest -m 'soak and short'
+
+# Needs the sample's chips and model: run `make repro` before.
 bench: setup
 	@for script in benchmarks/*.py; do \
 	    name=$$(basename "$$script" .py); \

@@ -1,8 +1,8 @@
-"""What the network alone can do: training steps on tensors in memory. One side of `benchmarks.train`.
+"""Speed of the network alone: training steps on tensors in memory; used by `benchmarks.train`.
 
-python -m benchmarks._bare CHIPS BATCH STEPS [ours]
+python -m benchmarks._bare CHIPS BATCH STEPS [keep-memory]
 
-`ours` lets the process keep what it frees, as the stage train does.
+With `keep-memory` malloc keeps freed memory, as in the stage train.
 """
 
 import sys
@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import torch
-from torch.nn import functional as F  # noqa: N812 - as all of torch's users call it
+from torch.nn import functional as F  # noqa: N812 - the usual name
 
-from benchmarks._train_world import ENCODER, WARM_UP
+from benchmarks._train_common import ENCODER, WARM_UP
 from pipeline.formats.chips import read_chips
 from pipeline.formats.classes import read_classes
 from pipeline.learning.data import Chips
@@ -23,7 +23,7 @@ from pipeline.learning.model import build, designed
 def main() -> None:
     """Print chips per second."""
     folder, batch, steps = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    if sys.argv[4:] == ["ours"]:
+    if sys.argv[4:] == ["keep-memory"]:
         keep_freed_memory()
     table, device = read_classes(folder / "classes.json"), choose("auto")
     chips = Chips(folder, list(read_chips(folder)["id"])[:batch], table)
@@ -34,10 +34,10 @@ def main() -> None:
     images_NCHW = images_NCHW.contiguous(memory_format=device.memory_format)
     targets_NHW = torch.stack([mask for _, mask in pairs]).long().to(device.name)
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
-    began = 0.0
+    start = 0.0
     for step in range(WARM_UP + steps):
         if step == WARM_UP:
-            began = time.perf_counter()
+            start = time.perf_counter()
         optimizer.zero_grad()
         with device.autocast():
             logits_NKHW = net(images_NCHW)
@@ -46,7 +46,7 @@ def main() -> None:
         optimizer.step()
     if device.name == "cuda":
         torch.cuda.synchronize()
-    print(f"{steps * batch / (time.perf_counter() - began):.3f}")
+    print(f"{steps * batch / (time.perf_counter() - start):.3f}")
 
 
 if __name__ == "__main__":

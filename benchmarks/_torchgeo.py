@@ -1,4 +1,4 @@
-"""torchgeo's SemanticSegmentationTask under Lightning on the same chips. One side of `benchmarks.train`.
+"""torchgeo's SemanticSegmentationTask under Lightning on the same chips; used by `benchmarks.train`.
 
 python -m benchmarks._torchgeo CHIPS BATCH STEPS PRECISION
 """
@@ -17,11 +17,11 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchgeo.trainers import SemanticSegmentationTask  # type: ignore[import-not-found,unused-ignore]
 
-from benchmarks._train_world import ENCODER, WARM_UP
+from benchmarks._train_common import ENCODER, WARM_UP
 
 
 class Samples(Dataset[dict[str, torch.Tensor]]):
-    """Chips as torchgeo's own data sets give them: float images of 0 to 1, int64 masks."""
+    """Chips in the format of torchgeo's datasets: float images from 0 to 1, int64 masks."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.names = folder, sorted(path.name for path in (folder / "images").iterdir())
@@ -36,14 +36,14 @@ class Samples(Dataset[dict[str, torch.Tensor]]):
         return {"image": image_CHW, "mask": torch.tensor(mask_HW).long()}
 
 
-class Clock(L.Callback):
-    """From the first step after the warm-up to the last one."""
+class StepTimer(L.Callback):
+    """Records the end of each training step."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Note the time."""
+        """Append the time."""
         self.ends.append(time.perf_counter())
 
 
@@ -53,20 +53,20 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     task = SemanticSegmentationTask(model="unet", backbone=ENCODER, num_classes=5, loss="ce", ignore_index=255)
-    clock = Clock()
+    timer = StepTimer()
     trainer = L.Trainer(
         accelerator="cpu",
         precision=precision,  # type: ignore[arg-type]
         max_epochs=99,
         max_steps=WARM_UP + steps,
-        callbacks=[clock],
+        callbacks=[timer],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
     trainer.fit(task, DataLoader(Samples(folder), batch, shuffle=True, drop_last=True))
-    print(f"{steps * batch / (clock.ends[-1] - clock.ends[WARM_UP - 1]):.3f}")
+    print(f"{steps * batch / (timer.ends[-1] - timer.ends[WARM_UP - 1]):.3f}")
 
 
 if __name__ == "__main__":

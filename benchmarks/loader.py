@@ -1,10 +1,9 @@
-"""How fast chips are read, and the GPU that so many cores could feed.
+"""How fast chips are read, and how fast a GPU may be before reading limits it.
 
     make repro && python -m benchmarks.loader [SECONDS]
 
-Reads the sample's chips of 512 px as training does, in threads of the process that trains and with a reading process
-for each core, over and over from the page cache; prints chips per second and core, and what 8, 16 and 32 cores would
-bring at that rate.
+Read the sample's chips of 512 px as training does, repeatedly from the page cache: in threads of the training process,
+and in one worker process per core. Print chips per second and core, extrapolated to 8, 16 and 32 cores.
 """
 
 import os
@@ -22,28 +21,28 @@ CHIPS, BATCH, SECONDS = Path("data/chips/landcoverai"), 8, 10.0
 
 
 def rate(chips: Chips, workers: int, seconds: float) -> float:
-    """Chips per second, from the first epoch's end on."""
+    """Measure chips per second after the first epoch."""
     loader = training_loader(chips, BatchPlan(BATCH), workers, seed=1)
     for _ in loader:
         pass
-    began, read = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
+    start, read = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
         read += sum(len(images) for images, _ in loader)
-    return read / (time.perf_counter() - began)
+    return read / (time.perf_counter() - start)
 
 
 def main() -> None:
-    """Print both."""
+    """Print both rates and the extrapolation."""
     torch.set_num_threads(1)
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
     names = list(read_chips(CHIPS)["id"])
     chips = Chips(CHIPS, names * 8, read_classes(CHIPS / "classes.json"))
     cores = os.cpu_count() or 1
     for workers in (0, cores):
-        found = rate(chips, workers, seconds)
-        each = found / cores
-        print(f"{workers or 'no'} reading processes: {found:.0f} chips of 512 px per second, {each:.0f} for each core")
-    print(", ".join(f"{many} cores would feed {each * many:.0f} per second" for many in (8, 16, 32)))
+        total = rate(chips, workers, seconds)
+        per_core = total / cores
+        print(f"{workers} worker processes: {total:.0f} chips of 512 px per second, {per_core:.0f} per core")
+    print(", ".join(f"{count} cores: {per_core * count:.0f} per second" for count in (8, 16, 32)))
 
 
 if __name__ == "__main__":

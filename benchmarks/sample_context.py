@@ -1,9 +1,9 @@
-"""Does context matter in the sample? The default network against a random forest that sees one pixel's colour.
+"""Does spatial context matter in the sample? The default network compared with a per-pixel random forest.
 
     make repro && python -m benchmarks.sample_context
 
-Both learned from the training chips of LandCover.ai's sample and are scored on its test chips, each by one confusion
-matrix. Prints the mean IoU of both, class by class, and the difference.
+Both are trained on the training chips of LandCover.ai's sample and scored on its test chips. Print mean IoU and IoU by
+class of both, and the difference.
 """
 
 from pathlib import Path
@@ -22,46 +22,45 @@ from pipeline.scoring.scores import scores
 
 CHIPS, LISTS, MODEL = Path("data/chips/landcoverai"), Path("data/split/landcoverai"), Path("data/model")
 PIXELS = 200_000
-"""Drawn from the training chips to grow the forest."""
+"""Training pixels of the forest."""
 
 
 def pixels(chips: Chips) -> tuple[np.ndarray, np.ndarray]:
-    """Every pixel's colour, uint8 (pixels, 3), and its class, uint8 (pixels,)."""
+    """Return colours, uint8 (pixels, 3), and class indices, uint8 (pixels,), of all pixels."""
     pairs = [chips[index] for index in range(len(chips))]
     colours = [image_CHW.permute(1, 2, 0).reshape(-1, 3).numpy() for image_CHW, _ in pairs]
     return np.concatenate(colours), np.concatenate([mask_HW.flatten().numpy() for _, mask_HW in pairs])
 
 
-def grow(train: Chips) -> RandomForestClassifier:
-    """A forest of 100 trees on `PIXELS` pixels drawn at random."""
+def fit_forest(train: Chips) -> RandomForestClassifier:
+    """Fit 100 trees to `PIXELS` random pixels."""
     colours, classes = pixels(train)
-    some = np.random.default_rng(0).choice(len(classes), PIXELS, replace=False)
+    drawn = np.random.default_rng(0).choice(len(classes), PIXELS, replace=False)
     forest = RandomForestClassifier(100, min_samples_leaf=5, n_jobs=-1, random_state=0)
-    return forest.fit(colours[some], classes[some])
+    return forest.fit(colours[drawn], classes[drawn])
 
 
 def forest_matrix(forest: RandomForestClassifier, test: Chips, classes: int) -> np.ndarray:
-    """The confusion matrix of the forest, int64 (true class, predicted class)."""
+    """Return the confusion matrix of the forest, int64 (true class, predicted class)."""
     colours, truth = pixels(test)
     predicted = torch.from_numpy(forest.predict(colours).astype(np.int64))
     return np.asarray(confusion(predicted, torch.from_numpy(truth), classes).numpy())
 
 
 def main() -> None:
-    """Score both."""
+    """Print the scores of both."""
     keep_freed_memory()
     model = load_model(MODEL)
     train, test = (Chips(CHIPS, read_list(LISTS / f"{part}.txt"), model.table) for part in ("train", "test"))
-    forest = forest_matrix(grow(train), test, len(model.table.classes))
+    forest = forest_matrix(fit_forest(train), test, len(model.table.classes))
     model.segmenter.eval()
     network = survey(model, scoring_loader(test, 1, 0), choose("cpu")).matrix_KK
     means = {}
     for name, matrix_KK in (("random forest", forest), ("network", network)):
-        found = scores(counts_of(matrix_KK), model.table.names)
-        means[name] = found["mean_iou"]
-        print(
-            f"{name}: mean IoU {found['mean_iou']:.3f};", *(f"{key} {value:.3f}" for key, value in found["iou"].items())
-        )
+        result = scores(counts_of(matrix_KK), model.table.names)
+        means[name] = result["mean_iou"]
+        by_class = (f"{key} {value:.3f}" for key, value in result["iou"].items())
+        print(f"{name}: mean IoU {result['mean_iou']:.3f};", *by_class)
     print(f"synthetic sample: network - random forest = {means['network'] - means['random forest']:.3f}")
 
 

@@ -1,9 +1,9 @@
-"""The largest deviation of the scores from independent libraries, over random and degenerate predictions.
+"""Largest deviation of the scores from those of independent libraries, over random and degenerate predictions.
 
     python -m benchmarks.score_oracles
 
-Oracles: scikit-learn, torchmetrics, segmentation-models-pytorch. Cases: random ones with ignored pixels, one class
-alone, absent classes, everything ignored, and counts far beyond what a set of chips holds.
+Libraries: scikit-learn, torchmetrics, segmentation-models-pytorch. Cases: random predictions with ignored pixels, a
+single class, absent classes, all pixels ignored.
 """
 
 import warnings
@@ -25,56 +25,56 @@ Case = tuple[np.ndarray, np.ndarray, int]
 
 
 def ours(case: Case) -> dict[str, float]:
-    """Our scores of a case, by name; those that are null are left out."""
+    """Compute our scores by name, without those that are null."""
     predicted, target, classes = case
     matrix_NKK = confusions(torch.from_numpy(predicted), torch.from_numpy(target), classes).numpy()
     counts_N3K = counts_of(matrix_NKK)
-    found = scores(counts_N3K.sum(axis=0), tuple(map(str, range(classes)))) | {"paper_iou": paper_iou(counts_N3K)}
-    each = {f"iou {name}": value for name, value in found.pop("iou").items()}
-    return {name: value for name, value in (found | each).items() if value is not None and name != "classes_scored"}
+    result = scores(counts_N3K.sum(axis=0), tuple(map(str, range(classes)))) | {"paper_iou": paper_iou(counts_N3K)}
+    by_class = {f"iou {name}": value for name, value in result.pop("iou").items()}
+    return {key: value for key, value in (result | by_class).items() if value is not None and key != "classes_scored"}
 
 
 def by_sklearn(case: Case) -> dict[str, float]:
-    """scikit-learn, given only the pixels that count, and the classes that have some."""
+    """Compute the scores with scikit-learn, on labelled pixels and the classes present."""
     predicted, target, _ = case
-    truth, found = target[target != IGNORE], predicted[target != IGNORE]
+    truth, prediction = target[target != IGNORE], predicted[target != IGNORE]
     if not len(truth):
         return {}
-    there = np.unique(truth)
-    mean = {"average": "macro", "labels": there, "zero_division": 0}
-    weighted = {"average": "weighted", "labels": there, "zero_division": 0}
-    each = metrics.jaccard_score(truth, found, average=None, labels=there, zero_division=0)
+    present = np.unique(truth)
+    mean = {"average": "macro", "labels": present, "zero_division": 0}
+    weighted = {"average": "weighted", "labels": present, "zero_division": 0}
+    by_class = metrics.jaccard_score(truth, prediction, average=None, labels=present, zero_division=0)
     return {
-        "mean_iou": metrics.jaccard_score(truth, found, **mean),
-        "micro_iou": metrics.jaccard_score(truth, found, average="micro"),
-        "frequency_weighted_iou": metrics.jaccard_score(truth, found, **weighted),
-        "pixel_accuracy": metrics.accuracy_score(truth, found),
-        "precision": metrics.precision_score(truth, found, **mean),
-        "recall": metrics.recall_score(truth, found, **mean),
-        "f_score": metrics.f1_score(truth, found, **mean),
-    } | {f"iou {name}": float(value) for name, value in zip(there, each, strict=True)}
+        "mean_iou": metrics.jaccard_score(truth, prediction, **mean),
+        "micro_iou": metrics.jaccard_score(truth, prediction, average="micro"),
+        "frequency_weighted_iou": metrics.jaccard_score(truth, prediction, **weighted),
+        "pixel_accuracy": metrics.accuracy_score(truth, prediction),
+        "precision": metrics.precision_score(truth, prediction, **mean),
+        "recall": metrics.recall_score(truth, prediction, **mean),
+        "f_score": metrics.f1_score(truth, prediction, **mean),
+    } | {f"iou {name}": float(value) for name, value in zip(present, by_class, strict=True)}
 
 
 def by_torchmetrics(case: Case) -> dict[str, float]:
-    """torchmetrics, which knows how to ignore; its macro means take other classes, so class by class."""
+    """Compute the scores with torchmetrics; its macro means average other classes, so only IoU by class."""
     predicted, target, classes = case
     if (target == IGNORE).all():
         return {}
     pair = torch.from_numpy(predicted).long(), torch.from_numpy(target).long()
-    each = multiclass_jaccard_index(*pair, classes, average="none", ignore_index=IGNORE)
-    there = np.unique(target[target != IGNORE]).tolist()
+    by_class = multiclass_jaccard_index(*pair, classes, average="none", ignore_index=IGNORE)
+    present = np.unique(target[target != IGNORE]).tolist()
     accuracy = multiclass_accuracy(*pair, classes, average="micro", ignore_index=IGNORE)
-    return {"pixel_accuracy": float(accuracy)} | {f"iou {number}": float(each[number]) for number in there}
+    return {"pixel_accuracy": float(accuracy)} | {f"iou {number}": float(by_class[number]) for number in present}
 
 
 def by_smp(case: Case) -> dict[str, float]:
-    """segmentation-models-pytorch: micro scores over all pixels, and the study's own quantity, batch by batch."""
+    """Compute micro IoU over all pixels and `paper_iou` with segmentation-models-pytorch."""
     predicted, target, classes = case
     if (target == IGNORE).all():
         return {}
 
     def micro(rows: slice) -> float:
-        # its own `ignore_index` lets an ignored pixel stay a false positive, so those pixels are taken out before
+        # its `ignore_index` still counts ignored pixels as false positives, so remove them
         counted = target[rows] != IGNORE
         pair = torch.from_numpy(predicted[rows][counted])[None].long(), torch.from_numpy(target[rows][counted])[None]
         stats = smp.metrics.get_stats(pair[0], pair[1].long(), mode="multiclass", num_classes=classes)
@@ -89,31 +89,31 @@ ORACLES = {"scikit-learn": by_sklearn, "torchmetrics": by_torchmetrics, "segment
 
 
 def deviations(case: Case) -> dict[str, float]:
-    """For each oracle the largest difference from our scores."""
-    found = ours(case)
+    """Return the largest difference from our scores, by library."""
+    expected = ours(case)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        said = {name: oracle(case) for name, oracle in ORACLES.items()}
+        results = {name: oracle(case) for name, oracle in ORACLES.items()}
     return {
-        name: max((abs(float(value) - found[score]) for score, value in theirs.items()), default=0.0)
-        for name, theirs in said.items()
+        name: max((abs(float(value) - expected[score]) for score, value in result.items()), default=0.0)
+        for name, result in results.items()
     }
 
 
 def random_case(seed: int) -> Case:
-    """A few chips; predictions that are often right, some classes absent, some pixels ignored."""
+    """Draw a few chips with partly correct predictions, absent classes and ignored pixels."""
     random = np.random.default_rng(seed)
     classes, chips = int(random.integers(2, 9)), int(random.integers(1, 80))
     present = random.choice(classes, int(random.integers(1, classes + 1)), replace=False)
     target = random.choice(present, (chips, 5, 7)).astype(np.uint8)
-    right = random.random(target.shape) < random.random()
-    predicted = np.where(right, target, random.integers(0, classes, target.shape)).astype(np.uint8)
+    correct = random.random(target.shape) < random.random()
+    predicted = np.where(correct, target, random.integers(0, classes, target.shape)).astype(np.uint8)
     target[random.random(target.shape) < random.choice([0, 0.3, 0.95])] = IGNORE
     return predicted, target, classes
 
 
 def degenerate_cases() -> Iterator[Case]:
-    """One class alone, never or always right; all ignored; a class that is predicted but not there."""
+    """Yield a single class, all correct and all wrong; all pixels ignored; a class predicted but absent."""
     ones = np.ones((33, 2, 2), np.uint8)
     yield ones, ones, 2
     yield ones, 0 * ones, 2
@@ -122,11 +122,11 @@ def degenerate_cases() -> Iterator[Case]:
 
 
 def main() -> None:
-    """Print the largest deviation from each oracle."""
+    """Print the largest deviation from each library."""
     cases = [*degenerate_cases(), *map(random_case, range(1000))]
-    found = [deviations(case) for case in cases]
+    by_case = [deviations(case) for case in cases]
     for name in ORACLES:
-        print(f"{name}: largest deviation {max(each[name] for each in found):.1e} over {len(cases)} cases")
+        print(f"{name}: largest deviation {max(largest[name] for largest in by_case):.1e} over {len(cases)} cases")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""How much of the network's own speed the stage train keeps, and how it compares with torchgeo.
+"""Training speed: the stage train, the network alone, and torchgeo.
 
     make repro && python -m benchmarks.train [ROUNDS]
 
-U-Net with ResNet18, cross entropy, Adam, on the processor; chips of the sample at 512 px (4 a batch), and cut in four
-at 256 px (8 a batch). The sides take turns, each in a process of its own; of the rounds the medians are printed:
+U-Net with ResNet18, cross entropy, Adam, on the CPU; chips of the sample at 512 px (batch size 4), and split into four
+at 256 px (batch size 8). Each round runs every contender once, each in its own process; the medians are printed:
 
-- ours: `python -m pipeline.train`, from the end of the first epoch to the end of the second: reading PNGs, turning,
-  learning, scoring, validating one chip, saving the state, writing curves; counted are the training chips.
-- bare: steps on one batch in memory, same precision and memory format, in a plain process; and in one that has huge
-  pages and keeps freed memory as ours does.
-- torchgeo's SemanticSegmentationTask under Lightning, which reads the same chips: its defaults, and bf16-mixed. It is
-  installed into `.venv-torchgeo`, which sees this project's own torch.
+- ours: `python -m pipeline.train`, from the end of the first epoch to the end of the second: reading PNGs,
+  augmentation, training steps, scoring, validation of one chip, saving the checkpoint, writing curves. Only training
+  chips are counted.
+- bare: training steps on one batch in memory, same precision and memory format; in a plain process, and with huge pages
+  and malloc keeping freed memory, as in ours.
+- torchgeo: its SemanticSegmentationTask under Lightning, reading the same chips; with its defaults, and bf16-mixed. It
+  is installed into `.venv-torchgeo`, which also sees this project's torch.
 """
 
 import os
@@ -34,29 +35,29 @@ SAMPLE = ROOT / "data/chips/landcoverai"
 TORCHGEO = ROOT / ".venv-torchgeo"
 ROUNDS = 3
 OURS = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""What dvc.yaml sets for the stage train."""
+"""Environment of the stage train in dvc.yaml."""
 VAL = 1
-"""Chips to validate, for ours alone does so."""
+"""Validation chips; only ours validates."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Chips of one size, and how many steps each side takes."""
+    """A chip size, and the number of steps of each contender."""
 
     side: int
     batch: int
     epoch: int
-    """Chips of one of our epochs; shorter ones would pay more for saving the state than real ones do."""
+    """Chips per epoch of ours; with fewer, saving the checkpoint would weigh more than in practice."""
     steps: int
-    """Of the bare loop."""
+    """Steps of the bare loop."""
     torchgeo_steps: int
 
 
 SIZES = (Size(256, 8, 640, 30, 8), Size(512, 4, 192, 16, 4))
 
 
-def cut(size: Size, folder: Path) -> Path:
-    """The sample's chips, cut into chips of this size."""
+def split_chips(size: Size, folder: Path) -> Path:
+    """Split the sample's chips into chips of this size."""
     table, rows = read_classes(SAMPLE / "classes.json"), []
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
@@ -74,23 +75,23 @@ def cut(size: Size, folder: Path) -> Path:
 READERS: dict[str, Any] = {"images": read_image, "masks": read_mask}
 
 
-def lists(size: Size, chips: Path, folder: Path) -> Path:
-    """An epoch of so many chips, some of them several times, and a chip to validate."""
+def write_lists(size: Size, chips: Path, folder: Path) -> Path:
+    """Write the lists: `size.epoch` training chips, repeated as needed, and `VAL` validation chips."""
     names = list(read_chips(chips)["id"])
-    many = [names[number % len(names)] for number in range(size.epoch)]
+    training = [names[number % len(names)] for number in range(size.epoch)]
     folder.mkdir()
-    for part, chosen in (("train", many), ("val", names[:VAL])):
+    for part, chosen in (("train", training), ("val", names[:VAL])):
         (folder / f"{part}.txt").write_text("".join(f"{name}\n" for name in chosen))
     return folder
 
 
 def ours(size: Size, chips: Path) -> float:
-    """Chips per second of the stage train."""
+    """Measure chips per second of the stage train."""
     with tempfile.TemporaryDirectory() as scratch:
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         params |= {"loss": "ce", "train": params["train"] | {"epochs": 2, "batch_size": size.batch, "device": "cpu"}}
         Path(scratch, "params.yaml").write_text(yaml.safe_dump(params))
-        paths = [chips, lists(size, chips, Path(scratch, "lists")), "model", "train.json", "cost.json", "plots"]
+        paths = [chips, write_lists(size, chips, Path(scratch, "lists")), "model", "train.json", "cost.json", "plots"]
         environment = os.environ | OURS | {"PYTHONPATH": str(ROOT), "PIPELINE_CACHE": f"{scratch}/cache"}
         command = [sys.executable, "-m", "pipeline.train", *map(str, paths)]
         with subprocess.Popen(command, cwd=scratch, env=environment, stdout=subprocess.PIPE, text=True) as run:
@@ -100,15 +101,16 @@ def ours(size: Size, chips: Path) -> float:
     return size.epoch / (ends[1] - ends[0])
 
 
-def said(python: Path, *arguments: str, environment: dict[str, str] | None = None) -> float:
-    """The number that a side prints."""
-    command, with_more = [str(python), "-m", *arguments], os.environ | (environment or {})
-    run = subprocess.run(command, cwd=ROOT, env=with_more, check=True, stdout=subprocess.PIPE, text=True)
+def run_module(python: Path, *arguments: str, environment: dict[str, str] | None = None) -> float:
+    """Run a benchmark module; return the number it prints."""
+    command = [str(python), "-m", *arguments]
+    environment = os.environ | (environment or {})
+    run = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return float(run.stdout.split()[-1])
 
 
-def torchgeo() -> Path:
-    """The Python of an environment with torchgeo, made if it is not there."""
+def torchgeo_python() -> Path:
+    """Return the Python of the environment with torchgeo; create it if it does not exist."""
     python = TORCHGEO / "bin/python"
     if not (TORCHGEO / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", TORCHGEO], check=True)
@@ -121,30 +123,30 @@ def torchgeo() -> Path:
 
 
 def measure(size: Size, chips: Path) -> dict[str, float]:
-    """One round."""
-    own, theirs = Path(sys.executable), torchgeo()
+    """Run every contender once; return chips per second of each."""
+    own, other = Path(sys.executable), torchgeo_python()
     bare = ("benchmarks._bare", str(chips), str(size.batch), str(size.steps))
     geo = ("benchmarks._torchgeo", str(chips), str(size.batch), str(size.torchgeo_steps))
     return {
         "ours": ours(size, chips),
-        "bare": said(own, *bare),
-        "bare, our memory": said(own, *bare, "ours", environment=OURS),
-        "torchgeo": said(theirs, *geo, "32-true"),
-        "torchgeo bf16-mixed": said(theirs, *geo, "bf16-mixed"),
+        "bare": run_module(own, *bare),
+        "bare, keeps memory": run_module(own, *bare, "keep-memory", environment=OURS),
+        "torchgeo": run_module(other, *geo, "32-true"),
+        "torchgeo bf16-mixed": run_module(other, *geo, "bf16-mixed"),
     }
 
 
 def main() -> None:
-    """Print medians of chips per second, and ours divided by each."""
+    """Print the median chips per second, and the ratio of ours to each."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     with tempfile.TemporaryDirectory() as scratch:
         for size in SIZES:
-            chips = cut(size, Path(scratch, str(size.side)))
-            found = [measure(size, chips) for _ in range(rounds)]
-            print(f"{size.side} px, {size.batch} a batch, {rounds} rounds, chips per second:")
-            for name in found[0]:
-                median = statistics.median(one[name] for one in found)
-                ratio = statistics.median(one["ours"] / one[name] for one in found)
+            chips = split_chips(size, Path(scratch, str(size.side)))
+            results = [measure(size, chips) for _ in range(rounds)]
+            print(f"{size.side} px, batch size {size.batch}, {rounds} rounds, chips per second:")
+            for name in results[0]:
+                median = statistics.median(result[name] for result in results)
+                ratio = statistics.median(result["ours"] / result[name] for result in results)
                 print(f"  {name:20} {median:6.2f}   ours / this {ratio:.3f}", flush=True)
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-if sys.argv[:1] == ["-m"]:  # this is imported first by `python -m pipeline.NAME`, and by nothing else in that way
-    from pipeline.core.interrupt import end_at_once
+if sys.argv[:1] == ["-m"]:  # only while `python -m pipeline.NAME` imports the package
+    from pipeline.core.interrupt import exit_on_sigint
 
-    end_at_once()
+    exit_on_sigint()

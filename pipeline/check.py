@@ -1,7 +1,7 @@
-"""Checks every choice in params.yaml before DVC removes what an earlier run made.
+"""Validate all of params.yaml before any stage runs.
 
-DVC deletes a stage's outputs before the stage runs, so a typo that only `train` noticed would cost the last good
-model. `check` is the one module that imports stages: it needs the params class of each.
+DVC deletes a stage's outputs before it runs the stage, so a typo detected only in `train` would cost the last model.
+This is the only module that imports stages: it needs their params classes.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipeline.core.files import write_text
 from pipeline.core.params import PARAMS_FILE, read_yaml
 from pipeline.download import DownloadParams
 from pipeline.evaluate import EvaluateParams
-from pipeline.formats.classes import ClassTable, own_classes
+from pipeline.formats.classes import ClassTable, user_classes
 from pipeline.formats.datasets import CLASSES, DatasetName
 from pipeline.learning.device import choose
 from pipeline.learning.model import Architecture, build
@@ -30,68 +30,70 @@ from pipeline.train import TrainParams
 class CheckParams(
     DownloadParams, CloudFilterParams, TifToPngParams, TileParams, SplitParams, TrainParams, EvaluateParams
 ):
-    """All of params.yaml: the fields of every stage."""
+    """All of params.yaml: the params of every stage."""
 
     dataset: DatasetName
-    """Which dataset `train` and `evaluate` use; dvc.yaml reads it."""
+    """Dataset that `train` and `evaluate` use; dvc.yaml reads it."""
 
 
-def refuse_unknown_keys(keys: set[str]) -> None:
-    """Check that each top-level key is one that a stage reads.
+def require_known_keys(keys: set[str]) -> None:
+    """Check that a stage reads each top-level key.
 
     Raises:
-        PipelineError: naming those that are not.
+        PipelineError: naming the unknown ones.
     """
     known = CheckParams.model_fields.keys()
     if unknown := sorted(keys - known):
         raise PipelineError(f"{PARAMS_FILE}: {'; '.join(unknown_key(key, known) for key in unknown)}")
 
 
-def try_network(params: CheckParams) -> None:
-    """Build the network that `train` would build, weights and all, and send shapes through it.
+def require_trainable(params: CheckParams) -> None:
+    """Build the network, load its weights, and run a forward pass on the meta device.
 
     Raises:
-        PipelineError: the library lacks a part, the parts do not fit, or the weights cannot be had.
+        PipelineError: unknown architecture or encoder, incompatible with each other or with the batch and tile size,
+            or weights that cannot be loaded.
     """
     side = params.tile.size if params.dataset == "landcoverai" else 64
-    recipe = params.train
-    chips = min(2, recipe.batch_size // recipe.accumulate)  # some cannot learn from one at a time
+    batch_size, accumulate = params.train.batch_size, params.train.accumulate
+    chips = min(2, batch_size // accumulate)  # batch normalisation may need more than one chip
     segmenter = build(
         Architecture(params.architecture, params.encoder, classes=2), params.encoder_weights, params.online
     )
     try:
-        segmenter.to("meta")(torch.empty(chips, 3, side, side, device="meta"))  # no arithmetic, no memory
+        segmenter.to("meta")(torch.empty(chips, 3, side, side, device="meta"))  # shapes only, no computation
     except (RuntimeError, AssertionError, ValueError) as error:
         raise PipelineError(
-            f"architecture {params.architecture!r} with encoder {params.encoder!r} cannot learn from {side} px at "
-            f"train.batch_size {recipe.batch_size}, train.accumulate {recipe.accumulate}: "
-            f"{str(error).splitlines()[0]}; set a larger batch, a smaller accumulate, or another architecture"
+            f"architecture {params.architecture!r} with encoder {params.encoder!r} cannot be trained on {side} px at "
+            f"train.batch_size {batch_size}, train.accumulate {accumulate}: {str(error).splitlines()[0]}; set a larger "
+            "train.batch_size, a smaller train.accumulate, or another architecture"
         ) from None
 
 
-def classes_of(dataset: DatasetName, params: CheckParams) -> ClassTable:
-    """The classes that a dataset will have, as far as can be told before it is fetched.
+def expected_classes(dataset: DatasetName, params: CheckParams) -> ClassTable:
+    """Return the classes of a dataset: those of the local folder, else of the archive.
 
     Raises:
-        PipelineError: its folder is not there, or the table in it is not as it should be.
+        PipelineError: the folder does not exist, or its class table is invalid.
     """
     settings = getattr(params.download, dataset)
     if settings.source != "local":
         return CLASSES[dataset]
     folder = Path(settings.path)
     if not folder.is_dir():
-        raise PipelineError(f"download.{dataset}.path is {settings.path!r}, which is no folder; name that of the files")
-    return own_classes(folder, known_as=folder) or CLASSES[dataset]
+        path = f"download.{dataset}.path is {settings.path!r}"
+        raise PipelineError(f"{path}, which is not a directory; set it to the folder with your files")
+    return user_classes(folder, known_as=folder) or CLASSES[dataset]
 
 
 def check(marker: Path, params: CheckParams) -> str:
-    """Check all of params.yaml, then write the constant file MARKER."""
-    refuse_unknown_keys(set(read_yaml(PARAMS_FILE)))
+    """Validate params.yaml, then write the constant file MARKER."""
+    require_known_keys(set(read_yaml(PARAMS_FILE)))
     place = params.place
     choose(params.evaluate.device, key="evaluate.device")
-    tables = {dataset: classes_of(dataset, params) for dataset in CLASSES}
+    tables = {dataset: expected_classes(dataset, params) for dataset in CLASSES}
     require_class(tables[params.dataset], params.split.skew)
-    try_network(params)
+    require_trainable(params)
     write_text(marker, "params.yaml is valid\n")
     devices = f"{place.ranks.size} x {place.device.name}, {place.device.arithmetic}"
     network = f"{params.architecture} with {params.encoder}, {params.loss} loss, on {devices}"

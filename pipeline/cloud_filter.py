@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.core.cli import in_parallel, progress, run
+from pipeline.core.cli import parallel_map, progress, run
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure, Failures, OnError, catch_failures, partition_results, report_failures
 from pipeline.core.files import write_text
@@ -36,7 +36,7 @@ def measured(item: SourceItem, reading: Reading, pieces: StageCache) -> DateSele
     Raises:
         PipelineError: a file is missing or cannot be read.
     """
-    found: dict[str, Any] = pieces.make(item.id, with_sidecars(item.files), lambda _: asdict(look(item, reading)))[1]
+    found: dict[str, Any] = pieces.get(item.id, with_sidecars(item.files), lambda _: asdict(look(item, reading)))[1]
     return DateSelection(**found)
 
 
@@ -99,7 +99,7 @@ def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, p
         one = catch_failures(
             partial(measured, reading=reading, pieces=pieces), lambda item: str(item.folder.relative_to(raw))
         )
-        looked, failed = partition_results(progress(in_parallel(one, items), f"cloud_filter {dataset}", len(items)))
+        looked, failed = partition_results(progress(parallel_map(one, items), f"cloud_filter {dataset}", len(items)))
         verdicts, bare = judged(looked, thresholds, {item.id: item.folder for item in items}, reading)
         without = [Failure(str(folder.relative_to(raw)), reason) for folder, reason in bare.items()]
         settled = report_failures(Failures([*failed, *without], len(verdicts)), params.on_error, failures, raw)

@@ -19,7 +19,7 @@ from dvc.repo import Repo
 from dvc.scm import SCMError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.interrupt import in_one_line
+from pipeline.core.interrupt import exit_on_interrupt
 from pipeline.evaluation.verdict import Comparison, Result, compared
 from pipeline.scoring.counts import from_table
 
@@ -128,7 +128,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sides = (arguments.a, arguments.b)
     try:
-        with in_one_line("compare"):
+        with exit_on_interrupt("compare"):
             known = experiments() if "*" in "".join(sides) else []
             groups = (
                 [load(name) for name in names_of(sides[0], known)],

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pipeline.core.cli import progress, run
 from pipeline.core.failures import OnError, partition_results, report_failures
-from pipeline.core.files import published, sha256, write_text
+from pipeline.core.files import atomic_path, sha256, write_text
 from pipeline.core.params import Params
-from pipeline.formats.classes import own_classes, write_classes
+from pipeline.formats.classes import user_classes, write_classes
 from pipeline.formats.datasets import CLASSES, BandsSection, DatasetName
 from pipeline.raster.layout import MANIFEST, WRITTEN_BY_DOWNLOAD, write_source
 from pipeline.raster.originals import Originals
@@ -58,13 +58,13 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
     settings: LandcoveraiSettings | CollectionSettings = getattr(params.download, dataset)
     known_as = Originals(dataset, settings.source, settings.path).location(raw)
     request = Request(dataset, settings, params.bands, params.cloud_filter)
-    with published(raw) as folder:
+    with atomic_path(raw) as folder:
         folder.mkdir()
         files = SOURCES[settings.source](request, folder)
         fetched, failed = partition_results(progress(files, f"download {dataset}", status=request.traffic.status))
         settled = report_failures(failed, params.on_error, failures, Path(settings.path))
         rows = manifest(folder, fetched)
-        write_classes(folder / "classes.json", own_classes(folder, known_as) or CLASSES[dataset])
+        write_classes(folder / "classes.json", user_classes(folder, known_as) or CLASSES[dataset])
         write_source(folder, settings.source)
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([("path", "size", "sha256", "origin"), *rows])

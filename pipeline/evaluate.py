@@ -9,14 +9,15 @@ from pydantic import Field
 
 from pipeline.core.cli import progress, run
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import published, read_json, write_json, write_text
+from pipeline.core.files import atomic_path, read_json, write_json, write_text
 from pipeline.core.params import Params
 from pipeline.evaluation.examples import Gallery, show_chips
 from pipeline.evaluation.figures import write_plots
 from pipeline.evaluation.intervals import LEAST_UNITS, Interval, counted, interval
 from pipeline.evaluation.test_pass import Survey, survey
-from pipeline.formats.chips import leak_in_words, read_groups, read_imagery
+from pipeline.formats.chips import read_imagery
 from pipeline.formats.classes import ClassTable, read_classes
+from pipeline.formats.splits import leak_summary, read_groups
 from pipeline.learning.data import Chips, read_list, scoring_loader
 from pipeline.learning.device import Device, DeviceName, choose_for, keep_freed_memory, reading_workers
 from pipeline.learning.model import Model, load_model
@@ -130,7 +131,7 @@ def evaluate(
     title = (
         f"{'synthetic sample: ' if synthetic else ''}{len(ids)} test chips, mean IoU {digits(result['mean_iou'], 3)}"
     )
-    with published(plots) as folder:
+    with atomic_path(plots) as folder:
         folder.mkdir()
         write_plots(folder, test, names, title)
         show_chips(folder, Gallery(trained, sets["test"], device), test.counts_N3K, section.pictures, title)
@@ -157,7 +158,7 @@ def in_words(result: dict[str, Any]) -> str:
     sure = few if low is None else Interval(low, high, tuple(held)).in_words()
     said = f"mean IoU {digits(result['mean_iou'])} ({sure}), pixel accuracy {digits(result['pixel_accuracy'])}"
     arithmetic = _arithmetic_in_words(**result["arithmetic"])
-    leak = leak_in_words(result["leak_share"], result["leak_share_at_least"])
+    leak = leak_summary(result["leak_share"], result["leak_share_at_least"])
     return f"{result['chips']} test chips, {said}; {leak}{arithmetic}"
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core.cli import run
-from pipeline.core.files import published, write_json, write_text
+from pipeline.core.files import atomic_path, write_json, write_text
 from pipeline.core.params import Params
-from pipeline.formats.chips import GROUP, GROUPS, REFUSED, leak_in_words, read_chips, read_imagery, read_origin
+from pipeline.formats.chips import read_chips, read_imagery, read_origin
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.datasets import DatasetName
+from pipeline.formats.splits import GROUP, GROUPS, REFUSED, leak_summary
 from pipeline.splitting.card import Provenance, data_card
 from pipeline.splitting.footprints import feature_collection
 from pipeline.splitting.groups import find_groups, large_group_note
@@ -81,7 +82,7 @@ def summary(chips: pd.DataFrame, metrics: dict[str, Any], outlines: int, note: s
     text = f"{len(chips)} chips in {groups} group{'s' * (groups != 1)}: {sizes}, {left_out} left out"
     if skew := metrics.get("skew"):
         text += f", {skew['class']} at {100 * skew['reached']:.0f} % (requested: {100 * skew['asked']:.0f} %)"
-    text += f"; {leak_in_words(metrics['leak_share'], metrics['leak_share_at_least'])}"
+    text += f"; {leak_summary(metrics['leak_share'], metrics['leak_share_at_least'])}"
     if note:
         text += f"; {note}"
     if missing := len(chips) - outlines:
@@ -91,7 +92,7 @@ def summary(chips: pd.DataFrame, metrics: dict[str, Any], outlines: int, note: s
 
 def write_lists(folder: Path, chips: pd.DataFrame, table: ClassTable, leak: dict[str, Any], synthetic: bool) -> int:
     """Write the lists, groups, leak, imbalance, class shares and footprints; return the number of footprints."""
-    with published(folder) as unfinished:
+    with atomic_path(folder) as unfinished:
         for part in PARTS:
             ids = sorted(chips["id"][chips["part"] == part])
             write_text(unfinished / f"{part}.txt", "".join(f"{chip}\n" for chip in ids))
@@ -106,7 +107,7 @@ def write_lists(folder: Path, chips: pd.DataFrame, table: ClassTable, leak: dict
 
 def refuse(outputs: SplitOutputs, reason: InfeasibleSplitError, synthetic: bool) -> str:
     """Write the reason in place of the lists."""
-    with published(outputs.lists) as folder:
+    with atomic_path(outputs.lists) as folder:
         write_text(folder / REFUSED, f"{reason}\n")
     write_json(outputs.metrics, {"synthetic": synthetic, "refused": str(reason)})
     write_text(outputs.card, f"# No split{' (synthetic sample)' if synthetic else ''}\n\n{reason}\n")

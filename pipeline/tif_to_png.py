@@ -9,21 +9,21 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from pipeline.core.cli import in_parallel, progress, run
+from pipeline.core.cli import parallel_map, progress, run
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import OnError, catch_failures, partition_results, report_failures
-from pipeline.core.files import published
+from pipeline.core.files import atomic_path
 from pipeline.core.params import Params, Stretch
 from pipeline.core.stage_cache import StageCache, stage_cache
 from pipeline.formats.chips import (
     OFFICIAL,
     Imagery,
     Origin,
-    dropped_in_words,
-    failed_in_origin,
+    dropped_summary,
+    failed_entry,
     link_chips,
     make_chip_folders,
-    unmatched_in_origin,
+    unmatched_entry,
     write_tables,
 )
 from pipeline.formats.classes import IGNORE, ClassTable
@@ -136,7 +136,7 @@ def converted(
         return asdict(convert(pair, reading, params, table, folder))
 
     inputs = with_sidecars((*item.files, asset(reading.dataset, label, "labels")))
-    folder, found = pieces.make(item.id, inputs, build)
+    folder, found = pieces.get(item.id, inputs, build)
     return folder, Converted(**found)
 
 
@@ -183,12 +183,12 @@ def tif_to_png(
     settings = asdict(reading), params.imagery(dataset), getattr(params.tif_to_png, dataset).model_dump()
     with (
         stage_cache(f"tif_to_png-{dataset}", source.checksum, *settings, table.model_dump()) as pieces,
-        published(chips) as folder,
+        atomic_path(chips) as folder,
     ):
         make_chip_folders(folder)
         make = partial(converted, reading=reading, params=params, table=table, pieces=pieces)
         one = catch_failures(make, lambda pair: str(pair[0].folder.relative_to(raw)))
-        made, failed = partition_results(progress(in_parallel(one, pairs), f"tif_to_png {dataset}", len(pairs)))
+        made, failed = partition_results(progress(parallel_map(one, pairs), f"tif_to_png {dataset}", len(pairs)))
         settled = report_failures(failed, params.on_error, failures, raw)
         for piece, _ in made:
             link_chips(piece, folder)
@@ -199,11 +199,11 @@ def tif_to_png(
             "without a labelled pixel": len(made) - len(rows),
         }
         require_chips(len(rows), dropped, len(failed), source)
-        dropped |= unmatched_in_origin(official, (row["scene"] for row in rows))
+        dropped |= unmatched_entry(official, (row["scene"] for row in rows))
         imagery = replace(params.imagery(dataset), synthetic=source.synthetic)
-        left_out = rejected(verdicts) | dropped | failed_in_origin("dates", len(failed))
+        left_out = rejected(verdicts) | dropped | failed_entry("dates", len(failed))
         write_tables(folder, rows, table, imagery, Origin(source.source, left_out))
-    told = f"{dropped_in_words(dropped)}{nodata_classes_summary(each.declared for _, each in made)}{settled}"
+    told = f"{dropped_summary(dropped)}{nodata_classes_summary(each.declared for _, each in made)}{settled}"
     return f"{len(items)} clear dates in, {len(rows)} chips kept, {told}"
 
 

@@ -7,20 +7,20 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline.core.cli import in_parallel, progress, run
+from pipeline.core.cli import parallel_map, progress, run
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import OnError, catch_failures, partition_results, report_failures
-from pipeline.core.files import published
+from pipeline.core.files import atomic_path
 from pipeline.core.params import BandNumber, Params, Stretch
 from pipeline.core.stage_cache import StageCache, stage_cache
 from pipeline.formats.chips import (
     OFFICIAL,
     Origin,
-    dropped_in_words,
-    failed_in_origin,
+    dropped_summary,
+    failed_entry,
     link_chips,
     make_chip_folders,
-    unmatched_in_origin,
+    unmatched_entry,
     write_tables,
 )
 from pipeline.formats.classes import ClassTable
@@ -77,7 +77,7 @@ def tile_cached(scene: Scene, config: TileConfig, table: ClassTable, cache: Stag
         make_chip_folders(folder)
         return asdict(tile_scene(scene, config, table, folder))
 
-    folder, result = cache.make(scene.id, with_sidecars((scene.image, scene.mask)), build)
+    folder, result = cache.get(scene.id, with_sidecars((scene.image, scene.mask)), build)
     return folder, TiledScene(**result)
 
 
@@ -129,25 +129,28 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
     source = RawFolder("landcoverai", raw)
     table, scenes, config = source.classes, source.scenes, params.tile.config
     official = source.official_parts if config.size == OFFICIAL_SIZE else {}
-    with stage_cache("tile", source.checksum, asdict(config), table.model_dump()) as cache, published(chips) as folder:
+    with (
+        stage_cache("tile", source.checksum, asdict(config), table.model_dump()) as cache,
+        atomic_path(chips) as folder,
+    ):
         make_chip_folders(folder)
         attempt = catch_failures(
             partial(tile_cached, config=config, table=table, cache=cache),
             lambda scene: str(scene.image.relative_to(raw)),
         )
-        results, failed = partition_results(progress(in_parallel(attempt, scenes), "tile", len(scenes)))
+        results, failed = partition_results(progress(parallel_map(attempt, scenes), "tile", len(scenes)))
         failed_summary = report_failures(failed, params.on_error, failures, raw)
         for scene_folder, _ in results:
             link_chips(scene_folder, folder)
         tiled = [scene for _, scene in results]
         rows = [row | {OFFICIAL: official.get(str(row["id"]))} for scene in tiled for row in scene.rows]
         require_chips(tiled, len(failed), config.size, raw)
-        dropped = dropped_windows(tiled) | unmatched_in_origin(official, (row["id"] for row in rows))
+        dropped = dropped_windows(tiled) | unmatched_entry(official, (row["id"] for row in rows))
         imagery = replace(config.imagery, synthetic=source.synthetic)
-        origin = Origin(source.source, dropped | failed_in_origin("scenes", len(failed)))
+        origin = Origin(source.source, dropped | failed_entry("scenes", len(failed)))
         write_tables(folder, rows, table, imagery, origin)
     nodata_summary = nodata_classes_summary(scene.nodata_classes for scene in tiled)
-    details = f"{dropped_in_words(dropped)}{alpha_summary(tiled)}{nodata_summary}{failed_summary}"
+    details = f"{dropped_summary(dropped)}{alpha_summary(tiled)}{nodata_summary}{failed_summary}"
     return f"{len(scenes)} scenes in, {len(rows)} chips kept, {details}"
 
 

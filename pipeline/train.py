@@ -11,10 +11,10 @@ from pydantic import Field
 
 from pipeline.core.cli import run
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import published, sha256, write_json
-from pipeline.core.fingerprint import code_of, digest, versions
+from pipeline.core.files import atomic_path, sha256, write_json
+from pipeline.core.fingerprint import digest, source_digest, versions
 from pipeline.core.params import Params
-from pipeline.formats.chips import pixels_of, read_chips, read_imagery
+from pipeline.formats.chips import class_column, read_chips, read_imagery
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.learning.checkpoint import State, resumable
 from pipeline.learning.cost import PACKAGES, cost
@@ -120,7 +120,7 @@ def ground(chips: Path) -> dict[str, Any]:
 def class_pixels(chips: Path, ids: list[str], table: ClassTable) -> list[int]:
     """The pixels of each class in some chips, in the order of the table."""
     frame = read_chips(chips)
-    pixels = frame.loc[frame["id"].isin(ids), [pixels_of(class_id) for class_id in table.ids]].sum()
+    pixels = frame.loc[frame["id"].isin(ids), [class_column(class_id) for class_id in table.ids]].sum()
     return [int(count) for count in pixels]
 
 
@@ -178,7 +178,7 @@ def inputs(parts: Parts, params: TrainParams, place: Place) -> Inputs:
     # which device and arithmetic these come to is part of the rounding
     wanted = params.model_dump(mode="json", exclude={"train": {"workers", "device", "devices", "precision"}})
     rounding = hardware().rounding(place.device)
-    return Inputs(wanted, ids, content, code_of(LEARNING_CODE), versions(PACKAGES), rounding, place.ranks.size)
+    return Inputs(wanted, ids, content, source_digest(LEARNING_CODE), versions(PACKAGES), rounding, place.ranks.size)
 
 
 def learn(parts: Parts, params: TrainParams, place: Place, watch: L.Callback, state: State) -> Trained:
@@ -219,7 +219,7 @@ def write_model(folder: Path, chips: Path, segmenter: Segmenter, params: TrainPa
     table = read_classes(chips / "classes.json")
     how = {"precision": device.arithmetic} | ground(chips) | {"params": params.model_dump()}
     said = describe(params.design(table), table, read_imagery(chips), **how)
-    with published(folder) as partial:
+    with atomic_path(folder) as partial:
         partial.mkdir()
         save_model(partial, segmenter, said)
 

@@ -10,13 +10,13 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.learning.world import World
 
-# the machine may be busy, and a test that passed once passes again
+# no deadline: the machine may be busy; derandomized: results do not change between runs
 settings.register_profile("project", deadline=None, derandomize=True, database=None)
 settings.load_profile("project")
 
 
 class NetworkRefusedError(BaseException):
-    """Not an Exception: no retry and no `except Exception` may hide it."""
+    """A BaseException, so that no retry or `except Exception` hides it."""
 
 
 def refuse_unless_loopback(host: Any) -> None:
@@ -27,24 +27,24 @@ def refuse_unless_loopback(host: Any) -> None:
     except ValueError:
         local = False
     if not local:
-        raise NetworkRefusedError(f"a test may only talk to this machine, not to {host!r}")
+        raise NetworkRefusedError(f"tests may only connect to this machine, not to {host!r}")
 
 
 def guarded_socket(method: Callable[..., Any]) -> Callable[..., Any]:
-    def catch_failures(self: socket.socket, *arguments: Any) -> Any:
+    def guarded(self: socket.socket, *arguments: Any) -> Any:
         if self.family in (socket.AF_INET, socket.AF_INET6):
             refuse_unless_loopback(arguments[-1][0])  # the address comes last, also for sendto
         return method(self, *arguments)
 
-    return catch_failures
+    return guarded
 
 
 def guarded_lookup(lookup: Callable[..., Any]) -> Callable[..., Any]:
-    def catch_failures(host: Any, *arguments: Any, **named: Any) -> Any:
+    def guarded(host: Any, *arguments: Any, **named: Any) -> Any:
         refuse_unless_loopback(host)
         return lookup(host, *arguments, **named)
 
-    return catch_failures
+    return guarded
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -66,7 +66,7 @@ def own_cache_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test leaves anything in the cache of the project, or sees what another left."""
+    """An empty cache folder per test."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("PIPELINE_CACHE", str(folder))
     return folder
@@ -76,13 +76,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def shared() -> Path:
     folder = Path(__file__).parents[2] / "shared"
     if not folder.is_dir():
-        pytest.skip(f"the real data is not here: no folder {folder}")
+        pytest.skip(f"no real data on this machine: {folder}")
     return folder
 
 
 @pytest.fixture(scope="session")
 def scored(trained: "World", tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what `evaluate` makes of that world: first.json, summary.json, units.csv, plots/."""
+    """Outputs of `evaluate` for `trained`: first.json, summary.json, units.csv, plots/."""
     out = tmp_path_factory.mktemp("scored")
     trained.evaluate("first", out)
     return out
@@ -90,7 +90,7 @@ def scored(trained: "World", tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> "World":
-    """A world with a model that learned it; to be read, not changed."""
+    """A world with a trained model; read-only."""
     from tests.learning.world import World  # torch takes seconds to import
 
     world = World.make(tmp_path_factory.mktemp("trained"), 64, train=8, val=2, test=3)

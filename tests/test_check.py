@@ -56,13 +56,13 @@ def test_valid_params_leave_a_constant_marker(checked: Checked, tmp_path: Path) 
     assert first == (tmp_path / "params.ok").read_bytes() == b"params.yaml is valid\n"
 
 
-def test_the_projects_own_params_are_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_params_yaml_is_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text((REPOSITORY / "params.yaml").read_text())
     assert check(Path("params.ok"), load_params(CheckParams)).endswith("params.yaml is valid")
 
 
-def test_a_number_written_as_text_is_accepted(checked: Checked) -> None:
+def test_a_number_given_as_text_is_accepted(checked: Checked) -> None:
     assert checked(**{"train.lr": "1e-05"}).endswith("is valid")
 
 
@@ -87,7 +87,7 @@ def test_a_number_written_as_text_is_accepted(checked: Checked) -> None:
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_a_wrong_choice_is_refused_with_what_is_allowed(
+def test_an_invalid_choice_is_refused_with_what_is_allowed(
     checked: Checked, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(PipelineError) as error:
@@ -97,13 +97,13 @@ def test_a_wrong_choice_is_refused_with_what_is_allowed(
     assert not (tmp_path / "params.ok").exists()
 
 
-def test_a_folder_that_is_not_there_and_a_class_that_it_has_not_are_refused(checked: Checked, tmp_path: Path) -> None:
+def test_a_missing_folder_and_an_unknown_class_are_refused(checked: Checked, tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"^split\.skew\.class is 'forest'; allowed: none, background, building, "):
         checked(**{"split.skew.class": "forest"})
     classes = "[{id: 1, name: forest, colour: '#00ff00'}, {id: 2, name: sea, colour: '#0000ff'}]"
     (tmp_path / "input/classes.yaml").write_text(f"classes: {classes}")
     assert checked(**{"split.skew.class": "forest"}).endswith("is valid")
-    with pytest.raises(PipelineError, match=r"^download\.ghana\.path is 'away', which is no folder"):
+    with pytest.raises(PipelineError, match=r"^download\.ghana\.path is 'away', which is not a directory"):
         checked(**{"download.ghana.path": "away"})
 
 
@@ -140,19 +140,21 @@ def test_an_unknown_key_or_name_is_refused(
 
 
 @pytest.mark.parametrize("architecture", ["deeplabv3", "deeplabv3plus"])
-def test_a_network_that_cannot_learn_from_one_chip_is_refused(checked: Checked, architecture: str) -> None:
+def test_a_network_that_needs_more_than_one_chip_is_refused(checked: Checked, architecture: str) -> None:
     message = (
-        rf"^architecture '{architecture}' with encoder 'resnet18' cannot learn from 64 px at train\.batch_size 1, "
+        rf"^architecture '{architecture}' with encoder 'resnet18' cannot be trained on 64 px at train\.batch_size 1, "
     )
     with pytest.raises(PipelineError, match=message):
         checked(architecture=architecture, **{"train.batch_size": 1})
-    with pytest.raises(PipelineError, match=r"cannot learn from 64 px at train\.batch_size 2, train\.accumulate 2: "):
+    with pytest.raises(
+        PipelineError, match=r"cannot be trained on 64 px at train\.batch_size 2, train\.accumulate 2: "
+    ):
         checked(architecture=architecture, **{"train.batch_size": 2, "train.accumulate": 2})
     assert checked(architecture=architecture, **{"train.batch_size": 2}).endswith("is valid")
 
 
-def test_a_tile_that_leaves_one_pixel_at_the_bottom_is_refused(checked: Checked) -> None:
-    with pytest.raises(PipelineError, match=r"cannot learn from 32 px at train\.batch_size 1, "):
+def test_a_tile_that_the_encoder_reduces_to_one_pixel_is_refused(checked: Checked) -> None:
+    with pytest.raises(PipelineError, match=r"cannot be trained on 32 px at train\.batch_size 1, "):
         checked(**{"train.batch_size": 1, "tile.size": 32})
 
 
@@ -165,7 +167,7 @@ def test_weights_of_another_encoder_are_refused(checked: Checked, tmp_path: Path
     assert "\n" not in str(error.value)
 
 
-def test_a_device_that_is_not_here_is_refused(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_device_is_refused(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(
         PipelineError, match=r"^evaluate\.device is 'cuda', which is not on this machine; here: auto, cpu"
@@ -173,7 +175,7 @@ def test_a_device_that_is_not_here_is_refused(checked: Checked, monkeypatch: pyt
         checked(**{"evaluate.device": "cuda"})
 
 
-def test_a_missing_section_is_named(checked: Checked, tmp_path: Path) -> None:
+def test_a_missing_section_is_reported(checked: Checked, tmp_path: Path) -> None:
     checked()
     values = yaml.safe_load((tmp_path / "params.yaml").read_text())
     del values["evaluate"]
@@ -182,15 +184,15 @@ def test_a_missing_section_is_named(checked: Checked, tmp_path: Path) -> None:
         load_params(CheckParams)
 
 
-def test_the_command_says_it_in_one_line(tmp_path: Path) -> None:
+def test_the_command_prints_one_line(tmp_path: Path) -> None:
     write(tmp_path, {"loss": "dcie"})
-    ended = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "pipeline.check", "params.ok"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
     )
-    assert ended.stderr == "check: error: params.yaml: loss is 'dcie'; did you mean 'dice'? allowed: focal, dice, ce\n"
-    assert (ended.returncode, ended.stdout) == (1, "")
+    assert result.stderr == "check: error: params.yaml: loss is 'dcie'; did you mean 'dice'? allowed: focal, dice, ce\n"
+    assert (result.returncode, result.stdout) == (1, "")
     assert not (tmp_path / "params.ok").exists()

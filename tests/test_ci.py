@@ -1,4 +1,4 @@
-"""What .ci/run makes of what make, dvc and dvc.lock say; all three are stand-ins."""
+""".ci/run with fake make, dvc and dvc.lock."""
 
 import os
 import re
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.tools.fake import ROOT, script
 
@@ -28,14 +29,14 @@ esac
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A clone in which an earlier run left outputs and a cache."""
+    """A clone with outputs and a cache of an earlier run."""
     clone = tmp_path / "a b"
     for name in (".ci/run", "tools/lock_diff.py"):
         (clone / name).parent.mkdir(parents=True)
         shutil.copy(ROOT / name, clone / name)
     script(tmp_path / "bin/make", MAKE)
     script(clone / ".venv/bin/python", f"exec '{sys.executable}' \"$@\"")
-    said(clone, CLEAN)
+    set_status(clone, CLEAN)
     files = {"dvc.lock": LOCK, "broken": "", "data/raw/.gitignore": "/x\n"}
     for name, text in {**files, "data/raw/x": "", "data/local/x": "", ".dvc/cache/x": ""}.items():
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +47,7 @@ def clone(tmp_path: Path) -> Path:
     return clone
 
 
-def said(clone: Path, status: str) -> None:
+def set_status(clone: Path, status: str) -> None:
     script(clone / ".venv/bin/dvc", f'[ "$1" = status ] && echo "{status}"')
 
 
@@ -56,19 +57,19 @@ def run(clone: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
 
 
-def begun(output: str) -> list[str]:
-    return re.findall(r"^== ([a-z_ ]+)$", output, re.MULTILINE)
+def steps_in(output: str) -> list[str]:
+    return re.findall(r"^== ([a-z_ -]+)$", output, re.MULTILINE)
 
 
-def test_a_run_that_repeats_the_data_passes_and_says_how_long_each_step_took(clone: Path) -> None:
-    ended = run(clone)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    steps = ["make test", "empty_caches", "make repro", "same_data", "nothing_to_do"]
-    assert begun(ended.stdout) == steps
-    assert re.findall(r"^== \d+ s: (.+)$", ended.stdout, re.MULTILINE) == steps
+def test_a_run_that_reproduces_the_data_passes_and_reports_times(clone: Path) -> None:
+    result = run(clone)
+    assert (result.returncode, result.stderr) == (0, "")
+    steps = ["make test", "make soak-short", "empty_caches", "make repro", "same_data", "nothing_to_do"]
+    assert steps_in(result.stdout) == steps
+    assert re.findall(r"^== \d+ s: (.+)$", result.stdout, re.MULTILINE) == steps
 
 
-def test_the_pipeline_starts_without_outputs_on_a_cache_of_its_own(clone: Path) -> None:
+def test_the_pipeline_runs_without_outputs_on_a_new_cache(clone: Path) -> None:
     run(clone)
     scratch = (clone / "scratch").read_text(encoding="utf-8").strip()
     assert scratch.startswith(f"{clone}/.pipeline_cache/ci.")
@@ -78,34 +79,46 @@ def test_the_pipeline_starts_without_outputs_on_a_cache_of_its_own(clone: Path) 
     assert (clone / ".dvc/cache/x").exists()
 
 
-@pytest.mark.parametrize(("broken", "log"), [("test", ["make test"]), ("repro", ["make test", "make repro"])])
-def test_the_first_step_that_fails_is_the_last(broken: str, log: list[str], clone: Path) -> None:
+@pytest.mark.parametrize(
+    ("broken", "log"),
+    [
+        ("test", ["make test"]),
+        ("soak-short", ["make test", "make soak-short"]),
+        ("repro", ["make test", "make soak-short", "make repro"]),
+    ],
+)
+def test_a_failed_step_ends_the_run(broken: str, log: list[str], clone: Path) -> None:
     (clone / "broken").write_text(broken, encoding="utf-8")
-    ended = run(clone)
-    assert ended.returncode == 1
-    assert re.fullmatch(rf"== FAILED after \d+ s: make {broken}\n", ended.stderr)
+    result = run(clone)
+    assert result.returncode == 1
+    assert re.fullmatch(rf"== FAILED after \d+ s: make {broken}\n", result.stderr)
     assert (clone / "log").read_text(encoding="utf-8").splitlines() == log
     assert list((clone / ".pipeline_cache").iterdir()) == []
 
 
-def test_data_that_did_not_repeat_fails(clone: Path) -> None:
+def test_data_that_was_not_reproduced_fails(clone: Path) -> None:
     (clone / "dvc.lock").write_text(LOCK.replace("aa", "bb"), encoding="utf-8")
-    ended = run(clone)
-    assert ended.returncode == 1
-    assert "tile: outs data/chips: aa.dir became bb.dir\n" in ended.stdout
-    assert ended.stderr.endswith("s: same_data\n")
+    result = run(clone)
+    assert result.returncode == 1
+    assert "tile: outs data/chips: aa.dir -> bb.dir\n" in result.stdout
+    assert result.stderr.endswith("s: same_data\n")
 
 
-def test_a_lock_that_was_not_committed_fails(clone: Path) -> None:
+def test_an_uncommitted_lock_fails(clone: Path) -> None:
     subprocess.run(["git", "update-ref", "-d", "HEAD"], cwd=clone, check=True)
-    ended = run(clone)
-    assert ended.returncode == 1
-    assert ended.stderr.endswith("s: same_data\n")
+    result = run(clone)
+    assert result.returncode == 1
+    assert result.stderr.endswith("s: same_data\n")
 
 
-def test_a_pipeline_that_still_has_something_to_do_fails(clone: Path) -> None:
-    said(clone, "tile: changed deps")
-    ended = run(clone)
-    assert ended.returncode == 1
-    assert "tile: changed deps" in ended.stdout
-    assert ended.stderr.endswith("s: nothing_to_do\n")
+def test_a_pipeline_that_is_not_up_to_date_fails(clone: Path) -> None:
+    set_status(clone, "tile: changed deps")
+    result = run(clone)
+    assert result.returncode == 1
+    assert "tile: changed deps" in result.stdout
+    assert result.stderr.endswith("s: nothing_to_do\n")
+
+
+def test_the_workflow_runs_the_same_script() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    assert [step["run"] for step in workflow["jobs"]["ci"]["steps"] if "run" in step] == [".ci/run"]

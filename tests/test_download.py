@@ -80,7 +80,7 @@ def test_the_folder_of_an_earlier_download_gives_the_same_archive(mine: Path) ->
 def test_a_wrong_table_publishes_nothing(mine: Path) -> None:
     write_text(mine / "classes.yaml", yaml.safe_dump(OWN | {"remap": {3: 9}}))
     with pytest.raises(
-        PipelineError, match=r"classes.yaml: remap sends 3 to 9, which is no class; classes are \[1, 2\]"
+        PipelineError, match=r"classes.yaml: remap maps 3 to 9, which is not a class; classes: \[1, 2\]"
     ):
         fetch(mine)
     assert list((mine.parent / "data/raw").iterdir()) == []
@@ -126,7 +126,7 @@ def test_a_band_that_is_gone_costs_its_date_alone_and_the_cloud_filter_goes_on(
     with chosen_hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", monkeypatch) as server:
         server.blobs.faults[f"/{lost}/B03.tif"] = [Fault("status", 404)]
         said = download("landcovernet", raw, failures, params(DownloadParams, **changes))
-    assert "; 1 failed and left out, see " in said
+    assert "; 1 failed and skipped, see " in said
     said = cloud_filter("landcovernet", raw, clear, failures, params(CloudFilterParams, **changes))
     assert said == "7 dates of 2 chips in, 2 kept, dropped: 1 clearer dates, 4 cloud"
     kept = [line.split(",")[0] for line in clear.read_text().splitlines() if ",keep," in line]

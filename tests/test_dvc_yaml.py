@@ -1,4 +1,4 @@
-"""dvc.yaml, params.yaml and the code say the same thing."""
+"""dvc.yaml, params.yaml and the code agree."""
 
 import inspect
 import re
@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 import pytest
 import yaml
 
-from pipeline.core.params import Params, load_params
+from pipeline.core.params import Params
 from pipeline.formats.datasets import DATASETS, DatasetName
 
 ROOT = Path(__file__).parents[1]
@@ -22,10 +22,11 @@ GRAPH = yaml.safe_load(TEXT)
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 MARKER = "data/params.ok"
 LAUNCHER = "env GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $LAUNCHER "
-HIDDEN = ("size", "nfiles")
+UNSEEN = ("size", "nfiles")
+"""Keys of params that DVC's run cache ignores."""
 each_stage = pytest.mark.parametrize("name", GRAPH["stages"])
 
-BEGINNINGS = {
+PREFIXES = {
     "marker": MARKER,
     "raw": "data/raw/",
     "clear": "data/clear/",
@@ -40,10 +41,10 @@ BEGINNINGS = {
     "card": "plots/data/",
     "plots": "plots/",
 }
-"""From the parameter of a stage to how the path begins that it is given."""
+"""Parameter of a stage to the prefix of its path."""
 
 PER_DATASET = {"${item.bands}": "bands.${key}", "${item.clouds}": "cloud_filter.${key}"}
-"""What stands in dvc.yaml for params that one of the three datasets does not have."""
+"""Placeholders in dvc.yaml for params that not all datasets have."""
 
 
 def body(name: str) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def body(name: str) -> dict[str, Any]:
 
 
 def listed(name: str, key: str) -> list[str]:
-    """The paths below a key; one with options is a mapping."""
+    """Paths listed under a key, without their options."""
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in body(name).get(key, [])]
 
 
@@ -72,7 +73,7 @@ def command(name: str) -> list[str]:
 
 
 def arguments(name: str) -> dict[str, str]:
-    """From the parameter of a stage to what the command gives it."""
+    """Parameter of a stage to its argument in the command."""
     return dict(zip(parameters(name), command(name)[3:], strict=True))
 
 
@@ -88,12 +89,12 @@ def output_of(*command: str) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
-def test_these_are_the_stages() -> None:
+def test_stages() -> None:
     assert " ".join(GRAPH["stages"]) == "check download cloud_filter tif_to_png tile split train evaluate"
 
 
 @each_stage
-def test_a_stage_and_its_module_function_class_and_section_have_one_name(name: str) -> None:
+def test_module_function_params_class_and_section_are_named_after_the_stage(name: str) -> None:
     assert command(name)[:3] == ["python", "-m", f"pipeline.{name}"]
     assert function(name).__module__ == f"pipeline.{name}"
     assert params_class(name).__name__ == "".join(map(str.title, name.split("_"))) + "Params"
@@ -104,21 +105,21 @@ def test_a_stage_and_its_module_function_class_and_section_have_one_name(name: s
 def test_a_command_has_an_argument_for_each_parameter(name: str) -> None:
     assert list(inspect.signature(function(name)).parameters) == [*parameters(name), "params"]
     assert len(command(name)[3:]) == len(parameters(name))
-    assert (LAUNCHER in body(name)["cmd"]) == (name == "train")  # which may run on several machines
+    assert (LAUNCHER in body(name)["cmd"]) == (name == "train")  # training may run on several machines
 
 
 @each_stage
-def test_each_argument_is_what_its_parameter_stands_for(name: str) -> None:
+def test_each_argument_fits_its_parameter(name: str) -> None:
     for parameter, given in arguments(name).items():
         if parameters(name)[parameter] == DatasetName:
             assert given == "${key}", parameter
         else:
             assert parameters(name)[parameter] is Path, parameter
-            assert given.startswith(BEGINNINGS[parameter]), parameter
+            assert given.startswith(PREFIXES[parameter]), parameter
 
 
 @each_stage
-def test_the_paths_of_a_command_are_first_all_its_data_deps_then_all_that_it_writes(name: str) -> None:
+def test_a_command_lists_data_deps_first_then_outputs(name: str) -> None:
     paths = [given for parameter, given in arguments(name).items() if parameters(name)[parameter] is Path]
     reads = {
         dep for dep in listed(name, "deps") if not dep.startswith("pipeline") and dep not in (MARKER, "${item.path}")
@@ -137,7 +138,7 @@ def test_the_params_of_a_stage_are_the_fields_of_its_class(name: str) -> None:
         foreach = "foreach" in GRAPH["stages"][name]
         given = [PER_DATASET.get(param, param) for param in body(name)["params"]] if name == "download" else None
         expected = [f"{key}.${{key}}" if foreach and one_entry_per_dataset(key) else key for key in fields]
-        listed_params = [param for param in given or body(name)["params"] if param.split(".")[-1] not in HIDDEN]
+        listed_params = [param for param in given or body(name)["params"] if param.split(".")[-1] not in UNSEEN]
         assert sorted(listed_params) == sorted(expected)
 
 
@@ -148,13 +149,8 @@ def test_every_key_of_params_yaml_is_read() -> None:
     assert "${dataset}" in body("evaluate")["cmd"]
 
 
-@each_stage
-def test_params_yaml_is_valid(name: str) -> None:
-    assert load_params(params_class(name), ROOT / "params.yaml").model_fields_set <= PARAMS.keys()
-
-
-def test_a_download_of_sentinel_chips_reads_the_bands_and_the_thresholds_of_the_cloud_filter() -> None:
-    own = "download.landcoverai"  # which has neither: what it reads anyway stands in for them
+def test_a_download_of_sentinel_chips_depends_on_bands_and_cloud_filter() -> None:
+    own = "download.landcoverai"  # a placeholder: it has neither
     expected = {
         name: {"bands": f"bands.{name}", "clouds": f"cloud_filter.{name}"} for name in ("landcovernet", "ghana")
     }
@@ -163,7 +159,7 @@ def test_a_download_of_sentinel_chips_reads_the_bands_and_the_thresholds_of_the_
     assert given == {name: {"path": f"${{download.{name}.path}}"} | expected[name] for name in DATASETS}
 
 
-def test_foreach_goes_over_sections_that_have_an_entry_per_dataset() -> None:
+def test_foreach_iterates_over_sections_with_an_entry_per_dataset() -> None:
     over = {name: stage["foreach"] for name, stage in GRAPH["stages"].items() if "foreach" in stage}
     assert list(over.pop("download")) == list(PARAMS["download"])
     assert over == {
@@ -176,41 +172,41 @@ def test_foreach_goes_over_sections_that_have_an_entry_per_dataset() -> None:
     assert [name for name in GRAPH["stages"] if DatasetName in parameters(name).values()] == ["download", *over]
 
 
-def test_params_are_checked_before_a_download_or_training_removes_anything() -> None:
+def test_download_and_train_run_after_check() -> None:
     assert listed("check", "outs") == [MARKER]
     assert [name for name in GRAPH["stages"] if MARKER in listed(name, "deps")] == ["download", "train"]
 
 
-def hidden(value: Any, key: str = "") -> list[str]:
-    """The dotted keys that DVC's run cache does not see within a value: any called size or nfiles."""
+def unseen(value: Any, key: str = "") -> list[str]:
+    """Dotted keys within a value that DVC's run cache ignores."""
     if not isinstance(value, dict):
         return []
     keys = [f"{key}.{name}".lstrip(".") for name in value]
     below = zip(keys, value, value.values(), strict=True)
-    return [each for path, name, found in below for each in ([path] if name in HIDDEN else hidden(found, path))]
+    return [each for path, name, inner in below for each in ([path] if name in UNSEEN else unseen(inner, path))]
 
 
 @each_stage
-def test_the_run_cache_sees_every_param(name: str) -> None:
+def test_params_that_the_run_cache_ignores_are_listed_separately(name: str) -> None:
     entries = body(name)["outs"] + body(name).get("metrics", [])
-    if all(isinstance(entry, str) for entry in entries):  # only then DVC keeps the stage's outputs by deps and params
-        read = [key for key in hidden(PARAMS) if key.split(".")[0] in params_class(name).model_fields]
+    if all(isinstance(entry, str) for entry in entries):  # only these stages use the run cache
+        read = [key for key in unseen(PARAMS) if key.split(".")[0] in params_class(name).model_fields]
         assert set(read) <= set(body(name)["params"])
 
 
 @pytest.mark.soak
-def test_another_tile_size_is_checked_though_an_earlier_one_was(tmp_path: Path) -> None:
+def test_check_runs_again_for_another_tile_size(tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "-q", str(ROOT), "project"], cwd=tmp_path, check=True)
     project, command = tmp_path / "project", [sys.executable, "-W", "ignore", "-m", "dvc", "repro", "check"]
     assert subprocess.run(command, cwd=project, capture_output=True, text=True).returncode == 0
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("size: 512 ", "size: 500 "))
-    ended = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    assert ended.returncode != 0
-    assert "tile.size is 500; input should be a multiple of 32" in ended.stderr
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "tile.size is 500; input should be a multiple of 32" in result.stderr
 
 
-def test_a_file_added_to_the_folder_of_a_local_source_is_noticed() -> None:
+def test_only_download_depends_on_the_folder_of_a_local_source() -> None:
     assert [name for name in GRAPH["stages"] if "${item.path}" in listed(name, "deps")] == ["download"]
 
 
@@ -223,9 +219,9 @@ def test_the_folders_for_local_sources_are_in_git() -> None:  # DVC refuses a de
 
 
 @each_stage
-def test_metrics_are_in_git_and_everything_else_in_the_cache(name: str) -> None:
+def test_metrics_are_in_git_and_other_outputs_in_the_cache(name: str) -> None:
     assert body(name).get("metrics", []) == [{path: {"cache": False}} for path in listed(name, "metrics")]
-    for out in body(name)["outs"]:  # others without options: cached, and removed before the stage runs
+    for out in body(name)["outs"]:  # without options: cached, and removed before the stage runs
         path = out if isinstance(out, str) else next(iter(out))
         in_git = path == MARKER or re.match("metrics/(?!failures/)", path) or path.endswith(".md")
         assert out == ({path: {"cache": False}} if in_git else path)
@@ -244,7 +240,7 @@ def test_the_model_is_an_artifact() -> None:
     assert model["path"] in listed("train", "outs")
 
 
-def test_dvc_loads_the_graph_and_sees_who_reads_from_whom() -> None:
+def test_dvc_loads_the_graph_with_these_edges() -> None:
     dataset = PARAMS["dataset"]
     chips = {"landcoverai": "tile", "landcovernet": "tif_to_png@landcovernet", "ghana": "tif_to_png@ghana"}
     expected = {("check", f"download@{each}") for each in DATASETS} | {("check", "train")}

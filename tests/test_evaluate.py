@@ -229,7 +229,7 @@ def test_the_summary_says_when_the_arithmetic_of_training_could_not_be_had() -> 
         ("model/model.json", r"holds no model\.json; the stage train writes it$"),
         ("model/model.safetensors", r"model\.safetensors does not exist; expected weights"),
         ("split/test.txt", r"test\.txt does not exist; the stage split writes it$"),
-        ("chips/classes.json", r"classes\.json does not exist; every raw and chips folder holds its table of classes$"),
+        ("chips/classes.json", r"classes\.json does not exist; every raw and chips folder needs a class table$"),
         ("chips/masks/c11.png", r"masks/c11\.png does not exist, but chips\.csv lists it; "),
     ],
 )

@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom."""
+"""Rules for the package: imports, dependencies of stages, test files."""
 
 import ast
 import json
@@ -29,23 +29,23 @@ LAYERS = {
     "evaluation": ("core", "formats", "scoring", "learning"),
     "sources": ("core", "formats", "raster", "sentinel"),
 }
-"""From each folder of pipeline/ to the others that it may import, each of which stands above it here."""
+"""Folders of pipeline/ to the folders they may import, which are listed before them."""
 
 LEARNING = "torch torchvision torchmetrics lightning segmentation_models_pytorch timm safetensors dvclive matplotlib"
 RASTER = "rasterio PIL cv2 osgeo"
 NETWORK = "requests urllib urllib3 http httpx aiohttp socket ssl ftplib radiant_mlhub boto3 botocore s3fs fsspec"
-HOMES = [
+ALLOWED = [
     (LEARNING, ("learning/", "evaluation/", "check.py", "train.py", "evaluate.py")),
     (RASTER, ("formats/", "raster/", "sentinel/", "orthophoto/", "splitting/")),
     (NETWORK, ("sources/", "learning/hub.py")),
 ]
-"""Libraries, and the only places under pipeline/ that import them."""
+"""Libraries, and the only paths under pipeline/ that may import them."""
 
 NOT_MIRRORED = {
-    "core/errors.py": "one exception, without any code",
-    "sources/base.py": "a Protocol and two records, without any code",
+    "core/errors.py": "exceptions without code",
+    "sources/base.py": "a Protocol and two records, without code",
 }
-"""Modules without a test file of their own, `__init__.py` aside, and why."""
+"""Modules without a test file, except `__init__.py`, and why."""
 
 
 def python_files(*folders: str) -> list[Path]:
@@ -76,33 +76,33 @@ def imported(code: ast.Module) -> set[str]:
     return names
 
 
-def ours(path: Path) -> set[tuple[str, ...]]:
-    """What a file imports of the package: `pipeline.formats.png.save_chip` as raster, chips, save_chip."""
+def own_imports(path: Path) -> set[tuple[str, ...]]:
+    """Imports of the package: `pipeline.formats.png.save_chip` as (formats, png, save_chip)."""
     names = (name.split(".") for name in imported(tree(path)))
     return {tuple(name[1:]) for name in names if name[0] == "pipeline" and len(name) > 1}
 
 
-def broad(handler: ast.ExceptHandler) -> bool:
-    """Whether it catches everything, and so also what nobody thought of."""
+def is_broad(handler: ast.ExceptHandler) -> bool:
+    """Whether it catches every exception."""
     caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     return any(each is None or ast.unparse(each) in ("Exception", "BaseException") for each in caught)
 
 
-def test_imports_are_found_wherever_they_stand() -> None:
+def test_imports_within_functions_are_found() -> None:
     code = ast.parse("import a.b, c\ndef f():\n    from d.e import g as h\n")
     assert imported(code) == {"a.b", "c", "d.e", "d.e.g"}
 
 
-def test_handlers_that_catch_everything_are_found() -> None:
+def test_broad_handlers_are_found() -> None:
     kinds = ("", " Exception", " (OSError, BaseException)", " OSError", " (OSError, ValueError)")
     (code,) = ast.parse("try: ...\n" + "".join(f"except{kind}: ...\n" for kind in kinds)).body
     assert isinstance(code, ast.Try)
-    assert [broad(handler) for handler in code.handlers] == [True, True, True, False, False]
+    assert [is_broad(handler) for handler in code.handlers] == [True, True, True, False, False]
 
 
 @pytest.mark.parametrize("path", python_files("pipeline"), ids=within_pipeline)
-def test_nothing_imports_a_stage_but_check_their_params(path: Path) -> None:
-    of_stages = {name for name in ours(path) if name[0] in {*STAGES, *COMMANDS}}
+def test_only_check_imports_stages_and_only_their_params(path: Path) -> None:
+    of_stages = {name for name in own_imports(path) if name[0] in {*STAGES, *COMMANDS}}
     if path == ROOT / "pipeline/check.py":
         others = set(STAGES) - {"check"}
         params = {(name, "".join(map(str.title, name.split("_"))) + "Params") for name in others}
@@ -111,15 +111,15 @@ def test_nothing_imports_a_stage_but_check_their_params(path: Path) -> None:
         assert of_stages == set()
 
 
-@pytest.mark.parametrize(("libraries", "homes"), HOMES)
-def test_libraries_are_imported_only_where_they_are_at_home(libraries: str, homes: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("libraries", "paths"), ALLOWED)
+def test_libraries_are_imported_only_where_allowed(libraries: str, paths: tuple[str, ...]) -> None:
     for path in python_files("pipeline"):
         top = {name.split(".")[0] for name in imported(tree(path))}
-        if not within_pipeline(path).startswith(homes):
+        if not within_pipeline(path).startswith(paths):
             assert top.isdisjoint(libraries.split()), path
 
 
-def test_imports_are_written_as_statements() -> None:  # others the rules here do not see
+def test_imports_are_statements() -> None:  # these tests do not see others
     for path in python_files("pipeline"):
         assert "__import__" not in path.read_text(encoding="utf-8"), path
         assert imported(tree(path)).isdisjoint({"importlib", "importlib.import_module", "runpy"}), path
@@ -129,39 +129,39 @@ def test_each_folder_imports_only_the_layers_below_it() -> None:
     assert {path.name for path in (ROOT / "pipeline").iterdir() if any(path.glob("*.py"))} == LAYERS.keys()
     for folder, below in LAYERS.items():
         for path in python_files(f"pipeline/{folder}"):
-            assert {name[0] for name in ours(path)} <= {folder, *below}, path
+            assert {name[0] for name in own_imports(path)} <= {folder, *below}, path
         assert set(below) <= set(list(LAYERS)[: list(LAYERS).index(folder)])
 
 
 def closure(module: Path) -> set[Path]:
-    """A module's file and all that it imports of the package, however far."""
-    found, todo = set(), [module]
+    """Files of a module and of all modules it imports, directly or indirectly."""
+    visited, todo = set(), [module]
     while todo:
         path = todo.pop()
-        found.add(path)
-        for name in ours(path):
+        visited.add(path)
+        for name in own_imports(path):
             for candidate in (ROOT.joinpath("pipeline", *name[:end]) for end in range(1, len(name) + 1)):
                 files = {candidate.with_suffix(".py"), candidate / "__init__.py"}
-                todo += [file for file in files - found if file.is_file()]
-    return found
+                todo += [file for file in files - visited if file.is_file()]
+    return visited
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_all_the_code_that_it_imports(stage: str) -> None:
+def test_a_stage_depends_on_all_code_it_imports(stage: str) -> None:
     declared = [dep for dep in GRAPH[stage].get("do", GRAPH[stage])["deps"] if dep.startswith("pipeline")]
     imported = {name_of(path) for path in closure(ROOT / f"pipeline/{stage}.py")}
     needed = {file if file.count("/") == 1 else file.rsplit("/", 1)[0].replace("/sample", "") for file in imported}
     assert declared == ["pipeline"] if stage == "check" else set(declared) == needed
 
 
-def test_an_edit_retrains_only_where_training_uses_the_file(tmp_path: Path) -> None:
+def test_edits_outside_training_do_not_retrain(tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), "project"], cwd=tmp_path, check=True)
     project = tmp_path / "project"
     for name in ("dvc.yaml", "dvc.lock", ".dvcignore"):
         shutil.copy(ROOT / name, project / name)
 
     def status() -> dict[str, list[str]]:
-        """From stage to the code that changed since dvc.lock."""
+        """Code deps changed since dvc.lock, by stage."""
         command = [sys.executable, "-W", "ignore", "-m", "dvc", "status", "--json"]
         run = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
         changed: dict[str, list[str]] = {}
@@ -189,11 +189,11 @@ def test_an_edit_retrains_only_where_training_uses_the_file(tmp_path: Path) -> N
 def test_data_stages_start_without_torch() -> None:
     script = """if True:
         import json, sys
-        found = {}
+        loaded = {}
         for name in sys.argv[1:]:
             __import__("pipeline." + name)
-            found[name] = sorted({"torch", "lightning", "matplotlib", "pipeline.learning"} & sys.modules.keys())
-        print(json.dumps(found))
+            loaded[name] = sorted({"torch", "lightning", "matplotlib", "pipeline.learning"} & sys.modules.keys())
+        print(json.dumps(loaded))
     """
     command = [sys.executable, "-W", "ignore", "-c", script, *DATA_STAGES]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -203,7 +203,7 @@ def test_data_stages_start_without_torch() -> None:
 def test_nothing_catches_every_exception() -> None:
     for path in python_files("pipeline", "tools", "tests", "benchmarks"):
         handlers = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ExceptHandler)]
-        assert [handler.lineno for handler in handlers if broad(handler)] == [], path
+        assert [handler.lineno for handler in handlers if is_broad(handler)] == [], path
         suppressed = re.search(r"suppress\((Base)?Exception\b", path.read_text(encoding="utf-8"))
         assert suppressed is None, path
 
@@ -227,7 +227,7 @@ def test_every_tool_has_a_test_file_that_mirrors_it() -> None:
     assert [tool for tool in tools if not (ROOT / f"tests/tools/test_{tool}.py").is_file()] == []
 
 
-def test_only_the_fixture_knows_where_the_real_data_lies() -> None:
+def test_only_a_fixture_refers_to_the_real_data() -> None:
     files = [path for folder in ("pipeline", "tools", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.*")]
     files += [ROOT / name for name in ("Makefile", "dvc.yaml", "params.yaml", ".ci/run")] + list(ROOT.glob("*.md"))
     path_into = re.compile(r"""(\.\.|work|parents\[\d\])"?\s?/\s?"?shared|["']shared["'/]""")

@@ -1,4 +1,4 @@
-"""kill -9 at a random moment of a download or a data stage, then again: the outcome is that of an undisturbed run."""
+"""A download or data stage killed at a random moment and run again gives the output of an undisturbed run."""
 
 import os
 import random
@@ -27,7 +27,7 @@ FEW, MANY = 2, 25
 
 @dataclass
 class World:
-    """A folder in which stages run as they do under DVC."""
+    """A folder to run stages in as under DVC."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -40,14 +40,14 @@ class World:
         )
 
     def finish(self, stage: str, *arguments: str) -> float:
-        began = time.monotonic()
+        start = time.monotonic()
         run = self.start(stage, *arguments)
-        _, said = run.communicate()
-        assert (run.returncode, said) == (0, b"")
-        return time.monotonic() - began
+        _, err = run.communicate()
+        assert (run.returncode, err) == (0, b"")
+        return time.monotonic() - start
 
     def kill(self, after: float, stage: str, *arguments: str) -> bool:
-        """Whether the stage was still at work after so many seconds."""
+        """Kill the stage after some seconds; return whether it was still running."""
         run = self.start(stage, *arguments)
         time.sleep(after)
         run.kill()
@@ -56,7 +56,7 @@ class World:
 
     @property
     def finished(self) -> set[str]:
-        """The files that the cache holds whole, by their paths on the server."""
+        """Server paths of the files completed in the cache."""
         folder = self.folder / ".pipeline_cache/downloads"
         names = {name.split("/", 2)[2] for name in files_below(folder)} if folder.exists() else set()
         return {f"/{name}" for name in names if not name.endswith((".part", ".part.json"))}
@@ -82,24 +82,24 @@ def outcome(world: World, *names: str) -> dict[str, bytes]:
 
 def survive_download(server: Hub, tmp_path: Path, kills: int) -> int:
     arguments = "download", "landcovernet", "out/raw", "out/failures.csv"
-    calm = world(tmp_path / "calm", server)
-    seconds = calm.finish(*arguments)
-    expected, raw = outcome(calm, "out"), outcome(calm, "out/raw")
-    survived, dice = 0, random.Random(kills)
+    undisturbed = world(tmp_path / "undisturbed", server)
+    seconds = undisturbed.finish(*arguments)
+    expected, raw = outcome(undisturbed, "out"), outcome(undisturbed, "out/raw")
+    survived, rng = 0, random.Random(kills)
     while survived < kills:
-        harried = world(tmp_path / f"harried-{time.monotonic_ns()}", server)
-        while survived < kills and harried.kill(dice.uniform(0.2, seconds), *arguments):
+        killed = world(tmp_path / f"killed-{time.monotonic_ns()}", server)
+        while survived < kills and killed.kill(rng.uniform(0.2, seconds), *arguments):
             survived += 1
-            assert outcome(harried, "out/raw") in ({}, raw)  # nothing, or all where the kill came after it was done
-            finished, asked = harried.finished, len(server.blobs.seen)
-            if dice.randrange(2):
-                harried.finish(*arguments)
-                again = {seen.path for seen in server.blobs.seen[asked:] if seen.method == "GET"}
+            assert outcome(killed, "out/raw") in ({}, raw)  # nothing; or everything, if killed after the end
+            finished, requests = killed.finished, len(server.blobs.seen)
+            if rng.randrange(2):
+                killed.finish(*arguments)
+                again = {seen.path for seen in server.blobs.seen[requests:] if seen.method == "GET"}
                 assert again & finished == set()
-                assert outcome(harried, "out") == expected
+                assert outcome(killed, "out") == expected
                 break
-        harried.finish(*arguments)
-        assert outcome(harried, "out") == expected
+        killed.finish(*arguments)
+        assert outcome(killed, "out") == expected
     return survived
 
 
@@ -117,7 +117,7 @@ def dates(world: World) -> tuple[str, ...]:
     return "cloud_filter", "landcovernet", "raw", "out/clear.csv", "out/failures.csv"
 
 
-def pictures(world: World) -> tuple[str, ...]:
+def images(world: World) -> tuple[str, ...]:
     stage, dataset, raw, _, failures = dates(world)
     world.finish(stage, dataset, raw, "clear.csv", failures)
     return "tif_to_png", dataset, raw, "clear.csv", "out/chips", failures
@@ -128,23 +128,23 @@ def lists(world: World) -> tuple[str, ...]:
     return "split", "landcoverai", "chips", "out/lists", "out/split.json", "out/card.md"
 
 
-STAGES = {"tile": scenes, "cloud_filter": dates, "tif_to_png": pictures, "split": lists}
+STAGES = {"tile": scenes, "cloud_filter": dates, "tif_to_png": images, "split": lists}
 
 
 def survive(stage: str, tmp_path: Path, kills: int) -> int:
-    calm = world(tmp_path / "calm")
-    arguments = STAGES[stage](calm)
-    seconds = calm.finish(*arguments)
-    expected = outcome(calm, "out")
-    survived, dice = 0, random.Random(kills)
+    undisturbed = world(tmp_path / "undisturbed")
+    arguments = STAGES[stage](undisturbed)
+    seconds = undisturbed.finish(*arguments)
+    expected = outcome(undisturbed, "out")
+    survived, rng = 0, random.Random(kills)
     while survived < kills:
-        harried = world(tmp_path / f"harried-{time.monotonic_ns()}")
-        STAGES[stage](harried)
+        killed = world(tmp_path / f"killed-{time.monotonic_ns()}")
+        STAGES[stage](killed)
         for _ in range(2):
-            survived += harried.kill(dice.uniform(0.1, seconds), *arguments)
-        harried.finish(*arguments)
-        assert outcome(harried, "out") == expected
-        assert list((harried.folder / "out").rglob(".*")) == []
+            survived += killed.kill(rng.uniform(0.1, seconds), *arguments)
+        killed.finish(*arguments)
+        assert outcome(killed, "out") == expected
+        assert list((killed.folder / "out").rglob(".*")) == []
     return survived
 
 
@@ -170,8 +170,8 @@ def test_a_data_stage_survives_many_kills(stage: str, tmp_path: Path) -> None:
 
 def test_the_key_is_on_no_command_line(server: Hub, tmp_path: Path) -> None:
     server.blobs.every = (3, Fault("stall", 100))
-    harried = world(tmp_path / "harried", server)
-    run = harried.start("download", "landcovernet", "out/raw", "out/failures.csv")
+    killed = world(tmp_path / "killed", server)
+    run = killed.start("download", "landcovernet", "out/raw", "out/failures.csv")
     seen = set()
     while run.poll() is None and not server.blobs.seen:
         time.sleep(0.05)
@@ -181,8 +181,8 @@ def test_the_key_is_on_no_command_line(server: Hub, tmp_path: Path) -> None:
         except OSError:
             continue
     run.kill()
-    said = b"".join(run.communicate())
+    output = b"".join(run.communicate())
     assert any(b"pipeline.download" in line for line in seen)
     assert not [line for line in seen if server.key.encode() in line]
-    assert server.key.encode() not in said
+    assert server.key.encode() not in output
     assert os.environ.get("MLHUB_API_KEY") != server.key

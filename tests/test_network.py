@@ -1,4 +1,4 @@
-"""Each network source end to end, under DVC, from nothing to scores; minutes, and so only with `make soak`."""
+"""Each network source end to end under DVC, from download to scores; takes minutes."""
 
 import hashlib
 import io
@@ -25,17 +25,17 @@ from tests.test_readme import ROOT, commit, copy_project, ran, run
 
 pytestmark = [pytest.mark.soak, pytest.mark.filterwarnings("ignore:.*utcnow.*:DeprecationWarning")]
 
-KEY = "-".join(("a", "key", "that", "is", "nowhere"))  # not even in this file
+KEY = "-".join(("a", "key", "that", "is", "nowhere"))  # not in any file, including this one
 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[DatasetName], Path]:
-    def made(dataset: DatasetName) -> Path:
+    def fetch(dataset: DatasetName) -> Path:
         folder = tmp_path_factory.mktemp(dataset)
         assert list(fetch_sample(request(dataset), folder))
         return folder
 
-    return made
+    return fetch
 
 
 @pytest.fixture
@@ -51,28 +51,28 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def experiment(root: Path, dataset: DatasetName, source: str, **more: Any) -> str:
-    """The whole pipeline of one dataset with a network source; what it said."""
+    """Run the pipeline of one dataset with a network source; return the output."""
     changes = {"dataset": dataset, f"download.{dataset}.source": source, "train.epochs": 1, "train.batch_size": 8}
     given = " ".join(f"-S '{key}={value}'" for key, value in (changes | more).items())
-    said = run(root, f"dvc exp run {given} evaluate")
-    assert f"download@{dataset}" in ran(said)
-    assert ran(said)[-2:] == ["train", "evaluate"]
+    output = run(root, f"dvc exp run {given} evaluate")
+    assert f"download@{dataset}" in ran(output)
+    assert ran(output)[-2:] == ["train", "evaluate"]
     assert 0 < read_json(root / "metrics/evaluate.json")["mean_iou"] < 1
-    print(next(line for line in said.splitlines() if line.startswith(f"download {dataset}:")))
-    return said
+    print(next(line for line in output.splitlines() if line.startswith(f"download {dataset}:")))
+    return output
 
 
 def same_chips(root: Path, dataset: DatasetName, archive: Path) -> None:
-    """Check that the chips are those that the archive gives from a local folder."""
+    """Check that a local copy of the archive gives the same chips."""
     of_network = chips_below(root / "data/chips" / dataset)
     run(root, f"dvc exp run -S download.{dataset}.source=local -S download.{dataset}.path={archive} split@{dataset}")
     assert of_network == chips_below(root / "data/chips" / dataset)
 
 
 def chips_below(folder: Path) -> dict[str, bytes]:
-    """The pictures, and the table without what only the archive's own lists tell, which lie beside the collections."""
-    found = {name: body for name, body in files_below(folder).items() if name.endswith(".png")}
-    return found | {"chips.csv": read_chips(folder).drop(columns=OFFICIAL).to_csv().encode()}
+    """PNG files and chips.csv, without the column from the archive's own lists, which network sources do not have."""
+    files = {name: body for name, body in files_below(folder).items() if name.endswith(".png")}
+    return files | {"chips.csv": read_chips(folder).drop(columns=OFFICIAL).to_csv().encode()}
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_mlhub(
     archive = sample(dataset)
     with chosen_hub(archive, name, monkeypatch, KEY) as server:
         server.blobs.every = (50, Fault("drop", 5000))
-        said = experiment(project, dataset, "mlhub")
+        output = experiment(project, dataset, "mlhub")
         before = server.blobs.sent
         run(project, f"dvc repro --force --single-item download@{dataset}")
         assert server.blobs.sent == before
-        assert KEY not in said
+        assert KEY not in output
         assert KEY not in repr(server.blobs.seen)
     for path in (path for path in project.rglob("*") if path.is_file()):
         assert KEY.encode() not in path.read_bytes(), path
@@ -161,7 +161,7 @@ def test_archive(project: Path, sample: Callable[[DatasetName], Path]) -> None:
         (None, KEY, "has no dataset"),
     ],
 )
-def test_what_the_person_sees_when_the_hub_is_dead_or_refuses(
+def test_a_dead_hub_or_a_refusal_is_one_line(
     root: str | None, key: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.sources.world import small_landcovernet
@@ -173,8 +173,8 @@ def test_what_the_person_sees_when_the_hub_is_dead_or_refuses(
     with hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", KEY) as server:
         environment = {"PYTHONPATH": str(ROOT), "MLHUB_ROOT_URL": root or server.root, "MLHUB_API_KEY": key}
         command = [sys.executable, "-m", "pipeline.download", "landcovernet", "raw", "failures.csv"]
-        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=15)
-    assert ended.returncode == 1
-    assert re.fullmatch(rf"download landcovernet: error: \S+ {words}.*\n", ended.stderr)
-    assert key not in ended.stderr or key == "k"
-    print(ended.stderr)
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=15)
+    assert result.returncode == 1
+    assert re.fullmatch(rf"download landcovernet: error: \S+ {words}.*\n", result.stderr)
+    assert key not in result.stderr or key == "k"
+    print(result.stderr)

@@ -1,4 +1,4 @@
-"""One bad file never costs a night: in every data stage the others are finished, and stay finished."""
+"""A bad file does not stop a data stage from processing the others, and they are not processed again."""
 
 import csv
 import errno
@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-import pipeline.core.stage_cache as kept
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
 from pipeline.core.errors import PipelineError, StageError
+from pipeline.core.stage_cache import StageCache
 from pipeline.formats.chips import read_chips
 from pipeline.tif_to_png import TifToPngParams, tif_to_png
 from pipeline.tile import TileParams, tile
@@ -36,18 +36,18 @@ DAYS = [date(2020, 1, day) for day in range(1, 7)]
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the pieces that are really made, in any order."""
+    """Names of the results that are built rather than reused, in any order."""
     names: list[str] = []
-    make = kept.StageCache.make
+    get = StageCache.get
 
-    def counted(self: kept.StageCache, name: str, inputs: Any, build: Callable[[Path], Any]) -> tuple[Path, Any]:
+    def counted(self: StageCache, name: str, inputs: Any, build: Callable[[Path], Any]) -> tuple[Path, Any]:
         def counting(folder: Path) -> Any:
             names.append(name)
             return build(folder)
 
-        return make(self, name, inputs, counting)
+        return get(self, name, inputs, counting)
 
-    monkeypatch.setattr(kept.StageCache, "make", counted)
+    monkeypatch.setattr(StageCache, "get", counted)
     return names
 
 
@@ -60,7 +60,7 @@ def scenes(raw: Path) -> Path:
     archive(raw, "landcoverai", TWO_CLASSES)
     for name in "abcd":
         orthophoto(raw, name)
-    (raw / "masks/b.tif").write_bytes(b"not a picture")
+    (raw / "masks/b.tif").write_bytes(b"not an image")
     (raw / "images/c.tif").write_bytes((raw / "images/c.tif").read_bytes()[:-100])
     return raw
 
@@ -69,9 +69,9 @@ def cut(raw: Path, **changes: Any) -> str:
     return tile(raw, raw.parent / "chips", raw.parent / "failures.csv", params(TileParams, **changes))
 
 
-def test_tile_finishes_the_good_scenes_and_makes_only_the_bad_ones_again(tmp_path: Path, built: list[str]) -> None:
+def test_tile_processes_only_the_bad_scenes_again(tmp_path: Path, built: list[str]) -> None:
     raw = scenes(tmp_path / "raw")
-    with pytest.raises(PipelineError, match="^2 files failed, as listed above; what was finished is kept") as error:
+    with pytest.raises(PipelineError, match="^2 files failed, as listed above; finished work is kept") as error:
         cut(raw)
     assert [line.split()[0] for line in error.value.table] == ["images/b.tif", "images/c.tif"]
     assert "masks/b.tif is not a readable GeoTIFF" in error.value.table[0]
@@ -84,17 +84,17 @@ def test_tile_finishes_the_good_scenes_and_makes_only_the_bad_ones_again(tmp_pat
     assert listed(tmp_path / "failures.csv") == []
 
 
-def test_tile_goes_on_without_them_when_asked_to(tmp_path: Path) -> None:
-    said = cut(scenes(tmp_path / "raw"), on_error="skip")
-    assert said == (
+def test_tile_skips_bad_scenes_on_request(tmp_path: Path) -> None:
+    summary = cut(scenes(tmp_path / "raw"), on_error="skip")
+    assert summary == (
         "4 scenes in, 12 chips kept, dropped: 0 partial, 0 without a label; "
-        f"2 failed and left out, see {tmp_path / 'failures.csv'}"
+        f"2 failed and skipped, see {tmp_path / 'failures.csv'}"
     )
     assert listed(tmp_path / "failures.csv") == ["images/b.tif", "images/c.tif"]
     assert set(read_chips(tmp_path / "chips")["scene"]) == {"a", "d"}
 
 
-def test_pieces_of_other_params_are_not_taken(tmp_path: Path, built: list[str]) -> None:
+def test_results_of_other_params_are_not_reused(tmp_path: Path, built: list[str]) -> None:
     raw = scenes(tmp_path / "raw")
     for changes in ({}, {"tile.partial": "pad"}, {"tile.size": 64, "tile.partial": "pad"}):
         with pytest.raises(PipelineError):
@@ -102,19 +102,19 @@ def test_pieces_of_other_params_are_not_taken(tmp_path: Path, built: list[str]) 
     assert sorted(built) == sorted("abcd" * 3)
 
 
-def test_the_outcome_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
+def test_a_resumed_run_gives_the_same_output(tmp_path: Path) -> None:
     raw = scenes(tmp_path / "raw")
     with pytest.raises(PipelineError):
         cut(raw)
     for name in "bc":
         orthophoto(raw, name)
     cut(raw)
-    again = {path.name: path.read_bytes() for path in (tmp_path / "chips").rglob("*") if path.is_file()}
+    resumed = {path.name: path.read_bytes() for path in (tmp_path / "chips").rglob("*") if path.is_file()}
     cut(raw)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "chips").rglob("*") if path.is_file()} == again
+    assert {path.name: path.read_bytes() for path in (tmp_path / "chips").rglob("*") if path.is_file()} == resumed
 
 
-def test_a_disk_that_is_full_drops_no_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "chip.png")
 
@@ -134,73 +134,73 @@ def dates(raw: Path) -> Path:
     return raw
 
 
-def judge(raw: Path, **changes: Any) -> str:
+def filter_dates(raw: Path, **changes: Any) -> str:
     failures = raw.parent / "failures.csv"
     return cloud_filter("landcovernet", raw, raw.parent / "clear.csv", failures, params(CloudFilterParams, **changes))
 
 
-def test_cloud_filter_looks_only_once_at_what_it_could_read(tmp_path: Path, built: list[str]) -> None:
+def test_cloud_filter_processes_only_the_bad_date_again(tmp_path: Path, built: list[str]) -> None:
     raw = dates(tmp_path / "raw")
-    with pytest.raises(PipelineError, match=r"has no file for SCL; .* \(what was finished is kept"):
-        judge(raw)
+    with pytest.raises(PipelineError, match=r"has no file for SCL; .* \(finished work is kept"):
+        filter_dates(raw)
     assert not (tmp_path / "clear.csv").exists()
-    assert judge(raw, on_error="skip").endswith("1 failed and left out, see " + str(tmp_path / "failures.csv"))
-    assert len(built) == 5 + 1  # the bad one once more
+    assert filter_dates(raw, on_error="skip").endswith("1 failed and skipped, see " + str(tmp_path / "failures.csv"))
+    assert len(built) == 5 + 1  # the bad one twice
     (name,) = listed(tmp_path / "failures.csv")
     assert name.endswith("_31PGS_01_20200105")
 
 
-def test_cloud_filter_keeps_what_it_saw_under_other_thresholds(tmp_path: Path, built: list[str]) -> None:
+def test_cloud_filter_reuses_its_results_under_other_thresholds(tmp_path: Path, built: list[str]) -> None:
     raw = dates(tmp_path / "raw")
     for most in (0.1, 0.2):
         with pytest.raises(PipelineError):
-            judge(raw, **{"cloud_filter.landcovernet.max_cloud": most})
+            filter_dates(raw, **{"cloud_filter.landcovernet.max_cloud": most})
     assert len(built) == 5 + 1
 
 
-def bare(raw: Path, day: date, **sky: int) -> None:
-    folder = landcovernet_item(archive(raw, "landcovernet"), "31PGS_01", day, **sky).folder
+def without_bands(raw: Path, day: date, **clouds: int) -> None:
+    folder = landcovernet_item(archive(raw, "landcovernet"), "31PGS_01", day, **clouds).folder
     for name in ("B02", "B03", "B04"):
         (folder / f"{name}.tif").unlink()
 
 
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
 def test_a_clear_date_without_its_bands_is_refused(tmp_path: Path, on_error: str) -> None:
-    bare(tmp_path / "raw", DAYS[0])
+    without_bands(tmp_path / "raw", DAYS[0])
     with pytest.raises(
         PipelineError, match=r"is clear enough to be kept, but has none of B04, B03, B02; run `dvc repro"
     ):
-        judge(tmp_path / "raw", on_error=on_error)
+        filter_dates(tmp_path / "raw", on_error=on_error)
     assert not (tmp_path / "clear.csv").exists()
 
 
-def test_a_clear_date_without_its_bands_leaves_its_place_to_the_next(tmp_path: Path) -> None:
+def test_a_clear_date_without_its_bands_is_replaced_by_the_next(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     for day in DAYS[:2]:
-        bare(raw, day)
+        without_bands(raw, day)
     for day, hidden in zip(DAYS[2:], (1, 2, 3, 200), strict=True):
         landcovernet_item(raw, "31PGS_01", day, scl=9, hidden=hidden)
-    said = judge(raw, on_error="skip")
-    assert said.startswith("4 dates of 1 chips in, 2 kept, dropped: 1 clearer dates, 1 cloud; 2 failed and left out")
+    summary = filter_dates(raw, on_error="skip")
+    assert summary.startswith("4 dates of 1 chips in, 2 kept, dropped: 1 clearer dates, 1 cloud; 2 failed and skipped")
     assert [name[-8:] for name in listed(tmp_path / "failures.csv")] == ["20200101", "20200102"]
     with pytest.raises(PipelineError, match="2 files failed, as listed above"):
-        judge(raw)
+        filter_dates(raw)
 
 
-def test_dates_that_all_fail_are_an_error_whatever_is_asked(tmp_path: Path) -> None:
+def test_skip_is_an_error_if_every_date_failed(tmp_path: Path) -> None:
     raw = archive(tmp_path / "raw", "landcovernet")
     for day in DAYS[:2]:
         (landcovernet_item(raw, "31PGS_01", day).folder / "SCL.tif").unlink()
-    with pytest.raises(PipelineError, match="2 files failed, as listed above; nothing is left that on_error: skip"):
-        judge(raw, on_error="skip")
+    with pytest.raises(PipelineError, match="2 files failed, as listed above; no file is left for on_error: skip"):
+        filter_dates(raw, on_error="skip")
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
 def test_a_cloudy_date_without_its_bands_is_rejected_by_its_mask(tmp_path: Path) -> None:
     raw = archive(tmp_path / "raw", "landcovernet")
     landcovernet_item(raw, "31PGS_01", DAYS[0])
-    bare(raw, DAYS[1], scl=9, hidden=200)
-    assert judge(raw) == "2 dates of 1 chips in, 1 kept, dropped: 1 cloud"
+    without_bands(raw, DAYS[1], scl=9, hidden=200)
+    assert filter_dates(raw) == "2 dates of 1 chips in, 1 kept, dropped: 1 cloud"
 
 
 def convert(raw: Path, **changes: Any) -> str:
@@ -209,7 +209,7 @@ def convert(raw: Path, **changes: Any) -> str:
     return tif_to_png("ghana", raw, clear, raw.parent / "chips", failures, params(TifToPngParams, **changes))
 
 
-def test_tif_to_png_finishes_the_good_items_and_makes_only_the_bad_ones_again(tmp_path: Path, built: list[str]) -> None:
+def test_tif_to_png_processes_only_the_bad_items_again(tmp_path: Path, built: list[str]) -> None:
     raw = archive(tmp_path / "raw", "ghana")
     for chip in ("000001", "000002", "000003"):
         ghana_item(raw, chip, DAYS[0])
@@ -219,7 +219,7 @@ def test_tif_to_png_finishes_the_good_items_and_makes_only_the_bad_ones_again(tm
     with pytest.raises(PipelineError, match=r"labels.tif is empty \(0 bytes\)"):
         convert(raw)
     assert not (tmp_path / "chips").exists()
-    assert "; 1 failed and left out, see " in convert(raw, on_error="skip")
+    assert "; 1 failed and skipped, see " in convert(raw, on_error="skip")
     assert read_chips(tmp_path / "chips")["scene"].tolist() == ["000001", "000003"]
     ghana_label(raw, "000002")
     with pytest.raises(PipelineError):
@@ -228,21 +228,21 @@ def test_tif_to_png_finishes_the_good_items_and_makes_only_the_bad_ones_again(tm
     built.clear()
     ghana_label(raw, "000001")
     convert(raw)
-    assert [name for name in built if name.startswith("000001")] == ["000001_20200101"] * 2  # by each stage
+    assert [name for name in built if name.startswith("000001")] == ["000001_20200101"] * 2  # once by each stage
 
 
 def test_the_command_prints_the_table_and_exits_with_1(tmp_path: Path) -> None:
     scenes(tmp_path / "raw")
     write_params(tmp_path)
-    ended = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "pipeline.tile", "raw", "chips", "metrics/tile.csv"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
         capture_output=True,
         text=True,
     )
-    assert (ended.returncode, ended.stdout) == (1, "")
-    lines = ended.stderr.splitlines()
+    assert (result.returncode, result.stdout) == (1, "")
+    lines = result.stderr.splitlines()
     assert [line.split()[0] for line in lines] == ["images/b.tif", "images/c.tif", "tile:"]
-    assert lines[-1].startswith("tile: error: 2 files failed, as listed above; what was finished is kept: mend or ")
+    assert lines[-1].startswith("tile: error: 2 files failed, as listed above; finished work is kept: fix or ")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".pipeline_cache", "params.yaml", "raw"]

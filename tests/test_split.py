@@ -11,7 +11,7 @@ from pipeline.formats.chips import Chip, Imagery, Origin, write_tables
 from pipeline.learning.data import read_list
 from pipeline.split import SplitParams, split
 from pipeline.splitting.section import PARTS
-from tests.world import SITE_GRID, TWO_CLASSES, UTM, params
+from tests.world import LOCAL_CRS, TWO_CLASSES, UTM, params
 
 
 def write_chips(folder: Path, count: int = 10, dates: int = 1, synthetic: bool = False) -> Path:
@@ -90,7 +90,7 @@ def test_the_leak_is_in_the_summary_the_metrics_and_leak_json(tmp_path: Path) ->
 
 def test_chips_without_a_position_on_the_globe_are_counted_in_the_summary(tmp_path: Path) -> None:
     rows = pd.read_csv(write_chips(tmp_path / "chips") / "chips.csv")
-    rows.assign(crs=SITE_GRID).to_csv(tmp_path / "chips/chips.csv", index=False)
+    rows.assign(crs=LOCAL_CRS).to_csv(tmp_path / "chips/chips.csv", index=False)
     summary = run_split(tmp_path, tmp_path / "chips")
     assert "; 10 chips are not in footprints.geojson" in summary
     assert json.loads((tmp_path / "split/footprints.geojson").read_text())["features"] == []

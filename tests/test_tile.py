@@ -11,7 +11,7 @@ from rasterio.crs import CRS
 from rasterio.enums import WktVersion
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import load_params, validated
+from pipeline.core.params import load_params, validate
 from pipeline.download import DownloadParams, download
 from pipeline.formats.chips import Imagery, Origin, read_chips, read_imagery, read_origin
 from pipeline.formats.classes import ClassTable, read_classes
@@ -31,7 +31,7 @@ def cut(raw: Path, **changes: Any) -> str:
 
 
 def refusal(raw: Path, **changes: Any) -> str:
-    """The error; checks that nothing was published."""
+    """The error; checks that nothing was atomic_path."""
     with pytest.raises(PipelineError) as error:
         cut(raw, **changes)
     assert names(raw.parent) == ["raw"]
@@ -160,12 +160,12 @@ def test_origin_json_counts_dropped_windows_and_failed_scenes(raw: Path) -> None
         ("bands", [0, 1, 2], "tile.bands.0 is 0; input should be greater than or equal to 1"),
         ("alpha", "yes", "tile.alpha is 'yes'; allowed: auto, none"),
         ("stretch", "minmax", "tile.stretch is 'minmax'; allowed: none"),
-        ("stretch", [9, 9], "tile.stretch is [9, 9]; allowed: none; else [9.0, 9.0] does not rise; "),
+        ("stretch", [9, 9], "tile.stretch is [9, 9]; allowed: none; else [9.0, 9.0]: need low < high; "),
     ],
 )
 def test_an_invalid_param_is_refused(key: str, value: Any, message: str) -> None:
     with pytest.raises(PipelineError) as error:
-        validated(TileParams, {"on_error": "stop", "tile": changed()["tile"] | {key: value}}, Path("params.yaml"))
+        validate(TileParams, {"on_error": "stop", "tile": changed()["tile"] | {key: value}}, Path("params.yaml"))
     assert str(error.value).startswith(f"params.yaml: {message}")
 
 

@@ -237,7 +237,7 @@ def test_what_a_training_comes_to_depends_on_every_input_and_on_no_reading_proce
 
 CHANGES_NOTHING = {
     *(f"core.{name}" for name in ("cache", "choices", "cli", "errors", "files", "fingerprint", "interrupt", "params")),
-    *("learning.cost", "learning.hub", "learning.preemption", "learning.progress"),
+    *("formats.splits", "learning.cost", "learning.hub", "learning.preemption", "learning.progress"),
 }
 """What `train` loads beside the code that decides what a training comes to: paths, messages, curves, the state."""
 

@@ -1,4 +1,4 @@
-"""A small world made by hand: archives of a few chips, in the layouts of the real ones."""
+"""Small hand-made archives in the layouts of the real ones, and the params to process them."""
 
 import copy
 from datetime import date
@@ -22,10 +22,10 @@ from pipeline.sentinel.date_selection import Thresholds
 M = TypeVar("M", bound=BaseModel)
 
 UTM = "EPSG:32630"
-WRITTEN_OUT = CRS.from_proj4("+proj=tmerc +lon_0=19 +k=0.9993 +x_0=500000 +y_0=-5300000 +ellps=GRS80").to_wkt()
-"""A CRS without a code, like that of LandCover.ai."""
-SITE_GRID = 'LOCAL_CS["site grid",UNIT["metre",1,AUTHORITY["EPSG","9001"]]]'
-"""A CRS that says nothing of where on the globe it lies, as a drone's pilot may set it."""
+CRS_NO_CODE = CRS.from_proj4("+proj=tmerc +lon_0=19 +k=0.9993 +x_0=500000 +y_0=-5300000 +ellps=GRS80").to_wkt()
+"""A CRS without an EPSG code, like that of LandCover.ai."""
+LOCAL_CRS = 'LOCAL_CS["site grid",UNIT["metre",1,AUTHORITY["EPSG","9001"]]]'
+"""A local CRS without a position on the globe, as some drone images have."""
 LIMITS = {"max_cloud": 0.05, "max_shadow": 0.05, "max_haze": 0.1, "max_no_data": 0.02, "dates": 2}
 CONVERSION = {"scale": 0.0001, "offset": 0.0, "stretch": [0.0, 0.3], "ignore_clouds": False}
 SOURCE = {"source": "local", "path": "input", "sample_seed": 1}
@@ -89,7 +89,7 @@ TWO_CLASSES = ClassTable(
 
 
 def changed(**changes: Any) -> dict[str, Any]:
-    """The params with dotted keys changed: `changed(**{"tile.size": 64})`."""
+    """Return the params with changes by dotted key: `changed(**{"tile.size": 64})`."""
     values = copy.deepcopy(PARAMS)
     for key, value in changes.items():
         *sections, last = key.split(".")
@@ -118,7 +118,7 @@ def at(x: float = 500000.0, y: float = 1000000.0, pixel: float = 10.0, crs: str 
 
 
 def gradient(height: int, width: int, bands: int = 3, dtype: str = "uint8") -> np.ndarray:
-    """Band 1 says the row, band 2 the column, the others 50, 51, ….; no pixel is 0."""
+    """Band 1 is the row number, band 2 the column number, the others are 50, 51, …; no pixel is 0."""
     rows, columns = np.mgrid[1 : height + 1, 1 : width + 1] % 256
     others = [np.full((height, width), 50 + band) for band in range(bands - 2)]
     return np.stack([rows, columns, *others])[:bands].astype(dtype)
@@ -131,7 +131,7 @@ def halves(height: int, width: int, left: int = 1, right: int = 2, dtype: str = 
 
 
 def archive(raw: Path, dataset: DatasetName, table: ClassTable | None = None) -> Path:
-    """What the stage `download` writes beside the archive's files."""
+    """Write the files that the stage `download` adds to an archive."""
     raw.mkdir(parents=True, exist_ok=True)
     write_classes(raw / "classes.json", table or CLASSES[dataset])
     write_source(raw, "local")
@@ -139,23 +139,23 @@ def archive(raw: Path, dataset: DatasetName, table: ClassTable | None = None) ->
 
 
 def orthophoto(raw: Path, scene: str, image_CHW: np.ndarray | None = None, mask_HW: np.ndarray | None = None) -> Scene:
-    """64 rows, 96 columns at 0.5 m, unless given; the left half of the mask is 1, the right half 2."""
-    made = Scene(scene, raw / "images" / f"{scene}.tif", raw / "masks" / f"{scene}.tif")
+    """By default 64 rows and 96 columns at 0.5 m; the left half of the mask is 1, the right half 2."""
+    paths = Scene(scene, raw / "images" / f"{scene}.tif", raw / "masks" / f"{scene}.tif")
     image_CHW = gradient(64, 96) if image_CHW is None else image_CHW
     mask_HW = halves(*image_CHW.shape[1:]) if mask_HW is None else mask_HW
-    write_geotiff(made.image, image_CHW, at(pixel=0.5))
-    write_geotiff(made.mask, mask_HW[None], at(pixel=0.5))
-    return made
+    write_geotiff(paths.image, image_CHW, at(pixel=0.5))
+    write_geotiff(paths.mask, mask_HW[None], at(pixel=0.5))
+    return paths
 
 
-def hide(path: Path, seen_HW: np.ndarray) -> None:
-    """Give a GeoTIFF a mask within the file: 0 hides, 255 shows."""
+def hide(path: Path, valid_HW: np.ndarray) -> None:
+    """Add an internal mask to a GeoTIFF: 0 is masked, 255 valid."""
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as dataset:
-        dataset.write_mask(seen_HW)
+        dataset.write_mask(valid_HW)
 
 
 def landcovernet_item(raw: Path, chip: str, day: date, scl: int = 4, cld: int = 0, hidden: int = 0) -> SourceItem:
-    """16 x 16 px with B04, B03, B02 = 1200, 600, 240; the first `hidden` pixels have `scl` and `cld`, the rest 4, 0."""
+    """16 x 16 px with B04, B03, B02 = 1200, 600, 240; the first `hidden` pixels have `scl` and `cld`, others 4, 0."""
     name = f"ref_landcovernet_af_v1_source_sentinel_2_{chip}_{day:%Y%m%d}"
     folder = raw / "ref_landcovernet_af_v1_source_sentinel_2" / name
     for key, value in (("B04", 1200), ("B03", 600), ("B02", 240)):
@@ -168,7 +168,7 @@ def landcovernet_item(raw: Path, chip: str, day: date, scl: int = 4, cld: int = 
 
 
 def landcovernet_label(raw: Path, chip: str, labels_HW: np.ndarray | None = None, consensus: int = 100) -> Path:
-    """16 x 16 px: class 1 on the left, 6 on the right, unless given; and the consensus of the labellers in percent."""
+    """16 x 16 px: by default class 1 on the left, 6 on the right; and the consensus of the annotators in percent."""
     folder = raw / "ref_landcovernet_af_v1_labels" / f"ref_landcovernet_af_v1_labels_{chip}"
     labels_HW = halves(16, 16, 1, 6) if labels_HW is None else labels_HW
     bands_CHW = np.stack([labels_HW, np.full_like(labels_HW, consensus)]).astype(np.uint16)
@@ -177,7 +177,7 @@ def landcovernet_label(raw: Path, chip: str, labels_HW: np.ndarray | None = None
 
 
 def ghana_item(raw: Path, chip: str, day: date, code: int = 0, hidden: int = 0) -> SourceItem:
-    """16 x 16 px, band k of ten is 100 * k; the first `hidden` pixels of the cloud mask have `code`."""
+    """16 x 16 px, ten bands, band k is 100 * k; the first `hidden` pixels of the cloud mask have `code`."""
     folder = raw / "su_african_crops_ghana_source_s2" / f"su_african_crops_ghana_source_s2_{chip}_{day:%Y_%m_%d}"
     bands_CHW = np.repeat(np.arange(1, 11, dtype=np.uint16) * 100, 256).reshape(10, 16, 16)
     codes_HW = np.zeros((16, 16), np.uint8)
@@ -188,7 +188,7 @@ def ghana_item(raw: Path, chip: str, day: date, code: int = 0, hidden: int = 0) 
 
 
 def ghana_label(raw: Path, chip: str, labels_HW: np.ndarray | None = None) -> Path:
-    """16 x 16 px without a CRS, float64: 8 pixels of maize, the rest unlabelled, unless given."""
+    """16 x 16 px without a CRS, float64: by default 8 pixels of maize, the others unlabelled."""
     folder = raw / "su_african_crops_ghana_labels" / f"su_african_crops_ghana_labels_{chip}"
     if labels_HW is None:
         labels_HW = np.zeros((16, 16))

@@ -1,1 +1,1 @@
-"""What every stage needs and no domain knows: command line, params, errors, atomic files, caches."""
+"""Shared by all stages, without domain knowledge: command line, params, errors, atomic files, caches."""

@@ -1,29 +1,36 @@
-"""Says that a value is none of those allowed, and which of them was probably meant."""
+"""Error messages for values and keys that are not allowed, with the closest match."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-SHOWN = 15
-"""Choices that a line can hold; of more it names the closest alone."""
+MAX_LISTED = 15
+"""The longest list of choices shown in full; of longer ones only the closest are shown."""
 
 
-def refusal(name: str, given: object, choices: Iterable[str], others: str = "") -> str:
-    """What a param is, what was probably meant, and what it may be; `others`: what else is allowed, in words."""
+def invalid_choice(name: str, given: object, choices: Iterable[str], alternative: str = "") -> str:
+    """Describe an invalid value: parameter, value, closest match, allowed values.
+
+    Args:
+        name: the parameter.
+        given: its value.
+        choices: allowed values.
+        alternative: what else is allowed, appended to the list of choices.
+    """
     allowed = list(choices)
-    if len(allowed) > SHOWN:
+    if len(allowed) > MAX_LISTED:
         closest = get_close_matches(str(given), allowed, n=5, cutoff=0.0)
-        return f"{name} is {given!r}; the closest of {len(allowed)} that are allowed: {', '.join(closest)}{others}"
-    return f"{name} is {given!r}; {meant(given, allowed)}allowed: {', '.join(allowed)}{others}"
+        return f"{name} is {given!r}; the closest of {len(allowed)} allowed values: {', '.join(closest)}{alternative}"
+    return f"{name} is {given!r}; {suggestion(given, allowed)}allowed: {', '.join(allowed)}{alternative}"
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
-    """That nothing reads a key, which one was probably meant, and which there are."""
+    """Describe a key that is not in `known`, with the closest match."""
     keys = list(known)
-    return f"{key} is not a known key; {meant(key.rpartition('.')[2], keys)}known here: {', '.join(keys)}"
+    return f"{key} is not a known key; {suggestion(key.rpartition('.')[2], keys)}known here: {', '.join(keys)}"
 
 
-def meant(given: object, choices: Sequence[str]) -> str:
-    """`did you mean 'imagenet'? `, if one of the choices is like what was given."""
-    plain = {choice.lower(): choice for choice in choices}
-    close = get_close_matches(str(given).lower(), plain, n=1, cutoff=0.7)  # gpu is not meant to be cpu
-    return f"did you mean {plain[close[0]]!r}? " if close else ""
+def suggestion(given: object, choices: Sequence[str]) -> str:
+    """Return `did you mean 'imagenet'? ` for a close match, else an empty string."""
+    by_lowercase = {choice.lower(): choice for choice in choices}
+    close = get_close_matches(str(given).lower(), by_lowercase, n=1, cutoff=0.7)  # gpu must not suggest cpu
+    return f"did you mean {by_lowercase[close[0]]!r}? " if close else ""

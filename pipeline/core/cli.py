@@ -1,4 +1,4 @@
-"""Runs a stage as a command: paths from the command line, params from params.yaml, one line at the end."""
+"""Run a stage as a command: paths from the command line, params from params.yaml, a one-line summary."""
 
 import argparse
 import inspect
@@ -15,32 +15,34 @@ from rich.progress import Progress, ProgressColumn, Task
 from rich.text import Text
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.interrupt import in_one_line, threads
+from pipeline.core.interrupt import exit_on_interrupt, thread_pool
 from pipeline.core.params import load_params
 
 Stage = Callable[..., str]
 T = TypeVar("T")
 R = TypeVar("R")
 
+STATUS_INTERVAL = 30
+"""Seconds between status lines in a log file."""
+
 
 def run(stage: Stage) -> None:
-    """Call `stage` with its arguments from the command line and its params from params.yaml.
+    """Run `stage` with arguments from the command line and params from params.yaml.
 
-    Every parameter of `stage` but `params` is a positional argument, a path or a dataset's name. What the stage
-    returns is printed as its summary, with the seconds it took; a process that only helps another returns "". A
-    `PipelineError` or an error of the operating system is printed as one line, and the exit code is 1; after Ctrl-C it
-    is one line and 130.
+    Every parameter of `stage` except `params` is a positional argument: a path or a dataset. The returned summary is
+    printed with the elapsed seconds, unless it is empty, as on worker ranks. A `PipelineError` or `OSError` is printed
+    as one line with exit code 1 (or the error's own), Ctrl-C as one line with exit code 130.
     """
     hints = get_type_hints(stage)
     parser = argparse.ArgumentParser(prog=f"python -m pipeline.{stage.__name__}", description=inspect.getdoc(stage))
     for name in inspect.signature(stage).parameters:
         if name != "params":
-            parser.add_argument(name, **_kind(hints[name]))
+            parser.add_argument(name, **_argument_options(hints[name]))
     arguments = vars(parser.parse_args())
     label = " ".join([stage.__name__, *(value for value in arguments.values() if isinstance(value, str))])
     start = time.monotonic()
     try:
-        with in_one_line(label):
+        with exit_on_interrupt(label):
             summary = stage(**arguments, params=load_params(hints["params"]))
     except (PipelineError, OSError) as error:
         for line in getattr(error, "table", ()):
@@ -51,34 +53,34 @@ def run(stage: Stage) -> None:
         print(f"{label}: {summary}, {time.monotonic() - start:.1f} s", flush=True)
 
 
-def _kind(hint: Any) -> dict[str, Any]:
-    """What argparse has to know of an argument: a path, or one of a few names."""
+def _argument_options(hint: Any) -> dict[str, Any]:
+    """Options of `add_argument` for a type hint."""
     return {"choices": get_args(hint)} if get_origin(hint) is Literal else {"type": hint}
 
 
 def progress(
     items: Iterable[T], description: str, total: int | None = None, status: Callable[[], str] | None = None
 ) -> Iterator[T]:
-    """The same items, with a progress bar on a terminal.
+    """Iterate over `items`, with a progress bar on a terminal.
 
     Args:
-        items: what is worked through.
-        description: what is shown before the bar.
-        total: the number of items, if it is known.
-        status: gives a few words to show beside the bar, such as bytes and rate; a log file gets them twice a minute.
+        items: to iterate over.
+        description: shown before the bar.
+        total: number of items, if known.
+        status: returns text to show beside the bar, such as bytes and rate; a log file gets it every 30 s.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        with _told(description, status):
+        with _log_status(description, status):
             yield from items
         return
-    columns = [*Progress.get_default_columns(), *([_Status(status)] if status else [])]
+    columns = [*Progress.get_default_columns(), *([_StatusColumn(status)] if status else [])]
     with Progress(*columns, console=console, transient=True) as bar:
         yield from bar.track(items, total, description=description)
 
 
-class _Status(ProgressColumn):
-    """Words that change while one item is worked on."""
+class _StatusColumn(ProgressColumn):
+    """Text that changes between items."""
 
     def __init__(self, status: Callable[[], str]) -> None:
         super().__init__()
@@ -89,16 +91,16 @@ class _Status(ProgressColumn):
 
 
 @contextmanager
-def _told(description: str, status: Callable[[], str] | None) -> Iterator[None]:
-    """Print the status to stderr twice a minute, if there is something to say."""
+def _log_status(description: str, status: Callable[[], str] | None) -> Iterator[None]:
+    """Print the status to stderr at intervals, unless it is empty."""
     ended = Event()
 
-    def tell() -> None:
-        while status and not ended.wait(30):
-            if words := status():
-                print(f"{description}: {words}", file=sys.stderr, flush=True)
+    def log() -> None:
+        while status and not ended.wait(STATUS_INTERVAL):
+            if text := status():
+                print(f"{description}: {text}", file=sys.stderr, flush=True)
 
-    thread = Thread(target=tell, daemon=True)
+    thread = Thread(target=log, daemon=True)
     thread.start()
     try:
         yield
@@ -107,13 +109,13 @@ def _told(description: str, status: Callable[[], str] | None) -> Iterator[None]:
         thread.join()
 
 
-def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """`function` of each item in the order of the items, on all cores.
+def parallel_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Apply `function` to each item in thread_pool, one per core; yield results in the order of the items.
 
-    Threads: GDAL, OpenCV and Pillow let go of the interpreter while they work. The order does not depend on the
-    number of cores, and so neither does anything written from it.
+    Threads are enough: GDAL, OpenCV and Pillow release the GIL. The order of results, and thus the output, does not
+    depend on the number of cores.
     """
-    with threads(cpu_count()) as pool:
+    with thread_pool(cpu_count()) as pool:
         futures = [pool.submit(function, item) for item in items]
         for future in futures:
             yield future.result()

@@ -1,20 +1,20 @@
-"""The exceptions that people see."""
+"""Errors that are shown to the user."""
 
 from collections.abc import Sequence
 
 
 class PipelineError(Exception):
-    """A user's mistake or bad input, said in one line.
+    """Bad input or a user's mistake, in one line: what was given, what is allowed, what to do next.
 
-    The text says what was given, what is allowed and what to do next. `pipeline.core.cli.run` prints it
-    without a traceback and exits with 1; anything else that is raised is a bug of ours and shows its traceback.
+    `pipeline.core.cli.run` prints it without a traceback and exits with `code`. Any other exception is a bug and
+    shows its traceback.
     """
 
     code = 1
-    """What the stage exits with."""
+    """Exit code of the stage."""
     table: Sequence[str] = ()
-    """Lines that are printed before the text: one for each of several things that went wrong."""
+    """Lines printed before the message, one per failed file."""
 
 
 class StageError(PipelineError):
-    """What no other file would escape, such as a full disk: the stage ends, whatever `on_error` says."""
+    """An error that would affect every file, such as a full disk; it ends the stage even with `on_error: skip`."""

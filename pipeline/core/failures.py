@@ -1,4 +1,4 @@
-"""Many files, of which some may be bad: what fails is recorded, and the rest goes on."""
+"""Per-file failures: record the files that fail and continue with the others."""
 
 import csv
 import errno
@@ -17,53 +17,60 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 OnError = Literal["stop", "skip"]
-"""Whether a stage with files that failed ends with an error, or goes on without them."""
-SHOWN = 20
-ROOM = "make room on the disk, or set PIPELINE_CACHE to a folder on a larger one, and run again"
-MEND = "mend or remove what failed and run again"
-FILES = "raise `ulimit -n` and run again"
-SPENT = {errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.EMFILE: FILES, errno.ENFILE: FILES}
-"""Errors of the system that the next file meets too, and what to do about them."""
+"""Whether failed files end the stage or are left out."""
+
+MAX_LISTED = 20
+"""The most failures printed; longer lists are also written to a file."""
+_FREE_DISK = "free disk space, or set PIPELINE_CACHE to a folder on a larger disk, and run again"
+_RAISE_LIMIT = "raise `ulimit -n` and run again"
+_FIX = "fix or remove the failed files and run again"
+EXHAUSTED = {
+    errno.ENOSPC: _FREE_DISK,
+    errno.EDQUOT: _FREE_DISK,
+    errno.EMFILE: _RAISE_LIMIT,
+    errno.ENFILE: _RAISE_LIMIT,
+}
+"""System errors that would affect every other file too, and what to do about them."""
 
 
 @dataclass(frozen=True, order=True)
 class Failure:
-    """A file that could not be used."""
+    """A file that could not be processed."""
 
     file: str
-    """Its name, relative to the archive."""
+    """Path relative to the archive."""
     reason: str
 
 
 class Failures(list[Failure]):
-    """What failed of many files, and how many did not."""
+    """The failures of a stage, sorted, and the number of files that succeeded."""
 
-    def __init__(self, failures: Iterable[Failure] = (), made: int = 0) -> None:
+    def __init__(self, failures: Iterable[Failure] = (), succeeded: int = 0) -> None:
         super().__init__(sorted(failures))
-        self.made = made
+        self.succeeded = succeeded
 
 
 def reraise_stage_errors(error: Exception) -> None:
-    """Pass on what says nothing of one file: a `StageError`, or that the machine has no room or no handle left.
+    """Re-raise errors that affect the whole stage; return for those of a single file.
 
     Raises:
-        StageError: `error` is one of these.
+        StageError: `error` is one, or reports that the disk is full or too many files are open.
     """
     if isinstance(error, StageError):
         raise error
-    if isinstance(error, OSError) and error.errno in SPENT:
-        where = f": {error.filename}" if error.filename else ""
-        raise StageError(f"{error.strerror}{where}; {SPENT[error.errno]}, what was finished is kept") from None
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
+        path = f": {error.filename}" if error.filename else ""
+        raise StageError(f"{error.strerror}{path}; {EXHAUSTED[error.errno]}; finished work is kept") from None
 
 
 def catch_failures(function: Callable[[T], R], name: Callable[[T], str]) -> Callable[[T], R | Failure]:
-    """`function`, with a `Failure` called `name(item)` in place of a `PipelineError` or an error of the system.
+    """Wrap `function` to return a `Failure` named `name(item)` instead of raising.
 
-    What libraries raise over a file is a `PipelineError` where the file is read (`raster/geotiff.py`); anything else is
-    a bug of ours. Errors that every other item would meet too are passed on.
+    Catches `PipelineError`, `OSError` and `MemoryError`, except those that affect the whole stage. Library errors over
+    a file are converted to `PipelineError` where the file is read (`raster/geotiff.py`); anything else is a bug.
     """
 
-    def attempt(item: T) -> R | Failure:
+    def wrapped(item: T) -> R | Failure:
         try:
             return function(item)
         except (PipelineError, OSError, MemoryError) as error:
@@ -71,66 +78,66 @@ def catch_failures(function: Callable[[T], R], name: Callable[[T], str]) -> Call
             reason = " ".join(str(error).split())
             return Failure(name(item), reason or f"{name(item)} needs more memory than there is")
 
-    return attempt
+    return wrapped
 
 
 def partition_results(results: Iterable[R | Failure]) -> tuple[list[R], Failures]:
-    """What was made, in order, and what failed, sorted."""
-    made: list[R] = []
+    """Split results into those that succeeded, in order, and the failures, sorted."""
+    succeeded: list[R] = []
     failures: list[Failure] = []
     for result in results:
         if isinstance(result, Failure):
             failures.append(result)
         else:
-            made.append(result)
-    return made, Failures(failures, len(made))
+            succeeded.append(result)
+    return succeeded, Failures(failures, len(succeeded))
 
 
 def report_failures(failures: Failures, on_error: OnError, table: Path, root: Path) -> str:
-    """Write the failures to `table`, a CSV with columns file and reason, or end the stage because of them.
+    """Write the failures to a CSV file, or end the stage because of them.
 
     Args:
-        failures: what failed.
-        on_error: whether that ends the stage.
-        table: where the CSV goes.
-        root: the folder of the files, which the table leaves out where a reason names a file in it: the table must
-            not differ between machines, and a file is mended elsewhere than in the folder that a stage reads.
+        failures: of this stage.
+        on_error: whether they end the stage.
+        table: path of the CSV file, columns file and reason.
+        root: folder of the files, removed from the paths in the reasons: the table must be the same on every machine.
 
     Returns:
-        What the stage adds to its summary: nothing, or how many failed.
+        Text for the stage's summary: the number of failures, or empty.
 
     Raises:
-        PipelineError: something failed, and `on_error` is `stop` or nothing else is left to go on with.
+        PipelineError: a file failed and `on_error` is `stop`, or every file failed.
     """
-    text = _csv(failures, root)
+    text = _to_csv(failures, root)
     if failures and on_error == "stop":
-        raise _stopped(failures, text, f"what was finished is kept: {MEND}, or set on_error to skip")
-    if failures and not failures.made:
-        raise _stopped(failures, text, f"nothing is left that on_error: skip could go on with: {MEND}")
+        raise _summary_error(failures, text, f"finished work is kept: {_FIX}, or set on_error to skip")
+    if failures and not failures.succeeded:
+        raise _summary_error(failures, text, f"no file is left for on_error: skip to continue with: {_FIX}")
     write_text(table, text)
-    return f"; {len(failures)} failed and left out, see {table}" if failures else ""
+    return f"; {len(failures)} failed and skipped, see {table}" if failures else ""
 
 
-def _stopped(failures: Sequence[Failure], text: str, advice: str) -> PipelineError:
+def _summary_error(failures: Sequence[Failure], text: str, advice: str) -> PipelineError:
     if len(failures) == 1:
-        return PipelineError(f"{_named(failures[0])} ({advice})")
-    shown = failures[:SHOWN]
-    error = PipelineError(f"{len(failures)} files failed, as listed above; {advice}")
-    if len(failures) > SHOWN:
-        path = cache_folder() / "failures" / f"{digest(text)[:12]}.csv"  # other stages' tables lie there too
+        return PipelineError(f"{_describe(failures[0])} ({advice})")
+    listed = failures[:MAX_LISTED]
+    message = f"{len(failures)} files failed, as listed above; {advice}"
+    if len(failures) > MAX_LISTED:
+        path = cache_folder() / "failures" / f"{digest(text)[:12]}.csv"  # other stages write their tables here too
         write_text(path, text)
-        error = PipelineError(f"{len(failures)} files failed, the first {SHOWN} above and all in {path}; {advice}")
-    width = max(len(failure.file) for failure in shown)
-    error.table = [f"{failure.file:{width}}  {failure.reason}" for failure in shown]
+        message = f"{len(failures)} files failed, the first {MAX_LISTED} above and all in {path}; {advice}"
+    error = PipelineError(message)
+    width = max(len(failure.file) for failure in listed)
+    error.table = [f"{failure.file:{width}}  {failure.reason}" for failure in listed]
     return error
 
 
-def _named(failure: Failure) -> str:
-    """The reason, with the file's name before it unless it says that itself."""
+def _describe(failure: Failure) -> str:
+    """Return the reason, prefixed with the file's path unless it already contains its name."""
     return failure.reason if Path(failure.file).name in failure.reason else f"{failure.file}: {failure.reason}"
 
 
-def _csv(failures: Sequence[Failure], root: Path) -> str:
+def _to_csv(failures: Sequence[Failure], root: Path) -> str:
     text, rows = io.StringIO(), [(failure.file, failure.reason.replace(f"{root}/", "")) for failure in failures]
     csv.writer(text, lineterminator="\n").writerows([("file", "reason"), *rows])
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Atomic files and folders: complete or absent, never partial."""
 
 import errno
 import fcntl
@@ -17,69 +17,69 @@ from typing import Any
 
 FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file (btrfs, xfs, bcachefs)
 NEW, OLD, LOCK = "new", "old", "lock"
-"""What the hidden folder of a file or folder in the making holds; the old one while the new takes its place."""
-ABANDONED = 24 * 3600.0
-"""Seconds after which such a folder without a lock is taken for a killed process's."""
+"""Contents of the hidden staging folder: the new output, the old one while it is being replaced, the lock file."""
+STALE_AFTER = 24 * 3600.0
+"""Seconds after which a staging folder without a lock is taken to be a killed process's."""
 
 
 @contextmanager
-def published(target: Path) -> Iterator[Path]:
-    """Give a path beside `target` to write a file or a folder to; rename it to `target` at the end.
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`, for a file or a folder; rename it to `target` at the end of the block.
 
-    When the block raises, or the process is killed, `target` is what it was before. Each call writes to a name of its
-    own, so that several processes may publish the same target: the last one to end prevails, whole. What a killed
-    process left is removed by the next call, which also puts a folder back that was moved aside in that instant.
+    If the block raises or the process is killed, `target` is unchanged. Several processes may write the same target:
+    each has its own temporary path, and the last to finish wins. The next call removes what a killed process left
+    behind, and restores a folder that was moved aside when the process was killed.
 
     Args:
-        target: where the finished file or folder shall be; what stands there is replaced.
+        target: the file or folder to write; replaced if it exists. Its parent is created.
 
     Yields:
-        A path that does not exist, on the disk of `target`, whose folder is made.
+        A path that does not exist, on the same file system as `target`.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     for leftover in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 8}.partial"):
-        _clear(leftover, target)
-    with _own_folder(target) as folder:
+        _remove_stale(leftover, target)
+    with _staging_folder(target) as folder:
         yield folder / NEW
         _replace(target, folder)
 
 
 @contextmanager
-def _own_folder(target: Path) -> Iterator[Path]:
-    """A hidden folder beside `target`, locked for as long as the block runs, then removed."""
+def _staging_folder(target: Path) -> Iterator[Path]:
+    """Create a hidden folder beside `target`, locked during the block and then removed."""
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
         with (folder / "unlocked").open("w") as lock:
-            with suppress(OSError):  # on a file system without locks age alone tells what was left over
-                fcntl.flock(lock, fcntl.LOCK_EX)  # goes with the process, however that ends
-            (folder / "unlocked").rename(folder / LOCK)  # so that nobody finds it before it is locked
+            with suppress(OSError):  # without file locks, only age identifies stale folders
+                fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends, however it ends
+            (folder / "unlocked").rename(folder / LOCK)  # only now, so that no process finds it unlocked
             try:
                 yield folder
             finally:
-                _put_back(target, folder)
-                remove(folder / OLD)  # under the lock: nobody else may put half of it back
+                _restore(target, folder)
+                remove(folder / OLD)  # under the lock, so that no other process restores half of it
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _clear(leftover: Path, target: Path) -> None:
-    """Remove the folder of a process that is gone, on whichever machine it ran."""
+def _remove_stale(leftover: Path, target: Path) -> None:
+    """Remove the staging folder of a process that no longer runs, on whichever machine it ran."""
     try:
         with (leftover / LOCK).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _put_back(target, leftover)
+            _restore(target, leftover)
             remove(leftover / OLD)
     except BlockingIOError:
         return
-    except OSError:  # no lock to ask: in the making, killed in that instant, or on a file system without locks
+    except OSError:  # no lock file: just created, killed at that moment, or a file system without locks
         with suppress(FileNotFoundError):
-            if time.time() - leftover.stat().st_mtime < ABANDONED:
+            if time.time() - leftover.stat().st_mtime < STALE_AFTER:
                 return
     shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _replace(target: Path, folder: Path) -> None:
-    """Rename what is new to `target`; a folder with content is moved aside, since it cannot be renamed over."""
+    """Rename the new output to `target`; a non-empty folder cannot be renamed over, so it is moved aside first."""
     while True:
         try:
             (folder / NEW).rename(target)
@@ -87,13 +87,13 @@ def _replace(target: Path, folder: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
                 raise
-        remove(folder / OLD)  # of an earlier round, in whose place another process has published since
+        remove(folder / OLD)  # from the previous iteration: another process has written `target` since
         with suppress(FileNotFoundError):  # another process has just moved it aside
             target.rename(folder / OLD)
 
 
-def _put_back(target: Path, folder: Path) -> None:
-    """Give `target` back what was moved aside, if nothing took its place."""
+def _restore(target: Path, folder: Path) -> None:
+    """Move the old output back to `target` unless it was replaced."""
     if (folder / OLD).exists() and not target.exists():
         try:
             (folder / OLD).rename(target)
@@ -103,7 +103,7 @@ def _put_back(target: Path, folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if there is one."""
+    """Remove a file or folder if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -111,13 +111,13 @@ def remove(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` in UTF-8 to `path`, whole or not at all."""
-    with published(path) as partial:
+    """Write UTF-8 text atomically."""
+    with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, keys in the order given; NaN is refused, since JSON has none."""
+    """Write indented JSON atomically, keys in the given order; NaN is an error."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -127,12 +127,12 @@ def read_json(path: Path) -> Any:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file's bytes to `target`, sharing blocks where the file system can.
+    """Copy a file's content, sharing blocks where the file system supports it.
 
-    Never a hard link: DVC makes what it caches read-only, and a link would do that to the user's original.
+    Never a hard link: DVC makes cached files read-only, and a link would do that to the user's original.
 
     Raises:
-        OSError: `source` cannot be read, or is a pipe, at which a reader waits for ever, a socket or a device.
+        OSError: `source` cannot be read, or is a pipe (which would block), a socket or a device.
     """
     if not stat.S_ISREG(source.stat().st_mode):
         raise OSError(errno.EINVAL, "it is no file but a folder, a pipe, a socket or a device", str(source))
@@ -142,7 +142,7 @@ def copy(source: Path, target: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Let `target` be a second name of a file that this project made and never edits; a copy on another disk."""
+    """Hard-link a file that this project wrote and never edits; copy it where that is impossible."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         target.hardlink_to(source)
@@ -165,29 +165,29 @@ def _reflink(source: Path, target: Path) -> bool:
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Hex SHA-256 of a file's content."""
     with path.open("rb") as reader:
         return hashlib.file_digest(reader, "sha256").hexdigest()
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """Every file below `folder`, sorted by its path, hidden ones (a leading dot in any part) left out.
+    """List all files below `folder`, sorted by path, without hidden files and folders.
 
-    Links are followed, but not into a folder that they lie in.
+    Links are followed, except to a folder that contains the link.
     """
-    return sorted(_files(folder, frozenset()))
+    return sorted(_walk(folder, frozenset()))
 
 
-def _files(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
-    """The visible files below `folder`; `above` are device and inode of the folders on the way to it."""
+def _walk(folder: Path, ancestors: frozenset[tuple[int, int]]) -> Iterator[Path]:
+    """Yield the visible files below `folder`; `ancestors` are (device, inode) of the folders above it."""
     status = folder.stat()
-    here = above | {(status.st_dev, status.st_ino)}
-    if here == above:
+    visited = ancestors | {(status.st_dev, status.st_ino)}
+    if visited == ancestors:
         return
     for path in folder.iterdir():
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from _files(path, here)
+            yield from _walk(path, visited)
         else:
             yield path

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command in one line, whenever it comes, and waits for nobody."""
+"""Ctrl-C handling: exit at once, with one line and exit code 130."""
 
 import os
 import signal
@@ -9,49 +9,50 @@ from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTED = 130
-"""The exit code after SIGINT, as shells have it: 128 + 2."""
-STOPPED = "stopped by Ctrl-C; nothing half-written is left, run the same again to go on"
+"""Exit code after SIGINT, as in shells: 128 + 2."""
+MESSAGE = "stopped by Ctrl-C; no partial output is left, run the same command again to continue"
 
 
-def end_at_once() -> None:
-    """Let Ctrl-C end this process while its libraries load, which takes seconds; some would make other errors of it.
+def exit_on_sigint() -> None:
+    """Exit at once on Ctrl-C while libraries are imported, which takes seconds.
 
-    Nothing is written in that time. Where SIGINT is ignored, as in a script's background, it stays so.
+    Some libraries turn a KeyboardInterrupt during import into other errors. Nothing is written in that time. An ignored
+    SIGINT, as in a background job, stays ignored.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _end_at_once)
+        signal.signal(signal.SIGINT, _exit)
 
 
-def _end_at_once(number: int, frame: FrameType | None) -> None:
+def _exit(number: int, frame: FrameType | None) -> None:
     command = sys.orig_argv[sys.orig_argv.index("-m") + 1]
-    print(f"{command.removeprefix('pipeline.')}: error: {STOPPED}", file=sys.stderr, flush=True)
+    print(f"{command.removeprefix('pipeline.')}: error: {MESSAGE}", file=sys.stderr, flush=True)
     os._exit(INTERRUPTED)
 
 
 @contextmanager
-def in_one_line(label: str) -> Iterator[None]:
-    """End the process with one line and exit code 130 when Ctrl-C reaches the end of the block.
+def exit_on_interrupt(label: str) -> Iterator[None]:
+    """Print one line and exit with 130 when a KeyboardInterrupt leaves the block.
 
-    Whoever is on the way there tidies up; threads that still work are not waited for.
+    Context managers on the way clean up; running thread_pool are not waited for.
     """
-    if signal.getsignal(signal.SIGINT) is _end_at_once:
+    if signal.getsignal(signal.SIGINT) is _exit:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
-        print(f"{label}: error: {STOPPED}", file=sys.stderr, flush=True)
+        print(f"{label}: error: {MESSAGE}", file=sys.stderr, flush=True)
         sys.stdout.flush()
         os._exit(INTERRUPTED)
 
 
 @contextmanager
-def threads(count: int | None) -> Iterator[ThreadPoolExecutor]:
-    """A pool that begins nothing more after an error, and waits for what it began unless Ctrl-C was the reason."""
-    pool, waits = ThreadPoolExecutor(count), True
+def thread_pool(count: int | None) -> Iterator[ThreadPoolExecutor]:
+    """A thread pool that cancels pending work on an error; after Ctrl-C it does not wait for running work either."""
+    pool, wait = ThreadPoolExecutor(count), True
     try:
         yield pool
-    except (KeyboardInterrupt, GeneratorExit):  # a generator that Ctrl-C left is closed
-        waits = False
+    except (KeyboardInterrupt, GeneratorExit):  # Ctrl-C closes a generator that is being consumed
+        wait = False
         raise
     finally:
-        pool.shutdown(wait=waits, cancel_futures=True)
+        pool.shutdown(wait=wait, cancel_futures=True)

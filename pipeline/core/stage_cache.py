@@ -1,7 +1,7 @@
-"""Finished pieces of a stage's work, kept while the stage has not succeeded.
+"""Finished results of single files, kept until their stage succeeds.
 
-DVC removes a stage's outputs before it runs the stage, and a stage publishes them whole or not at all. What one scene
-or item became is therefore kept apart, so that after a bad file or a kill only the rest is done again.
+DVC removes a stage's outputs before it runs the stage, and a stage writes them whole or not at all. The result of each
+scene or item is therefore kept apart, so that a run after a bad file or a kill only does the rest.
 """
 
 import fcntl
@@ -13,63 +13,63 @@ from typing import Any
 
 from pipeline.core.cache import cache_folder
 from pipeline.core.files import read_json, remove, write_json
-from pipeline.core.fingerprint import code_digest, digest, versions
+from pipeline.core.fingerprint import digest, loaded_code_digest, versions
 
 RESULT = "result.json"
 
 
 class StageCache:
-    """The kept pieces of one stage under one set of params."""
+    """Cached results of one stage under one set of params."""
 
-    def __init__(self, folder: Path, verified: Callable[[Path], str]) -> None:
+    def __init__(self, folder: Path, checksum: Callable[[Path], str]) -> None:
         self.folder = folder
-        self.verified = verified
+        self.checksum = checksum
 
-    def make(self, name: str, inputs: Iterable[Path], build: Callable[[Path], Any]) -> tuple[Path, Any]:
-        """A piece, from what is kept if the same inputs made it before.
+    def get(self, name: str, inputs: Iterable[Path], build: Callable[[Path], Any]) -> tuple[Path, Any]:
+        """Return the cached result for these inputs, built first if it is missing.
 
         Args:
-            name: of the piece; part of what its files depend on.
-            inputs: the files that it is made of; their names and bytes count.
-            build: writes files into the empty folder it is given; returns what JSON can hold.
+            name: of the result; part of the cache key.
+            inputs: files it is built from; their names and checksums are part of the cache key.
+            build: writes files to the empty folder it is given and returns a JSON value.
 
         Returns:
-            The folder with the files, and what `build` returned.
+            The folder with the files, and the value that `build` returned.
 
         Raises:
-            PipelineError: an input is not what was downloaded.
+            PipelineError: an input has changed since it was downloaded.
         """
-        folder = self.folder / digest(name, *((path.name, self.verified(path)) for path in inputs))
+        folder = self.folder / digest(name, *((path.name, self.checksum(path)) for path in inputs))
         if not folder.is_dir():
             partial = Path(tempfile.mkdtemp(dir=self.folder, prefix=".partial-"))
             try:
                 write_json(partial / RESULT, build(partial))
                 partial.rename(folder)
             finally:
-                remove(partial)  # if it was not renamed
+                remove(partial)  # unless it was renamed
         return folder, read_json(folder / RESULT)
 
 
 @contextmanager
-def stage_cache(stage: str, verified: Callable[[Path], str], *settings: Any) -> Iterator[StageCache]:
-    """The pieces of `stage` under `settings`; when the block ends without an error they are removed.
+def stage_cache(stage: str, checksum: Callable[[Path], str], *settings: Any) -> Iterator[StageCache]:
+    """Open the cache of `stage` under `settings`; remove it when the block succeeds.
 
-    StageCache of another code, of other libraries or settings are not found. A second process with the same ones waits.
+    Other settings, code or library versions use another cache. A second process with the same ones waits.
 
     Args:
-        stage: its name, with the dataset's where it has one.
-        verified: gives the SHA-256 of an input, or raises a PipelineError if it is not what it should be.
-        settings: all that decides what a piece becomes, beside its inputs.
+        stage: its name, and the dataset's if it has one.
+        checksum: returns the SHA-256 of an input, or raises a PipelineError if it is not as downloaded.
+        settings: everything besides its inputs that a result depends on.
     """
-    root = cache_folder() / "pieces" / stage
-    folder = root / digest(code_digest(), versions(), *settings)
+    root = cache_folder() / "stages" / stage
+    folder = root / digest(loaded_code_digest(), versions(), *settings)
     done = folder.with_name(f".{folder.name}.done")
     root.mkdir(parents=True, exist_ok=True)
     with (root / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # goes with the process, however that ends
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends, however it ends
         folder.mkdir(exist_ok=True)
         for leftover in (done, *folder.glob(".partial-*")):
             remove(leftover)
-        yield StageCache(folder, verified)
-        folder.rename(done)  # at once: a kill in the middle of removing leaves no half of a piece that looks whole
+        yield StageCache(folder, checksum)
+        folder.rename(done)  # atomic: a kill while removing leaves no incomplete result under its final name
         remove(done)

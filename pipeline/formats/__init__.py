@@ -1,1 +1,1 @@
-"""What training reads: class table, chips folder, datasets, PNG."""
+"""Formats that training reads: class tables, chips folders, splits, PNG; and the datasets as data."""

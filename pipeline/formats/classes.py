@@ -1,4 +1,4 @@
-"""The table of land-cover classes: ids, names, colours, and what becomes of the ids in files."""
+"""The table of land-cover classes: ids, names, colours, and how label values map to ids."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -7,17 +7,17 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json, write_json
-from pipeline.core.params import Params, read_yaml, validated
+from pipeline.core.params import Params, read_yaml, validate
 
 IGNORE = 255
-"""The mask value of a pixel that no loss and no score counts: padding, no-data, unlabelled."""
+"""Mask value excluded from loss and scores: padding, no-data, unlabelled."""
 IGNORE_COLOUR = (255, 255, 255)
-OWN_CLASSES = "classes.yaml"
-"""Beside the files of a person who brings other classes."""
+USER_CLASSES = "classes.yaml"
+"""Class table that users put into a folder with their own classes."""
 
 ClassId = Annotated[int, Field(ge=0, lt=IGNORE)]
 FileId = Annotated[int, Field(ge=-(2**31), lt=2**32)]
-"""A pixel value of somebody's mask: what 32 bits hold."""
+"""A pixel value in a label file: any 32-bit integer, signed or unsigned."""
 Channel = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Channel, Channel, Channel]
 
@@ -33,21 +33,20 @@ class LandCoverClass(Params):
 
     @field_validator("name")
     @classmethod
-    def _readable(cls, name: str) -> str:
-        """Names stand in tables and messages."""
-        if not name.strip() or not name.isprintable():
-            raise ValueError(f"{name!r} is no name; write one of letters, on one line")
+    def _require_printable(cls, name: str) -> str:
+        if not name.strip() or not name.isprintable():  # names are printed in tables and messages
+            raise ValueError(f"{name!r} is not a valid name; use printable characters on one line")
         return name
 
     @field_validator("colour", mode="before")
     @classmethod
-    def _hexadecimal(cls, value: Any) -> Any:
-        """`"#00ff7f"` is a colour too."""
+    def _parse_hex(cls, value: Any) -> Any:
+        """Accept `"#00ff7f"` too."""
         if not isinstance(value, str):
             return value
         digits = value.removeprefix("#")
         if len(digits) != 6 or any(digit not in "0123456789abcdefABCDEF" for digit in digits):
-            raise ValueError(f"{value!r} is no colour; write '#00ff7f' or [0, 255, 127]")
+            raise ValueError(f"{value!r} is not a colour; write '#00ff7f' or [0, 255, 127]")
         return tuple(bytes.fromhex(digits))
 
 
@@ -56,70 +55,74 @@ class ClassTable(Params):
 
     classes: tuple[LandCoverClass, ...] = Field(min_length=2)
     remap: dict[FileId, ClassId | Literal["ignore"]] = {}
-    """From an id in the archive's masks to one of `classes` or to *ignore*; ids not named here stay."""
+    """Maps label values to an id of `classes` or to *ignore*; other values are unchanged."""
 
     @field_validator("classes")
     @classmethod
-    def _sorted(cls, classes: tuple[LandCoverClass, ...]) -> tuple[LandCoverClass, ...]:
-        for what in ("id", "name"):
-            values = [getattr(each, what) for each in classes]
-            if twice := sorted({value for value in values if values.count(value) > 1}):
-                raise ValueError(f"the {what} {twice[0]!r} occurs twice; each class has its own")
-        return tuple(sorted(classes, key=lambda each: each.id))
+    def _sort(cls, classes: tuple[LandCoverClass, ...]) -> tuple[LandCoverClass, ...]:
+        for key in ("id", "name"):
+            values = [getattr(entry, key) for entry in classes]
+            if duplicates := sorted({value for value in values if values.count(value) > 1}):
+                raise ValueError(f"duplicate {key} {duplicates[0]!r}; every class needs its own")
+        return tuple(sorted(classes, key=lambda entry: entry.id))
 
     @model_validator(mode="after")
-    def _remap_ends_in_the_table(self) -> Self:
+    def _require_known_targets(self) -> Self:
         for source, target in self.remap.items():
             if target != "ignore" and target not in self.ids:
-                raise ValueError(f"remap sends {source} to {target}, which is no class; classes are {list(self.ids)}")
+                raise ValueError(f"remap maps {source} to {target}, which is not a class; classes: {list(self.ids)}")
         return self
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Pixel values, ascending."""
-        return tuple(each.id for each in self.classes)
+        """Class ids, ascending."""
+        return tuple(entry.id for entry in self.classes)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names in the order of the ids."""
-        return tuple(each.name for each in self.classes)
+        """Class names, in the order of the ids."""
+        return tuple(entry.name for entry in self.classes)
 
     @property
     def palette(self) -> bytes:
-        """256 colours as 768 bytes: the colour of class id `i` at `3 * i`."""
-        colours = {each.id: each.colour for each in self.classes} | {IGNORE: IGNORE_COLOUR}
+        """256 colours as 768 bytes: RGB of class id `i` at `3 * i`."""
+        colours = {entry.id: entry.colour for entry in self.classes} | {IGNORE: IGNORE_COLOUR}
         return b"".join(bytes(colours.get(value, (0, 0, 0))) for value in range(256))
 
     def without_remap(self) -> "ClassTable":
-        """The table for masks in which every pixel is a class of the table or *ignore*."""
+        """Return the table for masks that are already remapped."""
         return ClassTable(classes=self.classes)
 
 
 def read_classes(path: Path) -> ClassTable:
-    """Read a `classes.json` that a stage wrote, or a person's `classes.yaml`.
+    """Read a `classes.json` written by a stage, or a user's `classes.yaml`.
 
     Raises:
-        PipelineError: naming the file, the wrong key and what it may be.
+        PipelineError: the file does not exist or is invalid, with the key and what is allowed.
     """
     if not path.is_file():
-        raise PipelineError(f"{path} does not exist; every raw and chips folder holds its table of classes")
-    return validated(ClassTable, read_json(path) if path.suffix == ".json" else read_yaml(path), path)
+        raise PipelineError(f"{path} does not exist; every raw and chips folder needs a class table")
+    return validate(ClassTable, read_json(path) if path.suffix == ".json" else read_yaml(path), path)
 
 
-def own_classes(folder: Path, known_as: Path) -> ClassTable | None:
-    """The table of the archive in `folder`, which its owner knows by another path; None if it brings none.
+def user_classes(folder: Path, known_as: Path) -> ClassTable | None:
+    """Read the `classes.yaml` in `folder`; None if there is none.
+
+    Args:
+        folder: where to look.
+        known_as: the user's own path of that folder, for messages.
 
     Raises:
-        PipelineError: it is not as it should be, or has a name like the right one.
+        PipelineError: the table is invalid, or its file name is slightly different.
     """
-    for found in folder.iterdir() if folder.is_dir() else ():
-        if found.name.lower() in ("classes.yaml", "classes.yml"):
-            if found.name != OWN_CLASSES:
-                raise PipelineError(f"{known_as / found.name} is not read; call it {OWN_CLASSES}, or take it away")
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name.lower() in ("classes.yaml", "classes.yml"):
+            if path.name != USER_CLASSES:
+                raise PipelineError(f"{known_as / path.name} is not read; rename it to {USER_CLASSES}, or remove it")
             try:
-                return read_classes(found)
+                return read_classes(path)
             except PipelineError as error:
-                raise PipelineError(str(error).replace(str(found), str(known_as / OWN_CLASSES))) from None
+                raise PipelineError(str(error).replace(str(path), str(known_as / USER_CLASSES))) from None
     return None
 
 

@@ -1,7 +1,7 @@
-"""The three datasets as data: classes and colours, collections, names of bands.
+"""The three datasets: classes and colours, licences, names of STAC items and bands.
 
-Sources: the datasets' own documentation and STAC items; the colours are those of the study
-"Semantic Segmentation of Satellite Imagery", tables I to III.
+From the datasets' documentation and STAC items; colours from tables I to III of the study "Semantic Segmentation of
+Satellite Imagery".
 """
 
 import re
@@ -75,11 +75,11 @@ LICENCES: dict[DatasetName, str] = {
     "landcovernet": "CC BY 4.0",
     "ghana": "CC BY-SA 4.0",
 }
-"""Of the archives themselves."""
+"""Licences of the archives."""
 
 
 def licence(dataset: DatasetName, source: str) -> str:
-    """The licence of images by where they come from: a person's own have none that this project could name."""
+    """Return the licence of a dataset's images; that of local files is unknown."""
     if source == "sample":
         return "MIT, with this project: made from a seed"
     if source != "local":
@@ -89,23 +89,23 @@ def licence(dataset: DatasetName, source: str) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """How an archive of STAC collections names its items and files.
+    """Item and file names in an archive of STAC collections.
 
-    An item is a folder `COLLECTION/ITEM/` with one file an asset. The name of a source item ends in
-    `_CHIP_DATE`, that of a label item in `_CHIP`.
+    An item is a folder `COLLECTION/ITEM/` with one file per asset. Source items end in `_CHIP_DATE`, label items in
+    `_CHIP`.
     """
 
     source_item: re.Pattern[str]
-    """Matches a source item's folder; groups `chip`, `date`."""
+    """Name of a source item; groups `chip`, `date`."""
     label_item: re.Pattern[str]
-    """Matches a label item's folder; group `chip`."""
+    """Name of a label item; group `chip`."""
     assets: dict[str, str]
-    """Asset key to the descriptive file name that some copies of the archive use, without ending."""
+    """Asset key to the descriptive file name used in some copies of the archive, without extension."""
     tiled: bool
-    """Whether chips are cut from larger pictures, Sentinel tiles: then a chip's name begins with its tile's."""
+    """Whether chips are cut from Sentinel tiles; chip names then start with the tile's."""
 
     def unit(self, chip: str) -> str:
-        """What a chip shares light and season with: its Sentinel tile, or only itself."""
+        """Return the Sentinel tile that a chip was cut from, or the chip itself."""
         return chip.partition("_")[0] if self.tiled else chip
 
 
@@ -141,12 +141,12 @@ LAYOUTS: dict[DatasetName, Layout] = {
 }
 
 Band = Literal["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12"]
-"""Sentinel-2's spectral bands, by the names of ESA's products."""
+"""Sentinel-2 bands, named as in ESA's products."""
 
 
 class BandsSection(Params):
-    """`bands` of params.yaml: what becomes red, green, blue, and so must hold data."""
+    """Section `bands` of params.yaml: the bands used as red, green, blue."""
 
     landcovernet: tuple[Band, Band, Band]
     ghana: tuple[BandNumber, BandNumber, BandNumber]
-    """Bands of `source.tif`, counted from 1."""
+    """Band indices in `source.tif`, from 1."""

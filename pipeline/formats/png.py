@@ -1,4 +1,4 @@
-"""Pictures of a chips folder: 8-bit RGB images and palette masks as PNG."""
+"""PNG files of a chips folder: 8-bit RGB images and palette masks."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.chips import IGNORED, Chip, pixels_of
+from pipeline.formats.chips import IGNORED, Chip, class_column
 from pipeline.formats.classes import IGNORE, ClassTable
 
 
@@ -18,11 +18,11 @@ def save_chip(
     """Write `images/ID.png` and `masks/ID.png`.
 
     Args:
-        folder: the chips folder; `images/` and `masks/` exist.
-        chip: where the chip comes from.
+        folder: chips folder with existing `images/` and `masks/`.
+        chip: id and position.
         image_HWC: uint8 RGB.
         mask_HW: uint8 class ids and `IGNORE`.
-        table: gives the mask its colours.
+        table: classes, for the palette and the pixel counts.
 
     Returns:
         The chip's row of `chips.csv`.
@@ -30,14 +30,14 @@ def save_chip(
     write_image(folder / "images" / f"{chip.id}.png", image_HWC)
     write_mask(folder / "masks" / f"{chip.id}.png", mask_HW, table)
     counts = np.bincount(mask_HW.ravel(), minlength=256)
-    pixels = {pixels_of(class_id): int(counts[class_id]) for class_id in table.ids}
+    pixels = {class_column(class_id): int(counts[class_id]) for class_id in table.ids}
     return asdict(chip) | pixels | {IGNORED: int(counts[IGNORE])}
 
 
 def write_image(path: Path, image_HWC: np.ndarray) -> None:
     """Write RGB uint8 (height, width, 3) as PNG.
 
-    OpenCV is the fastest encoder at its default setting; naming a compression level turns its fast strategy off.
+    OpenCV is the fastest encoder at its defaults; setting a compression level disables its fast strategy.
     """
     encoded, buffer = cv2.imencode(".png", cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR))
     if not encoded:
@@ -46,10 +46,10 @@ def write_image(path: Path, image_HWC: np.ndarray) -> None:
 
 
 def write_mask(path: Path, mask_HW: np.ndarray, table: ClassTable) -> None:
-    """Write class ids as a palette PNG: in colour in any viewer, class ids to a program."""
-    picture = Image.fromarray(mask_HW)
-    picture.putpalette(table.palette)
-    picture.save(path, "PNG", optimize=False)
+    """Write class ids as a palette PNG: viewers show colours, programs read class ids."""
+    image = Image.fromarray(mask_HW)
+    image.putpalette(table.palette)
+    image.save(path, "PNG", optimize=False)
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -64,15 +64,13 @@ def read_mask(path: Path) -> np.ndarray:
 
 def _read(path: Path, mode: str) -> np.ndarray:
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            if picture.mode != mode:
-                raise PipelineError(
-                    f"{path} is a PNG of mode {picture.mode}, not {mode}; it was changed by other tools"
-                )
-            return np.array(picture)
+        with Image.open(path, formats=["PNG"]) as image:
+            if image.mode != mode:
+                raise PipelineError(f"{path} is a PNG of mode {image.mode}, not {mode}; another tool changed it")
+            return np.array(image)
     except FileNotFoundError:
         raise PipelineError(
-            f"{path} does not exist, but chips.csv lists it; run `dvc checkout` or `dvc repro`"
+            f"{path} does not exist, but is listed in chips.csv; run `dvc checkout` or `dvc repro`"
         ) from None
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise PipelineError(f"{path} cannot be read: {error}; run `dvc repro`") from None

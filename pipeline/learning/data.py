@@ -18,9 +18,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler, get_worker_info
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.chips import REFUSED
 from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.png import read_image, read_mask
+from pipeline.formats.splits import REFUSED
 from pipeline.learning.distributed import ALONE, Ranks
 
 Batch = tuple[torch.Tensor, torch.Tensor]

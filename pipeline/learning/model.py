@@ -13,7 +13,7 @@ from huggingface_hub import constants
 from safetensors.torch import save
 from torch import nn
 
-from pipeline.core.choices import refusal
+from pipeline.core.choices import invalid_choice
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json, write_json
 from pipeline.formats.chips import Imagery, parse_imagery
@@ -81,13 +81,13 @@ def build(design: Architecture, encoder_weights: str = "none", online: bool = Tr
         PipelineError: a name that the library lacks, two that do not go together, or weights that cannot be had.
     """
     if design.architecture not in architectures():
-        raise PipelineError(refusal("architecture", design.architecture, architectures()))
+        raise PipelineError(invalid_choice("architecture", design.architecture, architectures()))
     if not is_encoder(design.encoder):
         names, timms = smp.encoders.get_encoder_names(), [f"tu-{name}" for name in timm.list_models()]
-        raise PipelineError(refusal("encoder", design.encoder, [*names, *timms]))
+        raise PipelineError(invalid_choice("encoder", design.encoder, [*names, *timms]))
     if encoder_weights not in ("imagenet", "none") and not Path(encoder_weights).is_file():
         file = ", or the path of an existing .safetensors file"
-        raise PipelineError(refusal("encoder_weights", encoder_weights, ("imagenet", "none"), file))
+        raise PipelineError(invalid_choice("encoder_weights", encoder_weights, ("imagenet", "none"), file))
     weights = "imagenet" if encoder_weights == "imagenet" else None
     try:
         with _hub(online):

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure, catch_failures
 from pipeline.core.files import link, remove, write_json
-from pipeline.core.interrupt import threads
+from pipeline.core.interrupt import thread_pool
 from pipeline.raster.geotiff import open_geotiff
 from pipeline.raster.layout import SourceItem
 from pipeline.sentinel.date_selection import DateSelection, Thresholds, judge, measure
@@ -87,7 +87,7 @@ class CloudsFirst:
 
     def _fetch(self, wanted: list[tuple[RemoteItem, str]]) -> None:
         """Fetch assets in parallel; what fails is noted."""
-        with threads(self.connections) as pool:
+        with thread_pool(self.connections) as pool:
             for failure in pool.map(catch_failures(self._fetch_one, lambda one: str(one[0].folder)), wanted):
                 if isinstance(failure, Failure):
                     self.failures[Path(failure.file)].append(failure)

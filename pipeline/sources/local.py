@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.core.errors import PipelineError, StageError
 from pipeline.core.failures import Failure, reraise_stage_errors
 from pipeline.core.files import copy, remove, visible_files
-from pipeline.formats.classes import OWN_CLASSES
+from pipeline.formats.classes import USER_CLASSES
 from pipeline.raster.layout import OFFICIAL_LISTS, TIFF_ENDINGS, RawFolder
 from pipeline.sources.base import Fetched, Request
 
@@ -68,7 +68,7 @@ def _copy_together(root: Path, folder: Path, files: list[Path]) -> Iterator[Fetc
         except OSError as error:
             reraise_stage_errors(error)
             reason = f"{root / path} cannot be copied: {error.strerror or error}"
-            if path.as_posix() in (OWN_CLASSES, *OFFICIAL_LISTS):
+            if path.as_posix() in (USER_CLASSES, *OFFICIAL_LISTS):
                 raise StageError(f"{reason}; all files depend on it: make it readable, or take it away") from None
             failures.append(Failure(path.as_posix(), reason))
     if failures:

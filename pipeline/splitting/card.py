@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.formats.chips import GROUP, Imagery, Origin
+from pipeline.formats.chips import Imagery, Origin
 from pipeline.formats.classes import ClassTable
 from pipeline.formats.datasets import DatasetName, licence
+from pipeline.formats.splits import GROUP
 from pipeline.splitting.report import class_shares, imbalance
 from pipeline.splitting.section import PARTS, SplitSection
 

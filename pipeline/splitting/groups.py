@@ -5,7 +5,8 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline.formats.chips import GROUP, UNIT
+from pipeline.formats.chips import UNIT
+from pipeline.formats.splits import GROUP
 from pipeline.splitting.assignment import TOLERANCE
 from pipeline.splitting.locations import Adjacency, Locations
 from pipeline.splitting.section import PARTS, SplitSection

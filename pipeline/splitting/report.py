@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.formats.chips import GROUP, IGNORED, class_columns, pixels_of
+from pipeline.formats.chips import IGNORED, class_column, class_columns
 from pipeline.formats.classes import ClassTable
+from pipeline.formats.splits import GROUP
 from pipeline.splitting.section import PARTS
 
 RARE = 0.05
@@ -18,7 +19,7 @@ def class_shares(chips: pd.DataFrame, table: ClassTable) -> dict[str, float]:
 
 
 def _columns(table: ClassTable) -> list[str]:
-    return [pixels_of(class_id) for class_id in table.ids]
+    return [class_column(class_id) for class_id in table.ids]
 
 
 def _shares(table: ClassTable, pixels: list[int]) -> dict[str, float]:
@@ -52,7 +53,7 @@ def imbalance(chips: pd.DataFrame, table: ClassTable) -> dict[str, Any]:
     """
     shares = class_shares(chips, table)
     rare = [land_cover for land_cover in table.classes if 0 < shares[land_cover.name] < RARE]
-    has_none = ~(chips[[pixels_of(land_cover.id) for land_cover in rare]] > 0).any(axis=1)
+    has_none = ~(chips[[class_column(land_cover.id) for land_cover in rare]] > 0).any(axis=1)
     by_scene = chips.groupby("scene", sort=True)
     pixels = by_scene[_columns(table)].sum()
     scenes = {

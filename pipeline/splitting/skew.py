@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pandas as pd
 
-from pipeline.core.choices import refusal
-from pipeline.formats.chips import pixels_of
+from pipeline.core.choices import invalid_choice
+from pipeline.formats.chips import class_column
 from pipeline.formats.classes import ClassTable
 from pipeline.splitting.section import InfeasibleSplitError, Skew
 
@@ -27,7 +27,7 @@ def skew_classes(train: pd.DataFrame, table: ClassTable, skew: Skew, seed: int) 
         InfeasibleSplitError: the class does not exist or has no training pixels.
     """
     require_class(table, skew)
-    pixels_NK = train[[pixels_of(land_cover.id) for land_cover in table.classes]].to_numpy(np.int64)
+    pixels_NK = train[[class_column(land_cover.id) for land_cover in table.classes]].to_numpy(np.int64)
     target = table.names.index(skew.class_name)
     if not pixels_NK[:, target].any():
         raise InfeasibleSplitError(f"split.skew.class is {skew.class_name!r}, but no training chip has a pixel of it")
@@ -51,7 +51,7 @@ def require_class(table: ClassTable, skew: Skew) -> None:
         InfeasibleSplitError: it is not.
     """
     if skew.class_name not in ("none", *table.names):
-        raise InfeasibleSplitError(refusal("split.skew.class", skew.class_name, ("none", *table.names)))
+        raise InfeasibleSplitError(invalid_choice("split.skew.class", skew.class_name, ("none", *table.names)))
 
 
 def subsample(train: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:

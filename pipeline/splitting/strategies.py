@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 
-from pipeline.formats.chips import GROUP, OFFICIAL, class_columns
+from pipeline.formats.chips import OFFICIAL, class_columns
+from pipeline.formats.splits import GROUP
 from pipeline.splitting.assignment import Zones, assign_units
 from pipeline.splitting.groups import merge_connected
 from pipeline.splitting.locations import Adjacency, Locations

@@ -15,7 +15,7 @@ from pipeline.core.cache import cache_folder
         ("../scratch", "/project", "/project/../scratch"),
     ],
 )
-def test_the_cache_is_where_the_environment_says_or_in_the_project(
+def test_the_cache_folder_depends_on_the_environment(
     monkeypatch: pytest.MonkeyPatch, cache: str | None, root: str | None, expected: str
 ) -> None:
     for name, value in (("PIPELINE_CACHE", cache), ("DVC_ROOT", root)):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.cli import in_parallel, progress, run
+from pipeline.core.cli import parallel_map, progress, run
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Params
 from pipeline.formats.datasets import DatasetName
@@ -67,22 +67,22 @@ def test_arguments_become_paths_and_the_summary_is_one_line(
         (miss, "miss: error: [Errno 2] No such file or directory: 'rocks'"),
     ],
 )
-def test_a_persons_mistake_is_one_line_and_exit_code_1(
+def test_a_users_mistake_is_one_line_and_exit_code_1(
     start: Callable[..., None], capsys: pytest.CaptureFixture[str], stage: Callable[..., str], message: str
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         start(stage, "rocks")
-    assert ended.value.code == 1
+    assert exit_info.value.code == 1
     assert capsys.readouterr().err == f"{message}\n"
 
 
-def test_a_wrong_param_is_one_line(start: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_param_is_one_line(start: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     Path("params.yaml").write_text("depth: deep\n")
     with pytest.raises(SystemExit):
         start(drill, "ghana", "raw", "hole")
-    said = capsys.readouterr().err
-    assert said.startswith("drill ghana: error: params.yaml: depth is 'deep'; input should be a valid ")
-    assert said.count("\n") == 1
+    err = capsys.readouterr().err
+    assert err.startswith("drill ghana: error: params.yaml: depth is 'deep'; input should be a valid ")
+    assert err.count("\n") == 1
     assert not Path("hole").exists()
 
 
@@ -91,12 +91,12 @@ def test_a_bug_shows_its_traceback(start: Callable[..., None]) -> None:
         start(stumble, "rocks")
 
 
-def test_an_unknown_dataset_is_refused_with_those_there_are(
+def test_an_unknown_dataset_is_refused_with_the_known_ones(
     start: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         start(drill, "gana", "raw", "hole")
-    assert ended.value.code != 0
+    assert exit_info.value.code != 0
     message = capsys.readouterr().err.splitlines()[-1]
     assert "'gana'" in message
     for name in ("landcoverai", "landcovernet", "ghana"):
@@ -117,23 +117,23 @@ def test_progress_shows_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "letters" in terminal.getvalue()
 
 
-def test_results_come_in_the_order_of_the_items_whoever_ends_first() -> None:
-    second_is_done = threading.Event()
+def test_results_keep_the_order_of_the_items() -> None:
+    second_done = threading.Event()
 
     def work(item: int) -> int:
         if item == 0:
-            assert second_is_done.wait(timeout=30)
+            assert second_done.wait(timeout=30)
         else:
-            second_is_done.set()
+            second_done.set()
         return item * 10
 
-    assert list(in_parallel(work, [0, 1])) == [0, 10]
+    assert list(parallel_map(work, [0, 1])) == [0, 10]
 
 
-def test_the_first_error_in_the_order_of_the_items_is_raised_and_the_rest_is_not_begun(
+def test_the_first_error_is_raised_and_pending_items_are_cancelled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    begun, cancelled, shutdown = [], threading.Event(), ThreadPoolExecutor.shutdown
+    started, cancelled, shutdown = [], threading.Event(), ThreadPoolExecutor.shutdown
 
     def cancel(pool: ThreadPoolExecutor, wait: bool, cancel_futures: bool = False) -> None:
         shutdown(pool, wait=False, cancel_futures=cancel_futures)
@@ -141,7 +141,7 @@ def test_the_first_error_in_the_order_of_the_items_is_raised_and_the_rest_is_not
         shutdown(pool, wait=wait)
 
     def work(item: int) -> int:
-        begun.append(item)
+        started.append(item)
         if item in (1, 3):
             raise PipelineError(f"item {item}")
         if item > 1:
@@ -149,8 +149,8 @@ def test_the_first_error_in_the_order_of_the_items_is_raised_and_the_rest_is_not
         return item
 
     monkeypatch.setattr(ThreadPoolExecutor, "shutdown", cancel)
-    results = in_parallel(work, range(1000))
+    results = parallel_map(work, range(1000))
     assert next(results) == 0
     with pytest.raises(PipelineError, match="item 1"):
         list(results)
-    assert len(begun) <= 3 + (cpu_count() or 1)
+    assert len(started) <= 3 + (cpu_count() or 1)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.files import (
-    ABANDONED,
+    STALE_AFTER,
+    atomic_path,
     copy,
-    published,
     read_json,
     remove,
     sha256,
@@ -27,42 +27,42 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
     target = tmp_path / "new" / "a.txt"
-    with published(target) as partial:
+    with atomic_path(target) as partial:
         partial.write_text("done")
         assert not target.exists()
     assert target.read_text() == "done"
     assert names(tmp_path / "new") == ["a.txt"]
 
 
-def test_a_block_that_raises_leaves_the_old_file(tmp_path: Path) -> None:
+def test_an_error_keeps_the_old_file(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(KeyboardInterrupt), published(tmp_path / "a.txt") as partial:
+    with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "a.txt") as partial:
         partial.write_text("half")
         raise KeyboardInterrupt
     assert (tmp_path / "a.txt").read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_a_folder_is_replaced_entirely(tmp_path: Path) -> None:
     write_text(tmp_path / "out" / "old.txt", "old")
-    with published(tmp_path / "out") as partial:
+    with atomic_path(tmp_path / "out") as partial:
         write_text(partial / "new.txt", "new")
     assert names(tmp_path / "out") == ["new.txt"]
     assert names(tmp_path) == ["out"]
 
 
-def test_a_block_that_raises_leaves_the_old_folder(tmp_path: Path) -> None:
+def test_an_error_keeps_the_old_folder(tmp_path: Path) -> None:
     write_text(tmp_path / "out" / "old.txt", "old")
-    with pytest.raises(ZeroDivisionError), published(tmp_path / "out") as partial:
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "out") as partial:
         write_text(partial / "new.txt", "new")
         raise ZeroDivisionError
     assert names(tmp_path / "out") == ["old.txt"]
     assert names(tmp_path) == ["out"]
 
 
-def test_a_block_that_writes_nothing_leaves_the_old_folder(tmp_path: Path) -> None:
+def test_a_block_that_writes_nothing_keeps_the_old_folder(tmp_path: Path) -> None:
     write_text(tmp_path / "out" / "old.txt", "old")
-    with pytest.raises(FileNotFoundError), published(tmp_path / "out"):
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "out"):
         pass
     assert names(tmp_path / "out") == ["old.txt"]
     assert names(tmp_path) == ["out"]
@@ -73,7 +73,7 @@ AS_FOLDER, AS_FILE = "folder", "file"
 WRITER = """
 import os, signal, sys
 from pathlib import Path
-from pipeline.core.files import published, write_text
+from pipeline.core.files import atomic_path, write_text
 target, kind = Path(sys.argv[1]), sys.argv[2]
 def write(partial, text):
     if kind == "folder":
@@ -83,7 +83,7 @@ def write(partial, text):
         partial.write_text(text)
 """
 KILLED = """
-with published(target) as partial:
+with atomic_path(target) as partial:
     write(partial, "half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -95,18 +95,18 @@ def killed(self, other):
         os.kill(os.getpid(), signal.SIGKILL)
     return rename(self, other)
 Path.rename = killed
-with published(target) as partial:
+with atomic_path(target) as partial:
     write(partial, "new")
 """
 WAITING = """
-with published(target) as partial:
+with atomic_path(target) as partial:
     write(partial, "new")
-    print("writes", flush=True)
+    print("writing", flush=True)
     sys.stdin.readline()
 """
-IN_TURNS = """
+REPEATED = """
 for number in range(150):
-    with published(target) as partial:
+    with atomic_path(target) as partial:
         write(partial, f"{os.getpid()} {number}")
 """
 
@@ -116,55 +116,58 @@ def writer(script: str, target: Path, kind: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, text=True, stdin=pipe, stdout=pipe, stderr=pipe)
 
 
-def die(script: str, target: Path, kind: str) -> bool:
-    """Whether the writer was killed."""
-    killed = writer(script, target, kind)
-    killed.communicate()
-    return killed.returncode == -signal.SIGKILL
+def run_until_killed(script: str, target: Path, kind: str) -> None:
+    process = writer(script, target, kind)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
 
 
 def content(target: Path) -> set[str]:
-    """The texts that a published file or folder holds; of a whole one it is one."""
+    """The distinct texts in a file or folder; a complete output has one."""
     return {path.read_text() for path in (sorted(target.iterdir()) if target.is_dir() else [target])}
 
 
 def write(target: Path, kind: str, text: str) -> None:
-    for path in [target / f"{name}.txt" for name in "abc"] if kind == AS_FOLDER else [target]:
-        write_text(path, text)
+    if kind == AS_FILE:
+        write_text(target, text)
+        return
+    with atomic_path(target) as partial:
+        for name in "abc":
+            write_text(partial / f"{name}.txt", text)
 
 
 @pytest.mark.parametrize("kind", [AS_FILE, AS_FOLDER])
-def test_a_process_that_is_killed_leaves_the_old_and_the_next_call_removes_its_rest(tmp_path: Path, kind: str) -> None:
+def test_a_kill_keeps_the_old_output_and_the_next_call_cleans_up(tmp_path: Path, kind: str) -> None:
     target = tmp_path / "out"
     write(target, kind, "old")
-    assert die(KILLED, target, kind)
+    run_until_killed(KILLED, target, kind)
     assert content(target) == {"old"}
     assert len(names(tmp_path)) == 2
-    with pytest.raises(ZeroDivisionError), published(target):
+    with pytest.raises(ZeroDivisionError), atomic_path(target):
         assert len(names(tmp_path)) == 2  # its own, and the target
         raise ZeroDivisionError
     assert names(tmp_path) == ["out"]
     assert content(target) == {"old"}
 
 
-def test_a_folder_that_a_killed_process_moved_aside_is_put_back(tmp_path: Path) -> None:
+def test_a_folder_that_a_killed_process_moved_aside_is_restored(tmp_path: Path) -> None:
     target = tmp_path / "out"
     write(target, AS_FOLDER, "old")
-    assert die(KILLED_WHILE_REPLACING, target, AS_FOLDER)
+    run_until_killed(KILLED_WHILE_REPLACING, target, AS_FOLDER)
     assert not target.exists()
-    with pytest.raises(ZeroDivisionError), published(target):
+    with pytest.raises(ZeroDivisionError), atomic_path(target):
         assert content(target) == {"old"}
         raise ZeroDivisionError
     assert names(tmp_path) == ["out"]
 
 
 @pytest.mark.parametrize("kind", [AS_FILE, AS_FOLDER])
-def test_a_process_at_the_same_target_keeps_what_it_writes(tmp_path: Path, kind: str) -> None:
+def test_concurrent_writers_do_not_disturb_each_other(tmp_path: Path, kind: str) -> None:
     target = tmp_path / "out"
     other = writer(WAITING, target, kind)
     assert other.stdout is not None
-    assert other.stdout.readline() == "writes\n"
-    write(target, kind, "ours") if kind == AS_FILE else publish(target, "ours")
+    assert other.stdout.readline() == "writing\n"
+    write(target, kind, "ours")
     assert content(target) == {"ours"}
     assert other.communicate("go on\n")[1] == ""
     assert other.returncode == 0
@@ -172,41 +175,36 @@ def test_a_process_at_the_same_target_keeps_what_it_writes(tmp_path: Path, kind:
     assert names(tmp_path) == ["out"]
 
 
-def publish(target: Path, text: str) -> None:
-    with published(target) as partial:
-        write(partial, AS_FOLDER, text)
-
-
 @pytest.mark.parametrize("kind", [AS_FILE, AS_FOLDER])
-def test_processes_that_publish_the_same_all_succeed_and_one_prevails_whole(tmp_path: Path, kind: str) -> None:
+def test_of_concurrent_writers_the_last_wins_entirely(tmp_path: Path, kind: str) -> None:
     target = tmp_path / "out"
-    writers = [writer(IN_TURNS, target, kind) for _ in range(3)]
-    ended = [(each.communicate()[1], each.returncode) for each in writers]
+    writers = [writer(REPEATED, target, kind) for _ in range(3)]
+    ended = [(process.communicate()[1], process.returncode) for process in writers]
     assert ended == [("", 0)] * 3
     (text,) = content(target)
-    assert text in {f"{each.pid} 149" for each in writers}
+    assert text in {f"{process.pid} 149" for process in writers}
     assert names(tmp_path) == ["out"]
 
 
-def test_a_folder_takes_the_place_of_a_file_and_a_file_that_of_a_folder(tmp_path: Path) -> None:
+def test_a_folder_can_replace_a_file_and_a_file_a_folder(tmp_path: Path) -> None:
     write(tmp_path / "out", AS_FILE, "file")
-    publish(tmp_path / "out", "folder")
+    write(tmp_path / "out", AS_FOLDER, "folder")
     assert content(tmp_path / "out") == {"folder"}
     write_text(tmp_path / "out", "file")
     assert content(tmp_path / "out") == {"file"}
     assert names(tmp_path) == ["out"]
 
 
-def test_what_another_target_with_a_longer_name_leaves_is_not_taken(tmp_path: Path) -> None:
+def test_leftovers_of_a_target_with_a_longer_name_are_not_touched(tmp_path: Path) -> None:
     write(tmp_path / "out.old", AS_FOLDER, "old")
-    assert die(KILLED_WHILE_REPLACING, tmp_path / "out.old", AS_FOLDER)
+    run_until_killed(KILLED_WHILE_REPLACING, tmp_path / "out.old", AS_FOLDER)
     left = names(tmp_path)
     write_text(tmp_path / "out", "new")
     assert names(tmp_path) == [*left, "out"]
 
 
-def test_a_folder_without_a_lock_is_removed_when_it_is_old(tmp_path: Path) -> None:
-    for name, age in (("young", 60.0), ("ancient", 2 * ABANDONED)):
+def test_a_staging_folder_without_a_lock_is_removed_when_stale(tmp_path: Path) -> None:
+    for name, age in (("young", 60.0), ("ancient", 2 * STALE_AFTER)):
         leftover = tmp_path / f".out.{name:_<8}.partial"
         write_text(leftover / "new", "half")
         os.utime(leftover, (time.time() - age,) * 2)
@@ -214,7 +212,7 @@ def test_a_folder_without_a_lock_is_removed_when_it_is_old(tmp_path: Path) -> No
     assert names(tmp_path) == [".out.young___.partial", "out"]
 
 
-def test_a_copy_is_no_hard_link_and_leaves_the_original_writable(tmp_path: Path) -> None:
+def test_a_copy_is_not_a_hard_link(tmp_path: Path) -> None:
     original, twin = tmp_path / "a.tif", tmp_path / "deep" / "down" / "b.tif"
     original.write_bytes(b"pixels")
     original.chmod(0o644)
@@ -253,14 +251,14 @@ def test_removing_a_link_to_a_folder_leaves_the_folder(tmp_path: Path) -> None:
     assert names(tmp_path / "real") == ["a.txt"]
 
 
-def test_hidden_files_are_not_seen_and_the_order_is_that_of_the_paths(tmp_path: Path) -> None:
+def test_files_are_sorted_by_path_without_hidden_ones(tmp_path: Path) -> None:
     for name in ("b/1.tif", "a.tif", ".hidden", ".git/config", "b/.DS_Store", "B.tif"):
         write_text(tmp_path / name, "")
-    found = [path.relative_to(tmp_path).as_posix() for path in visible_files(tmp_path)]
-    assert found == ["B.tif", "a.tif", "b/1.tif"]
+    listed = [path.relative_to(tmp_path).as_posix() for path in visible_files(tmp_path)]
+    assert listed == ["B.tif", "a.tif", "b/1.tif"]
 
 
-def test_links_to_folders_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
+def test_links_to_folders_are_followed_except_in_a_cycle(tmp_path: Path) -> None:
     for name in ("archive/a/1.tif", "archive/b/2.tif", "elsewhere/3.tif"):
         write_text(tmp_path / name, "")
     root = tmp_path / "archive"
@@ -272,24 +270,24 @@ def test_links_to_folders_are_followed_but_not_in_a_circle(tmp_path: Path) -> No
         ("d", "../elsewhere"),
     ):
         (root / link).symlink_to(target)
-    found = [path.relative_to(root).as_posix() for path in visible_files(root)]
-    assert found == ["a/1.tif", "a/b/2.tif", "b/2.tif", "b/a/1.tif", "c/3.tif", "d/3.tif"]
+    listed = [path.relative_to(root).as_posix() for path in visible_files(root)]
+    assert listed == ["a/1.tif", "a/b/2.tif", "b/2.tif", "b/a/1.tif", "c/3.tif", "d/3.tif"]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
-def test_a_pipe_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+def test_copying_a_pipe_or_folder_is_an_error(tmp_path: Path, kind: str) -> None:
     os.mkfifo(tmp_path / "a.tif") if kind == "pipe" else (tmp_path / "a.tif").mkdir()
     with pytest.raises(OSError, match="it is no file but a folder, a pipe, a socket or a device"):
         copy(tmp_path / "a.tif", tmp_path / "b.tif")
     assert names(tmp_path) == ["a.tif"]
 
 
-def test_files_below_a_hidden_folder_are_seen_when_it_is_the_one_asked_for(tmp_path: Path) -> None:
+def test_a_hidden_folder_itself_can_be_listed(tmp_path: Path) -> None:
     write_text(tmp_path / ".cache" / "a.tif", "")
     assert visible_files(tmp_path / ".cache") == [tmp_path / ".cache" / "a.tif"]
 
 
-def test_json_comes_back_and_has_no_nan(tmp_path: Path) -> None:
+def test_json_round_trips_and_refuses_nan(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"name": "(semi)natural é", "value": 1.5})
     assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "name": "(semi)natural é",\n  "value": 1.5\n}\n'
     assert read_json(tmp_path / "a.json") == {"name": "(semi)natural é", "value": 1.5}
@@ -303,8 +301,8 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_what_is_written_lies_on_the_disk_of_the_target_so_that_renaming_is_atomic(tmp_path: Path) -> None:
-    with published(tmp_path / "out.csv") as partial:
+def test_the_temporary_path_is_beside_the_target(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "out.csv") as partial:
         assert tmp_path in partial.parents
         (hidden,) = names(tmp_path)
         assert re.fullmatch(r"\.out\.csv\.\w{8}\.partial", hidden)

@@ -2,45 +2,55 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.core.fingerprint import IMAGING, code_digest, digest, versions
+import numpy
+import pytest
+
+from pipeline.core.fingerprint import IMAGING, digest, source_digest, versions
 
 ROOT = Path(__file__).parents[2]
+FILES = ("__init__.py", "core/__init__.py", "core/fingerprint.py", "core/files.py")
 
 
 def test_a_digest_is_32_hex_digits_and_changes_with_any_part() -> None:
     parts = [(), (1,), ("1",), (1, 2), ({"a": 1},), ({"a": 1.5},), (Path("a"),), ([1, 2],)]
-    digests = {digest(*each) for each in parts}
+    digests = {digest(*values) for values in parts}
     assert len(digests) == len(parts)
-    assert all(len(each) == 32 and int(each, 16) >= 0 for each in digests)
+    assert all(len(text) == 32 and int(text, 16) >= 0 for text in digests)
 
 
 def test_the_order_of_keys_does_not_matter() -> None:
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
 
 
-def code_digest_of(folder: Path, *modules: str) -> str:
-    script = f"import {', '.join(modules)}; from pipeline.core.fingerprint import code_digest; print(code_digest())"
+def loaded_code_digest(folder: Path, *modules: str) -> str:
+    script = f"import {', '.join(modules)}; from pipeline.core import fingerprint as f; print(f.loaded_code_digest())"
     run = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True)
     return run.stdout
 
 
-def test_the_code_is_that_of_the_modules_that_are_loaded(tmp_path: Path) -> None:
-    (tmp_path / "pipeline").mkdir()
-    for name in ("__init__.py", "fingerprint.py", "files.py", "errors.py"):
+def test_only_edits_to_loaded_modules_change_the_code_digest(tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / "pipeline" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "pipeline" / name).write_text((ROOT / "pipeline" / name).read_text())
-    without, with_files = (code_digest_of(tmp_path, *names) for names in (["sys"], ["pipeline.core.files"]))
-    assert without != with_files
-    (tmp_path / "pipeline/core/files.py").write_text("# another\n")
-    assert code_digest_of(tmp_path, "sys") == without
-    assert code_digest_of(tmp_path, "pipeline.core.files") != with_files
+    before = [loaded_code_digest(tmp_path, name) for name in ("sys", "pipeline.core.files")]
+    assert before[0] != before[1]
+    (tmp_path / "pipeline/core/files.py").write_text("# edited\n")
+    after = [loaded_code_digest(tmp_path, name) for name in ("sys", "pipeline.core.files")]
+    assert (after[0] == before[0], after[1] == before[1]) == (True, False)
 
 
-def test_the_code_of_this_process_has_one_digest() -> None:
-    assert code_digest() == code_digest()
+def test_a_source_digest_depends_on_the_given_modules_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("pipeline.core.fingerprint.__file__", str(tmp_path / "core/fingerprint.py"))
+    (tmp_path / "learning").mkdir()
+    for name in ("task.py", "fit.py"):
+        (tmp_path / "learning" / name).write_text("")
+    before = source_digest(["learning.task"])
+    (tmp_path / "learning/fit.py").write_text("# edited")
+    assert source_digest(["learning.task"]) == before
+    (tmp_path / "learning/task.py").write_text("# edited")
+    assert source_digest(["learning.task"]) != before
 
 
-def test_the_versions_are_those_installed() -> None:
-    import numpy
-
+def test_versions_are_those_of_the_environment() -> None:
     assert versions()["numpy"] == numpy.__version__
     assert list(versions()) == list(IMAGING)

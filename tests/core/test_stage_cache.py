@@ -19,110 +19,110 @@ def source(tmp_path: Path) -> Path:
 
 
 class Build:
-    """Counts how often it is asked."""
+    """Counts its calls."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     def __call__(self, folder: Path) -> Any:
         self.calls += 1
-        (folder / "made.txt").write_text("made")
+        (folder / "output.txt").write_text("output")
         return {"rows": [1, 0.1, None]}
 
 
-def made(pieces: StageCache, source: Path, build: Build, name: str = "a") -> int:
-    folder, result = pieces.make(name, [source], build)
-    assert (folder / "made.txt").read_text() == "made"
+def builds(cache: StageCache, source: Path, build: Build, name: str = "a") -> int:
+    """Get a result; return the number of builds so far."""
+    folder, result = cache.get(name, [source], build)
+    assert (folder / "output.txt").read_text() == "output"
     assert result == {"rows": [1, 0.1, None]}
     return build.calls
 
 
-def interrupted(source: Path, build: Build, *settings: Any) -> int:
-    """Make one piece in a run that then fails; how often anything was built so far."""
-    with pytest.raises(RuntimeError, match="later"), stage_cache("tile", sha256, *settings) as pieces:
-        made(pieces, source, build)
+def builds_in_failed_run(source: Path, build: Build, *settings: Any) -> int:
+    with pytest.raises(RuntimeError, match="later"), stage_cache("tile", sha256, *settings) as cache:
+        builds(cache, source, build)
         raise RuntimeError("later")
     return build.calls
 
 
-def test_a_piece_of_a_run_that_failed_is_not_made_again(source: Path) -> None:
+def test_results_of_a_failed_run_are_reused(source: Path) -> None:
     build = Build()
-    assert interrupted(source, build) == 1
-    assert interrupted(source, build) == 1
+    assert builds_in_failed_run(source, build) == 1
+    assert builds_in_failed_run(source, build) == 1
 
 
-def test_success_removes_the_pieces(source: Path, own_cache: Path) -> None:
+def test_success_removes_the_cache(source: Path, own_cache: Path) -> None:
     build = Build()
     for calls in (1, 2):
-        with stage_cache("tile", sha256) as pieces:
-            assert made(pieces, source, build) == calls
-    assert [path for path in own_cache.rglob("*") if path.is_dir()] == [own_cache / "pieces", own_cache / "pieces/tile"]
+        with stage_cache("tile", sha256) as cache:
+            assert builds(cache, source, build) == calls
+    assert [path for path in own_cache.rglob("*") if path.is_dir()] == [own_cache / "stages", own_cache / "stages/tile"]
 
 
-def test_other_inputs_settings_or_names_make_another_piece(source: Path) -> None:
+def test_other_inputs_settings_or_names_are_built_separately(source: Path) -> None:
     build = Build()
-    assert interrupted(source, build) == 1
-    assert interrupted(source, build, {"size": 512}) == 2
+    assert builds_in_failed_run(source, build) == 1
+    assert builds_in_failed_run(source, build, {"size": 512}) == 2
     source.write_text("b")
-    assert interrupted(source, build) == 3
-    with stage_cache("tile", sha256) as pieces:
-        assert made(pieces, source, build, name="b") == 4
-        assert made(pieces, source, build, name="a") == 4
+    assert builds_in_failed_run(source, build) == 3
+    with stage_cache("tile", sha256) as cache:
+        assert builds(cache, source, build, name="b") == 4
+        assert builds(cache, source, build, name="a") == 4
 
 
-def test_a_build_that_fails_leaves_nothing(source: Path) -> None:
+def test_a_failed_build_leaves_nothing(source: Path) -> None:
     def fail(folder: Path) -> None:
-        (folder / "half.txt").write_text("half")
+        (folder / "partial.txt").write_text("partial")
         raise ValueError("no")
 
-    with stage_cache("tile", sha256) as pieces:
+    with stage_cache("tile", sha256) as cache:
         with pytest.raises(ValueError, match="no"):
-            pieces.make("a", [source], fail)
-        assert list(pieces.folder.iterdir()) == []
+            cache.get("a", [source], fail)
+        assert list(cache.folder.iterdir()) == []
 
 
 def _hang(source: Path) -> None:
     def build(folder: Path) -> None:
-        (folder / "half.txt").write_text("half")
-        (source.parent / "began").touch()
+        (folder / "partial.txt").write_text("partial")
+        (source.parent / "started").touch()
         time.sleep(60)
 
-    with stage_cache("tile", sha256) as pieces:
-        pieces.make("first", [source], lambda _: None)
-        pieces.make("second", [source], build)
+    with stage_cache("tile", sha256) as cache:
+        cache.get("first", [source], lambda _: None)
+        cache.get("second", [source], build)
 
 
-def test_a_kill_leaves_what_was_finished_and_nothing_half_made(source: Path, own_cache: Path) -> None:
+def test_a_kill_keeps_finished_results_only(source: Path, own_cache: Path) -> None:
     child = multiprocessing.get_context("fork").Process(target=_hang, args=(source,))
     child.start()
-    while not (source.parent / "began").exists():
+    while not (source.parent / "started").exists():
         time.sleep(0.01)
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     child.join()
-    with stage_cache("tile", sha256) as pieces:
-        assert [path.name.startswith(".partial-") for path in pieces.folder.iterdir()] == [False]
-        assert pieces.make("first", [source], lambda _: "again")[1] is None
+    with stage_cache("tile", sha256) as cache:
+        assert [path.name.startswith(".partial-") for path in cache.folder.iterdir()] == [False]
+        assert cache.get("first", [source], lambda _: "again")[1] is None
 
 
-def test_a_kill_while_pieces_are_removed_leaves_no_half_of_one(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_during_removal_leaves_no_partial_result(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(folder: Path) -> None:
-        next(folder.rglob("made.txt")).unlink()
+        next(folder.rglob("output.txt")).unlink()
         raise KeyboardInterrupt
 
     build = Build()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), stage_cache("tile", sha256) as pieces:
-        made(pieces, source, build)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), stage_cache("tile", sha256) as cache:
+        builds(cache, source, build)
         patch.setattr("pipeline.core.stage_cache.remove", killed)
-    with stage_cache("tile", sha256) as pieces:
-        assert made(pieces, source, build) == 2
+    with stage_cache("tile", sha256) as cache:
+        assert builds(cache, source, build) == 2
 
 
-def test_an_input_that_is_refused_is_not_built_from(source: Path) -> None:
+def test_a_changed_input_is_refused(source: Path) -> None:
     def refuse(path: Path) -> str:
-        raise PipelineError(f"{path.name} is not what it was")
+        raise PipelineError(f"{path.name} was changed")
 
     build = Build()
-    with stage_cache("tile", refuse) as pieces, pytest.raises(PipelineError, match=r"^a.txt is not what it was$"):
-        made(pieces, source, build)
+    with stage_cache("tile", refuse) as cache, pytest.raises(PipelineError, match=r"^a.txt was changed$"):
+        builds(cache, source, build)
     assert build.calls == 0

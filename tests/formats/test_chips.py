@@ -10,15 +10,12 @@ from pipeline.formats.chips import (
     Imagery,
     Origin,
     class_columns,
-    dropped_in_words,
-    failed_in_origin,
-    leak_in_words,
-    parse_imagery,
+    dropped_summary,
+    failed_entry,
     read_chips,
-    read_groups,
     read_imagery,
     read_origin,
-    unmatched_in_origin,
+    unmatched_entry,
     write_tables,
 )
 from pipeline.formats.classes import ClassTable, read_classes
@@ -37,7 +34,7 @@ def write(folder: Path, table: ClassTable = TWO_CLASSES) -> None:
     write_tables(folder, [asdict(chip) | PIXELS for chip in (PLACED, UNPLACED)], table, IMAGERY, ORIGIN)
 
 
-def test_the_table_is_sorted_by_id_and_empty_where_nothing_is_known(tmp_path: Path) -> None:
+def test_the_table_is_sorted_by_id_and_empty_where_unknown(tmp_path: Path) -> None:
     write(tmp_path)
     assert (tmp_path / "chips.csv").read_text().splitlines() == [
         "id,scene,unit,row,column,height,width,x,y,crs,pixel_size,date,official,pixels_1,pixels_2,pixels_ignored",
@@ -46,12 +43,12 @@ def test_the_table_is_sorted_by_id_and_empty_where_nothing_is_known(tmp_path: Pa
     ]
 
 
-def test_the_table_comes_back_with_text_as_text_and_numbers_to_the_last_digit(tmp_path: Path) -> None:
+def test_the_table_round_trips_with_text_as_text_and_exact_numbers(tmp_path: Path) -> None:
     write(tmp_path)
     frame = read_chips(tmp_path)
     assert frame["id"].tolist() == ["007", "b_10"]
     assert frame["scene"].tolist() == ["NA", "b"]
-    assert frame["unit"].tolist() == ["NA", "tile"]  # a scene of its own where nothing is said
+    assert frame["unit"].tolist() == ["NA", "tile"]  # the scene where no unit is given
     assert frame["official"].tolist() == ["", "val"]
     assert frame["crs"].tolist() == ["", "EPSG:2180"]
     assert class_columns(frame) == ["pixels_1", "pixels_2"]
@@ -61,14 +58,14 @@ def test_the_table_comes_back_with_text_as_text_and_numbers_to_the_last_digit(tm
     assert frame["pixels_ignored"].tolist() == [1, 1]
 
 
-def test_a_crs_that_is_written_out_comes_back(tmp_path: Path) -> None:
+def test_a_crs_as_wkt_round_trips(tmp_path: Path) -> None:
     crs = 'PROJCS["a, b",GEOGCS["c"]]'
     row = asdict(Chip("a", "a", 0, 0, 1, 1, 0.0, 0.0, crs, 1.0)) | PIXELS
     write_tables(tmp_path, [row], TWO_CLASSES, IMAGERY, ORIGIN)
     assert read_chips(tmp_path)["crs"].tolist() == [crs]
 
 
-def test_chips_have_the_classes_without_the_remap_that_made_them(tmp_path: Path) -> None:
+def test_classes_of_chips_are_written_without_the_remap(tmp_path: Path) -> None:
     write(tmp_path, ClassTable(classes=TWO_CLASSES.classes, remap={3: 1, 0: "ignore"}))
     assert read_classes(tmp_path / "classes.json") == TWO_CLASSES
     assert json.loads((tmp_path / "classes.json").read_text()) == {
@@ -80,63 +77,29 @@ def test_chips_have_the_classes_without_the_remap_that_made_them(tmp_path: Path)
 
 
 @pytest.mark.parametrize("imagery", [IMAGERY, Imagery(("3", "2", "1"), stretch="minmax")])
-def test_imagery_comes_back(tmp_path: Path, imagery: Imagery) -> None:
+def test_imagery_round_trips(tmp_path: Path, imagery: Imagery) -> None:
     write_tables(tmp_path, [], TWO_CLASSES, imagery, ORIGIN)
     assert read_imagery(tmp_path) == imagery
-    assert parse_imagery(json.loads((tmp_path / "imagery.json").read_text())) == imagery
 
 
-def test_a_folder_without_the_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"chips.csv does not exist; a chips folder is made by the stages tile and"):
+def test_a_folder_without_chips_csv_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"chips.csv does not exist; the stages tile and tif_to_png write it"):
         read_chips(tmp_path)
 
 
-def test_where_chips_come_from_comes_back(tmp_path: Path) -> None:
+def test_the_origin_round_trips(tmp_path: Path) -> None:
     write(tmp_path)
     assert read_origin(tmp_path) == ORIGIN
-    assert dropped_in_words(ORIGIN.dropped) == "dropped: 2 partial, 0 without a label"
+    assert dropped_summary(ORIGIN.dropped) == "dropped: 2 partial, 0 without a label"
 
 
-@pytest.mark.parametrize(
-    ("share", "at_least", "words"),
-    [
-        (0.974, 0.974, "97 % of test chips touch a training chip; see split.strategy"),
-        (0.0, 0.0, "0 % of test chips touch a training chip"),
-        (
-            None,
-            0.62,
-            "at least 62 % of test chips touch a training chip; between images that is not known: no georeference, "
-            "or pixels that are turned, mirrored or not square; see split.strategy",
-        ),
-        (
-            None,
-            0.0,
-            "at least 0 % of test chips touch a training chip; between images that is not known: no georeference, "
-            "or pixels that are turned, mirrored or not square",
-        ),
-    ],
-)
-def test_a_leak_in_words(share: float | None, at_least: float, words: str) -> None:
-    assert leak_in_words(share, at_least) == words
-
-
-def test_groups_are_read_by_chip_as_text(tmp_path: Path) -> None:
-    (tmp_path / "groups.csv").write_text("id,group\nNA,007\n1,b c\n")
-    assert read_groups(tmp_path) == {"NA": "007", "1": "b c"}
-
-
-def test_lists_without_groups_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"groups\.csv does not exist; the stage split writes it: dvc repro"):
-        read_groups(tmp_path)
-
-
-def test_entries_of_lists_are_counted_when_they_match_no_chip() -> None:
-    assert unmatched_in_origin(["a", "b", "c"], iter(["b"])) == {
+def test_list_entries_without_a_chip_are_counted() -> None:
+    assert unmatched_entry(["a", "b", "c"], iter(["b"])) == {
         "entries of train.txt, val.txt, test.txt that match no chip": 2
     }
-    assert unmatched_in_origin({"a": "train"}, ["a", "b"]) == {}
+    assert unmatched_entry({"a": "train"}, ["a", "b"]) == {}
 
 
-def test_failures_are_a_reason_when_there_are_some() -> None:
-    assert failed_in_origin("scenes", 2) == {"scenes that failed (on_error: skip)": 2}
-    assert failed_in_origin("scenes", 0) == {}
+def test_failures_are_counted() -> None:
+    assert failed_entry("scenes", 2) == {"scenes that failed (on_error: skip)": 2}
+    assert failed_entry("scenes", 0) == {}

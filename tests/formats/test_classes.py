@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.classes import ClassTable, own_classes, read_classes, write_classes
+from pipeline.formats.classes import ClassTable, read_classes, user_classes, write_classes
 from pipeline.formats.datasets import CLASSES
 from tests.world import TWO_CLASSES
 
@@ -24,12 +24,12 @@ def refusal(tmp_path: Path, **values: Any) -> str:
     return str(error.value).removeprefix(f"{tmp_path / 'classes.yaml'}: ")
 
 
-def test_a_persons_table_has_colours_in_either_writing(tmp_path: Path) -> None:
+def test_a_table_may_mix_both_notations_of_colours(tmp_path: Path) -> None:
     assert read(tmp_path, classes=[FIELD, WOOD]) == TWO_CLASSES
 
 
 @pytest.mark.parametrize("colour", ["00FF7F", "#00FF7f", [0, 255, 127]])
-def test_a_colour_is_hexadecimal_or_three_numbers(tmp_path: Path, colour: Any) -> None:
+def test_a_colour_is_hexadecimal_or_three_integers(tmp_path: Path, colour: Any) -> None:
     assert read(tmp_path, classes=[FIELD | {"colour": colour}, WOOD]).classes[0].colour == (0, 255, 127)
 
 
@@ -44,7 +44,7 @@ def test_remap_merges_and_drops(tmp_path: Path) -> None:
     assert table.without_remap() == TWO_CLASSES
 
 
-def test_the_palette_has_each_class_at_its_id_and_ignore_in_white() -> None:
+def test_the_palette_holds_each_class_at_its_id_and_ignore_as_white() -> None:
     palette = TWO_CLASSES.palette
     assert len(palette) == 768
     assert list(palette[:9]) == [0, 0, 0, 0, 255, 127, 10, 20, 30]
@@ -52,7 +52,7 @@ def test_the_palette_has_each_class_at_its_id_and_ignore_in_white() -> None:
 
 
 @pytest.mark.parametrize("table", [*CLASSES.values(), TWO_CLASSES])
-def test_a_table_comes_back_from_json(tmp_path: Path, table: ClassTable) -> None:
+def test_a_table_round_trips_through_json(tmp_path: Path, table: ClassTable) -> None:
     write_classes(tmp_path / "classes.json", table)
     assert read_classes(tmp_path / "classes.json") == table
 
@@ -62,21 +62,21 @@ def test_a_table_comes_back_from_json(tmp_path: Path, table: ClassTable) -> None
     [
         ({}, "classes is missing"),
         ({"classes": [FIELD]}, "classes is [{'colour': '#00ff7f', 'id': 1, 'name': 'field'}]; tuple should have at l"),
-        ({"classes": [FIELD, FIELD | {"name": "meadow"}]}, "classes: the id 1 occurs twice; each class has its own"),
-        ({"classes": [FIELD, WOOD | {"name": "field"}]}, "classes: the name 'field' occurs twice; each class has its"),
+        ({"classes": [FIELD, FIELD | {"name": "meadow"}]}, "classes: duplicate id 1; every class needs its own"),
+        ({"classes": [FIELD, WOOD | {"name": "field"}]}, "classes: duplicate name 'field'; every class needs its"),
         ({"classes": [FIELD, WOOD | {"id": 255}]}, "classes.1.id is 255; input should be less than 255"),
         ({"classes": [FIELD, WOOD | {"id": -1}]}, "classes.1.id is -1; input should be greater than or equal to 0"),
         ({"classes": [FIELD, WOOD | {"name": ""}]}, "classes.1.name is ''; string should have at least 1 character"),
         (
             {"classes": [FIELD, WOOD | {"colour": "green"}]},
-            "classes.1.colour: 'green' is no colour; write '#00ff7f' or [0, 255, 127]",
+            "classes.1.colour: 'green' is not a colour; write '#00ff7f' or [0, 255, 127]",
         ),
         ({"classes": [FIELD, WOOD | {"colour": [0, 256, 0]}]}, "classes.1.colour.1 is 256; input should be less than"),
         (
             {"classes": [FIELD, {"id": 2, "name": "wood", "color": "#000000"}]},
             "classes.1.colour is missing; classes.1.color is not a known key; did you mean 'colour'? known here: id",
         ),
-        ({"classes": [FIELD, WOOD], "remap": {3: 7}}, "remap sends 3 to 7, which is no class; classes are [1, 2]"),
+        ({"classes": [FIELD, WOOD], "remap": {3: 7}}, "remap maps 3 to 7, which is not a class; classes: [1, 2]"),
         (
             {"classes": [FIELD, WOOD], "remap": {3: "drop"}},
             "remap.3 is 'drop'; allowed: ignore; else input should be a valid integer",
@@ -88,24 +88,20 @@ def test_a_table_comes_back_from_json(tmp_path: Path, table: ClassTable) -> None
         ({"classes": [FIELD, WOOD], "mapping": {}}, "mapping is not a known key; known here: classes, remap"),
     ],
 )
-def test_a_wrong_entry_is_named(tmp_path: Path, values: dict[str, Any], message: str) -> None:
+def test_an_invalid_entry_is_reported(tmp_path: Path, values: dict[str, Any], message: str) -> None:
     assert refusal(tmp_path, **values).startswith(message)
 
 
-def test_a_wrong_target_of_remap_is_told_what_it_may_be(tmp_path: Path) -> None:
-    assert "allowed: ignore" in refusal(tmp_path, classes=[FIELD, WOOD], remap={3: "drop"})
-
-
-def test_a_missing_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"classes.json does not exist; every raw and chips folder holds its table"):
+def test_a_missing_table_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"classes.json does not exist; every raw and chips folder"):
         read_classes(tmp_path / "classes.json")
 
 
-def test_a_persons_table_is_found_by_its_name_and_named_as_the_person_knows_it(tmp_path: Path) -> None:
-    assert own_classes(tmp_path, Path("/mine")) is None
+def test_a_users_table_is_reported_by_the_users_own_path(tmp_path: Path) -> None:
+    assert user_classes(tmp_path, Path("/mine")) is None
     (tmp_path / "classes.yml").write_text("classes: []")
-    with pytest.raises(PipelineError, match=r"^/mine/classes.yml is not read; call it classes.yaml, or take it away$"):
-        own_classes(tmp_path, Path("/mine"))
+    with pytest.raises(PipelineError, match=r"^/mine/classes.yml is not read; rename it to classes.yaml"):
+        user_classes(tmp_path, Path("/mine"))
     (tmp_path / "classes.yml").rename(tmp_path / "classes.yaml")
     with pytest.raises(PipelineError, match=r"^/mine/classes.yaml: classes is \[\]"):
-        own_classes(tmp_path, Path("/mine"))
+        user_classes(tmp_path, Path("/mine"))

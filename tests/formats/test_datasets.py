@@ -5,7 +5,7 @@ import pytest
 from pipeline.formats.datasets import CLASSES, DATASETS, LAYOUTS, Band, licence
 
 
-def test_the_classes_are_the_studys() -> None:
+def test_the_classes_are_those_of_the_study() -> None:
     assert {name: (len(table.classes), table.ids[0], table.ids[-1]) for name, table in CLASSES.items()} == {
         "landcoverai": (5, 0, 4),
         "landcovernet": (7, 1, 7),
@@ -25,9 +25,9 @@ def test_the_classes_are_the_studys() -> None:
         ("ghana", 24, "pepper", (204, 255, 153)),
     ],
 )
-def test_a_class_has_the_papers_name_and_colour(dataset: Any, number: int, name: str, colour: Any) -> None:
-    [found] = [each for each in CLASSES[dataset].classes if each.id == number]
-    assert (found.name, found.colour) == (name, colour)
+def test_names_and_colours_are_those_of_the_study(dataset: Any, number: int, name: str, colour: Any) -> None:
+    [entry] = [entry for entry in CLASSES[dataset].classes if entry.id == number]
+    assert (entry.name, entry.colour) == (name, colour)
 
 
 def test_0_is_unlabelled_in_the_sentinel_datasets_and_a_class_in_landcoverai() -> None:
@@ -42,7 +42,7 @@ def test_0_is_unlabelled_in_the_sentinel_datasets_and_a_class_in_landcoverai() -
         ("ghana", "su_african_crops_ghana_source_s2_000000_2016_01_13", "000000", "2016_01_13"),
     ],
 )
-def test_source_items_are_known_by_their_names(dataset: Any, folder: str, chip: str, day: str) -> None:
+def test_source_items_are_recognised(dataset: Any, folder: str, chip: str, day: str) -> None:
     match = LAYOUTS[dataset].source_item.fullmatch(folder)
     assert match is not None
     assert (match["chip"], match["date"]) == (chip, day)
@@ -58,18 +58,18 @@ def test_source_items_are_known_by_their_names(dataset: Any, folder: str, chip: 
         ("ghana", "su_african_crops_ghana_source_planet_000000_2016_01_13"),
     ],
 )
-def test_other_folders_are_no_source_items(dataset: Any, folder: str) -> None:
+def test_other_folders_are_not_source_items(dataset: Any, folder: str) -> None:
     assert LAYOUTS[dataset].source_item.fullmatch(folder) is None
 
 
-def test_label_items_are_known_by_their_names() -> None:
+def test_label_items_are_recognised() -> None:
     landcovernet, ghana = LAYOUTS["landcovernet"].label_item, LAYOUTS["ghana"].label_item
     assert landcovernet.fullmatch("ref_landcovernet_af_v1_labels_31PGS_25")["chip"] == "31PGS_25"  # type: ignore[index]
     assert ghana.fullmatch("su_african_crops_ghana_labels_000042")["chip"] == "000042"  # type: ignore[index]
     assert landcovernet.fullmatch("ref_landcovernet_af_v1_source_sentinel_2_31PGS_25_20180101") is None
 
 
-def test_every_band_has_a_descriptive_name_of_its_own() -> None:
+def test_descriptive_names_of_assets_are_complete_and_unique() -> None:
     assets = LAYOUTS["landcovernet"].assets
     assert set(get_args(Band)) | {"CLD", "SCL", "labels"} == set(assets)
     assert len({name.lower() for name in assets.values()}) == len(assets)
@@ -90,5 +90,5 @@ def test_every_band_has_a_descriptive_name_of_its_own() -> None:
         ("ghana", "local", "as their owner says; a copy of the archive: CC BY-SA 4.0"),
     ],
 )
-def test_a_licence_is_that_of_the_source(dataset: Any, source: str, expected: str) -> None:
+def test_the_licence_depends_on_the_source(dataset: Any, source: str, expected: str) -> None:
     assert licence(dataset, source) == expected

@@ -9,11 +9,11 @@ from rasterio.transform import Affine
 from pipeline.core.errors import PipelineError
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
-from tests.world import UTM, WRITTEN_OUT, at, gradient
+from tests.world import CRS_NO_CODE, UTM, at, gradient
 
 
 def test_a_crs_without_a_code_is_kept_as_wkt(tmp_path: Path) -> None:
-    write_geotiff(tmp_path / "a.tif", gradient(2, 2), at(crs=WRITTEN_OUT))
+    write_geotiff(tmp_path / "a.tif", gradient(2, 2), at(crs=CRS_NO_CODE))
     with open_geotiff(tmp_path / "a.tif") as file:
         assert file.georeference.crs is not None
         assert file.georeference.crs.startswith("PROJCS[")

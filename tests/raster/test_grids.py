@@ -9,7 +9,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.grids import crs_label, require_same_grid
-from tests.world import SITE_GRID, UTM, WRITTEN_OUT, at, gradient
+from tests.world import CRS_NO_CODE, LOCAL_CRS, UTM, at, gradient
 
 
 def compare(folder: Path, image: Georeference | None, mask: Georeference | None, size: tuple[int, int]) -> None:
@@ -28,7 +28,7 @@ def compare(folder: Path, image: Georeference | None, mask: Georeference | None,
         (None, at()),
         (None, None),
         (at(), at(crs=None)),
-        (at(crs=WRITTEN_OUT), at(crs=WRITTEN_OUT)),
+        (at(crs=CRS_NO_CODE), at(crs=CRS_NO_CODE)),
     ],
 )
 def test_a_mask_may_be_a_tenth_of_a_pixel_off_or_not_georeferenced(
@@ -72,7 +72,7 @@ UTM33 = "+proj=utm +zone=33 +ellps=GRS80 +towgs84=0,0,0,0,0,0,0 +units=m +no_def
         ("EPSG:2180+5621", "EPSG:2180"),
         ("EPSG:25833", UTM33),
         ("EPSG:25832", "EPSG:5555"),  # the same with heights, by a code of their own
-        (SITE_GRID, SITE_GRID),
+        (LOCAL_CRS, LOCAL_CRS),
     ],
 )
 def test_equivalent_crs_definitions_are_equal(tmp_path: Path, image: str, mask: str) -> None:
@@ -108,7 +108,7 @@ EXTENT = r"-te 500000 999600 500600 1000000 -ts 60 40 [^ ]*mask.tif aligned.tif$
             r'-s_srs "\$\(gdalsrsinfo -o wkt [^ ]*mask.tif\)" -t_srs EPSG:32630',
         ),
         (
-            WRITTEN_OUT,
+            CRS_NO_CODE,
             "EPSG:32631",
             "unknown and EPSG:32631",
             r'-s_srs EPSG:32631 -t_srs "\$\(gdalsrsinfo -o wkt [^ ]*image.tif\)"',
@@ -125,7 +125,7 @@ def test_a_mask_in_another_crs_is_refused_with_the_command_that_fixes_it(
 
 
 @pytest.mark.parametrize(
-    "crs", [SITE_GRID, SITE_GRID.replace("site grid", ""), SITE_GRID.replace("site grid", "unnamed")]
+    "crs", [LOCAL_CRS, LOCAL_CRS.replace("site grid", ""), LOCAL_CRS.replace("site grid", "unnamed")]
 )
 def test_an_engineering_crs_is_to_be_corrected_since_it_cannot_be_warped(tmp_path: Path, crs: str) -> None:
     message = rf"differ in CRS: {{}}, and no transformation .*: gdal_edit.py -a_srs {UTM} [^ ]*{{}}.tif$"
@@ -146,7 +146,7 @@ def test_an_engineering_crs_is_to_be_corrected_since_it_cannot_be_warped(tmp_pat
 
 def test_the_crs_of_a_prj_is_passed_to_gdalwarp_which_ignores_it(tmp_path: Path) -> None:
     (tmp_path / "mask.tfw").write_text("10\n0\n0\n-10\n500025\n999995\n")
-    (tmp_path / "mask.prj").write_text(WRITTEN_OUT)
+    (tmp_path / "mask.prj").write_text(CRS_NO_CODE)
     with pytest.raises(PipelineError, match=rf"{WARP}-s_srs [^ ]*mask.prj -t_srs {UTM} {EXTENT}"):
         compare(tmp_path, at(), None, (40, 60))
 
@@ -200,8 +200,8 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     [
         (None, "none"),
         (UTM, UTM),
-        (SITE_GRID, "site grid"),
-        (WRITTEN_OUT, "unknown"),
+        (LOCAL_CRS, "site grid"),
+        (CRS_NO_CODE, "unknown"),
         ('LOCAL_CS["",UNIT["m",1]]', "unnamed"),
     ],
 )

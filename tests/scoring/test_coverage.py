@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import _coverage_world as world
+from benchmarks import _coverage_populations as populations
 from benchmarks.coverage import alternatives, covered, limits_of, print_by_rarest, print_differences, print_scores
 from pipeline.evaluation.intervals import interval
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE
@@ -11,15 +11,15 @@ from pipeline.scoring.counts import HITS, PREDICTED, TRUE
 NAMES = ("background", "woodland", "water", "building", "road")
 WIDE = next(
     population
-    for population in world.populations()
+    for population in populations.populations()
     if population.name == "classes in half of them" and population.spread > 1
 )
 
 
 def test_intervals_have_a_higher_coverage_than_the_percentile_bootstrap() -> None:
-    groups = world.draw(np.random.default_rng(3), 300 * 11, WIDE)
-    counts_RG3K = world.predict(groups).reshape(300, 11, 3, 5)
-    truth_R = world.true_mean(world.true_iou(WIDE), counts_RG3K)
+    groups = populations.draw(np.random.default_rng(3), 300 * 11, WIDE)
+    counts_RG3K = populations.predict(groups).reshape(300, 11, 3, 5)
+    truth_R = populations.true_mean(populations.true_iou(WIDE), counts_RG3K)
     ours = covered(limits_of([interval(counts_G3K, NAMES) for counts_G3K in counts_RG3K]), truth_R)
     bootstrap = covered(alternatives(counts_RG3K)["percentile"], truth_R)
     assert 0.91 <= ours.mean() <= 0.98
@@ -27,24 +27,24 @@ def test_intervals_have_a_higher_coverage_than_the_percentile_bootstrap() -> Non
 
 
 def test_predicted_pixels_are_consistent_with_the_true_ones() -> None:
-    counts_N3K = world.predict(world.draw(np.random.default_rng(0), 1000, WIDE))
+    counts_N3K = populations.predict(populations.draw(np.random.default_rng(0), 1000, WIDE))
     assert counts_N3K[:, TRUE].sum(axis=1) == pytest.approx(counts_N3K[:, PREDICTED].sum(axis=1), abs=5)
     assert (counts_N3K[:, HITS] <= np.minimum(counts_N3K[:, TRUE], counts_N3K[:, PREDICTED])).all()
-    assert (counts_N3K[:, TRUE, 2] > 0).mean() == pytest.approx(WIDE.there_K[2], abs=0.05)
+    assert (counts_N3K[:, TRUE, 2] > 0).mean() == pytest.approx(WIDE.presence_K[2], abs=0.05)
 
 
 def test_the_true_mean_is_over_the_classes_of_a_test_set() -> None:
     counts_RG3K = np.ones((2, 4, 3, 2), np.int64)
     counts_RG3K[1, :, TRUE, 1] = 0
-    assert world.true_mean(np.array([0.8, 0.4]), counts_RG3K).tolist() == pytest.approx([0.6, 0.8])
+    assert populations.true_mean(np.array([0.8, 0.4]), counts_RG3K).tolist() == pytest.approx([0.6, 0.8])
 
 
 def test_the_tables_are_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world, "MANY", 1000)
-    monkeypatch.setattr(world, "TRAININGS", 2)
+    monkeypatch.setattr(populations, "TRUTH_GROUPS", 1000)
+    monkeypatch.setattr(populations, "TRAININGS", 2)
     print_by_rarest(print_scores(2))
     print_differences(2)
     scores, rarest, differences = capsys.readouterr().out.split("\n\n")
-    assert len(scores.splitlines()) == 1 + len(list(world.populations())) * 4
+    assert len(scores.splitlines()) == 1 + len(list(populations.populations())) * 4
     assert len(rarest.splitlines()) == 1 + 2 * 4
     assert len(differences.splitlines()) == 1 + 4 * 3 * 2

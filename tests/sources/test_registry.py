@@ -4,7 +4,7 @@ from typing import Any, get_args
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import validated
+from pipeline.core.params import validate
 from pipeline.download import DownloadParams
 from pipeline.sources.registry import SOURCES
 from pipeline.sources.settings import CollectionSource, LandcoveraiSource
@@ -16,7 +16,7 @@ PARAMS = Path("params.yaml")
 def refusal(dataset: str, **settings: Any) -> str:
     values = changed(**{f"download.{dataset}.{key}": value for key, value in settings.items()})
     with pytest.raises(PipelineError) as error:
-        validated(DownloadParams, {key: values[key] for key in DownloadParams.model_fields}, PARAMS)
+        validate(DownloadParams, {key: values[key] for key in DownloadParams.model_fields}, PARAMS)
     return str(error.value)
 
 
@@ -49,4 +49,4 @@ def test_another_dataset_is_no_key() -> None:
     with pytest.raises(
         PipelineError, match=r"download.gana is not a known key; did you mean 'ghana'\? known here: landcoverai, "
     ):
-        validated(DownloadParams, {"download": values}, PARAMS)
+        validate(DownloadParams, {"download": values}, PARAMS)

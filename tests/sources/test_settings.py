@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import load_params, validated
+from pipeline.core.params import load_params, validate
 from pipeline.download import DownloadParams
 from pipeline.sources.settings import http_address
 from pipeline.sources.source_coop import matched
@@ -21,7 +21,7 @@ GHANA, CLOUDS = ("images", "000123", DAY, "source"), ("clouds", "000123", DAY, "
 
 def read(**changes: Any) -> DownloadParams:
     values = changed(**{f"download.{key}": value for key, value in changes.items()})
-    return validated(DownloadParams, {key: values[key] for key in DownloadParams.model_fields}, PARAMS)
+    return validate(DownloadParams, {key: values[key] for key in DownloadParams.model_fields}, PARAMS)
 
 
 def test_a_selection_is_none_or_what_it_says() -> None:

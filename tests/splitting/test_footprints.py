@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from pipeline.splitting.footprints import feature_collection, outlines, to_degrees
-from tests.world import SITE_GRID
+from tests.world import LOCAL_CRS
 
 
 def chips(*rows: tuple[str, str, float | None, float | None, float | None]) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def test_corners_are_in_units_of_the_crs() -> None:
     assert np.isnan(outlines_N42[1:]).all()
 
 
-@pytest.mark.parametrize(("crs", "x"), [(SITE_GRID, 5.0), ("no CRS", 5.0), ("EPSG:32630", 1e9)])
+@pytest.mark.parametrize(("crs", "x"), [(LOCAL_CRS, 5.0), ("no CRS", 5.0), ("EPSG:32630", 1e9)])
 def test_chips_without_a_position_on_the_globe_are_left_out(crs: str, x: float) -> None:
     rows = chips(("a", crs, x, 1e9, 0.1), ("b", "EPSG:32631", 500000.0, 0.0, 10.0))
     assert np.isnan(to_degrees(outlines(rows[:1]), crs)).all()

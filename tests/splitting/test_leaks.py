@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.splitting import leaks
 from pipeline.splitting.locations import Locations
 from tests.splitting.world import at_cells
-from tests.world import SITE_GRID
+from tests.world import LOCAL_CRS
 
 
 def measure_leak(chips: pd.DataFrame) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def test_the_leak_between_whole_images_without_a_georeference_is_unknown() -> No
 
 
 def test_the_leak_is_known_within_a_site_grid_but_not_beyond_it() -> None:
-    site = at_cells((0, 0), (1, 0), (5, 5), crs=SITE_GRID).assign(part=["train", "test", "test"])
+    site = at_cells((0, 0), (1, 0), (5, 5), crs=LOCAL_CRS).assign(part=["train", "test", "test"])
     assert shares(site) == (0.5, 0.5)
     assert shares(pd.concat([site, at_cells((0, 0), scene="b").assign(part="train")])) == (None, 0.5)
 

@@ -10,7 +10,7 @@ from rasterio.warp import transform
 
 from pipeline.splitting.locations import GLOBE, Adjacency, Locations
 from tests.splitting.world import SIDE, at_cells, together
-from tests.world import SITE_GRID, WRITTEN_OUT
+from tests.world import CRS_NO_CODE, LOCAL_CRS
 
 
 def pairs(adjacency: Adjacency) -> set[tuple[int, int]]:
@@ -46,9 +46,9 @@ def test_half_a_pixel_is_tolerated(distance: float, expected: bool) -> None:
 
 
 def test_a_crs_that_agrees_with_another_on_the_chips_is_the_same_frame() -> None:
-    assert CRS.from_wkt(WRITTEN_OUT) != CRS.from_epsg(2180)
+    assert CRS.from_wkt(CRS_NO_CODE) != CRS.from_epsg(2180)
     chips = at_cells((0, 0), (1, 0)).assign(x=[500000.0, 500016.0], y=300000.0)
-    locations = Locations.from_chips(together(chips, chips.assign(crs=WRITTEN_OUT, scene="b", x=chips["x"] + 32)))
+    locations = Locations.from_chips(together(chips, chips.assign(crs=CRS_NO_CODE, scene="b", x=chips["x"] + 32)))
     assert (set(locations.frame_L), locations.crs) == ({0}, ("EPSG:2180",))
     mercator = together(chips, chips.assign(crs="EPSG:3857", scene="b"))
     assert Locations.from_chips(mercator).crs == ("EPSG:2180", "EPSG:3857")
@@ -86,8 +86,8 @@ def test_chips_of_two_crs_are_compared_on_the_globe(
 
 
 def test_a_crs_without_a_position_on_the_globe_is_compared_with_itself_only() -> None:
-    chips = at_cells((0, 0), (5, 5), crs=SITE_GRID)
-    assert touching(chips, at_cells((1, 0), crs=SITE_GRID)) == [True, False]
+    chips = at_cells((0, 0), (5, 5), crs=LOCAL_CRS)
+    assert touching(chips, at_cells((1, 0), crs=LOCAL_CRS)) == [True, False]
     for crs in ("EPSG:2180", "no CRS"):
         assert len(set(references(together(chips, at_cells((0, 0), crs=crs, scene="b"))))) == 2
         assert touching(chips, at_cells((0, 0), crs=crs)) == [False, False]

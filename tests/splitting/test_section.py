@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import validated
+from pipeline.core.params import validate
 from pipeline.split import SplitParams
 from pipeline.splitting.section import PARTS
 from tests.world import changed
@@ -13,7 +13,7 @@ from tests.world import changed
 def refusal(**changes: Any) -> str:
     values = changed(**{f"split.{key}": value for key, value in changes.items()})
     with pytest.raises(PipelineError) as error:
-        validated(SplitParams, {key: values[key] for key in ("dataset", "split")}, Path("params.yaml"))
+        validate(SplitParams, {key: values[key] for key in ("dataset", "split")}, Path("params.yaml"))
     return str(error.value)
 
 

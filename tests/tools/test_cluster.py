@@ -42,23 +42,20 @@ def torchrun_sh(*arguments: str, folder: Path = ROOT, **environment: str) -> "su
         ),
     ],
 )
-def test_the_first_machine_runs_dvc_and_the_others_the_stage(
-    rank: str, arguments: tuple[str, ...], command: str
-) -> None:
-    said, _ = torchrun_sh(*arguments, NNODES="2", NODE_RANK=rank, DRY_RUN="1").communicate()
-    launcher, would_run = said.splitlines()
+def test_the_first_node_runs_dvc_and_the_others_the_stage(rank: str, arguments: tuple[str, ...], command: str) -> None:
+    output, _ = torchrun_sh(*arguments, NNODES="2", NODE_RANK=rank, DRY_RUN="1").communicate()
+    launcher, dry_run = output.splitlines()
     assert launcher.startswith(f"LAUNCHER=torchrun --nnodes=2 --node-rank={rank} --nproc-per-node=gpu --master-addr=")
-    assert would_run.startswith(command)
+    assert dry_run.startswith(command)
 
 
-def test_what_it_has_to_know_is_asked_for() -> None:
+def test_a_missing_setting_is_reported() -> None:
     run = torchrun_sh(NNODES="2")
-    said, _ = run.communicate()
-    assert (run.returncode, "NODE_RANK: which one this is, from 0" in said) == (1, True)
+    output, _ = run.communicate()
+    assert (run.returncode, "NODE_RANK: rank of this machine, from 0" in output) == (1, True)
 
 
-def test_two_machines_train_together_and_dvc_records_it(tmp_path: Path) -> None:
-    """Two machines on loopback; DVC runs on the first."""
+def test_dvc_records_a_training_on_two_nodes(tmp_path: Path) -> None:
     world = World.make(tmp_path / "world", 32, train=6, val=2)
     folder = tmp_path / "check out"
     shutil.copytree(ROOT / "tools/cluster", folder / "tools/cluster")
@@ -74,17 +71,17 @@ def test_two_machines_train_together_and_dvc_records_it(tmp_path: Path) -> None:
     environment = {"NNODES": "2", "MASTER_PORT": port, "NPROC_PER_NODE": "1", "WAIT": "120", "PYTHONPATH": str(ROOT)}
     environment |= {"OMP_NUM_THREADS": "1", "PIPELINE_CACHE": os.environ["PIPELINE_CACHE"]}
     second, first = (torchrun_sh(folder=folder, NODE_RANK=rank, **environment) for rank in ("1", "0"))
-    said = {name: run.communicate(timeout=300)[0] for name, run in (("first", first), ("second", second))}
-    assert (first.returncode, second.returncode) == (0, 0), said
-    assert "epoch 2/2" in said["first"]
-    assert "epoch" not in said["second"]
+    output = {name: run.communicate(timeout=300)[0] for name, run in (("first", first), ("second", second))}
+    assert (first.returncode, second.returncode) == (0, 0), output
+    assert "epoch 2/2" in output["first"]
+    assert "epoch" not in output["second"]
     assert read_json(folder / "cost.json")["devices"] == 2
     assert sorted(path.name for path in folder.glob("seen-*")) == ["seen-0.txt", "seen-1.txt"]
     assert list(yaml.safe_load((folder / "dvc.lock").read_text())["stages"]) == ["train"]
 
 
 def job(tmp_path: Path, srun: str) -> "subprocess.Popen[str]":
-    """The SLURM script, with commands of SLURM's that say what they are asked, machine by machine."""
+    """Start the SLURM script with fake SLURM commands."""
     names = "echo n1; sleep 0.2; echo n2"
     script(tmp_path / "bin/scontrol", f'if [ "$1" = show ]; then {names}; else echo "scontrol $*"; fi')
     script(tmp_path / "bin/srun", srun)
@@ -98,26 +95,26 @@ def job(tmp_path: Path, srun: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_a_slurm_job_starts_a_task_on_each_machine(tmp_path: Path) -> None:
+def test_a_slurm_job_starts_a_task_per_node(tmp_path: Path) -> None:
     run = job(tmp_path, 'echo "srun $1 $2"; shift 2; SLURM_NODEID=1 DRY_RUN=1 exec "$@"')
-    said, _ = run.communicate(timeout=60)
-    assert run.returncode == 0, said
-    assert said.splitlines()[0] == "srun --wait=60 --kill-on-bad-exit=1"
-    assert "--nnodes=2 --node-rank=1 --nproc-per-node=gpu --master-addr=n1 --master-port=25536" in said
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == 0, output
+    assert output.splitlines()[0] == "srun --wait=60 --kill-on-bad-exit=1"
+    assert "--nnodes=2 --node-rank=1 --nproc-per-node=gpu --master-addr=n1 --master-port=25536" in output
 
 
-def test_a_slurm_job_whose_time_is_up_stops_its_tasks_and_is_queued_again(tmp_path: Path) -> None:
+def test_a_slurm_job_at_its_time_limit_stops_its_tasks_and_is_requeued(tmp_path: Path) -> None:
     run = job(tmp_path, 'trap "echo task stopped; exit 75" TERM; echo started; while :; do sleep 0.1; done')
     assert run.stdout is not None
     with run:
         started = run.stdout.readline()
         run.terminate()
-        said, _ = run.communicate(timeout=30)
+        output, _ = run.communicate(timeout=30)
     assert started == "started\n"
-    assert (run.returncode, said.splitlines()) == (0, ["task stopped", "scontrol requeue 65536"])
+    assert (run.returncode, output.splitlines()) == (0, ["task stopped", "scontrol requeue 65536"])
 
 
-def test_a_slurm_job_that_fails_is_not_queued_again(tmp_path: Path) -> None:
+def test_a_failed_slurm_job_is_not_requeued(tmp_path: Path) -> None:
     run = job(tmp_path, "exit 255")
-    said, _ = run.communicate(timeout=30)
-    assert (run.returncode, said) == (255, "")
+    output, _ = run.communicate(timeout=30)
+    assert (run.returncode, output) == (255, "")

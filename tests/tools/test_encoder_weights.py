@@ -14,7 +14,7 @@ from tools.encoder_weights import ENCODER, lite0
 
 ROOT = Path(__file__).parents[2]
 PALACE, MONASTERY, STUPA = 698, 663, 832
-"""Of ImageNet's classes, what a picture of the Summer Palace's Tower of Buddhist Incense may be taken for."""
+"""Plausible ImageNet classes for a photograph of the Summer Palace's Tower of Buddhist Incense."""
 
 
 @pytest.fixture(scope="module")
@@ -24,24 +24,24 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_weights_know_what_is_in_a_picture() -> None:
+def test_the_weights_classify_a_photograph() -> None:
     net = timm.create_model(ENCODER).eval()
     net.load_state_dict(lite0())
     mean, std = (torch.tensor(values)[:, None, None] for values in normalisation(f"timm-{ENCODER}"))
-    picture_CHW = torch.tensor(load_sample_image("china.jpg")).permute(2, 0, 1) / 255
+    image_CHW = torch.tensor(load_sample_image("china.jpg")).permute(2, 0, 1) / 255
     square_NCHW = torch.nn.functional.interpolate(
-        picture_CHW[None, :, :, :427], size=(224, 224), antialias=True, mode="bilinear"
+        image_CHW[None, :, :, :427], size=(224, 224), antialias=True, mode="bilinear"
     )
     with torch.inference_mode():
-        best = net((square_NCHW - mean) / std)[0].argsort(descending=True)[:5].tolist()
-    assert {PALACE, MONASTERY, STUPA} & set(best[:2]), best
+        top = net((square_NCHW - mean) / std)[0].argsort(descending=True)[:5].tolist()
+    assert {PALACE, MONASTERY, STUPA} & set(top[:2]), top
 
 
 @pytest.mark.filterwarnings("ignore:`timm-` encoders are deprecated:DeprecationWarning")
-def test_the_pipeline_loads_them_whole_into_its_encoder(file: Path) -> None:
+def test_the_pipeline_loads_them_into_its_encoder(file: Path) -> None:
     name = f"timm-{ENCODER}"
     segmenter = build(designed("unet", name, str(file), 5), str(file))
-    weights, found = load_weights(file), segmenter.net.encoder.state_dict()  # type: ignore[union-attr,operator]
-    assert found.keys() == get_encoder(name, weights=None).state_dict().keys()
-    assert all(torch.equal(value, weights[key]) for key, value in found.items())
+    weights, loaded = load_weights(file), segmenter.net.encoder.state_dict()  # type: ignore[union-attr,operator]
+    assert loaded.keys() == get_encoder(name, weights=None).state_dict().keys()
+    assert all(torch.equal(value, weights[key]) for key, value in loaded.items())
     assert segmenter.mean.flatten().tolist() == segmenter.std.flatten().tolist() == [127.5] * 3

@@ -40,66 +40,66 @@ def test_equal_locks_do_not_differ() -> None:
     assert lines(deepcopy(STAGES)) == []
 
 
-def test_an_output_with_another_hash_is_named() -> None:
+def test_a_changed_output_is_reported() -> None:
     new = changed("split@ghana", "outs", 1, "md5", to="ee")
-    assert lines(new) == ["split@ghana: outs metrics/split/ghana.json: cc became ee"]
+    assert lines(new) == ["split@ghana: outs metrics/split/ghana.json: cc -> ee"]
 
 
-def test_a_dep_with_another_hash_is_named() -> None:
+def test_a_changed_dep_is_reported() -> None:
     new = changed("split@ghana", "deps", 0, "md5", to="ee.dir")
-    assert lines(new) == ["split@ghana: deps data/chips/ghana: aa.dir became ee.dir"]
+    assert lines(new) == ["split@ghana: deps data/chips/ghana: aa.dir -> ee.dir"]
 
 
-def test_a_dep_that_came_and_one_that_went_are_named() -> None:
+def test_added_and_removed_deps_are_reported() -> None:
     new = changed("split@ghana", "deps", to=[{"path": "pipeline/split.py", "md5": "ff"}])
     assert lines(new) == [
-        "split@ghana: deps data/chips/ghana: aa.dir became nothing",
-        "split@ghana: deps pipeline/split.py: nothing became ff",
+        "split@ghana: deps data/chips/ghana: aa.dir -> none",
+        "split@ghana: deps pipeline/split.py: none -> ff",
     ]
 
 
-def test_another_param_or_command_is_named() -> None:
+def test_a_changed_param_or_command_is_reported() -> None:
     assert lines(changed("split@ghana", "params", "params.yaml", "split", to=3)) == [
-        "split@ghana: params split: {'train': 0.8} became 3"
+        "split@ghana: params split: {'train': 0.8} -> 3"
     ]
     assert lines(changed("split@ghana", "cmd", to="true")) == [
-        "split@ghana: cmd: python -m pipeline.split ghana became true"
+        "split@ghana: cmd: python -m pipeline.split ghana -> true"
     ]
 
 
-def test_a_stage_that_only_one_lock_has_is_named() -> None:
-    assert lines({"train": STAGES["train"]}) == ["split@ghana: only in the old one"]
-    assert lines(STAGES, old={}) == ["split@ghana: only in the new one", "train: only in the new one"]
+def test_a_stage_in_only_one_file_is_reported() -> None:
+    assert lines({"train": STAGES["train"]}) == ["split@ghana: only in the old file"]
+    assert lines(STAGES, old={}) == ["split@ghana: only in the new file", "train: only in the new file"]
 
 
 def test_the_order_of_entries_does_not_matter() -> None:
     assert lines(changed("split@ghana", "outs", to=STAGES["split@ghana"]["outs"][::-1])) == []
 
 
-def test_check_train_and_evaluate_are_no_data_stages() -> None:
+def test_check_train_and_evaluate_are_not_compared() -> None:
     text = yaml.safe_dump({"stages": {name: {} for name in ("check", "download@ghana", "tile", "train", "evaluate")}})
     assert list(entries(text)) == ["download@ghana", "tile"]
 
 
-def test_a_model_with_another_hash_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_model_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = lock(tmp_path / "new", changed("train", "outs", 0, "md5", to="ee.dir"))
     assert main([lock(tmp_path / "old", STAGES), new]) == 0
-    assert capsys.readouterr().out == "the 1 data stages are the same\n"
+    assert capsys.readouterr().out == "1 data stages are identical\n"
 
 
-def test_the_exit_code_of_locks_that_differ_is_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_difference_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = lock(tmp_path / "new", changed("split@ghana", "outs", 0, "md5", to="ee.dir"))
     assert main([lock(tmp_path / "old", STAGES), new]) == 1
-    assert capsys.readouterr().out == "split@ghana: outs data/split/ghana: bb.dir became ee.dir\n"
+    assert capsys.readouterr().out == "split@ghana: outs data/split/ghana: bb.dir -> ee.dir\n"
 
 
 @pytest.mark.parametrize("text", ["", "stages: []", "stages: [", "- 1"])
-def test_what_is_no_lock_is_refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_a_lock_is_refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "broken").write_text(text, encoding="utf-8")
     assert main([str(tmp_path / "broken"), lock(tmp_path / "new", STAGES)]) == 1
     assert capsys.readouterr().err.startswith(f"{tmp_path}/broken: ")
 
 
-def test_a_lock_that_does_not_exist_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_lock_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "none"), lock(tmp_path / "new", STAGES)]) == 1
     assert "No such file" in capsys.readouterr().err
