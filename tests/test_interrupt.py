@@ -1,6 +1,7 @@
 """Real processes that hang in a place of our choosing get a real Ctrl-C."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -93,7 +94,7 @@ def test_under_dvc_a_stage_says_its_line_and_dvc_that_it_failed(scenes: Path) ->
     (scenes / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
     code, said = interrupt(start(scenes, "dvc", "repro"), lambda: finished(scenes))
     assert said.count(f"tile: error: {STOPPED}\n") == 1
-    assert "exited with 130" in said
+    assert re.search(r"exited with (130|-2)\b", said)  # some shells that DVC runs a stage in, dash for one, die of SIGINT too
     assert (code != 0, "Traceback" in said, (scenes / "later").exists()) == (True, False, False)
 
 
