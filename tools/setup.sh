@@ -93,6 +93,8 @@ configure_uv() {
             if [ -n "$value" ]; then export "${pair#*=}=$value"; fi
         done
     done
+    # uv leaves compiling to the first import, which does not keep the result where this is set.
+    if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then export UV_COMPILE_BYTECODE=1; fi
     # Hard links need the cache on the same file system; elsewhere uv copies, with a warning unless asked to.
     cache=$(.venv/bin/python -m uv cache dir)
     mkdir -p "$cache"

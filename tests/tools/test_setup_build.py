@@ -165,7 +165,8 @@ def test_uv_is_configured_as_pip_is(folder: Path) -> None:
         "find-links = /one /two\ncert = /global.pem\n[install]\ncert = /install.pem\nno-index = true\n",
         encoding="utf-8",
     )
-    set_up(folder, PIP_CONFIG_FILE=str(folder / "pip.conf"), PIP_INDEX_URL="https://env/simple", PIP_TRUSTED_HOST="a b")
+    config = {"PIP_CONFIG_FILE": str(folder / "pip.conf"), "PIP_INDEX_URL": "https://env/simple"}
+    set_up(folder, **config, PIP_TRUSTED_HOST="a b", PYTHONDONTWRITEBYTECODE="1")
     wanted = {
         "UV_INDEX_URL": "https://env/simple",
         "UV_EXTRA_INDEX_URL": "https://a/simple https://u:p%40@b/simple",
@@ -174,6 +175,7 @@ def test_uv_is_configured_as_pip_is(folder: Path) -> None:
         "UV_INDEX_STRATEGY": "unsafe-best-match",
         "SSL_CERT_FILE": "/install.pem",
         "UV_LINK_MODE": "copy",
+        "UV_COMPILE_BYTECODE": "1",  # which pip always does
     }
     environment = json.loads((folder / "uv-env").read_text(encoding="utf-8"))
     assert {name: environment.get(name) for name in wanted} == wanted
