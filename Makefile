@@ -6,9 +6,6 @@ SHELL := /bin/bash
 # DVC runs each stage as `python -m pipeline.NAME`, so `python` must be the environment's.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-# The resolver that `make lock` uses, in an environment of its own.
-UV := uv==0.13.9
-
 .PHONY: help setup repro test check bench soak soak-short lock clean-venv
 
 help:
@@ -54,12 +51,16 @@ bench: setup
 	    python -m "benchmarks.$$name" || exit 1; \
 	done
 
-# Does not need .venv, which a wrong lock would prevent. Versions in requirements.txt stay unless they have to change.
+# In an environment of its own, since a wrong lock prevents .venv. Versions stay unless they have to change.
+# requirements-uv.txt pins the uv that set-up and `make lock` use.
+COMPILE = .venv-lock/bin/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-header --no-annotate $(if $(UPGRADE),--upgrade)
+
 lock:
 	python=$$(tools/setup.sh --find-python) && "$$python" -m venv --clear .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check '$(UV)'
-	.venv-lock/bin/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-header --no-annotate $(if $(UPGRADE),--upgrade) --output-file requirements.txt requirements.in
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	$(COMPILE) --output-file requirements.txt requirements.in
+	echo uv | $(COMPILE) --output-file requirements-uv.txt -
 
 clean-venv:
 	rm -rf .venv .venv-lock

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes .venv with the locked requirements, unless it is there and matches them.
+# Creates .venv with the locked requirements, unless it exists and matches them.
 #
 #   tools/setup.sh                 what `make` does before everything else
 #   tools/setup.sh --find-python   print the Python that would be used
@@ -7,89 +7,49 @@
 # PYTHON       the only Python to consider
 # TORCH_INDEX  a package index with a CPU-only PyTorch, such as https://download.pytorch.org/whl/cpu
 #
-# Both are remembered: without them, an environment stays what it is. Works with bash 3.2.
+# Both are remembered until .venv is removed. Works with bash 3.2.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly STAMP=.venv/ready   # written last, so that an environment without it is unfinished
+readonly STAMP=.venv/ready   # written last: an environment without it is unfinished
 readonly LOCK=.venv.lock     # a symbolic link to the process id that holds it
 readonly SUPPORTED='64-bit CPython 3.11, 3.12 or 3.13 on Linux (x86-64 or aarch64, glibc) or on an Apple-silicon Mac'
 
-# Prints the interpreter's own path (not a shim's, nor that of an environment around it), or why it will not do.
-# Any Python from 2.7 on must understand this.
+# Prints what a Python is, then its own path, not that of a shim or a virtual environment. Runs on Python 2.7 too.
 readonly PROBE='
-import os, platform, sys, sysconfig
-
-def refuse(why):
-    sys.stdout.write(why)
-    sys.exit(1)
-
-name = platform.python_implementation() + " " + platform.python_version()
-if not (name.startswith("CPython") and (3, 11) <= sys.version_info[:2] <= (3, 13)):
-    refuse("is " + name)
-if sys.maxsize < 2**32:
-    refuse("is 32-bit")
-if sysconfig.get_config_var("Py_GIL_DISABLED"):
-    refuse("is free-threaded, for which libraries are missing")
-if platform.machine() not in (("arm64",) if sys.platform == "darwin" else ("x86_64", "aarch64")):
-    refuse("is built for " + platform.machine())
-if sys.platform == "linux":
-    try:
-        os.confstr("CS_GNU_LIBC_VERSION")
-    except ValueError:
-        refuse("is built for another C library than glibc")
+import platform, struct, sys, sysconfig
+found = [platform.python_implementation(), platform.python_version(), "%d-bit" % (8 * struct.calcsize("P"))]
+found += [platform.system(), platform.machine(), platform.libc_ver()[0]]
+found += ["free-threaded"] if sysconfig.get_config_var("Py_GIL_DISABLED") else []
 try:
     import ensurepip, venv
 except ImportError:
-    refuse("cannot make environments (Debian, Ubuntu: apt install python3-venv)")
-sys.stdout.write(getattr(sys, "_base_executable", None) or sys.executable)
+    found += ["without venv (Debian, Ubuntu: apt install python3-venv)"]
+print(" ".join(filter(None, found)))
+print(getattr(sys, "_base_executable", None) or sys.executable)
 '
+readonly USABLE='^CPython 3\.1[123]\.[^ ]* 64-bit (Linux (x86_64|aarch64) glibc|Darwin arm64)$'
 
 say() { echo "setup: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
-refuse_other_platforms() {
-    local found
-    found="$(uname -s) $(uname -m)"
-    case $found in
-        'Linux x86_64' | 'Linux aarch64' | 'Darwin arm64') ;;
-        *) fail "$found is not supported; needed: $SUPPORTED" ;;
-    esac
-}
-
-# Prints candidates, best first, one a line: 3.11 is what CI uses and dvc.lock was made with.
-# A name may occur several times on PATH, and its first occurrence may be a shim that fails.
+# Prints candidates, best first: CI uses 3.11. Every match on PATH, since the first may be a pyenv shim that fails.
 candidates() {
-    local name path
-    if [ -n "${PYTHON:-}" ]; then
-        type -P "$PYTHON" || echo "$PYTHON"
-        return
-    fi
-    for name in python3.11 python3.12 python3.13 python3 python; do
-        type -a -P "$name" || true
-    done
-    for path in "${PYENV_ROOT:-${HOME:-}/.pyenv}"/versions/3.1[123]*/bin/python3; do
-        if [ -x "$path" ]; then echo "$path"; fi
-    done
+    local name
+    if [ -n "${PYTHON:-}" ]; then type -P "$PYTHON" || echo "$PYTHON"; return; fi
+    for name in python3.11 python3.12 python3.13 python3 python; do type -a -P "$name" || true; done
+    ls -d "${PYENV_ROOT:-${HOME:-}/.pyenv}"/versions/3.1[123]*/bin/python3 2>/dev/null || true
 }
 
-# Prints the first candidate that, when run, says that it will do.
 find_python() {
-    local candidate answer refused=''
+    local candidate found refused=''
     while IFS= read -r candidate; do
-        if answer=$("$candidate" -c "$PROBE" 2>/dev/null </dev/null); then
-            echo "$answer"
-            return
-        fi
-        refused="$refused; $candidate ${answer:-does not run}"
+        found=$("$candidate" -c "$PROBE" 2>/dev/null </dev/null) || found='does not run'
+        if [[ ${found%%$'\n'*} =~ $USABLE ]]; then echo "${found#*$'\n'}"; return; fi
+        refused="$refused; $candidate: ${found%%$'\n'*}"
     done < <(candidates)
     fail "no usable Python: ${refused:+found${refused#;}; }needed: $SUPPORTED; name one with PYTHON=/path/to/python3"
-}
-
-# Prints what the finished environment at hand was made with: `made_with python`, `made_with torch`.
-made_with() {
-    if [ -f "$STAMP" ]; then sed -n "s|^$1: ||p; 3q" "$STAMP"; fi
 }
 
 # What a finished environment was made of. Its folder too: an environment that is moved no longer works.
@@ -98,103 +58,107 @@ stamp() {
     cat requirements.txt requirements-mlhub.txt
 }
 
+remembered() { if [ -f "$STAMP" ]; then sed -n "s|^$1: ||p; 3q" "$STAMP"; fi; }
+
 # Importing pip fails when the system's Python became another version under the same name.
 is_ready() { stamp "$1" "$2" 2>/dev/null | cmp -s - "$STAMP" && .venv/bin/python -c 'import pip' 2>/dev/null; }
 
-# One set-up at a time. `ln -s` makes the lock and its content in one step, on any file system.
+# One set-up at a time: `ln -s` creates the lock and its content in one step, on any file system.
 lock() {
-    local owner error told='' tries=0
-    until error=$(ln -s "$$" "$LOCK" 2>&1); do
-        if [ ! -w . ]; then fail "$PWD cannot be written to; the environment goes there"; fi
-        owner=$(readlink "$LOCK" || true)
-        if [ -z "$owner" ] && [ ! -e "$LOCK" ]; then   # just let go of; or it cannot be made, as on a full disk
-            tries=$((tries + 1))
-            if [ "$tries" = 5 ]; then fail "$error"; fi
-            continue
-        fi
-        if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then
-            rm -f "$LOCK"   # it was killed
-            continue
-        fi
-        if [ -z "$told" ]; then
-            told=yes
-            say "waiting for process $owner, which sets up already (if it does not, remove $LOCK)"
-        fi
+    local error owner last=''
+    until error=$(LC_ALL=C ln -s "$$" "$LOCK" 2>&1); do
+        case $error in *'File exists'*) ;; *) fail "$error" ;; esac
+        owner=$(readlink "$LOCK") || continue   # released since
+        if ! kill -0 "$owner" 2>/dev/null; then rm -f "$LOCK"; continue; fi
+        if [ "$owner" != "$last" ]; then say "waiting for process $owner (if that is no set-up, remove $LOCK)"; fi
+        last=$owner
         sleep 1
     done
     trap 'rm -f "$LOCK"' EXIT
+    trap 'exit 130' INT TERM   # or pip would be tried when uv is interrupted
 }
 
-warn_of_little_disk() {
-    local need=7 free
-    if [ "$(uname -s)" = Darwin ] || [ "$1" != locked ]; then need=2; fi
-    free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
-    if [ "$free" -lt "$need" ]; then
-        say "warning: $free GB are free here; the environment takes about $need GB"
-    fi
+# Configures uv as pip is configured. What is not covered makes uv fail, and pip is tried next.
+configure_uv() {
+    local bundle=${REQUESTS_CA_BUNDLE:-${CURL_CA_BUNDLE:-}} settings section pair value cache
+    export UV_INDEX_STRATEGY=unsafe-best-match UV_SYSTEM_CERTS=1
+    if [ -n "$bundle" ]; then export SSL_CERT_FILE=$bundle; fi
+    settings=$(.venv/bin/python -m pip config list)
+    for section in global install :env:; do   # the last one wins
+        for pair in index-url=UV_INDEX_URL extra-index-url=UV_EXTRA_INDEX_URL find-links=UV_FIND_LINKS \
+            no-index=SETUP_NO_INDEX trusted-host=UV_INSECURE_HOST cert=SSL_CERT_FILE proxy=ALL_PROXY; do
+            value=$(sed -n "s/^$section\.${pair%=*}='\(.*\)'\$/\1/p" <<< "$settings")
+            read -r value <<< "${value//\\n/ }"
+            if [ "${pair%=*}" = find-links ]; then value=${value// /,}; fi
+            if [ -n "$value" ]; then export "${pair#*=}=$value"; fi
+        done
+    done
+    # uv leaves compiling to the first import, which does not keep the result where this is set.
+    if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then export UV_COMPILE_BYTECODE=1; fi
+    # Hard links need the cache on the same file system; elsewhere uv copies, with a warning unless asked to.
+    cache=$(.venv/bin/python -m uv cache dir)
+    mkdir -p "$cache"
+    ln .venv/pyvenv.cfg "$cache/$$" 2>/dev/null || export UV_LINK_MODE=copy
+    rm -f "$cache/$$"
 }
 
-# Prints the entries of requirements.txt, hashes and all, whose package names match (keep) or do not match (drop)
-# a pattern: `entries keep 'torch|torchvision'`.
-entries() {
-    awk -v mode="$1" -v pattern="^($2)\$" '
-        /^[A-Za-z0-9]/ { name = $0; sub(/[^A-Za-z0-9._-].*/, "", name); wanted = (name ~ pattern) == (mode == "keep") }
-        wanted
-    ' requirements.txt
-}
+# Prints the entries of requirements.txt, hashes included, whose names match a pattern (1) or do not (0).
+entries() { awk -F == -v keep="$1" -v names="^($2)\$" '/^[^ ]/ { found = $1 ~ names } found == keep' requirements.txt; }
 
-# --no-deps: the lock is complete, and a package that it lacks should be noticed.
-# Without a terminal the hundreds of lines about each download would bury what matters.
-pip_install() {
-    local quiet=''
-    if [ ! -t 2 ]; then quiet=yes; fi
-    .venv/bin/python -m pip install ${quiet:+--quiet} --disable-pip-version-check --no-input --no-deps "$@" </dev/null >&2 ||
-        fail "pip could not install (see above); run it again when that is put right: finished downloads are kept"
-}
-
-# From process substitutions, since pip reads files and nothing is to be left behind.
+# Installs with the given command: uv and pip take the same options. --no-deps: the lock is complete.
 install() {
-    local torch=$1 rest='nothing' requirement
+    local torch=$1 cuda=nothing
+    shift
+    set -- "$@" install --no-deps ${SETUP_NO_INDEX:+--no-index}
+    if [ ! -t 2 ]; then set -- "$@" --quiet; fi   # hundreds of lines of progress
     if [ "$torch" != locked ]; then
-        # Not hash-checked: the wheels of another index are other files than those that were locked. The versions
-        # are the locked ones. What only the CUDA build needs is left out (nvidia-ml-py is DVCLive's).
-        rest='torch|torchvision|triton|cuda-.*|nvidia-(cu|nccl|nv).*'
-        say "torch and torchvision come from $torch and are not hash-checked"
-        while IFS= read -r requirement; do
-            pip_install --index-url "$torch" "$requirement"
-        done < <(entries keep 'torch|torchvision' | sed -n 's| *\\$||; /^[a-z]/p')
+        # No hashes: another index has other files. Nor what only CUDA needs (nvidia-ml-py is DVCLive's).
+        cuda='torch|torchvision|triton|cuda-.*|nvidia-(cu|nccl|nv).*'
+        UV_DEFAULT_INDEX=$torch "$@" --index-url "$torch" \
+            -r <(entries 1 'torch|torchvision' | sed '/--hash/d; s/ *\\$//') || return
     fi
-    # First what builds the one package that has no wheel, so that its builder is a locked one too.
-    pip_install --require-hashes --requirement <(entries keep setuptools)
-    pip_install --require-hashes --no-build-isolation --requirement <(entries drop "$rest")
-    pip_install --require-hashes --requirement requirements-mlhub.txt
+    # One package has no wheel: setuptools first, so that the locked one builds it.
+    "$@" --require-hashes -r <(entries 1 setuptools) &&
+        "$@" --require-hashes --no-build-isolation -r <(entries 0 "$cuda") -r requirements-mlhub.txt
 }
+
+create_venv() {
+    rm -rf .venv
+    "$1" -m venv .venv || fail "$1 could not create .venv in $PWD (see above)"
+}
+
+install_with_uv() (   # a subshell: pip keeps its own configuration
+    .venv/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-uv.txt &&
+        configure_uv && install "$1" .venv/bin/python -m uv pip
+)
 
 build() {
     local python=$1 torch=$2
-    warn_of_little_disk "$torch"
-    say "making .venv with $python; this takes some minutes, once"
-    rm -rf .venv
-    "$python" -m venv .venv || fail "$python could not make .venv in $PWD (see above)"
-    install "$torch"
+    export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+    say "creating .venv with $python; the first time, this downloads some GB"
+    if [ "$torch" != locked ]; then say "torch and torchvision come from $torch and are not hash-checked"; fi
+    create_venv "$python"
+    if ! install_with_uv "$torch"; then
+        say 'uv could not install (see above); trying pip, which takes longer'
+        create_venv "$python"
+        install "$torch" .venv/bin/python -m pip ||
+            fail 'pip could not install (see above); fix that and run it again: finished downloads are kept'
+    fi
     stamp "$python" "$torch" > .venv/unfinished
     mv .venv/unfinished "$STAMP"
 }
 
 main() {
     local python torch
-    refuse_other_platforms
-    if [ "${1:-}" = --find-python ]; then
-        find_python
-        return
-    fi
-    python=$(made_with python)
-    torch=${TORCH_INDEX:-$(made_with torch)}
+    if [ "${1:-}" = --find-python ]; then find_python; return; fi
+    python=$(remembered python)
+    torch=${TORCH_INDEX:-$(remembered torch)}
+    torch=${torch:-locked}
     if [ -n "${PYTHON:-}" ] || [ ! -x "$python" ]; then python=$(find_python); fi
-    if is_ready "$python" "${torch:-locked}"; then return; fi
+    if is_ready "$python" "$torch"; then return; fi
     lock
-    if is_ready "$python" "${torch:-locked}"; then return; fi   # the one that was waited for did it
-    build "$python" "${torch:-locked}"
+    if is_ready "$python" "$torch"; then return; fi   # another set-up made it meanwhile
+    build "$python" "$torch" </dev/null >&2
 }
 
 main "$@"

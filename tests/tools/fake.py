@@ -1,6 +1,5 @@
-"""Copies of the tools, a PATH without Python, and Pythons that are not what they say."""
+"""Copies of the tools, and a PATH without Python."""
 
-import shlex
 import shutil
 import subprocess
 import sys
@@ -8,8 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BASE = Path(sys._base_executable)  # type: ignore[attr-defined]
-COMMANDS = ["awk", "bash", "cat", "cmp", "cp", "df", "dirname", "env", "ln", "make", "mkdir", "mv", "readlink", "rm"]
-COMMANDS += ["sed", "sh", "sleep", "uname"]
+COMMANDS = ["awk", "bash", "cat", "cmp", "cp", "dirname", "env", "ln", "ls", "make", "mkdir", "mv", "readlink", "rm"]
+COMMANDS += ["sed", "sh", "sleep", "touch"]
 
 
 def script(path: Path, *lines: str) -> Path:
@@ -20,30 +19,19 @@ def script(path: Path, *lines: str) -> Path:
 
 
 def checkout(folder: Path) -> Path:
-    """What set-up needs of the project."""
+    """What set-up needs of the project, and a folder `bin` beside it for PATH, with no Python."""
     (folder / "tools").mkdir(parents=True)
-    for name in ("Makefile", "tools/setup.sh", "requirements.txt", "requirements-mlhub.txt"):
+    for name in ("Makefile", "tools/setup.sh", "requirements.txt", "requirements-mlhub.txt", "requirements-uv.txt"):
         shutil.copy(ROOT / name, folder / name)
-    return folder
-
-
-def without_python(folder: Path) -> Path:
-    """A folder for PATH with all commands that set-up needs, and no Python."""
-    folder.mkdir()
+    commands = folder.parent / "bin"
+    commands.mkdir()
     for name in COMMANDS:
-        found = shutil.which(name)
-        assert found, f"this machine lacks {name}"
-        (folder / name).symlink_to(found)
+        (commands / name).symlink_to(shutil.which(name) or "missing on this machine")
     return folder
 
 
-def execute(command: list[str], folder: Path, path: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def execute(command: list[str], folder: Path, *path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command in `folder` with nothing but these in its environment."""
-    clean = {"PATH": path, "HOME": str(folder / "no home"), "LC_ALL": "C", **environment}
+    everywhere = ":".join(map(str, (*path, folder.parent / "bin")))
+    clean = {"PATH": everywhere, "HOME": str(folder.parent / "no home"), "LC_ALL": "C", **environment}
     return subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, timeout=60, check=False)
-
-
-def says_it_is(path: Path, change: str) -> Path:
-    """A Python that runs what it is given after `change`."""
-    start = f"import os, platform, sys, sysconfig; {change}; exec(sys.argv[1])"
-    return script(path, f'exec {shlex.quote(str(BASE))} -c {shlex.quote(start)} "$2"')

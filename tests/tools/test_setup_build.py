@@ -1,238 +1,182 @@
-"""How tools/setup.sh makes .venv, with a Python and a pip that only say what they were asked for."""
+"""How tools/setup.sh makes .venv, with a Python, pip and uv that only log their arguments."""
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.tools.fake import checkout, execute, script, without_python
+from tests.tools.fake import BASE, checkout, execute, script
 
-REQUIREMENTS = """\
-alpha==1.0 \\
-    --hash=sha256:aa \\
-    --hash=sha256:bb
-nvidia-cublas==9 ; sys_platform == 'linux' \\
-    --hash=sha256:cc
-nvidia-ml-py==13 \\
-    --hash=sha256:dd
-setuptools==80 \\
-    --hash=sha256:ee
-torch==2.14.1 \\
-    --hash=sha256:ff
-torchmetrics==1.9 \\
-    --hash=sha256:gg
-torchvision==0.29.1 ; python_version < '3.14' \\
-    --hash=sha256:hh
-triton==3 ; sys_platform == 'linux' \\
-    --hash=sha256:ii
-"""
-ALL = "alpha nvidia-cublas nvidia-ml-py setuptools torch torchmetrics torchvision triton"
-ALWAYS = "--quiet --disable-pip-version-check --no-input --no-deps "
-BUILT = [
-    "venv .venv",
-    "--require-hashes --requirement <setuptools>",
-    f"--require-hashes --no-build-isolation --requirement <{ALL}>",
-    "--require-hashes --requirement <radiant-mlhub>",
-]
-"""What a set-up with the locked torch does."""
-
-PYTHON = """
+PYTHON = r"""
 case $1 in
-    -c) echo "$0" ;;  # what the probe of a good Python answers
-    *) echo "venv $3" >> log; mkdir -p "$3/bin"; cp fake "$3/bin/python" ;;
+    -c) printf 'CPython 3.11.9 64-bit Linux x86_64 glibc\n%s\n' "$0" ;;
+    *) echo venv >> log; mkdir -p "$3/bin"; cp in-venv "$3/bin/python"; touch "$3/pyvenv.cfg" ;;
 esac
 """
-IN_VENV = """
-if [ "$1" = -c ]; then [ ! -e without-pip ]; exit; fi
-shift 3
-said=''
-for each in "$@"; do
-    case $each in
-        /dev/fd/* | *.txt) each="<$(awk -F== '/^[a-z]/ { printf "%s%s", gap, $1; gap = " " }' "$each")>" ;;
-    esac
-    said="$said$each "
-done
-echo "${said% }" >> log
-if [ -e slow ]; then sleep "$(cat slow)"; fi
-[ ! -e offline ]
+IN_VENV = r"""
+import json, os, re, sys, time
+from pathlib import Path
+line = " ".join(sys.argv[1:])
+if line == "-c import pip":
+    sys.exit(Path("no-pip").exists())
+if line == "-m uv cache dir":
+    sys.exit(print(Path("cache").absolute()))
+if line == "-m pip config list":
+    os.execv(Path("pip").resolve(), ["pip", "config", "list"]) if Path("pip").exists() else sys.exit()
+for path in re.findall(r"-r (/\S+|\S+mlhub.txt)", line):
+    requirements = re.sub(r"( \\\n +--hash=\S+)+|#.*\n", lambda m: "#" * ("hash" in m[0]), Path(path).read_text())
+    line = line.replace(path, requirements.strip().replace("\n", ", "))
+tool = "uv" if "-m uv" in line else "pip"
+Path(f"{tool}-env").write_text(json.dumps(dict(os.environ)))
+line = " ".join([tool, *re.sub("-m pip|-m uv pip|install|--quiet|--no-deps", "", line).split()])
+Path("log").open("a").write(line + "\n")
+time.sleep(float(Path("slow").read_text()) if Path("slow").exists() else 0)
+sys.exit(Path("broken").exists() and re.search(Path("broken").read_text(), line) and 1)
 """
+NAMES = ["alpha", "nvidia-cublas", "nvidia-ml-py", "setuptools", "torch", "torchmetrics", "torchvision", "triton"]
+ALL = ", ".join(f"{name}==1#" for name in NAMES)
+BUILD = "--require-hashes --no-build-isolation -r"
+WITH_UV = ["venv", "pip --require-hashes -r requirements-uv.txt", "uv --require-hashes -r setuptools==1#"]
+WITH_UV += [f"uv {BUILD} {ALL} -r radiant-mlhub==0.5.5#"]
+WITH_PIP = ["venv", *(line.replace("uv ", "pip ", 1) for line in WITH_UV[2:])]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    without_python(tmp_path / "commands")
-    script(tmp_path / "bin/python3.11", PYTHON)
     folder = checkout(tmp_path / "a b")
-    script(folder / "fake", IN_VENV)
-    (folder / "requirements.txt").write_text(REQUIREMENTS, encoding="utf-8")
+    script(tmp_path / "bin/python3.11", PYTHON)
+    script(folder / "in-venv", f"exec '{BASE}' -S in-venv.py \"$@\"")
+    (folder / "in-venv.py").write_text(IN_VENV, encoding="utf-8")
+    locked = "".join(f"{name}==1 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n" for name in NAMES)
+    (folder / "requirements.txt").write_text(locked, encoding="utf-8")
     return folder
 
 
-def path(folder: Path) -> str:
-    return f"{folder.parent}/bin:{folder.parent}/commands"
-
-
 def set_up(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return execute(["tools/setup.sh"], folder, path(folder), **environment)
-
-
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    command = ["tools/setup.sh"]
-    return subprocess.Popen(
-        command, cwd=folder, env={"PATH": path(folder)}, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    return execute(["tools/setup.sh"], folder, folder / "first", **environment)
 
 
 def done(folder: Path) -> list[str]:
-    """What the fakes were asked for since the last time."""
-    log = folder / "log"
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    log.unlink(missing_ok=True)
-    return [line.removeprefix(ALWAYS) for line in lines]
+    """What was installed, and how, since the last time."""
+    lines = (folder / "log").read_text(encoding="utf-8").splitlines() if (folder / "log").exists() else []
+    (folder / "log").unlink(missing_ok=True)
+    return lines
 
 
-def wait_for_log(folder: Path) -> None:
+def start(folder: Path, until: str) -> subprocess.Popen[bytes]:
+    """Start a set-up and return once `until` is in the log; each step takes some time."""
+    (folder / "slow").write_text("0.5", encoding="utf-8")
+    path = {"PATH": f"{folder.parent}/bin"}
+    process = subprocess.Popen(["tools/setup.sh"], cwd=folder, env=path, stderr=subprocess.DEVNULL, process_group=0)
     deadline = time.monotonic() + 30
-    while not (folder / "log").exists() or "--" not in (folder / "log").read_text(encoding="utf-8"):
+    while not (folder / "log").exists() or until not in (folder / "log").read_text(encoding="utf-8"):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    (folder / "slow").unlink()
+    return process
 
 
-def test_the_first_set_up_installs_all_that_is_locked(folder: Path) -> None:
+def test_a_set_up_installs_all_that_is_locked_and_the_next_does_nothing(folder: Path) -> None:
     run = set_up(folder)
-    assert (run.returncode, run.stdout) == (0, "")
-    said = f"setup: making .venv with {folder.parent}/bin/python3.11; this takes some minutes, once\n"
-    assert run.stderr.endswith(said)
-    assert done(folder) == BUILT
+    assert (run.returncode, run.stdout, done(folder)) == (0, "", WITH_UV)
+    again = set_up(folder)
+    assert (again.returncode, again.stderr, done(folder)) == (0, "", [])
     assert not (folder / ".venv.lock").is_symlink()
 
 
-def test_the_second_set_up_does_nothing(folder: Path) -> None:
-    set_up(folder)
-    done(folder)
-    again = set_up(folder)
-    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
-    assert done(folder) == []
-
-
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-mlhub.txt"])
-def test_another_lock_is_installed_into_a_new_environment(name: str, folder: Path) -> None:
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-mlhub.txt", "no-pip", "moved"])
+def test_an_environment_that_no_longer_fits_is_made_again(name: str, folder: Path) -> None:
     set_up(folder)
     (folder / ".venv/left over").touch()
     done(folder)
-    with (folder / name).open("a", encoding="utf-8") as file:
-        file.write("# changed\n")
-    assert set_up(folder).returncode == 0
-    assert done(folder) == BUILT
+    if name == "moved":
+        folder = folder.rename(folder.parent / "c d")
+    else:  # another lock, or another Python under the same name
+        with (folder / name).open("a", encoding="utf-8") as file:
+            file.write("#\n")
+    assert (set_up(folder).returncode, done(folder)) == (0, WITH_UV)
     assert not (folder / ".venv/left over").exists()
 
 
-def test_an_environment_whose_folder_moved_is_made_again(folder: Path) -> None:
-    set_up(folder)
-    done(folder)
-    moved = folder.rename(folder.parent / "c d")
-    assert set_up(moved).returncode == 0
-    assert done(moved) == BUILT
-
-
-def test_an_environment_that_broke_is_made_again(folder: Path) -> None:
-    set_up(folder)
-    done(folder)
-    (folder / "without-pip").touch()
-    set_up(folder)
-    assert done(folder) == BUILT
-
-
-def test_after_an_installation_that_failed_everything_is_done_again(folder: Path) -> None:
-    (folder / "offline").touch()
+@pytest.mark.parametrize(("broken", "before"), [("^uv", WITH_UV[:3]), ("requirements-uv", WITH_UV[:2])])
+def test_pip_installs_into_a_new_environment_when_uv_cannot(broken: str, before: list[str], folder: Path) -> None:
+    (folder / "broken").write_text(broken, encoding="utf-8")
     run = set_up(folder)
-    assert run.returncode == 1
-    said = "setup: pip could not install (see above); run it again when that is put right: finished downloads are kept"
-    assert run.stderr.splitlines()[-1] == said
-    assert done(folder) == BUILT[:2]
-    (folder / "offline").unlink()
-    assert set_up(folder).returncode == 0
-    assert done(folder) == BUILT
+    assert (run.returncode, done(folder)) == (0, [*before, *WITH_PIP])
+    assert "setup: uv could not install (see above); trying pip" in run.stderr
 
 
-def test_after_it_was_killed_half_way_everything_is_done_again(folder: Path) -> None:
-    (folder / "slow").write_text("60", encoding="utf-8")
-    process = start(folder)
-    wait_for_log(folder)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert (folder / ".venv.lock").readlink() == Path(str(process.pid))  # it could not tidy up
-    (folder / "slow").unlink()
-    done(folder)
-    assert set_up(folder).returncode == 0
-    assert done(folder) == BUILT
+def test_after_a_failure_everything_is_done_again(folder: Path) -> None:
+    (folder / "broken").write_text("^", encoding="utf-8")
+    run = set_up(folder)
+    assert (run.returncode, done(folder)) == (1, [*WITH_UV[:2], *WITH_PIP[:2]])
+    assert "setup: pip could not install (see above); fix that and run it again" in run.stderr
+    (folder / "broken").unlink()
+    assert (set_up(folder).returncode, done(folder)) == (0, WITH_UV)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_after_it_was_stopped_everything_is_done_again(number: signal.Signals, folder: Path) -> None:
+    process = start(folder, until="uv ")
+    os.killpg(process.pid, number)
+    assert process.wait() == {signal.SIGINT: 130, signal.SIGKILL: -9}[number]
+    assert done(folder) == WITH_UV[:3]  # an interrupted uv is no reason to try pip
+    assert (set_up(folder).returncode, done(folder)) == (0, WITH_UV)
 
 
 def test_two_at_once_make_one_environment(folder: Path) -> None:
-    (folder / "slow").write_text("0.2", encoding="utf-8")
-    first = start(folder)
-    wait_for_log(folder)
+    first = start(folder, until="pip ")
     second = set_up(folder)
-    assert (first.wait(), second.returncode) == (0, 0)
-    assert second.stderr.startswith(f"setup: waiting for process {first.pid}, which sets up already")
-    assert done(folder) == BUILT
+    assert (first.wait(), second.returncode, done(folder)) == (0, 0, WITH_UV)
+    assert second.stderr.startswith(f"setup: waiting for process {first.pid}")
 
 
-def test_a_lock_that_cannot_be_made_is_not_waited_for(folder: Path) -> None:
-    script(folder.parent / "bin/ln", "echo 'ln: no room' >&2; exit 1")
-    run = set_up(folder)
-    assert (run.returncode, run.stderr) == (1, "setup: ln: no room\n")
-    assert done(folder) == []
-
-
-def test_an_index_for_torch_is_asked_for_torch_alone_and_remembered(folder: Path) -> None:
+@pytest.mark.parametrize(("tool", "broken"), [("uv", "nothing"), ("pip", "requirements-uv")])
+def test_only_torch_comes_from_an_index_of_its_own_which_is_remembered(tool: str, broken: str, folder: Path) -> None:
+    (folder / "broken").write_text(broken, encoding="utf-8")
     run = set_up(folder, TORCH_INDEX="https://localhost/cpu")
-    assert "setup: torch and torchvision come from https://localhost/cpu and are not hash-checked\n" in run.stderr
-    assert done(folder) == [
-        "venv .venv",
-        "--index-url https://localhost/cpu torch==2.14.1",
-        "--index-url https://localhost/cpu torchvision==0.29.1 ; python_version < '3.14'",
-        "--require-hashes --requirement <setuptools>",
-        "--require-hashes --no-build-isolation --requirement <alpha nvidia-ml-py setuptools torchmetrics>",
-        "--require-hashes --requirement <radiant-mlhub>",
+    assert "torch and torchvision come from https://localhost/cpu and are not hash-checked" in run.stderr
+    assert done(folder)[-3:] == [
+        f"{tool} --index-url https://localhost/cpu -r torch==1, torchvision==1",
+        f"{tool} --require-hashes -r setuptools==1#",
+        f"{tool} {BUILD} alpha==1#, nvidia-ml-py==1#, setuptools==1#, torchmetrics==1# -r radiant-mlhub==0.5.5#",
     ]
-    set_up(folder)
-    assert done(folder) == []
+    assert (set_up(folder).returncode, done(folder)) == (0, [])
 
 
-def test_a_python_that_was_named_once_is_remembered(folder: Path) -> None:
+def test_a_named_python_is_remembered_until_it_goes_away(folder: Path) -> None:
     other = script(folder.parent / "other/python3.12", PYTHON)
-    set_up(folder)
-    done(folder)
-    assert f"making .venv with {other};" in set_up(folder, PYTHON=str(other)).stderr
-    assert done(folder) == BUILT
-    set_up(folder)
-    assert done(folder) == []
+    assert f"creating .venv with {other};" in set_up(folder, PYTHON=str(other)).stderr
+    assert set_up(folder).stderr == ""
+    other.unlink()
+    assert f"creating .venv with {folder.parent}/bin/python3.11;" in set_up(folder).stderr
 
 
-def test_little_room_on_the_disk_is_said_beforehand(folder: Path) -> None:
-    script(folder.parent / "bin/df", "echo header; echo /dev/disk 9 6 2097152 75% /")
-    assert set_up(folder).stderr.startswith("setup: warning: 2 GB are free here; the environment takes about ")
-
-
-@pytest.mark.parametrize(
-    ("mode", "pattern", "names"),
-    [
-        ("keep", "torch|torchvision", ["torch", "torchvision"]),
-        ("drop", "nvidia-.*|torch", ["alpha", "setuptools", "torchmetrics", "torchvision", "triton"]),
-        ("keep", "nothing", []),
-    ],
-)
-def test_entries_are_picked_by_their_whole_names_with_their_hashes(
-    mode: str, pattern: str, names: list[str], folder: Path
-) -> None:
-    text = (folder / "tools/setup.sh").read_text(encoding="utf-8")
-    assert text.endswith('\nmain "$@"\n')
-    script(folder / "tools/entries.sh", text.removesuffix('main "$@"\n'), 'entries "$@"')
-    picked = execute(["tools/entries.sh", mode, pattern], folder, path(folder)).stdout
-    entries = [f"{entry}\n" for entry in REQUIREMENTS.replace("\n    ", "\t").splitlines()]
-    wanted = [entry.replace("\t", "\n    ") for entry in entries if entry.partition("==")[0] in names]
-    assert picked == "".join(wanted)
+def test_uv_is_configured_as_pip_is(folder: Path) -> None:
+    script(folder / "pip", f"exec '{sys.executable}' -m pip \"$@\"")
+    script(folder / "first/ln", '[ "$1" = -s ] && exec /bin/ln "$@"')  # no hard links
+    (folder / "pip.conf").write_text(
+        "[global]\nindex-url = https://file/simple\nextra-index-url =\n  https://a/simple\n  https://u:p%40@b/simple\n"
+        "find-links = /one /two\ncert = /global.pem\n[install]\ncert = /install.pem\nno-index = true\n",
+        encoding="utf-8",
+    )
+    config = {"PIP_CONFIG_FILE": str(folder / "pip.conf"), "PIP_INDEX_URL": "https://env/simple"}
+    set_up(folder, **config, PIP_TRUSTED_HOST="a b", PYTHONDONTWRITEBYTECODE="1")
+    wanted = {
+        "UV_INDEX_URL": "https://env/simple",
+        "UV_EXTRA_INDEX_URL": "https://a/simple https://u:p%40@b/simple",
+        "UV_FIND_LINKS": "/one,/two",
+        "UV_INSECURE_HOST": "a b",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "SSL_CERT_FILE": "/install.pem",
+        "UV_LINK_MODE": "copy",
+        "UV_COMPILE_BYTECODE": "1",  # which pip always does
+    }
+    environment = json.loads((folder / "uv-env").read_text(encoding="utf-8"))
+    assert {name: environment.get(name) for name in wanted} == wanted
+    assert done(folder)[2].startswith("uv --no-index ")
