@@ -195,6 +195,7 @@ def test_params_that_the_run_cache_ignores_are_listed_separately(name: str) -> N
 
 
 @pytest.mark.soak
+@pytest.mark.short
 def test_check_runs_again_for_another_tile_size(tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "-q", str(ROOT), "project"], cwd=tmp_path, check=True)
     project, command = tmp_path / "project", [sys.executable, "-W", "ignore", "-m", "dvc", "repro", "check"]

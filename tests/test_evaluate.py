@@ -230,7 +230,7 @@ def test_the_summary_says_when_the_arithmetic_of_training_could_not_be_had() -> 
         ("model/model.safetensors", r"model\.safetensors does not exist; expected weights"),
         ("split/test.txt", r"test\.txt does not exist; the stage split writes it$"),
         ("chips/classes.json", r"classes\.json does not exist; every raw and chips folder needs a class table$"),
-        ("chips/masks/c11.png", r"masks/c11\.png does not exist, but chips\.csv lists it; "),
+        ("chips/masks/c11.png", r"masks/c11\.png does not exist, but is listed in chips\.csv; "),
     ],
 )
 def test_what_is_missing_is_named_and_nothing_published(copied: World, missing: str, message: str) -> None:

@@ -190,6 +190,7 @@ def fuzz_stac(folder: Path, rng: random.Random) -> None:
 
 Fuzzer = Callable[[Path, random.Random], None]
 FUZZERS: list[Fuzzer] = [fuzz_scene, fuzz_dtype, fuzz_item, fuzz_zip, fuzz_tar, fuzz_stac]
+FAST: list[Fuzzer] = [fuzz_zip, fuzz_tar, fuzz_stac]
 each_kind = pytest.mark.parametrize("fuzz", FUZZERS, ids=lambda fuzz: fuzz.__name__)
 
 
@@ -214,6 +215,10 @@ def test_scenes_that_raised_other_errors(fuzz: Fuzzer, seed: int, tmp_path: Path
 
 
 @pytest.mark.soak
-@each_kind
+@pytest.mark.parametrize(
+    "fuzz",
+    [pytest.param(fuzz, marks=[pytest.mark.short] if fuzz in FAST else []) for fuzz in FUZZERS],
+    ids=lambda fuzz: fuzz.__name__,
+)
 def test_many_damaged_files_are_refused_or_read(fuzz: Fuzzer, tmp_path: Path) -> None:
     run(fuzz, range(FEW, FEW + MANY), tmp_path)

@@ -153,6 +153,7 @@ def test_archive(project: Path, sample: Callable[[DatasetName], Path]) -> None:
     same_chips(project, "landcoverai", archive)
 
 
+@pytest.mark.short
 @pytest.mark.parametrize(
     ("root", "key", "words"),
     [

@@ -14,7 +14,6 @@ from pipeline.core.files import (
     copy,
     read_json,
     remove,
-    sha256,
     visible_files,
     write_json,
     write_text,
@@ -294,11 +293,6 @@ def test_json_round_trips_and_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", float("nan"))
     assert read_json(tmp_path / "a.json") == {"name": "(semi)natural é", "value": 1.5}
-
-
-def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_the_temporary_path_is_beside_the_target(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_disk_that_is_full_drops_no_file(tmp_path: Path, monkeypatch: pytest.M
 
     scene(tmp_path / "mine", "a")
     monkeypatch.setattr("pipeline.sources.local.copy", full)
-    with pytest.raises(StageError, match="^No space left on device; make room"):
+    with pytest.raises(StageError, match="^No space left on device; free disk space"):
         fetch(tmp_path / "mine", tmp_path / "raw")
 
 

@@ -132,7 +132,7 @@ def test_a_disk_that_is_full_is_no_damage(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(unpack, "_copy", full)
-    with pytest.raises(StageError, match="^No space left on device; make room"):
+    with pytest.raises(StageError, match="^No space left on device; free disk space"):
         unpacked(zipped(tmp_path, ("a.tif", b"abc"), ("b.tif", b"b")))
 
 
