@@ -33,7 +33,7 @@ def _exit(number: int, frame: FrameType | None) -> None:
 def exit_on_interrupt(label: str) -> Iterator[None]:
     """Print one line and exit with 130 when a KeyboardInterrupt leaves the block.
 
-    Context managers on the way clean up; running thread_pool are not waited for.
+    Context managers on the way clean up; threads still running are not waited for.
     """
     if signal.getsignal(signal.SIGINT) is _exit:
         signal.signal(signal.SIGINT, signal.default_int_handler)
