@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import _coverage_world as world
 from benchmarks.coverage import alternatives, covered, limits_of, print_by_rarest, print_differences, print_scores
-from pipeline.evaluation.intervals import interval
+from pipeline.evaluation.intervals import mean_iou_interval
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE
 
 NAMES = ("background", "woodland", "water", "building", "road")
@@ -16,7 +16,7 @@ def test_intervals_hold_the_truth_more_often_than_the_bootstrap_did() -> None:
     groups = world.draw(np.random.default_rng(3), 300 * 11, WIDE)
     counts_RG3K = world.predict(groups).reshape(300, 11, 3, 5)
     truth_R = world.true_mean(world.true_iou(WIDE), counts_RG3K)
-    ours = covered(limits_of([interval(counts_G3K, NAMES) for counts_G3K in counts_RG3K]), truth_R)
+    ours = covered(limits_of([mean_iou_interval(counts_G3K, NAMES) for counts_G3K in counts_RG3K]), truth_R)
     before = covered(alternatives(counts_RG3K)["percentile"], truth_R)
     assert 0.91 <= ours.mean() <= 0.98
     assert before.mean() < 0.89
