@@ -14,8 +14,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.evaluation.intervals import mean_iou
 from pipeline.evaluation.verdict import compare_results
 from pipeline.scoring.counts import to_table
-from tests.evaluation.test_intervals import BOTH, units
-from tests.evaluation.test_verdict import group
+from tests.evaluation.test_intervals import BOTH, make_groups
+from tests.evaluation.test_verdict import trainings
 
 ROOT = Path(__file__).parents[1]
 GROUPS = [f"u{number:02}" for number in range(12)]
@@ -35,7 +35,7 @@ DVC_YAML = {
 def write_scores(folder: Path, share: float, listed: str = "list") -> None:
     """Write what `evaluate` does, for groups with `share` of their pixels predicted correctly."""
     folder.mkdir(parents=True)
-    counts = units(*[share] * 12)
+    counts = make_groups(*[share] * 12)
     score = float(mean_iou(counts.sum(axis=0), BOTH))
     iou = {"field": score, "wood": score}
     (folder / "evaluate.json").write_text(json.dumps({"mean_iou": score, "iou": iou, "test_list": listed}))
@@ -183,12 +183,12 @@ def test_names_are_separated_by_commas_and_patterns_are_sorted() -> None:
 
 
 def test_a_verdict_names_the_better_side() -> None:
-    sides, groups = ("ce-*", "dice-*"), (group("ce", 0.4), group("dice", 0.6))
-    lines = report_lines(sides, groups, compare_results(*groups))
+    sides, results = ("ce-*", "dice-*"), (trainings("ce", 0.4), trainings("dice", 0.6))
+    lines = report_lines(sides, results, compare_results(*results))
     assert lines[0].startswith("ce-*: mean IoU 0.4100 (seed 0), 0.3900 (seed 1), ")
     assert lines[-1] == "verdict: dice-* is better"
-    assert report_lines(sides, groups[::-1], compare_results(*groups[::-1]))[-1] == "verdict: ce-* is better"
-    same = (groups[0], groups[0])
+    assert report_lines(sides, results[::-1], compare_results(*results[::-1]))[-1] == "verdict: ce-* is better"
+    same = (results[0], results[0])
     assert (
         report_lines(sides, same, compare_results(*same))[-1]
         == "verdict: no significant difference: the interval contains 0"
@@ -197,7 +197,7 @@ def test_a_verdict_names_the_better_side() -> None:
 
 def test_different_precisions_are_noted() -> None:
     ours, theirs = (
-        [replace(result, precision=name) for result in group(name, 0.5, seeds=1)] for name in ("bf16", "fp32")
+        [replace(result, precision=name) for result in trainings(name, 0.5, seeds=1)] for name in ("bf16", "fp32")
     )
     assert report_lines(("a", "b"), (ours, theirs), compare_results(ours, theirs))[-2] == (
         "note: scored in bf16: bf16-0; fp32: fp32-0"

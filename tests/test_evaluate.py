@@ -121,18 +121,18 @@ def other_metrics(score: float | None) -> dict[str, Any]:
 
 
 def test_an_approximate_interval_names_the_fixed_classes() -> None:
-    found = interval_metrics(rare_counts(), ("field", "roof"))
-    about, low, high = found["interval"], found["mean_iou_low"], found["mean_iou_high"]
-    assert (about["approximate"], about["held_fixed"]) == (True, ["roof"])
-    assert about["why_approximate"] == "roof held fixed, in fewer than 3 groups"
-    words = summary_line(other_metrics(0.5) | found)
-    assert f"mean IoU 0.5000 (approximate 95 % interval {low:.4f} to {high:.4f}: roof held fixed, in fewer" in words
+    approximate = interval_metrics(rare_counts(), ("field", "roof"))
+    details, low, high = (approximate[key] for key in ("interval", "mean_iou_low", "mean_iou_high"))
+    assert (details["approximate"], details["held_fixed"]) == (True, ["roof"])
+    assert details["why_approximate"] == "roof held fixed, in fewer than 3 groups"
+    line = summary_line(other_metrics(0.5) | approximate)
+    assert f"mean IoU 0.5000 (approximate 95 % interval {low:.4f} to {high:.4f}: roof held fixed, in fewer" in line
 
 
 def test_without_labels_the_score_is_unknown() -> None:
-    words = summary_line(other_metrics(None) | interval_metrics(np.zeros((12, 3, 2), np.int64), ("field", "roof")))
+    line = summary_line(other_metrics(None) | interval_metrics(np.zeros((12, 3, 2), np.int64), ("field", "roof")))
     unknown = "mean IoU unknown (too few independent groups for an interval), pixel accuracy unknown"
-    assert words.startswith(f"3 test chips, {unknown}")
+    assert line.startswith(f"3 test chips, {unknown}")
 
 
 def test_scikit_learn_gives_the_same_scores(trained: World, scored: Path, result: Any) -> None:

@@ -155,7 +155,7 @@ def test_what_one_datasets_chips_cannot_have_stops_their_training_alone(
     assert summary.startswith(f"no split made: {reason}")
     assert [path.name for path in (tmp_path / "split").iterdir()] == ["refused.txt"]
     assert json.loads((tmp_path / "metrics/ghana.json").read_text())["refused"].startswith(reason)
-    with pytest.raises(PipelineError, match="holds no lists: "):
+    with pytest.raises(PipelineError, match="has no lists: "):
         read_list(tmp_path / "split/train.txt")
     assert cut_up(tmp_path, tmp_path / "chips").startswith("10 chips of 10 groups in")
     assert not (tmp_path / "split/refused.txt").exists()

@@ -141,7 +141,8 @@ class BatchPlan:
     def batch_count(self, chips: int) -> int:
         """Training batches in an epoch.
 
-        A smaller last batch is dropped if it has one chip, too few for batch norm, or fewer chips than micro-batches.
+        A smaller last batch is dropped if it has one chip, too few for batch norm, or fewer chips than micro-batches,
+        unless it is the only batch.
         """
         full, rest = divmod(chips, self.batch_size)
         return full + (rest >= max(2, self.micro_batches) or rest == chips)

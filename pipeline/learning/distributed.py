@@ -49,7 +49,7 @@ def process_group(devices: Literal["auto"] | int, device: Device, batch_size: in
     """The processes of this training.
 
     Args:
-        devices: number of devices on this machine; auto: every GPU, at most one per micro-batch; one CPU.
+        devices: number of devices on this machine; auto: every GPU for which a batch has chips; on a CPU, 1.
         device: their type.
         batch_size: chips in a batch, across all ranks.
         accumulate: micro-batches of a batch on each rank.

@@ -77,7 +77,7 @@ class Loss(nn.Module):
 class Focal(Loss):
     """One-vs-rest focal loss: Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 5."""
 
-    name = "focal"
+    name: LossName = "focal"
 
     def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
         """(2, K): by class the sum of the loss over pixels, and the labelled pixels."""
@@ -107,7 +107,7 @@ class Focal(Loss):
 class Dice(Loss):
     """1 - 2 |A ∩ B| / (|A| + |B|) of softmax probabilities, by class over the batch; 0 for classes not in the batch."""
 
-    name = "dice"
+    name: LossName = "dice"
 
     def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
         """(3, K): by class |A ∩ B|, |A| and |B|."""
@@ -130,7 +130,7 @@ class Dice(Loss):
 class CrossEntropy(Loss):
     """Negative log-likelihood of the true class under softmax."""
 
-    name = "ce"
+    name: LossName = "ce"
 
     def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
         """(2,): the class-weighted sum over pixels, and the sum of the weights."""

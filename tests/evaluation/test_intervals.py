@@ -23,7 +23,7 @@ NAMES = ("field", "wood")
 THREE = ("field", "wood", "water")
 
 
-def units(*shares: float, pixels: int = 1000) -> np.ndarray:
+def make_groups(*shares: float, pixels: int = 1000) -> np.ndarray:
     """Groups with two classes of `pixels` each; `shares` of them are predicted correctly."""
     correct = np.round(np.array(shares) * pixels).astype(np.int64)
     ones = np.ones((len(shares), 2), np.int64)
@@ -39,7 +39,7 @@ def required(result: Interval | None) -> Interval:
 def with_rare(present: int, count: int = 12) -> np.ndarray:
     """Groups of three classes; the last is in `present` groups and is predicted in all."""
     counts_G3K = np.zeros((count, 3, 3), np.int64)
-    counts_G3K[:, :, :2] = units(*np.linspace(0.4, 0.8, count))
+    counts_G3K[:, :, :2] = make_groups(*np.linspace(0.4, 0.8, count))
     counts_G3K[:, PREDICTED, 2] = 10
     for number in range(present):
         counts_G3K[number, :, 2] = (100, 80, 30 + 20 * number % 40)
@@ -80,14 +80,14 @@ def test_mean_iou() -> None:
 
 
 def test_too_few_groups_have_no_interval() -> None:
-    few = units(*[0.5] * (MIN_GROUPS - 1))
+    few = make_groups(*[0.5] * (MIN_GROUPS - 1))
     assert mean_iou_interval(few, NAMES) is None
     assert difference_interval(few[None], few[None], NAMES) is None
-    assert mean_iou_interval(units(*[0.5] * MIN_GROUPS), NAMES) is not None
+    assert mean_iou_interval(make_groups(*[0.5] * MIN_GROUPS), NAMES) is not None
 
 
 def test_groups_without_labels_do_not_count() -> None:
-    some, none = units(*np.linspace(0.4, 0.8, MIN_GROUPS)), np.zeros((3, 3, 2), np.int64)
+    some, none = make_groups(*np.linspace(0.4, 0.8, MIN_GROUPS)), np.zeros((3, 3, 2), np.int64)
     both = np.concatenate([some, none])
     assert len(labelled_groups(both)) == MIN_GROUPS
     assert mean_iou_interval(both, NAMES) == mean_iou_interval(some, NAMES)
@@ -97,14 +97,14 @@ def test_groups_without_labels_do_not_count() -> None:
 
 
 def test_equal_groups_give_an_approximate_interval_of_no_width() -> None:
-    result = required(mean_iou_interval(units(*[0.5] * 12), NAMES))
+    result = required(mean_iou_interval(make_groups(*[0.5] * 12), NAMES))
     assert result.low == result.high == pytest.approx(500 / 1500, abs=1e-6)
     assert result.describe() == "approximate 95 % interval 0.3333 to 0.3333: the groups show no variation"
 
 
 @pytest.mark.parametrize("score", [0, 1])
 def test_a_score_of_0_or_1_gives_no_width(score: int) -> None:
-    result = required(mean_iou_interval(units(*[score] * 12), NAMES))
+    result = required(mean_iou_interval(make_groups(*[score] * 12), NAMES))
     assert (result.low, result.high) == (score, score)
     assert result.why_approximate == "the groups show no variation"
 
@@ -154,7 +154,7 @@ def test_it_agrees_with_the_normal_interval_of_a_mean() -> None:
     # IoU is h / (2 - h), nearly linear over such a small range: standard error of the mean times 1.96
     random = np.random.default_rng(1)
     shares = 0.6 + 0.02 * random.standard_normal(200)
-    result = required(mean_iou_interval(units(*shares, pixels=100000), NAMES))
+    result = required(mean_iou_interval(make_groups(*shares, pixels=100000), NAMES))
     mean = shares.mean()
     slope = 2 / (2 - mean) ** 2
     width = 2 * 1.96 * shares.std() / np.sqrt(200) * slope
@@ -174,10 +174,8 @@ def test_a_class_in_fewer_than_three_groups_is_held_fixed_and_named(present: int
 
 def test_a_fixed_class_does_not_change_the_width_on_the_logit() -> None:
     def width(counts_G3K: np.ndarray) -> float:
-        result, score = (
-            required(mean_iou_interval(counts_G3K, THREE)),
-            float(mean_iou(counts_G3K.sum(axis=0), np.ones(3, bool))),
-        )
+        result = required(mean_iou_interval(counts_G3K, THREE))
+        score = float(mean_iou(counts_G3K.sum(axis=0), np.ones(3, bool)))
         low, high = (math.log(limit / (1 - limit)) for limit in (result.low, result.high))
         return (high - low) * score * (1 - score)
 
@@ -194,17 +192,17 @@ def test_a_class_without_true_pixels_is_neither_scored_nor_named() -> None:
 
 
 def test_one_large_group_widens_the_interval() -> None:
-    counts = units(*np.linspace(0.4, 0.8, 12))
-    one = counts.copy()
-    one[0] *= 20
-    narrow, wide = required(mean_iou_interval(counts, NAMES)), required(mean_iou_interval(one, NAMES))
+    counts = make_groups(*np.linspace(0.4, 0.8, 12))
+    uneven = counts.copy()
+    uneven[0] *= 20
+    narrow, wide = required(mean_iou_interval(counts, NAMES)), required(mean_iou_interval(uneven, NAMES))
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
 
 
 def test_a_constant_gain_has_a_narrow_interval() -> None:
     random = np.random.default_rng(2)
     shares = random.uniform(0.2, 0.8, 15)
-    ours, theirs = units(*shares)[None], units(*(shares + 0.1))[None]
+    ours, theirs = make_groups(*shares)[None], make_groups(*(shares + 0.1))[None]
     result, own = required(difference_interval(ours, theirs, NAMES)), required(mean_iou_interval(ours[0], NAMES))
     assert 0 < result.low < difference(ours, theirs) < result.high
     assert result.high - result.low < (own.high - own.low) / 3
@@ -212,10 +210,10 @@ def test_a_constant_gain_has_a_narrow_interval() -> None:
 
 def test_training_noise_widens_the_interval() -> None:
     shares = np.full(12, 0.5)
-    ours = np.stack([units(*shares)] * 6)
-    steady = np.stack([units(*(shares + 0.05))] * 6)
+    ours = np.stack([make_groups(*shares)] * 6)
+    steady = np.stack([make_groups(*(shares + 0.05))] * 6)
     steps = np.array([-0.2, -0.1, -0.05, 0.05, 0.1, 0.2])
-    noisy = np.stack([units(*(shares + 0.05 + step)) for step in steps])
+    noisy = np.stack([make_groups(*(shares + 0.05 + step)) for step in steps])
     result = required(difference_interval(ours, steady, NAMES))
     assert result.low == result.high > 0
     # all groups are equal, so there is only training noise: the t interval of a mean of six
@@ -228,10 +226,10 @@ def test_training_noise_widens_the_interval() -> None:
 
 def test_variances_of_groups_and_trainings_add_up() -> None:
     spread, steps = np.linspace(-0.1, 0.1, 12), (-0.03, 0.0, 0.03)
-    ours = np.stack([units(*np.full(12, 0.5), pixels=100000)] * 3)
-    both = np.stack([units(*(0.5 + spread + step), pixels=100000) for step in steps])
-    groups = np.stack([units(*(0.5 + spread), pixels=100000)] * 3)
-    trainings = np.stack([units(*np.full(12, 0.5 + step), pixels=100000) for step in steps])
+    ours = np.stack([make_groups(*np.full(12, 0.5), pixels=100000)] * 3)
+    both = np.stack([make_groups(*(0.5 + spread + step), pixels=100000) for step in steps])
+    groups = np.stack([make_groups(*(0.5 + spread), pixels=100000)] * 3)
+    trainings = np.stack([make_groups(*np.full(12, 0.5 + step), pixels=100000) for step in steps])
 
     def half(theirs: np.ndarray) -> float:
         result = required(difference_interval(ours, theirs, NAMES))
@@ -246,7 +244,7 @@ def test_variances_of_groups_and_trainings_add_up() -> None:
 @settings(max_examples=30, deadline=None)
 @given(arrays(np.float64, (2, 3, 11), elements=st.floats(0, 1)))
 def test_the_difference_is_antisymmetric_and_within_its_interval(shares: np.ndarray) -> None:
-    ours, theirs = (np.stack([units(*each) for each in side]) for side in shares)
+    ours, theirs = (np.stack([make_groups(*shares_G) for shares_G in side]) for side in shares)
     gain, result = difference(ours, theirs), required(difference_interval(ours, theirs, NAMES))
     assert difference(theirs, ours) == pytest.approx(-gain)
     assert -1 <= result.low <= gain + 1e-6

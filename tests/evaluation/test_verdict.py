@@ -6,47 +6,48 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.verdict import Result, compare_results
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE
-from tests.evaluation.test_intervals import units
+from tests.evaluation.test_intervals import make_groups
 
 GROUPS = tuple(f"u{number:02}" for number in range(12))
 
 
 def result(name: str, seed: int, share: float, count: int = 12) -> Result:
     spread = np.linspace(-0.05, 0.05, count)
-    return Result(name, seed, "list", ("a", "b"), GROUPS[:count], units(*(share + spread)), share)
+    return Result(name, seed, "list", ("a", "b"), GROUPS[:count], make_groups(*(share + spread)), share)
 
 
-def group(name: str, share: float, seeds: int = 5, count: int = 12) -> list[Result]:
+def trainings(name: str, share: float, seeds: int = 5, count: int = 12) -> list[Result]:
     return [result(f"{name}-{seed}", seed, share + 0.01 * (-1) ** seed, count) for seed in range(seeds)]
 
 
 def test_a_clear_lead_over_five_seeds_gives_a_verdict() -> None:
-    worse, better = group("a", 0.4), group("b", 0.6)
+    worse, better = trainings("a", 0.4), trainings("b", 0.6)
     assert compare_results(worse, better).verdict == "second"
     assert compare_results(better, worse).verdict == "first"
-    assert compare_results(worse, better).difference == pytest.approx(0.6 / 1.4 - 0.4 / 1.6, abs=0.01)
+    assert compare_results(worse, better).difference == pytest.approx(0.6 / 1.4 - 0.4 / 1.6, abs=0.001)
 
 
 def test_with_equal_scores_neither_is_better() -> None:
-    assert compare_results(group("a", 0.5), group("b", 0.5)).verdict == "neither"
+    assert compare_results(trainings("a", 0.5), trainings("b", 0.5)).verdict == "neither"
 
 
 def test_fewer_than_five_paired_seeds_are_undecided() -> None:
-    comparison = compare_results(group("a", 0.2, seeds=4), group("b", 0.9))
+    comparison = compare_results(trainings("a", 0.2, seeds=4), trainings("b", 0.9))
     assert comparison.seeds == (0, 1, 2, 3)
     assert comparison.verdict == "undecided: training noise was not sampled, 4 paired seeds of at least 5"
-    assert compare_results(group("a", 0.2, 1), group("b", 0.9)).verdict.endswith("1 paired seed of at least 5")
+    assert compare_results(trainings("a", 0.2, 1), trainings("b", 0.9)).verdict.endswith("1 paired seed of at least 5")
 
 
 def test_too_few_groups_are_undecided() -> None:
-    comparison = compare_results(group("a", 0.2, count=9), group("b", 0.9, count=9))
+    comparison = compare_results(trainings("a", 0.2, count=9), trainings("b", 0.9, count=9))
     assert comparison.interval is None
     assert comparison.verdict == "undecided: 9 independent groups in the test set, at least 10 are needed"
 
 
 def test_unlabelled_groups_do_not_count() -> None:
     ours, theirs = (
-        replace(results[0], counts_G3K=results[0].counts_G3K.copy()) for results in (group("a", 0.2), group("b", 0.9))
+        replace(results[0], counts_G3K=results[0].counts_G3K.copy())
+        for results in (trainings("a", 0.2), trainings("b", 0.9))
     )
     for side in (ours, theirs):
         side.counts_G3K[:3] = 0
@@ -56,7 +57,7 @@ def test_unlabelled_groups_do_not_count() -> None:
 
 
 def test_trainings_are_paired_by_seed() -> None:
-    ours, theirs = group("a", 0.4), group("b", 0.6)
+    ours, theirs = trainings("a", 0.4), trainings("b", 0.6)
     assert compare_results(ours, theirs[::-1]) == compare_results(ours, theirs)
 
 

@@ -46,11 +46,11 @@ def test_on_a_cpu_auto_is_a_single_process() -> None:
     ("wanted", "batch_size", "accumulate", "size"),
     [("auto", 32, 1, 4), ("auto", 3, 1, 3), ("auto", 1, 1, 1), ("auto", 8, 4, 2), (2, 8, 4, 2)],
 )
-def test_auto_is_every_gpu_up_to_the_micro_batches_of_a_batch(
+def test_auto_is_every_gpu_for_which_a_batch_has_chips(
     monkeypatch: pytest.MonkeyPatch, wanted: Any, batch_size: int, accumulate: int, size: int
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert process_group(wanted, Device("cuda", "bf16"), batch_size, accumulate).size == size
+    assert process_group(wanted, Device("cuda", "bf16"), batch_size, accumulate).world_size == size
 
 
 def test_too_many_devices_and_too_small_batches_are_refused(
@@ -98,7 +98,7 @@ def test_rank_0_reports_shared_errors() -> None:
 def test_a_lost_connection_is_reported_and_bugs_keep_their_traceback() -> None:
     lost = RuntimeError("[enforce fail] Connection closed by peer [127.0.0.1]:1")
     with (
-        pytest.raises(PipelineError, match="another process of this training ended"),
+        pytest.raises(PipelineError, match="another rank of this training ended"),
         rank_zero_errors(ProcessGroup(2, 0, 2)),
     ):
         raise lost

@@ -42,7 +42,7 @@ def tiny(**changes: Any) -> Task:
 
 
 def loader(chips: int) -> DataLoader[Batch]:
-    """Chips of 2 x 2 px; bright loader are class 1."""
+    """Chips of 2 x 2 px; bright pixels are class 1."""
     random = torch.Generator().manual_seed(chips)
     masks_NHW = torch.randint(2, (chips, 2, 2), generator=random, dtype=torch.uint8)
     pairs: Any = list(zip((masks_NHW * 200)[:, None].repeat(1, 3, 1, 1), masks_NHW, strict=True))
@@ -112,9 +112,8 @@ def test_an_epoch_has_scores_of_both_parts_and_a_time() -> None:
     [(2, "epoch 1, batch 2"), (5, "epoch 1, validation batch 2"), (8, "epoch 2, batch 3")],
 )
 def test_a_nan_loss_ends_training_with_one_line(monkeypatch: pytest.MonkeyPatch, bad: int, where: str) -> None:
-    monkeypatch.setitem(
-        LOSSES, "ce", lambda _: SometimesNan(bad)
-    )  # an epoch has three training and two validation batches
+    # an epoch has three training and two validation batches
+    monkeypatch.setitem(LOSSES, "ce", lambda _: SometimesNan(bad))
     with pytest.raises(PipelineError) as error:
         fitted(tiny(epochs=2))
     assert str(error.value).startswith(f"the ce loss became NaN or infinite in {where}; try a train.lr below 0.1")
