@@ -1,4 +1,4 @@
-"""Compares trainings: paired difference of mean IoU, interval, verdict.
+"""Compare trainings: paired difference of mean IoU, interval, verdict.
 
 python -m pipeline.compare A B          # two revisions or experiments; `workspace` is the working tree
 python -m pipeline.compare 'ce-*' 'dice-*'          # sets of experiments, paired by seed
@@ -47,7 +47,7 @@ def expand_names(text: str, experiments: list[str]) -> list[str]:
 
 
 def list_experiments() -> list[str]:
-    """Names of the experiments of the checked-out commit.
+    """List the experiments of the checked-out commit.
 
     Raises:
         PipelineError: not in a DVC repository with a commit.
@@ -98,7 +98,7 @@ def load_result(name: str) -> Result:
 def report_lines(
     sides: tuple[str, str], results: tuple[list[Result], list[Result]], comparison: Comparison
 ) -> list[str]:
-    """The comparison as lines of text."""
+    """Format the comparison as lines of text."""
     lines = []
     for side, of_side in zip(sides, results, strict=True):
         scores = ", ".join(f"{result.mean_iou:.4f} (seed {result.seed})" for result in of_side)
@@ -117,7 +117,7 @@ def report_lines(
 
 
 def precision_note(results: tuple[list[Result], list[Result]]) -> list[str]:
-    """A line if scores were computed in different precisions, which alone changes them slightly."""
+    """Note, in a line, scores that were computed in different precisions, which alone changes them slightly."""
     by_precision: dict[str, list[str]] = {}
     for result in (*results[0], *results[1]):
         by_precision.setdefault(result.precision or "an unrecorded precision", []).append(result.name)

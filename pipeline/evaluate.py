@@ -1,4 +1,4 @@
-"""Scores a trained model on the test chips."""
+"""Score a trained model on the test chips."""
 
 import hashlib
 from pathlib import Path
@@ -44,13 +44,13 @@ class EvaluateParams(Params):
 
 
 def all_scores(counts_N3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
-    """The scores of a set of chips, and of each class."""
+    """Compute the scores of a set of chips, and of each class."""
     counts_3K = counts_N3K.sum(axis=0)
     return {"paper_iou": paper_iou(counts_N3K)} | scores(counts_3K, names) | {"classes": class_scores(counts_3K, names)}
 
 
 def interval_metrics(counts_G3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
-    """The interval of the mean IoU, and whether it is approximate, or why there is none."""
+    """Compute the interval of the mean IoU, and why it is approximate or missing."""
     interval, groups = mean_iou_interval(counts_G3K, names), len(labelled_groups(counts_G3K))
     details = {
         "covers": "the sampling of the test set, not training",
@@ -68,7 +68,7 @@ def interval_metrics(counts_G3K: np.ndarray, names: tuple[str, ...]) -> dict[str
 
 
 def leak_metrics(lists: Path) -> dict[str, Any]:
-    """The leak of the split, as the stage split measured it."""
+    """Read the leak that the stage split measured."""
     leak = read_json(lists / "leak.json")
     return {
         "leak_share": leak["leak_share"],
@@ -143,17 +143,17 @@ def evaluate(
 
 
 def hash_ids(ids: list[str]) -> str:
-    """SHA-256 of a list of chips: scores on lists with the same hash can be compared."""
+    """Hash a list of chips with SHA-256: scores on lists with the same hash can be compared."""
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
 
 def format_score(score: float | None, digits: int = 4) -> str:
-    """A rounded score; `unknown` without labelled pixels."""
+    """Round a score; `unknown` without labelled pixels."""
     return "unknown" if score is None else f"{score:.{digits}f}"
 
 
 def summary_line(result: dict[str, Any]) -> str:
-    """The score with its interval, the leak, and whether the precision differs from that of training."""
+    """Summarise the score with its interval, the leak, and a precision that differs from training."""
     low, high, held_fixed = result["mean_iou_low"], result["mean_iou_high"], result["interval"]["held_fixed"]
     too_few = "too few independent groups for an interval"
     interval = too_few if low is None else Interval(low, high, tuple(held_fixed)).describe()

@@ -1,4 +1,4 @@
-"""Trains a segmentation network on the chips of one dataset."""
+"""Train a segmentation network on the chips of one dataset."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -80,7 +80,7 @@ class TrainParams(Params):
         return Placement(device, process_group(config.devices, device, config.batch_size, config.accumulate))
 
     def network(self, table: ClassTable) -> NetworkConfig:
-        """The config of the network for a class table."""
+        """Return the config of the network for a class table."""
         return network_config(self.architecture, self.encoder, self.encoder_weights, len(table.classes))
 
     @property
@@ -89,14 +89,14 @@ class TrainParams(Params):
         return self.encoder_weights == "imagenet" and hub_is_reachable()
 
     def build_loss(self, pixels: Sequence[int]) -> Loss:
-        """The loss, given the pixels of each class in the training chips."""
+        """Create the loss, given the pixels of each class in the training chips."""
         config = self.train
         alpha = None if config.alpha == "none" else config.alpha
         return LOSSES[self.loss](LossConfig(config.gamma, alpha, class_weights(config.class_weights, pixels)))
 
 
 def chip_geometry(chips: Path) -> dict[str, Any]:
-    """`chip_sizes` in pixels and `pixel_sizes` in units of the CRS, for model.json.
+    """Return `chip_sizes` in pixels and `pixel_sizes` in units of the CRS, for model.json.
 
     Raises:
         PipelineError: the chips are not squares of one size that is a multiple of 32.
@@ -153,7 +153,7 @@ class TrainingInputs:
 
 
 def training_inputs(parts: Parts, params: TrainParams, placement: Placement) -> TrainingInputs:
-    """The inputs of a training on this machine."""
+    """Collect the inputs of a training on this machine."""
     ids = {part: chips.ids for part, chips in parts.items()}
     chips, weights = parts["train"].folder, Path(params.encoder_weights)
     names = [name for part in ids.values() for name in part]
@@ -188,7 +188,7 @@ def build_task(parts: Parts, params: TrainParams, processes: ProcessGroup) -> Ta
 def run_training(
     parts: Parts, params: TrainParams, placement: Placement, progress: L.Callback, checkpoint: Checkpoint
 ) -> tuple[Segmenter, BestEpoch]:
-    """Train from scratch or from the checkpoint; returns the network with the weights of its best epoch.
+    """Train from scratch or from the checkpoint; return the network with the weights of its best epoch.
 
     Raises:
         PipelineError: a loss became NaN or infinite; the best model so far is then written next to the checkpoint.

@@ -26,7 +26,7 @@ class ExampleSource:
     """Where the network is."""
 
     def examples(self, indices: list[int]) -> list[Example]:
-        """Chips by index, with their predictions."""
+        """Predict chips by index."""
         ids_of = np.full(256, IGNORE, np.uint8)
         ids_of[: len(self.model.table.ids)] = self.model.table.ids
         examples = []
@@ -66,13 +66,13 @@ def draw_example_grids(folder: Path, source: ExampleSource, counts_N3K: np.ndarr
 
 
 def order_by_iou(counts_N3K: np.ndarray) -> list[int]:
-    """Indices of chips by their own mean IoU, worst first; without chips that have no labelled pixel."""
+    """Sort the indices of chips by their own mean IoU, worst first; omit chips without labelled pixels."""
     iou = [float(mean_iou(counts_3K, counts_3K[TRUE] > 0)) for counts_3K in counts_N3K]
     labelled = [index for index, score in enumerate(iou) if not np.isnan(score)]
     return sorted(labelled, key=lambda index: iou[index])
 
 
 def richest_chips(counts_N3K: np.ndarray) -> list[int]:
-    """By class the index of the chip with most pixels of it, the first on a tie; -1 if no chip has any."""
+    """Return by class the index of the chip with most pixels of it, the first on a tie; -1 if no chip has any."""
     true_NK = counts_N3K[:, TRUE]
     return [int(true_N.argmax()) if true_N.any() else -1 for true_N in true_NK.T]

@@ -110,7 +110,7 @@ def draw_errors(path: Path, examples: Sequence[tuple[str, Example]], table: Clas
 
 
 def error_overlay(example: Example, class_id: int) -> np.ndarray:
-    """The image in grey, with hits, misses and false alarms of a class in `ERROR_COLOURS`; uint8 RGB."""
+    """Colour hits, misses and false alarms of a class over the image in grey; uint8 RGB."""
     grey_HW = example.image_HWC.mean(axis=2) * 0.7 + 40
     overlay_HWC = np.repeat(grey_HW[..., None], 3, axis=2).astype(np.uint8)
     true_HW, predicted_HW = example.target_HW == class_id, example.predicted_HW == class_id
@@ -134,7 +134,7 @@ def write_plots(folder: Path, counts: PredictionCounts, names: Sequence[str], ti
 
 
 def reliability_table(counts: PredictionCounts) -> pd.DataFrame:
-    """A row per bin that is not empty: `confidence` (mean probability), `accuracy` (share correct), `pixels`."""
+    """Return, by non-empty bin, `confidence` (mean probability), `accuracy` (share correct) and `pixels`."""
     pixels, probability, correct = (row[counts.reliability_3B[0] > 0] for row in counts.reliability_3B)
     columns = {"confidence": probability / pixels, "accuracy": correct / pixels}
     return pd.DataFrame(columns).round(6).assign(pixels=pixels.astype(np.int64))
@@ -147,7 +147,7 @@ def _show(axes: Axes, image_HWC: np.ndarray) -> None:
 
 
 def _rgb(colour: Colour) -> tuple[float, float, float]:
-    """A colour with components in 0 to 1, as matplotlib wants it."""
+    """Scale a colour to 0 to 1, for matplotlib."""
     red, green, blue = colour
     return red / 255, green / 255, blue / 255
 

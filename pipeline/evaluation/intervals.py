@@ -59,7 +59,7 @@ class Interval:
         return "the groups show no variation" if self.low == self.high else None
 
     def describe(self, form: str = ".4f") -> str:
-        """The limits in the given format, and whether and why they are approximate."""
+        """Format the limits, and add whether and why they are approximate."""
         limits = f"95 % interval {self.low:{form}} to {self.high:{form}}"
         return f"approximate {limits}: {self.why_approximate}" if self.why_approximate else limits
 
@@ -73,7 +73,7 @@ class _Variance:
 
 
 def mean_iou(counts_3K: np.ndarray, scored_K: np.ndarray) -> np.ndarray:
-    """Mean IoU over the given classes, NaN if there are none; leading dimensions stay.
+    """Average IoU over the given classes, NaN if there are none; keep leading dimensions.
 
     Args:
         counts_3K: see `pipeline.scoring.counts`.
@@ -84,12 +84,14 @@ def mean_iou(counts_3K: np.ndarray, scored_K: np.ndarray) -> np.ndarray:
 
 
 def labelled_groups(counts_G3K: np.ndarray) -> np.ndarray:
-    """The groups with labelled pixels; others carry no information."""
+    """Select the groups with labelled pixels; others carry no information."""
     return np.asarray(counts_G3K[_is_labelled(counts_G3K)])
 
 
 def mean_iou_interval(counts_G3K: np.ndarray, names: Sequence[str]) -> Interval | None:
-    """95 % interval of the mean IoU, which always contains it; None with fewer than `MIN_GROUPS` labelled groups.
+    """Compute the 95 % interval of the mean IoU; None with fewer than `MIN_GROUPS` labelled groups.
+
+    The interval always contains the score.
 
     Args:
         counts_G3K: see `pipeline.scoring.counts`.
@@ -107,12 +109,12 @@ def mean_iou_interval(counts_G3K: np.ndarray, names: Sequence[str]) -> Interval 
 
 
 def difference(first_SG3K: np.ndarray, second_SG3K: np.ndarray) -> float:
-    """Mean IoU of `second` minus that of `first`, averaged over the paired trainings."""
+    """Subtract the mean IoU of `first` from that of `second`, averaged over the paired trainings."""
     return float(_gains(first_SG3K, second_SG3K).mean())
 
 
 def difference_interval(first_SG3K: np.ndarray, second_SG3K: np.ndarray, names: Sequence[str]) -> Interval | None:
-    """95 % interval of `difference`.
+    """Compute the 95 % interval of `difference`.
 
     Its variance is the sum of the jackknife's, of the mean gain over the groups of the test set, and of the variance of
     the gains of S trainings divided by S, with S-1 degrees of freedom; those of the sum are Satterthwaite's. The
@@ -155,26 +157,26 @@ def _is_held_fixed(counts_G3K: np.ndarray) -> np.ndarray:
 
 
 def _groups_with_class(counts_G3K: np.ndarray) -> np.ndarray:
-    """The number of groups with true pixels of each class, (K,)."""
+    """Count the groups with true pixels of each class, (K,)."""
     return np.asarray((counts_G3K[:, TRUE] > 0).sum(axis=0))
 
 
 def _gains(first_SG3K: np.ndarray, second_SG3K: np.ndarray) -> np.ndarray:
-    """Mean IoU of `second` minus that of `first`, by training."""
+    """Subtract the mean IoU of `first` from that of `second`, by training."""
     scored_K = _is_scored(first_SG3K[0])
     first_S, second_S = (mean_iou(side.sum(axis=1), scored_K) for side in (first_SG3K, second_SG3K))
     return np.asarray(second_S - first_S)
 
 
 def _leave_one_out(counts_G3K: np.ndarray) -> np.ndarray:
-    """Mean IoU without each group (G,); classes held fixed keep their IoU over all groups."""
+    """Compute the mean IoU without each group (G,); classes held fixed keep their IoU over all groups."""
     total_3K = counts_G3K.sum(axis=0)
     iou_GK = np.where(_is_held_fixed(counts_G3K), class_iou(total_3K), class_iou(total_3K - counts_G3K))
     return np.asarray(iou_GK[:, _is_scored(counts_G3K)].mean(axis=1))
 
 
 def _jackknife(left_out_G: np.ndarray) -> _Variance:
-    """Variance of a score, from its values without each group."""
+    """Estimate the variance of a score from its values without each group."""
     groups, deviation_G = len(left_out_G), left_out_G - left_out_G.mean()
     value = float((deviation_G**2).sum())
     if not value:
@@ -185,7 +187,7 @@ def _jackknife(left_out_G: np.ndarray) -> _Variance:
 
 
 def _sum(first: _Variance, second: _Variance) -> _Variance:
-    """The sum of independent variances; degrees of freedom after Satterthwaite (1946)."""
+    """Add independent variances; degrees of freedom after Satterthwaite (1946)."""
     value = first.value + second.value
     spread = first.value**2 / first.freedom + second.value**2 / second.freedom
     return _Variance(value, value**2 / spread if spread else first.freedom)

@@ -29,7 +29,7 @@ class PredictionCounts:
 
 
 def predict_logits(model: Model, images_NCHW: torch.Tensor, device: Device) -> torch.Tensor:
-    """logits_NKHW of uint8 RGB images, float32, on the device unless that is Apple's GPU."""
+    """Predict logits_NKHW, float32, of uint8 RGB images; on the device unless that is Apple's GPU."""
     with torch.inference_mode(), device.autocast():
         images = images_NCHW.to(device.name).contiguous(memory_format=device.memory_format)
         logits_NKHW: torch.Tensor = model.segmenter(images)

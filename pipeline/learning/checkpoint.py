@@ -38,7 +38,7 @@ class Checkpoint:
         return self.folder / "epoch.ckpt"
 
     def resumable(self) -> Path | None:
-        """The file to resume from, if there is one that can be read."""
+        """Return the file to resume from, if there is one that can be read."""
         if not self.file.is_file():
             return None
         try:

@@ -6,7 +6,7 @@ from pipeline.formats.classes import IGNORE
 
 
 def argmax(logits_NKHW: torch.Tensor) -> torch.Tensor:
-    """The class with the largest logit, predicted_NHW; the first one on a tie.
+    """Return the class with the largest logit, predicted_NHW; the first one on a tie.
 
     Same as `torch.argmax`, which on a CPU is 25 times slower for contiguous logits.
     """
@@ -28,7 +28,7 @@ def confusion_matrix(predicted_NHW: torch.Tensor, target_NHW: torch.Tensor, clas
 
 
 def confusion_matrices(predicted_NHW: torch.Tensor, target_NHW: torch.Tensor, classes: int) -> torch.Tensor:
-    """One confusion matrix per chip: matrix_NKK."""
+    """Count pixels by true and predicted class, chip by chip: matrix_NKK."""
     cells = target_NHW.long() * classes + predicted_NHW
     # ignored pixels go to an extra cell, which is cheaper than masking them out
     cells = torch.where(target_NHW == IGNORE, classes * classes, cells).flatten(1)
@@ -39,7 +39,7 @@ def confusion_matrices(predicted_NHW: torch.Tensor, target_NHW: torch.Tensor, cl
 
 
 def _bincount(cells: torch.Tensor, size: int) -> torch.Tensor:
-    """Same as `torch.bincount`, which on a GPU synchronises."""
+    """Count as `torch.bincount` does, which on a GPU synchronises."""
     if cells.device.type == "cpu":
         return torch.bincount(cells, minlength=size)
     return torch.zeros(size, dtype=torch.int64, device=cells.device).scatter_add_(0, cells, torch.ones_like(cells))

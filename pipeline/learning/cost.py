@@ -18,7 +18,7 @@ PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "timm", "numpy"
 
 
 def cost(device: Device, devices: int, epochs: Sequence[Epoch], chips: int) -> dict[str, Any]:
-    """Content of `metrics/cost.json`.
+    """Return the content of `metrics/cost.json`.
 
     Args:
         device: where the training ran.
@@ -45,7 +45,7 @@ def cost(device: Device, devices: int, epochs: Sequence[Epoch], chips: int) -> d
 
 
 def revision() -> str | None:
-    """The checked-out commit; None outside a git repository."""
+    """Return the checked-out commit; None outside a git repository."""
     try:
         run = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
@@ -54,7 +54,7 @@ def revision() -> str | None:
 
 
 def _peak_memory(device: Device) -> int:
-    """Peak memory in bytes: of the GPU on CUDA, else resident memory of this process."""
+    """Return peak memory in bytes: of the GPU on CUDA, else resident memory of this process."""
     if device.name == "cuda":
         return torch.cuda.max_memory_allocated()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -70,7 +70,7 @@ class Chips(Dataset[Batch]):
         return list(_thread_pool().map(self.__getitem__, indices))
 
     def __getitem__(self, index: int) -> Batch:
-        """image_CHW and mask_HW, uint8."""
+        """Return image_CHW and mask_HW, uint8."""
         name = f"{self.ids[index]}.png"
         image_HWC = read_image(self.folder / "images" / name)
         mask_HW = self._index[read_mask(self.folder / "masks" / name)]
@@ -79,7 +79,7 @@ class Chips(Dataset[Batch]):
 
 @cache
 def _thread_pool() -> ThreadPoolExecutor:
-    """Threads for the lifetime of the process; loader workers may be forks, which inherit no threads."""
+    """Keep threads for the lifetime of the process; loader workers may be forks, which inherit none."""
     return ThreadPoolExecutor(os.cpu_count())
 
 
@@ -90,7 +90,7 @@ class Shuffle(Sampler[int]):
         self.count, self.seed, self.epoch = count, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of each epoch."""
+        """Set the epoch; Lightning calls this at its start."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -115,7 +115,7 @@ class Stream(IntEnum):
 
 
 def generator(stream: Stream, *key: int) -> torch.Generator:
-    """A generator seeded by `stream` and `key` alone, whatever was drawn before.
+    """Return a generator seeded by `stream` and `key` alone, whatever was drawn before.
 
     All keys of a stream must have the same length: `SeedSequence` pads short ones with zeros.
     """
@@ -139,7 +139,7 @@ class BatchPlan:
         return self.accumulate * self.processes.world_size
 
     def batch_count(self, chips: int) -> int:
-        """Training batches in an epoch.
+        """Return the number of training batches in an epoch.
 
         A smaller last batch is dropped if it has one chip, too few for batch norm, or fewer chips than micro-batches,
         unless it is the only batch.
@@ -148,7 +148,7 @@ class BatchPlan:
         return full + (rest >= max(2, self.micro_batches) or rest == chips)
 
     def bounds(self, step: int, chips: int) -> tuple[int, int]:
-        """Start and end of this rank's micro-batch `step`, as positions in an epoch of `chips`."""
+        """Return start and end of this rank's micro-batch `step`, as positions in an epoch of `chips`."""
         batch, part = divmod(step, self.accumulate)
         part = part * self.processes.world_size + self.processes.rank
         start = batch * self.batch_size
@@ -166,7 +166,7 @@ class MicroBatchSampler(Sampler[list[int]]):
     def __init__(
         self, sampler: Shuffle | SequentialSampler, chips: int, plan: BatchPlan, keep_all: bool = False
     ) -> None:
-        """`keep_all`: drop no chip, for scoring; ranks may then differ by one step."""
+        """Set `keep_all` for scoring: no chip is dropped, and ranks may differ by one step."""
         self.sampler, self.plan = sampler, plan
         batches = -(-chips // plan.batch_size) if keep_all else plan.batch_count(chips)
         bounds = [plan.bounds(step, chips) for step in range(batches * plan.accumulate)]
@@ -180,12 +180,12 @@ class MicroBatchSampler(Sampler[list[int]]):
         return (order[start:end] for start, end in self._bounds)
 
     def position(self, step: int) -> tuple[int, int]:
-        """The batch of a step, and the number of chips of that batch before it."""
+        """Return the batch of a step, and the number of chips of that batch before it."""
         return divmod(self._bounds[step][0], self.plan.batch_size)
 
 
 def training_loader(chips: Chips, plan: BatchPlan, workers: int, seed: int) -> DataLoader[Batch]:
-    """Shuffled batches, the same number of steps on every rank.
+    """Return shuffled batches, the same number of steps on every rank.
 
     Raises:
         PipelineError: fewer chips than micro-batches.
@@ -201,7 +201,7 @@ def training_loader(chips: Chips, plan: BatchPlan, workers: int, seed: int) -> D
 def scoring_loader(
     chips: Chips, batch_size: int, workers: int, processes: ProcessGroup = SINGLE_PROCESS
 ) -> DataLoader[Batch]:
-    """Every chip once, in the order of the list.
+    """Return every chip once, in the order of the list.
 
     Raises:
         PipelineError: fewer chips than ranks.

@@ -34,7 +34,7 @@ class Device:
         return torch.contiguous_format if self.precision == "fp32" and self.name != "cuda" else torch.channels_last
 
     def autocast(self) -> torch.autocast:
-        """The context in which to run a network."""
+        """Return the context in which to run a network."""
         dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
         return torch.autocast(self.name, dtype, enabled=self.precision != "fp32")
 
@@ -66,7 +66,7 @@ def select_device(name: DeviceName, precision: PrecisionName = "auto", key: str 
 
 
 def select_scoring_device(name: DeviceName, trained: Precision | None) -> Device:
-    """The device to score on, in the precision of training if supported there, else in fp32.
+    """Return the device to score on, in the precision of training if supported there, else in fp32.
 
     `trained`: None for a model that does not record it: then as `select_device` does for `auto`.
 
@@ -105,7 +105,7 @@ class Hardware:
     """Model, compute capability, versions of CUDA and cuDNN; empty without CUDA."""
 
     def rounding(self, device: Device) -> tuple[str, ...]:
-        """The properties that matter on `device`: results on a GPU do not depend on the CPU or the threads."""
+        """Return the properties that matter on `device`: results on a GPU do not depend on the CPU or the threads."""
         if device.name == "cuda":
             return (device.name, device.precision, *self.gpu)
         if device.name == "mps":
@@ -114,7 +114,7 @@ class Hardware:
 
 
 def hardware() -> Hardware:
-    """The hardware that this process sees."""
+    """Return the hardware that this process sees."""
     features = [f"{name}={value}" for name, value in sorted(torch.cpu.get_capabilities().items())]
     isa_limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
     cpu = (torch.backends.cpu.get_cpu_capability(), isa_limit, *features)
@@ -136,7 +136,7 @@ def _has_bf16(name: str) -> bool:
 
 
 def loader_workers(workers: int | Literal["auto"], device: Device, processes: int = 1) -> int:
-    """Loader workers per training process; `auto`: one per spare core for a GPU, none for the CPU.
+    """Resolve `auto` to one loader worker per spare core for a GPU, none for the CPU.
 
     On a CPU, reading a chip takes a hundredth of a training step, and the network uses every core.
     """

@@ -38,7 +38,7 @@ class ProcessGroup:
         return self.rank == 0
 
     def environment(self) -> ClusterEnvironment:
-        """The same for Lightning, which by default would see a SLURM job with one task as a single process."""
+        """Describe the processes to Lightning, which would take a SLURM job with one task for a single process."""
         return TorchElasticEnvironment() if self.by_torchrun else LightningEnvironment()
 
 
@@ -46,7 +46,7 @@ SINGLE_PROCESS = ProcessGroup()
 
 
 def process_group(devices: Literal["auto"] | int, device: Device, batch_size: int, accumulate: int) -> ProcessGroup:
-    """The processes of this training.
+    """Return the processes of this training.
 
     Args:
         devices: number of devices on this machine; auto: every GPU for which a batch has chips; on a CPU, 1.
@@ -110,12 +110,12 @@ def _is_lost_connection(error: RuntimeError) -> bool:
 
 
 def is_distributed() -> bool:
-    """Whether other processes train with this one."""
+    """Return whether other processes train with this one."""
     return distributed.is_available() and distributed.is_initialized()
 
 
 def all_reduce_sum(value: torch.Tensor) -> torch.Tensor:
-    """The sum over all ranks."""
+    """Sum over all ranks."""
     if not is_distributed():
         return value
     value = value.clone()
@@ -124,7 +124,7 @@ def all_reduce_sum(value: torch.Tensor) -> torch.Tensor:
 
 
 def all_reduce_min(value: torch.Tensor) -> torch.Tensor:
-    """The minimum over all ranks."""
+    """Take the minimum over all ranks."""
     if not is_distributed():
         return value
     value = value.clone()
@@ -133,7 +133,7 @@ def all_reduce_min(value: torch.Tensor) -> torch.Tensor:
 
 
 def sum_with_local_gradient(value: torch.Tensor) -> torch.Tensor:
-    """The sum over all ranks, through which only this rank's term has a gradient.
+    """Sum over all ranks; only this rank's term has a gradient.
 
     The gradient of a function of the sum is then, on each rank, the contribution of that rank's chips; summed over the
     ranks it is the gradient of the whole batch.

@@ -48,7 +48,7 @@ class BestEpoch(L.Callback):
         self._start = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """For the checkpoint: plain values and tensors, which load without unpickling objects."""
+        """Return plain values and tensors, which load without unpickling objects."""
         best = self.best.number if self.best else None
         return {"epochs": [asdict(epoch) for epoch in self.epochs], "best": best, "weights": self.weights}
 
@@ -83,7 +83,7 @@ class BestEpoch(L.Callback):
         trainer.should_stop = self.has_stalled(pl_module.config.early_stop)
 
     def has_stalled(self, patience: Literal["none"] | int) -> bool:
-        """Whether the last `patience` epochs brought no improvement."""
+        """Return whether the last `patience` epochs brought no improvement."""
         if self.best is None or patience == "none":
             return False
         return self.epochs[-1].number - self.best.number >= patience

@@ -11,7 +11,7 @@ TIMEOUT = 3.0
 
 
 def hub_is_reachable() -> bool:
-    """Whether Hugging Face's endpoint, or the proxy in front of it, accepts a connection.
+    """Return whether Hugging Face's endpoint, or the proxy in front of it, accepts a connection.
 
     Its client retries for 23 s before it reports that there is no network.
     """

@@ -44,33 +44,33 @@ class Loss(nn.Module):
         self.register_buffer("weight_K", weights, persistent=False)
 
     def forward(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
-        """The loss of a batch."""
+        """Return the loss of a batch."""
         return self.value(self.sums(logits_NKHW, targets_NHW))
 
     def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
-        """Sums over the pixels: (quantities,), or (quantities, K) by class."""
+        """Sum over the pixels: (quantities,), or (quantities, K) by class."""
         raise NotImplementedError
 
     def value(self, sums: torch.Tensor) -> torch.Tensor:
-        """The loss, from these sums."""
+        """Compute the loss from these sums."""
         raise NotImplementedError
 
     def weight(self, sums: torch.Tensor) -> torch.Tensor:
-        """The labelled pixels behind these sums, by which to average the losses of micro-batches.
+        """Return the labelled pixels behind these sums, by which to average the losses of micro-batches.
 
         For focal loss and cross entropy the average is the loss of the whole batch; dice is not a mean over pixels.
         """
         raise NotImplementedError
 
     def prior_logits(self, share_K: torch.Tensor) -> torch.Tensor:
-        """Logits of a network that predicts the probability `share_K` everywhere.
+        """Return the logits of a network that predicts the probability `share_K` everywhere.
 
         The inverse of softmax; of the sigmoid for focal loss, which is one-vs-rest.
         """
         return share_K.log()
 
     def weighted_mean(self, loss_K: torch.Tensor) -> torch.Tensor:
-        """The mean over classes."""
+        """Average over classes."""
         return loss_K.mean() if self.weight_K is None else (loss_K * self.weight_K).sum() / self.weight_K.sum()
 
 
@@ -80,7 +80,7 @@ class Focal(Loss):
     name: LossName = "focal"
 
     def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
-        """(2, K): by class the sum of the loss over pixels, and the labelled pixels."""
+        """Sum the loss and the labelled pixels by class: (2, K)."""
         one_hot_NKHW, labelled_N1HW = _one_hot(logits_NKHW, targets_NHW)
         # logit of the wrong answer: 1 - p_t = sigmoid(wrong), -log(p_t) = softplus(wrong)
         wrong_NKHW = torch.where(one_hot_NKHW, -logits_NKHW, logits_NKHW)
@@ -91,16 +91,16 @@ class Focal(Loss):
         return torch.stack([loss_K, labelled_N1HW.sum().expand_as(loss_K)])
 
     def value(self, sums: torch.Tensor) -> torch.Tensor:
-        """The mean over pixels and classes."""
+        """Average over pixels and classes."""
         loss_K, labelled_K = sums
         return self.weighted_mean(loss_K / labelled_K.clamp(min=1))
 
     def weight(self, sums: torch.Tensor) -> torch.Tensor:
-        """Labelled pixels."""
+        """Return the labelled pixels."""
         return sums[1, 0]
 
     def prior_logits(self, share_K: torch.Tensor) -> torch.Tensor:
-        """Log odds."""
+        """Return the log odds."""
         return share_K.logit()
 
 
@@ -110,20 +110,20 @@ class Dice(Loss):
     name: LossName = "dice"
 
     def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
-        """(3, K): by class |A ∩ B|, |A| and |B|."""
+        """Return |A ∩ B|, |A| and |B| by class: (3, K)."""
         one_hot_NKHW, labelled_N1HW = _one_hot(logits_NKHW, targets_NHW)
         probability_NKHW = logits_NKHW.softmax(dim=1) * labelled_N1HW
         intersection_K = (probability_NKHW * one_hot_NKHW).sum((0, 2, 3))
         return torch.stack([intersection_K, probability_NKHW.sum((0, 2, 3)), one_hot_NKHW.sum((0, 2, 3))])
 
     def value(self, sums: torch.Tensor) -> torch.Tensor:
-        """The mean over classes."""
+        """Average over classes."""
         intersection_K, predicted_K, true_K = sums
         dice_K = 2 * intersection_K / (predicted_K + true_K).clamp(min=1e-7)
         return self.weighted_mean((1 - dice_K) * (true_K > 0))
 
     def weight(self, sums: torch.Tensor) -> torch.Tensor:
-        """Labelled pixels."""
+        """Return the labelled pixels."""
         return sums[2].sum()
 
 
@@ -133,7 +133,7 @@ class CrossEntropy(Loss):
     name: LossName = "ce"
 
     def sums(self, logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> torch.Tensor:
-        """(2,): the class-weighted sum over pixels, and the sum of the weights."""
+        """Return the class-weighted sum over pixels, and the sum of the weights: (2,)."""
         labelled_NHW = targets_NHW != IGNORE
         targets_NHW = torch.where(labelled_NHW, targets_NHW, 0)
         # not F.cross_entropy, which is not deterministic on CUDA
@@ -142,11 +142,11 @@ class CrossEntropy(Loss):
         return torch.stack([-(log_NHW * weight_NHW).sum(), weight_NHW.sum()])
 
     def value(self, sums: torch.Tensor) -> torch.Tensor:
-        """The weighted mean over pixels."""
+        """Average over pixels, weighted."""
         return sums[0] / sums[1].clamp(min=1e-7)
 
     def weight(self, sums: torch.Tensor) -> torch.Tensor:
-        """Labelled pixels, weighted by class."""
+        """Return the labelled pixels, weighted by class."""
         return sums[1]
 
 
@@ -154,7 +154,7 @@ LOSSES: dict[LossName, Callable[[LossConfig], Loss]] = {"focal": Focal, "dice": 
 
 
 def class_weights(kind: Weighting, pixels: Sequence[int]) -> tuple[float, ...] | None:
-    """Class weights with mean 1, higher for rarer classes; a class without pixels counts as the rarest one.
+    """Return class weights with mean 1, higher for rarer classes; one without pixels counts as the rarest.
 
     Args:
         kind: `inverse`: inverse frequency; `effective`: Cui et al. 2019, "Class-Balanced Loss Based on Effective
@@ -175,7 +175,7 @@ def class_weights(kind: Weighting, pixels: Sequence[int]) -> tuple[float, ...] |
 
 
 def _one_hot(logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """One-hot targets (N, K, H, W), and which pixels are labelled (N, 1, H, W); both bool."""
+    """Return one-hot targets (N, K, H, W), and which pixels are labelled (N, 1, H, W); both bool."""
     indices_1K11 = torch.arange(logits_NKHW.shape[1], device=logits_NKHW.device)[None, :, None, None]
     targets_N1HW = targets_NHW[:, None]
     return targets_N1HW == indices_1K11, targets_N1HW != IGNORE

@@ -47,24 +47,24 @@ class Segmenter(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(std)[:, None, None], persistent=False)
 
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        """From uint8 RGB to logits_NKHW, float32 in any precision."""
+        """Predict logits_NKHW, float32 in any precision, from uint8 RGB."""
         normalised_NCHW = (images_NCHW.float() - self.mean) / self.std
         logits_NKHW: torch.Tensor = self.net(normalised_NCHW)
         return logits_NKHW.float()
 
 
 def architectures() -> list[str]:
-    """The architectures that params.yaml may name."""
+    """List the architectures that params.yaml may name."""
     return sorted(smp.MODEL_ARCHITECTURES_MAPPING)
 
 
 def is_encoder(name: str) -> bool:
-    """Whether the library has this encoder: its own, or `tu-NAME` of timm."""
+    """Return whether the library has this encoder: its own, or `tu-NAME` of timm."""
     return name in smp.encoders.get_encoder_names() or (name.startswith("tu-") and timm.is_model(name[3:]))
 
 
 def network_config(architecture: str, encoder: str, encoder_weights: str, classes: int) -> NetworkConfig:
-    """The config of a network, with the normalisation that its encoder's weights expect."""
+    """Return the config of a network, with the normalisation that its encoder's weights expect."""
     mean_std = (IMAGENET_MEAN, IMAGENET_STD) if encoder_weights == "none" else normalisation(encoder)
     return NetworkConfig(architecture, encoder, classes, *mean_std)
 
@@ -157,7 +157,7 @@ def save_model(folder: Path, segmenter: Segmenter, description: dict[str, Any]) 
 
 
 def describe(config: NetworkConfig, table: ClassTable, imagery: Imagery, **more: Any) -> dict[str, Any]:
-    """Content of `model.json`: the network, the classes in the order of its outputs, and how images were converted."""
+    """Return the content of `model.json`: network, classes in the order of its outputs, conversion of images."""
     description = asdict(config) | {"classes": table.model_dump(mode="json", exclude_defaults=True)["classes"]}
     return description | {"imagery": asdict(imagery)} | more
 

@@ -32,7 +32,7 @@ class PreemptedError(PipelineError):
 
     @classmethod
     def by_signal(cls, number: int) -> "PreemptedError":
-        """The error for a signal."""
+        """Return the error for a signal."""
         name, code = SIGNALS[signal.Signals(number)]
         error = cls(f"stopped by {name}; run the same command to resume after the last finished epoch")
         error.code = code
@@ -96,7 +96,7 @@ def _exit_after_grace_period() -> None:
 
 
 def ancestors() -> list[int]:
-    """The parent process, and with /proc all up to the `dvc` that started the stage, perhaps through a shell."""
+    """Return the parent process, and with /proc all up to the `dvc` that started the stage, also through a shell."""
     chain = [os.getppid()]
     while "DVC_ROOT" in os.environ and not _is_dvc(chain[-1]) and (parent := _parent(chain[-1])) > 1:
         chain.append(parent)
@@ -127,7 +127,7 @@ def _parent(pid: int) -> int:
 
 
 def _status(pid: int, field: str) -> str:
-    """The first word of a field of /proc/PID/status; empty if there is none."""
+    """Return the first word of a field of /proc/PID/status; empty if there is none."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:

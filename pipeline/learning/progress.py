@@ -110,7 +110,7 @@ def training_progress(folder: Path, chips: int, processes: ProcessGroup) -> Iter
 
 
 def epoch_line(epoch: Epoch, epochs: int | None, chips: int) -> str:
-    """Loss, score and speed of an epoch in one line."""
+    """Format loss, score and speed of an epoch."""
     return (
         f"epoch {epoch.number}/{epochs}: loss {epoch.train['loss']:.4f}, validation loss {epoch.val['loss']:.4f}, "
         f"mean IoU {epoch.val['mean_iou']:.4f}, {chips / epoch.seconds:.1f} chips/s"

@@ -96,7 +96,7 @@ class RunningMetrics:
         self.matrix_KK = matrix_KK if self.matrix_KK is None else self.matrix_KK + matrix_KK
 
     def first_bad_step(self) -> int | None:
-        """The first step, counted from 0, whose loss is NaN or infinite on any rank."""
+        """Return the first step, counted from 0, whose loss is NaN or infinite on any rank."""
         if not self.losses:
             return None
         losses = torch.stack(self.losses)
@@ -106,7 +106,7 @@ class RunningMetrics:
         return None if first == NO_STEP else first
 
     def summary(self, names: Sequence[str]) -> dict[str, Any]:
-        """`loss` and the scores of the whole pass, over all ranks."""
+        """Return `loss` and the scores of the whole pass, over all ranks."""
         assert self.matrix_KK is not None
         matrix_KK = all_reduce_sum(self.matrix_KK).cpu().numpy()
         return {"loss": round(self._loss(), 6)} | scores(counts_of(matrix_KK), names)
@@ -150,7 +150,7 @@ class Task(L.LightningModule):
         return self
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
-        """The loss of a micro-batch; its augmentation depends on seed, epoch and position in the batch alone."""
+        """Return the loss of a micro-batch, augmented as seed, epoch and position in the batch determine."""
         number, skip = self.sampler.position(index) if self.sampler else (index, 0)
         draws = generator(Stream.AUGMENTATION, self.seed, self.current_epoch, number)
         loss, weight = self._step("train", *random_flip_rotate(*batch, draws, skip))
@@ -190,7 +190,7 @@ class Task(L.LightningModule):
         average_buffers(self.segmenter)
 
     def summary(self, part: Part) -> dict[str, Any]:
-        """The metrics of the epoch.
+        """Return the metrics of the epoch.
 
         Raises:
             PipelineError: a loss was NaN or infinite; names the epoch and the batch.
@@ -199,7 +199,7 @@ class Task(L.LightningModule):
         return self.metrics[part].summary(self.names)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam or SGD, with a learning rate schedule."""
+        """Create Adam or SGD, and the learning rate schedule."""
         config, weights = self.config, self.segmenter.parameters()
         fused = (self.device.type == "cuda" and config.clip == "none") or None  # Lightning cannot clip with fused ones
         optimizer: torch.optim.Optimizer = (
@@ -232,7 +232,7 @@ class Task(L.LightningModule):
     def _step(
         self, part: Part, images_NCHW: torch.Tensor, masks_NHW: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss of a step (in validation the sums behind it) and its labelled pixels."""
+        """Return the loss of a step (in validation the sums behind it) and its labelled pixels."""
         logits_NKHW = self.segmenter(images_NCHW.contiguous(memory_format=self.memory_format))
         sums = self.loss.sums(logits_NKHW, masks_NHW.long())
         if part == "train":  # one loss per batch, over all ranks

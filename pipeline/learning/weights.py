@@ -64,7 +64,7 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
 
 
 def normalisation(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of RGB in 0 to 1 that timm lists for an encoder; ImageNet's if it lists none."""
+    """Return the mean and standard deviation of RGB in 0 to 1 that timm lists for an encoder, else ImageNet's."""
     name = TIMM_NAMES.get(encoder, encoder.removeprefix("tu-").removeprefix("timm-"))
     configuration = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     if configuration is None:
@@ -73,7 +73,7 @@ def normalisation(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _is_encoder_weight(name: str, expected: Weights) -> bool:
-    """Whether a name belongs to an encoder, not to a head or a decoder."""
+    """Return whether a name belongs to an encoder, not to a head or a decoder."""
     return name in expected or not name.removeprefix("model.").startswith((*HEADS, "decoder.", "segmentation_head."))
 
 
