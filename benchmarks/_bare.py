@@ -16,8 +16,8 @@ from benchmarks._train_common import ENCODER, WARM_UP
 from pipeline.formats.chips import read_chips
 from pipeline.formats.classes import read_classes
 from pipeline.learning.data import Chips
-from pipeline.learning.device import choose, keep_freed_memory
-from pipeline.learning.model import build, designed
+from pipeline.learning.device import keep_freed_memory, select_device
+from pipeline.learning.model import build, network_config
 
 
 def main() -> None:
@@ -25,9 +25,9 @@ def main() -> None:
     folder, batch, steps = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     if sys.argv[4:] == ["keep-memory"]:
         keep_freed_memory()
-    table, device = read_classes(folder / "classes.json"), choose("auto")
+    table, device = read_classes(folder / "classes.json"), select_device("auto")
     chips = Chips(folder, list(read_chips(folder)["id"])[:batch], table)
-    net = build(designed("unet", ENCODER, "none", len(table.classes))).net
+    net = build(network_config("unet", ENCODER, "none", len(table.classes))).net
     net.train().to(device.name).to(memory_format=device.memory_format)
     pairs = [chips[index] for index in range(batch)]
     images_NCHW = (torch.stack([image for image, _ in pairs]).float() / 255).to(device.name)

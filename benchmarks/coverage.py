@@ -30,7 +30,7 @@ from benchmarks._coverage_populations import (
     true_iou,
     true_mean,
 )
-from pipeline.evaluation.intervals import LEAST_GROUPS_OF_A_CLASS, Interval, difference_interval, interval
+from pipeline.evaluation.intervals import MIN_GROUPS_PER_CLASS, Interval, difference_interval, mean_iou_interval
 from pipeline.scoring.counts import PREDICTED, TRUE
 from pipeline.scoring.scores import class_iou
 
@@ -100,7 +100,7 @@ def bca(scores_DR: np.ndarray, score_R: np.ndarray, left_out_RG: np.ndarray) -> 
 def left_out(counts_RG3K: np.ndarray) -> np.ndarray:
     """Mean IoU of each test set without each group, (R, G); classes in few groups are held fixed."""
     total_R13K = counts_RG3K.sum(axis=1, keepdims=True)
-    held_RK = (counts_RG3K[:, :, TRUE] > 0).sum(axis=1) < LEAST_GROUPS_OF_A_CLASS
+    held_RK = (counts_RG3K[:, :, TRUE] > 0).sum(axis=1) < MIN_GROUPS_PER_CLASS
     iou_RGK = np.where(held_RK[:, None], class_iou(total_R13K), class_iou(total_R13K - counts_RG3K))
     return mean_over(iou_RGK, classes_present(counts_RG3K)[:, None])
 
@@ -169,7 +169,7 @@ def rows(tests: int) -> Iterator[Row]:
             random = np.random.default_rng((number, groups))
             counts_RG3K = predict(draw(random, tests * groups, population)).reshape(tests, groups, 3, -1)
             truth_R = true_mean(iou_K, counts_RG3K)
-            ours_2R = limits_of([interval(counts_G3K, NAMES[: len(iou_K)]) for counts_G3K in counts_RG3K])
+            ours_2R = limits_of([mean_iou_interval(counts_G3K, NAMES[: len(iou_K)]) for counts_G3K in counts_RG3K])
             methods = alternatives(counts_RG3K) | {"ours": ours_2R}
             in_groups_RK = (counts_RG3K[:, :, TRUE] > 0).sum(axis=1)
             yield Row(
@@ -195,7 +195,7 @@ def print_scores(tests: int) -> list[Row]:
             names = " ".join(f"{name:>13}" for name in row.methods)
             print(f"{'population':24} spread groups   bias {names}  held others")
         printed.append(row)
-        held_R = row.rarest_R < LEAST_GROUPS_OF_A_CLASS
+        held_R = row.rarest_R < MIN_GROUPS_PER_CLASS
         cells = " ".join(row.methods.values())
         print(
             f"{title(row.population)} {row.groups:6} {row.bias:+.3f} {cells} {percent(held_R):4.0f}% "

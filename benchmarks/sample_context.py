@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from sklearn.ensemble import RandomForestClassifier
 
-from pipeline.evaluation.test_pass import survey
-from pipeline.learning.confusion import confusion
+from pipeline.evaluation.test_pass import count_predictions
+from pipeline.learning.confusion import confusion_matrix
 from pipeline.learning.data import Chips, read_list, scoring_loader
-from pipeline.learning.device import choose, keep_freed_memory
+from pipeline.learning.device import keep_freed_memory, select_device
 from pipeline.learning.model import load_model
 from pipeline.scoring.counts import counts_of
 from pipeline.scoring.scores import scores
@@ -44,7 +44,7 @@ def forest_matrix(forest: RandomForestClassifier, test: Chips, classes: int) -> 
     """Return the confusion matrix of the forest, int64 (true class, predicted class)."""
     colours, truth = pixels(test)
     predicted = torch.from_numpy(forest.predict(colours).astype(np.int64))
-    return np.asarray(confusion(predicted, torch.from_numpy(truth), classes).numpy())
+    return np.asarray(confusion_matrix(predicted, torch.from_numpy(truth), classes).numpy())
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
     train, test = (Chips(CHIPS, read_list(LISTS / f"{part}.txt"), model.table) for part in ("train", "test"))
     forest = forest_matrix(fit_forest(train), test, len(model.table.classes))
     model.segmenter.eval()
-    network = survey(model, scoring_loader(test, 1, 0), choose("cpu")).matrix_KK
+    network = count_predictions(model, scoring_loader(test, 1, 0), select_device("cpu")).matrix_KK
     means = {}
     for name, matrix_KK in (("random forest", forest), ("network", network)):
         result = scores(counts_of(matrix_KK), model.table.names)

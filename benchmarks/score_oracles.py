@@ -16,7 +16,7 @@ from sklearn import metrics
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_jaccard_index
 
 from pipeline.formats.classes import IGNORE
-from pipeline.learning.confusion import confusions
+from pipeline.learning.confusion import confusion_matrices
 from pipeline.scoring.counts import counts_of
 from pipeline.scoring.scores import paper_iou, scores
 
@@ -27,7 +27,7 @@ Case = tuple[np.ndarray, np.ndarray, int]
 def ours(case: Case) -> dict[str, float]:
     """Compute our scores by name, without those that are null."""
     predicted, target, classes = case
-    matrix_NKK = confusions(torch.from_numpy(predicted), torch.from_numpy(target), classes).numpy()
+    matrix_NKK = confusion_matrices(torch.from_numpy(predicted), torch.from_numpy(target), classes).numpy()
     counts_N3K = counts_of(matrix_NKK)
     result = scores(counts_N3K.sum(axis=0), tuple(map(str, range(classes)))) | {"paper_iou": paper_iou(counts_N3K)}
     by_class = {f"iou {name}": value for name, value in result.pop("iou").items()}

@@ -18,8 +18,8 @@ from pipeline.download import DownloadParams
 from pipeline.evaluate import EvaluateParams
 from pipeline.formats.classes import ClassTable, user_classes
 from pipeline.formats.datasets import CLASSES, DatasetName
-from pipeline.learning.device import choose
-from pipeline.learning.model import Architecture, build
+from pipeline.learning.device import select_device
+from pipeline.learning.model import NetworkConfig, build
 from pipeline.split import SplitParams
 from pipeline.splitting.skew import require_class
 from pipeline.tif_to_png import TifToPngParams
@@ -58,7 +58,7 @@ def require_trainable(params: CheckParams) -> None:
     batch_size, accumulate = params.train.batch_size, params.train.accumulate
     chips = min(2, batch_size // accumulate)  # batch normalisation may need more than one chip
     segmenter = build(
-        Architecture(params.architecture, params.encoder, classes=2), params.encoder_weights, params.online
+        NetworkConfig(params.architecture, params.encoder, classes=2), params.encoder_weights, params.online
     )
     try:
         segmenter.to("meta")(torch.empty(chips, 3, side, side, device="meta"))  # shapes only, no computation
@@ -89,13 +89,13 @@ def expected_classes(dataset: DatasetName, params: CheckParams) -> ClassTable:
 def check(marker: Path, params: CheckParams) -> str:
     """Validate params.yaml, then write the constant file MARKER."""
     require_known_keys(set(read_yaml(PARAMS_FILE)))
-    place = params.place
-    choose(params.evaluate.device, key="evaluate.device")
+    placement = params.placement
+    select_device(params.evaluate.device, key="evaluate.device")
     tables = {dataset: expected_classes(dataset, params) for dataset in CLASSES}
     require_class(tables[params.dataset], params.split.skew)
     require_trainable(params)
     write_text(marker, "params.yaml is valid\n")
-    devices = f"{place.ranks.size} x {place.device.name}, {place.device.arithmetic}"
+    devices = f"{placement.processes.world_size} x {placement.device.name}, {placement.device.precision}"
     network = f"{params.architecture} with {params.encoder}, {params.loss} loss, on {devices}"
     return f"{params.dataset}, {network}: params.yaml is valid"
 

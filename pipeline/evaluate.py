@@ -1,4 +1,4 @@
-"""Scores a trained model on the test chips."""
+"""Score a trained model on the test chips."""
 
 import hashlib
 from pathlib import Path
@@ -11,87 +11,91 @@ from pipeline.core.cli import progress, run
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path, read_json, write_json, write_text
 from pipeline.core.params import Params
-from pipeline.evaluation.examples import Gallery, show_chips
+from pipeline.evaluation.examples import ExampleSource, draw_example_grids
 from pipeline.evaluation.figures import write_plots
-from pipeline.evaluation.intervals import LEAST_UNITS, Interval, counted, interval
-from pipeline.evaluation.test_pass import Survey, survey
+from pipeline.evaluation.intervals import MIN_GROUPS, Interval, labelled_groups, mean_iou_interval
+from pipeline.evaluation.test_pass import PredictionCounts, count_predictions
 from pipeline.formats.chips import read_imagery
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.splits import leak_summary, read_groups
 from pipeline.learning.data import Chips, read_list, scoring_loader
-from pipeline.learning.device import Device, DeviceName, choose_for, keep_freed_memory, reading_workers
+from pipeline.learning.device import Device, DeviceName, keep_freed_memory, loader_workers, select_scoring_device
 from pipeline.learning.model import Model, load_model
 from pipeline.scoring.counts import sum_by_unit, to_table
 from pipeline.scoring.scores import class_scores, paper_iou, scores
 
 SUMMARY = ("mean_iou", "mean_iou_low", "mean_iou_high", "paper_iou")
-"""What DVC tells people of each experiment: more would not fit a line of 100 columns."""
+"""The metrics that `dvc exp show` prints: more would not fit a line of 100 columns."""
 
 
 class EvaluateSection(Params):
     """`evaluate` of params.yaml."""
 
     batch_size: int = Field(gt=0)
-    """Chips at a time; changes no score."""
-    pictures: int = Field(gt=0)
-    """Chips in a grid of pictures."""
+    """Does not change the scores."""
+    examples: int = Field(gt=0)
+    """Chips in each grid of predictions."""
     device: DeviceName
 
 
 class EvaluateParams(Params):
-    """What `evaluate` reads of params.yaml."""
+    """Parameters of the stage."""
 
     evaluate: EvaluateSection
 
 
-def scored(found: Survey, names: tuple[str, ...]) -> dict[str, Any]:
-    """The scores of one set of chips, by class too."""
-    counts_3K = found.counts_N3K.sum(axis=0)
-    return (
-        {"paper_iou": paper_iou(found.counts_N3K)}
-        | scores(counts_3K, names)
-        | {"classes": class_scores(counts_3K, names)}
-    )
+def all_scores(counts_N3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
+    """Compute the scores of a set of chips, and of each class."""
+    counts_3K = counts_N3K.sum(axis=0)
+    return {"paper_iou": paper_iou(counts_N3K)} | scores(counts_3K, names) | {"classes": class_scores(counts_3K, names)}
 
 
-def with_interval(counts_U3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
-    """The interval of the mean IoU, of how many groups it is and whether it is approximate, or why there is none."""
-    found, groups = interval(counts_U3K, names), len(counted(counts_U3K))
-    about = {
+def interval_metrics(counts_G3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
+    """Compute the interval of the mean IoU, and why it is approximate or missing."""
+    interval, groups = mean_iou_interval(counts_G3K, names), len(labelled_groups(counts_G3K))
+    details = {
         "covers": "the sampling of the test set, not training",
         "units": groups,
-        "why_null": None if found else f"{groups} independent groups; an interval needs at least {LEAST_UNITS}",
-        "approximate": bool(found and found.why_approximate),
-        "why_approximate": found and found.why_approximate,
-        "held_fixed": list(found.held_fixed) if found else [],
+        "why_null": None if interval else f"{groups} independent groups; an interval needs at least {MIN_GROUPS}",
+        "approximate": bool(interval and interval.why_approximate),
+        "why_approximate": interval and interval.why_approximate,
+        "held_fixed": list(interval.held_fixed) if interval else [],
     }
-    return {"mean_iou_low": found and found.low, "mean_iou_high": found and found.high, "interval": about}
+    return {
+        "mean_iou_low": interval and interval.low,
+        "mean_iou_high": interval and interval.high,
+        "interval": details,
+    }
+
+
+def leak_metrics(lists: Path) -> dict[str, Any]:
+    """Read the leak that the stage split measured."""
+    leak = read_json(lists / "leak.json")
+    return {
+        "leak_share": leak["leak_share"],
+        "leak_share_at_least": leak["leak_share_at_least"],
+        "split_strategy": leak["strategy"],
+    }
 
 
 def require_same_classes(trained: ClassTable, present: ClassTable) -> None:
-    """Check that a model and the chips speak of the same classes.
+    """Check that a model and the chips have the same classes.
 
     Raises:
         PipelineError: they do not.
     """
-    models, chips = (dict(zip(table.ids, table.names, strict=True)) for table in (trained, present))
-    if models != chips:
+    of_model, of_chips = (dict(zip(table.ids, table.names, strict=True)) for table in (trained, present))
+    if of_model != of_chips:
         raise PipelineError(
-            f"the model was trained on the classes {models}, the chips have {chips}; "
+            f"the model was trained on the classes {of_model}, the chips have {of_chips}; "
             "train it on these chips first: dvc repro"
         )
 
 
-def look(model: Model, chips: Chips, batch_size: int, device: Device) -> Survey:
-    """One pass over `chips`, with a bar."""
-    loader = scoring_loader(chips, batch_size, reading_workers("auto", device))
-    return survey(model, progress(loader, "evaluate", len(loader)), device)
-
-
-def units_of(lists: Path, ids: list[str]) -> list[str]:
-    """The independent unit of each chip: its group on the ground."""
-    groups = read_groups(lists)
-    return [groups[name] for name in ids]
+def predict(model: Model, chips: Chips, batch_size: int, device: Device) -> PredictionCounts:
+    """Count the predictions of a set of chips, with a progress bar."""
+    loader = scoring_loader(chips, batch_size, loader_workers("auto", device))
+    return count_predictions(model, progress(loader, "evaluate", len(loader)), device)
 
 
 def evaluate(
@@ -104,69 +108,63 @@ def evaluate(
     plots: Path,
     params: EvaluateParams,
 ) -> str:
-    """Score MODEL on those CHIPS that test.txt of LISTS names.
+    """Score MODEL on the CHIPS listed in test.txt of LISTS.
 
-    Writes METRICS, the SUMMARY of them that DVC shows, counts by UNITS, and PLOTS.
+    Writes METRICS, their SUMMARY for DVC, pixel counts by group to UNITS, and PLOTS.
     """
     section = params.evaluate
     keep_freed_memory()
-    trained, synthetic, leak = load_model(model), read_imagery(chips).synthetic, read_json(lists / "leak.json")
-    device = choose_for(section.device, trained.arithmetic)
+    trained, synthetic, leak = load_model(model), read_imagery(chips).synthetic, leak_metrics(lists)
+    device = select_scoring_device(section.device, trained.precision)
     require_same_classes(trained.table, read_classes(chips / "classes.json"))
     trained.segmenter.eval().to(device.name).to(memory_format=device.memory_format)
-    sets = {part: Chips(chips, read_list(lists / f"{part}.txt"), trained.table) for part in ("test", "val")}
-    test, val = (look(trained, each, section.batch_size, device) for each in sets.values())
-    names, ids = trained.table.names, sets["test"].ids
-    unit_names, counts_U3K = sum_by_unit(test.counts_N3K, units_of(lists, ids))
-    leaked = {key: leak[key] for key in ("leak_share", "leak_share_at_least")}
-    about = leaked | {"split_strategy": leak["strategy"], "synthetic": synthetic}
-    about["seed"] = trained.seed
-    about["arithmetic"] = {"trained": trained.arithmetic, "scored": device.arithmetic}
+    test_chips, val_chips = (Chips(chips, read_list(lists / f"{part}.txt"), trained.table) for part in ("test", "val"))
+    test, val = (predict(trained, part, section.batch_size, device) for part in (test_chips, val_chips))
+    names, ids, group_of = trained.table.names, test_chips.ids, read_groups(lists)
+    groups, counts_G3K = sum_by_unit(test.counts_N3K, [group_of[chip] for chip in ids])
     result = (
-        scored(test, names)
-        | with_interval(counts_U3K, names)
-        | {"chips": len(ids), "test_list": fingerprint(ids)}
-        | about
+        all_scores(test.counts_N3K, names)
+        | interval_metrics(counts_G3K, names)
+        | {"chips": len(ids), "test_list": hash_ids(ids)}
+        | leak
+        | {"synthetic": synthetic, "seed": trained.seed}
+        | {"arithmetic": {"trained": trained.precision, "scored": device.precision}}
     )
-    title = (
-        f"{'synthetic sample: ' if synthetic else ''}{len(ids)} test chips, mean IoU {digits(result['mean_iou'], 3)}"
-    )
+    prefix = "synthetic sample: " if synthetic else ""
+    title = f"{prefix}{len(ids)} test chips, mean IoU {format_score(result['mean_iou'], 3)}"
     with atomic_path(plots) as folder:
         folder.mkdir()
         write_plots(folder, test, names, title)
-        show_chips(folder, Gallery(trained, sets["test"], device), test.counts_N3K, section.pictures, title)
-    write_text(units, to_table(unit_names, counts_U3K, names).to_csv(index=False, lineterminator="\n"))
+        source = ExampleSource(trained, test_chips, device)
+        draw_example_grids(folder, source, test.counts_N3K, section.examples, title)
+    write_text(units, to_table(groups, counts_G3K, names).to_csv(index=False, lineterminator="\n"))
     write_json(summary, {key: result[key] for key in SUMMARY})
-    write_json(metrics, result | {"validation": scored(val, names)})
-    return in_words(result)
+    write_json(metrics, result | {"validation": all_scores(val.counts_N3K, names)})
+    return summary_line(result)
 
 
-def fingerprint(ids: list[str]) -> str:
-    """SHA-256 of a list of chips: scores of two models can be compared when theirs are the same."""
+def hash_ids(ids: list[str]) -> str:
+    """Hash a list of chips with SHA-256: scores on lists with the same hash can be compared."""
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
 
-def digits(score: float | None, places: int = 4) -> str:
-    """A score rounded for people; without a pixel that counts there is none."""
-    return "unknown" if score is None else f"{score:.{places}f}"
+def format_score(score: float | None, digits: int = 4) -> str:
+    """Round a score; `unknown` without labelled pixels."""
+    return "unknown" if score is None else f"{score:.{digits}f}"
 
 
-def in_words(result: dict[str, Any]) -> str:
-    """The summary: the score with its interval, and what it is worth."""
-    low, high, held = result["mean_iou_low"], result["mean_iou_high"], result["interval"]["held_fixed"]
-    few = "too few independent groups for an interval"
-    sure = few if low is None else Interval(low, high, tuple(held)).in_words()
-    said = f"mean IoU {digits(result['mean_iou'])} ({sure}), pixel accuracy {digits(result['pixel_accuracy'])}"
-    arithmetic = _arithmetic_in_words(**result["arithmetic"])
+def summary_line(result: dict[str, Any]) -> str:
+    """Summarise the score with its interval, the leak, and a precision that differs from training."""
+    low, high, held_fixed = result["mean_iou_low"], result["mean_iou_high"], result["interval"]["held_fixed"]
+    too_few = "too few independent groups for an interval"
+    interval = too_few if low is None else Interval(low, high, tuple(held_fixed)).describe()
     leak = leak_summary(result["leak_share"], result["leak_share_at_least"])
-    return f"{result['chips']} test chips, {said}; {leak}{arithmetic}"
-
-
-def _arithmetic_in_words(trained: str | None, scored: str) -> str:
-    """What the summary says when scores come from another arithmetic than training."""
-    if trained in (None, scored):
-        return ""
-    return f"; trained in {trained}, scored in {scored}: this device has no {trained}"
+    trained, scored = result["arithmetic"]["trained"], result["arithmetic"]["scored"]
+    fallback = f"; trained in {trained}, scored in {scored}: this device does not support {trained}"
+    return (
+        f"{result['chips']} test chips, mean IoU {format_score(result['mean_iou'])} ({interval}), pixel accuracy "
+        f"{format_score(result['pixel_accuracy'])}; {leak}{'' if trained in (None, scored) else fallback}"
+    )
 
 
 if __name__ == "__main__":

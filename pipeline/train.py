@@ -1,4 +1,4 @@
-"""Trains a segmentation network on the chips of one dataset."""
+"""Train a segmentation network on the chips of one dataset."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,142 +16,128 @@ from pipeline.core.fingerprint import digest, source_digest, versions
 from pipeline.core.params import Params
 from pipeline.formats.chips import class_column, read_chips, read_imagery
 from pipeline.formats.classes import ClassTable, read_classes
-from pipeline.learning.checkpoint import State, resumable
+from pipeline.learning.checkpoint import Checkpoint, locked_checkpoint
 from pipeline.learning.cost import PACKAGES, cost
 from pipeline.learning.data import BatchPlan, Chips, read_list, scoring_loader, training_loader
-from pipeline.learning.device import Device, choose, hardware, keep_freed_memory, reading_workers
-from pipeline.learning.distributed import Ranks, rank_zero_errors, ranks
+from pipeline.learning.device import Device, hardware, keep_freed_memory, loader_workers, select_device
+from pipeline.learning.distributed import ProcessGroup, process_group, rank_zero_errors
 from pipeline.learning.fit import BestEpoch, fit
-from pipeline.learning.hub import hub_is_there
+from pipeline.learning.hub import hub_is_reachable
 from pipeline.learning.losses import LOSSES, Loss, LossConfig, LossName, class_weights
 from pipeline.learning.model import (
-    Architecture,
+    NetworkConfig,
     Segmenter,
     build,
     describe,
-    designed,
     freeze_unused,
     init_prior_bias,
+    network_config,
     save_model,
 )
-from pipeline.learning.preemption import PreemptedError, stoppable
-from pipeline.learning.progress import watching
+from pipeline.learning.preemption import PreemptedError, preemptible
+from pipeline.learning.progress import training_progress
 from pipeline.learning.task import Task, TrainConfig
 
 Parts = dict[str, Chips]
-"""`train` and `val`."""
+"""The parts `train` and `val` of a split."""
 
 LEARNING_CODE = (
     *("train", "formats.chips", "formats.classes", "formats.png", "scoring.counts", "scoring.scores"),
     *(f"learning.{name}" for name in ("augment", "checkpoint", "confusion", "data", "device", "distributed")),
     *(f"learning.{name}" for name in ("fit", "losses", "model", "task", "weights")),
 )
-"""The modules whose code decides what a training comes to; an edit to another one does not start it afresh."""
+"""The modules that determine the result of a training; interrupted trainings survive edits to others."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a training runs: on which kind of device, and as which of its processes."""
+class Placement:
+    """The type of device a training runs on, and its processes."""
 
     device: Device
-    ranks: Ranks
+    processes: ProcessGroup
 
 
 class TrainParams(Params):
-    """What `train` reads of params.yaml."""
+    """Parameters of the stage."""
 
     architecture: str
     encoder: str
     encoder_weights: str = Field(min_length=1)
     loss: LossName
     seed: int = Field(ge=0, lt=2**32)
-    """Of the weights, the order of the chips and their flips."""
+    """Of the initial weights, the order of the chips and their augmentation."""
     train: TrainConfig
 
     @property
-    def place(self) -> Place:
-        """Where a training runs on this machine, or in this process of it.
+    def placement(self) -> Placement:
+        """Device and processes on this machine.
 
         Raises:
-            PipelineError: there is no such device, or not as many.
+            PipelineError: the machine has no such device, or not enough of them.
         """
-        recipe = self.train
-        device = choose(recipe.device, recipe.precision)
-        return Place(device, ranks(recipe.devices, device, recipe.batch_size, recipe.accumulate))
+        config = self.train
+        device = select_device(config.device, config.precision)
+        return Placement(device, process_group(config.devices, device, config.batch_size, config.accumulate))
 
-    def design(self, table: ClassTable) -> Architecture:
-        """The network for a table of classes."""
-        return designed(self.architecture, self.encoder, self.encoder_weights, len(table.classes))
+    def network(self, table: ClassTable) -> NetworkConfig:
+        """Return the config of the network for a class table."""
+        return network_config(self.architecture, self.encoder, self.encoder_weights, len(table.classes))
 
     @property
     def online(self) -> bool:
-        """Whether weights can be fetched, if any are to be."""
-        return self.encoder_weights == "imagenet" and hub_is_there()
+        """Whether pretrained weights are wanted and can be downloaded."""
+        return self.encoder_weights == "imagenet" and hub_is_reachable()
 
     def build_loss(self, pixels: Sequence[int]) -> Loss:
-        """The loss for training chips with so many pixels of each class."""
-        recipe = self.train
-        alpha = None if recipe.alpha == "none" else recipe.alpha
-        return LOSSES[self.loss](LossConfig(recipe.gamma, alpha, class_weights(recipe.class_weights, pixels)))
+        """Create the loss, given the pixels of each class in the training chips."""
+        config = self.train
+        alpha = None if config.alpha == "none" else config.alpha
+        return LOSSES[self.loss](LossConfig(config.gamma, alpha, class_weights(config.class_weights, pixels)))
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What came out: the network with the weights of its best epoch, and all epochs."""
-
-    segmenter: Segmenter
-    keeper: BestEpoch
-
-
-def ground(chips: Path) -> dict[str, Any]:
-    """The sizes of chips (px) and of pixels (units of the CRS) that a model sees.
+def chip_geometry(chips: Path) -> dict[str, Any]:
+    """Return `chip_sizes` in pixels and `pixel_sizes` in units of the CRS, for model.json.
 
     Raises:
-        PipelineError: chips that cannot be turned, halved five times, or put into one batch.
+        PipelineError: the chips are not squares of one size that is a multiple of 32.
     """
     frame = read_chips(chips)
     sizes = sorted({(int(height), int(width)) for height, width in zip(frame["height"], frame["width"], strict=True)})
     if len(sizes) != 1 or sizes[0][0] != sizes[0][1] or sizes[0][0] % 32:
         given = ", ".join(f"{height} x {width}" for height, width in sizes[:5])
-        raise PipelineError(f"{chips} holds chips of {given} px; train takes squares of one size, a multiple of 32")
+        raise PipelineError(f"{chips} has chips of {given} px; train needs squares of one size, a multiple of 32")
     return {"chip_sizes": [sizes[0][0]], "pixel_sizes": sorted({float(size) for size in frame["pixel_size"].dropna()})}
 
 
 def class_pixels(chips: Path, ids: list[str], table: ClassTable) -> list[int]:
-    """The pixels of each class in some chips, in the order of the table."""
+    """Count the pixels of each class in some chips, in the order of the table."""
     frame = read_chips(chips)
     pixels = frame.loc[frame["id"].isin(ids), [class_column(class_id) for class_id in table.ids]].sum()
     return [int(count) for count in pixels]
 
 
-def labelled_pixels(parts: Parts, table: ClassTable) -> list[int]:
-    """The pixels of each class in the training chips.
+def training_pixels(parts: Parts, table: ClassTable) -> list[int]:
+    """Count the pixels of each class in the training chips.
 
     Raises:
-        PipelineError: there are none, or none to validate.
+        PipelineError: the training or the validation chips have no labelled pixel.
     """
     pixels = {part: class_pixels(chips.folder, chips.ids, table) for part, chips in parts.items()}
-    if empty := [f"{part}.txt" for part, counts in pixels.items() if not sum(counts)]:
+    if unlabelled := [f"{part}.txt" for part, counts in pixels.items() if not sum(counts)]:
         raise PipelineError(
-            f"no pixel of the chips in {' and '.join(empty)} has a class: all are ignored; give those parts other "
-            "chips (split), or check the labels"
+            f"the chips in {' and '.join(unlabelled)} have no labelled pixel: all are ignored; change the split, or "
+            "check the labels"
         )
     return pixels["train"]
 
 
-def report(keeper: BestEpoch) -> dict[str, Any]:
-    """`metrics/train.json`: the best epoch's scores."""
-    assert keeper.best is not None
-    return {"best_epoch": keeper.best.number, "train": keeper.best.train, "val": keeper.best.val}
-
-
 @dataclass(frozen=True)
-class Inputs:
-    """Everything that could change what a training comes to."""
+class TrainingInputs:
+    """Everything that could change the result of a training."""
 
     params: dict[str, Any]
     chips: dict[str, list[str]]
-    """From part to its chips, in order."""
+    """By part, in order."""
     files: list[str]
     """SHA-256 of the class table, of each chip's image and mask, and of pretrained weights."""
     code: str
@@ -162,93 +148,114 @@ class Inputs:
 
     @property
     def fingerprint(self) -> str:
-        """Trainings with the same one come to the same."""
+        """Trainings with the same fingerprint give the same result."""
         return digest(asdict(self))
 
 
-def inputs(parts: Parts, params: TrainParams, place: Place) -> Inputs:
-    """Those of a training on this machine."""
+def training_inputs(parts: Parts, params: TrainParams, placement: Placement) -> TrainingInputs:
+    """Collect the inputs of a training on this machine."""
     ids = {part: chips.ids for part, chips in parts.items()}
     chips, weights = parts["train"].folder, Path(params.encoder_weights)
     names = [name for part in ids.values() for name in part]
     images = [chips / kind / f"{name}.png" for name in names for kind in ("images", "masks")]
     files = [chips / "classes.json", *images, *([weights] if weights.is_file() else [])]
     with ThreadPoolExecutor() as pool:
-        content = list(pool.map(sha256, files))
-    # which device and arithmetic these come to is part of the rounding
-    wanted = params.model_dump(mode="json", exclude={"train": {"workers", "device", "devices", "precision"}})
-    rounding = hardware().rounding(place.device)
-    return Inputs(wanted, ids, content, source_digest(LEARNING_CODE), versions(PACKAGES), rounding, place.ranks.size)
+        hashes = list(pool.map(sha256, files))
+    # what `device` and `precision` resolve to is part of `rounding`
+    relevant = params.model_dump(mode="json", exclude={"train": {"workers", "device", "devices", "precision"}})
+    rounding, devices = hardware().rounding(placement.device), placement.processes.world_size
+    return TrainingInputs(relevant, ids, hashes, source_digest(LEARNING_CODE), versions(PACKAGES), rounding, devices)
 
 
-def learn(parts: Parts, params: TrainParams, place: Place, watch: L.Callback, state: State) -> Trained:
-    """Train, or go on; the network ends with the weights of its best epoch.
+def build_task(parts: Parts, params: TrainParams, processes: ProcessGroup) -> Task:
+    """Build the network and its loss.
 
     Raises:
-        PipelineError: a loss became NaN or infinite; the best model so far is then kept beside the state.
+        PipelineError: the network cannot be built, or chips have no labelled pixel.
     """
-    chips, recipe, ranks = parts["train"].folder, params.train, place.ranks
+    chips = parts["train"].folder
     table = read_classes(chips / "classes.json")
     L.seed_everything(params.seed, verbose=False)
-    segmenter = build(params.design(table), params.encoder_weights, params.online)
-    if ranks.size > 1:
-        freeze_unused(segmenter, ground(chips)["chip_sizes"][0])
-    pixels = labelled_pixels(parts, table)
+    segmenter = build(params.network(table), params.encoder_weights, params.online)
+    if processes.world_size > 1:
+        freeze_unused(segmenter, chip_geometry(chips)["chip_sizes"][0])
+    pixels = training_pixels(parts, table)
     loss = params.build_loss(pixels)
     init_prior_bias(segmenter, [count / sum(pixels) for count in pixels], loss)
-    task = Task(segmenter, table.names, loss, recipe, params.seed)
-    workers = reading_workers(recipe.workers, place.device, ranks.a_machine)
-    cut = BatchPlan(recipe.batch_size, ranks, recipe.accumulate)
+    return Task(segmenter, table.names, loss, params.train, params.seed)
+
+
+def run_training(
+    parts: Parts, params: TrainParams, placement: Placement, progress: L.Callback, checkpoint: Checkpoint
+) -> tuple[Segmenter, BestEpoch]:
+    """Train from scratch or from the checkpoint; return the network with the weights of its best epoch.
+
+    Raises:
+        PipelineError: a loss became NaN or infinite; the best model so far is then written next to the checkpoint.
+    """
+    config, processes = params.train, placement.processes
+    task = build_task(parts, params, processes)
+    workers = loader_workers(config.workers, placement.device, processes.local_world_size)
+    plan = BatchPlan(config.batch_size, processes, config.accumulate)
     loaders = (
-        training_loader(parts["train"], cut, workers, params.seed),
-        scoring_loader(parts["val"], recipe.batch_size, workers, ranks),
+        training_loader(parts["train"], plan, workers, params.seed),
+        scoring_loader(parts["val"], config.batch_size, workers, processes),
     )
     try:
-        return Trained(segmenter, fit(task, loaders, place.device, watch, state))
+        return task.segmenter, fit(task, loaders, placement.device, progress, checkpoint)
     except PreemptedError:
         raise
     except PipelineError as error:
-        if not (ranks.first and state.file.exists()):
+        if not (processes.is_rank_zero and checkpoint.file.exists()):
             raise
-        write_model(state.folder / "model", chips, segmenter, params, place.device)
-        raise PipelineError(f"{error}; the best model so far is in {state.folder / 'model'}") from None
+        folder = checkpoint.folder / "model"
+        write_model(folder, parts["train"].folder, task.segmenter, params, placement.device)
+        raise PipelineError(f"{error}; the best model so far is in {folder}") from None
 
 
 def write_model(folder: Path, chips: Path, segmenter: Segmenter, params: TrainParams, device: Device) -> None:
-    """Write the network with all that is needed to use it."""
+    """Write the network with everything that is needed to use it."""
     table = read_classes(chips / "classes.json")
-    how = {"precision": device.arithmetic} | ground(chips) | {"params": params.model_dump()}
-    said = describe(params.design(table), table, read_imagery(chips), **how)
+    more = {"precision": device.precision} | chip_geometry(chips) | {"params": params.model_dump()}
+    description = describe(params.network(table), table, read_imagery(chips), **more)
     with atomic_path(folder) as partial:
         partial.mkdir()
-        save_model(partial, segmenter, said)
+        save_model(partial, segmenter, description)
 
 
-@stoppable()
+@preemptible()
 def train(
     chips: Path, lists: Path, model: Path, metrics: Path, cost_file: Path, plots: Path, params: TrainParams
 ) -> str:
-    """Train on the chips CHIPS that the LISTS name; write the MODEL, its METRICS, its COST and curves to PLOTS.
+    """Train on the CHIPS listed in train.txt of LISTS; write the MODEL, its METRICS, its COST and curves to PLOTS.
 
-    After a kill the same call goes on after the last finished epoch, and ends as if nothing had happened.
+    After an interruption the same command resumes after the last finished epoch, with the same result.
     """
-    ground(chips)
+    chip_geometry(chips)
     keep_freed_memory()
-    table, place = read_classes(chips / "classes.json"), params.place
+    table, placement = read_classes(chips / "classes.json"), params.placement
+    processes = placement.processes
     parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table) for part in ("train", "val")}
-    train_chips, val_chips = (len(part) for part in parts.values())
-    seen, held = train_chips + val_chips, resumable(inputs(parts, params, place).fingerprint, place.ranks)
-    with rank_zero_errors(place.ranks), held as state, watching(plots, seen, place.ranks) as watch:
-        trained = learn(parts, params, place, watch, state)
-        if not place.ranks.first:
+    train_count, val_count = (len(part) for part in parts.values())
+    epoch_chips = train_count + val_count
+    lock = locked_checkpoint(training_inputs(parts, params, placement).fingerprint, processes)
+    with (
+        rank_zero_errors(processes),
+        lock as checkpoint,
+        training_progress(plots, epoch_chips, processes) as progress,
+    ):
+        segmenter, tracker = run_training(parts, params, placement, progress, checkpoint)
+        if not processes.is_rank_zero:
             return ""
-        write_model(model, chips, trained.segmenter, params, place.device)
-        write_json(metrics, report(trained.keeper))
-        write_json(cost_file, cost(place.device, place.ranks.size, trained.keeper.epochs, seen))
-    best = report(trained.keeper)
-    done = f"best epoch {best['best_epoch']} of {len(trained.keeper.epochs)}"
-    outcome = f"{done} with validation mean IoU {best['val']['mean_iou']:.4f}"
-    return f"{train_chips} chips in, {val_chips} to validate, {outcome}"
+        best = tracker.best
+        assert best is not None
+        write_model(model, chips, segmenter, params, placement.device)
+        write_json(metrics, {"best_epoch": best.number, "train": best.train, "val": best.val})
+        write_json(cost_file, cost(placement.device, processes.world_size, tracker.epochs, epoch_chips))
+    return (
+        f"{train_count} training and {val_count} validation chips, best epoch {best.number} of {len(tracker.epochs)} "
+        f"with validation mean IoU {best.val['mean_iou']:.4f}"
+    )
 
 
 if __name__ == "__main__":

@@ -160,9 +160,7 @@ def test_a_tile_that_the_encoder_reduces_to_one_pixel_is_refused(checked: Checke
 
 def test_weights_of_another_encoder_are_refused(checked: Checked, tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "my.safetensors")
-    with pytest.raises(
-        PipelineError, match=r"^encoder_weights: my\.safetensors does not hold this encoder's weights: "
-    ) as error:
+    with pytest.raises(PipelineError, match=r"^encoder_weights: my\.safetensors does not fit this encoder: ") as error:
         checked(encoder_weights="my.safetensors")
     assert "\n" not in str(error.value)
 
@@ -170,7 +168,7 @@ def test_weights_of_another_encoder_are_refused(checked: Checked, tmp_path: Path
 def test_a_missing_device_is_refused(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(
-        PipelineError, match=r"^evaluate\.device is 'cuda', which is not on this machine; here: auto, cpu"
+        PipelineError, match=r"^evaluate\.device is 'cuda', which this machine does not have; available: auto, cpu"
     ):
         checked(**{"evaluate.device": "cuda"})
 

@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.compare import different_arithmetic, experiments, load, names_of, report
+from pipeline.compare import expand_names, list_experiments, load_result, precision_note, report_lines
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.intervals import mean_iou
-from pipeline.evaluation.verdict import compared
+from pipeline.evaluation.verdict import compare_results
 from pipeline.scoring.counts import to_table
-from tests.evaluation.test_intervals import BOTH, units
-from tests.evaluation.test_verdict import group
+from tests.evaluation.test_intervals import BOTH, make_groups
+from tests.evaluation.test_verdict import trainings
 
 ROOT = Path(__file__).parents[1]
-UNITS = [f"u{number:02}" for number in range(12)]
+GROUPS = [f"u{number:02}" for number in range(12)]
 GIT = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null")
-# a pipeline of one stage, whose "training" scores what its params say
+# a pipeline of one stage, whose "training" copies the scores that its params select
 DVC_YAML = {
     "stages": {
         "evaluate": {
@@ -33,13 +33,13 @@ DVC_YAML = {
 
 
 def write_scores(folder: Path, share: float, listed: str = "list") -> None:
-    """What `evaluate` writes, for units of which `share` is right."""
+    """Write what `evaluate` does, for groups with `share` of their pixels predicted correctly."""
     folder.mkdir(parents=True)
-    counts = units(*[share] * 12)
+    counts = make_groups(*[share] * 12)
     score = float(mean_iou(counts.sum(axis=0), BOTH))
     iou = {"field": score, "wood": score}
     (folder / "evaluate.json").write_text(json.dumps({"mean_iou": score, "iou": iou, "test_list": listed}))
-    (folder / "units.csv").write_text(to_table(UNITS, counts, ("field", "wood")).to_csv(index=False))
+    (folder / "units.csv").write_text(to_table(GROUPS, counts, ("field", "wood")).to_csv(index=False))
 
 
 def git(*arguments: str) -> None:
@@ -81,20 +81,20 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_revisions_experiments_and_the_workspace_are_read(repository: Path) -> None:
     for name, share in (("worse", 0.2), ("HEAD", 0.5), ("better-1", 0.8), ("workspace", 0.8)):
-        assert load(name).mean_iou == pytest.approx(share / (2 - share), abs=1e-3)
-        assert load(name).units == tuple(UNITS)
-    assert experiments() == ["better-1"]
+        assert load_result(name).mean_iou == pytest.approx(share / (2 - share), abs=1e-3)
+        assert load_result(name).groups == tuple(GROUPS)
+    assert list_experiments() == ["better-1"]
 
 
-def test_the_seed_is_that_of_the_training_not_of_the_params_as_they_are_now(repository: Path) -> None:
+def test_the_seed_is_that_of_the_training_not_of_the_current_params(repository: Path) -> None:
     evaluate, params = Path("metrics/evaluate.json"), Path("params.yaml")
     before = evaluate.read_text(), params.read_text()
     try:
         evaluate.write_text(json.dumps(json.loads(before[0]) | {"seed": 5}))
         params.write_text(before[1].replace("seed: 1", "seed: 9"))
-        assert load("workspace").seed == 5
+        assert load_result("workspace").seed == 5
         evaluate.write_text(before[0])
-        assert load("workspace").seed == 9
+        assert load_result("workspace").seed == 9
     finally:
         evaluate.write_text(before[0])
         params.write_text(before[1])
@@ -116,14 +116,14 @@ def test_a_comparison_of_two_is_printed_and_undecided(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("worse", "nowhere"), "compare: error: nowhere: no scores can be read there ("),
-        (("empty", "worse"), "compare: error: empty: no scores can be read there ("),
-        (("worse", "foc*"), "compare: error: no experiment is named like 'foc*'; there are: better-1"),
+        (("worse", "nowhere"), "compare: error: nowhere: cannot read its scores ("),
+        (("empty", "worse"), "compare: error: empty: cannot read its scores ("),
+        (("worse", "foc*"), "compare: error: no experiment matches 'foc*'; there are: better-1"),
         (("", "worse"), "compare: error: '' names nothing to compare; name revisions, experiments or 'workspace'"),
         (("worse", " ,"), "compare: error: ' ,' names nothing to compare; "),
     ],
 )
-def test_what_cannot_be_read_is_one_line(repository: Path, names: tuple[str, str], message: str) -> None:
+def test_unreadable_revisions_are_one_line(repository: Path, names: tuple[str, str], message: str) -> None:
     done = run(repository, *names)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(message)
@@ -133,71 +133,75 @@ def test_what_cannot_be_read_is_one_line(repository: Path, names: tuple[str, str
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("a*", "b"), "compare: error: no experiments can be listed (you are not inside of a DVC repository"),
-        (("a", "b"), "compare: error: a: no scores can be read there ("),
+        (("a*", "b"), "compare: error: cannot list experiments (you are not inside of a DVC repository"),
+        (("a", "b"), "compare: error: a: cannot read its scores ("),
     ],
 )
-def test_outside_of_a_repository_is_one_line(tmp_path: Path, names: tuple[str, str], message: str) -> None:
+def test_outside_a_repository_is_one_line(tmp_path: Path, names: tuple[str, str], message: str) -> None:
     done = run(tmp_path, *names)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
 
 
-def test_classes_and_units_may_be_called_na(repository: Path) -> None:
-    kept = {path: path.read_text() for path in (repository / "metrics").iterdir()}
+def test_classes_and_groups_may_be_called_na(repository: Path) -> None:
+    before = {path: path.read_text() for path in (repository / "metrics").iterdir()}
     try:
         (repository / "metrics/evaluate.json").write_text(
-            kept[repository / "metrics/evaluate.json"].replace('"field"', '"NA"').replace('"wood"', '"null"')
+            before[repository / "metrics/evaluate.json"].replace('"field"', '"NA"').replace('"wood"', '"null"')
         )
         (repository / "metrics/units.csv").write_text(
-            kept[repository / "metrics/units.csv"].replace("field", "NA").replace("wood", "null").replace("u03", "nan")
+            before[repository / "metrics/units.csv"]
+            .replace("field", "NA")
+            .replace("wood", "null")
+            .replace("u03", "nan")
         )
-        found = load("workspace")
+        result = load_result("workspace")
     finally:
-        for path, text in kept.items():
+        for path, text in before.items():
             path.write_text(text)
-    assert found.classes == ("NA", "null")
-    assert found.units == tuple(sorted([*UNITS[:3], *UNITS[4:], "nan"]))
+    assert result.classes == ("NA", "null")
+    assert result.groups == tuple(sorted([*GROUPS[:3], *GROUPS[4:], "nan"]))
 
 
 def test_a_test_set_without_labels_is_one_line(repository: Path) -> None:
     path = repository / "metrics/evaluate.json"
-    kept = path.read_text()
+    before = path.read_text()
     try:
-        path.write_text(json.dumps(json.loads(kept) | {"mean_iou": None}))
-        with pytest.raises(
-            PipelineError, match=r"^workspace: no test pixel has a class, so there is no mean IoU; test"
-        ):
-            load("workspace")
+        path.write_text(json.dumps(json.loads(before) | {"mean_iou": None}))
+        with pytest.raises(PipelineError, match=r"^workspace: the test chips have no labelled pixel"):
+            load_result("workspace")
     finally:
-        path.write_text(kept)
+        path.write_text(before)
 
 
 def test_names_are_separated_by_commas_and_patterns_are_sorted() -> None:
-    known = ["ce-2", "ce-1", "dice-1"]
-    assert names_of("HEAD,ce-*", known) == ["HEAD", "ce-1", "ce-2"]
-    with pytest.raises(PipelineError, match=r"named like 'focal-\*'; there are: ce-1, ce-2, dice-1$"):
-        names_of("focal-*", known)
+    experiments = ["ce-2", "ce-1", "dice-1"]
+    assert expand_names("HEAD,ce-*", experiments) == ["HEAD", "ce-1", "ce-2"]
+    with pytest.raises(PipelineError, match=r"matches 'focal-\*'; there are: ce-1, ce-2, dice-1$"):
+        expand_names("focal-*", experiments)
 
 
 def test_a_verdict_names_the_better_side() -> None:
-    sides, groups = ("ce-*", "dice-*"), (group("ce", 0.4), group("dice", 0.6))
-    lines = report(sides, groups, compared(*groups))
+    sides, results = ("ce-*", "dice-*"), (trainings("ce", 0.4), trainings("dice", 0.6))
+    lines = report_lines(sides, results, compare_results(*results))
     assert lines[0].startswith("ce-*: mean IoU 0.4100 (seed 0), 0.3900 (seed 1), ")
     assert lines[-1] == "verdict: dice-* is better"
-    assert report(sides, groups[::-1], compared(*groups[::-1]))[-1] == "verdict: ce-* is better"
-    same = (groups[0], groups[0])
-    assert report(sides, same, compared(*same))[-1] == "verdict: no difference is shown: the interval holds 0"
+    assert report_lines(sides, results[::-1], compare_results(*results[::-1]))[-1] == "verdict: ce-* is better"
+    same = (results[0], results[0])
+    assert (
+        report_lines(sides, same, compare_results(*same))[-1]
+        == "verdict: no significant difference: the interval contains 0"
+    )
 
 
-def test_scores_in_different_arithmetic_are_told() -> None:
-    ours, theirs = ([replace(one, arithmetic=kind) for one in group(kind, 0.5, seeds=1)] for kind in ("bf16", "fp32"))
-    assert report(("a", "b"), (ours, theirs), compared(ours, theirs))[-2] == (
+def test_different_precisions_are_noted() -> None:
+    ours, theirs = (
+        [replace(result, precision=name) for result in trainings(name, 0.5, seeds=1)] for name in ("bf16", "fp32")
+    )
+    assert report_lines(("a", "b"), (ours, theirs), compare_results(ours, theirs))[-2] == (
         "note: scored in bf16: bf16-0; fp32: fp32-0"
     )
-    assert different_arithmetic((ours, ours)) == []
-    old = [replace(ours[0], arithmetic=None)]
-    assert different_arithmetic((ours, old)) == [
-        "note: scored in an arithmetic that was not recorded: bf16-0; bf16: bf16-0"
-    ]
+    assert precision_note((ours, ours)) == []
+    old = [replace(ours[0], precision=None)]
+    assert precision_note((ours, old)) == ["note: scored in an unrecorded precision: bf16-0; bf16: bf16-0"]

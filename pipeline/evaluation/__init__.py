@@ -1,1 +1,1 @@
-"""What a trained model is worth: the test pass, intervals, verdicts, figures."""
+"""Evaluation of trained models: the test pass, confidence intervals, comparison of trainings, figures."""

@@ -1,4 +1,4 @@
-"""Confusion matrices, grids of predictions and of errors as pictures."""
+"""Figures and tables of an evaluation: confusion matrices, predictions, errors, IoU by class, reliability."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from pipeline.core.files import write_text
-from pipeline.evaluation.test_pass import Survey
+from pipeline.evaluation.test_pass import PredictionCounts
 from pipeline.formats.classes import IGNORE, ClassTable, Colour
 from pipeline.scoring.counts import TRUE
 from pipeline.scoring.scores import class_iou
 
 DPI = 100
 ERROR_COLOURS = {"found": (0, 114, 178), "missed": (240, 228, 66), "false alarm": (213, 94, 0)}
-"""True positive, false negative, false positive: blue, yellow, vermilion of Okabe and Ito 2008, "Color Universal
-Design", which people of every colour vision tell apart; true negatives stay grey."""
+"""True positive, false negative, false positive: blue, yellow and vermilion of the colour-blind safe palette of Okabe
+and Ito 2008, "Color Universal Design"; true negatives stay grey."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One chip and what the model makes of it."""
+    """A chip with its prediction."""
 
     id: str
     image_HWC: np.ndarray
@@ -38,12 +38,12 @@ class Example:
 def draw_confusion(path: Path, matrix_KK: np.ndarray, names: Sequence[str], title: str, counts: bool = False) -> None:
     """Draw a confusion matrix: true classes in rows, predicted ones in columns.
 
-    Colours are shares of each true class's pixels. The cells say that share, or with `counts` the pixels in thousands.
+    Colours show each row's shares. The cells show them as numbers too, or with `counts` thousands of pixels.
     """
     totals_K = matrix_KK.sum(axis=1, keepdims=True)
     shares_KK = np.divide(matrix_KK, totals_K, out=np.zeros(matrix_KK.shape), where=totals_K > 0)
     side = 2.5 + 0.6 * len(names)
-    figure = Figure(figsize=(side + 1, side), dpi=DPI, layout="constrained")  # room for the words of few classes
+    figure = Figure(figsize=(side + 1, side), dpi=DPI, layout="constrained")  # wide enough for the labels
     figure.suptitle(title, fontsize=10)
     axes = figure.subplots()
     axes.imshow(shares_KK, cmap="Blues", vmin=0, vmax=1)
@@ -60,93 +60,98 @@ def draw_confusion(path: Path, matrix_KK: np.ndarray, names: Sequence[str], titl
 
 
 def draw_examples(path: Path, examples: Sequence[Example], table: ClassTable, title: str) -> None:
-    """Draw a row an example, image · target · prediction, over a legend of the classes that occur."""
+    """Draw a row per example, image · target · prediction, above a legend of the classes that occur."""
     figure = Figure(figsize=(7.2, 2.4 * len(examples) + 0.9), dpi=DPI, layout="constrained")
     figure.suptitle(title)
     rows = figure.subplots(len(examples), 3, squeeze=False)
     colours = np.frombuffer(table.palette, np.uint8).reshape(256, 3)
     for axes, heading in zip(rows[0], ("image", "target", "prediction"), strict=True):
         axes.set_title(heading)
-    for row, one in zip(rows, examples, strict=True):
-        for axes, picture in zip(row, (one.image_HWC, colours[one.target_HW], colours[one.predicted_HW]), strict=True):
-            _show(axes, picture)
-        row[0].set_ylabel(one.id, fontsize=7)
-    seen = {
-        int(value) for one in examples for map_HW in (one.target_HW, one.predicted_HW) for value in np.unique(map_HW)
+    for row, example in zip(rows, examples, strict=True):
+        images = (example.image_HWC, colours[example.target_HW], colours[example.predicted_HW])
+        for axes, image in zip(row, images, strict=True):
+            _show(axes, image)
+        row[0].set_ylabel(example.id, fontsize=7)
+    present = {
+        int(value)
+        for example in examples
+        for map_HW in (example.target_HW, example.predicted_HW)
+        for value in np.unique(map_HW)
     }
     patches = [
-        Patch(facecolor=_unit(each.colour), edgecolor="grey", label=each.name)
-        for each in table.classes
-        if each.id in seen
+        Patch(facecolor=_rgb(land_cover.colour), edgecolor="grey", label=land_cover.name)
+        for land_cover in table.classes
+        if land_cover.id in present
     ]
     figure.legend(handles=patches, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     _save(figure, path)
 
 
-def draw_errors(path: Path, shown: Sequence[tuple[str, Example]], table: ClassTable, title: str) -> None:
-    """Draw a row a class: the image, and over its grey version where the class was found, missed, wrongly seen.
+def draw_errors(path: Path, examples: Sequence[tuple[str, Example]], table: ClassTable, title: str) -> None:
+    """Draw a row per class: the image, and its errors over a grey version.
 
     Args:
         path: of the PNG.
-        shown: name of a class, and the chip to show it on.
+        examples: name of a class, and the chip to show it on.
         table: the classes.
-        title: over the grid.
+        title: of the grid.
     """
-    figure = Figure(figsize=(5.2, 2.4 * len(shown) + 0.9), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(5.2, 2.4 * len(examples) + 0.9), dpi=DPI, layout="constrained")
     figure.suptitle(title, fontsize=10)
-    rows = figure.subplots(len(shown), 2, squeeze=False)
+    rows = figure.subplots(len(examples), 2, squeeze=False)
     class_ids = dict(zip(table.names, table.ids, strict=True))
-    for axes, (name, one) in zip(rows, shown, strict=True):
-        _show(axes[0], one.image_HWC)
-        _show(axes[1], errors_over(one, class_ids[name]))
-        axes[0].set_ylabel(f"{name}\n{one.id}", fontsize=7)
-    patches = [Patch(facecolor=_unit(colour), label=kind) for kind, colour in ERROR_COLOURS.items()]
+    for axes, (name, example) in zip(rows, examples, strict=True):
+        _show(axes[0], example.image_HWC)
+        _show(axes[1], error_overlay(example, class_ids[name]))
+        axes[0].set_ylabel(f"{name}\n{example.id}", fontsize=7)
+    patches = [Patch(facecolor=_rgb(colour), label=kind) for kind, colour in ERROR_COLOURS.items()]
     figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     _save(figure, path)
 
 
-def errors_over(one: Example, class_id: int) -> np.ndarray:
-    """The image in grey, with the pixels that are the class, or are taken for it, in `ERROR_COLOURS`; uint8 RGB."""
-    grey_HW = one.image_HWC.mean(axis=2) * 0.7 + 40
-    picture_HWC = np.repeat(grey_HW[..., None], 3, axis=2).astype(np.uint8)
-    true_HW, predicted_HW = one.target_HW == class_id, one.predicted_HW == class_id
-    counted_HW = one.target_HW != IGNORE
-    kinds = (true_HW & predicted_HW, true_HW & ~predicted_HW, ~true_HW & predicted_HW & counted_HW)
+def error_overlay(example: Example, class_id: int) -> np.ndarray:
+    """Colour hits, misses and false alarms of a class over the image in grey; uint8 RGB."""
+    grey_HW = example.image_HWC.mean(axis=2) * 0.7 + 40
+    overlay_HWC = np.repeat(grey_HW[..., None], 3, axis=2).astype(np.uint8)
+    true_HW, predicted_HW = example.target_HW == class_id, example.predicted_HW == class_id
+    labelled_HW = example.target_HW != IGNORE
+    kinds = (true_HW & predicted_HW, true_HW & ~predicted_HW, ~true_HW & predicted_HW & labelled_HW)
     for where_HW, colour in zip(kinds, ERROR_COLOURS.values(), strict=True):
-        picture_HWC[where_HW] = colour
-    return picture_HWC
+        overlay_HWC[where_HW] = colour
+    return overlay_HWC
 
 
-def write_plots(folder: Path, found: Survey, names: Sequence[str], title: str) -> None:
-    """Write confusion matrices as pictures and a table; tables of IoU by class and of the reliability curve."""
-    draw_confusion(folder / "confusion.png", found.matrix_KK, names, title)
-    draw_confusion(folder / "confusion_counts.png", found.matrix_KK, names, title, counts=True)
-    matrix = pd.DataFrame(found.matrix_KK, index=pd.Index(names, name="true class"), columns=list(names))
+def write_plots(folder: Path, counts: PredictionCounts, names: Sequence[str], title: str) -> None:
+    """Write confusion matrices as images and as a table, and tables of IoU by class and of reliability."""
+    draw_confusion(folder / "confusion.png", counts.matrix_KK, names, title)
+    draw_confusion(folder / "confusion_counts.png", counts.matrix_KK, names, title, counts=True)
+    matrix = pd.DataFrame(counts.matrix_KK, index=pd.Index(names, name="true class"), columns=list(names))
     write_text(folder / "confusion.csv", matrix.to_csv(lineterminator="\n"))
-    counts_3K = found.counts_N3K.sum(axis=0)
+    counts_3K = counts.counts_N3K.sum(axis=0)
     iou = pd.DataFrame({"class": names, "iou": class_iou(counts_3K).round(6)})[counts_3K[TRUE] > 0]
     write_text(folder / "iou.csv", iou.to_csv(index=False, lineterminator="\n"))
-    write_text(folder / "reliability.csv", reliability_table(found).to_csv(index=False, lineterminator="\n"))
+    write_text(folder / "reliability.csv", reliability_table(counts).to_csv(index=False, lineterminator="\n"))
 
 
-def reliability_table(found: Survey) -> pd.DataFrame:
-    """Rows of `confidence`, the mean of a step's probabilities, `accuracy`, the share that is right, and `pixels`."""
-    pixels, probability, right = (row[found.reliability_3B[0] > 0] for row in found.reliability_3B)
-    columns = {"confidence": probability / pixels, "accuracy": right / pixels}
+def reliability_table(counts: PredictionCounts) -> pd.DataFrame:
+    """Return, by non-empty bin, `confidence` (mean probability), `accuracy` (share correct) and `pixels`."""
+    pixels, probability, correct = (row[counts.reliability_3B[0] > 0] for row in counts.reliability_3B)
+    columns = {"confidence": probability / pixels, "accuracy": correct / pixels}
     return pd.DataFrame(columns).round(6).assign(pixels=pixels.astype(np.int64))
 
 
-def _show(axes: Axes, picture_HWC: np.ndarray) -> None:
-    axes.imshow(picture_HWC, interpolation="nearest")
+def _show(axes: Axes, image_HWC: np.ndarray) -> None:
+    axes.imshow(image_HWC, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
 
 
-def _unit(colour: Colour) -> tuple[float, float, float]:
+def _rgb(colour: Colour) -> tuple[float, float, float]:
+    """Scale a colour to 0 to 1, for matplotlib."""
     red, green, blue = colour
     return red / 255, green / 255, blue / 255
 
 
 def _save(figure: Figure, path: Path) -> None:
-    # no version in the file: the same scores give the same bytes
+    # without matplotlib's version, so that the same scores give the same bytes
     figure.savefig(path, metadata={"Software": None})

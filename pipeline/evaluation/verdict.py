@@ -1,4 +1,4 @@
-"""Says whether one way of training is better than another, and when that cannot be said."""
+"""Decide whether one configuration trains better models than another, and when that is undecided."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,13 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.intervals import LEAST_SEEDS, LEAST_UNITS, Interval, counted, difference, difference_interval
+from pipeline.evaluation.intervals import (
+    MIN_GROUPS,
+    MIN_SEEDS,
+    Interval,
+    difference,
+    difference_interval,
+    labelled_groups,
+)
 from pipeline.scoring.counts import TRUE
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one training scored on the test set."""
+    """The evaluation of one training on the test set."""
 
     name: str
     """The revision or experiment."""
@@ -20,24 +27,24 @@ class Result:
     test_list: str
     """Hash of the list of test chips."""
     classes: tuple[str, ...]
-    units: tuple[str, ...]
+    groups: tuple[str, ...]
     """Independent groups of the test set, sorted."""
-    counts_U3K: np.ndarray
+    counts_G3K: np.ndarray
     """See `pipeline.scoring.counts`."""
     mean_iou: float
-    arithmetic: str | None = None
-    """The arithmetic in which it was scored; None for an older evaluation, which does not say."""
+    precision: str | None = None
+    """In which it was scored: fp32, bf16 or fp16; None for older evaluations, which do not record it."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How two groups of trainings differ, paired by seed."""
+    """The difference of two sets of trainings, paired by seed."""
 
     seeds: tuple[int, ...]
-    units: int
+    groups: int
     """Independent groups of the test set."""
     difference: float
-    """Mean IoU of the second group less that of the first, mean over the seeds."""
+    """Mean IoU of the second set minus that of the first, averaged over the seeds."""
     interval: Interval | None
     """95 % interval of the difference; None with too few groups."""
 
@@ -45,61 +52,64 @@ class Comparison:
     def verdict(self) -> str:
         """`first`, `second` or `neither` is better, or `undecided` with the reason."""
         if self.interval is None:
-            return f"undecided: {self.units} independent groups in the test set, at least {LEAST_UNITS} are needed"
-        if len(self.seeds) < LEAST_SEEDS:
+            return f"undecided: {self.groups} independent groups in the test set, at least {MIN_GROUPS} are needed"
+        if len(self.seeds) < MIN_SEEDS:
             return (
                 f"undecided: training noise was not sampled, {len(self.seeds)} paired "
-                f"seed{'s' * (len(self.seeds) != 1)} of at least {LEAST_SEEDS}"
+                f"seed{'s' * (len(self.seeds) != 1)} of at least {MIN_SEEDS}"
             )
         return "second" if self.interval.low > 0 else "first" if self.interval.high < 0 else "neither"
 
 
-def compared(first: list[Result], second: list[Result]) -> Comparison:
-    """Pair two groups by seed and compare them.
+def compare_results(first: list[Result], second: list[Result]) -> Comparison:
+    """Pair two sets of trainings by seed and compare them.
 
     Raises:
-        PipelineError: they were scored on other test chips or classes, a seed occurs twice, or none is in both.
+        PipelineError: different test chips or classes, a seed twice in one set, or no seed in both.
     """
-    ours, theirs = _by_seed(first), _by_seed(second)
+    first_by_seed, second_by_seed = _by_seed(first), _by_seed(second)
     reference = first[0]
-    for one in (*first, *second):
-        require_same_test(reference, one)
-    seeds = tuple(sorted(ours.keys() & theirs.keys()))
+    for result in (*first, *second):
+        require_same_test_set(reference, result)
+    seeds = tuple(sorted(first_by_seed.keys() & second_by_seed.keys()))
     if not seeds:
         raise PipelineError(
-            f"no seed is in both: {sorted(ours)} and {sorted(theirs)}; train both with the same values of seed"
+            f"no seed occurs in both: {sorted(first_by_seed)} and {sorted(second_by_seed)}; train both with the same "
+            "values of seed"
         )
-    ours_SU3K, theirs_SU3K = (np.stack([group[seed].counts_U3K for seed in seeds]) for group in (ours, theirs))
-    gain = difference(ours_SU3K, theirs_SU3K)
-    interval = difference_interval(ours_SU3K, theirs_SU3K, reference.classes)
-    return Comparison(seeds, len(counted(reference.counts_U3K)), gain, interval)
+    first_SG3K, second_SG3K = (
+        np.stack([results[seed].counts_G3K for seed in seeds]) for results in (first_by_seed, second_by_seed)
+    )
+    gain = difference(first_SG3K, second_SG3K)
+    interval = difference_interval(first_SG3K, second_SG3K, reference.classes)
+    return Comparison(seeds, len(labelled_groups(reference.counts_G3K)), gain, interval)
 
 
-def require_same_test(one: Result, other: Result) -> None:
+def require_same_test_set(first: Result, second: Result) -> None:
     """Check that two results are of the same test chips and masks.
 
-    The list of chips says nothing of their masks, which other params or remapped classes change; the true pixels of
-    each class in each unit do.
+    Other params or remapped classes may change the masks of the same chips, which shows in the true pixels by class and
+    group.
 
     Raises:
         PipelineError: they are not.
     """
     for what, ours, theirs in (
-        ("test chips", one.test_list, other.test_list),
-        ("classes", one.classes, other.classes),
-        ("units", one.units, other.units),
-        ("labels", one.counts_U3K[:, TRUE].tolist(), other.counts_U3K[:, TRUE].tolist()),
+        ("test chips", first.test_list, second.test_list),
+        ("classes", first.classes, second.classes),
+        ("groups", first.groups, second.groups),
+        ("labels", first.counts_G3K[:, TRUE].tolist(), second.counts_G3K[:, TRUE].tolist()),
     ):
         if ours != theirs:
             raise PipelineError(
-                f"{one.name} and {other.name} were scored on different {what}, so their scores cannot be compared; "
-                "evaluate both on the same masks, under the same dataset, tif_to_png, tile and split"
+                f"{first.name} and {second.name} were scored on different {what}, so their scores cannot be compared; "
+                "evaluate both on the same masks, with the same dataset, tif_to_png, tile and split"
             )
 
 
 def _by_seed(results: list[Result]) -> Mapping[int, Result]:
-    found: dict[int, Result] = {}
-    for one in results:
-        if (other := found.setdefault(one.seed, one)) is not one:
-            raise PipelineError(f"{other.name} and {one.name} both have seed {one.seed}; name one of them")
-    return found
+    by_seed: dict[int, Result] = {}
+    for result in results:
+        if (other := by_seed.setdefault(result.seed, result)) is not result:
+            raise PipelineError(f"{other.name} and {result.name} both have seed {result.seed}; name only one of them")
+    return by_seed

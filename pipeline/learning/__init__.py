@@ -1,1 +1,1 @@
-"""Training and scoring with torch: chips to tensors, losses, networks, confusion matrices."""
+"""Training with torch: datasets, augmentation, losses, networks, the training loop, distributed runs, checkpoints."""

@@ -1,28 +1,28 @@
-"""Flips and quarter turns, on the device, a whole batch at a time."""
+"""Random flips and quarter turns of whole batches, on the device."""
 
 import torch
 
-SYMMETRIES = 8  # of a square: four turns, each flipped or not
+SYMMETRIES = 8  # of a square: four rotations, with and without a flip
 
 
-def flip_and_turn(
+def random_flip_rotate(
     images_NCHW: torch.Tensor, masks_NHW: torch.Tensor, generator: torch.Generator, skip: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Turn each square chip and its mask by one of the eight symmetries of the square, drawn evenly.
+    """Apply one of the eight symmetries of the square to each square chip and its mask, drawn uniformly.
 
-    What the generator draws for the first `skip` chips, which are another process's, is left out.
+    `skip`: number of chips earlier in the batch, on other ranks, whose draws are discarded.
     """
     drawn = torch.randint(SYMMETRIES, (skip + len(images_NCHW),), generator=generator)[skip:].tolist()
-    # chip by chip, as views: to tell a GPU which chips are meant would let it wait
+    # one view per chip: indexing with a tensor would synchronise with the GPU
     images, masks = (
-        torch.stack([transformed(each, symmetry) for each, symmetry in zip(pictures, drawn, strict=True)])
-        for pictures in (images_NCHW, masks_NHW)
+        torch.stack([apply_symmetry(chip, symmetry) for chip, symmetry in zip(batch, drawn, strict=True)])
+        for batch in (images_NCHW, masks_NHW)
     )
     return images, masks
 
 
-def transformed(pictures: torch.Tensor, symmetry: int) -> torch.Tensor:
-    """One of the eight symmetries of the last two dimensions: `symmetry % 4` quarter turns, from 4 on flipped first."""
+def apply_symmetry(images: torch.Tensor, symmetry: int) -> torch.Tensor:
+    """Rotate the last two dimensions by `symmetry % 4` quarter turns, after a horizontal flip if `symmetry >= 4`."""
     if symmetry >= 4:
-        pictures = pictures.flip(-1)
-    return torch.rot90(pictures, symmetry % 4, (-2, -1))
+        images = images.flip(-1)
+    return torch.rot90(images, symmetry % 4, (-2, -1))

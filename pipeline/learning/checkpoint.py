@@ -1,7 +1,7 @@
-"""Keeps what a training needs to go on after it was killed, outside of DVC's outputs.
+"""Save and resume interrupted trainings, outside DVC's outputs.
 
-DVC removes a stage's outputs before it runs the stage again, so the state lies in `PIPELINE_CACHE`, under a fingerprint
-of everything that could change the result: a training of other params, chips or code finds nothing and starts afresh.
+DVC removes a stage's outputs before it runs the stage, so checkpoints are kept in `PIPELINE_CACHE`, in a folder named
+after a fingerprint of everything that could change the result: other params, chips or code never resume them.
 """
 
 import fcntl
@@ -20,133 +20,133 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from pipeline.core.cache import cache_folder
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import remove
-from pipeline.learning.distributed import ALONE, Ranks
+from pipeline.learning.distributed import SINGLE_PROCESS, ProcessGroup
 
-PATIENCE = 30.0
-"""Seconds that a training waits for another one at the same state, whose parent may just have died."""
+LOCK_TIMEOUT = 30.0
+"""Seconds to wait for another process with the same training, whose parent may just have died."""
 
 
-class State:
-    """Where a training keeps itself; held by one process at a time, or by those that train together."""
+class Checkpoint:
+    """The checkpoint of one training, locked by one process or process group at a time."""
 
-    def __init__(self, folder: Path, ranks: Ranks) -> None:
-        self.folder, self.ranks = folder, ranks
+    def __init__(self, folder: Path, processes: ProcessGroup) -> None:
+        self.folder, self.processes = folder, processes
 
     @property
     def file(self) -> Path:
-        """The state after the last finished epoch."""
+        """The checkpoint of the last finished epoch."""
         return self.folder / "epoch.ckpt"
 
-    def found(self) -> Path | None:
-        """The state to go on from, if there is one that can be read."""
+    def resumable(self) -> Path | None:
+        """Return the file to resume from, if there is one that can be read."""
         if not self.file.is_file():
             return None
         try:
             epoch = torch.load(self.file, map_location="cpu", weights_only=True)["epoch"] + 1
         except (OSError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
-            self._say(f"the state in {self.file} cannot be read ({type(error).__name__}): starts afresh")
+            self._print(f"cannot read the checkpoint {self.file} ({type(error).__name__}); starting from scratch")
             return None
-        self._say(f"goes on after epoch {epoch}, where an earlier run of the same was interrupted")
+        self._print(f"resuming after epoch {epoch} of an interrupted run")
         return self.file
 
-    def _say(self, words: str) -> None:
-        if self.ranks.first:
-            print(f"train: {words}", flush=True)
+    def _print(self, text: str) -> None:
+        if self.processes.is_rank_zero:
+            print(f"train: {text}", flush=True)
 
 
-class Saver(L.Callback):
-    """Writes the state after each epoch; stands last among the callbacks."""
+class SaveCheckpoint(L.Callback):
+    """Save a checkpoint after each epoch; must be the last callback, to include the state of the others."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save: the epoch is over but for the schedule's step, which Lightning makes up for when it goes on."""
-        trainer.save_checkpoint(self.state.file)
+        """Save; only the scheduler's step is missing, which Lightning makes up for when it resumes."""
+        trainer.save_checkpoint(self.checkpoint.file)
 
 
-class WholeFiles(TorchCheckpointIO):
-    """How Lightning writes: straight to the disk and under another name until all is there.
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Stream checkpoints to a temporary file and rename it.
 
-    Its own way, which makes the file in memory and copies it twice, takes four times as long.
+    Lightning's own way serialises to memory and copies the buffer twice, which takes four times as long.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write `path`.
 
         Raises:
-            PipelineError: it cannot be written, such as to a full disk.
+            PipelineError: it cannot be written, for example to a full disk.
         """
         partial = Path(path).with_suffix(".partial")
         try:
             torch.save(checkpoint, partial)
-            with partial.open("rb") as written:
-                os.fsync(written.fileno())
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
             partial.rename(path)
-        except (OSError, RuntimeError) as error:  # torch says of a full disk that some position was unexpected
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
             partial.unlink(missing_ok=True)
             raise PipelineError(
-                f"the training's state cannot be written to {path} ({str(error).splitlines()[0]}); make room there, "
-                "or name another disk in PIPELINE_CACHE"
+                f"cannot write the checkpoint {path} ({str(error).splitlines()[0]}); free some space, or set "
+                "PIPELINE_CACHE to a folder on another disk"
             ) from None
 
 
 @contextmanager
-def resumable(fingerprint: str, ranks: Ranks = ALONE) -> Iterator[State]:
-    """The state of the training with this fingerprint; when the block ends without an error it is removed.
+def locked_checkpoint(fingerprint: str, processes: ProcessGroup = SINGLE_PROCESS) -> Iterator[Checkpoint]:
+    """Lock the checkpoint of the training with this fingerprint; remove it when the block succeeds.
 
-    Of processes that train together the first holds it, and removes it.
+    Rank 0 holds the lock and removes the checkpoint.
 
     Raises:
-        PipelineError: another process is at it, and stays there.
+        PipelineError: another process keeps the lock.
     """
     root = cache_folder() / "training"
     folder = root / fingerprint
-    state = State(folder, ranks)
-    if not ranks.first:
-        yield state
+    checkpoint = Checkpoint(folder, processes)
+    if not processes.is_rank_zero:
+        yield checkpoint
         return
-    with _held(folder):
+    with _lock(folder):
         others = [other for other in root.glob("*/epoch.ckpt") if other.parent != folder]
-        if others and not state.file.exists():
+        if others and not checkpoint.file.exists():
             print(
-                f"train: starts afresh; {len(others)} interrupted or running trainings in {root} have other params, "
-                "chips or code",
+                f"train: starting from scratch; {len(others)} interrupted or running trainings in {root} have other "
+                "params, chips or code",
                 flush=True,
             )
-        yield state
+        yield checkpoint
         remove(folder)
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> Iterator[None]:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
-            _wait_for(lock.fileno(), folder)
-            # success removes the folder with the file: another's, for which this one waited, too
-            if _is_still_there(folder / "lock", lock.fileno()):
+            _acquire(lock.fileno(), folder)
+            # a training that succeeds removes the folder with the lock that others wait for
+            if _is_same_file(folder / "lock", lock.fileno()):
                 yield
                 return
 
 
-def _is_still_there(path: Path, opened: int) -> bool:
+def _is_same_file(path: Path, descriptor: int) -> bool:
     try:
-        return os.path.samestat(os.fstat(opened), path.stat())
+        return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
 
 
-def _wait_for(lock: int, folder: Path) -> None:
-    until = time.monotonic() + PATIENCE
+def _acquire(lock: int, folder: Path) -> None:
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with the process, however that ends
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends, however it ends
             return
         except BlockingIOError:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise PipelineError(
-                    f"another process is at the very same training, and holds {folder / 'lock'}; wait for it, or "
-                    "stop it (`fuser` tells its number)"
+                    f"another process runs the same training and holds {folder / 'lock'}; wait for it, or stop it "
+                    "(`fuser` prints its process id)"
                 ) from None
             time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""What a run cost and what it ran on: figures that differ each time, kept apart from those that repeat."""
+"""Time, memory and environment of a training: numbers that differ between runs, kept apart from those that repeat."""
 
 import os
 import platform
@@ -18,13 +18,13 @@ PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "timm", "numpy"
 
 
 def cost(device: Device, devices: int, epochs: Sequence[Epoch], chips: int) -> dict[str, Any]:
-    """A run's account.
+    """Return the content of `metrics/cost.json`.
 
     Args:
-        device: where it ran.
-        devices: how many of them trained together.
-        epochs: with their seconds, of training and validation.
-        chips: that went through the network in each epoch.
+        device: where the training ran.
+        devices: how many devices trained together.
+        epochs: all epochs.
+        chips: training and validation chips per epoch.
     """
     seconds = [epoch.seconds for epoch in epochs]
     return {
@@ -34,7 +34,7 @@ def cost(device: Device, devices: int, epochs: Sequence[Epoch], chips: int) -> d
         "peak_memory_mb": round(_peak_memory(device) / 1e6),
         "device": torch.cuda.get_device_name() if device.name == "cuda" else device.name,
         "devices": devices,
-        "precision": device.precision,
+        "precision": device.lightning_precision,
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "machine": f"{platform.system()} {platform.machine()}",
@@ -45,17 +45,17 @@ def cost(device: Device, devices: int, epochs: Sequence[Epoch], chips: int) -> d
 
 
 def revision() -> str | None:
-    """The commit that is checked out; None outside a git repository."""
+    """Return the checked-out commit; None outside a git repository."""
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        run = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+    return run.stdout.strip()
 
 
 def _peak_memory(device: Device) -> int:
-    """Bytes: of the GPU's memory on CUDA, else resident memory of this process."""
+    """Return peak memory in bytes: of the GPU on CUDA, else resident memory of this process."""
     if device.name == "cuda":
         return torch.cuda.max_memory_allocated()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kilobytes
+    return peak if sys.platform == "darwin" else peak * 1024  # bytes on macOS, kilobytes on Linux

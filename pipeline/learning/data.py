@@ -1,6 +1,9 @@
-"""A chips folder as tensors.
+"""The chips of a split as tensors, and the loaders that batch them.
 
-N: chips of a batch. H, W: rows and columns of a chip. Pictures stay uint8 until they are on the device.
+N: chips of a batch. H, W: rows and columns of a chip. Images stay uint8 until they are on the device.
+
+A batch of `batch_size` chips is divided into micro-batches: `accumulate` steps on each rank. Ranks draw disjoint
+micro-batches, so that a batch holds the same chips however many devices train.
 """
 
 import os
@@ -21,35 +24,35 @@ from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.png import read_image, read_mask
 from pipeline.formats.splits import REFUSED
-from pipeline.learning.distributed import ALONE, Ranks
+from pipeline.learning.distributed import SINGLE_PROCESS, ProcessGroup
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """images_NCHW uint8 RGB; masks_NHW uint8, the class's *index* in the table or `IGNORE`."""
 
 
 def read_list(path: Path) -> list[str]:
-    """The chip ids of one part of a split.
+    """Read the chip ids of one part of a split.
 
     Raises:
-        PipelineError: no such list, or nothing in it; the stage split could not make it.
+        PipelineError: the list is missing or empty, or the stage split refused to write lists.
     """
     refused = path.with_name(REFUSED)
     if refused.is_file():
-        raise PipelineError(f"{path.parent} holds no lists: {refused.read_text(encoding='utf-8').strip()}")
+        raise PipelineError(f"{path.parent} has no lists: {refused.read_text(encoding='utf-8').strip()}")
     if not path.is_file():
         raise PipelineError(f"{path} does not exist; the stage split writes it")
-    # a line each: a scene may have spaces in its name
+    # one id per line: names of scenes may contain spaces
     ids = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not ids:
-        raise PipelineError(f"{path} names no chip; run the stage split again")
+        raise PipelineError(f"{path} is empty; run the stage split again")
     return ids
 
 
 class Chips(Dataset[Batch]):
-    """Chips by their ids.
+    """Chips by id.
 
-    Class ids of a table need not be 0, 1, 2, …; a network's outputs are. Masks are handed out as the class's place
-    in the table, so that no output stands for an id that is no class.
+    Class ids need not be 0, 1, 2, …, but the outputs of a network are. Masks therefore hold the index of the class in
+    the table; values that are not class ids become `IGNORE`.
     """
 
     def __init__(self, folder: Path, ids: list[str], table: ClassTable) -> None:
@@ -61,13 +64,13 @@ class Chips(Dataset[Batch]):
         return len(self.ids)
 
     def __getitems__(self, indices: list[int]) -> list[Batch]:
-        """Several chips, which the process that trains reads on all its cores at once."""
+        """Read several chips, in threads unless this is a loader worker."""
         if get_worker_info() is not None or len(indices) == 1:
             return [self[index] for index in indices]
-        return list(_readers().map(self.__getitem__, indices))
+        return list(_thread_pool().map(self.__getitem__, indices))
 
     def __getitem__(self, index: int) -> Batch:
-        """image_CHW and mask_HW, uint8."""
+        """Return image_CHW and mask_HW, uint8."""
         name = f"{self.ids[index]}.png"
         image_HWC = read_image(self.folder / "images" / name)
         mask_HW = self._index[read_mask(self.folder / "masks" / name)]
@@ -75,19 +78,19 @@ class Chips(Dataset[Batch]):
 
 
 @cache
-def _readers() -> ThreadPoolExecutor:
-    """Threads that live as long as the process; reading processes, which may be forks of it, have none."""
+def _thread_pool() -> ThreadPoolExecutor:
+    """Keep threads for the lifetime of the process; loader workers may be forks, which inherit none."""
     return ThreadPoolExecutor(os.cpu_count())
 
 
 class Shuffle(Sampler[int]):
-    """Another order each epoch, the same for the same seed and epoch."""
+    """A new order each epoch, determined by seed and epoch."""
 
     def __init__(self, count: int, seed: int) -> None:
         self.count, self.seed, self.epoch = count, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of each epoch."""
+        """Set the epoch; Lightning calls this at its start."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -99,22 +102,22 @@ class Shuffle(Sampler[int]):
 
 
 class Stream(IntEnum):
-    """What random numbers are for; two streams share none, whatever their keys."""
+    """Independent streams of random numbers, by purpose."""
 
     ORDER = 1
     """The order of the chips in an epoch."""
     AUGMENTATION = 2
-    """Flips and turns of a batch."""
+    """Flips and rotations of a batch."""
     LAYERS = 3
     """Layers that draw from torch's global generator, such as dropout."""
     WORKERS = 4
-    """Seeds of the reading processes."""
+    """Seeds of the loader workers."""
 
 
 def generator(stream: Stream, *key: int) -> torch.Generator:
-    """Random numbers that depend on `stream` and `key` alone, not on who drew before.
+    """Return a generator seeded by `stream` and `key` alone, whatever was drawn before.
 
-    Keys of one stream must be of one length: `SeedSequence` fills short ones up with zeros.
+    All keys of a stream must have the same length: `SeedSequence` pads short ones with zeros.
     """
     state = int(np.random.SeedSequence((stream, *key)).generate_state(1, np.uint64)[0])
     return torch.Generator().manual_seed(state)
@@ -122,92 +125,98 @@ def generator(stream: Stream, *key: int) -> torch.Generator:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """How a batch is cut into steps: one after another on each process, side by side on all."""
+    """How a batch is divided into micro-batches, over ranks and over the steps of each rank."""
 
     batch_size: int
-    ranks: Ranks = ALONE
+    """Chips in a batch, across all ranks."""
+    processes: ProcessGroup = SINGLE_PROCESS
     accumulate: int = 1
-    """Steps of a process that make up a batch."""
+    """Micro-batches of a batch on each rank."""
 
     @property
-    def parts(self) -> int:
-        """Steps that make up a batch, of all processes."""
-        return self.accumulate * self.ranks.size
+    def micro_batches(self) -> int:
+        """Micro-batches of a batch, across all ranks."""
+        return self.accumulate * self.processes.world_size
 
-    def batches(self, count: int) -> int:
-        """Batches of an epoch of `count` chips.
+    def batch_count(self, chips: int) -> int:
+        """Return the number of training batches in an epoch.
 
-        A last batch is left out if it is of one chip, from which batch norm cannot learn, or of fewer chips than parts.
+        A smaller last batch is dropped if it has one chip, too few for batch norm, or fewer chips than micro-batches,
+        unless it is the only batch.
         """
-        whole, left = divmod(count, self.batch_size)
-        return whole + (left >= max(2, self.parts) or left == count)
+        full, rest = divmod(chips, self.batch_size)
+        return full + (rest >= max(2, self.micro_batches) or rest == chips)
 
-    def bounds(self, step: int, count: int) -> tuple[int, int]:
-        """From where to where in the order of `count` chips a step of this process goes."""
+    def bounds(self, step: int, chips: int) -> tuple[int, int]:
+        """Return start and end of this rank's micro-batch `step`, as positions in an epoch of `chips`."""
         batch, part = divmod(step, self.accumulate)
-        part = part * self.ranks.size + self.ranks.rank
+        part = part * self.processes.world_size + self.processes.rank
         start = batch * self.batch_size
-        size = min(self.batch_size, count - start)
-        return start + size * part // self.parts, start + size * (part + 1) // self.parts
+        size = min(self.batch_size, chips - start)
+        return start + size * part // self.micro_batches, start + size * (part + 1) // self.micro_batches
 
 
-class Steps(Sampler[list[int]]):
-    """This process's part of each batch; together the parts are the batches, and no chip comes twice.
+class MicroBatchSampler(Sampler[list[int]]):
+    """This rank's micro-batches; over all ranks each chip occurs once.
 
-    Lightning's own sampler gives all processes as many chips, some of them twice. `sampler` is where Lightning looks
-    for something that has `set_epoch`.
+    Lightning's own distributed sampler repeats chips so that all ranks have equally many. Lightning calls `set_epoch`
+    of the attribute `sampler`.
     """
 
-    def __init__(self, sampler: Shuffle | SequentialSampler, count: int, cut: BatchPlan, whole: bool) -> None:
-        """`whole`: no chip may be left out, so that a process may have a step less than another."""
-        self.sampler, self.cut = sampler, cut
-        batches = -(-count // cut.batch_size) if whole else cut.batches(count)
-        bounds = [cut.bounds(step, count) for step in range(batches * cut.accumulate)]
-        self._bounds = [(begin, end) for begin, end in bounds if end > begin]
+    def __init__(
+        self, sampler: Shuffle | SequentialSampler, chips: int, plan: BatchPlan, keep_all: bool = False
+    ) -> None:
+        """Set `keep_all` for scoring: no chip is dropped, and ranks may differ by one step."""
+        self.sampler, self.plan = sampler, plan
+        batches = -(-chips // plan.batch_size) if keep_all else plan.batch_count(chips)
+        bounds = [plan.bounds(step, chips) for step in range(batches * plan.accumulate)]
+        self._bounds = [(start, end) for start, end in bounds if end > start]
 
     def __len__(self) -> int:
         return len(self._bounds)
 
     def __iter__(self) -> Iterator[list[int]]:
         order = list(self.sampler)
-        return (order[begin:end] for begin, end in self._bounds)
+        return (order[start:end] for start, end in self._bounds)
 
-    def start(self, step: int) -> tuple[int, int]:
-        """The batch to which a step belongs, and how many of that batch's chips come before it."""
-        return divmod(self._bounds[step][0], self.cut.batch_size)
-
-
-def training_loader(chips: Chips, cut: BatchPlan, workers: int, seed: int) -> DataLoader[Batch]:
-    """Shuffled batches, as many steps on each process.
-
-    Raises:
-        PipelineError: too few chips for the processes.
-    """
-    if len(chips) < cut.parts:
-        raise PipelineError(
-            f"train.txt names {len(chips)} chips, too few for {cut.ranks.size} devices with train.accumulate "
-            f"{cut.accumulate}; set smaller ones"
-        )
-    return _loader(chips, Steps(Shuffle(len(chips), seed), len(chips), cut, whole=False), workers)
+    def position(self, step: int) -> tuple[int, int]:
+        """Return the batch of a step, and the number of chips of that batch before it."""
+        return divmod(self._bounds[step][0], self.plan.batch_size)
 
 
-def scoring_loader(chips: Chips, batch_size: int, workers: int, ranks: Ranks = ALONE) -> DataLoader[Batch]:
-    """Every chip once, in the order of the list.
+def training_loader(chips: Chips, plan: BatchPlan, workers: int, seed: int) -> DataLoader[Batch]:
+    """Return shuffled batches, the same number of steps on every rank.
 
     Raises:
-        PipelineError: fewer chips than processes.
+        PipelineError: fewer chips than micro-batches.
     """
-    cut = BatchPlan(batch_size, ranks)
-    if len(chips) < cut.ranks.size:
+    if len(chips) < plan.micro_batches:
         raise PipelineError(
-            f"val.txt names {len(chips)} chips, too few for {cut.ranks.size} devices; set train.devices"
+            f"train.txt lists {len(chips)} chips, too few for {plan.processes.world_size} devices with "
+            f"train.accumulate {plan.accumulate}; lower train.devices or train.accumulate"
         )
-    return _loader(chips, Steps(SequentialSampler(chips), len(chips), cut, whole=True), workers)
+    return _loader(chips, MicroBatchSampler(Shuffle(len(chips), seed), len(chips), plan), workers)
+
+
+def scoring_loader(
+    chips: Chips, batch_size: int, workers: int, processes: ProcessGroup = SINGLE_PROCESS
+) -> DataLoader[Batch]:
+    """Return every chip once, in the order of the list.
+
+    Raises:
+        PipelineError: fewer chips than ranks.
+    """
+    if len(chips) < processes.world_size:
+        raise PipelineError(
+            f"val.txt lists {len(chips)} chips, too few for {processes.world_size} devices; lower train.devices"
+        )
+    plan = BatchPlan(batch_size, processes)
+    return _loader(chips, MicroBatchSampler(SequentialSampler(chips), len(chips), plan, keep_all=True), workers)
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
-    """Say an error of a reading process as if it came from this one: torch makes the other's traceback its text."""
+def unwrap_worker_errors() -> Iterator[None]:
+    """Re-raise a `PipelineError` of a loader worker without the traceback that torch puts into its message."""
     try:
         yield
     except PipelineError as error:
@@ -216,19 +225,19 @@ def plain_errors() -> Iterator[None]:
         raise PipelineError(str(error).rpartition("PipelineError: ")[2].strip()) from None
 
 
-def _end_quietly(_: int) -> None:
-    """A node that is taken away tells all processes, and so does Ctrl-C: it is no failure that reading ones end."""
+def _exit_on_signals(_: int) -> None:
+    """On preemption and Ctrl-C every process gets the signal; workers exit 0, or torch would report a failure."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
 
 
-def _loader(chips: Chips, steps: Steps, workers: int) -> DataLoader[Batch]:
+def _loader(chips: Chips, sampler: MicroBatchSampler, workers: int) -> DataLoader[Batch]:
     return DataLoader(
         chips,
-        batch_sampler=steps,
+        batch_sampler=sampler,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_end_quietly,
-        generator=generator(Stream.WORKERS),  # else the loader draws from the global one
+        worker_init_fn=_exit_on_signals,
+        generator=generator(Stream.WORKERS),  # otherwise the loader draws from the global generator
     )

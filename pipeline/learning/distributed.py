@@ -1,7 +1,7 @@
-"""The processes that train one network together, one for each device: PyTorch calls each a rank.
+"""Distributed training: one process (rank) per device.
 
-On one machine the first process starts the others, through Lightning; over several machines `torchrun` starts all
-(`tools/cluster`). They meet in sums and nowhere else: of a loss, of gradients, of what an epoch came to.
+On one machine rank 0 starts the others, through Lightning; on several machines `torchrun` starts all (`tools/cluster`).
+Ranks communicate only by all-reduce: of losses, gradients and counts.
 """
 
 import os
@@ -22,141 +22,143 @@ from pipeline.learning.device import Device
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """How many processes there are, and which one this is."""
+class ProcessGroup:
+    """The processes of a training, and this one's rank among them."""
 
-    size: int = 1
-    """On all machines together."""
+    world_size: int = 1
+    """Processes on all machines."""
     rank: int = 0
-    a_machine: int = 1
-    """On each machine."""
+    local_world_size: int = 1
+    """Processes on each machine."""
     by_torchrun: bool = False
 
     @property
-    def first(self) -> bool:
-        """Whether this is the process that speaks and writes."""
+    def is_rank_zero(self) -> bool:
+        """Whether this process prints and writes for all."""
         return self.rank == 0
 
     def environment(self) -> ClusterEnvironment:
-        """What tells Lightning the same; left to itself it would take a SLURM job's one task for all there is."""
+        """Describe the processes to Lightning, which would take a SLURM job with one task for a single process."""
         return TorchElasticEnvironment() if self.by_torchrun else LightningEnvironment()
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = ProcessGroup()
 
 
-def ranks(wanted: Literal["auto"] | int, device: Device, batch_size: int, accumulate: int) -> Ranks:
-    """The processes of this training.
+def process_group(devices: Literal["auto"] | int, device: Device, batch_size: int, accumulate: int) -> ProcessGroup:
+    """Return the processes of this training.
 
     Args:
-        wanted: devices on this machine; auto: every GPU, but no more than share a batch; one processor.
-        device: of which kind.
-        batch_size: chips in a step, all processes together.
-        accumulate: parts into which each process divides its share of a batch.
+        devices: number of devices on this machine; auto: every GPU for which a batch has chips; on a CPU, 1.
+        device: their type.
+        batch_size: chips in a batch, across all ranks.
+        accumulate: micro-batches of a batch on each rank.
 
     Raises:
-        PipelineError: there are not so many devices, or too few chips in a batch for them.
+        PipelineError: the machine has fewer devices, or a batch has too few chips for them.
     """
-    there = torch.cuda.device_count() if device.name == "cuda" else 1
+    available = torch.cuda.device_count() if device.name == "cuda" else 1
     if distributed.is_torchelastic_launched():
-        size, rank, local = (int(os.environ[name]) for name in ("WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE"))
-        found = Ranks(size, rank, local, by_torchrun=True)
+        size, rank, local_size = (int(os.environ[name]) for name in ("WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE"))
+        processes = ProcessGroup(size, rank, local_size, by_torchrun=True)
     else:
-        size = max(1, min(there, batch_size // accumulate)) if wanted == "auto" else wanted
-        found = Ranks(size, int(os.environ.get("LOCAL_RANK", "0")) if size > 1 else 0, size)
-    if found.a_machine > there and device.name != "cpu":
-        raise PipelineError(f"train.devices is {found.a_machine}; this machine has {there} of {device.name}")
-    if batch_size < found.size * accumulate:
+        size = max(1, min(available, batch_size // accumulate)) if devices == "auto" else devices
+        processes = ProcessGroup(size, int(os.environ.get("LOCAL_RANK", "0")) if size > 1 else 0, size)
+    if processes.local_world_size > available and device.name != "cpu":
         raise PipelineError(
-            f"train.batch_size is {batch_size}, too few chips for {found.size} devices with train.accumulate "
-            f"{accumulate}; set at least {found.size * accumulate}"
+            f"train.devices is {processes.local_world_size}, but this machine has {available} {device.name} devices"
         )
-    return found
+    if batch_size < processes.world_size * accumulate:
+        raise PipelineError(
+            f"train.batch_size is {batch_size}, too few chips for {processes.world_size} devices with "
+            f"train.accumulate {accumulate}; set at least {processes.world_size * accumulate}"
+        )
+    return processes
 
 
-class EchoedError(PipelineError):
-    """What the first process says as well, and better alone."""
+class SharedError(PipelineError):
+    """An error that every rank raises; only rank 0 reports it."""
 
 
 @contextmanager
-def rank_zero_errors(here: Ranks) -> Iterator[None]:
-    """Let the first process speak for all in what all notice, and each for itself in what only it does.
+def rank_zero_errors(processes: ProcessGroup) -> Iterator[None]:
+    """Report shared errors from rank 0 only, and those of a single rank with its number.
 
-    When a process ends, the others find their connection to it closed: its own words say why.
+    When a rank ends, the others lose their connection to it: its own error is the one to read.
     """
     try:
         yield
-    except EchoedError:
-        raise SystemExit(0) from None  # not a failure of this process: Lightning would kill the one that is to speak
+    except SharedError:
+        raise SystemExit(0) from None  # a failure exit code would make Lightning kill rank 0 before it reports
     except PipelineError as error:
-        if not here.first and error.code == INTERRUPTED:  # Ctrl-C reaches all of a machine's
+        if not processes.is_rank_zero and error.code == INTERRUPTED:  # Ctrl-C reaches every process of a machine
             raise SystemExit(0) from None
-        if not here.first:
-            error.args = (f"in process {here.rank + 1} of {here.size}, {error}",)
+        if not processes.is_rank_zero:
+            error.args = (f"rank {processes.rank} (world size {processes.world_size}): {error}",)
         raise
     except RuntimeError as error:
-        if here.size == 1 or not _is_lost_peer(error):
+        if processes.world_size == 1 or not _is_lost_connection(error):
             raise
-        raise PipelineError("another process of this training ended; what it said stands above") from None
+        raise PipelineError("another rank of this training ended; its error is printed above") from None
 
 
-def _is_lost_peer(error: RuntimeError) -> bool:
-    words = str(error)
+def _is_lost_connection(error: RuntimeError) -> bool:
+    text = str(error)
     return isinstance(error, distributed.DistError) or any(
-        said in words for said in ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
+        phrase in text for phrase in ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
     )
 
 
-def together() -> bool:
-    """Whether other processes train with this one."""
+def is_distributed() -> bool:
+    """Return whether other processes train with this one."""
     return distributed.is_available() and distributed.is_initialized()
 
 
-def total(value: torch.Tensor) -> torch.Tensor:
-    """The sum over all processes; for each the same."""
-    if not together():
+def all_reduce_sum(value: torch.Tensor) -> torch.Tensor:
+    """Sum over all ranks."""
+    if not is_distributed():
         return value
     value = value.clone()
     distributed.all_reduce(value)
     return value
 
 
-def smallest(value: torch.Tensor) -> torch.Tensor:
-    """The minimum over all processes; for each the same."""
-    if not together():
+def all_reduce_min(value: torch.Tensor) -> torch.Tensor:
+    """Take the minimum over all ranks."""
+    if not is_distributed():
         return value
     value = value.clone()
     distributed.all_reduce(value, distributed.ReduceOp.MIN)
     return value
 
 
-def shared_total(value: torch.Tensor) -> torch.Tensor:
-    """The sum over all processes, of which only this one's part has a gradient.
+def sum_with_local_gradient(value: torch.Tensor) -> torch.Tensor:
+    """Sum over all ranks; only this rank's term has a gradient.
 
-    A function of it then has on each process the gradient that this process's chips contribute, and the sum of the
-    gradients over all processes is that of the whole batch.
+    The gradient of a function of the sum is then, on each rank, the contribution of that rank's chips; summed over the
+    ranks it is the gradient of the whole batch.
     """
-    if not together():
+    if not is_distributed():
         return value
-    return value + (total(value.detach()) - value.detach())
+    return value + (all_reduce_sum(value.detach()) - value.detach())
 
 
-def agree(value: torch.Tensor, what: str) -> None:
-    """Check that all processes have the same number.
+def require_same_on_all_ranks(value: torch.Tensor, name: str) -> None:
+    """Check that a value is the same on all ranks.
 
     Raises:
-        PipelineError: they do not; said by each.
+        PipelineError: it is not; raised on every rank.
     """
-    if together() and not torch.equal(smallest(value), -smallest(-value)):
+    if is_distributed() and not torch.equal(all_reduce_min(value), -all_reduce_min(-value)):
         raise PipelineError(
-            f"the processes of this training disagree about {what}: they need the same checkout, PIPELINE_CACHE, "
-            "libraries and kind of processor"
+            f"the ranks of this training disagree on {name}: they need the same checkout, PIPELINE_CACHE, library "
+            "versions and type of CPU"
         )
 
 
 def average_buffers(module: nn.Module) -> None:
-    """Give all processes the same statistics of batch norm: their mean."""
-    if together():
+    """Replace batch norm's running statistics by their mean over all ranks."""
+    if is_distributed():
         for buffer in module.buffers():
             if buffer.is_floating_point():
-                buffer.copy_(total(buffer) / distributed.get_world_size())
+                buffer.copy_(all_reduce_sum(buffer) / distributed.get_world_size())

@@ -1,4 +1,4 @@
-"""Trains a network and keeps the epoch that validates best."""
+"""The training loop: train, validate, keep the epoch that validates best."""
 
 import logging
 import time
@@ -14,11 +14,11 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from pipeline.core.errors import PipelineError
-from pipeline.learning.checkpoint import Saver, State, WholeFiles
-from pipeline.learning.data import Batch, Steps, plain_errors
+from pipeline.learning.checkpoint import AtomicCheckpointIO, Checkpoint, SaveCheckpoint
+from pipeline.learning.data import Batch, MicroBatchSampler, unwrap_worker_errors
 from pipeline.learning.device import Device
-from pipeline.learning.distributed import agree
-from pipeline.learning.preemption import listen_again
+from pipeline.learning.distributed import require_same_on_all_ranks
+from pipeline.learning.preemption import restore_sigterm_handler
 from pipeline.learning.task import Task
 
 Weights = dict[str, torch.Tensor]
@@ -26,63 +26,64 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to."""
+    """The metrics of one epoch."""
 
     number: int
     """Counted from 1."""
     train: dict[str, Any]
-    """`loss` and scores of the training chips as they were drawn, while the weights moved."""
+    """`loss` and scores of the augmented training chips, while the weights changed."""
     val: dict[str, Any]
     """`loss` and scores of the validation chips."""
     seconds: float
-    """Of training and validation together."""
+    """Of training and validation."""
 
 
 class BestEpoch(L.Callback):
-    """Gathers the epochs and keeps the weights of the one with the best validation mean IoU, the earlier on a tie."""
+    """Record the epochs and keep the weights of the one with the best validation mean IoU, the earlier on a tie."""
 
     def __init__(self) -> None:
         self.epochs: list[Epoch] = []
         self.best: Epoch | None = None
         self.weights: Weights = {}
-        self._began = time.monotonic()
+        self._start = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint: plain values and tensors, which load without running code."""
+        """Return plain values and tensors, which load without unpickling objects."""
         best = self.best.number if self.best else None
         return {"epochs": [asdict(epoch) for epoch in self.epochs], "best": best, "weights": self.weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Back from a checkpoint."""
+        """Restore from a checkpoint."""
         self.epochs = [Epoch(**epoch) for epoch in state_dict["epochs"]]
         self.best = next((epoch for epoch in self.epochs if epoch.number == state_dict["best"]), None)
         self.weights = state_dict["weights"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Go no further if the run that was interrupted would not have."""
-        listen_again()
+        """Stop at once if the interrupted run had already reached its early stop."""
+        restore_sigterm_handler()
         assert isinstance(pl_module, Task)
-        agree(torch.tensor(trainer.current_epoch, device=pl_module.device), "the epoch to go on from")
-        trainer.should_stop = self.stalled(pl_module.recipe.early_stop)
+        epoch = torch.tensor(trainer.current_epoch, device=pl_module.device)
+        require_same_on_all_ranks(epoch, "the epoch to resume from")
+        trainer.should_stop = self.has_stalled(pl_module.config.early_stop)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""
-        self._began = time.monotonic()
+        self._start = time.monotonic()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Sum the epoch up; copy the weights if it is the best so far."""
+        """Record the epoch; copy the weights if it is the best so far."""
         assert isinstance(pl_module, Task)
         train, val = pl_module.summary("train"), pl_module.summary("val")
-        epoch = Epoch(trainer.current_epoch + 1, train, val, time.monotonic() - self._began)
+        epoch = Epoch(trainer.current_epoch + 1, train, val, time.monotonic() - self._start)
         self.epochs.append(epoch)
         if self.best is None or val["mean_iou"] > self.best.val["mean_iou"]:
             self.best = epoch
             state = pl_module.segmenter.state_dict()
             self.weights = {name: value.detach().cpu().clone() for name, value in state.items()}
-        trainer.should_stop = self.stalled(pl_module.recipe.early_stop)
+        trainer.should_stop = self.has_stalled(pl_module.config.early_stop)
 
-    def stalled(self, patience: Literal["none"] | int) -> bool:
-        """Whether the last `patience` epochs brought nothing better."""
+    def has_stalled(self, patience: Literal["none"] | int) -> bool:
+        """Return whether the last `patience` epochs brought no improvement."""
         if self.best is None or patience == "none":
             return False
         return self.epochs[-1].number - self.best.number >= patience
@@ -92,57 +93,57 @@ def fit(
     task: Task,
     loaders: tuple[DataLoader[Batch], DataLoader[Batch]],
     device: Device,
-    watch: L.Callback,
-    state: State | None = None,
+    progress: L.Callback,
+    checkpoint: Checkpoint | None = None,
 ) -> BestEpoch:
     """Train on the first loader, validate on the second after each epoch.
 
     The network of `task` ends with the weights of its best epoch.
 
     Args:
-        task: the network with its recipe.
+        task: network, loss and config.
         loaders: training and validation chips.
-        device: where, and in which arithmetic.
-        watch: told of every epoch after it was summed up.
-        state: where each epoch's end is saved, and from where an interrupted training goes on; None saves nothing.
+        device: device and precision.
+        progress: called after each epoch has been recorded.
+        checkpoint: written after each epoch, and resumed if there is one; None for neither.
 
     Raises:
-        PipelineError: a loss became NaN or infinite, or a chip cannot be read.
+        PipelineError: a loss became NaN or infinite, a chip cannot be read, or the network exceeds a limit.
     """
-    keeper = BestEpoch()
-    callbacks = [keeper, watch, *([Saver(state)] if state else [])]
-    with _quiet(), plain_errors():
-        steps = loaders[0].batch_sampler
-        task.run_on(device, steps if isinstance(steps, Steps) else None)
+    tracker = BestEpoch()
+    callbacks = [tracker, progress, *([SaveCheckpoint(checkpoint)] if checkpoint else [])]
+    with _quiet_lightning(), unwrap_worker_errors():
+        sampler = loaders[0].batch_sampler
+        task.prepare(device, sampler if isinstance(sampler, MicroBatchSampler) else None)
         trainer = _trainer(task, device, callbacks)
-        found = state.found() if state else None
-        if task.recipe.compile:
+        resumable = checkpoint.resumable() if checkpoint else None
+        if task.config.compile:
             task.segmenter.net.compile()
         try:
-            with _limits_in_words(task):
-                trainer.fit(task, *loaders, ckpt_path=found, weights_only=True if found else None)
+            with _explain_limits(task):
+                trainer.fit(task, *loaders, ckpt_path=resumable, weights_only=True if resumable else None)
         finally:
-            if keeper.weights:
-                task.segmenter.load_state_dict(keeper.weights)
-    return keeper
+            if tracker.weights:
+                task.segmenter.load_state_dict(tracker.weights)
+    return tracker
 
 
 def _trainer(task: Task, device: Device, callbacks: list[L.Callback]) -> L.Trainer:
-    recipe, ranks = task.recipe, task.ranks
+    config, processes = task.config, task.processes
     return L.Trainer(
         accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.name],
-        devices=ranks.a_machine,
-        num_nodes=ranks.size // ranks.a_machine,
-        # not DDP's own copying of buffers, which waits for all at each step, of validation too
-        strategy=DDPStrategy(forward_sync_buffers=False) if ranks.size > 1 else "auto",
-        plugins=[ranks.environment(), WholeFiles()],
+        devices=processes.local_world_size,
+        num_nodes=processes.world_size // processes.local_world_size,
+        # DDP's own broadcast of buffers would synchronise at each step, of validation too
+        strategy=DDPStrategy(forward_sync_buffers=False) if processes.world_size > 1 else "auto",
+        plugins=[processes.environment(), AtomicCheckpointIO()],
         use_distributed_sampler=False,
-        accumulate_grad_batches=recipe.accumulate,
-        precision=device.precision,
-        max_epochs=recipe.epochs,
-        gradient_clip_val=None if recipe.clip == "none" else recipe.clip,
-        deterministic=recipe.deterministic,
-        benchmark=device.name == "cuda" and not recipe.deterministic,
+        accumulate_grad_batches=config.accumulate,
+        precision=device.lightning_precision,
+        max_epochs=config.epochs,
+        gradient_clip_val=None if config.clip == "none" else config.clip,
+        deterministic=config.deterministic,
+        benchmark=device.name == "cuda" and not config.deterministic,
         callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
@@ -153,58 +154,58 @@ def _trainer(task: Task, device: Device, callbacks: list[L.Callback]) -> L.Train
 
 
 @contextmanager
-def _limits_in_words(task: Task) -> Iterator[None]:
-    """One line for a network that does not fit this machine or its batches."""
+def _explain_limits(task: Task) -> Iterator[None]:
+    """Turn errors of a network that exceeds the machine or its batches into one line with a remedy."""
     try:
         yield
     except (ValueError, RuntimeError, MemoryError) as error:
-        words = _in_words(error, task)
-        if words is None:
+        explanation = _explanation(error, task)
+        if explanation is None:
             raise
-        raise PipelineError(words) from None
+        raise PipelineError(explanation) from None
 
 
-def _in_words(error: Exception, task: Task) -> str | None:
-    recipe, said, epoch = task.recipe, str(error), task.current_epoch + 1
-    if "deterministic implementation" in said:
+def _explanation(error: Exception, task: Task) -> str | None:
+    config, text, epoch = task.config, str(error), task.current_epoch + 1
+    if "deterministic implementation" in text:
         return (
-            f"train.deterministic is true, but {said.partition(' ')[0]} of this network has no deterministic form on "
-            "this device; set it to false, or take another architecture"
+            f"train.deterministic is true, but {text.partition(' ')[0]} of this network has no deterministic "
+            "implementation on this device; set it to false, or choose another architecture"
         )
-    if "more than 1 value per channel" in said:
+    if "more than 1 value per channel" in text:
         return (
-            f"epoch {epoch} has a step of one chip, from which this network's batch norm cannot learn: set a "
-            "train.batch_size of which more is left, or a smaller train.accumulate"
+            f"a step of epoch {epoch} has one chip, too few for this network's batch norm; change train.batch_size, "
+            "or lower train.accumulate"
         )
-    if "out of shared memory" in said:
+    if "out of shared memory" in text:
         return (
-            "the processes that read chips have too little shared memory: set a smaller train.workers, or make "
-            "/dev/shm larger (docker run --shm-size=8g)"
+            "the loader workers ran out of shared memory; lower train.workers, or enlarge /dev/shm "
+            "(docker run --shm-size=8g)"
         )
-    if recipe.compile and type(error).__module__.startswith("torch._"):
-        return f"the network cannot be compiled ({said.splitlines()[0]}); set train.compile to false"
-    # of CUDA's libraries, and of a processor; torch.OutOfMemoryError is a RuntimeError
-    if isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said:
+    if config.compile and type(error).__module__.startswith("torch._"):
+        return f"the network cannot be compiled ({text.splitlines()[0]}); set train.compile to false"
+    # messages of CUDA's libraries and of the CPU allocator; torch.OutOfMemoryError is a RuntimeError
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
         return (
-            f"out of memory in epoch {epoch} with train.batch_size {recipe.batch_size} and train.accumulate "
-            f"{recipe.accumulate}: set a larger train.accumulate (the same batch in smaller parts), a smaller batch, "
-            "smaller chips (tile.size), or a smaller encoder"
+            f"out of memory in epoch {epoch} with train.batch_size {config.batch_size} and train.accumulate "
+            f"{config.accumulate}: set a larger train.accumulate (same batch, smaller steps), a smaller batch, smaller "
+            "chips (tile.size), or a smaller encoder"
         )
     return None
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning tells of devices and gives advice that does not apply here."""
+def _quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's device report, and advice that does not apply here."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        # reading a chip takes a hundredth of a training step on a processor: workers would take its cores away
+        # on a CPU, reading a chip takes a hundredth of a step: workers would only compete for its cores
         warnings.filterwarnings("ignore", r".*does not have many workers")
         warnings.filterwarnings("ignore", r".*GPU available but not used")
-        # Lightning 2.6 asks torch 2.14 in a way that torch is about to drop
+        # Lightning 2.6 uses an API that torch 2.14 deprecates
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
         try:
             yield

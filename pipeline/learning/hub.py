@@ -1,4 +1,4 @@
-"""Whether the hub of pretrained weights can be reached, asked once and briefly."""
+"""A quick check whether the hub of pretrained weights can be reached."""
 
 import os
 import socket
@@ -6,24 +6,26 @@ import threading
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-SECONDS = 3.0
+TIMEOUT = 3.0
+"""Seconds."""
 
 
-def hub_is_there() -> bool:
-    """Whether something answers where Hugging Face's client will ask, or a proxy that is to ask for it.
+def hub_is_reachable() -> bool:
+    """Return whether Hugging Face's endpoint, or the proxy in front of it, accepts a connection.
 
-    Its client tries for 23 s before it says that there is no network.
+    Its client retries for 23 s before it reports that there is no network.
     """
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     address = urlsplit(proxy or os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
-    answered = threading.Event()
+    connected = threading.Event()
 
-    def ask() -> None:
+    def connect() -> None:
         port = address.port or (443 if address.scheme == "https" else 80)
-        with suppress(OSError), socket.create_connection((address.hostname or "", port), SECONDS):
-            answered.set()
+        with suppress(OSError), socket.create_connection((address.hostname or "", port), TIMEOUT):
+            connected.set()
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(SECONDS)  # a name takes its own time, and may have many addresses of which none answers
-    return answered.is_set()
+    # in a thread: resolving the name has no timeout, and a name may have many unreachable addresses
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT)
+    return connected.is_set()

@@ -1,4 +1,4 @@
-"""Shows training while it runs, and writes its curves."""
+"""Progress of a training on the terminal or in a log, and its curves."""
 
 import time
 from collections.abc import Iterator
@@ -12,23 +12,23 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from pipeline.core.files import remove
-from pipeline.learning.distributed import ALONE, Ranks
+from pipeline.learning.distributed import SINGLE_PROCESS, ProcessGroup
 from pipeline.learning.fit import BestEpoch, Epoch
 
 CURVES = ("loss", "mean_iou", "f_score")
-TELL_EVERY = 60.0
-"""Seconds after which a log file hears of an epoch that is not over."""
+LOG_INTERVAL = 60.0
+"""Seconds between progress lines within an epoch, where there is no terminal."""
 
 
-class Watch(L.Callback):
-    """A progress bar on a terminal; a line and a point of each curve an epoch.
+class TrainingProgress(L.Callback):
+    """A progress bar on a terminal; a line and a point of each curve per epoch.
 
-    The curves lie in `FOLDER/plots/metrics/{train,val}/{loss,mean_iou,f_score}.tsv`.
+    The curves are `FOLDER/plots/metrics/{train,val}/{loss,mean_iou,f_score}.tsv`.
     """
 
-    def __init__(self, folder: Path, chips: int, ranks: Ranks = ALONE) -> None:
-        """Write to `folder`; `chips` are what an epoch trains on and validates, on all `ranks` together."""
-        self._ranks = ranks
+    def __init__(self, folder: Path, chips: int, processes: ProcessGroup = SINGLE_PROCESS) -> None:
+        """Write to `folder`; `chips`: training and validation chips of an epoch, across all ranks."""
+        self._processes = processes
         self._live = Live(str(folder), dvcyaml=None, save_dvc_exp=False)
         self._chips = chips
         console = Console(stderr=True)
@@ -37,44 +37,44 @@ class Watch(L.Callback):
         self._task = self._bar.add_task("train", total=chips, speed="")
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw the epochs of an interrupted run that this one goes on from."""
-        for epoch in _keeper(trainer).epochs:
-            self._draw(epoch)
+        """Write the epochs of the interrupted run that this one resumes."""
+        for epoch in _epochs(trainer):
+            self._write_curves(epoch)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the bar."""
         self._bar.start()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begin at 0."""
+        """Reset the bar."""
         title = f"train: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         self._bar.reset(self._task, description=title, total=self._chips, speed="")
-        self._seen, self._began, self._told = 0, time.monotonic(), time.monotonic()
+        self._done, self._start, self._last_line = 0, time.monotonic(), time.monotonic()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *batch: Any) -> None:
-        """Move on."""
+        """Advance the bar."""
         self._advance(batch[0])
 
     def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *batch: Any
     ) -> None:
-        """Move on."""
+        """Advance the bar."""
         self._advance(batch[0])
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the epoch's points and its line."""
-        epoch = _keeper(trainer).epochs[-1]
-        self._draw(epoch)
-        self._told = time.monotonic()
+        """Write the epoch's points and print its line."""
+        epoch = _epochs(trainer)[-1]
+        self._write_curves(epoch)
+        self._last_line = time.monotonic()
         left = (trainer.max_epochs - epoch.number) * epoch.seconds  # type: ignore[operator]
-        print(f"{line(epoch, trainer.max_epochs, self._chips)}, about {left:.0f} s left", flush=True)
+        print(f"{epoch_line(epoch, trainer.max_epochs, self._chips)}, about {left:.0f} s left", flush=True)
 
     def close(self) -> None:
-        """Take the bar away and finish the files, after an error too."""
+        """Remove the bar and finish the files, after an error too."""
         self._bar.stop()
         self._live.end()  # type: ignore[no-untyped-call]
 
-    def _draw(self, epoch: Epoch) -> None:
+    def _write_curves(self, epoch: Epoch) -> None:
         self._live.step = epoch.number
         for part, values in (("train", epoch.train), ("val", epoch.val)):
             for name in CURVES:
@@ -82,40 +82,41 @@ class Watch(L.Callback):
         self._live.make_summary()  # type: ignore[no-untyped-call]
 
     def _advance(self, batch: Any) -> None:
-        self._seen += len(batch[0]) * self._ranks.size
+        self._done += len(batch[0]) * self._processes.world_size
         now = time.monotonic()
-        speed = self._seen / (now - self._began)
-        self._bar.update(self._task, completed=self._seen, speed=f"{speed:.1f} chips/s")
-        if self._bar.disable and now - self._told > TELL_EVERY:
-            self._told = now
-            title, left = self._bar.tasks[0].description, (self._chips - self._seen) / speed
+        speed = self._done / (now - self._start)
+        self._bar.update(self._task, completed=self._done, speed=f"{speed:.1f} chips/s")
+        if self._bar.disable and now - self._last_line > LOG_INTERVAL:
+            self._last_line = now
+            title, left = self._bar.tasks[0].description, (self._chips - self._done) / speed
             print(
-                f"{title}: {self._seen} of {self._chips} chips, {speed:.1f} chips/s, about {left:.0f} s left",
+                f"{title}: {self._done} of {self._chips} chips, {speed:.1f} chips/s, about {left:.0f} s left",
                 flush=True,
             )
 
 
 @contextmanager
-def watching(folder: Path, chips: int, ranks: Ranks) -> Iterator[L.Callback]:
-    """Show a training and write its curves to `folder`, anew; the first of several processes does it for all."""
-    if not ranks.first:
+def training_progress(folder: Path, chips: int, processes: ProcessGroup) -> Iterator[L.Callback]:
+    """Replace `folder` by the curves of a training and show its progress; on rank 0 only."""
+    if not processes.is_rank_zero:
         yield L.Callback()
         return
     remove(folder)
-    watch = Watch(folder, chips, ranks)
+    progress = TrainingProgress(folder, chips, processes)
     try:
-        yield watch
+        yield progress
     finally:
-        watch.close()
+        progress.close()
 
 
-def _keeper(trainer: L.Trainer) -> BestEpoch:
-    return next(one for one in trainer.callbacks if isinstance(one, BestEpoch))  # type: ignore[attr-defined]
-
-
-def line(epoch: Epoch, epochs: int | None, chips: int) -> str:
-    """An epoch in words."""
+def epoch_line(epoch: Epoch, epochs: int | None, chips: int) -> str:
+    """Format loss, score and speed of an epoch."""
     return (
         f"epoch {epoch.number}/{epochs}: loss {epoch.train['loss']:.4f}, validation loss {epoch.val['loss']:.4f}, "
         f"mean IoU {epoch.val['mean_iou']:.4f}, {chips / epoch.seconds:.1f} chips/s"
     )
+
+
+def _epochs(trainer: L.Trainer) -> list[Epoch]:
+    tracker = next(callback for callback in trainer.callbacks if isinstance(callback, BestEpoch))  # type: ignore[attr-defined]
+    return tracker.epochs

@@ -1,4 +1,4 @@
-"""What one step of training does, and what an epoch came to."""
+"""A training step, the metrics of an epoch, and the optimizer with its schedule."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,19 +12,26 @@ from timm.layers.norm_act import convert_sync_batchnorm
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Params
-from pipeline.learning.augment import flip_and_turn
-from pipeline.learning.confusion import argmax, confusion
-from pipeline.learning.data import Batch, Steps, Stream, generator
-from pipeline.learning.device import Device, DeviceName, Precision
-from pipeline.learning.distributed import ALONE, EchoedError, average_buffers, shared_total, smallest, total
+from pipeline.learning.augment import random_flip_rotate
+from pipeline.learning.confusion import argmax, confusion_matrix
+from pipeline.learning.data import Batch, MicroBatchSampler, Stream, generator
+from pipeline.learning.device import Device, DeviceName, PrecisionName
+from pipeline.learning.distributed import (
+    SINGLE_PROCESS,
+    SharedError,
+    all_reduce_min,
+    all_reduce_sum,
+    average_buffers,
+    sum_with_local_gradient,
+)
 from pipeline.learning.losses import Loss, Weighting
 from pipeline.learning.model import Segmenter
 from pipeline.scoring.counts import counts_of
 from pipeline.scoring.scores import scores
 
 Part = Literal["train", "val"]
-NEVER = 2**62
-"""No step has this number."""
+NO_STEP = 2**62
+"""Larger than any step number."""
 
 
 class TrainConfig(Params):
@@ -32,206 +39,205 @@ class TrainConfig(Params):
 
     epochs: int = Field(gt=0)
     batch_size: int = Field(gt=0)
-    """Chips in a step of the weights, on all devices together."""
+    """Chips in a batch; global, across all devices."""
     accumulate: int = Field(gt=0)
-    """Parts of a batch that go through the network one after another, to save memory."""
+    """Gradient accumulation: steps per batch on each device, to save memory."""
     lr: float = Field(gt=0)
-    """Learning rate of the first epoch."""
+    """Initial learning rate, or for one_cycle its maximum."""
     optimizer: Literal["adam", "sgd"]
     """SGD has a momentum of 0.9."""
     schedule: Literal["step", "cosine", "one_cycle"]
-    """How the learning rate falls: in steps, as the study; to 0 along a cosine; or up and down again (Smith 2018)."""
+    """Of the learning rate: step decay, as in the study; cosine annealing to 0; or one cycle (Smith 2018)."""
     lr_step: Literal["auto"] | Annotated[int, Field(gt=0)]
-    """Epochs after which the learning rate is multiplied by `lr_gamma`, again and again; auto: once, for the last
-    fifth of the epochs, however many there are."""
+    """Epochs between multiplications of the learning rate by `lr_gamma`; auto: once, for the last fifth of the
+    epochs."""
     lr_gamma: float = Field(gt=0, le=1)
     clip: Literal["none"] | Annotated[float, Field(gt=0)]
-    """The largest norm of a step's gradient."""
+    """Maximum norm of the gradient."""
     early_stop: Literal["none"] | Annotated[int, Field(gt=0)]
-    """Epochs without a better validation after which training ends."""
+    """Patience: epochs without a better validation mean IoU before training stops."""
     gamma: float = Field(ge=0)
     """Of focal loss."""
     alpha: Literal["none"] | Annotated[float, Field(gt=0, lt=1)]
     """Of focal loss."""
     class_weights: Weighting
-    precision: Precision
+    precision: PrecisionName
     deterministic: bool
-    """On CUDA: the same bytes each time, more slowly; a processor always gives them."""
+    """On CUDA: bit-identical results, but slower; CPU results always are."""
     compile: bool
-    """Whether torch compiles the network first: minutes, which long trainings on a GPU win back."""
+    """Run torch.compile first: takes minutes, which long trainings on a GPU regain."""
     workers: Literal["auto"] | Annotated[int, Field(ge=0)]
-    """Processes that read chips; what they read does not depend on their number."""
+    """Loader workers; the result does not depend on them."""
     device: DeviceName
     devices: Literal["auto"] | Annotated[int, Field(gt=0)]
-    """How many of this machine train together; auto: every GPU."""
+    """Devices per machine; auto: every GPU."""
 
     @property
-    def step(self) -> int:
-        """`lr_step` in epochs."""
+    def lr_step_epochs(self) -> int:
+        """`lr_step`, with `auto` resolved."""
         return max(1, self.epochs * 4 // 5) if self.lr_step == "auto" else self.lr_step
 
 
 @dataclass
 class RunningMetrics:
-    """Losses and pixel counts of one pass over a set; kept on the device until the pass is over."""
+    """Losses and pixel counts of one pass over a set, kept on the device until the pass is over."""
 
-    value: Callable[[torch.Tensor], torch.Tensor] | None = None
-    """Makes one loss of the sums that are then added in place of losses; None: the mean weighted by pixels."""
+    loss_from_sums: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """If set, `losses` holds sums over pixels, of which this makes one loss; None: losses are averaged by weight."""
     losses: list[torch.Tensor] = field(default_factory=list)
     weights: list[torch.Tensor] = field(default_factory=list)
-    """Counted pixels behind each loss, see `Loss.weight`."""
+    """Labelled pixels behind each loss, see `Loss.weight`."""
     matrix_KK: torch.Tensor | None = None
 
     def add(self, loss: torch.Tensor, weight: torch.Tensor, matrix_KK: torch.Tensor) -> None:
-        """Count one step."""
+        """Add one step."""
         self.losses.append(loss.detach())
         self.weights.append(weight)
         self.matrix_KK = matrix_KK if self.matrix_KK is None else self.matrix_KK + matrix_KK
 
     def first_bad_step(self) -> int | None:
-        """The first step, counted from 0, whose loss is not finite on any process."""
+        """Return the first step, counted from 0, whose loss is NaN or infinite on any rank."""
         if not self.losses:
             return None
         losses = torch.stack(self.losses)
-        number = torch.arange(len(losses), device=losses.device)
+        steps = torch.arange(len(losses), device=losses.device)
         finite = torch.isfinite(losses).reshape(len(losses), -1).all(dim=1)
-        first = int(smallest(torch.where(finite, NEVER, number).min()))
-        return None if first == NEVER else first
+        first = int(all_reduce_min(torch.where(finite, NO_STEP, steps).min()))
+        return None if first == NO_STEP else first
 
     def summary(self, names: Sequence[str]) -> dict[str, Any]:
-        """`loss` and the scores of the whole pass, of all processes."""
+        """Return `loss` and the scores of the whole pass, over all ranks."""
         assert self.matrix_KK is not None
-        matrix_KK = total(self.matrix_KK).cpu().numpy()
+        matrix_KK = all_reduce_sum(self.matrix_KK).cpu().numpy()
         return {"loss": round(self._loss(), 6)} | scores(counts_of(matrix_KK), names)
 
     def _loss(self) -> float:
-        losses, weights = _double(self.losses), _double(self.weights)
-        if self.value is not None:
-            return float(self.value(total(losses.sum(dim=0))))
-        loss, weight = total(torch.stack([(losses * weights).sum(), weights.sum()])).tolist()
+        losses, weights = _stack_double(self.losses), _stack_double(self.weights)
+        if self.loss_from_sums is not None:
+            return float(self.loss_from_sums(all_reduce_sum(losses.sum(dim=0))))
+        loss, weight = all_reduce_sum(torch.stack([(losses * weights).sum(), weights.sum()])).tolist()
         return float(loss / weight) if weight else 0.0
 
 
-def _double(values: Sequence[torch.Tensor]) -> torch.Tensor:
+def _stack_double(values: Sequence[torch.Tensor]) -> torch.Tensor:
     stacked = torch.stack(list(values))
     return (stacked.cpu() if stacked.device.type == "mps" else stacked).double()  # Apple's GPU lacks float64
 
 
 class Task(L.LightningModule):
-    """A network that learns under a recipe; Lightning calls its steps."""
+    """A network with its loss, optimizer and augmentation, as Lightning trains it."""
 
-    def __init__(self, segmenter: Segmenter, names: Sequence[str], loss: Loss, recipe: TrainConfig, seed: int) -> None:
+    def __init__(self, segmenter: Segmenter, names: Sequence[str], loss: Loss, config: TrainConfig, seed: int) -> None:
         super().__init__()
-        self.segmenter, self.names, self.recipe, self.seed = segmenter, names, recipe, seed
-        self.ranks = ALONE
-        self.steps: Steps | None = None
+        self.segmenter, self.names, self.config, self.seed = segmenter, names, config, seed
+        self.processes = SINGLE_PROCESS
+        self.sampler: MicroBatchSampler | None = None
         self.loss = loss
-        self.tallies = self._empty()
-        self.part_pixels = 1.0
+        self.metrics = self._empty_metrics()
+        self.step_pixels = 1.0
         self.memory_format = torch.contiguous_format
 
-    def run_on(self, device: Device, steps: Steps | None = None) -> "Task":
-        """Lay the weights out in memory as the device likes them best.
+    def prepare(self, device: Device, sampler: MicroBatchSampler | None = None) -> "Task":
+        """Set the memory format, and on several GPUs synchronise batch norm.
 
-        `steps` are this process's of an epoch, where a step is not a batch; batch norm then sees whole batches on GPUs.
+        `sampler`: this rank's micro-batches; None: every step is a whole batch.
         """
-        self.memory_format, self.steps = device.memory_format, steps
-        self.ranks = steps.cut.ranks if steps else ALONE
-        if self.ranks.size > 1 and device.name == "cuda":  # torch's own conversion would lose timm's activations
+        self.memory_format, self.sampler = device.memory_format, sampler
+        self.processes = sampler.plan.processes if sampler else SINGLE_PROCESS
+        if self.processes.world_size > 1 and device.name == "cuda":  # torch's conversion drops timm's activations
             self.segmenter.net = convert_sync_batchnorm(self.segmenter.net)  # type: ignore[no-untyped-call]
         self.segmenter.to(memory_format=device.memory_format)
         return self
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
-        """The loss of a batch, flipped and turned as (seed, epoch, batch) say, however it is divided."""
-        number, skip = self.steps.start(index) if self.steps else (index, 0)
-        turned = flip_and_turn(*batch, generator(Stream.AUGMENTATION, self.seed, self.current_epoch, number), skip)
-        loss, weight = self._step("train", *turned)
-        loss = loss * self.ranks.size  # the mean of the gradients becomes their sum
-        if self.recipe.accumulate == 1:
+        """Return the loss of a micro-batch, augmented as seed, epoch and position in the batch determine."""
+        number, skip = self.sampler.position(index) if self.sampler else (index, 0)
+        draws = generator(Stream.AUGMENTATION, self.seed, self.current_epoch, number)
+        loss, weight = self._step("train", *random_flip_rotate(*batch, draws, skip))
+        loss = loss * self.processes.world_size  # DDP averages gradients; here they add up
+        if self.config.accumulate == 1:
             return loss
-        self.part_pixels = batch[1][0].numel() * self.recipe.batch_size / self.recipe.accumulate
-        return loss * weight / self.part_pixels
+        self.step_pixels = batch[1][0].numel() * self.config.batch_size / self.config.accumulate
+        return loss * weight / self.step_pixels
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Make the gradient of an accumulated batch that of the whole batch.
+        """Scale accumulated gradients to the gradient of the whole batch.
 
-        Lightning averages the parts' gradients as if all had as many labelled pixels. `training_step` multiplies each
-        part's loss by its share of labelled pixels (a share, so that fp16 does not overflow); here the shares' sum is
+        Lightning averages the gradients of the steps, as if all had as many labelled pixels. `training_step` multiplies
+        the loss of each by its share of labelled pixels (a share, lest fp16 overflow); here the sum of the shares is
         divided out. Lightning clips gradients after this.
         """
-        parts = self.recipe.accumulate
-        if parts > 1:
-            weights = self.tallies["train"].weights[-parts:]
-            scale = parts * self.part_pixels / torch.stack(weights).sum().clamp(min=1e-7)
+        accumulate = self.config.accumulate
+        if accumulate > 1:
+            weights = self.metrics["train"].weights[-accumulate:]
+            scale = accumulate * self.step_pixels / torch.stack(weights).sum().clamp(min=1e-7)
             for parameter in self.segmenter.parameters():
                 if parameter.grad is not None:
                     parameter.grad *= scale
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """Count a batch of the validation set, as it is; the set has one loss, however it is cut into batches."""
+        """Add a batch to the validation metrics; the loss of the set does not depend on how it is batched."""
         self._step("val", *batch)
 
     def on_train_epoch_start(self) -> None:
-        """Forget the last epoch; what draws from the global generator, such as dropout, then depends on this epoch."""
-        torch.manual_seed(generator(Stream.LAYERS, self.seed, self.current_epoch, self.ranks.rank).initial_seed())
-        self.tallies = self._empty()
+        """Reset the metrics; seed the global generator, from which layers such as dropout draw."""
+        torch.manual_seed(generator(Stream.LAYERS, self.seed, self.current_epoch, self.processes.rank).initial_seed())
+        self.metrics = self._empty_metrics()
 
     def on_validation_epoch_start(self) -> None:
-        """Stop before a network that is lost is scored."""
+        """Stop if training diverged; give all ranks the same batch norm statistics."""
         self._require_finite("train")
         average_buffers(self.segmenter)
 
     def summary(self, part: Part) -> dict[str, Any]:
-        """What the epoch came to so far.
+        """Return the metrics of the epoch.
 
         Raises:
-            PipelineError: a loss was NaN or infinite; in which epoch and batch, and what to try.
+            PipelineError: a loss was NaN or infinite; names the epoch and the batch.
         """
         self._require_finite(part)
-        return self.tallies[part].summary(self.names)
+        return self.metrics[part].summary(self.names)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam or SGD, with a schedule."""
-        recipe, weights = self.recipe, self.segmenter.parameters()
-        adam = recipe.optimizer == "adam"
-        fused = (self.device.type == "cuda" and recipe.clip == "none") or None  # Lightning clips no fused one's
-        optimizer = (
-            torch.optim.Adam(weights, recipe.lr, fused=fused)
-            if adam
-            else torch.optim.SGD(weights, recipe.lr, momentum=0.9, fused=fused)
+        """Create Adam or SGD, and the learning rate schedule."""
+        config, weights = self.config, self.segmenter.parameters()
+        fused = (self.device.type == "cuda" and config.clip == "none") or None  # Lightning cannot clip with fused ones
+        optimizer: torch.optim.Optimizer = (
+            torch.optim.Adam(weights, config.lr, fused=fused)
+            if config.optimizer == "adam"
+            else torch.optim.SGD(weights, config.lr, momentum=0.9, fused=fused)
         )
-        if recipe.schedule == "one_cycle":
+        if config.schedule == "one_cycle":
             steps = int(self.trainer.estimated_stepping_batches)
-            cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps)
+            cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=steps)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
-        if recipe.schedule == "cosine":
-            cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs)
+        if config.schedule == "cosine":
+            cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs)
             return {"optimizer": optimizer, "lr_scheduler": cosine}
-        step = torch.optim.lr_scheduler.StepLR(optimizer, recipe.step, recipe.lr_gamma)
+        step = torch.optim.lr_scheduler.StepLR(optimizer, config.lr_step_epochs, config.lr_gamma)
         return {"optimizer": optimizer, "lr_scheduler": step}
 
     def _require_finite(self, part: Part) -> None:
-        bad = self.tallies[part].first_bad_step()
-        if bad is not None:
-            batch = f"validation batch {bad + 1}" if part == "val" else f"batch {bad // self.recipe.accumulate + 1}"
-            raise (PipelineError if self.ranks.first else EchoedError)(
+        step = self.metrics[part].first_bad_step()
+        if step is not None:
+            batch = f"validation batch {step + 1}" if part == "val" else f"batch {step // self.config.accumulate + 1}"
+            raise (PipelineError if self.processes.is_rank_zero else SharedError)(
                 f"the {self.loss.name} loss became NaN or infinite in epoch {self.current_epoch + 1}, {batch}; "
-                f"try a smaller train.lr than {self.recipe.lr:g}, train.clip, or another loss"
+                f"try a train.lr below {self.config.lr:g}, train.clip, or another loss"
             )
 
-    def _empty(self) -> dict[Part, RunningMetrics]:
+    def _empty_metrics(self) -> dict[Part, RunningMetrics]:
         return {"train": RunningMetrics(), "val": RunningMetrics(self.loss.value)}
 
     def _step(
         self, part: Part, images_NCHW: torch.Tensor, masks_NHW: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss of a step (of validation its sums) and the labelled pixels behind it."""
+        """Return the loss of a step (in validation the sums behind it) and its labelled pixels."""
         logits_NKHW = self.segmenter(images_NCHW.contiguous(memory_format=self.memory_format))
         sums = self.loss.sums(logits_NKHW, masks_NHW.long())
-        if part == "train":  # the batch has one loss, however it is divided among processes
-            sums = shared_total(sums)
+        if part == "train":  # one loss per batch, over all ranks
+            sums = sum_with_local_gradient(sums)
         loss, weight = self.loss.value(sums) if part == "train" else sums, self.loss.weight(sums).detach()
-        matrix_KK = confusion(argmax(logits_NKHW.detach()), masks_NHW, len(self.names))
-        self.tallies[part].add(loss, weight, matrix_KK)
+        matrix_KK = confusion_matrix(argmax(logits_NKHW.detach()), masks_NHW, len(self.names))
+        self.metrics[part].add(loss, weight, matrix_KK)
         return loss, weight

@@ -1,4 +1,4 @@
-"""Pretrained encoders: weights from a file, and the normalisation that they were trained with."""
+"""Pretrained encoders: weights from a file, and the normalisation they were trained with."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,57 +12,59 @@ from torch import nn
 from pipeline.core.errors import PipelineError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of RGB in 0 to 1: what nearly all encoders were trained with, and a fair choice for one that was not."""
+"""Of RGB in 0 to 1: what nearly all encoders were trained with, and a sensible default for random weights."""
 HEADS = ("fc.", "classifier.", "head.", "head_dist.", "last_linear.")
-"""What a classifier has after its encoder, in timm and torchvision; an encoder has no use for it."""
-SHOWN = 5
+"""Prefixes of a classifier's head in timm and torchvision, which an encoder does not have."""
+MAX_LISTED = 5
 TIMM_NAMES = {"inceptionv4": "inception_v4", "inceptionresnetv2": "inception_resnet_v2", "xception": "legacy_xception"}
-"""Encoders that the library calls otherwise."""
+"""Encoders that have another name in segmentation-models-pytorch than in timm."""
 Weights = dict[str, torch.Tensor]
 
-NAMINGS: tuple[Callable[[str], str], ...] = (
-    lambda name: name,  # the library's own, which for many encoders is timm's
-    lambda name: f"model.{name}",  # timm's, for an encoder tu-NAME, which holds timm's network as `model`
+NAME_MAPPINGS: tuple[Callable[[str], str], ...] = (
+    lambda name: name,  # the library's own names, which for many encoders are timm's
+    lambda name: f"model.{name}",  # timm's names, for an encoder tu-NAME, which wraps timm's network as `model`
     lambda name: name.removeprefix("encoder."),  # a whole segmentation network of the library
     lambda name: name.removeprefix("net.encoder."),
 )
-"""How the names in a file may become those of an encoder."""
+"""Candidate mappings from the names in a file to those of an encoder."""
 
 
 def load_weights(path: Path) -> Weights:
-    """The tensors of a safetensors file.
+    """Read the tensors of a safetensors file.
 
     Raises:
-        PipelineError: no such file, or no safetensors.
+        PipelineError: the file does not exist or is not a safetensors file.
     """
     if not path.is_file():
         raise PipelineError(f"{path} does not exist; expected weights in a .safetensors file")
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise PipelineError(f"{path} is no whole .safetensors file: {' '.join(str(error).split())}") from None
+        raise PipelineError(f"{path} is not a valid .safetensors file: {' '.join(str(error).split())}") from None
 
 
 def load_encoder(encoder: nn.Module, path: Path) -> None:
-    """Load a file's weights into an encoder, every one of them, in timm's naming or the library's own.
+    """Load all weights of an encoder from a file, under timm's names or the library's.
 
-    A classifier's head is left aside, and so are tensors of the rest of a segmentation network.
+    A classifier's head and the decoder of a segmentation network are skipped.
 
     Raises:
-        PipelineError: weights are missing, unexpected or of another shape; which.
+        PipelineError: weights are missing, unexpected or of another shape; lists them.
     """
-    wanted = encoder.state_dict()
-    found = max(
-        (_renamed(load_weights(path), naming) for naming in NAMINGS), key=lambda each: len(each.keys() & wanted)
+    expected = encoder.state_dict()
+    weights = load_weights(path)
+    renamed = max(
+        ({mapping(name): value for name, value in weights.items()} for mapping in NAME_MAPPINGS),
+        key=lambda candidate: len(candidate.keys() & expected),
     )
-    wrong = list(_differences(wanted, {name: value for name, value in found.items() if _belongs(name, wanted)}))
-    if wrong:
-        raise PipelineError(f"encoder_weights: {path} does not hold this encoder's weights: {'; '.join(wrong)}")
-    encoder.load_state_dict({name: value for name, value in found.items() if name in wanted}, strict=False)
+    relevant = {name: value for name, value in renamed.items() if _is_encoder_weight(name, expected)}
+    if differences := list(_differences(expected, relevant)):
+        raise PipelineError(f"encoder_weights: {path} does not fit this encoder: {'; '.join(differences)}")
+    encoder.load_state_dict({name: value for name, value in renamed.items() if name in expected}, strict=False)
 
 
 def normalisation(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of RGB in 0 to 1 that timm gives for an encoder; ImageNet's where it knows none."""
+    """Return the mean and standard deviation of RGB in 0 to 1 that timm lists for an encoder, else ImageNet's."""
     name = TIMM_NAMES.get(encoder, encoder.removeprefix("tu-").removeprefix("timm-"))
     configuration = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     if configuration is None:
@@ -70,26 +72,21 @@ def normalisation(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(configuration.mean), tuple(configuration.std)
 
 
-def _renamed(weights: Weights, naming: Callable[[str], str]) -> Weights:
-    return {naming(name): value for name, value in weights.items()}
+def _is_encoder_weight(name: str, expected: Weights) -> bool:
+    """Return whether a name belongs to an encoder, not to a head or a decoder."""
+    return name in expected or not name.removeprefix("model.").startswith((*HEADS, "decoder.", "segmentation_head."))
 
 
-def _belongs(name: str, wanted: Weights) -> bool:
-    """Whether a name should be an encoder's: no head, and nothing of a decoder."""
-    return name in wanted or not name.removeprefix("model.").startswith((*HEADS, "decoder.", "segmentation_head."))
-
-
-def _differences(wanted: Weights, found: Weights) -> Iterator[str]:
-    counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # older files have none
-    missing = sorted(wanted.keys() - found.keys() - counters)
-    unexpected = sorted(found.keys() - wanted.keys())
-    both = sorted(wanted.keys() & found.keys())
+def _differences(expected: Weights, given: Weights) -> Iterator[str]:
+    counters = {name for name in expected if name.endswith("num_batches_tracked")}  # absent from older files
+    missing = sorted(expected.keys() - given.keys() - counters)
+    unexpected = sorted(given.keys() - expected.keys())
     shapes = [
-        f"{name} is {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}"
-        for name in both
-        if found[name].shape != wanted[name].shape
+        f"{name} is {tuple(given[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in sorted(expected.keys() & given.keys())
+        if given[name].shape != expected[name].shape
     ]
-    for title, names in (("missing", missing), ("unexpected", unexpected), ("misshapen", shapes)):
+    for title, names in (("missing", missing), ("unexpected", unexpected), ("wrong shape", shapes)):
         if names:
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            yield f"{title}: {', '.join(names[:SHOWN])}{more}"
+            more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+            yield f"{title}: {', '.join(names[:MAX_LISTED])}{more}"

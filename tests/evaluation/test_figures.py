@@ -10,11 +10,11 @@ from pipeline.evaluation.figures import (
     draw_confusion,
     draw_errors,
     draw_examples,
-    errors_over,
+    error_overlay,
     reliability_table,
     write_plots,
 )
-from pipeline.evaluation.test_pass import Survey
+from pipeline.evaluation.test_pass import PredictionCounts
 from pipeline.scoring.counts import counts_of
 from tests.learning.world import BRIGHTNESS, bright_chip
 
@@ -27,16 +27,16 @@ def example(number: int) -> Example:
 
 
 def colours(path: Path) -> set[tuple[int, ...]]:
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        pixels = np.array(picture.convert("RGB")).reshape(-1, 3)
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        pixels = np.array(image.convert("RGB")).reshape(-1, 3)
     kinds, counts = np.unique(pixels, axis=0, return_counts=True)
     return {tuple(kind) for kind in kinds[counts > 300].tolist()}
 
 
 def size(path: Path) -> tuple[int, int]:
-    with Image.open(path) as picture:
-        return picture.size
+    with Image.open(path) as image:
+        return image.size
 
 
 def test_a_confusion_matrix_is_a_png_that_grows_with_the_classes(tmp_path: Path) -> None:
@@ -46,22 +46,22 @@ def test_a_confusion_matrix_is_a_png_that_grows_with_the_classes(tmp_path: Path)
     assert size(tmp_path / "8.png") == (830, 730)
 
 
-def test_a_class_without_truth_is_drawn_as_empty(tmp_path: Path) -> None:
+def test_the_row_of_an_absent_class_is_empty(tmp_path: Path) -> None:
     draw_confusion(tmp_path / "matrix.png", np.zeros((3, 3), np.int64), BRIGHTNESS.names, "title")
     assert (8, 48, 107) not in colours(tmp_path / "matrix.png")
 
 
-def test_a_cells_colour_is_its_share_of_the_true_class(tmp_path: Path) -> None:
+def test_cells_are_coloured_by_their_share_of_the_row(tmp_path: Path) -> None:
     draw_confusion(tmp_path / "matrix.png", np.diag([1000, 1, 0]), BRIGHTNESS.names, "title")
     assert (8, 48, 107) in colours(tmp_path / "matrix.png")  # the darkest of Blues: a share of 1
 
 
-def test_the_grid_shows_image_target_and_prediction_in_the_colours_of_the_classes(tmp_path: Path) -> None:
+def test_examples_are_drawn_in_the_colours_of_the_classes(tmp_path: Path) -> None:
     draw_examples(tmp_path / "examples.png", [example(1)], BRIGHTNESS, "title")
     assert {(0, 0, 200), (0, 200, 0), (200, 0, 0)} <= colours(tmp_path / "examples.png")
 
 
-def test_the_grid_has_a_row_an_example(tmp_path: Path) -> None:
+def test_examples_have_a_row_each(tmp_path: Path) -> None:
     for count in (1, 4):
         draw_examples(tmp_path / f"{count}.png", [example(number) for number in range(count)], BRIGHTNESS, "title")
     assert size(tmp_path / "1.png") == (720, 330)
@@ -79,44 +79,44 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path, what: str) -> None:
     assert b"Matplotlib" not in (tmp_path / "first.png").read_bytes()
 
 
-def test_another_prediction_gives_another_picture(tmp_path: Path) -> None:
-    one = example(1)
-    draw_examples(tmp_path / "first.png", [one], BRIGHTNESS, "title")
+def test_another_prediction_gives_another_image(tmp_path: Path) -> None:
+    chip = example(1)
+    draw_examples(tmp_path / "first.png", [chip], BRIGHTNESS, "title")
     draw_examples(
-        tmp_path / "second.png", [Example(one.id, one.image_HWC, one.target_HW, one.target_HW)], BRIGHTNESS, "title"
+        tmp_path / "second.png", [Example(chip.id, chip.image_HWC, chip.target_HW, chip.target_HW)], BRIGHTNESS, "title"
     )
     assert (tmp_path / "first.png").read_bytes() != (tmp_path / "second.png").read_bytes()
 
 
-def test_errors_are_coloured_by_kind_and_ignored_pixels_are_no_false_alarm() -> None:
+def test_errors_are_coloured_by_kind_and_ignored_pixels_stay_grey() -> None:
     target_HW, predicted_HW = np.array([[4, 4, 1, 1, 255]], np.uint8), np.array([[4, 1, 4, 1, 4]], np.uint8)
-    picture = errors_over(Example("c", np.full((1, 5, 3), 100, np.uint8), target_HW, predicted_HW), 4)
+    overlay = error_overlay(Example("c", np.full((1, 5, 3), 100, np.uint8), target_HW, predicted_HW), 4)
     found, missed, false_alarm = ERROR_COLOURS.values()
-    assert [tuple(pixel) for pixel in picture[0].tolist()] == [found, missed, false_alarm, (110,) * 3, (110,) * 3]
+    assert [tuple(pixel) for pixel in overlay[0].tolist()] == [found, missed, false_alarm, (110,) * 3, (110,) * 3]
 
 
-def test_error_colours_differ_in_lightness_too() -> None:  # so that a print without colours tells them apart
+def test_error_colours_differ_in_lightness() -> None:  # for greyscale prints
     lightness = sorted(0.299 * red + 0.587 * green + 0.114 * blue for red, green, blue in ERROR_COLOURS.values())
     assert all(high - low > 25 for low, high in zip(lightness, lightness[1:], strict=False))
 
 
-def test_errors_have_a_row_a_class(tmp_path: Path) -> None:
+def test_errors_have_a_row_per_class(tmp_path: Path) -> None:
     draw_errors(tmp_path / "errors.png", [("water", example(1)), ("roof", example(2))], BRIGHTNESS, "title")
     assert size(tmp_path / "errors.png") == (520, 570)
     assert set(ERROR_COLOURS.values()) & colours(tmp_path / "errors.png")
 
 
-def test_counts_are_another_picture_than_shares(tmp_path: Path) -> None:
+def test_counts_and_shares_are_different_images(tmp_path: Path) -> None:
     for name, counts in (("shares", False), ("counts", True)):
         draw_confusion(tmp_path / f"{name}.png", MATRIX, BRIGHTNESS.names, "title", counts)
     assert (tmp_path / "shares.png").read_bytes() != (tmp_path / "counts.png").read_bytes()
 
 
-def test_tables_hold_what_was_counted(tmp_path: Path) -> None:
-    steps = np.array([[0, 10, 40], [0, 6, 38], [0, 5, 40]], np.float64)
-    survey = Survey(MATRIX, counts_of(MATRIX)[None], steps)
-    assert reliability_table(survey).to_numpy().tolist() == [[0.6, 0.5, 10], [0.95, 1.0, 40]]
-    write_plots(tmp_path, survey, BRIGHTNESS.names, "title")
+def test_content_of_the_tables(tmp_path: Path) -> None:
+    bins = np.array([[0, 10, 40], [0, 6, 38], [0, 5, 40]], np.float64)
+    counts = PredictionCounts(MATRIX, counts_of(MATRIX)[None], bins)
+    assert reliability_table(counts).to_numpy().tolist() == [[0.6, 0.5, 10], [0.95, 1.0, 40]]
+    write_plots(tmp_path, counts, BRIGHTNESS.names, "title")
     # 90 of 100 + 90 - 90; 50 of 100 + 60 - 50; the third class has no pixel
     assert (tmp_path / "iou.csv").read_text() == f"class,iou\nwater,0.9\nfield,{50 / 110:.6f}\n"
     assert (tmp_path / "confusion.csv").read_text().splitlines()[1] == "water,90,10,0"

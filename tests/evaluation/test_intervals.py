@@ -8,13 +8,13 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from pipeline.evaluation.intervals import (
-    LEAST_UNITS,
+    MIN_GROUPS,
     Interval,
-    counted,
     difference,
     difference_interval,
-    interval,
+    labelled_groups,
     mean_iou,
+    mean_iou_interval,
 )
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE
 
@@ -23,56 +23,56 @@ NAMES = ("field", "wood")
 THREE = ("field", "wood", "water")
 
 
-def units(*shares: float, pixels: int = 1000) -> np.ndarray:
-    """Groups with two classes of `pixels` each, of which the given share is right."""
-    right = np.round(np.array(shares) * pixels).astype(np.int64)
+def make_groups(*shares: float, pixels: int = 1000) -> np.ndarray:
+    """Groups with two classes of `pixels` each; `shares` of them are predicted correctly."""
+    correct = np.round(np.array(shares) * pixels).astype(np.int64)
     ones = np.ones((len(shares), 2), np.int64)
-    hits = right[:, None] * ones
+    hits = correct[:, None] * ones
     return np.stack([pixels * ones, pixels * ones, hits], axis=1)
 
 
-def sure(found: Interval | None) -> Interval:
-    assert found is not None
-    return found
+def required(result: Interval | None) -> Interval:
+    assert result is not None
+    return result
 
 
-def with_rare(lies_in: int, count: int = 12) -> np.ndarray:
-    """Groups of three classes, of which the last has true pixels in `lies_in` and is predicted in all."""
-    counts_U3K = np.zeros((count, 3, 3), np.int64)
-    counts_U3K[:, :, :2] = units(*np.linspace(0.4, 0.8, count))
-    counts_U3K[:, PREDICTED, 2] = 10
-    for number in range(lies_in):
-        counts_U3K[number, :, 2] = (100, 80, 30 + 20 * number % 40)
-    return counts_U3K
+def with_rare(present: int, count: int = 12) -> np.ndarray:
+    """Groups of three classes; the last is in `present` groups and is predicted in all."""
+    counts_G3K = np.zeros((count, 3, 3), np.int64)
+    counts_G3K[:, :, :2] = make_groups(*np.linspace(0.4, 0.8, count))
+    counts_G3K[:, PREDICTED, 2] = 10
+    for number in range(present):
+        counts_G3K[number, :, 2] = (100, 80, 30 + 20 * number % 40)
+    return counts_G3K
 
 
 def naive_iou(groups: list[np.ndarray], number: int) -> float:
-    true, predicted, hits = (sum(int(each[row, number]) for each in groups) for row in (TRUE, PREDICTED, HITS))
+    true, predicted, hits = (sum(int(group[row, number]) for group in groups) for row in (TRUE, PREDICTED, HITS))
     return hits / (true + predicted - hits)
 
 
-def naive_left_out(counts_U3K: np.ndarray) -> list[float]:
-    """Mean IoU with each group left out, class by class, in plain Python."""
-    groups, found = list(counts_U3K), []
+def naive_left_out(counts_G3K: np.ndarray) -> list[float]:
+    """Mean IoU without each group, class by class, in plain Python."""
+    groups, means = list(counts_G3K), []
     for left in range(len(groups)):
         rest, values = groups[:left] + groups[left + 1 :], []
-        for number in range(counts_U3K.shape[2]):
-            lies_in = sum(each[TRUE, number] > 0 for each in groups)
-            if lies_in:
-                values.append(naive_iou(rest if lies_in >= 3 else groups, number))
-        found.append(sum(values) / len(values))
-    return found
+        for number in range(counts_G3K.shape[2]):
+            present = sum(group[TRUE, number] > 0 for group in groups)
+            if present:
+                values.append(naive_iou(rest if present >= 3 else groups, number))
+        means.append(sum(values) / len(values))
+    return means
 
 
 def naive_t(values: list[float]) -> float:
-    """Half the width on the scale of the values."""
+    """Half the width of the t interval of a jackknife."""
     count, mean = len(values), sum(values) / len(values)
     second, fourth = (sum((value - mean) ** power for value in values) / count for power in (2, 4))
     freedom = 2 * count / (fourth / second**2 - (count - 3) / (count - 1))
     return float(stats.t.ppf(0.975, min(freedom, count - 1))) * math.sqrt(second * count)
 
 
-def test_mean_iou_by_head() -> None:
+def test_mean_iou() -> None:
     counts = np.array([[10, 0], [8, 2], [8, 0]])
     assert mean_iou(counts, np.array([True, False])) == pytest.approx(0.8)
     assert mean_iou(np.stack([counts, counts]), BOTH) == pytest.approx([0.4, 0.4])
@@ -80,46 +80,46 @@ def test_mean_iou_by_head() -> None:
 
 
 def test_too_few_groups_have_no_interval() -> None:
-    few = units(*[0.5] * (LEAST_UNITS - 1))
-    assert interval(few, NAMES) is None
+    few = make_groups(*[0.5] * (MIN_GROUPS - 1))
+    assert mean_iou_interval(few, NAMES) is None
     assert difference_interval(few[None], few[None], NAMES) is None
-    assert interval(units(*[0.5] * LEAST_UNITS), NAMES) is not None
+    assert mean_iou_interval(make_groups(*[0.5] * MIN_GROUPS), NAMES) is not None
 
 
-def test_groups_without_a_label_do_not_count() -> None:
-    some, none = units(*np.linspace(0.4, 0.8, LEAST_UNITS)), np.zeros((3, 3, 2), np.int64)
+def test_groups_without_labels_do_not_count() -> None:
+    some, none = make_groups(*np.linspace(0.4, 0.8, MIN_GROUPS)), np.zeros((3, 3, 2), np.int64)
     both = np.concatenate([some, none])
-    assert len(counted(both)) == LEAST_UNITS
-    assert interval(both, NAMES) == interval(some, NAMES)
+    assert len(labelled_groups(both)) == MIN_GROUPS
+    assert mean_iou_interval(both, NAMES) == mean_iou_interval(some, NAMES)
     assert difference_interval(both[None], both[None], NAMES) == difference_interval(some[None], some[None], NAMES)
-    assert interval(np.concatenate([some[1:], none]), NAMES) is None
-    assert interval(np.zeros((20, 3, 2), np.int64), NAMES) is None
+    assert mean_iou_interval(np.concatenate([some[1:], none]), NAMES) is None
+    assert mean_iou_interval(np.zeros((20, 3, 2), np.int64), NAMES) is None
 
 
-def test_equal_groups_have_no_width_which_is_called_approximate() -> None:
-    found = sure(interval(units(*[0.5] * 12), NAMES))
-    assert found.low == found.high == pytest.approx(500 / 1500, abs=1e-6)
-    assert found.in_words() == "approximate 95 % interval 0.3333 to 0.3333: the groups show no variation"
+def test_equal_groups_give_an_approximate_interval_of_no_width() -> None:
+    result = required(mean_iou_interval(make_groups(*[0.5] * 12), NAMES))
+    assert result.low == result.high == pytest.approx(500 / 1500, abs=1e-6)
+    assert result.describe() == "approximate 95 % interval 0.3333 to 0.3333: the groups show no variation"
 
 
 @pytest.mark.parametrize("score", [0, 1])
-def test_a_score_of_0_or_1_has_no_logit_and_no_width(score: int) -> None:
-    found = sure(interval(units(*[score] * 12), NAMES))
-    assert (found.low, found.high) == (score, score)
-    assert found.why_approximate == "the groups show no variation"
+def test_a_score_of_0_or_1_gives_no_width(score: int) -> None:
+    result = required(mean_iou_interval(make_groups(*[score] * 12), NAMES))
+    assert (result.low, result.high) == (score, score)
+    assert result.why_approximate == "the groups show no variation"
 
 
-def test_one_class_by_head() -> None:
-    # one group of 10 hits in a union of 10, nine of 10 in 20; one value lies 0.9 of the gap off the mean, nine 0.1
-    counts_U3K = np.array([[[10], [10], [10]]] + [[[15], [15], [10]]] * 9)
-    found = sure(interval(counts_U3K, ("field",)))
+def test_one_class() -> None:
+    # one group with IoU 10/10, nine with 10/20; deviations are 0.9 of the gap once, 0.1 nine times
+    counts_G3K = np.array([[[10], [10], [10]]] + [[[15], [15], [10]]] * 9)
+    result = required(mean_iou_interval(counts_G3K, ("field",)))
     score, left_out = 100 / 190, [90 / 180] + [90 / 170] * 9
     error = np.sqrt(((np.array(left_out) - np.mean(left_out)) ** 2).sum())
     kurtosis = (0.9**4 + 9 * 0.1**4) / 10 / ((0.9**2 + 9 * 0.1**2) / 10) ** 2
     half = stats.t.ppf(0.975, 20 / (kurtosis - 7 / 9)) * error / (score * (1 - score))
     odds = score / (1 - score)
-    assert found.low == pytest.approx(1 / (1 + math.exp(half) / odds), abs=2e-6)
-    assert found.high == pytest.approx(1 / (1 + math.exp(-half) / odds), abs=2e-6)
+    assert result.low == pytest.approx(1 / (1 + math.exp(half) / odds), abs=2e-6)
+    assert result.high == pytest.approx(1 / (1 + math.exp(-half) / odds), abs=2e-6)
 
 
 @settings(max_examples=60, deadline=None)
@@ -127,55 +127,56 @@ def test_one_class_by_head() -> None:
     arrays(np.int64, st.tuples(st.integers(10, 14), st.just(3), st.just(3)), elements=st.integers(0, 9)),
     st.integers(0, 3),
 )
-def test_it_agrees_with_a_plain_loop_and_holds_the_score(parts_U3K: np.ndarray, without: int) -> None:
-    missed, wrong, hits = parts_U3K.transpose(1, 0, 2)
-    counts_U3K = np.stack([missed + hits, wrong + hits, hits], axis=1)
-    counts_U3K[without:, [TRUE, HITS], 2] = 0  # the last class lies in so few groups, or nowhere
-    counts_U3K[:, TRUE, 0] += 1  # every group counts
-    found = sure(interval(counts_U3K, THREE))
-    score = float(mean_iou(counts_U3K.sum(axis=0), counts_U3K[:, TRUE].any(axis=0)))
-    assert 0 <= found.low <= round(score, 6) <= found.high <= 1
-    left_out = naive_left_out(counts_U3K)
+def test_it_agrees_with_a_plain_loop_and_contains_the_score(parts_G3K: np.ndarray, without: int) -> None:
+    missed, wrong, hits = parts_G3K.transpose(1, 0, 2)
+    counts_G3K = np.stack([missed + hits, wrong + hits, hits], axis=1)
+    counts_G3K[without:, [TRUE, HITS], 2] = 0  # the last class is in few groups, or in none
+    counts_G3K[:, TRUE, 0] += 1  # every group is labelled
+    result = required(mean_iou_interval(counts_G3K, THREE))
+    score = float(mean_iou(counts_G3K.sum(axis=0), counts_G3K[:, TRUE].any(axis=0)))
+    assert 0 <= result.low <= round(score, 6) <= result.high <= 1
+    left_out = naive_left_out(counts_G3K)
     if 0 < score < 1 and np.ptp(left_out) > 1e-9:
         half = naive_t(left_out) / (score * (1 - score))
-        assert found.low == pytest.approx(1 / (1 + (1 - score) / score * math.exp(half)), abs=2e-6)
-        assert found.high == pytest.approx(1 / (1 + (1 - score) / score * math.exp(-half)), abs=2e-6)
+        assert result.low == pytest.approx(1 / (1 + (1 - score) / score * math.exp(half)), abs=2e-6)
+        assert result.high == pytest.approx(1 / (1 + (1 - score) / score * math.exp(-half)), abs=2e-6)
 
 
 @given(st.integers(2, 1000), st.randoms(use_true_random=False))
-def test_neither_the_size_of_a_pixel_nor_the_order_of_groups_matters(scale: int, random: object) -> None:
-    counts_U3K = with_rare(4)
-    order = list(range(len(counts_U3K)))
+def test_it_is_invariant_to_pixel_size_and_order_of_groups(scale: int, random: object) -> None:
+    counts_G3K = with_rare(4)
+    order = list(range(len(counts_G3K)))
     random.shuffle(order)  # type: ignore[attr-defined]
-    assert interval(scale * counts_U3K[order], THREE) == interval(counts_U3K, THREE)
+    assert mean_iou_interval(scale * counts_G3K[order], THREE) == mean_iou_interval(counts_G3K, THREE)
 
 
-def test_the_interval_is_that_of_a_mean_where_theory_knows_it() -> None:
-    # IoU is h / (2 - h), nearly straight over so small a range: standard error of the mean times 1.96
+def test_it_agrees_with_the_normal_interval_of_a_mean() -> None:
+    # IoU is h / (2 - h), nearly linear over such a small range: standard error of the mean times 1.96
     random = np.random.default_rng(1)
     shares = 0.6 + 0.02 * random.standard_normal(200)
-    found = sure(interval(units(*shares, pixels=100000), NAMES))
+    result = required(mean_iou_interval(make_groups(*shares, pixels=100000), NAMES))
     mean = shares.mean()
     slope = 2 / (2 - mean) ** 2
     width = 2 * 1.96 * shares.std() / np.sqrt(200) * slope
-    assert found.high - found.low == pytest.approx(width, rel=0.05)
-    assert (found.low + found.high) / 2 == pytest.approx(mean / (2 - mean), abs=width / 10)
-    assert found.why_approximate is None
-    assert found.in_words() == f"95 % interval {found.low:.4f} to {found.high:.4f}"
+    assert result.high - result.low == pytest.approx(width, rel=0.05)
+    assert (result.low + result.high) / 2 == pytest.approx(mean / (2 - mean), abs=width / 10)
+    assert result.why_approximate is None
+    assert result.describe() == f"95 % interval {result.low:.4f} to {result.high:.4f}"
 
 
-@pytest.mark.parametrize(("lies_in", "held"), [(1, ("water",)), (2, ("water",)), (3, ()), (12, ())])
-def test_a_class_in_fewer_than_three_groups_is_held_fixed_and_named(lies_in: int, held: tuple[str, ...]) -> None:
-    found = sure(interval(with_rare(lies_in), THREE))
-    assert found.held_fixed == held
-    told = {1: "water held fixed, in fewer than 3 groups", 3: "water in only 3 groups"}
-    assert found.why_approximate == {**told, 2: told[1], 12: None}[lies_in]
+@pytest.mark.parametrize(("present", "held"), [(1, ("water",)), (2, ("water",)), (3, ()), (12, ())])
+def test_a_class_in_fewer_than_three_groups_is_held_fixed_and_named(present: int, held: tuple[str, ...]) -> None:
+    result = required(mean_iou_interval(with_rare(present), THREE))
+    assert result.held_fixed == held
+    reasons = {1: "water held fixed, in fewer than 3 groups", 3: "water in only 3 groups"}
+    assert result.why_approximate == {**reasons, 2: reasons[1], 12: None}[present]
 
 
-def test_what_a_fixed_class_does_in_its_groups_changes_no_width_on_the_logit() -> None:
-    def width(counts_U3K: np.ndarray) -> float:
-        found, score = sure(interval(counts_U3K, THREE)), float(mean_iou(counts_U3K.sum(axis=0), np.ones(3, bool)))
-        low, high = (math.log(limit / (1 - limit)) for limit in (found.low, found.high))
+def test_a_fixed_class_does_not_change_the_width_on_the_logit() -> None:
+    def width(counts_G3K: np.ndarray) -> float:
+        result = required(mean_iou_interval(counts_G3K, THREE))
+        score = float(mean_iou(counts_G3K.sum(axis=0), np.ones(3, bool)))
+        low, high = (math.log(limit / (1 - limit)) for limit in (result.low, result.high))
         return (high - low) * score * (1 - score)
 
     one, other = with_rare(2), with_rare(2)
@@ -186,53 +187,53 @@ def test_what_a_fixed_class_does_in_its_groups_changes_no_width_on_the_logit() -
     assert width(free) > 1.2 * width(one)
 
 
-def test_a_class_that_is_nowhere_but_predicted_is_neither_scored_nor_named() -> None:
-    assert interval(with_rare(0), THREE) == interval(with_rare(0)[:, :, :2], NAMES)
+def test_a_class_without_true_pixels_is_neither_scored_nor_named() -> None:
+    assert mean_iou_interval(with_rare(0), THREE) == mean_iou_interval(with_rare(0)[:, :, :2], NAMES)
 
 
 def test_one_large_group_widens_the_interval() -> None:
-    counts = units(*np.linspace(0.4, 0.8, 12))
-    one = counts.copy()
-    one[0] *= 20
-    narrow, wide = sure(interval(counts, NAMES)), sure(interval(one, NAMES))
+    counts = make_groups(*np.linspace(0.4, 0.8, 12))
+    uneven = counts.copy()
+    uneven[0] *= 20
+    narrow, wide = required(mean_iou_interval(counts, NAMES)), required(mean_iou_interval(uneven, NAMES))
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
 
 
-def test_a_constant_gain_is_nearly_certain_though_both_scores_are_not() -> None:
+def test_a_constant_gain_has_a_narrow_interval() -> None:
     random = np.random.default_rng(2)
     shares = random.uniform(0.2, 0.8, 15)
-    ours, theirs = units(*shares)[None], units(*(shares + 0.1))[None]
-    found, own = sure(difference_interval(ours, theirs, NAMES)), sure(interval(ours[0], NAMES))
-    assert 0 < found.low < difference(ours, theirs) < found.high
-    assert found.high - found.low < (own.high - own.low) / 3
+    ours, theirs = make_groups(*shares)[None], make_groups(*(shares + 0.1))[None]
+    result, own = required(difference_interval(ours, theirs, NAMES)), required(mean_iou_interval(ours[0], NAMES))
+    assert 0 < result.low < difference(ours, theirs) < result.high
+    assert result.high - result.low < (own.high - own.low) / 3
 
 
 def test_training_noise_widens_the_interval() -> None:
     shares = np.full(12, 0.5)
-    ours = np.stack([units(*shares)] * 6)
-    steady = np.stack([units(*(shares + 0.05))] * 6)
+    ours = np.stack([make_groups(*shares)] * 6)
+    steady = np.stack([make_groups(*(shares + 0.05))] * 6)
     steps = np.array([-0.2, -0.1, -0.05, 0.05, 0.1, 0.2])
-    noisy = np.stack([units(*(shares + 0.05 + step)) for step in steps])
-    found = sure(difference_interval(ours, steady, NAMES))
-    assert found.low == found.high > 0
-    # every group is the same, so the noise of training is all there is: the t interval of a mean of six
-    found = sure(difference_interval(ours, noisy, NAMES))
+    noisy = np.stack([make_groups(*(shares + 0.05 + step)) for step in steps])
+    result = required(difference_interval(ours, steady, NAMES))
+    assert result.low == result.high > 0
+    # all groups are equal, so there is only training noise: the t interval of a mean of six
+    result = required(difference_interval(ours, noisy, NAMES))
     gains = (0.55 + steps) / (1.45 - steps) - 0.5 / 1.5
     expected = stats.t.interval(0.95, 5, gains.mean(), stats.sem(gains))
-    assert (found.low, found.high) == pytest.approx(expected, abs=2e-6)
-    assert found.low < 0 < found.high
+    assert (result.low, result.high) == pytest.approx(expected, abs=2e-6)
+    assert result.low < 0 < result.high
 
 
 def test_variances_of_groups_and_trainings_add_up() -> None:
     spread, steps = np.linspace(-0.1, 0.1, 12), (-0.03, 0.0, 0.03)
-    ours = np.stack([units(*np.full(12, 0.5), pixels=100000)] * 3)
-    both = np.stack([units(*(0.5 + spread + step), pixels=100000) for step in steps])
-    groups = np.stack([units(*(0.5 + spread), pixels=100000)] * 3)
-    trainings = np.stack([units(*np.full(12, 0.5 + step), pixels=100000) for step in steps])
+    ours = np.stack([make_groups(*np.full(12, 0.5), pixels=100000)] * 3)
+    both = np.stack([make_groups(*(0.5 + spread + step), pixels=100000) for step in steps])
+    groups = np.stack([make_groups(*(0.5 + spread), pixels=100000)] * 3)
+    trainings = np.stack([make_groups(*np.full(12, 0.5 + step), pixels=100000) for step in steps])
 
     def half(theirs: np.ndarray) -> float:
-        found = sure(difference_interval(ours, theirs, NAMES))
-        return (found.high - found.low) / 2
+        result = required(difference_interval(ours, theirs, NAMES))
+        return (result.high - result.low) / 2
 
     of_groups, of_trainings = half(groups) / stats.t.ppf(0.975, 11), half(trainings) / stats.t.ppf(0.975, 2)
     error = math.hypot(of_groups, of_trainings)
@@ -242,21 +243,21 @@ def test_variances_of_groups_and_trainings_add_up() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(arrays(np.float64, (2, 3, 11), elements=st.floats(0, 1)))
-def test_the_difference_changes_sign_with_its_sides_and_lies_within(shares: np.ndarray) -> None:
-    ours, theirs = (np.stack([units(*each) for each in side]) for side in shares)
-    gain, found = difference(ours, theirs), sure(difference_interval(ours, theirs, NAMES))
+def test_the_difference_is_antisymmetric_and_within_its_interval(shares: np.ndarray) -> None:
+    ours, theirs = (np.stack([make_groups(*shares_G) for shares_G in side]) for side in shares)
+    gain, result = difference(ours, theirs), required(difference_interval(ours, theirs, NAMES))
     assert difference(theirs, ours) == pytest.approx(-gain)
-    assert -1 <= found.low <= gain + 1e-6
-    assert gain - 1e-6 <= found.high <= 1
-    back = sure(difference_interval(theirs, ours, NAMES))
-    assert (back.low, back.high) == pytest.approx((-found.high, -found.low), abs=1e-6)
+    assert -1 <= result.low <= gain + 1e-6
+    assert gain - 1e-6 <= result.high <= 1
+    back = required(difference_interval(theirs, ours, NAMES))
+    assert (back.low, back.high) == pytest.approx((-result.high, -result.low), abs=1e-6)
 
 
-def test_a_class_in_few_groups_is_named_beside_a_difference() -> None:
+def test_a_class_in_few_groups_is_named_for_a_difference() -> None:
     ours, theirs = with_rare(2)[None], with_rare(2)[None].copy()
     theirs[:, 4:, HITS, 0] += 50
-    found = sure(difference_interval(ours, theirs, THREE))
-    assert found.held_fixed == ("water",)
-    assert found.in_words("+.3f") == (
-        f"approximate 95 % interval {found.low:+.3f} to {found.high:+.3f}: water held fixed, in fewer than 3 groups"
+    result = required(difference_interval(ours, theirs, THREE))
+    assert result.held_fixed == ("water",)
+    assert result.describe("+.3f") == (
+        f"approximate 95 % interval {result.low:+.3f} to {result.high:+.3f}: water held fixed, in fewer than 3 groups"
     )

@@ -1,6 +1,6 @@
-"""The stage `train` with batch norm frozen, which says what each process reads: python -m tests.learning.frozen.
+"""The stage `train` with frozen batch norm, recording which chips each rank reads: python -m tests.learning.frozen.
 
-Batch norm in training looks at the chips of one process alone, so that a processor's results depend on their number.
+In training mode batch norm sees the chips of one rank alone, so that results on a CPU depend on the world size.
 """
 
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812 - as all of torch's users call it
+from torch.nn import functional as F  # noqa: N812 - the usual name
 
 from pipeline.core.cli import run
 from pipeline.learning.data import Batch, Chips
@@ -17,7 +17,7 @@ from pipeline.train import train
 read = Chips.__getitem__
 
 
-def told(chips: Chips, index: int) -> Batch:
+def read_and_record(chips: Chips, index: int) -> Batch:
     with Path(f"seen-{os.environ.get('RANK', os.environ.get('LOCAL_RANK', '0'))}.txt").open("a") as seen:
         seen.write(f"{chips.ids[index]}\n")
     return read(chips, index)
@@ -29,5 +29,5 @@ def frozen(norm: nn.BatchNorm2d, values: torch.Tensor) -> torch.Tensor:
 
 if __name__ == "__main__":
     nn.BatchNorm2d.forward = frozen  # type: ignore[assignment,method-assign]
-    Chips.__getitem__ = told  # type: ignore[method-assign]
+    Chips.__getitem__ = read_and_record  # type: ignore[method-assign]
     run(train)

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics
 from torchmetrics.classification import MulticlassCalibrationError, MulticlassConfusionMatrix
 
-from pipeline.learning.confusion import argmax, confusion, confusions, reliability
+from pipeline.learning.confusion import argmax, confusion_matrices, confusion_matrix, reliability
 
 K = 4
 
@@ -22,70 +22,70 @@ pairs = st.integers(1, 40).flatmap(
 labelled_pairs = pairs.filter(lambda pair: (pair[0] != 255).any())
 
 
-def counted(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    matrix_KK: np.ndarray = confusion(torch.from_numpy(predicted), torch.from_numpy(target), K).numpy()
+def count(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    matrix_KK: np.ndarray = confusion_matrix(torch.from_numpy(predicted), torch.from_numpy(target), K).numpy()
     return matrix_KK
 
 
 def test_pixels_are_counted_by_true_class_then_by_predicted_class() -> None:
     target = np.array([0, 0, 0, 1, 3, 255], np.uint8)
     predicted = np.array([0, 2, 2, 1, 0, 3])
-    assert counted(target, predicted).tolist() == [[1, 0, 2, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]
+    assert count(target, predicted).tolist() == [[1, 0, 2, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]
 
 
 @given(labelled_pairs, st.integers(0, K - 1))
-def test_what_is_predicted_for_ignored_pixels_changes_nothing(pair: tuple[Any, Any], value: int) -> None:
+def test_predictions_for_ignored_pixels_do_not_count(pair: tuple[Any, Any], value: int) -> None:
     target, predicted = pair
-    assert np.array_equal(counted(target, np.where(target == 255, value, predicted)), counted(target, predicted))
+    assert np.array_equal(count(target, np.where(target == 255, value, predicted)), count(target, predicted))
 
 
 @given(labelled_pairs)
 def test_two_halves_add_up_to_the_whole(pair: tuple[Any, Any]) -> None:
     target, predicted = pair
     half = len(target) // 2
-    parts = counted(target[:half], predicted[:half]) + counted(target[half:], predicted[half:])
-    assert parts.tolist() == counted(target, predicted).tolist()
+    parts = count(target[:half], predicted[:half]) + count(target[half:], predicted[half:])
+    assert parts.tolist() == count(target, predicted).tolist()
 
 
 @given(pairs)
 def test_scikit_learn_and_torchmetrics_agree(pair: tuple[Any, Any]) -> None:
     target, predicted = (array[pair[0] != 255] for array in pair)
     if len(target):
-        assert counted(*pair).tolist() == metrics.confusion_matrix(target, predicted, labels=range(K)).tolist()
+        assert count(*pair).tolist() == metrics.confusion_matrix(target, predicted, labels=range(K)).tolist()
     tensors = [torch.from_numpy(array.astype(np.int64)) for array in pair]
-    assert counted(*pair).tolist() == MulticlassConfusionMatrix(K, ignore_index=255)(*tensors[::-1]).tolist()
+    assert count(*pair).tolist() == MulticlassConfusionMatrix(K, ignore_index=255)(*tensors[::-1]).tolist()
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_the_likeliest_class_is_the_first_with_the_largest_logit(layout: torch.memory_format) -> None:
+def test_argmax_takes_the_first_of_equal_logits(layout: torch.memory_format) -> None:
     logits_NKHW = torch.randint(0, 3, (2, 5, 40, 30), generator=torch.Generator().manual_seed(0)).float()
-    found = argmax(logits_NKHW.contiguous(memory_format=layout))
-    assert np.array_equal(found.numpy(), logits_NKHW.numpy().argmax(axis=1))  # NumPy's takes the first
+    predicted = argmax(logits_NKHW.contiguous(memory_format=layout))
+    assert np.array_equal(predicted.numpy(), logits_NKHW.numpy().argmax(axis=1))  # NumPy's takes the first
 
 
 @given(st.integers(1, 5), st.integers(0, 99))
-def test_chip_by_chip_is_each_chip_alone(chips: int, seed: int) -> None:
+def test_matrices_are_computed_chip_by_chip(chips: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     target = torch.from_numpy(random.choice([0, 1, 2, 3, 255], (chips, 3, 4)).astype(np.uint8))
     predicted = torch.from_numpy(random.integers(0, K, (chips, 3, 4)))
-    each = [confusion(predicted[index], target[index], K) for index in range(chips)]
-    assert torch.equal(confusions(predicted, target, K), torch.stack(each))
+    separate = [confusion_matrix(predicted[index], target[index], K) for index in range(chips)]
+    assert torch.equal(confusion_matrices(predicted, target, K), torch.stack(separate))
 
 
-def test_reliability_by_head() -> None:
-    # probabilities 0.9, 0.9, 0.7, 1.0 of class 0, none on the edge of a bin; the last pixel is ignored
+def test_reliability_of_three_pixels() -> None:
+    # probabilities 0.9, 0.9, 0.7, 1.0 of class 0, away from the edges of bins; the last pixel is ignored
     odds = torch.tensor([[9.0, 9.0, 7 / 3, 1e9]])
     logits_NKHW = torch.stack([odds.log(), torch.zeros_like(odds)])[None]
-    found = reliability(logits_NKHW, torch.tensor([[[0, 1, 0, 255]]], dtype=torch.uint8), 5)
-    assert found[0].tolist() == [0, 0, 0, 1, 2]
-    assert found[1].tolist() == pytest.approx([0, 0, 0, 0.7, 1.8])
-    assert found[2].tolist() == [0, 0, 0, 1, 1]
+    counts = reliability(logits_NKHW, torch.tensor([[[0, 1, 0, 255]]], dtype=torch.uint8), 5)
+    assert counts[0].tolist() == [0, 0, 0, 1, 2]
+    assert counts[1].tolist() == pytest.approx([0, 0, 0, 0.7, 1.8])
+    assert counts[2].tolist() == [0, 0, 0, 1, 1]
 
 
 def test_torchmetrics_finds_the_same_calibration_error() -> None:
     logits = torch.randn(6, K, 8, 8, generator=torch.Generator().manual_seed(1))
     target = torch.randint(0, K, (6, 8, 8), generator=torch.Generator().manual_seed(2))
-    pixels, probability, right = reliability(logits, target, 15)
-    ours = float((right - probability).abs().sum() / pixels.sum())
+    pixels, probability, correct = reliability(logits, target, 15)
+    ours = float((correct - probability).abs().sum() / pixels.sum())
     theirs = MulticlassCalibrationError(K, n_bins=15, norm="l1")(logits.softmax(1), target)
     assert ours == pytest.approx(float(theirs), abs=1e-5)

@@ -16,9 +16,9 @@ def epoch(number: int, seconds: float) -> Epoch:
     return Epoch(number, {}, {}, seconds)
 
 
-def test_a_runs_account() -> None:
-    account = cost(CPU, 2, [epoch(1, 5.0), epoch(2, 3.04)], 50)
-    assert account.keys() == {
+def test_content_of_cost_json() -> None:
+    record = cost(CPU, 2, [epoch(1, 5.0), epoch(2, 3.04)], 50)
+    assert record.keys() == {
         "seconds",
         "seconds_per_epoch",
         "chips_per_second",
@@ -33,11 +33,11 @@ def test_a_runs_account() -> None:
         "versions",
         "revision",
     }
-    assert (account["seconds"], account["seconds_per_epoch"], account["chips_per_second"]) == (8.0, 4.02, 12.44)
-    assert (account["device"], account["devices"], account["precision"]) == ("cpu", 2, "32-true")
-    assert account["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert account["versions"].keys() == {"torch", "lightning", "segmentation-models-pytorch", "timm", "numpy"}
-    json.dumps(account, allow_nan=False)
+    assert (record["seconds"], record["seconds_per_epoch"], record["chips_per_second"]) == (8.0, 4.02, 12.44)
+    assert (record["device"], record["devices"], record["precision"]) == ("cpu", 2, "32-true")
+    assert record["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert record["versions"].keys() == {"torch", "lightning", "segmentation-models-pytorch", "timm", "numpy"}
+    json.dumps(record, allow_nan=False)
 
 
 def test_memory_is_in_megabytes_and_never_falls() -> None:
@@ -48,10 +48,10 @@ def test_memory_is_in_megabytes_and_never_falls() -> None:
     assert 100 < before <= after < 100_000
 
 
-def test_the_revision_is_the_commit_that_is_checked_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_revision_is_the_checked_out_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    who = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
-    for arguments in (("init", "-q"), (*who, "commit", "-q", "--allow-empty", "-m", "first")):
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
+    for arguments in (("init", "-q"), (*identity, "commit", "-q", "--allow-empty", "-m", "first")):
         subprocess.run(["git", *arguments], check=True)
     head = subprocess.run(["git", "log", "--format=%H"], capture_output=True, text=True, check=True).stdout.strip()
     assert len(head) == 40

@@ -1,4 +1,4 @@
-"""Training on an NVIDIA GPU; two of them are in test_ranks.py."""
+"""Training on an NVIDIA GPU; see test_distributed.py for two."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.learning.world import World, written
 
 pytestmark = [
     pytest.mark.cuda,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU is here"),
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU"),
 ]
 
 
@@ -25,7 +25,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.mark.parametrize(
     ("precision", "lightning"), [("auto", None), ("fp32", "32-true"), ("bf16", "bf16-mixed"), ("fp16", "16-mixed")]
 )
-def test_a_gpu_learns_in_every_precision(world: World, tmp_path: Path, precision: str, lightning: str | None) -> None:
+def test_a_gpu_trains_in_every_precision(world: World, tmp_path: Path, precision: str, lightning: str | None) -> None:
     world.train(tmp_path, epochs=5, lr=0.003, lr_step=3, device="cuda", precision=precision)
     losses = pd.read_csv(tmp_path / "plots/plots/metrics/train/loss.tsv", sep="\t")["loss"]
     assert losses.iloc[-1] < 0.7 * losses.iloc[0]
@@ -36,7 +36,7 @@ def test_a_gpu_learns_in_every_precision(world: World, tmp_path: Path, precision
     assert cost["peak_memory_mb"] > 100
 
 
-def test_a_model_of_a_gpu_scores_the_same_on_a_processor(tmp_path: Path) -> None:
+def test_a_model_trained_on_a_gpu_scores_the_same_on_a_cpu(tmp_path: Path) -> None:
     world = World.make(tmp_path, 64, train=8, val=2, test=3)
     world.train(epochs=5, lr=0.003, lr_step=3, device="cuda")
     on_cpu, on_cuda = (world.evaluate(device, device=device)["mean_iou"] for device in ("cpu", "cuda"))
@@ -44,14 +44,14 @@ def test_a_model_of_a_gpu_scores_the_same_on_a_processor(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("loss", ["focal", "dice", "ce"])
-def test_a_deterministic_gpu_repeats_itself(world: World, tmp_path: Path, loss: str) -> None:
+def test_deterministic_training_on_a_gpu_is_reproducible(world: World, tmp_path: Path, loss: str) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         world.train(tmp_path / name, epochs=2, device="cuda", deterministic=True, loss=loss)
     assert written(tmp_path / "first") == written(tmp_path / "second")
 
 
-def test_a_gpu_that_is_full_is_one_line_with_what_to_change(world: World, tmp_path: Path) -> None:
+def test_out_of_memory_is_one_line_with_a_remedy(world: World, tmp_path: Path) -> None:
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(0.001)
     try:
@@ -61,7 +61,7 @@ def test_a_gpu_that_is_full_is_one_line_with_what_to_change(world: World, tmp_pa
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def test_a_compiled_network_is_saved_as_the_plain_one(world: World, tmp_path: Path) -> None:
+def test_a_compiled_network_is_saved_like_an_uncompiled_one(world: World, tmp_path: Path) -> None:
     for name, compiled in (("plain", False), ("compiled", True)):
         (tmp_path / name).mkdir()
         world.train(tmp_path / name, device="cuda", compile=compiled)

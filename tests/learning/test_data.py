@@ -13,16 +13,16 @@ from pipeline.formats.png import write_image, write_mask
 from pipeline.learning.data import (
     BatchPlan,
     Chips,
+    MicroBatchSampler,
     Shuffle,
-    Steps,
     Stream,
     generator,
-    plain_errors,
     read_list,
     scoring_loader,
     training_loader,
+    unwrap_worker_errors,
 )
-from pipeline.learning.distributed import Ranks
+from pipeline.learning.distributed import ProcessGroup
 from tests.learning.world import BRIGHTNESS, chips_folder
 
 GAPS = ClassTable(classes=tuple(LandCoverClass(id=number, name=str(number), colour=(0, 0, 0)) for number in (1, 3, 7)))
@@ -33,11 +33,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return chips_folder(tmp_path_factory.mktemp("data") / "chips", 5)
 
 
-def named(folder: Path, count: int = 5) -> Chips:
+def some_chips(folder: Path, count: int = 5) -> Chips:
     return Chips(folder, [f"c{number:02}" for number in range(count)], BRIGHTNESS)
 
 
-def test_a_mask_is_the_place_of_the_class_in_the_table_and_255_stays(tmp_path: Path) -> None:
+def test_a_mask_holds_the_index_of_the_class_and_255_stays(tmp_path: Path) -> None:
     for part in ("images", "masks"):
         (tmp_path / part).mkdir()
     write_image(tmp_path / "images/a.png", np.zeros((2, 2, 3), np.uint8))
@@ -46,7 +46,7 @@ def test_a_mask_is_the_place_of_the_class_in_the_table_and_255_stays(tmp_path: P
     assert (mask_HW.tolist(), mask_HW.dtype) == ([[0, 1], [2, 255]], torch.uint8)
 
 
-def test_a_value_that_is_no_class_is_ignored_not_taken_for_another(tmp_path: Path) -> None:
+def test_a_value_that_is_not_a_class_id_is_ignored(tmp_path: Path) -> None:
     for part in ("images", "masks"):
         (tmp_path / part).mkdir()
     write_image(tmp_path / "images/a.png", np.zeros((1, 2, 3), np.uint8))
@@ -54,7 +54,7 @@ def test_a_value_that_is_no_class_is_ignored_not_taken_for_another(tmp_path: Pat
     assert Chips(tmp_path, ["a"], GAPS)[0][1].tolist() == [[255, 255]]
 
 
-def test_an_image_is_red_green_blue_first_then_rows_and_columns(tmp_path: Path) -> None:
+def test_an_image_is_channels_first(tmp_path: Path) -> None:
     for part in ("images", "masks"):
         (tmp_path / part).mkdir()
     image_HWC = np.arange(2 * 4 * 3, dtype=np.uint8).reshape(2, 4, 3)
@@ -79,7 +79,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert len(first) == 50
 
 
-def test_random_numbers_for_one_purpose_are_not_those_for_another() -> None:
+def test_streams_of_random_numbers_are_independent() -> None:
     keys = [(stream, 7, epoch, *rest) for stream in Stream for epoch in (0, 1) for rest in ((0,), (1,))]
     drawn = {int(torch.randint(2**62, (1,), generator=generator(*key))) for key in [*keys, (Stream.ORDER, 7, 0)]}
     assert len(drawn) >= len(keys)
@@ -92,25 +92,23 @@ def test_random_numbers_for_one_purpose_are_not_those_for_another() -> None:
     ("chips", "batch_size", "sizes"),
     [(5, 2, [2, 2]), (4, 2, [2, 2]), (5, 3, [3, 2]), (5, 4, [4]), (3, 1, [1, 1, 1]), (1, 4, [1]), (3, 8, [3])],
 )
-def test_a_last_batch_of_one_chip_is_not_trained_on(
-    folder: Path, chips: int, batch_size: int, sizes: list[int]
-) -> None:
-    loader = training_loader(named(folder, chips), BatchPlan(batch_size), 0, seed=1)
+def test_a_last_batch_of_one_chip_is_dropped(folder: Path, chips: int, batch_size: int, sizes: list[int]) -> None:
+    loader = training_loader(some_chips(folder, chips), BatchPlan(batch_size), 0, seed=1)
     assert [len(images) for images, _ in loader] == sizes
 
 
 def test_scoring_sees_every_chip_once_in_the_order_of_the_list(folder: Path) -> None:
-    chips = named(folder)
+    chips = some_chips(folder)
     batches = list(scoring_loader(chips, 2, 0))
     assert [len(images) for images, _ in batches] == [2, 2, 1]
     assert torch.equal(torch.cat([masks for _, masks in batches]), torch.stack([chips[index][1] for index in range(5)]))
 
 
-def test_two_workers_read_the_same_batches_as_none(folder: Path) -> None:
-    alone, helped = (training_loader(named(folder), BatchPlan(2), workers, seed=3) for workers in (0, 2))
-    for loader in (alone, helped):
+def test_batches_do_not_depend_on_the_workers(folder: Path) -> None:
+    without, with_workers = (training_loader(some_chips(folder), BatchPlan(2), workers, seed=3) for workers in (0, 2))
+    for loader in (without, with_workers):
         loader.batch_sampler.sampler.set_epoch(1)  # type: ignore[union-attr]
-    pairs = list(zip(alone, helped, strict=True))
+    pairs = list(zip(without, with_workers, strict=True))
     assert len(pairs) == 2
     for (images, masks), (their_images, their_masks) in pairs:
         assert torch.equal(images, their_images)
@@ -118,8 +116,8 @@ def test_two_workers_read_the_same_batches_as_none(folder: Path) -> None:
 
 
 def test_a_list_is_read_line_by_line(tmp_path: Path) -> None:
-    (tmp_path / "train.txt").write_text("a_1\nb_2\n")
-    assert read_list(tmp_path / "train.txt") == ["a_1", "b_2"]
+    (tmp_path / "train.txt").write_text("a_1\nmy scene_0\n")
+    assert read_list(tmp_path / "train.txt") == ["a_1", "my scene_0"]
 
 
 def test_a_missing_list_names_the_stage_that_writes_it(tmp_path: Path) -> None:
@@ -129,67 +127,60 @@ def test_a_missing_list_names_the_stage_that_writes_it(tmp_path: Path) -> None:
 
 def test_an_empty_list_is_refused(tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("\n")
-    with pytest.raises(PipelineError, match=r"val\.txt names no chip; run the stage split again$"):
+    with pytest.raises(PipelineError, match=r"val\.txt is empty; run the stage split again$"):
         read_list(tmp_path / "val.txt")
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_missing_chip_is_named_in_one_line_whoever_reads_it(folder: Path, workers: int) -> None:
+def test_a_missing_chip_is_one_line_with_and_without_workers(folder: Path, workers: int) -> None:
     loader = scoring_loader(Chips(folder, ["nowhere"], BRIGHTNESS), 1, workers)
-    with pytest.raises(PipelineError) as error, plain_errors():
+    with pytest.raises(PipelineError) as error, unwrap_worker_errors():
         list(loader)
     assert str(error.value).startswith(f"{folder / 'images/nowhere.png'} does not exist")
     assert "Traceback" not in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_chip_may_have_a_space_in_its_name(tmp_path: Path) -> None:
-    (tmp_path / "train.txt").write_text("my scene_0\nmy scene_1\n")
-    assert read_list(tmp_path / "train.txt") == ["my scene_0", "my scene_1"]
-
-
-def steps_of(count: int, batch_size: int, size: int, accumulate: int, whole: bool) -> list[list[list[int]]]:
-    """What each process reads."""
+def steps_of(count: int, batch_size: int, size: int, accumulate: int, keep_all: bool) -> list[list[list[int]]]:
+    """The micro-batches of each rank."""
     order = SequentialSampler(range(count))
-    cuts = [BatchPlan(batch_size, Ranks(size, rank, size), accumulate) for rank in range(size)]
-    return [list(Steps(order, count, cut, whole)) for cut in cuts]
+    plans = [BatchPlan(batch_size, ProcessGroup(size, rank, size), accumulate) for rank in range(size)]
+    return [list(MicroBatchSampler(order, count, plan, keep_all)) for plan in plans]
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 4), st.integers(1, 3))
-def test_together_processes_train_on_the_batches_of_one_and_on_no_chip_twice(
-    count: int, batch_size: int, size: int, accumulate: int
-) -> None:
+def test_ranks_divide_the_batches_of_a_single_process(count: int, batch_size: int, size: int, accumulate: int) -> None:
     parts = size * accumulate
     if batch_size < parts or count < parts:
         return
-    steps = steps_of(count, batch_size, size, accumulate, whole=False)
-    assert len({len(one) for one in steps}) == 1  # gradients are added up, so all take as many
+    steps = steps_of(count, batch_size, size, accumulate, keep_all=False)
+    assert len({len(rank) for rank in steps}) == 1  # gradients are summed over ranks at each step
     assert len(steps[0]) % accumulate == 0
     batches = [
-        [chip for step in range(start, start + accumulate) for one in steps for chip in one[step]]
+        [chip for step in range(start, start + accumulate) for rank in steps for chip in rank[step]]
         for start in range(0, len(steps[0]), accumulate)
     ]
-    alone = [list(range(start, min(start + batch_size, count))) for start in range(0, count, batch_size)]
-    left = len(alone[-1])
-    if left < max(2, parts) and left < batch_size and len(alone) > 1:
-        alone.pop()
-    assert batches == alone
-    sizes = [len(one[step]) for step in range(len(steps[0])) for one in steps]
+    expected = [list(range(start, min(start + batch_size, count))) for start in range(0, count, batch_size)]
+    rest = len(expected[-1])
+    if rest < max(2, parts) and rest < batch_size and len(expected) > 1:
+        expected.pop()
+    assert batches == expected
+    sizes = [len(rank[step]) for step in range(len(steps[0])) for rank in steps]
     assert min(sizes) >= 1
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 4))
-def test_together_processes_score_every_chip_once(count: int, batch_size: int, size: int) -> None:
-    steps = steps_of(count, batch_size, size, 1, whole=True)
-    assert sorted(chip for one in steps for step in one for chip in step) == list(range(count))
-    assert all(step for one in steps for step in one)
+def test_ranks_score_every_chip_once(count: int, batch_size: int, size: int) -> None:
+    steps = steps_of(count, batch_size, size, 1, keep_all=True)
+    assert sorted(chip for rank in steps for step in rank for chip in step) == list(range(count))
+    assert all(step for rank in steps for step in rank)
 
 
-def test_more_processes_than_chips_are_refused(folder: Path) -> None:
-    three = Ranks(3, 0, 3)
+def test_more_ranks_than_chips_are_refused(folder: Path) -> None:
+    three = ProcessGroup(3, 0, 3)
     with pytest.raises(
-        PipelineError, match=r"^train\.txt names 2 chips, too few for 3 devices with train\.accumulate 1"
+        PipelineError, match=r"^train\.txt lists 2 chips, too few for 3 devices with train\.accumulate 1"
     ):
-        training_loader(named(folder, 2), BatchPlan(3, three), 0, seed=1)
-    with pytest.raises(PipelineError, match=r"^val\.txt names 2 chips, too few for 3 devices; set train\.devices$"):
-        scoring_loader(named(folder, 2), 3, 0, three)
+        training_loader(some_chips(folder, 2), BatchPlan(3, three), 0, seed=1)
+    with pytest.raises(PipelineError, match=r"^val\.txt lists 2 chips, too few for 3 devices; lower train\.devices$"):
+        scoring_loader(some_chips(folder, 2), 3, 0, three)

@@ -18,16 +18,16 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json
 from pipeline.learning.device import Device
 from pipeline.learning.distributed import (
-    ALONE,
-    EchoedError,
-    Ranks,
-    agree,
+    SINGLE_PROCESS,
+    ProcessGroup,
+    SharedError,
+    all_reduce_min,
+    all_reduce_sum,
     average_buffers,
+    process_group,
     rank_zero_errors,
-    ranks,
-    shared_total,
-    smallest,
-    total,
+    require_same_on_all_ranks,
+    sum_with_local_gradient,
 )
 from tests.learning.world import World, train_params
 
@@ -37,75 +37,78 @@ ALL = [f"c{number:02}" for number in range(16)]
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")
 
 
-def test_a_processor_trains_alone_unless_told_otherwise() -> None:
-    assert ranks("auto", CPU, 8, 1) == ALONE
-    assert ranks(2, CPU, 8, 1) == Ranks(2, 0, 2)
+def test_on_a_cpu_auto_is_a_single_process() -> None:
+    assert process_group("auto", CPU, 8, 1) == SINGLE_PROCESS
+    assert process_group(2, CPU, 8, 1) == ProcessGroup(2, 0, 2)
 
 
 @pytest.mark.parametrize(
     ("wanted", "batch_size", "accumulate", "size"),
     [("auto", 32, 1, 4), ("auto", 3, 1, 3), ("auto", 1, 1, 1), ("auto", 8, 4, 2), (2, 8, 4, 2)],
 )
-def test_all_four_gpus_train_if_a_batch_has_a_chip_for_each(
+def test_auto_is_every_gpu_for_which_a_batch_has_chips(
     monkeypatch: pytest.MonkeyPatch, wanted: Any, batch_size: int, accumulate: int, size: int
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert ranks(wanted, Device("cuda", "bf16"), batch_size, accumulate).size == size
+    assert process_group(wanted, Device("cuda", "bf16"), batch_size, accumulate).world_size == size
 
 
-def test_more_devices_than_there_are_and_batches_too_small_for_them_are_refused(
+def test_too_many_devices_and_too_small_batches_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(PipelineError, match=r"^train\.devices is 3; this machine has 2 of cuda$"):
-        ranks(3, Device("cuda", "bf16"), 8, 1)
+    with pytest.raises(PipelineError, match=r"^train\.devices is 3, but this machine has 2 cuda devices$"):
+        process_group(3, Device("cuda", "bf16"), 8, 1)
     with pytest.raises(PipelineError, match=r"^train\.batch_size is 3, too few chips for 2 devices .* at least 4$"):
-        ranks(2, Device("cuda", "bf16"), 3, 2)
+        process_group(2, Device("cuda", "bf16"), 3, 2)
 
 
-def test_torchrun_says_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "8", "RANK": "5", "LOCAL_WORLD_SIZE": "4", "LOCAL_RANK": "1"}
-    for name, value in said.items():
+def test_torchrun_sets_rank_and_world_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "8", "RANK": "5", "LOCAL_WORLD_SIZE": "4", "LOCAL_RANK": "1"}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found = ranks("auto", CPU, 8, 1)
-    assert (found, found.first) == (Ranks(8, 5, 4, by_torchrun=True), False)
-    assert found.environment().world_size() == 8
+    processes = process_group("auto", CPU, 8, 1)
+    assert (processes, processes.is_rank_zero) == (ProcessGroup(8, 5, 4, by_torchrun=True), False)
+    assert processes.environment().world_size() == 8
 
 
-def test_alone_a_sum_is_the_value_itself_with_its_gradient() -> None:
+def test_a_single_process_reduces_nothing() -> None:
     value = torch.tensor([1.5], requires_grad=True)
-    assert total(value) is smallest(value) is shared_total(value) is value
-    agree(value, "nothing")
+    assert all_reduce_sum(value) is all_reduce_min(value) is sum_with_local_gradient(value) is value
+    require_same_on_all_ranks(value, "nothing")
     norm = nn.BatchNorm2d(1)
     average_buffers(norm)
     assert norm.running_var is not None
     assert norm.running_var.item() == 1
 
 
-def test_of_several_processes_the_first_speaks_for_all() -> None:
-    with pytest.raises(PipelineError, match="^the loss is lost$"), rank_zero_errors(Ranks(2, 0, 2)):
+def test_rank_0_reports_shared_errors() -> None:
+    with pytest.raises(PipelineError, match="^the loss is lost$"), rank_zero_errors(ProcessGroup(2, 0, 2)):
         raise PipelineError("the loss is lost")
-    with pytest.raises(SystemExit) as ended, rank_zero_errors(Ranks(2, 1, 2)):
-        raise EchoedError("the loss is lost")
+    with pytest.raises(SystemExit) as ended, rank_zero_errors(ProcessGroup(2, 1, 2)):
+        raise SharedError("the loss is lost")
     assert ended.value.code == 0
     with (
-        pytest.raises(PipelineError, match="^in process 2 of 2, a.png cannot be read$"),
-        rank_zero_errors(Ranks(2, 1, 2)),
+        pytest.raises(PipelineError, match=r"^rank 1 \(world size 2\): a.png cannot be read$"),
+        rank_zero_errors(ProcessGroup(2, 1, 2)),
     ):
         raise PipelineError("a.png cannot be read")
 
 
-def test_a_process_that_loses_another_says_so_and_bugs_keep_their_traceback() -> None:
+def test_a_lost_connection_is_reported_and_bugs_keep_their_traceback() -> None:
     lost = RuntimeError("[enforce fail] Connection closed by peer [127.0.0.1]:1")
-    with pytest.raises(PipelineError, match="another process of this training ended"), rank_zero_errors(Ranks(2, 0, 2)):
+    with (
+        pytest.raises(PipelineError, match="another rank of this training ended"),
+        rank_zero_errors(ProcessGroup(2, 0, 2)),
+    ):
         raise lost
-    for here, error in ((ALONE, lost), (Ranks(2, 0, 2), RuntimeError("a bug"))):
-        with pytest.raises(RuntimeError) as raised, rank_zero_errors(here):
+    for processes, error in ((SINGLE_PROCESS, lost), (ProcessGroup(2, 0, 2), RuntimeError("a bug"))):
+        with pytest.raises(RuntimeError) as raised, rank_zero_errors(processes):
             raise error
         assert raised.value is error
 
 
-def test_batch_norm_that_sees_all_devices_keeps_the_activation_that_timm_puts_into_it() -> None:
+def test_synchronised_batch_norm_keeps_timms_activation() -> None:
     net = nn.Sequential(BatchNormAct2d(3), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).eval()
     images = torch.randn(2, 3, 4, 4)
     names, before = list(net.state_dict()), net(images)
@@ -118,15 +121,15 @@ def test_batch_norm_that_sees_all_devices_keeps_the_activation_that_timm_puts_in
 
 @dataclass
 class Trial:
-    """A training in a process of its own, whose batch norm is frozen."""
+    """A training with frozen batch norm in its own process."""
 
     world: World
     out: Path
 
     def start(self, launcher: tuple[str, ...] = (), **changes: Any) -> "subprocess.Popen[str]":
         self.out.mkdir(exist_ok=True)
-        recipe = {"epochs": 2, "batch_size": 4, "optimizer": "sgd", "lr": 0.002, "precision": "fp32"} | changes
-        (self.out / "params.yaml").write_text(yaml.safe_dump(train_params(**recipe).model_dump(mode="json")))
+        config = {"epochs": 2, "batch_size": 4, "optimizer": "sgd", "lr": 0.002, "precision": "fp32"} | changes
+        (self.out / "params.yaml").write_text(yaml.safe_dump(train_params(**config).model_dump(mode="json")))
         paths = [*self.world.inputs, "model", "train.json", "cost.json", "plots"]
         launched = launcher or ("tests.learning.frozen",)
         command = [sys.executable, "-W", "error", "-m", *launched, *map(str, paths)]
@@ -136,10 +139,10 @@ class Trial:
         )
 
     def run(self, launcher: tuple[str, ...] = (), **changes: Any) -> tuple[int, str]:
-        """The exit code, and what all processes said."""
+        """Exit code and output of all ranks."""
         run = self.start(launcher, **changes)
-        said, _ = run.communicate(timeout=300)
-        return run.returncode, said
+        output, _ = run.communicate(timeout=300)
+        return run.returncode, output
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -147,8 +150,8 @@ class Trial:
         return pd.concat([pd.read_csv(file, sep="\t", index_col="step") for file in files], axis=1)
 
     @property
-    def seen(self) -> list[list[str]]:
-        """What each process read, in all epochs."""
+    def reads(self) -> list[list[str]]:
+        """The chips that each rank read, in all epochs."""
         return [file.read_text().split() for file in sorted(self.out.glob("seen-*.txt"))]
 
 
@@ -158,54 +161,56 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def alone(world: World, tmp_path_factory: pytest.TempPathFactory) -> Trial:
-    trial = Trial(world, tmp_path_factory.mktemp("alone") / "out")
-    code, said = trial.run()
-    assert code == 0, said
+def single(world: World, tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    trial = Trial(world, tmp_path_factory.mktemp("single") / "out")
+    code, output = trial.run()
+    assert code == 0, output
     return trial
 
 
 @pytest.mark.parametrize("launcher", [(), (*TORCHRUN, "tests.learning.frozen")], ids=["lightning", "torchrun"])
-def test_two_processes_are_as_one(world: World, alone: Trial, tmp_path: Path, launcher: tuple[str, ...]) -> None:
+def test_two_processes_give_the_result_of_one(
+    world: World, single: Trial, tmp_path: Path, launcher: tuple[str, ...]
+) -> None:
     both = Trial(world, tmp_path / "out")
-    code, said = both.run(launcher, devices=2)
-    assert code == 0, said
-    difference = float((both.curves - alone.curves).abs().max().max())
+    code, output = both.run(launcher, devices=2)
+    assert code == 0, output
+    difference = float((both.curves - single.curves).abs().max().max())
     print(f"largest difference of a curve: {difference:.1e}")
     assert difference < 1e-4
     assert read_json(both.out / "train.json")["val"]["iou"] == pytest.approx(
-        read_json(alone.out / "train.json")["val"]["iou"], abs=1e-3
+        read_json(single.out / "train.json")["val"]["iou"], abs=1e-3
     )
-    (read_alone,), read_together = alone.seen, both.seen
-    assert len(read_together) == 2
-    assert Counter(read_together[0] + read_together[1]) == Counter(read_alone) == dict.fromkeys(ALL, 2)
-    lines = [text.split(":")[0] for text in said.splitlines() if text.startswith(("epoch", "train:"))]
+    (read_by_one,), read_by_two = single.reads, both.reads
+    assert len(read_by_two) == 2
+    assert Counter(read_by_two[0] + read_by_two[1]) == Counter(read_by_one) == dict.fromkeys(ALL, 2)
+    lines = [text.split(":")[0] for text in output.splitlines() if text.startswith(("epoch", "train:"))]
     assert lines == ["epoch 1/2", "epoch 2/2", "train"]
     assert read_json(both.out / "cost.json")["devices"] == 2
 
 
-def test_a_batch_in_parts_that_follow_each_other_is_the_whole_one(world: World, alone: Trial, tmp_path: Path) -> None:
+def test_gradient_accumulation_gives_the_result_of_the_whole_batch(world: World, single: Trial, tmp_path: Path) -> None:
     parts = Trial(world, tmp_path / "out")
     assert parts.run(accumulate=2)[0] == 0
-    assert float((parts.curves - alone.curves).abs().max().max()) < 1e-4
+    assert float((parts.curves - single.curves).abs().max().max()) < 1e-4
 
 
-def test_an_error_of_all_is_said_once_and_one_of_a_single_process_with_its_number(world: World, tmp_path: Path) -> None:
-    code, said = Trial(world, tmp_path / "lost").run(devices=2, lr=1e30)
+def test_shared_errors_are_reported_once(world: World, tmp_path: Path) -> None:
+    code, output = Trial(world, tmp_path / "lost").run(devices=2, lr=1e30)
     assert code != 0
-    assert said.count("NaN or infinite in epoch 1, batch 2") == 1
-    assert "Traceback" not in said
+    assert output.count("NaN or infinite in epoch 1, batch 2") == 1
+    assert "Traceback" not in output
     damaged = World.make(tmp_path / "damaged", 32, train=4, val=2)
     for number in range(4):
         (damaged.folder / f"chips/images/c0{number}.png").write_bytes(b"\x89PNG")
-    code, said = Trial(damaged, tmp_path / "refused").run(devices=2)
+    code, output = Trial(damaged, tmp_path / "refused").run(devices=2)
     assert code != 0
-    assert "cannot be read" in said
-    assert "Traceback" not in said
+    assert "cannot be read" in output
+    assert "Traceback" not in output
 
 
-def test_two_processes_of_which_the_first_was_killed_stop_and_go_on_as_if_nothing_had_happened(
-    world: World, alone: Trial, tmp_path: Path, own_cache: Path
+def test_two_processes_resume_after_rank_0_was_killed(
+    world: World, single: Trial, tmp_path: Path, own_cache: Path
 ) -> None:
     killed = Trial(world, tmp_path / "out")
     run = killed.start(devices=2)
@@ -214,17 +219,17 @@ def test_two_processes_of_which_the_first_was_killed_stop_and_go_on_as_if_nothin
         time.sleep(0.01)
     run.kill()
     run.communicate(timeout=60)  # until the second process has ended too
-    code, said = killed.run(devices=2)
-    assert (code, "goes on after epoch 1, where" in said) == (0, True), said
-    assert float((killed.curves - alone.curves).abs().max().max()) < 1e-4
+    code, output = killed.run(devices=2)
+    assert (code, "resuming after epoch 1 of" in output) == (0, True), output
+    assert float((killed.curves - single.curves).abs().max().max()) < 1e-4
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no two NVIDIA GPUs are here")
-def test_two_gpus_train_as_one(world: World, tmp_path: Path) -> None:
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two NVIDIA GPUs")
+def test_two_gpus_give_the_result_of_one(world: World, tmp_path: Path) -> None:
     one, two = Trial(world, tmp_path / "one"), Trial(world, tmp_path / "two")
     for trial, devices in ((one, 1), (two, 2)):
-        code, said = trial.run(("pipeline.train",), device="cuda", devices=devices)
-        assert code == 0, said
+        code, output = trial.run(("pipeline.train",), device="cuda", devices=devices)
+        assert code == 0, output
     assert float((one.curves - two.curves)["loss"].abs().max().max()) < 0.02
     assert read_json(two.out / "cost.json")["devices"] == 2

@@ -16,7 +16,7 @@ EACH_LOSS = pytest.mark.parametrize("loss", PLAIN.values(), ids=PLAIN.keys())
 
 
 def drawn(seed: int, classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of 2 x 4 x 4 px and targets, of which every third is ignored."""
+    """Logits of 2 x 4 x 4 px and targets, every third ignored."""
     random = torch.Generator().manual_seed(seed)
     targets_NHW = torch.randint(classes, (2, 4, 4), generator=random)
     targets_NHW.view(-1)[::3] = IGNORE
@@ -24,7 +24,7 @@ def drawn(seed: int, classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def labelled(logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """logits (pixel, class) and one-hot targets of the pixels that count."""
+    """logits (pixel, class) and one-hot targets of the labelled pixels."""
     logits_PK = logits_NKHW.permute(0, 2, 3, 1).reshape(-1, logits_NKHW.shape[1]).double().numpy()
     targets_P = targets_NHW.flatten().numpy()
     keep_P = targets_P != IGNORE
@@ -33,43 +33,39 @@ def labelled(logits_NKHW: torch.Tensor, targets_NHW: torch.Tensor) -> tuple[np.n
 
 def softmax(logits_PK: np.ndarray) -> np.ndarray:
     powers_PK = np.exp(logits_PK - logits_PK.max(axis=1, keepdims=True))
-    shares_PK: np.ndarray = powers_PK / powers_PK.sum(axis=1, keepdims=True)
-    return shares_PK
+    probability_PK: np.ndarray = powers_PK / powers_PK.sum(axis=1, keepdims=True)
+    return probability_PK
 
 
 def focal_of(logits_PK: np.ndarray, hot_PK: np.ndarray) -> float:
     """Lin et al. 2017, equation 4 with gamma 2, each class against the rest."""
-    sure_PK = 1 / (1 + np.exp(-logits_PK))
-    right_PK = np.where(hot_PK == 1, sure_PK, 1 - sure_PK)
+    probability_PK = 1 / (1 + np.exp(-logits_PK))
+    right_PK = np.where(hot_PK == 1, probability_PK, 1 - probability_PK)
     return float((-((1 - right_PK) ** 2) * np.log(right_PK)).mean())
 
 
 def dice_of(logits_PK: np.ndarray, hot_PK: np.ndarray) -> float:
-    shares_PK = softmax(logits_PK)
-    there_K = hot_PK.sum(axis=0) > 0
-    dice_K = 2 * (shares_PK * hot_PK).sum(axis=0) / (shares_PK + hot_PK).sum(axis=0)
-    return float(((1 - dice_K) * there_K).mean())
+    probability_PK = softmax(logits_PK)
+    present_K = hot_PK.sum(axis=0) > 0
+    dice_K = 2 * (probability_PK * hot_PK).sum(axis=0) / (probability_PK + hot_PK).sum(axis=0)
+    return float(((1 - dice_K) * present_K).mean())
 
 
 def cross_entropy_of(logits_PK: np.ndarray, hot_PK: np.ndarray) -> float:
     return float(-np.log((softmax(logits_PK) * hot_PK).sum(axis=1)).mean())
 
 
-def test_the_losses_are_these_three() -> None:
-    assert sorted(LOSSES) == ["ce", "dice", "focal"]
-
-
 @pytest.mark.parametrize(
     ("name", "formula"), [("focal", focal_of), ("dice", dice_of), ("ce", cross_entropy_of)], ids=["focal", "dice", "ce"]
 )
 @given(seed=st.integers(0, 10_000))
-def test_a_loss_is_its_formula_over_the_pixels_that_count(name: str, formula: object, seed: int) -> None:
+def test_a_loss_is_its_formula_over_the_labelled_pixels(name: str, formula: object, seed: int) -> None:
     logits, targets = drawn(seed)
     expected = formula(*labelled(logits, targets))  # type: ignore[operator]
     assert float(PLAIN[name](logits, targets)) == pytest.approx(expected, rel=1e-4)  # type: ignore[index]
 
 
-def test_values_by_head() -> None:
+def test_values_for_two_pixels() -> None:
     # two classes that are equally likely in each of two pixels, one of each class
     logits, targets = torch.zeros(1, 2, 1, 2), torch.tensor([[[0, 1]]])
     assert float(PLAIN["ce"](logits, targets)) == pytest.approx(math.log(2))
@@ -78,7 +74,7 @@ def test_values_by_head() -> None:
 
 
 @EACH_LOSS
-def test_a_perfect_answer_costs_nothing_and_a_wrong_one_much(loss: nn.Module) -> None:
+def test_correct_logits_have_loss_0_and_wrong_ones_a_large_one(loss: nn.Module) -> None:
     targets = torch.tensor([[[0, 1, IGNORE]]])
     right = torch.tensor([[[[30.0, -30.0, 0.0]], [[-30.0, 30.0, 0.0]]]])
     assert float(loss(right, targets)) == pytest.approx(0, abs=1e-4)
@@ -87,7 +83,7 @@ def test_a_perfect_answer_costs_nothing_and_a_wrong_one_much(loss: nn.Module) ->
 
 @EACH_LOSS
 @given(seed=st.integers(0, 10_000))
-def test_logits_of_ignored_pixels_change_nothing(loss: nn.Module, seed: int) -> None:
+def test_logits_of_ignored_pixels_do_not_count(loss: nn.Module, seed: int) -> None:
     logits, targets = drawn(seed)
     other = torch.where((targets == IGNORE)[:, None], 50 * torch.randn(logits.shape), logits)
     assert not torch.equal(other, logits)
@@ -95,18 +91,18 @@ def test_logits_of_ignored_pixels_change_nothing(loss: nn.Module, seed: int) -> 
 
 
 @EACH_LOSS
-def test_ignored_pixels_have_no_gradient_and_the_others_have(loss: nn.Module) -> None:
+def test_only_labelled_pixels_have_a_gradient(loss: nn.Module) -> None:
     logits, targets = drawn(5)
     logits.requires_grad_()
     loss(logits, targets).backward()
     assert logits.grad is not None
-    pulled_NHW = logits.grad.abs().sum(dim=1)
-    assert pulled_NHW[targets == IGNORE].unique().tolist() == [0.0]
-    assert bool((pulled_NHW[targets != IGNORE] > 0).all())
+    gradient_NHW = logits.grad.abs().sum(dim=1)
+    assert gradient_NHW[targets == IGNORE].unique().tolist() == [0.0]
+    assert bool((gradient_NHW[targets != IGNORE] > 0).all())
 
 
 @EACH_LOSS
-def test_a_batch_that_lacks_a_class_is_finite(loss: nn.Module) -> None:
+def test_a_batch_without_some_class_has_a_finite_loss(loss: nn.Module) -> None:
     logits, _ = drawn(1)
     assert bool(torch.isfinite(loss(logits, torch.ones(2, 4, 4, dtype=torch.long))))
 
@@ -114,11 +110,11 @@ def test_a_batch_that_lacks_a_class_is_finite(loss: nn.Module) -> None:
 WEIGHTS = (0.2, 1.0, 1.8)
 
 
-def of_the_library(name: str, emphasis: LossConfig) -> nn.Module:
+def library_loss(name: str, config: LossConfig) -> nn.Module:
     """segmentation-models-pytorch's own, and torch's."""
-    weights = None if emphasis.weights is None else list(emphasis.weights)
+    weights = None if config.weights is None else list(config.weights)
     if name == "focal":
-        options = {"alpha": emphasis.alpha, "gamma": emphasis.gamma, "class_weights": weights}
+        options = {"alpha": config.alpha, "gamma": config.gamma, "class_weights": weights}
         return FocalLoss("multiclass", ignore_index=IGNORE, **options)
     if name == "dice":
         return DiceLoss("multiclass", ignore_index=IGNORE, class_weights=weights)
@@ -130,24 +126,24 @@ def of_the_library(name: str, emphasis: LossConfig) -> nn.Module:
 @pytest.mark.parametrize("name", list(LOSSES))
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=10)
-def test_values_and_gradients_are_those_of_the_library(
+def test_values_and_gradients_equal_those_of_the_library(
     name: str, gamma: float, alpha: float | None, weights: tuple[float, ...] | None, seed: int
 ) -> None:
-    emphasis = LossConfig(gamma, alpha, weights)
-    found = []
-    for loss in (LOSSES[name](emphasis), of_the_library(name, emphasis)):  # type: ignore[index]
+    config = LossConfig(gamma, alpha, weights)
+    results = []
+    for loss in (LOSSES[name](config), library_loss(name, config)):  # type: ignore[index]
         logits, targets = drawn(seed)
         logits.requires_grad_()
         value = loss(logits, targets)
         value.backward()
         assert logits.grad is not None
-        found.append((value.detach(), logits.grad))
-    for ours, theirs in zip(*found, strict=True):
+        results.append((value.detach(), logits.grad))
+    for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 
 @EACH_LOSS
-def test_a_batch_without_a_label_costs_nothing_and_teaches_nothing(loss: nn.Module) -> None:
+def test_a_batch_without_labels_has_no_loss_and_no_gradient(loss: nn.Module) -> None:
     logits = torch.randn(2, 3, 4, 4, requires_grad=True)
     value = loss(logits, torch.full((2, 4, 4), IGNORE))
     value.backward()
@@ -157,7 +153,7 @@ def test_a_batch_without_a_label_costs_nothing_and_teaches_nothing(loss: nn.Modu
 
 
 @EACH_LOSS
-def test_logits_of_any_size_give_numbers(loss: nn.Module) -> None:
+def test_extreme_logits_give_finite_losses_and_gradients(loss: nn.Module) -> None:
     logits = torch.tensor([[[[1e4, -1e4]], [[-1e4, 1e4]]]], requires_grad=True)
     for targets in ([[[0, 1]]], [[[1, 0]]]):
         value = loss(logits, torch.tensor(targets))
@@ -167,19 +163,10 @@ def test_logits_of_any_size_give_numbers(loss: nn.Module) -> None:
     assert bool(torch.isfinite(logits.grad).all())
 
 
-def test_weights_by_head() -> None:
+def test_class_weights() -> None:
     assert class_weights("none", [1, 2]) is None
     assert class_weights("inverse", [30, 10]) == pytest.approx((0.5, 1.5))
     assert class_weights("inverse", [30, 10, 0]) == pytest.approx((3 / 7, 9 / 7, 9 / 7))
-    many, few = (1 - 0.9999) / (1 - 0.9999**99_000), (1 - 0.9999) / (1 - 0.9999**1000)
-    mean = (many + few) / 2
-    assert class_weights("effective", [990, 10]) == pytest.approx((many / mean, few / mean))
-
-
-def test_effective_weights_are_less_extreme_than_inverse_ones() -> None:
-    pixels = [57, 1, 33, 7, 2]
-    inverse, effective = (class_weights(kind, pixels) for kind in ("inverse", "effective"))  # type: ignore[arg-type]
-    assert inverse is not None
-    assert effective is not None
-    assert max(effective) / min(effective) < max(inverse) / min(inverse)
-    assert sum(effective) == pytest.approx(5)
+    common, rare = (1 - 0.9999) / (1 - 0.9999**99_000), (1 - 0.9999) / (1 - 0.9999**1000)
+    mean = (common + rare) / 2
+    assert class_weights("effective", [990, 10]) == pytest.approx((common / mean, rare / mean))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.learning.fit import Epoch, fit
-from pipeline.learning.progress import Watch, line
-from tests.learning.test_fit import CPU, pixels, tiny
+from pipeline.learning.progress import TrainingProgress, epoch_line
+from tests.learning.test_fit import CPU, loader, tiny
 
 EPOCH = Epoch(2, {"loss": 0.51239}, {"loss": 0.7, "mean_iou": 0.25}, 4.0)
 CURVES = ["f_score", "loss", "mean_iou"]
@@ -18,47 +18,47 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def watched(folder: Path, epochs: int = 2) -> list[Epoch]:
-    watch = Watch(folder, 10)
+def fit_with_progress(folder: Path, epochs: int = 2) -> list[Epoch]:
+    progress = TrainingProgress(folder, 10)
     try:
-        return fit(tiny(epochs=epochs), (pixels(6), pixels(4)), CPU, watch).epochs
+        return fit(tiny(epochs=epochs), (loader(6), loader(4)), CPU, progress).epochs
     finally:
-        watch.close()
+        progress.close()
 
 
-def test_an_epoch_in_words() -> None:
-    assert line(EPOCH, 5, 10) == ("epoch 2/5: loss 0.5124, validation loss 0.7000, mean IoU 0.2500, 2.5 chips/s")
+def test_line_of_an_epoch() -> None:
+    assert epoch_line(EPOCH, 5, 10) == ("epoch 2/5: loss 0.5124, validation loss 0.7000, mean IoU 0.2500, 2.5 chips/s")
 
 
-def test_the_curves_hold_a_point_an_epoch(tmp_path: Path) -> None:
-    epochs = watched(tmp_path / "curves")
+def test_the_curves_have_a_point_per_epoch(tmp_path: Path) -> None:
+    epochs = fit_with_progress(tmp_path / "curves")
     for part in ("train", "val"):
         folder = tmp_path / "curves/plots/metrics" / part
         assert sorted(path.stem for path in folder.iterdir()) == CURVES
         for name in CURVES:
             rows = [row.split("\t") for row in (folder / f"{name}.tsv").read_text().splitlines()]
-            assert rows == [["step", name]] + [[str(one.number), str(getattr(one, part)[name])] for one in epochs]
+            assert rows == [["step", name]] + [[str(epoch.number), str(getattr(epoch, part)[name])] for epoch in epochs]
 
 
-def test_the_last_values_are_summed_up_and_dvc_yaml_is_left_alone(tmp_path: Path) -> None:
-    epochs = watched(tmp_path / "curves")
-    said = json.loads((tmp_path / "curves/metrics.json").read_text())
-    assert (said["step"], said["val"]["loss"]) == (2, epochs[-1].val["loss"])
+def test_the_last_values_are_in_metrics_json_and_no_dvc_yaml_is_written(tmp_path: Path) -> None:
+    epochs = fit_with_progress(tmp_path / "curves")
+    summary = json.loads((tmp_path / "curves/metrics.json").read_text())
+    assert (summary["step"], summary["val"]["loss"]) == (2, epochs[-1].val["loss"])
     assert not list(tmp_path.rglob("dvc.yaml"))
 
 
-def test_an_epoch_is_a_line_and_a_log_file_gets_nothing_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    watched(tmp_path / "curves")
+def test_a_log_file_gets_one_line_per_epoch(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    fit_with_progress(tmp_path / "curves")
     out, err = capfd.readouterr()
     assert [text.split(":")[0] for text in out.splitlines()] == ["epoch 1/2", "epoch 2/2"]
     assert out.splitlines()[-1].endswith(" chips/s, about 0 s left")
     assert err == ""
 
 
-def test_a_terminal_gets_a_bar_with_the_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_a_progress_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = io.StringIO()
     terminal.isatty = lambda: True  # type: ignore[method-assign]
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    watched(tmp_path / "curves", epochs=1)
+    fit_with_progress(tmp_path / "curves", epochs=1)
     assert "train: epoch 1/1" in terminal.getvalue()

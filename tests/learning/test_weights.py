@@ -13,8 +13,8 @@ from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, Weights, load
 
 def encoder(name: str = "resnet18", seed: int = 1) -> nn.Module:
     torch.manual_seed(seed)
-    made: nn.Module = get_encoder(name, weights=None)
-    return made
+    network: nn.Module = get_encoder(name, weights=None)
+    return network
 
 
 def saved(folder: Path, weights: Weights) -> Path:
@@ -34,7 +34,7 @@ def same(first: nn.Module, second: nn.Module) -> bool:
 
 
 @pytest.mark.parametrize("prefix", ["", "encoder.", "net.encoder."])
-def test_an_encoder_is_loaded_whole_under_the_names_of_the_library(tmp_path: Path, prefix: str) -> None:
+def test_all_weights_are_loaded_under_the_librarys_names(tmp_path: Path, prefix: str) -> None:
     other, mine = encoder(seed=1), encoder(seed=2)
     assert not same(other, mine)
     weights = {f"{prefix}{name}": value for name, value in other.state_dict().items()}
@@ -44,7 +44,7 @@ def test_an_encoder_is_loaded_whole_under_the_names_of_the_library(tmp_path: Pat
 
 @pytest.mark.filterwarnings("ignore:`timm-` encoders are deprecated:DeprecationWarning")
 @pytest.mark.parametrize("name", ["resnet18", "tu-resnet18", "timm-tf_efficientnet_lite0"])
-def test_an_encoder_is_loaded_whole_under_the_names_of_timm(tmp_path: Path, name: str) -> None:
+def test_all_weights_are_loaded_under_timms_names(tmp_path: Path, name: str) -> None:
     torch.manual_seed(3)
     theirs = timm.create_model(name.removeprefix("tu-").removeprefix("timm-"))
     mine = encoder(name)
@@ -54,20 +54,18 @@ def test_an_encoder_is_loaded_whole_under_the_names_of_timm(tmp_path: Path, name
     assert len(loaded) > 100
 
 
-def test_what_is_missing_unexpected_or_misshapen_is_listed(tmp_path: Path) -> None:
+def test_missing_unexpected_and_misshapen_weights_are_listed(tmp_path: Path) -> None:
     weights = dict(encoder().state_dict())
     weights["conv1.weight"] = torch.ones(64, 4, 7, 7)
     weights["extra.weight"] = torch.ones(1)
     for name in [name for name in weights if name.startswith("layer4")]:
         del weights[name]
-    said = refusal(tmp_path, weights)
-    assert said.startswith(
-        "encoder_weights: a.safetensors does not hold this encoder's weights: missing: layer4.0.bn1.bias, "
-    )
-    assert " and 20 more; unexpected: extra.weight; misshapen: conv1.weight is (64, 4, 7, 7), not (64, 3, 7, 7)" in said
+    message = refusal(tmp_path, weights)
+    assert message.startswith("encoder_weights: a.safetensors does not fit this encoder: missing: layer4.0.bn1.bias, ")
+    assert " and 20 more; unexpected: extra.weight; wrong shape: conv1.weight is (64, 4, 7, 7), not (64" in message
 
 
-def test_counters_of_batches_may_be_missing(tmp_path: Path) -> None:
+def test_batch_counters_may_be_missing(tmp_path: Path) -> None:
     other, mine = encoder(seed=1), encoder(seed=2)
     weights = {name: value for name, value in other.state_dict().items() if "num_batches" not in name}
     load_encoder(mine, saved(tmp_path, weights))
@@ -80,10 +78,10 @@ def test_another_networks_weights_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 a zip of pickles"])
-def test_what_is_no_safetensors_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_files_that_are_not_safetensors_are_refused(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "a.safetensors").write_bytes(content)
-    with pytest.raises(PipelineError, match=r"a\.safetensors (does not exist|is no whole \.safetensors file: )"):
+    with pytest.raises(PipelineError, match=r"a\.safetensors (does not exist|is not a valid \.safetensors file: )"):
         load_weights(tmp_path / "a.safetensors")
 
 
@@ -98,7 +96,7 @@ def test_what_is_no_safetensors_is_refused(tmp_path: Path, content: bytes | None
         ("mit_b0", IMAGENET_MEAN, IMAGENET_STD),
     ],
 )
-def test_pictures_are_normalised_as_the_encoder_was_trained(
+def test_normalisation_is_that_of_the_encoders_training(
     name: str, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
     assert normalisation(name) == (mean, std)

@@ -1,4 +1,4 @@
-"""A small world that a network learns in seconds: how bright a block is says its class."""
+"""A small world that a network learns in seconds: the brightness of a block determines its class."""
 
 import copy
 import json
@@ -26,7 +26,7 @@ BRIGHTNESS = ClassTable(
 LEVELS = {1: 30, 4: 125, 9: 220}
 IMAGERY = Imagery(("B04", "B03", "B02"), 0.0001, -0.1, (0.0, 0.3), synthetic=True)
 ORIGIN = Origin("sample", {})
-RECIPE: dict[str, Any] = {
+CONFIG: dict[str, Any] = {
     "epochs": 1,
     "batch_size": 2,
     "accumulate": 1,
@@ -53,20 +53,20 @@ TRAIN: dict[str, Any] = {
     "encoder_weights": "none",
     "loss": "ce",
     "seed": 1,
-    "train": RECIPE,
+    "train": CONFIG,
 }
-EVALUATE: dict[str, Any] = {"evaluate": {"batch_size": 2, "pictures": 2, "device": "cpu"}}
+EVALUATE: dict[str, Any] = {"evaluate": {"batch_size": 2, "examples": 2, "device": "cpu"}}
 
 
-def recipe(**changes: Any) -> TrainConfig:
-    return TrainConfig.model_validate(RECIPE | changes)
+def train_config(**changes: Any) -> TrainConfig:
+    return TrainConfig.model_validate(CONFIG | changes)
 
 
 def train_params(**changes: Any) -> TrainParams:
-    """Keys of the recipe and those on top alike: `train_params(loss="dice", lr=0.1)`."""
+    """Keys of the section `train` and top-level ones alike: `train_params(loss="dice", lr=0.1)`."""
     values = copy.deepcopy(TRAIN)
     for key, value in changes.items():
-        (values["train"] if key in RECIPE else values)[key] = value
+        (values["train"] if key in CONFIG else values)[key] = value
     return TrainParams.model_validate(values)
 
 
@@ -75,7 +75,7 @@ def evaluate_params(**changes: Any) -> EvaluateParams:
 
 
 def bright_chip(number: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Blocks of 16 px, each of one class; noise on the picture, and one row of the mask ignored."""
+    """Blocks of 16 px, each of one class; a noisy image, and one row of the mask ignored."""
     random = np.random.default_rng(number)
     blocks_HW = random.choice([1, 4, 9], (side // 16, side // 16))
     blocks_HW.flat[:3] = [1, 4, 9]
@@ -99,14 +99,14 @@ def chips_folder(folder: Path, count: int, side: int = 32, table: ClassTable = B
 
 
 def lists_folder(folder: Path, **parts: int) -> Path:
-    """`train=4, val=1`: c00 to c03 train, c04 validates."""
+    """`train=4, val=1`: c00 to c03 for training, c04 for validation."""
     folder.mkdir(parents=True)
     number = 0
     for part, count in parts.items():
         names = [f"c{number + step:02}" for step in range(count)]
         (folder / f"{part}.txt").write_text("".join(f"{name}\n" for name in names))
         number += count
-    (folder / "groups.csv").write_text("id,group\n" + "".join(f"c{each:02},s{each}\n" for each in range(number)))
+    (folder / "groups.csv").write_text("id,group\n" + "".join(f"c{index:02},s{index}\n" for index in range(number)))
     leak = {"strategy": "random", "leak_share": 0.25, "leak_share_at_least": 0.25, "scenes_shared": 1}
     (folder / "leak.json").write_text(json.dumps(leak))
     return folder
@@ -114,7 +114,7 @@ def lists_folder(folder: Path, **parts: int) -> Path:
 
 @dataclass(frozen=True)
 class World:
-    """Where the stages `train` and `evaluate` read and write."""
+    """The folder in which the stages `train` and `evaluate` read and write."""
 
     folder: Path
 
@@ -133,7 +133,7 @@ class World:
         return self.folder / "model"
 
     def train(self, out: Path | None = None, **changes: Any) -> str:
-        """Into this folder, or into `out`; in a folder that is no git repository, as nothing here needs one."""
+        """Write into this folder, or into `out`; runs outside a git repository, as nothing needs one."""
         out, before = out or self.folder, Path.cwd()
         outs = (out / "model", out / "train.json", out / "cost.json", out / "plots")
         os.chdir(self.folder)
@@ -143,7 +143,7 @@ class World:
             os.chdir(before)
 
     def evaluate(self, name: str, out: Path | None = None, **changes: Any) -> Any:
-        """The scores, which lie in NAME.json beside summary.json, units.csv and the pictures in plots/."""
+        """Write NAME.json, summary.json, units.csv and plots/; returns the scores."""
         out = out or self.folder
         outs = (out / f"{name}.json", out / "summary.json", out / "units.csv", out / "plots")
         evaluate(self.model, *self.inputs, *outs, evaluate_params(**changes))

@@ -8,7 +8,7 @@ import torch
 from segmentation_models_pytorch.encoders import get_encoder
 from sklearn.datasets import load_sample_image
 
-from pipeline.learning.model import build, designed
+from pipeline.learning.model import build, network_config
 from pipeline.learning.weights import load_weights, normalisation
 from tools.encoder_weights import ENCODER, lite0
 
@@ -40,7 +40,7 @@ def test_the_weights_classify_a_photograph() -> None:
 @pytest.mark.filterwarnings("ignore:`timm-` encoders are deprecated:DeprecationWarning")
 def test_the_pipeline_loads_them_into_its_encoder(file: Path) -> None:
     name = f"timm-{ENCODER}"
-    segmenter = build(designed("unet", name, str(file), 5), str(file))
+    segmenter = build(network_config("unet", name, str(file), 5), str(file))
     weights, loaded = load_weights(file), segmenter.net.encoder.state_dict()  # type: ignore[union-attr,operator]
     assert loaded.keys() == get_encoder(name, weights=None).state_dict().keys()
     assert all(torch.equal(value, weights[key]) for key, value in loaded.items())

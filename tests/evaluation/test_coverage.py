@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import _coverage_populations as populations
 from benchmarks.coverage import alternatives, covered, limits_of, print_by_rarest, print_differences, print_scores
-from pipeline.evaluation.intervals import interval
+from pipeline.evaluation.intervals import mean_iou_interval
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE
 
 NAMES = ("background", "woodland", "water", "building", "road")
@@ -20,7 +20,7 @@ def test_intervals_have_a_higher_coverage_than_the_percentile_bootstrap() -> Non
     groups = populations.draw(np.random.default_rng(3), 300 * 11, WIDE)
     counts_RG3K = populations.predict(groups).reshape(300, 11, 3, 5)
     truth_R = populations.true_mean(populations.true_iou(WIDE), counts_RG3K)
-    ours = covered(limits_of([interval(counts_G3K, NAMES) for counts_G3K in counts_RG3K]), truth_R)
+    ours = covered(limits_of([mean_iou_interval(counts_G3K, NAMES) for counts_G3K in counts_RG3K]), truth_R)
     bootstrap = covered(alternatives(counts_RG3K)["percentile"], truth_R)
     assert 0.91 <= ours.mean() <= 0.98
     assert bootstrap.mean() < 0.89
