@@ -8,35 +8,36 @@ import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from pipeline.core.failures import Failure
+from pipeline.core.failures import partition_results
 from pipeline.core.params import load_params
 from pipeline.download import DownloadParams
 from pipeline.formats.datasets import DatasetName
-from pipeline.sentinel.date_selection import CloudFilterSection
 from pipeline.sources.base import Request
 from pipeline.sources.mlhub import fetch_mlhub
 from pipeline.sources.sample import fetch_sample
+from pipeline.sources.transfer_statistics import TransferStatistics
 from tests.sources.hub import hub
 
 NAMES: dict[DatasetName, str] = {"landcovernet": "ref_landcovernet_af_v1", "ghana": "su_african_crops_ghana"}
-EVERYTHING = {"max_cloud": 1.0, "max_shadow": 1.0, "max_haze": 1.0, "max_no_data": 1.0, "dates": 999}
 
 
-def all_dates(section: CloudFilterSection) -> CloudFilterSection:
-    """Thresholds that keep every date."""
-    widened: dict[str, Any] = {name: getattr(section, name).model_copy(update=EVERYTHING) for name in NAMES}
-    return section.model_copy(update=widened)
+def fetch_all_dates(request: Request) -> Request:
+    """The same request for the bands of every date."""
+    clouds_first = request.collection.clouds_first.model_copy(
+        update={"max_cloud": 1.0, "max_no_data": 1.0, "dates": 999}
+    )
+    settings = request.collection.model_copy(update={"clouds_first": clouds_first})
+    return replace(request, settings=settings, statistics=TransferStatistics())
 
 
-def transferred(asked: Request, folder: Path, server: str) -> tuple[int, int]:
-    """Bytes, and files, that a download into an empty folder and an empty cache brings."""
+def transferred(request: Request, folder: Path, server: str) -> tuple[int, int]:
+    """Bytes and GeoTIFFs of a download into an empty folder with an empty cache."""
     folder.mkdir()
     os.environ |= {"PIPELINE_CACHE": str(folder / "cache"), "MLHUB_ROOT_URL": server, "MLHUB_API_KEY": "the-secret-key"}
-    found = list(fetch_mlhub(asked, folder))
-    assert not [each for each in found if isinstance(each, Failure)]
-    return asked.traffic.received, sum(each.path.suffix == ".tif" for each in found if not isinstance(each, Failure))
+    files, failures = partition_results(fetch_mlhub(request, folder))
+    assert not failures
+    return request.statistics.received, sum(file.path.suffix == ".tif" for file in files)
 
 
 def main() -> None:
@@ -47,12 +48,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             archive = Path(scratch, "archive")
             archive.mkdir()
-            first = Request(dataset, getattr(params.download, dataset), params.bands, params.cloud_filter)
+            first = Request(dataset, getattr(params.download, dataset), params.bands)
             assert list(fetch_sample(first, archive))
-            every = replace(first, cloud_filter=all_dates(params.cloud_filter), traffic=type(first.traffic)())
             with hub(archive, name) as server:
                 few, few_files = transferred(first, Path(scratch, "few"), server.root)
-                all_, all_files = transferred(every, Path(scratch, "all"), server.root)
+                all_, all_files = transferred(fetch_all_dates(first), Path(scratch, "all"), server.root)
         print(
             f"{dataset}: clouds first {few / 1e6:.2f} MB in {few_files} files, every date {all_ / 1e6:.2f} MB in "
             f"{all_files} files, ratio {few / all_:.2f}"

@@ -13,28 +13,25 @@ from pipeline.formats.classes import own_classes, write_classes
 from pipeline.formats.datasets import CLASSES, BandsSection, DatasetName
 from pipeline.raster.layout import MANIFEST, WRITTEN_BY_DOWNLOAD, write_source
 from pipeline.raster.originals import Original
-from pipeline.sentinel.date_selection import CloudFilterSection
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.registry import SOURCES
-from pipeline.sources.settings import CollectionSettings, GhanaSettings, LandcoveraiSettings
+from pipeline.sources.settings import CollectionSettings, GhanaSettings, LandcoveraiSettings, LandcovernetSettings
 
 
 class DownloadSection(Params):
     """Each dataset has its own source, so that one person's archive never triggers another's."""
 
     landcoverai: LandcoveraiSettings
-    landcovernet: CollectionSettings
+    landcovernet: LandcovernetSettings
     ghana: GhanaSettings
 
 
 class DownloadParams(Params):
-    """What `download` reads of params.yaml."""
+    """Parameters of the stage."""
 
     on_error: OnError
     bands: BandsSection
-    """Over a network no other bands are fetched."""
-    cloud_filter: CloudFilterSection
-    """Over a network only bands of dates that these thresholds keep are fetched."""
+    """A network source fetches no other bands."""
     download: DownloadSection
 
 
@@ -57,11 +54,11 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
     """
     settings: LandcoveraiSettings | CollectionSettings = getattr(params.download, dataset)
     known_as = Original(dataset, settings.source, settings.path).place(raw)
-    request = Request(dataset, settings, params.bands, params.cloud_filter)
+    request = Request(dataset, settings, params.bands)
     with published(raw) as folder:
         folder.mkdir()
         files = SOURCES[settings.source](request, folder)
-        fetched, failed = partition_results(progress(files, f"download {dataset}", status=request.traffic.status))
+        fetched, failed = partition_results(progress(files, f"download {dataset}", status=request.statistics.status))
         settled = report_failures(failed, params.on_error, failures, Path(settings.path))
         rows = manifest(folder, fetched)
         write_classes(folder / "classes.json", own_classes(folder, known_as) or CLASSES[dataset])
@@ -70,7 +67,7 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
         csv.writer(text, lineterminator="\n").writerows([("path", "size", "sha256", "origin"), *rows])
         write_text(folder / MANIFEST, text.getvalue())
     size = sum(row[1] for row in rows)
-    return f"{len(rows)} files, {size / 1e6:.1f} MB from {settings.source}{request.traffic.summary()}{settled}"
+    return f"{len(rows)} files, {size / 1e6:.1f} MB from {settings.source}{request.statistics.summary()}{settled}"
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from pipeline.raster.originals import naming_originals
 from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.clouds import PixelKind
 from pipeline.sentinel.date_selection import CloudFilterSection
-from pipeline.sentinel.items import Reading, describe, read_bands, read_clouds, read_label
+from pipeline.sentinel.items import ReadOptions, describe, read_bands, read_clouds, read_label
 
 
 class Conversion(Params):
@@ -88,10 +88,10 @@ class TifToPngParams(Params):
         return Imagery(tuple(map(str, getattr(self.bands, dataset))), how.scale, how.offset, how.stretch)
 
 
-def picture(item: SourceItem, reading: Reading, imagery: Imagery) -> tuple[np.ndarray, np.ndarray]:
+def picture(item: SourceItem, options: ReadOptions, imagery: Imagery) -> tuple[np.ndarray, np.ndarray]:
     """An item's RGB, uint8 (height, width, 3), and what its pixels show, codes of `PixelKind` (height, width)."""
-    bands_CHW = read_bands(item, reading, imagery)
-    clouds_HW = read_clouds(item, reading, bands_CHW)
+    bands_CHW = read_bands(item, options, imagery)
+    clouds_HW = read_clouds(item, options, bands_CHW)
     return to_rgb(bands_CHW, imagery, clouds_HW != PixelKind.NO_DATA), clouds_HW
 
 
@@ -106,23 +106,23 @@ class Converted:
 
 
 def convert(
-    pair: tuple[SourceItem, Path], reading: Reading, params: TifToPngParams, table: ClassTable, folder: Path
+    pair: tuple[SourceItem, Path], options: ReadOptions, params: TifToPngParams, table: ClassTable, folder: Path
 ) -> Converted:
     """Make one chip of an item and its label's folder."""
     item, label = pair
-    how: Conversion = getattr(params.tif_to_png, reading.dataset)
+    how: Conversion = getattr(params.tif_to_png, options.dataset)
     consensus = how.min_consensus if isinstance(how, LandcovernetConversion) else 0
-    image_HWC, clouds_HW = picture(item, reading, params.imagery(reading.dataset))
-    labels = read_label(label, item, reading, table, consensus)
+    image_HWC, clouds_HW = picture(item, options, params.imagery(options.dataset))
+    labels = read_label(label, item, options, table, consensus)
     mask_HW = labels.mask_HW
     mask_HW[clouds_HW >= (PixelKind.SHADOW if how.ignore_clouds else PixelKind.NO_DATA)] = IGNORE
     if (mask_HW == IGNORE).all():
         return Converted(None, labels.declared)
-    return Converted(save_chip(folder, describe(item, reading), image_HWC, mask_HW, table), labels.declared)
+    return Converted(save_chip(folder, describe(item, options), image_HWC, mask_HW, table), labels.declared)
 
 
 def converted(
-    pair: tuple[SourceItem, Path], reading: Reading, params: TifToPngParams, table: ClassTable, pieces: StageCache
+    pair: tuple[SourceItem, Path], options: ReadOptions, params: TifToPngParams, table: ClassTable, pieces: StageCache
 ) -> tuple[Path, Converted]:
     """What `convert` makes of an item, kept: the folder with the chip, and its row.
 
@@ -133,9 +133,9 @@ def converted(
 
     def build(folder: Path) -> dict[str, Any]:
         make_chip_folders(folder)
-        return asdict(convert(pair, reading, params, table, folder))
+        return asdict(convert(pair, options, params, table, folder))
 
-    inputs = with_sidecars((*item.files, asset(reading.dataset, label, "labels")))
+    inputs = with_sidecars((*item.files, asset(options.dataset, label, "labels")))
     folder, found = pieces.make(item.id, inputs, build)
     return folder, Converted(**found)
 
@@ -174,19 +174,19 @@ def tif_to_png(
     """
     source = RawFolder(dataset, raw)
     table = source.classes
-    reading = params.cloud_filter.reading(dataset, params.bands)
+    options = params.cloud_filter.read_options(dataset, params.bands)
     verdicts = pd.read_csv(clear, dtype=str)
     kept = set(verdicts.loc[verdicts["verdict"] == "keep", "id"])
     items = [item for item in source.items if item.id in kept]
     labels, official = source.labels, source.official_parts
     pairs = [(item, labels[item.chip]) for item in items if item.chip in labels]
-    settings = asdict(reading), params.imagery(dataset), getattr(params.tif_to_png, dataset).model_dump()
+    settings = asdict(options), params.imagery(dataset), getattr(params.tif_to_png, dataset).model_dump()
     with (
         stage_cache(f"tif_to_png-{dataset}", source.checksum, *settings, table.model_dump()) as pieces,
         published(chips) as folder,
     ):
         make_chip_folders(folder)
-        make = partial(converted, reading=reading, params=params, table=table, pieces=pieces)
+        make = partial(converted, options=options, params=params, table=table, pieces=pieces)
         one = catch_failures(make, lambda pair: str(pair[0].folder.relative_to(raw)))
         made, failed = partition_results(progress(in_parallel(one, pairs), f"tif_to_png {dataset}", len(pairs)))
         settled = report_failures(failed, params.on_error, failures, raw)

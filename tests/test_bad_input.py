@@ -87,7 +87,7 @@ def test_every_chip_rejected(tmp_path: Path, start: Start) -> None:
     ghana_item(archive(tmp_path / "raw", "ghana"), "000001", date(2020, 1, 1), code=1, hidden=256)
     ended = start("cloud_filter", "ghana", "raw", "clear.csv", "failures.csv")
     require_one_line(
-        ended, "cloud_filter ghana: error: all 1 dates in input are rejected (1 cloud); the clearest, 000001_"
+        ended, "cloud_filter ghana: error: all 1 dates in input are dropped (1 cloud); in the clearest, 000001_"
     )
     assert not (tmp_path / "clear.csv").exists()
 

@@ -99,12 +99,15 @@ def test_mlhub(
     same_chips(project, dataset, archive)
 
 
+WITHOUT_MASKS = {"download.ghana.clouds_first.clouds": "none", "cloud_filter.ghana.clouds": "none"}
+
+
 @pytest.mark.parametrize(
     ("dataset", "bucket", "stored", "changes"),
     [
         ("landcovernet", "radiantearth", as_landcovernet, {}),
         ("ghana", "stanford", as_ghana, {}),
-        ("ghana", "stanford", partial(as_ghana, clouds=""), {"cloud_filter.ghana.clouds": "none"}),
+        ("ghana", "stanford", partial(as_ghana, clouds=""), WITHOUT_MASKS),
     ],
     ids=["landcovernet", "ghana", "ghana-without-clouds"],
 )

@@ -22,8 +22,8 @@ DAY = date(2018, 7, 20)
 def real_picture(shared: Path, naming: str) -> tuple[np.ndarray, np.ndarray]:
     used = params(TifToPngParams)
     item = SourceItem("00AAA_00", DAY, shared / "data/landcovernet/chips" / naming)
-    reading = used.cloud_filter.reading("landcovernet", used.bands)
-    return picture(item, reading, used.imagery("landcovernet"))
+    options = used.cloud_filter.read_options("landcovernet", used.bands)
+    return picture(item, options, used.imagery("landcovernet"))
 
 
 def test_the_real_coast_looks_right(shared: Path) -> None:

@@ -15,7 +15,7 @@ from pipeline.formats.datasets import LAYOUTS, BandsSection, DatasetName
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
 from pipeline.raster.labels import Labels, read_labels, require_codes
-from pipeline.raster.layout import SourceItem, asset
+from pipeline.raster.layout import SourceItem, asset, has_any
 from pipeline.sentinel.clouds import GHANA, SCL, PixelKind, from_codes, from_probability, without_data
 
 Clouds = Literal["scl", "cld", "mask", "none"]
@@ -29,15 +29,15 @@ CLOUD_ASSETS: dict[Clouds, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How the items of a dataset are read."""
+class ReadOptions:
+    """How to read the items of a dataset."""
 
     dataset: DatasetName
     bands: BandsSection
     clouds: Clouds
-    """By sen2cor's scene classification, by its cloud probability, by Ghana's own mask, or taken for clear."""
+    """By sen2cor's scene classification, by its cloud probability, by Ghana's own mask, or not at all."""
     cld_threshold: int
-    """Least probability of a cloud in percent, for `cld`."""
+    """Minimum cloud probability in percent, for `cld`."""
 
     @property
     def band_assets(self) -> tuple[str, ...]:
@@ -46,77 +46,81 @@ class Reading:
 
     @property
     def cloud_assets(self) -> tuple[str, ...]:
-        """The assets that tell what hides the ground."""
+        """The assets that show what hides the ground."""
         return CLOUD_ASSETS[self.clouds]
 
-    @property
-    def without_clouds(self) -> str:
-        """What a message adds where the assets that tell of clouds are not there."""
+    def without_masks(self, *keys: str) -> str:
+        """What to do where there are no cloud masks; empty where the dataset always has them."""
         if self.clouds != "mask":
             return ""
-        return f"; without cloud masks set cloud_filter.{self.dataset}.clouds to none, which takes every date for clear"
+        return f"; without cloud masks set {' and '.join(keys)} to none, which takes every date as clear"
+
+    def has_bands(self, item: SourceItem) -> bool:
+        """Whether an item has any band; a network source fetches none for a cloudy date."""
+        return has_any(self.dataset, item.folder, self.band_assets)
 
 
-def read_bands(item: SourceItem, reading: Reading, imagery: Imagery | None = None) -> np.ndarray:
+def read_bands(item: SourceItem, options: ReadOptions, imagery: Imagery | None = None) -> np.ndarray:
     """Red, green, blue in the archive's dtype, (3, height, width); 0 where the file declares no-data.
 
     Args:
         item: the chip and date.
-        reading: how it is read.
+        options: how to read it.
         imagery: the scale and offset that are to be applied; None if only zeros are looked for.
 
     Raises:
         PipelineError: a file or a band is missing, cannot be read, or declares another scale or offset.
     """
     seen = partial(_seen, imagery=imagery)
-    if reading.dataset == "ghana":
+    if options.dataset == "ghana":
         with open_geotiff(asset("ghana", item.folder, "source")) as source:
-            return seen(source, reading.bands.ghana)
-    names = reading.bands.landcovernet
-    return _stack([asset(reading.dataset, item.folder, name) for name in names], seen)
+            return seen(source, options.bands.ghana)
+    names = options.bands.landcovernet
+    return _stack([asset(options.dataset, item.folder, name) for name in names], seen)
 
 
-def read_clouds(item: SourceItem, reading: Reading, bands_CHW: np.ndarray | None = None) -> np.ndarray:
+def read_clouds(item: SourceItem, options: ReadOptions, bands_CHW: np.ndarray | None = None) -> np.ndarray:
     """What each pixel shows: codes of `pipeline.sentinel.clouds.PixelKind`, uint8 (height, width).
 
     Args:
         item: the chip and date.
-        reading: how it is read.
+        options: how to read it.
         bands_CHW: the bands, whose zeros are no-data; None for a date whose bands were not fetched, which only
             its cloud masks can judge.
 
     Raises:
         PipelineError: a file is missing, cannot be read, or has another size than the bands.
     """
-    if reading.clouds == "none":
+    if options.clouds == "none":
         assert bands_CHW is not None, "neither masks nor bands say what a pixel shows"
         return without_data(np.full(bands_CHW.shape[1:], np.uint8(PixelKind.CLEAR)), bands_CHW)
-    files = [asset(reading.dataset, item.folder, key, reading.without_clouds) for key in reading.cloud_assets]
+    advice = options.without_masks(f"cloud_filter.{options.dataset}.clouds")
+    files = [asset(options.dataset, item.folder, key, advice) for key in options.cloud_assets]
     codes_CHW = _stack(files, _codes)
     if bands_CHW is not None and codes_CHW.shape[1:] != bands_CHW.shape[1:]:
         raise PipelineError(f"{files[0]} and the bands in {item.folder} differ in size; download the item again")
-    if reading.clouds == "cld":
-        clouds_HW = from_probability(codes_CHW[1], codes_CHW[0], reading.cld_threshold)
+    if options.clouds == "cld":
+        clouds_HW = from_probability(codes_CHW[1], codes_CHW[0], options.cld_threshold)
     else:
-        clouds_HW = from_codes(codes_CHW[0], SCL if reading.clouds == "scl" else GHANA)
+        clouds_HW = from_codes(codes_CHW[0], SCL if options.clouds == "scl" else GHANA)
     return clouds_HW if bands_CHW is None else without_data(clouds_HW, bands_CHW)
 
 
-def read_label(label: Path, item: SourceItem, reading: Reading, table: ClassTable, min_consensus: int) -> Labels:
+def read_label(label: Path, item: SourceItem, options: ReadOptions, table: ClassTable, min_consensus: int) -> Labels:
     """The mask of an item.
 
     Args:
         label: the folder of the label's item.
         item: the source item, on whose grid the label must lie.
-        reading: the dataset.
+        options: the dataset.
         table: the classes.
         min_consensus: pixels whose labellers agreed less, in percent, are ignored; for labels with a second band.
 
     Raises:
         PipelineError: the label does not lie on the item's grid, or holds what it should not.
     """
-    path = asset(reading.dataset, label, "labels")
-    with open_geotiff(path) as mask, open_geotiff(grid_file(item, reading)) as image:
+    path = asset(options.dataset, label, "labels")
+    with open_geotiff(path) as mask, open_geotiff(grid_file(item, options)) as image:
         require_same_grid(image, mask)
         labels = read_labels(mask, table)
         if min_consensus:
@@ -125,17 +129,17 @@ def read_label(label: Path, item: SourceItem, reading: Reading, table: ClassTabl
     return labels
 
 
-def describe(item: SourceItem, reading: Reading) -> Chip:
+def describe(item: SourceItem, options: ReadOptions) -> Chip:
     """The row of `chips.csv` that the item's chip begins with."""
-    with open_geotiff(grid_file(item, reading)) as image:
+    with open_geotiff(grid_file(item, options)) as image:
         place = image.georeference.place()
-        place |= {"date": item.date.isoformat(), "unit": LAYOUTS[reading.dataset].unit(item.chip)}
+        place |= {"date": item.date.isoformat(), "unit": LAYOUTS[options.dataset].unit(item.chip)}
         return Chip(item.id, item.chip, 0, 0, image.height, image.width, **place)
 
 
-def grid_file(item: SourceItem, reading: Reading) -> Path:
+def grid_file(item: SourceItem, options: ReadOptions) -> Path:
     """The file whose grid is the item's."""
-    return asset(reading.dataset, item.folder, reading.band_assets[0])
+    return asset(options.dataset, item.folder, options.band_assets[0])
 
 
 def _seen(file: GeoTiff, bands: tuple[int, ...], imagery: Imagery | None) -> np.ndarray:

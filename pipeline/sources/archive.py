@@ -32,7 +32,7 @@ def fetch_archive(request: Request, folder: Path) -> Iterator[Fetched | Failure]
         name = PurePosixPath(address.path).name or "archive.zip"
         origin = f"{name} of {address.netloc.rpartition('@')[2]} (download.landcoverai.archive.url)"
         here = cache_folder() / "downloads" / "archive" / wanted[:16] / name
-        transfer = Transfer(new_session(1), request.traffic)
+        transfer = Transfer(new_session(1), request.statistics)
         transfer.fetch(Remote(settings.archive.url, origin, checksum=("sha256", wanted)), here)
     for unpacked in unzip(here, folder):
         yield unpacked if isinstance(unpacked, Failure) else Fetched(unpacked, unpacked.as_posix())

@@ -28,7 +28,7 @@ from pipeline.sources.base import Fetched, Request
 from pipeline.sources.clouds_first import CloudsFirst
 from pipeline.sources.http_errors import BUSY, RefusedError, asks_to_wait, in_words, retry_after
 from pipeline.sources.remote import RemoteItem, chosen
-from pipeline.sources.settings import CollectionSettings, http_address
+from pipeline.sources.settings import http_address
 from pipeline.sources.stac import parse_item
 from pipeline.sources.transfer import Remote, Transfer, new_session
 from pipeline.sources.unpack import read_tar
@@ -61,12 +61,11 @@ class Hub:
 
 def fetch_mlhub(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
     """Fetch labels, cloud masks and the bands of clear dates of the chips that `select` names."""
-    assert isinstance(request.settings, CollectionSettings)
-    name = request.settings.mlhub.dataset
+    name = request.collection.mlhub.dataset
     hub = _hub()
     store = cache_folder() / "downloads" / "mlhub" / f"{name}-{digest(hub.root)[:12]}"
     with _secret(hub.key):
-        transfer = Transfer(new_session(request.settings.connections), request.traffic)
+        transfer = Transfer(new_session(request.collection.connections), request.statistics)
         transfer.session.auth = _KeyForRoot(hub)
         catalog = store / "catalog.tar.gz"
         if not catalog.exists():
@@ -82,7 +81,7 @@ def fetch_mlhub(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
             raise PipelineError(
                 f"the catalog of {name} holds no item of {request.dataset}; see download.*.mlhub.dataset"
             )
-        wanted = chosen(items, request.settings.select, request.dataset)
+        wanted = chosen(items, request.collection.select, request.dataset)
         yield from CloudsFirst(request, transfer, store).deliver(wanted, folder)
 
 

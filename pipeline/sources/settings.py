@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from pipeline.core.params import Params
+from pipeline.core.params import Params, Share
+from pipeline.sentinel.date_selection import GhanaClouds, LandcovernetClouds, Thresholds
 
 LandcoveraiSource = Literal["sample", "local", "archive"]
 CollectionSource = Literal["sample", "local", "mlhub", "source_coop"]
+NETWORK_SOURCES = ("mlhub", "source_coop")
+"""Sources that fetch cloud masks first."""
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -136,6 +139,30 @@ class GhanaCoopSettings(SourceCoopSettings):
         return {"images": self.images, "clouds": self.clouds, "labels": self.labels}
 
 
+class CloudsFirst(Params):
+    """`download.D.clouds_first`: the dates whose bands a network source fetches, judged by their cloud masks."""
+
+    max_cloud: Share
+    """Largest share of a chip's pixels that cloud, shadow and haze may each hide."""
+    max_no_data: Share
+    dates: int = Field(ge=1)
+    """Dates per chip that `cloud_filter` may keep."""
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The thresholds of each kind."""
+        clouds = {f"max_{kind}": self.max_cloud for kind in ("cloud", "shadow", "haze")}
+        return Thresholds.model_validate(clouds | {"max_no_data": self.max_no_data, "dates": self.dates})
+
+
+class LandcovernetCloudsFirst(CloudsFirst, LandcovernetClouds):
+    """`download.landcovernet.clouds_first` of params.yaml."""
+
+
+class GhanaCloudsFirst(CloudsFirst, GhanaClouds):
+    """`download.ghana.clouds_first` of params.yaml."""
+
+
 class Selection(Params):
     """`download.D.select`: the part of an archive that is fetched; `none` is all of it."""
 
@@ -150,12 +177,13 @@ class Selection(Params):
 
 
 class CollectionSettings(SourceSettings):
-    """`download.landcovernet` of params.yaml, and most of `download.ghana`."""
+    """What `download.landcovernet` and `download.ghana` have in common."""
 
     source: CollectionSource
     connections: int = Field(ge=1, le=64)
     """Files that are fetched at the same time."""
     select: Selection
+    clouds_first: LandcovernetCloudsFirst | GhanaCloudsFirst
     mlhub: MlhubSettings
     source_coop: SourceCoopSettings
 
@@ -166,7 +194,14 @@ class CollectionSettings(SourceSettings):
         return self
 
 
+class LandcovernetSettings(CollectionSettings):
+    """`download.landcovernet` of params.yaml."""
+
+    clouds_first: LandcovernetCloudsFirst
+
+
 class GhanaSettings(CollectionSettings):
     """`download.ghana` of params.yaml."""
 
+    clouds_first: GhanaCloudsFirst
     source_coop: GhanaCoopSettings

@@ -20,12 +20,12 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure
 from pipeline.core.fingerprint import digest
 from pipeline.formats.datasets import LAYOUTS, DatasetName
-from pipeline.sentinel.items import Reading
+from pipeline.sentinel.items import ReadOptions
 from pipeline.sources.base import Fetched, Request
-from pipeline.sources.clouds_first import CloudsFirst
+from pipeline.sources.clouds_first import CloudsFirst, without_masks
 from pipeline.sources.listing import Bucket
 from pipeline.sources.remote import RemoteItem, chosen, fitting
-from pipeline.sources.settings import CollectionSettings, SourceCoopSettings
+from pipeline.sources.settings import SourceCoopSettings
 from pipeline.sources.transfer import Remote, Transfer, new_session
 
 SHOWN = 5
@@ -81,13 +81,12 @@ class Sightings:
 
 def fetch_source_coop(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
     """Fetch labels, cloud masks and the bands of clear dates of the chips that `select` names."""
-    assert isinstance(request.settings, CollectionSettings)
-    settings = request.settings.source_coop
+    settings = request.collection.source_coop
     place = digest(settings.endpoint, settings.bucket, settings.prefix)[:12]
     home = cache_folder() / "downloads" / "source_coop" / f"{settings.bucket}-{place}"
     bucket = Bucket(settings.endpoint, settings.bucket, settings.prefix, home)
-    items = chosen(_survey(bucket, request), request.settings.select, request.dataset)
-    transfer = Transfer(new_session(request.settings.connections), request.traffic)
+    items = chosen(_survey(bucket, request), request.collection.select, request.dataset)
+    transfer = Transfer(new_session(request.collection.connections), request.statistics)
     store = home / digest(settings.patterns)[:12]  # a file that another pattern took for this asset is not this one
     yield from CloudsFirst(request, transfer, store).deliver(items, folder)
 
@@ -98,10 +97,9 @@ def _survey(bucket: Bucket, request: Request) -> list[RemoteItem]:
     Raises:
         PipelineError: the bucket cannot be listed, or does not hold what was expected.
     """
-    assert isinstance(request.settings, CollectionSettings)
-    settings, select, dataset = request.settings.source_coop, request.settings.select, request.dataset
-    reading = request.cloud_filter.reading(dataset, request.bands)
-    used = {*reading.band_assets, *reading.cloud_assets, "labels"}
+    settings, select, dataset = request.collection.source_coop, request.collection.select, request.dataset
+    options = request.read_options
+    used = {*options.band_assets, *options.cloud_assets, "labels"}
     items: list[RemoteItem] = []
     fit, seen = 0, Sightings()
     for listing in _listings(bucket, settings.folders, request):
@@ -110,7 +108,7 @@ def _survey(bucket: Bucket, request: Request) -> list[RemoteItem]:
         items += [replace(item, assets={key: item.assets[key] for key in used & item.assets.keys()}) for item in new]
         if select.chips != "none" and fit >= select.chips:
             break
-    require_fit(seen, bucket, settings, reading)
+    require_fit(seen, bucket, settings, options)
     return items
 
 
@@ -120,8 +118,7 @@ def _listings(bucket: Bucket, folders: list[str], request: Request) -> Iterator[
     Raises:
         PipelineError: a tile that `select` names has nothing.
     """
-    assert isinstance(request.settings, CollectionSettings)
-    tiles = request.settings.select.tiles
+    tiles = request.collection.select.tiles
     if fixed := [folder for folder in folders if TILE not in folder]:
         yield _keys(bucket, fixed)
     if by_tile := [folder for folder in folders if TILE in folder]:
@@ -212,23 +209,23 @@ def _day(text: str) -> date | None:
         return None
 
 
-def require_fit(seen: Sightings, bucket: Bucket, settings: SourceCoopSettings, reading: Reading) -> None:
+def require_fit(seen: Sightings, bucket: Bucket, settings: SourceCoopSettings, options: ReadOptions) -> None:
     """Check that every pattern that is needed fits the bucket.
 
     Raises:
         PipelineError: nothing was listed, or a pattern finds nothing; what was found beside what was expected.
     """
-    place = f"download.{reading.dataset}.source_coop"
+    place = f"download.{options.dataset}.source_coop"
     if not seen.keys:
         folders = ", ".join(settings.folders)
         raise PipelineError(f"{bucket.where} holds nothing in {place}.folders ({folders}); see {place}.prefix")
     beside = seen.beside_images()
     for kind, pattern in settings.patterns.items():
-        if seen.found[kind] or (kind == "clouds" and not reading.cloud_assets):
+        if seen.found[kind] or (kind == "clouds" and not options.cloud_assets):
             continue
         found, advice = _some(seen.others.values()), ""
         if kind == "clouds":
-            found, advice = f"beside the images {_some(beside)}" if beside else found, reading.without_clouds
+            found, advice = f"beside the images {_some(beside)}" if beside else found, without_masks(options)
         raise PipelineError(
             f"none of {seen.keys} keys in {bucket.root} is one of the {kind}: expected {pattern}, found {found}; set "
             f"{place}.{kind} to a pattern that fits{advice}"

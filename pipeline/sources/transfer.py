@@ -67,9 +67,9 @@ class WrongContentError(PipelineError):
 class Transfer:
     """Fetches files into a folder that outlives the run."""
 
-    def __init__(self, session: requests.Session, traffic: TransferStatistics) -> None:
+    def __init__(self, session: requests.Session, statistics: TransferStatistics) -> None:
         self.session = session
-        self.traffic = traffic
+        self.statistics = statistics
         self.timeout = TIMEOUT
         self.backoff = 0.5
         """Seconds before the second try; doubled for each one after that."""
@@ -91,7 +91,7 @@ class Transfer:
         with _locked(part) as writer:
             if target.exists():
                 _remove(part)
-                self.traffic.reuse()
+                self.statistics.reuse()
                 return
             try:
                 self._receive(remote, writer)
@@ -169,7 +169,7 @@ class Transfer:
                 if writer.tell() + len(chunk) > most:
                     raise WrongContentError(f"{origin}: more than the {most} bytes came that may")
                 writer.write(chunk)
-                self.traffic.add(len(chunk))
+                self.statistics.add(len(chunk))
         except BROKEN as error:
             raise BrokenTransferError(in_words(error)) from None
         finally:

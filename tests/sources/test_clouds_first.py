@@ -31,8 +31,8 @@ def remotes(server: Server, archive: Path, folder: Path) -> dict[str, Remote]:
 
 
 def clouds_first(store: Path, dates: int = 2) -> CloudsFirst:
-    asked = request("landcovernet", **{"cloud_filter.landcovernet.dates": dates})
-    return CloudsFirst(asked, Transfer(new_session(4), asked.traffic), store)
+    asked = request("landcovernet", **{"download.landcovernet.clouds_first.dates": dates})
+    return CloudsFirst(asked, Transfer(new_session(4), asked.statistics), store)
 
 
 def test_masks_come_before_bands_and_bands_of_clear_dates_alone(tmp_path: Path) -> None:
@@ -114,13 +114,13 @@ def test_without_clouds_bands_come_until_as_many_dates_as_are_kept_hold_data(tmp
     folders = [Path(name, f"{name}_000001_{day:%Y_%m_%d}") for day in DAYS]
     write_geotiff(archive / folders[0] / "source.tif", np.zeros((10, 16, 16), np.uint16))
     label = Path("su_african_crops_ghana_labels", "su_african_crops_ghana_labels_000001")
-    asked = request("ghana", **{"cloud_filter.ghana.clouds": "none"})
+    asked = request("ghana", **{"download.ghana.clouds_first.clouds": "none"})
     with served(Server(archive)) as server:
         everything = [
             RemoteItem("000001", day, folder, remotes(server, archive, folder))
             for day, folder in zip([*DAYS, None], [*folders, label], strict=True)
         ]
-        first = CloudsFirst(asked, Transfer(new_session(4), asked.traffic), tmp_path / "store")
+        first = CloudsFirst(asked, Transfer(new_session(4), asked.statistics), tmp_path / "store")
         found = list(first.deliver(everything, tmp_path / "raw"))
         names = [Path(seen.path).name for seen in server.gets()]
     assert not [each for each in found if isinstance(each, Failure)]

@@ -78,14 +78,17 @@ def test_a_second_run_asks_nobody(server: Hub, tmp_path: Path) -> None:
     asked = request("landcovernet")
     fetch(tmp_path / "again", asked)
     assert (len(server.api.seen), len(server.blobs.seen)) == before
-    assert asked.traffic.received == 0
+    assert asked.statistics.received == 0
     assert files_below(tmp_path / "again") == files_below(tmp_path / "raw")
 
 
 def test_what_other_thresholds_fetched_is_not_delivered(server: Hub, tmp_path: Path) -> None:
     fetch(
         tmp_path / "all",
-        request("landcovernet", **{"cloud_filter.landcovernet.max_cloud": 1.0, "cloud_filter.landcovernet.dates": 9}),
+        request(
+            "landcovernet",
+            **{"download.landcovernet.clouds_first.max_cloud": 1.0, "download.landcovernet.clouds_first.dates": 9},
+        ),
     )
     fetch(tmp_path / "few")
     names = files_below(tmp_path / "few")
@@ -105,7 +108,7 @@ def test_a_band_that_shows_no_data_makes_room_for_the_next_date(
     empty = tmp_path / "archive" / item("31PGS_01", DAYS[0]) / "B03.tif"
     write_geotiff(empty, np.zeros((1, 16, 16), np.uint16), at(), nodata=0)
     with chosen_hub(tmp_path / "archive", DATASET, monkeypatch):
-        fetch(tmp_path / "raw", request("landcovernet", **{"cloud_filter.landcovernet.dates": 1}))
+        fetch(tmp_path / "raw", request("landcovernet", **{"download.landcovernet.clouds_first.dates": 1}))
     with_bands = {path.parent.name[-8:] for path in (tmp_path / "raw").rglob("B04.tif") if "31PGS_01" in str(path)}
     assert with_bands == {f"{day:%Y%m%d}" for day in (DAYS[0], DAYS[2])}
 

@@ -123,7 +123,7 @@ def test_a_second_run_asks_nobody_and_another_tile_is_listed_alone(front: Front,
     front.seen.clear()
     again = asked(front.url, more=select(tiles=["31PGS"]))
     fetch(tmp_path / "again", again)
-    assert (front.seen, again.traffic.received) == ([], 0)
+    assert (front.seen, again.statistics.received) == ([], 0)
     assert files_below(tmp_path / "again") == files_below(tmp_path / "raw")
     fetch(tmp_path / "both", asked(front.url, more=select(tiles=["31PGS", "28QDE"])))
     assert front.lists == [f"{LANDCOVERNET}28QDE/"]
@@ -173,8 +173,8 @@ def test_cloud_masks_that_the_pattern_does_not_find_are_one_line(
     assert str(error.value) == (
         f"none of {keys} keys in {bucket}/{GHANA} is one of the clouds: expected "
         f"{PARAMS['ghana']['source_coop']['clouds']}, found {found}; set "
-        "download.ghana.source_coop.clouds to a pattern that fits; without cloud masks set cloud_filter.ghana.clouds "
-        "to none, which takes every date for clear"
+        "download.ghana.source_coop.clouds to a pattern that fits; without cloud masks set "
+        "download.ghana.clouds_first.clouds and cloud_filter.ghana.clouds to none, which takes every date as clear"
     )
     assert front.keys == []
 
@@ -190,7 +190,7 @@ def test_cloud_masks_of_another_name_are_a_pattern_away(front: Front, tmp_path: 
 def test_without_clouds_no_mask_is_asked_for_and_the_first_dates_come(
     front: Front, tmp_path: Path, bucket: str
 ) -> None:
-    wanted = asked(front.url, "ghana", {"cloud_filter.ghana.clouds": "none"}, bucket=bucket)
+    wanted = asked(front.url, "ghana", {"download.ghana.clouds_first.clouds": "none"}, bucket=bucket)
     fetched, failures = fetch(tmp_path / "raw", wanted)
     assert failures == []
     found = [each.path for each in fetched if each.path.name != "labels.tif"]

@@ -13,7 +13,7 @@ from tests.world import ghana_item, ghana_label, landcovernet_item, landcovernet
 def request(dataset: Any, **changes: Any) -> Request:
     """What the stage asks of a source under the params with these dotted keys changed."""
     given = params(DownloadParams, **changes)
-    return Request(dataset, getattr(given.download, dataset), given.bands, given.cloud_filter)
+    return Request(dataset, getattr(given.download, dataset), given.bands)
 
 
 RING: Any = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]
