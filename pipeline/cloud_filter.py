@@ -123,7 +123,7 @@ def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, p
         write_text(clear, to_csv(dates))
     chips = len({date.chip for date in dates})
     kept = len(dates) - reasons.total()
-    return f"{len(dates)} dates of {chips} chips, {kept} kept, dropped: {dropped}{failures_note}"
+    return f"{len(dates)} dates of {chips} chips in, {kept} kept, dropped: {dropped}{failures_note}"
 
 
 if __name__ == "__main__":

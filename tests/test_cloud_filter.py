@@ -27,7 +27,7 @@ def test_each_chip_and_date_has_a_row_with_shares_verdict_and_reason(tmp_path: P
     for day, scl, hidden in ((1, 4, 0), (2, 9, 64), (3, 3, 12), (4, 10, 25), (5, 0, 128)):
         landcovernet_item(raw, "31PGS_01", DAYS[day], scl=scl, hidden=hidden)
     _, summary = verdicts(raw)
-    assert summary == "5 dates of 1 chips, 2 kept, dropped: 1 clearer dates, 1 cloud, 1 no_data"
+    assert summary == "5 dates of 1 chips in, 2 kept, dropped: 1 clearer dates, 1 cloud, 1 no_data"
     assert (tmp_path / "clear/landcovernet.csv").read_text().splitlines() == [
         "id,chip,date,cloud,shadow,haze,no_data,verdict,reason",
         "31PGS_01_20200102,31PGS_01,2020-01-02,0.0,0.0,0.0,0.0,keep,",

@@ -129,7 +129,7 @@ def test_a_band_that_is_gone_costs_its_date_alone_and_the_cloud_filter_goes_on(
         said = download("landcovernet", raw, failures, params(DownloadParams, **changes))
     assert "; 1 failed and left out, see " in said
     said = cloud_filter("landcovernet", raw, clear, failures, params(CloudFilterParams, **changes))
-    assert said == "7 dates of 2 chips, 2 kept, dropped: 1 clearer dates, 4 cloud"
+    assert said == "7 dates of 2 chips in, 2 kept, dropped: 1 clearer dates, 4 cloud"
     kept = [line.split(",")[0] for line in clear.read_text().splitlines() if ",keep," in line]
     assert kept == [f"31PGS_01_{DAYS[2]:%Y%m%d}", f"31PGS_02_{DAYS[0]:%Y%m%d}"]
 
@@ -143,5 +143,5 @@ def test_a_kept_date_without_bands_from_a_network_source_names_the_key_to_raise(
         download("landcovernet", raw, failures, params(DownloadParams, **changes))
     given = params(CloudFilterParams, on_error="skip")
     said = cloud_filter("landcovernet", raw, tmp_path / "clear.csv", failures, given)
-    assert said.startswith("6 dates of 2 chips, 2 kept, dropped: 4 cloud; 2 failed and left out")
+    assert said.startswith("6 dates of 2 chips in, 2 kept, dropped: 4 cloud; 2 failed and left out")
     assert "none of B04, B03, B02; raise download.landcovernet.clouds_first.dates or " in failures.read_text()

@@ -181,7 +181,7 @@ def test_a_clear_date_without_its_bands_leaves_its_place_to_the_next(tmp_path: P
     for day, hidden in zip(DAYS[2:], (1, 2, 3, 200), strict=True):
         landcovernet_item(raw, "31PGS_01", day, scl=9, hidden=hidden)
     said = judge(raw, on_error="skip")
-    assert said.startswith("4 dates of 1 chips, 2 kept, dropped: 1 clearer dates, 1 cloud; 2 failed and left out")
+    assert said.startswith("4 dates of 1 chips in, 2 kept, dropped: 1 clearer dates, 1 cloud; 2 failed and left out")
     assert [name[-8:] for name in listed(tmp_path / "failures.csv")] == ["20200101", "20200102"]
     with pytest.raises(PipelineError, match="2 files failed, as listed above"):
         judge(raw)
@@ -200,7 +200,7 @@ def test_a_cloudy_date_without_its_bands_is_rejected_by_its_mask(tmp_path: Path)
     raw = archive(tmp_path / "raw", "landcovernet")
     landcovernet_item(raw, "31PGS_01", DAYS[0])
     bare(raw, DAYS[1], scl=9, hidden=200)
-    assert judge(raw) == "2 dates of 1 chips, 1 kept, dropped: 1 cloud"
+    assert judge(raw) == "2 dates of 1 chips in, 1 kept, dropped: 1 cloud"
 
 
 def convert(raw: Path, **changes: Any) -> str:
