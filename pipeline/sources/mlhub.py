@@ -26,7 +26,7 @@ from pipeline.core.fingerprint import digest
 from pipeline.formats.datasets import DatasetName
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.clouds_first import CloudsFirst
-from pipeline.sources.http_errors import BUSY, RefusedError, asks_to_wait, in_words, retry_after
+from pipeline.sources.http_errors import BUSY, RefusedError, describe, retry_advice, retry_after
 from pipeline.sources.remote import RemoteItem, chosen
 from pipeline.sources.settings import http_address
 from pipeline.sources.stac import parse_item
@@ -123,7 +123,7 @@ def _probe(session: requests.Session, hub: Hub, name: str) -> None:
     try:
         answer = _asked(session, f"{hub.root}datasets/{name}")
     except (requests.RequestException, ValueError) as error:
-        problem = in_words(error)
+        problem = describe(error)
         raise PipelineError(
             f"{hub.host} does not answer ({problem}). The public Radiant MLHub was shut down: set MLHUB_ROOT_URL "
             "to a server that speaks its API, or use another source"
@@ -134,7 +134,7 @@ def _probe(session: requests.Session, hub: Hub, name: str) -> None:
     if status == 404:
         raise PipelineError(f"{hub.host} has no dataset {name!r}; see download.*.mlhub.dataset and MLHUB_ROOT_URL")
     if not answer.ok:
-        then = "; try again later" if wait is None else f" and {asks_to_wait(wait)}"
+        then = "; try again later" if wait is None else f"; {retry_advice(wait)}"
         raise PipelineError(f"{hub.host} answers {status} when asked for {name}{then}")
 
 

@@ -104,13 +104,13 @@ class Handler(BaseHTTPRequestHandler):
         body = self.server.body(path)
         fault = self.server.fault(path) if self.command == "GET" else None
         if fault and fault.kind in ("status", "html"):
-            self.refuse(fault)
+            self.require_file(fault)
         elif body is None:
-            self.refuse(Fault("status", 404))
+            self.require_file(Fault("status", 404))
         else:
             self.deliver(body, fault or Fault("none"))
 
-    def refuse(self, fault: Fault) -> None:
+    def require_file(self, fault: Fault) -> None:
         text = b"<html>please log in</html>" if fault.kind == "html" else b'{"detail": "no"}'
         self.send_response(200 if fault.kind == "html" else fault.number)
         self.send_header("Content-Type", "text/html; charset=utf-8" if fault.kind == "html" else "application/json")

@@ -26,7 +26,7 @@ class ApiHandler(Handler):
         query = parse_qs(address.query)
         path = address.path.removeprefix("/mlhub/v1/")
         if fault := self.server.fault(path):
-            self.refuse(fault)
+            self.require_file(fault)
         elif query.get("key") != [self.server.key]:
             self.say({"detail": "Not authenticated"}, 401)
         elif path == f"catalog/{self.server.dataset}":

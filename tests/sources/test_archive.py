@@ -74,7 +74,7 @@ def test_another_zip_or_a_login_page_is_refused_and_removed(archive: Path, tmp_p
         with pytest.raises(PipelineError, match=rf"{said}: its sha256 is \w+; expected 0+; it was removed"):
             fetch(tmp_path / "1", "0" * 64, url)
         server.faults["/landcover.ai.v1.zip"] = [Fault("html")]
-        with pytest.raises(PipelineError, match=rf"{said}: the server sends a web page in its place"):
+        with pytest.raises(PipelineError, match=rf"{said}: the server sent a web page"):
             fetch(tmp_path / "2", "0" * 64, url)
     assert [path for path in own_cache.rglob("*") if path.is_file()] == []
 
@@ -92,5 +92,5 @@ def test_an_address_is_named_without_what_may_be_a_secret(tmp_path: Path) -> Non
     with served(Server()) as server, pytest.raises(PipelineError) as error:
         host = server.url.removeprefix("http://")
         fetch(tmp_path / "raw", "0" * 64, f"http://me:secret@{host}/a.zip?key=secret")
-    said = f"a.zip of {host} (download.landcoverai.archive.url): the server answers 404 Not Found"
+    said = f"a.zip of {host} (download.landcoverai.archive.url): HTTP 404 Not Found"
     assert str(error.value) == said

@@ -138,7 +138,7 @@ def test_an_asset_that_fails_costs_its_item_alone(server: Hub, tmp_path: Path) -
     lost = f"/{item('31PGS_01', DAYS[0])}/B03.tif"
     server.blobs.faults[lost] = [Fault("status", 404)]
     _, failures = fetch(tmp_path / "raw")
-    assert failures == [Failure(item("31PGS_01", DAYS[0]), f"{lost[1:]}: the server answers 404 Not Found")]
+    assert failures == [Failure(item("31PGS_01", DAYS[0]), f"{lost[1:]}: HTTP 404 Not Found")]
     there = files_below(tmp_path / "raw")
     assert not [name for name in there if name.startswith(item("31PGS_01", DAYS[0]))]
     assert f"{item('31PGS_02', DAYS[0])}/B03.tif" in there

@@ -50,7 +50,7 @@ def test_a_catalog_that_breaks_is_continued(server: Hub, tmp_path: Path) -> None
 def test_a_login_page_in_place_of_the_catalog(server: Hub, tmp_path: Path) -> None:
     server.blobs.faults["/catalog.tar.gz"] = [Fault("html")]
     assert refusal(tmp_path / "raw").startswith(
-        "the catalog of ref_landcovernet_af_v1: the server sends a web page in its place, such as a login"
+        "the catalog of ref_landcovernet_af_v1: the server sent a web page, such as a login"
     )
 
 
@@ -58,14 +58,14 @@ def test_a_login_page_in_place_of_the_catalog(server: Hub, tmp_path: Path) -> No
 def test_a_catalog_that_wants_another_key_says_so_at_once(server: Hub, tmp_path: Path, status: int) -> None:
     server.api.faults[CATALOG] = [Fault("status", status)] * 9
     said = refusal(tmp_path / "raw")
-    assert f"the catalog of {DATASET}: the server answers {status} " in said
+    assert f"the catalog of {DATASET}: HTTP {status} " in said
     assert said.endswith(f": {host(server)} may want another key: {KEYS}")
     assert len(server.api.gets("catalog/")) == 1
 
 
 def test_a_catalog_of_which_there_is_none(server: Hub, tmp_path: Path) -> None:
     server.api.faults[CATALOG] = [Fault("status", 404)]
-    assert refusal(tmp_path / "raw") == f"the catalog of {DATASET}: the server answers 404 Not Found"
+    assert refusal(tmp_path / "raw") == f"the catalog of {DATASET}: HTTP 404 Not Found"
 
 
 def test_a_catalog_that_is_damaged_need_not_be_removed_by_hand(server: Hub, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_busy_server_is_asked_again_after_the_time_that_it_asks_for(server: Hu
     ("fault", "asked", "words"),
     [
         (Fault("status", 503), 3, "answers 503 when asked for ref_landcovernet_af_v1; try again later"),
-        (Fault("status", 500, ("Retry-After", "60")), 1, "and asks to wait 60 s; run again then"),
+        (Fault("status", 500, ("Retry-After", "60")), 1, "; the server asks to retry after 60 s; run again then"),
         (Fault("status", 418), 1, "answers 418 when asked for ref_landcovernet_af_v1; try again later"),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_server_that_stays_busy_is_said_soon(
 
 def test_a_catalog_that_is_busy_for_an_hour(server: Hub, tmp_path: Path) -> None:
     server.api.faults[CATALOG] = [Fault("status", 429, ("Retry-After", "3600"))] * 9
-    assert refusal(tmp_path / "raw").endswith("the server answers 429 and asks to wait 3600 s; run again then")
+    assert refusal(tmp_path / "raw").endswith("HTTP 429; the server asks to retry after 3600 s; run again then")
     assert len(server.api.gets("catalog/")) == 1
 
 
@@ -141,7 +141,7 @@ def test_a_dead_host_an_unknown_id_and_a_bad_key_are_one_line_within_15_seconds(
     assert unknown.startswith(
         f"{host(server)} has no dataset '{DATASET}'; see download.*.mlhub.dataset and MLHUB_ROOT_URL"
     )
-    assert dead.startswith("127.0.0.1:9 does not answer (no connection). The public Radiant MLHub was shut down: ")
+    assert dead.startswith("127.0.0.1:9 does not answer (cannot connect). The public Radiant MLHub was shut down: ")
     assert "secret" not in bad_key + unknown + dead
 
 

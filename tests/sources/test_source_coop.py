@@ -144,7 +144,7 @@ def test_another_continent_is_another_prefix(front: Front, tmp_path: Path) -> No
     asia = LANDCOVERNET.replace("_af", "_as")
     _, failures = fetch(tmp_path / "raw", asked(front.url, prefix=asia))
     assert front.lists == [f"{asia}…", f"{asia}36SWF/"]
-    assert failures  # what lies there is no picture
+    assert failures  # what lies there is not an image
     assert all(key.startswith(f"{asia}36SWF/00/") for key in front.keys)
 
 
@@ -257,7 +257,7 @@ def test_etags_that_are_no_md5s_refuse_every_file_until_they_are_said_to_be_none
     _, failures = fetch(tmp_path / "refused", asked(front.url, more=one))
     assert len(failures) == 5
     assert failures[0].reason.endswith(
-        f"; expected {'0' * 32}; it was removed; if that is so for every file, its ETags are no MD5s: "
+        f", expected {'0' * 32}; removed; if that is so for every file, its ETags are no MD5s: "
         "set download.landcovernet.source_coop.etag to none"
     )
     assert fetch(tmp_path / "raw", asked(front.url, more=one, etag="none"))[1] == []
