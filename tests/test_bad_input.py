@@ -79,7 +79,9 @@ def test_an_unknown_source(tmp_path: Path, start: Start) -> None:
 def test_an_empty_source_folder(tmp_path: Path, start: Start) -> None:
     (tmp_path / "input").mkdir()
     ended = start("download", "landcoverai", "raw", "failures.csv")
-    require_one_line(ended, "download landcoverai: error: download.landcoverai.path is 'input', which holds no file; ")
+    require_one_line(
+        ended, "download landcoverai: error: download.landcoverai.path is 'input', which contains no files; "
+    )
     assert not (tmp_path / "raw").exists()
 
 

@@ -13,7 +13,7 @@ from pipeline.formats.classes import read_classes
 from pipeline.formats.datasets import CLASSES
 from pipeline.raster.layout import RawFolder
 from tests.sources.faulty import Fault
-from tests.sources.hub import chosen_hub
+from tests.sources.hub import configured_hub
 from tests.sources.world import DAYS, small_ghana, small_landcovernet
 from tests.world import TWO_CLASSES, params
 
@@ -90,7 +90,9 @@ def test_an_empty_folder_leaves_the_last_good_archive(mine: Path) -> None:
     raw, _ = fetch(mine)
     for name in ("images", "masks"):
         (mine / name / "a.tif").unlink()
-    with pytest.raises(PipelineError, match=r"download.landcoverai.path is '.*mine', which holds no file; put images/"):
+    with pytest.raises(
+        PipelineError, match=r"download.landcoverai.path is '.*mine', which contains no files; put images/"
+    ):
         fetch(mine)
     assert (raw / "images/a.tif").read_text() == "abc"
     assert [path.name for path in raw.parent.iterdir()] == ["landcoverai"]
@@ -124,7 +126,7 @@ def test_a_band_that_is_gone_costs_its_date_alone_and_the_cloud_filter_goes_on(
     name = "ref_landcovernet_af_v1_source_sentinel_2"
     lost = f"{name}/{name}_31PGS_01_{DAYS[0]:%Y%m%d}"
     raw, failures, clear = (tmp_path / each for each in ("raw", "failures.csv", "clear.csv"))
-    with chosen_hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", monkeypatch) as server:
+    with configured_hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", monkeypatch) as server:
         server.blobs.faults[f"/{lost}/B03.tif"] = [Fault("status", 404)]
         said = download("landcovernet", raw, failures, params(DownloadParams, **changes))
     assert "; 1 failed and left out, see " in said
@@ -139,7 +141,7 @@ def test_a_kept_date_without_bands_from_a_network_source_names_the_key_to_raise(
 ) -> None:
     changes = {"download.landcovernet.source": "mlhub", "download.landcovernet.clouds_first.dates": 1}
     raw, failures = tmp_path / "raw", tmp_path / "failures.csv"
-    with chosen_hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", monkeypatch):
+    with configured_hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", monkeypatch):
         download("landcovernet", raw, failures, params(DownloadParams, **changes))
     given = params(CloudFilterParams, on_error="skip")
     said = cloud_filter("landcovernet", raw, tmp_path / "clear.csv", failures, given)
