@@ -91,10 +91,10 @@ def survive_download(server: Hub, tmp_path: Path, kills: int) -> int:
         while survived < kills and harried.kill(dice.uniform(0.2, seconds), *arguments):
             survived += 1
             assert outcome(harried, "out/raw") in ({}, raw)  # nothing, or all where the kill came after it was done
-            finished, asked = harried.finished, len(server.blobs.seen)
+            finished, asked = harried.finished, len(server.blobs.received)
             if dice.randrange(2):
                 harried.finish(*arguments)
-                again = {seen.path for seen in server.blobs.seen[asked:] if seen.method == "GET"}
+                again = {received.path for received in server.blobs.received[asked:] if received.method == "GET"}
                 assert again & finished == set()
                 assert outcome(harried, "out") == expected
                 break
@@ -173,7 +173,7 @@ def test_the_key_is_on_no_command_line(server: Hub, tmp_path: Path) -> None:
     harried = world(tmp_path / "harried", server)
     run = harried.start("download", "landcovernet", "out/raw", "out/failures.csv")
     seen = set()
-    while run.poll() is None and not server.blobs.seen:
+    while run.poll() is None and not server.blobs.received:
         time.sleep(0.05)
     for process in Path("/proc").glob("[0-9]*"):
         try:

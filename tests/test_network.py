@@ -93,7 +93,7 @@ def test_mlhub(
         run(project, f"dvc repro --force --single-item download@{dataset}")
         assert server.blobs.sent == before
         assert KEY not in said
-        assert KEY not in repr(server.blobs.seen)
+        assert KEY not in repr(server.blobs.received)
     for path in (path for path in project.rglob("*") if path.is_file()):
         assert KEY.encode() not in path.read_bytes(), path
     same_chips(project, dataset, archive)

@@ -197,22 +197,10 @@ def test_a_lower_consensus_is_advised_for_landcovernet(tmp_path: Path) -> None:
         convert(tmp_path, **{"tif_to_png.landcovernet.min_consensus": 51})
 
 
-@pytest.mark.parametrize(
-    ("labels_HW", "message"),
-    [
-        (
-            halves(16, 16, 1, 25),
-            r"labels.tif holds label values outside the class table: 25 in 128 px; classes are \[1,",
-        ),
-        (halves(16, 16, 1, 2, "float64") + 0.5, r"labels.tif holds 1.5 among its labels, in 256 pixels NaN or a frac"),
-        (halves(16, 16, 1, 2, "float64") * np.nan, r"labels.tif holds nan among its labels, in 256 pixels NaN or a "),
-        (halves(8, 16), r"source.tif and .*labels.tif differ in size: \(16, 16\) and \(16, 8\) px"),
-    ],
-)
-def test_a_wrong_label_is_refused_and_nothing_published(tmp_path: Path, labels_HW: np.ndarray, message: str) -> None:
+def test_a_wrong_label_is_refused_and_nothing_published(tmp_path: Path) -> None:
     ghana_item(tmp_path / "raw", "000001", DAY)
-    ghana_label(tmp_path / "raw", "000001", labels_HW)
-    with pytest.raises(PipelineError, match=message):
+    ghana_label(tmp_path / "raw", "000001", halves(8, 16))
+    with pytest.raises(PipelineError, match=r"source.tif and .*labels.tif differ in size"):
         convert(tmp_path, "ghana")
     assert names(tmp_path) == ["clear.csv", "raw"]
 

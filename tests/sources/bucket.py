@@ -18,7 +18,7 @@ import pytest
 
 from pipeline.raster.layout import RawFolder
 from pipeline.sources.transfer import USER_AGENT
-from tests.sources.faulty import Seen, Server, served
+from tests.sources.faulty import ReceivedRequest, Server, served
 from tests.sources.world import files_below
 
 LANDCOVERNET, GHANA = "landcovernet/landcovernet_af/data/v1.0/2018/", "africa-crops-ghana/"
@@ -59,13 +59,13 @@ class Proxy(Server):
     @property
     def lists(self) -> list[str]:
         """The prefix of each LIST request, with `…` if it lists folders."""
-        queries = [parse_qs(urlsplit(seen.path).query) for seen in self.gets("list-type=2")]
+        queries = [parse_qs(urlsplit(received.path).query) for received in self.gets("list-type=2")]
         return [query["prefix"][0] + ("…" if "delimiter" in query else "") for query in queries]
 
     @property
     def keys(self) -> list[str]:
         """The keys that were fetched, sorted."""
-        return sorted(seen.path.split("/", 2)[2] for seen in self.gets() if "list-type=2" not in seen.path)
+        return sorted(received.path.split("/", 2)[2] for received in self.gets() if "list-type=2" not in received.path)
 
 
 class _ProxyHandler(BaseHTTPRequestHandler):
@@ -83,7 +83,7 @@ class _ProxyHandler(BaseHTTPRequestHandler):
 
     def pass_on(self) -> None:
         with self.server.lock:
-            self.server.seen.append(Seen(self.command, self.path, dict(self.headers)))
+            self.server.received.append(ReceivedRequest(self.command, self.path, dict(self.headers)))
         if not self.headers.get("User-Agent", "").startswith(USER_AGENT):  # botocore adds its own
             self.answer(403, {}, b"")
             return

@@ -26,7 +26,7 @@ class Fault:
 
 
 @dataclass
-class Seen:
+class ReceivedRequest:
     """A received request."""
 
     method: str
@@ -49,7 +49,7 @@ class Server(ThreadingHTTPServer):
         """Headers of the version of a file: ETag, Last-Modified, Date."""
         self.every: tuple[int, Fault] | None = None
         """A fault for every n-th GET of any path."""
-        self.seen: list[Seen] = []
+        self.received: list[ReceivedRequest] = []
         self.sent = 0
         self.lock = threading.Lock()
 
@@ -70,11 +70,11 @@ class Server(ThreadingHTTPServer):
         with self.lock:
             if self.faults[path]:
                 return self.faults[path].pop(0)
-            gets = sum(seen.method == "GET" for seen in self.seen)
+            gets = sum(received.method == "GET" for received in self.received)
             return self.every[1] if self.every and gets % self.every[0] == 0 else None
 
-    def gets(self, part: str = "") -> list[Seen]:
-        return [seen for seen in self.seen if seen.method == "GET" and part in seen.path]
+    def gets(self, part: str = "") -> list[ReceivedRequest]:
+        return [received for received in self.received if received.method == "GET" and part in received.path]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -100,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         path = self.path.partition("?")[0]
         with self.server.lock:
-            self.server.seen.append(Seen(self.command, self.path, dict(self.headers)))
+            self.server.received.append(ReceivedRequest(self.command, self.path, dict(self.headers)))
         body = self.server.body(path)
         fault = self.server.fault(path) if self.command == "GET" else None
         if fault and fault.kind in ("status", "html"):

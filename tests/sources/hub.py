@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.sources.faulty import Handler, Hub, Seen, Server, served
+from tests.sources.faulty import Handler, Hub, ReceivedRequest, Server, served
 
 
 class ApiHandler(Handler):
@@ -21,7 +21,7 @@ class ApiHandler(Handler):
 
     def answer(self) -> None:
         with self.server.lock:
-            self.server.seen.append(Seen(self.command, self.path, dict(self.headers)))
+            self.server.received.append(ReceivedRequest(self.command, self.path, dict(self.headers)))
         url = urlsplit(self.path)
         query = parse_qs(url.query)
         path = url.path.removeprefix("/mlhub/v1/")

@@ -54,7 +54,7 @@ def test_a_second_run_transfers_nothing(archive: Path, tmp_path: Path) -> None:
     with served(Server(archive.parent)) as server:
         for raw in ("raw", "again"):
             fetch(tmp_path / raw, checksum(archive), f"{server.url}/landcover.ai.v1.zip")
-        assert len(server.seen) == 1
+        assert len(server.received) == 1
     assert files_below(tmp_path / "again") == files_below(tmp_path / "raw")
 
 
@@ -85,7 +85,7 @@ def test_an_unsafe_member_fails_and_the_others_are_unpacked(archive: Path, tmp_p
     with zipfile.ZipFile(archive, "a") as zipped:
         zipped.writestr("../evil.tif", b"evil")
     fetched = fetch(tmp_path / "raw", checksum(archive), path=archive)
-    (failure,) = [each for each in fetched if isinstance(each, Failure)]
+    (failure,) = [result for result in fetched if isinstance(result, Failure)]
     assert failure.file == "../evil.tif"
     assert files_below(tmp_path / "raw") == files_below(tmp_path / "archive")
 

@@ -60,10 +60,10 @@ def test_folders_are_those_directly_below(proxy: Proxy, tmp_path: Path) -> None:
 def test_listings_are_cached_by_folder(proxy: Proxy, tmp_path: Path) -> None:
     first = below(proxy.url, tmp_path)
     listings = first.keys("a/"), first.folders("")
-    proxy.seen.clear()
+    proxy.received.clear()
     again = below(proxy.url, tmp_path)
     assert (again.keys("a/"), again.folders("")) == listings
-    assert proxy.seen == []
+    assert proxy.received == []
     assert list(again.keys("b/")) == ["b/4.txt"]
     assert proxy.lists == ["below/b/"]
 
@@ -79,10 +79,10 @@ def test_an_empty_listing_is_not_cached(proxy: Proxy, tmp_path: Path) -> None:
 def test_requests_have_our_user_agent(proxy: Proxy, tmp_path: Path) -> None:
     with requests.Session() as anonymous:
         assert anonymous.get(f"{proxy.url}/public/below/top.txt", timeout=9).status_code == 403
-    proxy.seen.clear()
+    proxy.received.clear()
     assert below(proxy.url, tmp_path).keys("")
-    assert proxy.seen
-    assert all(seen.headers["User-Agent"].startswith(USER_AGENT) for seen in proxy.seen)
+    assert proxy.received
+    assert all(received.headers["User-Agent"].startswith(USER_AGENT) for received in proxy.received)
 
 
 def test_credentials_of_the_user_are_hidden_and_restored(
@@ -92,7 +92,7 @@ def test_credentials_of_the_user_are_hidden_and_restored(
     for name, value in credentials.items():
         monkeypatch.setenv(name, value)
     assert below(proxy.url, tmp_path).keys("b/")
-    assert "Authorization" not in proxy.seen[0].headers
+    assert "Authorization" not in proxy.received[0].headers
     assert {name: os.environ[name] for name in credentials} == credentials
 
 

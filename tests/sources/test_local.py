@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import PipelineError, StageError
-from pipeline.core.failures import Failure
+from pipeline.core.failures import Failure, partition_results
 from pipeline.core.files import write_text
 from pipeline.sources.base import Fetched
 from pipeline.sources.local import fetch_local
@@ -68,12 +68,6 @@ def test_an_empty_or_missing_folder_is_refused_with_the_expected_layout(
         PipelineError, match=rf"download.{dataset}.path is '.*gone', which is not a directory; .* {expected}"
     ):
         fetch(tmp_path / "gone", tmp_path / "other", dataset)
-
-
-def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.zip", "")
-    with pytest.raises(PipelineError, match=r"a.zip', which is not a directory"):
-        fetch(tmp_path / "a.zip", tmp_path / "raw")
 
 
 WHOLE = [Fetched(Path(f"{kind}/b.tif"), f"{kind}/b.tif") for kind in ("images", "masks")]
@@ -146,8 +140,8 @@ def test_git_ignores_local_data_but_keeps_its_folders(tmp_path: Path) -> None:
     write_text(tmp_path / ".gitignore", rules)
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     command = ["git", "status", "--porcelain", "--untracked-files=all"]
-    seen = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert [line.removeprefix("?? ") for line in seen.splitlines()] == [".gitignore", *placeholders]
+    untracked = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert [line.removeprefix("?? ") for line in untracked.splitlines()] == [".gitignore", *placeholders]
 
 
 def unreadable(path: Path) -> None:
@@ -161,10 +155,10 @@ def test_a_file_that_cannot_be_copied_excludes_its_scene_alone(tmp_path: Path, n
     for stem in ("a", "a.b", "ab"):
         scene(tmp_path / "mine", stem)
     unreadable(tmp_path / "mine" / name)
-    found = fetch(tmp_path / "mine", tmp_path / "raw")
-    assert [each.file for each in found if isinstance(each, Failure)] == [name]
-    kept = [f"{kind}/{each}.tif" for kind in ("images", "masks") for each in ("a.b", "ab")]
-    assert sorted(str(each.path) for each in found if isinstance(each, Fetched)) == kept
+    fetched, failures = partition_results(fetch(tmp_path / "mine", tmp_path / "raw"))
+    assert [failure.file for failure in failures] == [name]
+    kept = [f"{kind}/{stem}.tif" for kind in ("images", "masks") for stem in ("a.b", "ab")]
+    assert sorted(str(file.path) for file in fetched) == kept
     raw = tmp_path / "raw"
     assert sorted(path.relative_to(raw).as_posix() for path in raw.rglob("*.*") if path.is_file()) == kept
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.core.failures import Failure
+from pipeline.core.failures import Failure, Failures, partition_results
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources import mlhub
 from pipeline.sources.base import Fetched, Request
@@ -34,10 +34,9 @@ def server(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield running
 
 
-def fetch(folder: Path, requested: Request | None = None) -> tuple[list[Fetched], list[Failure]]:
+def fetch(folder: Path, requested: Request | None = None) -> tuple[list[Fetched], Failures]:
     folder.mkdir()
-    found = list(fetch_mlhub(requested or request("landcovernet"), folder))
-    return [each for each in found if isinstance(each, Fetched)], [each for each in found if isinstance(each, Failure)]
+    return partition_results(fetch_mlhub(requested or request("landcovernet"), folder))
 
 
 def item(chip: str, day: Any) -> str:
@@ -50,7 +49,7 @@ def test_labels_all_cloud_masks_and_the_bands_of_clear_dates_are_fetched(
     fetched, failures = fetch(tmp_path / "raw")
     assert failures == []
     files = files_below(tmp_path / "raw")
-    assert sorted(files) == sorted(each.path.as_posix() for each in fetched)
+    assert sorted(files) == sorted(file.path.as_posix() for file in fetched)
     for chip in ("31PGS_01", "31PGS_02"):
         for day in DAYS:
             clear = day in (DAYS[0], DAYS[2])
@@ -64,7 +63,7 @@ def test_labels_all_cloud_masks_and_the_bands_of_clear_dates_are_fetched(
 
 def test_no_file_contains_the_address_of_the_server(server: Hub, tmp_path: Path) -> None:
     fetched, _ = fetch(tmp_path / "raw")
-    assert all(each.origin == each.path.as_posix() for each in fetched)
+    assert all(file.origin == file.path.as_posix() for file in fetched)
     texts = b"".join(body for name, body in files_below(tmp_path / "raw").items() if name.endswith(".json"))
     assert b"127.0.0.1" not in texts
     assert b"http" not in texts
@@ -76,10 +75,10 @@ def test_no_file_contains_the_address_of_the_server(server: Hub, tmp_path: Path)
 
 def test_a_second_run_sends_no_request(server: Hub, tmp_path: Path) -> None:
     fetch(tmp_path / "raw")
-    before = len(server.api.seen), len(server.blobs.seen)
+    before = len(server.api.received), len(server.blobs.received)
     requested = request("landcovernet")
     fetch(tmp_path / "again", requested)
-    assert (len(server.api.seen), len(server.blobs.seen)) == before
+    assert (len(server.api.received), len(server.blobs.received)) == before
     assert requested.statistics.received == 0
     assert files_below(tmp_path / "again") == files_below(tmp_path / "raw")
 
@@ -100,7 +99,7 @@ def test_bands_fetched_under_other_thresholds_are_not_delivered(server: Hub, tmp
 
 def test_only_the_selection_is_fetched(server: Hub, tmp_path: Path) -> None:
     fetch(tmp_path / "raw", request("landcovernet", **{"download.landcovernet.select.bbox": [2.5, 0.1, 2.6, 0.2]}))
-    assert {seen.path.split("_")[-2] for seen in server.blobs.gets("_source_sentinel_2")} == {"02"}
+    assert {received.path.split("_")[-2] for received in server.blobs.gets("_source_sentinel_2")} == {"02"}
 
 
 def test_no_data_in_a_band_leaves_the_place_of_its_date_to_the_next(
@@ -153,7 +152,7 @@ def test_an_invalid_image_fails_and_is_fetched_again_later(server: Hub, tmp_path
     broken = f"/{item('31PGS_01', DAYS[0])}/SCL.tif"
     server.blobs.bodies[broken] = b"not an image"
     _, failures = fetch(tmp_path / "raw")
-    assert [each.file for each in failures] == [item("31PGS_01", DAYS[0])]
+    assert [failure.file for failure in failures] == [item("31PGS_01", DAYS[0])]
     assert f"{broken[1:]} is not a readable GeoTIFF" in failures[0].reason
     del server.blobs.bodies[broken]
     assert fetch(tmp_path / "again")[1] == []
@@ -165,7 +164,7 @@ def test_unsafe_items_of_a_catalog_fail_and_the_others_are_fetched(server: Hub, 
     server.items["bare"] = good | {"id": f"{SOURCE}_31PGS_01_20180909", "assets": {}}  # type: ignore[operator]
     server.blobs.bodies["/catalog.tar.gz"] = catalog(server.api, DATASET)  # type: ignore[arg-type]
     fetched, failures = fetch(tmp_path / "raw")
-    assert [each.reason.split(": ", 1)[1].split(":")[0] for each in failures] == [
+    assert [failure.reason.split(": ", 1)[1].split(":")[0] for failure in failures] == [
         "id '../../bad' is outside the archive's folder",
         "not a STAC item",
     ]
@@ -181,7 +180,7 @@ def test_the_key_is_in_no_log_and_sent_to_no_other_host(
     fetched, _ = fetch(tmp_path / "raw")
     assert any("datasets/" in record.getMessage() for record in caplog.records)  # URLs are logged
     assert server.key not in caplog.text
-    assert server.key not in repr(server.blobs.seen)
+    assert server.key not in repr(server.blobs.received)
     assert server.key not in repr(fetched)
     assert all(
         server.key.encode() not in body for folder in (tmp_path, own_cache) for body in files_below(folder).values()
@@ -195,4 +194,4 @@ def test_an_asset_below_the_root_gets_the_key(server: Hub, tmp_path: Path) -> No
     server.blobs.bodies["/catalog.tar.gz"] = catalog(server.api, DATASET)  # type: ignore[arg-type]
     server.api.faults[path] = [Fault("status", 410)]
     fetch(tmp_path / "raw")
-    assert [seen.path for seen in server.api.gets("B04.tif")] == [f"/mlhub/v1/{path}?key={server.key}"]
+    assert [received.path for received in server.api.gets("B04.tif")] == [f"/mlhub/v1/{path}?key={server.key}"]

@@ -16,7 +16,7 @@ import sys
 import radiant_mlhub
 assert radiant_mlhub.__version__ == "0.5.5"
 name, folder, *collections = sys.argv[1:]
-radiant_mlhub.Dataset.fetch(name).download(folder, collection_filter={each: [] for each in collections})
+radiant_mlhub.Dataset.fetch(name).download(folder, collection_filter={collection: [] for collection in collections})
 """
 
 

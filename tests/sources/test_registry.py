@@ -42,11 +42,3 @@ def test_every_source_is_registered() -> None:
 def test_an_empty_path_and_a_negative_seed_are_refused() -> None:
     assert "download.ghana.path is ''; string should have at least 1 character" in refusal("ghana", path="")
     assert "download.ghana.sample_seed is -1; input should be greater than" in refusal("ghana", sample_seed=-1)
-
-
-def test_an_unknown_dataset_is_refused() -> None:
-    values = changed()["download"] | {"gana": {}}
-    with pytest.raises(
-        PipelineError, match=r"download.gana is not a known key; did you mean 'ghana'\? known here: landcoverai, "
-    ):
-        validated(DownloadParams, {"download": values}, PARAMS)

@@ -48,11 +48,6 @@ def test_the_example_of_a_selection_in_params_yaml() -> None:
     assert read(**{"landcovernet.select": values}).download.landcovernet.select.chips == 100
 
 
-def test_a_single_zip_has_no_connections() -> None:
-    with pytest.raises(PipelineError, match="download.landcoverai.connections is not a known key"):
-        read(**{"landcoverai.connections": 2})
-
-
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.failures import Failure
+from pipeline.core.failures import Failures, partition_results
 from pipeline.core.files import read_json, write_json
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.settings import CollectionSettings
@@ -34,7 +34,7 @@ def confusing_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Buckets that hold what Source Cooperative holds, and one without cloud masks."""
+    """Buckets in the layout of Source Cooperative, and two with other cloud masks or none."""
     folder = tmp_path_factory.mktemp("archives")
     africa = small_landcovernet(folder / "landcovernet", ("28QDE_07", "31PGS_01", "31PGS_02"))
     ghana = small_ghana(folder / "ghana")
@@ -64,10 +64,9 @@ def select(dataset: str = "landcovernet", **changes: Any) -> dict[str, Any]:
     return {f"download.{dataset}.select.{key}": value for key, value in changes.items()}
 
 
-def fetch(folder: Path, requested: Request) -> tuple[list[Fetched], list[Failure]]:
+def fetch(folder: Path, requested: Request) -> tuple[list[Fetched], Failures]:
     folder.mkdir()
-    found = list(fetch_source_coop(requested, folder))
-    return [each for each in found if isinstance(each, Fetched)], [each for each in found if isinstance(each, Failure)]
+    return partition_results(fetch_source_coop(requested, folder))
 
 
 def test_labels_all_cloud_masks_and_the_bands_of_clear_dates_are_fetched(proxy: Proxy, tmp_path: Path) -> None:
@@ -84,14 +83,14 @@ def test_labels_all_cloud_masks_and_the_bands_of_clear_dates_are_fetched(proxy: 
 
 def test_only_keys_of_sentinel_2_and_labels_are_fetched(proxy: Proxy, tmp_path: Path) -> None:
     fetched, _ = fetch(tmp_path / "raw", coop_request(proxy.url, more=select(tiles=["31PGS"])))
-    assert proxy.keys == sorted(f"{LANDCOVERNET}{each.origin}" for each in fetched)
+    assert proxy.keys == sorted(f"{LANDCOVERNET}{file.origin}" for file in fetched)
     label = r"31PGS/0[12]/31PGS_0[12]_2018_LC_10m\.tif"
     image = r"31PGS/(0[12])/S2/31PGS_\1_(2018\d{4})/31PGS_\1_\2_(B0[234]|SCL)_10m\.tif"
-    for each in fetched:
-        if (match := re.fullmatch(image, each.origin)) is not None:
-            assert each.path == Path(SOURCE, f"{SOURCE}_31PGS_{match[1]}_{match[2]}", f"{match[3]}.tif")
+    for file in fetched:
+        if (match := re.fullmatch(image, file.origin)) is not None:
+            assert file.path == Path(SOURCE, f"{SOURCE}_31PGS_{match[1]}_{match[2]}", f"{match[3]}.tif")
         else:
-            assert re.fullmatch(label, each.origin)
+            assert re.fullmatch(label, file.origin)
 
 
 @pytest.mark.parametrize(
@@ -111,21 +110,21 @@ def test_only_selected_tiles_are_listed(
     proxy: Proxy, tmp_path: Path, changes: dict[str, Any], folders: list[str], lists: list[str]
 ) -> None:
     fetch(tmp_path / "raw", coop_request(proxy.url, more=select(**changes), folders=folders))
-    assert proxy.lists == [f"{LANDCOVERNET}{each}" for each in lists]
+    assert proxy.lists == [f"{LANDCOVERNET}{prefix}" for prefix in lists]
 
 
 def test_select_chips_takes_the_first_by_name(proxy: Proxy, tmp_path: Path) -> None:
     fetched, _ = fetch(tmp_path / "raw", coop_request(proxy.url, more=select(chips=2)))
-    labels = [each.path.parent.name for each in fetched if each.path.name == "labels.tif"]
+    labels = [file.path.parent.name for file in fetched if file.path.name == "labels.tif"]
     assert [name.rpartition("labels_")[2] for name in labels] == ["28QDE_07", "31PGS_01"]
 
 
 def test_a_second_run_sends_no_request_and_another_tile_is_listed_alone(proxy: Proxy, tmp_path: Path) -> None:
     fetch(tmp_path / "raw", coop_request(proxy.url, more=select(tiles=["31PGS"])))
-    proxy.seen.clear()
+    proxy.received.clear()
     again = coop_request(proxy.url, more=select(tiles=["31PGS"]))
     fetch(tmp_path / "again", again)
-    assert (proxy.seen, again.statistics.received) == ([], 0)
+    assert (proxy.received, again.statistics.received) == ([], 0)
     assert files_below(tmp_path / "again") == files_below(tmp_path / "raw")
     fetch(tmp_path / "both", coop_request(proxy.url, more=select(tiles=["31PGS", "28QDE"])))
     assert proxy.lists == [f"{LANDCOVERNET}28QDE/"]
@@ -153,11 +152,11 @@ def test_another_continent_is_another_prefix(proxy: Proxy, tmp_path: Path) -> No
 def test_only_labels_and_sentinel_2_of_ghana_are_listed_and_fetched(proxy: Proxy, tmp_path: Path) -> None:
     fetched, failures = fetch(tmp_path / "raw", coop_request(proxy.url, "ghana"))
     assert failures == []
-    names = sorted(each.path.name for each in fetched)
+    names = sorted(file.path.name for file in fetched)
     assert names == ["cloudmask.tif"] * 8 + ["labels.tif"] * 2 + ["source.tif"] * 4
     assert proxy.lists == [f"{GHANA}truth/", f"{GHANA}s2/"]
     assert all(key.startswith((f"{GHANA}truth/", f"{GHANA}s2/")) for key in proxy.keys)
-    (data,) = [each for each in fetched if each.path.name == "source.tif" and "000002_2018_07" in str(each.path)]
+    (data,) = [file for file in fetched if file.path.name == "source.tif" and "000002_2018_07" in str(file.path)]
     assert data.origin == "s2/s2_ghana_000002/s2_ghana_000002_2018_07_05/s2_ghana_000002_2018_07_05_data.tif"
 
 
@@ -183,7 +182,7 @@ def test_cloud_masks_of_another_name_are_fetched_by_another_pattern(proxy: Proxy
     pattern = PARAMS["ghana"]["source_coop"]["clouds"].replace("cloud_?mask", "sky")
     fetched, failures = fetch(tmp_path / "raw", coop_request(proxy.url, "ghana", bucket="renamed", clouds=pattern))
     assert failures == []
-    assert sum(each.path.name == "cloudmask.tif" and each.origin.endswith("_sky.tif") for each in fetched) == 8
+    assert sum(file.path.name == "cloudmask.tif" and file.origin.endswith("_sky.tif") for file in fetched) == 8
 
 
 @pytest.mark.parametrize("bucket", ["maskless", "stanford"])
@@ -191,9 +190,9 @@ def test_without_clouds_the_first_dates_are_fetched_without_masks(proxy: Proxy, 
     requested = coop_request(proxy.url, "ghana", {"download.ghana.clouds_first.clouds": "none"}, bucket=bucket)
     fetched, failures = fetch(tmp_path / "raw", requested)
     assert failures == []
-    found = [each.path for each in fetched if each.path.name != "labels.tif"]
+    paths = [file.path for file in fetched if file.path.name != "labels.tif"]
     source = "su_african_crops_ghana_source_s2"
-    assert found == [
+    assert paths == [
         Path(source, f"{source}_{chip}_{day:%Y_%m_%d}", "source.tif")
         for chip in ("000001", "000002")
         for day in DAYS[:2]
@@ -202,11 +201,11 @@ def test_without_clouds_the_first_dates_are_fetched_without_masks(proxy: Proxy, 
 
 
 def test_files_matched_by_an_earlier_pattern_are_fetched_again(proxy: Proxy, tmp_path: Path) -> None:
-    one = select(tiles=["28QDE"])
-    first, _ = fetch(tmp_path / "first", coop_request(proxy.url, more=one))
-    proxy.seen.clear()
+    selection = select(tiles=["28QDE"])
+    first, _ = fetch(tmp_path / "first", coop_request(proxy.url, more=selection))
+    proxy.received.clear()
     narrower = PARAMS["landcovernet"]["source_coop"]["images"].replace(r"B\d[\dA]", "B0[234]")
-    fetch(tmp_path / "again", coop_request(proxy.url, images=narrower, more=one))
+    fetch(tmp_path / "again", coop_request(proxy.url, images=narrower, more=selection))
     assert (len(proxy.keys), proxy.lists) == (len(first), [])
 
 
@@ -247,20 +246,20 @@ def test_an_empty_prefix_is_refused(proxy: Proxy, tmp_path: Path, folders: list[
 
 
 def test_wrong_etags_fail_every_file_unless_etag_is_none(proxy: Proxy, tmp_path: Path, own_cache: Path) -> None:
-    one = select(tiles=["28QDE"])
-    fetch(tmp_path / "first", coop_request(proxy.url, more=one))
+    selection = select(tiles=["28QDE"])
+    fetch(tmp_path / "first", coop_request(proxy.url, more=selection))
     (listing,) = own_cache.rglob("keys-*.json")
     wrong = {key: facts | {"md5": "0" * 32} for key, facts in read_json(listing).items()}
     for file in files_below(listing.parent):
         (listing.parent / file).unlink()
     write_json(listing, wrong)
-    _, failures = fetch(tmp_path / "refused", coop_request(proxy.url, more=one))
+    _, failures = fetch(tmp_path / "refused", coop_request(proxy.url, more=selection))
     assert len(failures) == 5
     assert failures[0].reason.endswith(
         f", expected {'0' * 32}; removed; if this happens for every file, the ETags are not MD5: "
         "set download.landcovernet.source_coop.etag to none"
     )
-    assert fetch(tmp_path / "raw", coop_request(proxy.url, more=one, etag="none"))[1] == []
+    assert fetch(tmp_path / "raw", coop_request(proxy.url, more=selection, etag="none"))[1] == []
     assert files_below(tmp_path / "raw") == files_below(tmp_path / "first")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.core.errors import PipelineError, StageError
 from pipeline.sources import transfer as module
-from pipeline.sources.transfer import USER_AGENT, Remote, Transfer, new_session, require_space
+from pipeline.sources.transfer import USER_AGENT, Remote, Transfer, new_session
 from pipeline.sources.transfer_statistics import TransferStatistics
 from tests.sources.faulty import FAR, Fault, Server, served
 
@@ -46,13 +46,13 @@ def refusal(server: Server, folder: Path, **facts: object) -> str:
 def test_a_file_is_complete_and_no_part_is_left(server: Server, tmp_path: Path) -> None:
     assert fetch(server, tmp_path).read_bytes() == BODY
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
-    assert len(server.seen) == 1
+    assert len(server.received) == 1
 
 
 def test_every_request_has_the_user_agent(server: Server, tmp_path: Path) -> None:
     quick().length(Remote(f"{server.url}/a.tif", "a.tif"))
     fetch(server, tmp_path)
-    assert [(seen.method, seen.headers["User-Agent"]) for seen in server.seen] == [
+    assert [(received.method, received.headers["User-Agent"]) for received in server.received] == [
         ("HEAD", USER_AGENT),
         ("GET", USER_AGENT),
     ]
@@ -74,7 +74,7 @@ def test_every_request_has_the_user_agent(server: Server, tmp_path: Path) -> Non
 def test_a_broken_transfer_is_resumed(server: Server, tmp_path: Path, faults: list[Fault], gets: int) -> None:
     server.faults["/a.tif"] = list(faults)
     assert fetch(server, tmp_path).read_bytes() == BODY
-    assert len(server.seen) == gets
+    assert len(server.received) == gets
 
 
 def test_only_missing_bytes_are_requested(server: Server, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_only_missing_bytes_are_requested(server: Server, tmp_path: Path) -> Non
     statistics = TransferStatistics()
     quick(statistics).fetch(Remote(f"{server.url}/a.tif", "a.tif"), tmp_path / "a.tif")
     assert (tmp_path / "a.tif").read_bytes() == BODY
-    assert server.seen[0].headers["Range"] == "bytes=1000000-"
+    assert server.received[0].headers["Range"] == "bytes=1000000-"
     assert statistics.received == len(BODY) - 1_000_000
 
 
@@ -102,7 +102,7 @@ def test_a_finished_file_is_not_requested(server: Server, tmp_path: Path) -> Non
     fetch(server, tmp_path)
     statistics = TransferStatistics()
     quick(statistics).fetch(Remote(f"{server.url}/a.tif", "a.tif"), tmp_path / "a.tif")
-    assert (len(server.seen), statistics.received, statistics.reused) == (1, 0, 1)
+    assert (len(server.received), statistics.received, statistics.reused) == (1, 0, 1)
 
 
 @pytest.mark.parametrize(("header", "least"), [(("Retry-After", "1"), 1.0), (("Retry-After", "soon"), 0.0)])
@@ -133,7 +133,7 @@ def test_a_long_retry_after_is_not_retried(server: Server, tmp_path: Path) -> No
     server.faults["/a.tif"] = [Fault("status", 503, ("Retry-After", "3600"))] * 9
     with pytest.raises(StageError, match="asks to retry after 3600 s; run again then"):
         fetch(server, tmp_path)
-    assert len(server.seen) == 1
+    assert len(server.received) == 1
 
 
 def test_a_wrong_checksum_is_refused_and_the_file_removed(server: Server, tmp_path: Path) -> None:
@@ -170,10 +170,6 @@ def test_a_full_disk_is_noticed_before_the_first_byte(
     assert "GB free, but 1000000000.00 GB are needed; make room, or set PIPELINE_CACHE" in refusal(server, tmp_path)
 
 
-def test_enough_space_is_accepted(tmp_path: Path) -> None:
-    require_space(tmp_path, 1)
-
-
 @pytest.mark.parametrize("size", [None, 12345])
 def test_the_length_comes_from_the_listing_or_the_server(server: Server, size: int | None) -> None:
     assert quick().length(Remote(f"{server.url}/a.tif", "a.tif", size)) == (size or len(BODY))
@@ -200,7 +196,7 @@ def test_the_download_of_a_killed_process_is_resumed(server: Server, tmp_path: P
     size = (tmp_path / "a.tif.part").stat().st_size
     assert 0 < size < len(BODY)
     assert fetch(server, tmp_path).read_bytes() == BODY
-    assert server.seen[-1].headers["Range"] == f"bytes={size}-"
+    assert server.received[-1].headers["Range"] == f"bytes={size}-"
 
 
 def test_two_processes_download_a_file_only_once(server: Server, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_part_is_kept_when_the_server_refuses_the_rest(
     assert str(error.value) == words
     server.faults["/a.tif"] = []
     assert fetch(server, tmp_path).read_bytes() == BODY
-    assert server.seen[-1].headers["Range"] == "bytes=1000000-"
+    assert server.received[-1].headers["Range"] == "bytes=1000000-"
 
 
 def test_the_part_is_kept_when_the_disk_is_too_small_for_the_rest(
@@ -56,7 +56,7 @@ def test_the_part_is_kept_when_the_disk_is_too_small_for_the_rest(
             patch.setattr(module, "SPARE", 10**18)
             fetch(server, tmp_path)
     assert fetch(server, tmp_path).read_bytes() == BODY
-    assert server.seen[-1].headers["Range"] == "bytes=1000000-"
+    assert server.received[-1].headers["Range"] == "bytes=1000000-"
 
 
 def test_a_part_of_another_file_is_removed(server: Server, tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_the_rest_is_requested_of_the_same_version(
 ) -> None:
     break_off(server, tmp_path, version)
     assert fetch(server, tmp_path).read_bytes() == BODY
-    assert server.seen[-1].headers["Range"] == "bytes=300000-"
-    assert server.seen[-1].headers.get("If-Range") == condition
+    assert server.received[-1].headers["Range"] == "bytes=300000-"
+    assert server.received[-1].headers.get("If-Range") == condition
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
 
 
@@ -126,4 +126,4 @@ def test_an_invalid_version_file_is_ignored(server: Server, tmp_path: Path, text
     (tmp_path / "a.tif.part.json").write_text(text)
     server.faults["/a.tif"] = []
     assert fetch(server, tmp_path).read_bytes() == BODY
-    assert "If-Range" not in server.seen[-1].headers
+    assert "If-Range" not in server.received[-1].headers

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from pipeline.core.errors import PipelineError, StageError
-from pipeline.core.failures import Failure
+from pipeline.core.failures import Failure, partition_results
 from pipeline.sources import unpack
 from pipeline.sources.unpack import Limits, read_tar, safe_path, unzip
 from tests.sources.hub import tar
@@ -50,9 +50,9 @@ def test_other_paths_are_normalized(name: str, path: str) -> None:
 @pytest.mark.parametrize("name", UNSAFE)
 def test_an_unsafe_member_of_a_zip_fails_and_the_others_are_unpacked(tmp_path: Path, name: str) -> None:
     archive = zipped(tmp_path, ("images/a.tif", b"a"), (zipfile.ZipInfo(name), b"evil"), ("masks/a.tif", b"b"))
-    found = unpacked(archive)
-    assert [str(each) for each in found if isinstance(each, Path)] == ["images/a.tif", "masks/a.tif"]
-    (failure,) = [each for each in found if isinstance(each, Failure)]
+    paths, failures = partition_results(unpacked(archive))
+    assert [str(path) for path in paths] == ["images/a.tif", "masks/a.tif"]
+    (failure,) = failures
     assert "is outside the archive's folder" in failure.reason
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
     assert files == ["a.zip", "out/images/a.tif", "out/masks/a.tif"]
@@ -62,9 +62,9 @@ def test_an_unsafe_member_of_a_zip_fails_and_the_others_are_unpacked(tmp_path: P
 def test_links_and_devices_in_a_zip_fail(tmp_path: Path, kind: int) -> None:
     link = zipfile.ZipInfo("images/link.tif")
     link.external_attr = kind << 16
-    found = unpacked(zipped(tmp_path, (link, b"/etc/passwd"), ("images/a.tif", b"a")))
+    results = unpacked(zipped(tmp_path, (link, b"/etc/passwd"), ("images/a.tif", b"a")))
     reason = "the member 'images/link.tif' is a link or a device, not a file"
-    assert found == [Failure("images/link.tif", reason), Path("images/a.tif")]
+    assert results == [Failure("images/link.tif", reason), Path("images/a.tif")]
 
 
 def test_a_zip_bomb_is_refused_by_its_ratio_and_by_its_size(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_damaged_member_fails_and_the_others_are_unpacked(tmp_path: Path) -> N
 def test_a_member_without_a_name_fails(tmp_path: Path) -> None:
     archive = zipped(tmp_path, ("a", b"a"), ("b.tif", b"b"))
     text = bytearray(archive.read_bytes())
-    lengths = text.find(b"PK\x01\x02") + 28  # of the name and of what follows it, in the table of the first member
+    lengths = text.find(b"PK\x01\x02") + 28  # of its name and extra field, in the central directory
     text[lengths : lengths + 4] = struct.pack("<HH", 0, len("a"))
     archive.write_bytes(text)
     first, second = unpacked(archive)
@@ -158,8 +158,8 @@ def read(folder: Path, text: bytes, largest: int = 1000, **limits: int) -> list[
 
 
 def test_the_files_of_a_tar_are_read_without_being_written(tmp_path: Path) -> None:
-    found = read(tmp_path, tar({"a/b.json": b"{}", "a/c.json": b"[]"}))
-    assert found == [(PurePosixPath("a/b.json"), b"{}"), (PurePosixPath("a/c.json"), b"[]")]
+    members = read(tmp_path, tar({"a/b.json": b"{}", "a/c.json": b"[]"}))
+    assert members == [(PurePosixPath("a/b.json"), b"{}"), (PurePosixPath("a/c.json"), b"[]")]
     assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
 
 
@@ -169,12 +169,11 @@ def test_unsafe_members_of_a_tar_fail_and_the_others_are_read(tmp_path: Path) ->
         member = tarfile.TarInfo(name)
         member.type, member.linkname = kind, "/etc/passwd"
         more.append(member)
-    found = read(
-        tmp_path, tar({"../out.json": b"{}", "/out.json": b"{}", "good.json": b"{}", "big": b"x" * 1001}, *more)
-    )
-    assert [each for each in found if not isinstance(each, Failure)] == [(PurePosixPath("good.json"), b"{}")]
-    reasons = {each.file: each.reason for each in found if isinstance(each, Failure)}
-    assert list(reasons) == ["../out.json", "/out.json", "big", "link", "hard", "dev"]
+    files = {"../out.json": b"{}", "/out.json": b"{}", "good.json": b"{}", "big": b"x" * 1001}
+    members, failures = partition_results(read(tmp_path, tar(files, *more)))
+    assert members == [(PurePosixPath("good.json"), b"{}")]
+    reasons = {failure.file: failure.reason for failure in failures}
+    assert reasons.keys() == {"../out.json", "/out.json", "big", "link", "hard", "dev"}
     assert reasons["big"] == "the member 'big' has 1001 bytes; at most 1000 are allowed"
     assert reasons["dev"] == "the member 'dev' is a link or a device, not a file"
 
