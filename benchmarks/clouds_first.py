@@ -1,4 +1,4 @@
-"""Bytes over the network with cloud masks first, against fetching every date: the sample archives from a local server.
+"""Bytes downloaded with cloud masks first and with all dates: the sample archives from a local server.
 
 python -m benchmarks.clouds_first
 """
@@ -23,7 +23,7 @@ NAMES: dict[DatasetName, str] = {"landcovernet": "ref_landcovernet_af_v1", "ghan
 
 
 def fetch_all_dates(request: Request) -> Request:
-    """The same request for the bands of every date."""
+    """The same request with the bands of all dates."""
     clouds_first = request.collection.clouds_first.model_copy(
         update={"max_cloud": 1.0, "max_no_data": 1.0, "dates": 999}
     )
@@ -32,7 +32,7 @@ def fetch_all_dates(request: Request) -> Request:
 
 
 def transferred(request: Request, folder: Path, server: str) -> tuple[int, int]:
-    """Bytes and GeoTIFFs of a download into an empty folder with an empty cache."""
+    """Download to an empty folder with an empty cache; return the numbers of bytes and GeoTIFFs."""
     folder.mkdir()
     os.environ |= {"PIPELINE_CACHE": str(folder / "cache"), "MLHUB_ROOT_URL": server, "MLHUB_API_KEY": "the-secret-key"}
     files, failures = partition_results(fetch_mlhub(request, folder))
@@ -41,20 +41,20 @@ def transferred(request: Request, folder: Path, server: str) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Print both sides for each dataset."""
+    """Print the bytes of both for each dataset."""
     logging.disable()
     params = load_params(DownloadParams)
     for dataset, name in NAMES.items():
         with tempfile.TemporaryDirectory() as scratch:
             archive = Path(scratch, "archive")
             archive.mkdir()
-            first = Request(dataset, getattr(params.download, dataset), params.bands)
-            assert list(fetch_sample(first, archive))
+            request = Request(dataset, getattr(params.download, dataset), params.bands)
+            assert list(fetch_sample(request, archive))
             with hub(archive, name) as server:
-                few, few_files = transferred(first, Path(scratch, "few"), server.root)
-                all_, all_files = transferred(fetch_all_dates(first), Path(scratch, "all"), server.root)
+                few, few_files = transferred(request, Path(scratch, "few"), server.root)
+                all_, all_files = transferred(fetch_all_dates(request), Path(scratch, "all"), server.root)
         print(
-            f"{dataset}: clouds first {few / 1e6:.2f} MB in {few_files} files, every date {all_ / 1e6:.2f} MB in "
+            f"{dataset}: clouds first {few / 1e6:.2f} MB in {few_files} files, all dates {all_ / 1e6:.2f} MB in "
             f"{all_files} files, ratio {few / all_:.2f}"
         )
 

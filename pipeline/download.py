@@ -1,4 +1,4 @@
-"""Brings a dataset's archive to data/raw/, in the archive's own layout."""
+"""Fetches a dataset's archive to data/raw/, in the archive's own layout."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from pipeline.sources.settings import CollectionSettings, GhanaSettings, Landcov
 
 
 class DownloadSection(Params):
-    """Each dataset has its own source, so that one person's archive never triggers another's."""
+    """`download` of params.yaml; each dataset has its own source."""
 
     landcoverai: LandcoveraiSettings
     landcovernet: LandcovernetSettings
@@ -36,10 +36,10 @@ class DownloadParams(Params):
 
 
 def manifest(folder: Path, files: Iterable[Fetched]) -> list[tuple[str, int, str, str]]:
-    """(path, size in bytes, SHA-256, origin) of each file, sorted by path; without those that the stage writes."""
+    """Rows (path, size in bytes, SHA-256, origin) sorted by path, without the files that the stage itself writes."""
     rows = []
     for file in files:
-        if file.path.as_posix() in WRITTEN_BY_DOWNLOAD:  # by an earlier download, which was copied
+        if file.path.as_posix() in WRITTEN_BY_DOWNLOAD:  # of an earlier download, now the source
             continue
         path = folder / file.path
         rows.append((file.path.as_posix(), path.stat().st_size, sha256(path), file.origin))
@@ -47,10 +47,10 @@ def manifest(folder: Path, files: Iterable[Fetched]) -> list[tuple[str, int, str
 
 
 def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadParams) -> str:
-    """Fetch the archive of DATASET from the source that params name into RAW.
+    """Fetch the archive of DATASET from its source into RAW.
 
-    Beside the archive's files RAW gets `manifest.csv`, `source.json`, and `classes.json`: the table of the archive's
-    own `classes.yaml` if it brings one, else the dataset's usual classes. What failed is in the table FAILURES.
+    The stage adds `manifest.csv`, `source.json` and `classes.json`, made from the archive's own `classes.yaml` if it
+    has one. Failures are listed in the table FAILURES.
     """
     settings: LandcoveraiSettings | CollectionSettings = getattr(params.download, dataset)
     known_as = Original(dataset, settings.source, settings.path).place(raw)
@@ -59,7 +59,7 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
         folder.mkdir()
         files = SOURCES[settings.source](request, folder)
         fetched, failed = partition_results(progress(files, f"download {dataset}", status=request.statistics.status))
-        settled = report_failures(failed, params.on_error, failures, Path(settings.path))
+        failures_note = report_failures(failed, params.on_error, failures, Path(settings.path))
         rows = manifest(folder, fetched)
         write_classes(folder / "classes.json", own_classes(folder, known_as) or CLASSES[dataset])
         write_source(folder, settings.source)
@@ -67,7 +67,7 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
         csv.writer(text, lineterminator="\n").writerows([("path", "size", "sha256", "origin"), *rows])
         write_text(folder / MANIFEST, text.getvalue())
     size = sum(row[1] for row in rows)
-    return f"{len(rows)} files, {size / 1e6:.1f} MB from {settings.source}{request.statistics.summary()}{settled}"
+    return f"{len(rows)} files, {size / 1e6:.1f} MB from {settings.source}{request.statistics.summary()}{failures_note}"
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from pipeline.sources.transfer import Transfer, require_space
 LABEL = ("labels",)
 
 
-class CloudsFirst:
+class ItemFetcher:
     """Fetches items into a folder that outlives the run, and links them from there into the raw folder."""
 
     def __init__(self, request: Request, transfer: Transfer, store: Path) -> None:
@@ -40,7 +40,7 @@ class CloudsFirst:
         self.with_bands: set[Path] = set()
         """The folders of items whose bands were fetched by this run; the store may hold others of earlier runs."""
 
-    def deliver(self, items: list[RemoteItem], folder: Path) -> Iterator[Fetched | Failure]:
+    def fetch(self, items: list[RemoteItem], folder: Path) -> Iterator[Fetched | Failure]:
         """Fetch `items` and link them into the raw folder `folder`, with each item's JSON.
 
         Yields:
@@ -48,12 +48,14 @@ class CloudsFirst:
         """
         self.store.mkdir(parents=True, exist_ok=True)
         require_space(self.store, self.estimate(items))
-        self._fetch([(item, key) for item in items for key in (self.options.cloud_assets if item.date else LABEL)])
+        self._fetch_assets(
+            [(item, key) for item in items for key in (self.options.cloud_assets if item.date else LABEL)]
+        )
         dated = {self._local(item).id: item for item in items if item.date}
 
         def fetch_bands(kept: list[DateSelection]) -> dict[str, DateSelection | None]:
             new = {date.id: dated[date.id] for date in kept if dated[date.id].folder not in self.with_bands}
-            self._fetch([(item, key) for item in new.values() for key in self.options.band_assets])
+            self._fetch_assets([(item, key) for item in new.values() for key in self.options.band_assets])
             self.with_bands |= {item.folder for item in new.values()}
             return {id_: self._measure(item) for id_, item in new.items()}
 
@@ -81,15 +83,15 @@ class CloudsFirst:
         remote = next((item.assets[key] for item in items if key in item.assets), None)
         return missing * (self.transfer.length(remote) or 0) if missing > 0 and remote else 0
 
-    def _fetch(self, wanted: list[tuple[RemoteItem, str]]) -> None:
+    def _fetch_assets(self, assets: list[tuple[RemoteItem, str]]) -> None:
         """Fetch assets in parallel; record failures by item."""
         with threads(self.connections) as pool:
-            for failure in pool.map(catch_failures(self._fetch_one, lambda pair: str(pair[0].folder)), wanted):
+            for failure in pool.map(catch_failures(self._fetch_asset, lambda asset: str(asset[0].folder)), assets):
                 if isinstance(failure, Failure):
                     self.failures[Path(failure.file)].append(failure)
 
-    def _fetch_one(self, wanted: tuple[RemoteItem, str]) -> None:
-        item, key = wanted
+    def _fetch_asset(self, asset: tuple[RemoteItem, str]) -> None:
+        item, key = asset
         if key not in item.assets:
             advice = without_masks(self.options) if key in self.options.cloud_assets else ""
             raise PipelineError(f"{item.folder} has no asset {key}; it has {', '.join(item.assets) or 'none'}{advice}")
@@ -129,7 +131,7 @@ class CloudsFirst:
 
 
 def without_masks(options: ReadOptions) -> str:
-    """What to do where a server has no cloud masks."""
+    """Advice for a server without cloud masks."""
     keys = f"download.{options.dataset}.clouds_first.clouds", f"cloud_filter.{options.dataset}.clouds"
     return options.without_masks(*keys)
 

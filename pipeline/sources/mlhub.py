@@ -25,7 +25,7 @@ from pipeline.core.failures import Failure
 from pipeline.core.fingerprint import digest
 from pipeline.formats.datasets import DatasetName
 from pipeline.sources.base import Fetched, Request
-from pipeline.sources.clouds_first import CloudsFirst
+from pipeline.sources.clouds_first import ItemFetcher
 from pipeline.sources.http_errors import BUSY, RefusedError, describe, retry_advice, retry_after
 from pipeline.sources.remote import RemoteItem, select_items
 from pipeline.sources.settings import http_address
@@ -82,7 +82,7 @@ def fetch_mlhub(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
                 f"the catalog of {name} contains no item of {request.dataset}; check download.*.mlhub.dataset"
             )
         selected = select_items(items, request.collection.select, request.dataset)
-        yield from CloudsFirst(request, transfer, store).deliver(selected, folder)
+        yield from ItemFetcher(request, transfer, store).fetch(selected, folder)
 
 
 def _configured_hub() -> Hub:

@@ -138,8 +138,8 @@ class GhanaCoopSettings(SourceCoopSettings):
         return {"images": self.images, "clouds": self.clouds, "labels": self.labels}
 
 
-class CloudsFirst(Params):
-    """`download.D.clouds_first`: the dates whose bands a network source fetches, judged by their cloud masks."""
+class CloudsFirstSettings(Params):
+    """`download.D.clouds_first`: for which dates a network source fetches bands, judged by cloud masks."""
 
     max_cloud: Share
     """Largest share of a chip's pixels that cloud, shadow and haze may each hide."""
@@ -154,11 +154,11 @@ class CloudsFirst(Params):
         return Thresholds.model_validate(clouds | {"max_no_data": self.max_no_data, "dates": self.dates})
 
 
-class LandcovernetCloudsFirst(CloudsFirst, LandcovernetClouds):
+class LandcovernetCloudsFirst(CloudsFirstSettings, LandcovernetClouds):
     """`download.landcovernet.clouds_first` of params.yaml."""
 
 
-class GhanaCloudsFirst(CloudsFirst, GhanaClouds):
+class GhanaCloudsFirst(CloudsFirstSettings, GhanaClouds):
     """`download.ghana.clouds_first` of params.yaml."""
 
 
@@ -176,7 +176,7 @@ class Selection(Params):
 
 
 class CollectionSettings(SourceSettings):
-    """What `download.landcovernet` and `download.ghana` have in common."""
+    """Settings of Sentinel-2 datasets."""
 
     source: CollectionSource
     connections: int = Field(ge=1, le=64)

@@ -21,7 +21,7 @@ from pipeline.core.fingerprint import digest
 from pipeline.formats.datasets import LAYOUTS, DatasetName
 from pipeline.sentinel.items import ReadOptions
 from pipeline.sources.base import Fetched, Request
-from pipeline.sources.clouds_first import CloudsFirst, without_masks
+from pipeline.sources.clouds_first import ItemFetcher, without_masks
 from pipeline.sources.listing import Bucket, Listing
 from pipeline.sources.remote import RemoteItem, matching_chips, select_items
 from pipeline.sources.settings import SourceCoopSettings
@@ -87,7 +87,7 @@ def fetch_source_coop(request: Request, folder: Path) -> Iterator[Fetched | Fail
     items = select_items(_list_items(bucket, request), request.collection.select, request.dataset)
     transfer = Transfer(new_session(request.collection.connections), request.statistics)
     store = cache / digest(settings.patterns)[:12]  # other patterns may match another file for the same asset
-    yield from CloudsFirst(request, transfer, store).deliver(items, folder)
+    yield from ItemFetcher(request, transfer, store).fetch(items, folder)
 
 
 def _list_items(bucket: Bucket, request: Request) -> list[RemoteItem]:
