@@ -53,10 +53,10 @@ def measure_cached(item: SourceItem, options: ReadOptions, cache: StageCache) ->
 def select_dates(
     measured: list[DateSelection], thresholds: Thresholds, source: RawFolder, options: ReadOptions
 ) -> tuple[list[DateSelection], dict[Path, str]]:
-    """Judge the dates; one without bands that would be kept leaves its place to the next clearest.
+    """Judge the dates; the next clearest replaces a kept date without bands.
 
     Returns:
-        The dates with verdicts, and for the folder of each date without bands what is wrong.
+        The dates with verdicts, and the errors of dates without bands, by folder.
     """
     items = {item.id: item for item in source.items}
     key = f"download.{source.dataset}.clouds_first"

@@ -1,4 +1,4 @@
-"""Which dates of a chip are clear enough, and which of those are kept; `download` and `cloud_filter` judge by it."""
+"""Selects the clearest dates of each chip, for `download` and `cloud_filter`."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -34,7 +34,7 @@ class GhanaClouds(Params):
 
 
 class Thresholds(Params):
-    """The largest share of a chip's pixels, 0 to 1, that each kind may hide; and how many dates to keep."""
+    """The largest share of a chip's pixels, 0 to 1, that each kind may hide, and the number of dates to keep."""
 
     max_cloud: Share
     max_shadow: Share
@@ -91,9 +91,9 @@ class DateSelection:
 
 
 def measure(item: SourceItem, options: ReadOptions, with_bands: bool) -> DateSelection:
-    """Measure one chip and date by its cloud masks and, `with_bands`, by the zeros of its bands; no verdict yet.
+    """Measure one chip and date by its cloud masks and, `with_bands`, by the zeros of its bands.
 
-    Without masks (`clouds: none`) and without bands the date counts as clear until its bands are there.
+    With neither (`clouds: none` and no bands yet) the date counts as clear.
 
     Raises:
         PipelineError: a file is missing or cannot be read.
@@ -111,8 +111,8 @@ def judge(measured: Iterable[DateSelection], thresholds: Thresholds, for_stricte
     Args:
         measured: any chips and dates.
         thresholds: the limits.
-        for_stricter: keep also every date that stricter thresholds would keep. They may drop a clearer date first,
-            unless it has no larger share of any kind; so only such dates make another one superfluous.
+        for_stricter: also keep every date that stricter thresholds could keep. They may drop a clearer date and keep
+            this one, unless the clearer date has no larger share of any kind; so only such dates count.
 
     Returns:
         The same chips and dates with verdict and reason, sorted by id.
@@ -141,14 +141,14 @@ def judge_with_bands(
     judge: Callable[[Iterable[DateSelection]], list[DateSelection]],
     provide_bands: Callable[[list[DateSelection]], Mapping[str, DateSelection | None]],
 ) -> list[DateSelection]:
-    """Judge dates until all that are kept have bands.
+    """Judge dates until all kept dates have bands.
 
     Args:
         measured: any chips and dates.
-        judge: gives each its verdict.
-        provide_bands: takes the kept dates and returns, by id, those whose bands were missing: measured anew with their
-            bands, which may show no-data that the masks did not; or None without bands, which leaves the place of the
-            date to the next clearest.
+        judge: decides which dates are kept.
+        provide_bands: takes the kept dates and returns those without bands so far, by id: measured again with their
+            bands, which may contain no-data that the masks do not show; or None if there are no bands, so that the next
+            clearest date takes its place.
     """
     dates = {date.id: date for date in measured}
     while True:
