@@ -201,7 +201,7 @@ def require_space(folder: Path, size: int) -> None:
     if size + SPARE > free:
         raise StageError(
             f"{folder} has {free / 1e9:.2f} GB free, but {(size + SPARE) / 1e9:.2f} GB are needed; "
-            "make room, or set PIPELINE_CACHE to a folder on a larger disk"
+            "free disk space, or set PIPELINE_CACHE to a folder on a larger disk"
         )
 
 

@@ -59,7 +59,7 @@ def test_a_disk_too_small_is_refused_before_anything_is_fetched(
     archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
     monkeypatch.setattr(transfers, "SPARE", 10**18)
     with served(Server(archive)) as server:
-        with pytest.raises(PipelineError, match="GB are needed; make room"):
+        with pytest.raises(PipelineError, match="GB are needed; free disk space"):
             list(item_fetcher(tmp_path / "store").fetch(items(server, archive), tmp_path / "raw"))
         assert server.gets() == []
 

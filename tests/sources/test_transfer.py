@@ -167,7 +167,9 @@ def test_a_full_disk_is_noticed_before_the_first_byte(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SPARE", 10**18)
-    assert "GB free, but 1000000000.00 GB are needed; make room, or set PIPELINE_CACHE" in refusal(server, tmp_path)
+    assert "GB free, but 1000000000.00 GB are needed; free disk space, or set PIPELINE_CACHE" in refusal(
+        server, tmp_path
+    )
 
 
 @pytest.mark.parametrize("size", [None, 12345])

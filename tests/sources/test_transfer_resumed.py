@@ -52,7 +52,7 @@ def test_the_part_is_kept_when_the_disk_is_too_small_for_the_rest(
     (tmp_path / "a.tif.part").write_bytes(BODY[:1_000_000])
     for fault in (Fault("none"), Fault("no_range")):
         server.faults["/a.tif"] = [fault]
-        with monkeypatch.context() as patch, pytest.raises(StageError, match="GB are needed; make room"):
+        with monkeypatch.context() as patch, pytest.raises(StageError, match="GB are needed; free disk space"):
             patch.setattr(module, "SPARE", 10**18)
             fetch(server, tmp_path)
     assert fetch(server, tmp_path).read_bytes() == BODY
