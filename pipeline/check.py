@@ -20,6 +20,7 @@ from pipeline.formats.classes import ClassTable, user_classes
 from pipeline.formats.datasets import CLASSES, DatasetName
 from pipeline.learning.device import select_device
 from pipeline.learning.model import NetworkConfig, build
+from pipeline.sources.settings import NETWORK_SOURCES
 from pipeline.split import SplitParams
 from pipeline.splitting.skew import require_class
 from pipeline.tif_to_png import TifToPngParams
@@ -86,12 +87,41 @@ def expected_classes(dataset: DatasetName, params: CheckParams) -> ClassTable:
     return user_classes(folder, known_as=folder) or CLASSES[dataset]
 
 
+def require_clouds_first(dataset: DatasetName, params: CheckParams) -> None:
+    """Check that a network source fetches the bands of every date that `cloud_filter` may keep.
+
+    Raises:
+        PipelineError: `download.D.clouds_first` is stricter than `cloud_filter.D`, or finds clouds in another way.
+    """
+    settings = getattr(params.download, dataset)
+    if settings.source not in NETWORK_SOURCES:
+        return
+    fetched, kept = settings.clouds_first, params.cloud_filter.thresholds(dataset)
+    own, other = f"download.{dataset}.clouds_first", f"cloud_filter.{dataset}"
+    if fetched.clouds != kept.clouds:
+        raise PipelineError(
+            f"{own}.clouds is {fetched.clouds}, but {other}.clouds is {kept.clouds}; set both to the same value"
+        )
+    pairs = [("max_cloud", f"max_{kind}") for kind in ("cloud", "shadow", "haze")]
+    pairs += [("max_no_data", "max_no_data"), ("dates", "dates")]
+    pairs += [("cld_threshold", "cld_threshold")] if kept.clouds == "cld" else []
+    for key, needed in pairs:
+        given, limit = getattr(fetched, key), getattr(kept, needed)
+        if given < limit:
+            raise PipelineError(
+                f"{own}.{key} is {given:g}, but {other}.{needed} is {limit:g}: bands of dates that cloud_filter keeps "
+                f"would not be fetched; set {own}.{key} to at least {limit:g}"
+            )
+
+
 def check(marker: Path, params: CheckParams) -> str:
     """Validate params.yaml, then write the constant file MARKER."""
     require_known_keys(set(read_yaml(PARAMS_FILE)))
     placement = params.placement
     select_device(params.evaluate.device, key="evaluate.device")
     tables = {dataset: expected_classes(dataset, params) for dataset in CLASSES}
+    for dataset in ("landcovernet", "ghana"):
+        require_clouds_first(dataset, params)
     require_class(tables[params.dataset], params.split.skew)
     require_trainable(params)
     write_text(marker, "params.yaml is valid\n")

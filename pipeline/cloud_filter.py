@@ -1,4 +1,4 @@
-"""Judges every chip and date by what hides the ground, and keeps the clearest dates of each chip."""
+"""Measures what hides the ground on each chip and date, and keeps the clearest dates of each chip."""
 
 from collections import Counter
 from dataclasses import asdict, fields
@@ -15,101 +15,115 @@ from pipeline.core.files import write_text
 from pipeline.core.params import Params
 from pipeline.core.stage_cache import StageCache, stage_cache
 from pipeline.formats.datasets import BandsSection, DatasetName
-from pipeline.raster.layout import RawFolder, SourceItem, has_any_asset
+from pipeline.raster.layout import RawFolder, SourceItem
 from pipeline.raster.originals import report_original_paths
 from pipeline.raster.sidecars import with_sidecars
-from pipeline.sentinel.date_selection import CloudFilterSection, DateSelection, Thresholds, judge, look
-from pipeline.sentinel.items import Reading
+from pipeline.sentinel.date_selection import (
+    CloudFilterSection,
+    DateSelection,
+    Thresholds,
+    judge,
+    judge_with_bands,
+    measure,
+)
+from pipeline.sentinel.items import ReadOptions
 
 
 class CloudFilterParams(Params):
-    """What `cloud_filter` reads of params.yaml."""
+    """Parameters of the stage."""
 
     on_error: OnError
     bands: BandsSection
     cloud_filter: CloudFilterSection
 
 
-def measured(item: SourceItem, reading: Reading, pieces: StageCache) -> DateSelection:
-    """What `look` finds, kept.
+def measure_cached(item: SourceItem, options: ReadOptions, cache: StageCache) -> DateSelection:
+    """Measure a date, or reuse what an earlier run measured.
 
     Raises:
         PipelineError: a file is missing or cannot be read.
     """
-    found: dict[str, Any] = pieces.get(item.id, with_sidecars(item.files), lambda _: asdict(look(item, reading)))[1]
-    return DateSelection(**found)
+
+    def build(_: Path) -> dict[str, Any]:
+        return asdict(measure(item, options, options.has_bands(item)))
+
+    return DateSelection(**cache.get(item.id, with_sidecars(item.files), build)[1])
 
 
-def judged(
-    looked: list[DateSelection], thresholds: Thresholds, folders: dict[str, Path], reading: Reading
+def select_dates(
+    measured: list[DateSelection], thresholds: Thresholds, source: RawFolder, options: ReadOptions
 ) -> tuple[list[DateSelection], dict[Path, str]]:
-    """What `judge` says of the dates that have bands where they need them.
-
-    A date that would be kept, but whose bands a source left out, leaves its place to the next clearest.
+    """Judge the dates; the next clearest replaces a kept date without bands.
 
     Returns:
-        The verdicts, and for the folder of each date without its bands what is wrong.
+        The dates with verdicts, and the errors of dates without bands, by folder.
     """
-    bare: dict[Path, str] = {}
-    while True:
-        verdicts = judge([one for one in looked if folders[one.id] not in bare], thresholds)
-        kept = [folders[one.id] for one in verdicts if one.verdict == "keep"]
-        new = [folder for folder in kept if not has_any_asset(reading.dataset, folder, reading.band_assets)]
-        if not new:
-            return verdicts, bare
-        for folder in new:
-            bare[folder] = (
-                f"{folder} is clear enough to be kept, but has none of {', '.join(reading.band_assets)}; "
-                f"run `dvc repro download@{reading.dataset}`, which fetches the bands of clear dates"
-            )
+    items = {item.id: item for item in source.items}
+    key = f"download.{source.dataset}.clouds_first"
+    missing: dict[Path, str] = {}
+
+    def drop_without_bands(kept: list[DateSelection]) -> dict[str, None]:
+        new = [items[date.id] for date in kept if not options.has_bands(items[date.id])]
+        for item in new:
+            local = source.source == "local"
+            advice = "add them or remove the folder" if local else f"raise {key}.dates or {key}.max_cloud"
+            bands = ", ".join(options.band_assets)
+            missing[item.folder] = f"{item.folder} is clear enough to be kept, but has none of {bands}; {advice}"
+        return {item.id: None for item in new}
+
+    return judge_with_bands(measured, partial(judge, thresholds=thresholds), drop_without_bands), missing
 
 
-def written(verdicts: list[DateSelection]) -> str:
-    """The table of the verdicts as CSV; of none its header alone."""
+def to_csv(dates: list[DateSelection]) -> str:
+    """The dates as a table in CSV; without dates its header alone."""
     columns = [field.name for field in fields(DateSelection)]
-    return pd.DataFrame(map(asdict, verdicts), columns=columns).to_csv(index=False, lineterminator="\n")
+    return pd.DataFrame(map(asdict, dates), columns=columns).to_csv(index=False, lineterminator="\n")
 
 
-def refuse_all(verdicts: list[DateSelection], dropped: str, dataset: DatasetName, raw: Path) -> None:
+def require_kept_date(dates: list[DateSelection], dropped: str, dataset: DatasetName, raw: Path) -> None:
     """Check that a date is kept.
 
     Raises:
-        PipelineError: all are rejected; the clearest, and what to change.
+        PipelineError: all are dropped; the clearest, and what to change.
     """
-    if any(one.verdict == "keep" for one in verdicts):
+    if any(date.verdict == "keep" for date in dates):
         return
-    clearest = min(verdicts, key=lambda one: one.hidden)
+    clearest = min(dates, key=lambda date: date.hidden)
     raise PipelineError(
-        f"all {len(verdicts)} dates in {raw} are rejected ({dropped}); the clearest, {clearest.id}, hides "
-        f"{clearest.hidden:.1%} of its pixels: raise the thresholds in cloud_filter.{dataset}"
+        f"all {len(dates)} dates in {raw} are dropped ({dropped}); in the clearest, {clearest.id}, "
+        f"{clearest.hidden:.1%} of the pixels are hidden: raise the thresholds in cloud_filter.{dataset}"
     )
 
 
 @report_original_paths
 def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, params: CloudFilterParams) -> str:
-    """Write the table CLEAR: one row a chip and date of DATASET in RAW, with shares, verdict and reason.
+    """Write the table CLEAR: one row per chip and date of DATASET in RAW, with shares, verdict and reason.
 
-    Dates that cannot be read are in the table FAILURES.
+    Dates that cannot be read are listed in the table FAILURES.
     """
-    thresholds: Thresholds = getattr(params.cloud_filter, dataset)
-    reading = params.cloud_filter.reading(dataset, params.bands)
+    options = params.cloud_filter.read_options(dataset, params.bands)
     source = RawFolder(dataset, raw)
     items = source.items
-    with stage_cache(f"cloud_filter-{dataset}", source.checksum, asdict(reading)) as pieces:
-        one = catch_failures(
-            partial(measured, reading=reading, pieces=pieces), lambda item: str(item.folder.relative_to(raw))
+    with stage_cache(f"cloud_filter-{dataset}", source.checksum, asdict(options)) as cache:
+        attempt = catch_failures(
+            partial(measure_cached, options=options, cache=cache), lambda item: str(item.folder.relative_to(raw))
         )
-        looked, failed = partition_results(progress(parallel_map(one, items), f"cloud_filter {dataset}", len(items)))
-        verdicts, bare = judged(looked, thresholds, {item.id: item.folder for item in items}, reading)
-        without = [Failure(str(folder.relative_to(raw)), reason) for folder, reason in bare.items()]
-        settled = report_failures(Failures([*failed, *without], len(verdicts)), params.on_error, failures, raw)
-        reasons = Counter(one.reason for one in verdicts if one.verdict == "drop")
+        results = progress(parallel_map(attempt, items), f"cloud_filter {dataset}", len(items))
+        measured, failed = partition_results(results)
+        thresholds = params.cloud_filter.thresholds(dataset)
+        dates, missing = select_dates(measured, thresholds, source, options)
+        failed = Failures(
+            [*failed, *(Failure(str(folder.relative_to(raw)), reason) for folder, reason in missing.items())],
+            len(dates),
+        )
+        failures_note = report_failures(failed, params.on_error, failures, raw)
+        reasons = Counter(date.reason for date in dates if date.verdict == "drop")
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
-        refuse_all(verdicts, dropped, dataset, raw)
-        write_text(clear, written(verdicts))
-    chips = len({one.chip for one in verdicts})
-    kept = len(verdicts) - reasons.total()
-    return f"{len(verdicts)} dates of {chips} chips in, {kept} kept, dropped: {dropped}{settled}"
+        require_kept_date(dates, dropped, dataset, raw)
+        write_text(clear, to_csv(dates))
+    chips = len({date.chip for date in dates})
+    kept = len(dates) - reasons.total()
+    return f"{len(dates)} dates of {chips} chips in, {kept} kept, dropped: {dropped}{failures_note}"
 
 
 if __name__ == "__main__":

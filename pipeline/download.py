@@ -1,4 +1,4 @@
-"""Brings a dataset's archive to data/raw/, in the archive's own layout."""
+"""Fetches a dataset's archive to data/raw/, in the archive's own layout."""
 
 import csv
 import io
@@ -13,36 +13,33 @@ from pipeline.formats.classes import user_classes, write_classes
 from pipeline.formats.datasets import CLASSES, BandsSection, DatasetName
 from pipeline.raster.layout import MANIFEST, WRITTEN_BY_DOWNLOAD, write_source
 from pipeline.raster.originals import Originals
-from pipeline.sentinel.date_selection import CloudFilterSection
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.registry import SOURCES
-from pipeline.sources.settings import CollectionSettings, GhanaSettings, LandcoveraiSettings
+from pipeline.sources.settings import CollectionSettings, GhanaSettings, LandcoveraiSettings, LandcovernetSettings
 
 
 class DownloadSection(Params):
-    """Each dataset has its own source, so that one person's archive never triggers another's."""
+    """`download` of params.yaml; each dataset has its own source."""
 
     landcoverai: LandcoveraiSettings
-    landcovernet: CollectionSettings
+    landcovernet: LandcovernetSettings
     ghana: GhanaSettings
 
 
 class DownloadParams(Params):
-    """What `download` reads of params.yaml."""
+    """Parameters of the stage."""
 
     on_error: OnError
     bands: BandsSection
-    """Over a network no other bands are fetched."""
-    cloud_filter: CloudFilterSection
-    """Over a network only bands of dates that these thresholds keep are fetched."""
+    """A network source fetches no other bands."""
     download: DownloadSection
 
 
 def manifest(folder: Path, files: Iterable[Fetched]) -> list[tuple[str, int, str, str]]:
-    """(path, size in bytes, SHA-256, origin) of each file, sorted by path; without those that the stage writes."""
+    """Rows (path, size in bytes, SHA-256, origin) sorted by path, without the files that the stage itself writes."""
     rows = []
     for file in files:
-        if file.path.as_posix() in WRITTEN_BY_DOWNLOAD:  # by an earlier download, which was copied
+        if file.path.as_posix() in WRITTEN_BY_DOWNLOAD:  # of an earlier download, now the source
             continue
         path = folder / file.path
         rows.append((file.path.as_posix(), path.stat().st_size, sha256(path), file.origin))
@@ -50,19 +47,19 @@ def manifest(folder: Path, files: Iterable[Fetched]) -> list[tuple[str, int, str
 
 
 def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadParams) -> str:
-    """Fetch the archive of DATASET from the source that params name into RAW.
+    """Fetch the archive of DATASET from its source into RAW.
 
-    Beside the archive's files RAW gets `manifest.csv`, `source.json`, and `classes.json`: the table of the archive's
-    own `classes.yaml` if it brings one, else the dataset's usual classes. What failed is in the table FAILURES.
+    The stage adds `manifest.csv`, `source.json` and `classes.json`, made from the archive's own `classes.yaml` if it
+    has one. Failures are listed in the table FAILURES.
     """
     settings: LandcoveraiSettings | CollectionSettings = getattr(params.download, dataset)
     known_as = Originals(dataset, settings.source, settings.path).location(raw)
-    request = Request(dataset, settings, params.bands, params.cloud_filter)
+    request = Request(dataset, settings, params.bands)
     with atomic_path(raw) as folder:
         folder.mkdir()
         files = SOURCES[settings.source](request, folder)
-        fetched, failed = partition_results(progress(files, f"download {dataset}", status=request.traffic.status))
-        settled = report_failures(failed, params.on_error, failures, Path(settings.path))
+        fetched, failed = partition_results(progress(files, f"download {dataset}", status=request.statistics.status))
+        failures_note = report_failures(failed, params.on_error, failures, Path(settings.path))
         rows = manifest(folder, fetched)
         write_classes(folder / "classes.json", user_classes(folder, known_as) or CLASSES[dataset])
         write_source(folder, settings.source)
@@ -70,7 +67,7 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
         csv.writer(text, lineterminator="\n").writerows([("path", "size", "sha256", "origin"), *rows])
         write_text(folder / MANIFEST, text.getvalue())
     size = sum(row[1] for row in rows)
-    return f"{len(rows)} files, {size / 1e6:.1f} MB from {settings.source}{request.traffic.summary()}{settled}"
+    return f"{len(rows)} files, {size / 1e6:.1f} MB from {settings.source}{request.statistics.summary()}{failures_note}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Turns the kept dates of Sentinel-2 chips and their labels into RGB PNGs and palette masks."""
+"""Converts the kept dates of Sentinel-2 chips and their labels to RGB PNGs and palette masks."""
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -36,26 +36,26 @@ from pipeline.raster.originals import report_original_paths
 from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.clouds import PixelKind
 from pipeline.sentinel.date_selection import CloudFilterSection
-from pipeline.sentinel.items import Reading, describe, read_bands, read_clouds, read_label
+from pipeline.sentinel.items import ReadOptions, describe, read_bands, read_clouds, read_label
 
 
 class Conversion(Params):
-    """How values become 8-bit colours, and which pixels of the masks count."""
+    """How to convert values to 8-bit colours, and which pixels of the masks to ignore."""
 
     scale: float = Field(gt=0)
     offset: float
     """Reflectance is `scale * value + offset`."""
     stretch: Literal["minmax"] | Stretch
-    """The reflectances that become black and white; or each picture's own extremes, as the study did."""
+    """The reflectances that become black and white; or the extremes of each image, as in the study."""
     ignore_clouds: bool
-    """Whether the hidden pixels of a kept date are ignored."""
+    """Whether to ignore the hidden pixels of a kept date."""
 
 
 class LandcovernetConversion(Conversion):
     """`tif_to_png.landcovernet` of params.yaml."""
 
     min_consensus: int = Field(ge=0, le=100)
-    """Label pixels whose labellers agreed less, in percent, are ignored."""
+    """Ignore label pixels with less agreement of the labellers, in percent."""
 
 
 class TifToPngSection(Params):
@@ -66,7 +66,7 @@ class TifToPngSection(Params):
 
 
 class TifToPngParams(Params):
-    """What `tif_to_png` reads of params.yaml."""
+    """Parameters of the stage."""
 
     on_error: OnError
     bands: BandsSection
@@ -74,93 +74,101 @@ class TifToPngParams(Params):
     tif_to_png: TifToPngSection
 
     @model_validator(mode="after")
-    def _ignored_clouds_are_known(self) -> "TifToPngParams":
+    def _require_cloud_masks(self) -> "TifToPngParams":
         if self.tif_to_png.ghana.ignore_clouds and self.cloud_filter.ghana.clouds == "none":
             raise ValueError(
-                "tif_to_png.ghana.ignore_clouds is true, but cloud_filter.ghana.clouds is none, so that nothing tells "
-                "where clouds are; set one to false or the other to mask"
+                "tif_to_png.ghana.ignore_clouds is true, but cloud_filter.ghana.clouds is none, which finds "
+                "no clouds; set one to false or the other to mask"
             )
         return self
 
+    def conversion(self, dataset: DatasetName) -> Conversion:
+        """The section of a Sentinel-2 dataset."""
+        return self.tif_to_png.ghana if dataset == "ghana" else self.tif_to_png.landcovernet
+
     def imagery(self, dataset: DatasetName) -> Imagery:
-        """How the dataset's values become 8-bit RGB."""
-        how: Conversion = getattr(self.tif_to_png, dataset)
-        return Imagery(tuple(map(str, getattr(self.bands, dataset))), how.scale, how.offset, how.stretch)
+        """How to convert the dataset's values to 8-bit RGB."""
+        conversion = self.conversion(dataset)
+        bands = tuple(map(str, getattr(self.bands, dataset)))
+        return Imagery(bands, conversion.scale, conversion.offset, conversion.stretch)
 
 
-def picture(item: SourceItem, reading: Reading, imagery: Imagery) -> tuple[np.ndarray, np.ndarray]:
-    """An item's RGB, uint8 (height, width, 3), and what its pixels show, codes of `PixelKind` (height, width)."""
-    bands_CHW = read_bands(item, reading, imagery)
-    clouds_HW = read_clouds(item, reading, bands_CHW)
+def read_rgb(item: SourceItem, options: ReadOptions, imagery: Imagery) -> tuple[np.ndarray, np.ndarray]:
+    """Read an item as RGB, uint8 (height, width, 3), and its clouds, `PixelKind` (height, width)."""
+    bands_CHW = read_bands(item, options, imagery)
+    clouds_HW = read_clouds(item, options, bands_CHW)
     return to_rgb(bands_CHW, imagery, clouds_HW != PixelKind.NO_DATA), clouds_HW
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of one item."""
+    """The result of one item."""
 
     row: dict[str, object] | None
-    """The chip's row of `chips.csv`; None when no pixel of it is labelled."""
+    """The chip's row of `chips.csv`; None without a labelled pixel."""
     declared: dict[str, int]
-    """From class to the pixels of it that the label declares as no-data."""
+    """Pixels by class that the label declares as no-data."""
 
 
 def convert(
-    pair: tuple[SourceItem, Path], reading: Reading, params: TifToPngParams, table: ClassTable, folder: Path
+    pair: tuple[SourceItem, Path], options: ReadOptions, params: TifToPngParams, table: ClassTable, folder: Path
 ) -> Converted:
-    """Make one chip of an item and its label's folder."""
+    """Write the chip of an item and its label's folder."""
     item, label = pair
-    how: Conversion = getattr(params.tif_to_png, reading.dataset)
-    consensus = how.min_consensus if isinstance(how, LandcovernetConversion) else 0
-    image_HWC, clouds_HW = picture(item, reading, params.imagery(reading.dataset))
-    labels = read_label(label, item, reading, table, consensus)
+    conversion = params.conversion(options.dataset)
+    consensus = conversion.min_consensus if isinstance(conversion, LandcovernetConversion) else 0
+    image_HWC, clouds_HW = read_rgb(item, options, params.imagery(options.dataset))
+    labels = read_label(label, item, options, table, consensus)
     mask_HW = labels.mask_HW
-    mask_HW[clouds_HW >= (PixelKind.SHADOW if how.ignore_clouds else PixelKind.NO_DATA)] = IGNORE
+    mask_HW[clouds_HW >= (PixelKind.SHADOW if conversion.ignore_clouds else PixelKind.NO_DATA)] = IGNORE
     if (mask_HW == IGNORE).all():
         return Converted(None, labels.nodata_classes)
-    return Converted(save_chip(folder, describe(item, reading), image_HWC, mask_HW, table), labels.nodata_classes)
+    return Converted(save_chip(folder, describe(item, options), image_HWC, mask_HW, table), labels.nodata_classes)
 
 
-def converted(
-    pair: tuple[SourceItem, Path], reading: Reading, params: TifToPngParams, table: ClassTable, pieces: StageCache
+def convert_cached(
+    pair: tuple[SourceItem, Path], options: ReadOptions, params: TifToPngParams, table: ClassTable, cache: StageCache
 ) -> tuple[Path, Converted]:
-    """What `convert` makes of an item, kept: the folder with the chip, and its row.
+    """Convert an item, or reuse what an earlier run converted.
+
+    Returns:
+        The folder with the chip, and its row.
 
     Raises:
-        PipelineError: a file is missing, cannot be read, or holds what it should not.
+        PipelineError: a file is missing, cannot be read, or contains invalid values.
     """
     item, label = pair
 
     def build(folder: Path) -> dict[str, Any]:
         make_chip_folders(folder)
-        return asdict(convert(pair, reading, params, table, folder))
+        return asdict(convert(pair, options, params, table, folder))
 
-    inputs = with_sidecars((*item.files, asset(reading.dataset, label, "labels")))
-    folder, found = pieces.get(item.id, inputs, build)
-    return folder, Converted(**found)
+    inputs = with_sidecars((*item.files, asset(options.dataset, label, "labels")))
+    folder, result = cache.get(item.id, inputs, build)
+    return folder, Converted(**result)
 
 
-def require_chips(made: int, dropped: dict[str, int], failed: int, source: RawFolder) -> None:
-    """Check that there is a chip.
+def require_chips(chips: int, dropped: dict[str, int], failed: int, source: RawFolder) -> None:
+    """Check that at least one chip was made.
 
     Raises:
-        PipelineError: there is none; what became of the dates, and what to change.
+        PipelineError: there is none; why, and what to change.
     """
-    if made:
+    if chips:
         return
     unlabelled = dropped["without a labelled pixel"]
     advice = "check the labels"
     if unlabelled and source.dataset == "landcovernet":
         advice += ", or lower tif_to_png.landcovernet.min_consensus"
     raise PipelineError(
-        f"no chip came out of {failed + sum(dropped.values())} clear dates in {source.path}: {failed} failed, "
+        f"no chips from {failed + sum(dropped.values())} clear dates in {source.path}: {failed} failed, "
         f"{dropped['without a label item']} have no label item and {unlabelled} no labelled pixel; {advice}"
     )
 
 
-def rejected(verdicts: pd.DataFrame) -> dict[str, int]:
-    """From the cloud filter's reason to the number of dates that it dropped."""
-    reasons = verdicts.loc[verdicts["verdict"] == "drop", "reason"].value_counts().sort_index()
+def dropped_dates(selection: pd.DataFrame) -> dict[str, int]:
+    """Dates that the cloud filter dropped, by reason."""
+    reasons = selection.loc[selection["verdict"] == "drop", "reason"].value_counts().sort_index()
     return {f"dates: {str(reason).replace('_', '-')}": int(count) for reason, count in reasons.items()}
 
 
@@ -168,43 +176,46 @@ def rejected(verdicts: pd.DataFrame) -> dict[str, int]:
 def tif_to_png(
     dataset: DatasetName, raw: Path, clear: Path, chips: Path, failures: Path, params: TifToPngParams
 ) -> str:
-    """Convert the dates of DATASET in RAW that the table CLEAR keeps into the chips folder CHIPS.
+    """Convert the dates of DATASET in RAW that the table CLEAR keeps to chips in the folder CHIPS.
 
-    Those that cannot be converted are in the table FAILURES.
+    Dates that cannot be converted are listed in the table FAILURES.
     """
     source = RawFolder(dataset, raw)
     table = source.classes
-    reading = params.cloud_filter.reading(dataset, params.bands)
-    verdicts = pd.read_csv(clear, dtype=str)
-    kept = set(verdicts.loc[verdicts["verdict"] == "keep", "id"])
+    options = params.cloud_filter.read_options(dataset, params.bands)
+    selection = pd.read_csv(clear, dtype=str)
+    kept = set(selection.loc[selection["verdict"] == "keep", "id"])
     items = [item for item in source.items if item.id in kept]
     labels, official = source.labels, source.official_parts
     pairs = [(item, labels[item.chip]) for item in items if item.chip in labels]
-    settings = asdict(reading), params.imagery(dataset), getattr(params.tif_to_png, dataset).model_dump()
+    settings = asdict(options), params.imagery(dataset), params.conversion(dataset).model_dump()
     with (
-        stage_cache(f"tif_to_png-{dataset}", source.checksum, *settings, table.model_dump()) as pieces,
+        stage_cache(f"tif_to_png-{dataset}", source.checksum, *settings, table.model_dump()) as cache,
         atomic_path(chips) as folder,
     ):
         make_chip_folders(folder)
-        make = partial(converted, reading=reading, params=params, table=table, pieces=pieces)
-        one = catch_failures(make, lambda pair: str(pair[0].folder.relative_to(raw)))
-        made, failed = partition_results(progress(parallel_map(one, pairs), f"tif_to_png {dataset}", len(pairs)))
-        settled = report_failures(failed, params.on_error, failures, raw)
-        for piece, _ in made:
-            link_chips(piece, folder)
-        found = [each.row for _, each in made if each.row is not None]
-        rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for row in found]
+        attempt = catch_failures(
+            partial(convert_cached, options=options, params=params, table=table, cache=cache),
+            lambda pair: str(pair[0].folder.relative_to(raw)),
+        )
+        results = progress(parallel_map(attempt, pairs), f"tif_to_png {dataset}", len(pairs))
+        converted, failed = partition_results(results)
+        failures_note = report_failures(failed, params.on_error, failures, raw)
+        for cached, _ in converted:
+            link_chips(cached, folder)
+        labelled = [chip.row for _, chip in converted if chip.row is not None]
+        rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for row in labelled]
         dropped = {
             "without a label item": len(items) - len(pairs),
-            "without a labelled pixel": len(made) - len(rows),
+            "without a labelled pixel": len(converted) - len(rows),
         }
         require_chips(len(rows), dropped, len(failed), source)
         dropped |= unmatched_entry(official, (row["scene"] for row in rows))
         imagery = replace(params.imagery(dataset), synthetic=source.synthetic)
-        left_out = rejected(verdicts) | dropped | failed_entry("dates", len(failed))
+        left_out = dropped_dates(selection) | dropped | failed_entry("dates", len(failed))
         write_tables(folder, rows, table, imagery, Origin(source.source, left_out))
-    told = f"{dropped_summary(dropped)}{nodata_classes_summary(each.declared for _, each in made)}{settled}"
-    return f"{len(items)} clear dates in, {len(rows)} chips kept, {told}"
+    declared = nodata_classes_summary(chip.declared for _, chip in converted)
+    return f"{len(items)} clear dates in, {len(rows)} chips kept, {dropped_summary(dropped)}{declared}{failures_note}"
 
 
 if __name__ == "__main__":

@@ -81,7 +81,9 @@ def test_an_unknown_source(tmp_path: Path, start: Start) -> None:
 def test_an_empty_source_folder(tmp_path: Path, start: Start) -> None:
     (tmp_path / "input").mkdir()
     result = start("download", "landcoverai", "raw", "failures.csv")
-    require_one_line(result, "download landcoverai: error: download.landcoverai.path is 'input', which holds no file; ")
+    require_one_line(
+        result, "download landcoverai: error: download.landcoverai.path is 'input', which contains no files; "
+    )
     assert not (tmp_path / "raw").exists()
 
 
@@ -89,7 +91,7 @@ def test_every_date_rejected(tmp_path: Path, start: Start) -> None:
     ghana_item(archive(tmp_path / "raw", "ghana"), "000001", date(2020, 1, 1), code=1, hidden=256)
     result = start("cloud_filter", "ghana", "raw", "clear.csv", "failures.csv")
     require_one_line(
-        result, "cloud_filter ghana: error: all 1 dates in input are rejected (1 cloud); the clearest, 000001_"
+        result, "cloud_filter ghana: error: all 1 dates in input are dropped (1 cloud); in the clearest, 000001_"
     )
     assert not (tmp_path / "clear.csv").exists()
 

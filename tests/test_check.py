@@ -173,6 +173,46 @@ def test_a_missing_device_is_refused(checked: Checked, monkeypatch: pytest.Monke
         checked(**{"evaluate.device": "cuda"})
 
 
+CLD = {"download.landcovernet.clouds_first.clouds": "cld", "cloud_filter.landcovernet.clouds": "cld"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "key", "value", "needed", "changes"),
+    [
+        ("landcovernet", "dates", 1, "dates is 2", {}),
+        ("landcovernet", "max_cloud", 0.09, "max_haze is 0.1", {}),
+        ("ghana", "max_no_data", 0.01, "max_no_data is 0.02", {}),
+        ("landcovernet", "cld_threshold", 49, "cld_threshold is 50", CLD),
+    ],
+)
+def test_clouds_first_that_fetches_less_than_the_cloud_filter_needs_is_refused(
+    checked: Checked, dataset: str, key: str, value: float, needed: str, changes: dict[str, Any]
+) -> None:
+    own = f"download.{dataset}.clouds_first.{key}"
+    assert checked(**changes, **{own: value}).endswith("is valid")  # a local source has the bands of all dates
+    message = rf"^{own} is {value}, but cloud_filter\.{dataset}\.{needed}: .* set {own} to at least "
+    for source in ("mlhub", "source_coop"):
+        with pytest.raises(PipelineError, match=message):
+            checked(**changes, **{own: value, f"download.{dataset}.source": source})
+
+
+def test_a_network_source_finds_clouds_as_the_cloud_filter_does(checked: Checked) -> None:
+    network = {"download.ghana.source": "mlhub", "download.landcovernet.source": "mlhub"}
+    for dataset, clouds in (("ghana", "none"), ("landcovernet", "cld")):
+        with pytest.raises(PipelineError, match=rf"^download\.{dataset}\.clouds_first\.clouds is .*; set both to the"):
+            checked(**network, **{f"cloud_filter.{dataset}.clouds": clouds})
+    assert checked(**network, **CLD, **{"download.landcovernet.clouds_first.dates": 9}).endswith("is valid")
+
+
+def test_params_of_before_clouds_first_are_refused_in_one_line(checked: Checked, tmp_path: Path) -> None:
+    checked()
+    values = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    del values["download"]["ghana"]["clouds_first"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(PipelineError, match=r"^params\.yaml: download\.ghana\.clouds_first is missing$"):
+        load_params(CheckParams)
+
+
 def test_a_missing_section_is_reported(checked: Checked, tmp_path: Path) -> None:
     checked()
     values = yaml.safe_load((tmp_path / "params.yaml").read_text())

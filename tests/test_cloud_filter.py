@@ -6,27 +6,27 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.cloud_filter import CloudFilterParams, cloud_filter, look, written
+from pipeline.cloud_filter import CloudFilterParams, cloud_filter, to_csv
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import load_params
 from pipeline.raster.layout import SourceItem
-from pipeline.sentinel.date_selection import judge
+from pipeline.sentinel.date_selection import judge, measure
 from tests.world import ghana_item, landcovernet_item, params
 
 DAYS = [date(2020, 1, day) for day in range(1, 7)]
 
 
-def verdicts(raw: Path, dataset: Any = "landcovernet", **changes: Any) -> tuple[pd.DataFrame, str]:
+def run_filter(raw: Path, dataset: Any = "landcovernet", **changes: Any) -> tuple[pd.DataFrame, str]:
     table = raw.parent / "clear" / f"{dataset}.csv"
     summary = cloud_filter(dataset, raw, table, raw.parent / "failures.csv", params(CloudFilterParams, **changes))
     return pd.read_csv(table, keep_default_na=False), summary
 
 
-def test_each_chip_and_date_has_a_row_with_shares_verdict_and_reason(tmp_path: Path) -> None:
+def test_the_table_has_shares_verdict_and_reason_of_each_chip_and_date(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     for day, scl, hidden in ((1, 4, 0), (2, 9, 64), (3, 3, 12), (4, 10, 25), (5, 0, 128)):
         landcovernet_item(raw, "31PGS_01", DAYS[day], scl=scl, hidden=hidden)
-    _, summary = verdicts(raw)
+    _, summary = run_filter(raw)
     assert summary == "5 dates of 1 chips in, 2 kept, dropped: 1 clearer dates, 1 cloud, 1 no_data"
     assert (tmp_path / "clear/landcovernet.csv").read_text().splitlines() == [
         "id,chip,date,cloud,shadow,haze,no_data,verdict,reason",
@@ -38,39 +38,39 @@ def test_each_chip_and_date_has_a_row_with_shares_verdict_and_reason(tmp_path: P
     ]
 
 
-def test_a_table_without_verdicts_has_its_columns() -> None:
-    assert written([]) == "id,chip,date,cloud,shadow,haze,no_data,verdict,reason\n"
+def test_an_empty_table_has_a_header() -> None:
+    assert to_csv([]) == "id,chip,date,cloud,shadow,haze,no_data,verdict,reason\n"
 
 
-def test_the_thresholds_of_the_params_decide(tmp_path: Path) -> None:
+def test_the_thresholds_are_those_of_params(tmp_path: Path) -> None:
     landcovernet_item(tmp_path / "raw", "31PGS_01", DAYS[0], scl=9, hidden=64)
-    frame, _ = verdicts(tmp_path / "raw", **{"cloud_filter.landcovernet.max_cloud": 0.25})
+    frame, _ = run_filter(tmp_path / "raw", **{"cloud_filter.landcovernet.max_cloud": 0.25})
     assert frame["verdict"].tolist() == ["keep"]
 
 
 def test_clouds_by_probability(tmp_path: Path) -> None:
     landcovernet_item(tmp_path / "raw", "31PGS_01", DAYS[0], scl=9, cld=49, hidden=64)
     landcovernet_item(tmp_path / "raw", "31PGS_01", DAYS[1], scl=4, cld=50, hidden=64)
-    frame, _ = verdicts(tmp_path / "raw", **{"cloud_filter.landcovernet.clouds": "cld"})
+    frame, _ = run_filter(tmp_path / "raw", **{"cloud_filter.landcovernet.clouds": "cld"})
     assert frame["reason"].tolist() == ["", "cloud"]
 
 
 def test_the_codes_of_ghana(tmp_path: Path) -> None:
     for chip, code in (("000001", 1), ("000002", 2), ("000003", 3), ("000004", 0)):
         ghana_item(tmp_path / "raw", chip, DAYS[0], code=code, hidden=64)
-    frame, _ = verdicts(tmp_path / "raw", "ghana")
+    frame, _ = run_filter(tmp_path / "raw", "ghana")
     assert frame["reason"].tolist() == ["cloud", "shadow", "haze", ""]
     assert frame["id"].tolist()[3] == "000004_20200101"
 
 
-def test_every_chip_rejected_is_refused_and_nothing_published(tmp_path: Path) -> None:
+def test_dropping_every_date_is_refused_and_publishes_nothing(tmp_path: Path) -> None:
     landcovernet_item(tmp_path / "raw", "31PGS_01", DAYS[0], scl=9, hidden=256)
     landcovernet_item(tmp_path / "raw", "31PGS_01", DAYS[1], scl=3, hidden=64)
     with pytest.raises(PipelineError) as error:
-        verdicts(tmp_path / "raw")
+        run_filter(tmp_path / "raw")
     assert str(error.value) == (
-        f"all 2 dates in {tmp_path / 'raw'} are rejected (1 cloud, 1 shadow); the clearest, 31PGS_01_20200102, hides "
-        "25.0% of its pixels: raise the thresholds in cloud_filter.landcovernet"
+        f"all 2 dates in {tmp_path / 'raw'} are dropped (1 cloud, 1 shadow); in the clearest, 31PGS_01_20200102, "
+        "25.0% of the pixels are hidden: raise the thresholds in cloud_filter.landcovernet"
     )
     assert not (tmp_path / "clear").exists()
 
@@ -78,38 +78,43 @@ def test_every_chip_rejected_is_refused_and_nothing_published(tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["SCL.tif", "B03.tif"])
 def test_a_file_that_cannot_be_read_publishes_nothing(tmp_path: Path, name: str) -> None:
     item = landcovernet_item(tmp_path / "raw", "31PGS_01", DAYS[0])
-    (item.folder / name).write_text("not a picture")
+    (item.folder / name).write_text("not an image")
     with pytest.raises(PipelineError, match=rf"{name} is not a readable GeoTIFF"):
-        verdicts(tmp_path / "raw")
+        run_filter(tmp_path / "raw")
     assert not (tmp_path / "clear").exists()
 
 
-def test_an_archive_without_imagery_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "raw").mkdir()
-    with pytest.raises(
-        PipelineError, match=r"raw holds no folder named like su_african_crops_ghana_source_s2_CHIP_DATE"
-    ):
-        verdicts(tmp_path / "raw", "ghana")
-
-
 def real(shared: Path, naming: str) -> SourceItem:
-    """The real chips lie in folders that name neither place nor date."""
+    """A real chip; the names of its folders contain neither place nor date."""
     return SourceItem("52UEA_08", date(2018, 7, 20), shared / "data/landcovernet/chips" / naming)
 
 
-def test_the_real_chip_under_cloud_is_rejected_by_sen2cors_classes(shared: Path) -> None:
+def test_the_real_chip_under_cloud_is_dropped(shared: Path) -> None:
     used = params(CloudFilterParams)
-    reading = used.cloud_filter.reading("landcovernet", used.bands)
-    seen = look(real(shared, "native-names"), reading)
-    assert (round(seen.cloud, 4), round(seen.haze, 4), seen.shadow, seen.no_data) == (0.7136, 0.2864, 0.0, 0.0)
-    assert seen.hidden == 1.0
-    assert [(one.verdict, one.reason) for one in judge([seen], used.cloud_filter.landcovernet)] == [("drop", "cloud")]
-    by_probability = look(real(shared, "native-names"), replace(reading, clouds="cld", cld_threshold=50))
+    options = used.cloud_filter.read_options("landcovernet", used.bands)
+    measured = measure(real(shared, "native-names"), options, with_bands=True)
+    assert (round(measured.cloud, 4), round(measured.haze, 4), measured.shadow, measured.no_data) == (
+        0.7136,
+        0.2864,
+        0.0,
+        0.0,
+    )
+    assert measured.hidden == 1.0
+    assert judge([measured], used.cloud_filter.landcovernet) == [replace(measured, verdict="drop", reason="cloud")]
+    by_probability = measure(
+        real(shared, "native-names"), replace(options, clouds="cld", cld_threshold=50), with_bands=True
+    )
     assert (round(by_probability.cloud, 2), by_probability.haze) == (0.34, 0.0)
 
 
-def test_the_other_real_chip_is_kept_by_the_projects_thresholds(shared: Path) -> None:
+def test_the_other_real_chip_is_kept_by_the_thresholds_of_params_yaml(shared: Path) -> None:
     used = load_params(CloudFilterParams, Path(__file__).parents[1] / "params.yaml")
-    seen = look(real(shared, "descriptive-names"), used.cloud_filter.reading("landcovernet", used.bands))
-    assert (round(seen.cloud, 4), round(seen.shadow, 4), seen.haze, seen.no_data) == (0.0962, 0.0948, 0.0, 0.0)
-    assert [(one.verdict, one.reason) for one in judge([seen], used.cloud_filter.landcovernet)] == [("keep", "")]
+    options = used.cloud_filter.read_options("landcovernet", used.bands)
+    measured = measure(real(shared, "descriptive-names"), options, with_bands=True)
+    assert (round(measured.cloud, 4), round(measured.shadow, 4), measured.haze, measured.no_data) == (
+        0.0962,
+        0.0948,
+        0.0,
+        0.0,
+    )
+    assert judge([measured], used.cloud_filter.landcovernet) == [measured]

@@ -13,7 +13,7 @@ from pipeline.formats.classes import read_classes
 from pipeline.formats.datasets import CLASSES
 from pipeline.raster.layout import RawFolder
 from tests.sources.faulty import Fault
-from tests.sources.hub import chosen_hub
+from tests.sources.hub import configured_hub
 from tests.sources.world import DAYS, small_ghana, small_landcovernet
 from tests.world import TWO_CLASSES, params
 
@@ -37,7 +37,7 @@ def fetch(mine: Path, dataset: Any = "landcoverai") -> tuple[Path, str]:
     )
 
 
-def test_the_manifest_lists_every_file_and_no_place_on_this_machine(mine: Path) -> None:
+def test_the_manifest_lists_every_file_without_absolute_paths(mine: Path) -> None:
     raw, summary = fetch(mine)
     with (raw / "manifest.csv").open(newline="") as reader:
         rows = list(csv.reader(reader))
@@ -56,13 +56,13 @@ def test_the_manifest_lists_every_file_and_no_place_on_this_machine(mine: Path) 
     ]
 
 
-def test_without_a_table_of_ones_own_the_classes_are_the_datasets(mine: Path) -> None:
+def test_without_classes_yaml_the_classes_are_those_of_the_dataset(mine: Path) -> None:
     raw, _ = fetch(small_ghana(mine.parent / "items"), "ghana")
     assert read_classes(raw / "classes.json") == CLASSES["ghana"]
     assert not RawFolder("landcoverai", raw).synthetic
 
 
-def test_a_table_of_ones_own_travels_along_with_its_remap(mine: Path) -> None:
+def test_classes_yaml_is_kept_with_its_remap(mine: Path) -> None:
     write_text(mine / "classes.yaml", yaml.safe_dump(OWN))
     table = read_classes(fetch(mine)[0] / "classes.json")
     assert table.without_remap() == TWO_CLASSES
@@ -77,7 +77,7 @@ def test_the_folder_of_an_earlier_download_gives_the_same_archive(mine: Path) ->
     assert summary_again == summary
 
 
-def test_a_wrong_table_publishes_nothing(mine: Path) -> None:
+def test_an_invalid_class_table_publishes_nothing(mine: Path) -> None:
     write_text(mine / "classes.yaml", yaml.safe_dump(OWN | {"remap": {3: 9}}))
     with pytest.raises(
         PipelineError, match=r"classes.yaml: remap maps 3 to 9, which is not a class; classes: \[1, 2\]"
@@ -90,13 +90,15 @@ def test_an_empty_folder_leaves_the_last_good_archive(mine: Path) -> None:
     raw, _ = fetch(mine)
     for name in ("images", "masks"):
         (mine / name / "a.tif").unlink()
-    with pytest.raises(PipelineError, match=r"download.landcoverai.path is '.*mine', which holds no file; put images/"):
+    with pytest.raises(
+        PipelineError, match=r"download.landcoverai.path is '.*mine', which contains no files; put images/"
+    ):
         fetch(mine)
     assert (raw / "images/a.tif").read_text() == "abc"
     assert [path.name for path in raw.parent.iterdir()] == ["landcoverai"]
 
 
-def test_a_file_that_is_gone_from_the_folder_is_gone_from_the_archive(mine: Path) -> None:
+def test_a_file_removed_from_the_folder_is_removed_from_the_archive(mine: Path) -> None:
     fetch(mine)
     for name in ("images", "masks"):
         (mine / name / "a.tif").rename(mine / name / "b.tif")
@@ -104,7 +106,7 @@ def test_a_file_that_is_gone_from_the_folder_is_gone_from_the_archive(mine: Path
     assert [path.name for path in (raw / "images").iterdir()] == ["b.tif"]
 
 
-def test_the_same_folder_gives_the_same_bytes_wherever_it_lies(mine: Path) -> None:
+def test_the_same_folder_gives_the_same_bytes_at_any_path(mine: Path) -> None:
     tables = ("manifest.csv", "classes.json", "source.json")
     raw, _ = fetch(mine)
     first = [(raw / name).read_bytes() for name in tables]
@@ -112,22 +114,34 @@ def test_the_same_folder_gives_the_same_bytes_wherever_it_lies(mine: Path) -> No
     assert [(fetch(moved)[0] / name).read_bytes() for name in tables] == first
 
 
-def test_a_band_that_is_gone_costs_its_date_alone_and_the_cloud_filter_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_band_excludes_its_date_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changes = {
         "on_error": "skip",
         "download.landcovernet.source": "mlhub",
+        "download.landcovernet.clouds_first.dates": 1,
         "cloud_filter.landcovernet.dates": 1,
     }
-    name = "ref_landcovernet_af_v1_source_sentinel_2"
-    lost = f"{name}/{name}_31PGS_01_{DAYS[0]:%Y%m%d}"
-    raw, failures, clear = (tmp_path / each for each in ("raw", "failures.csv", "clear.csv"))
-    with chosen_hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", monkeypatch) as server:
+    source = "ref_landcovernet_af_v1_source_sentinel_2"
+    lost = f"{source}/{source}_31PGS_01_{DAYS[0]:%Y%m%d}"
+    raw, failures, clear = (tmp_path / name for name in ("raw", "failures.csv", "clear.csv"))
+    with configured_hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", monkeypatch) as server:
         server.blobs.faults[f"/{lost}/B03.tif"] = [Fault("status", 404)]
-        said = download("landcovernet", raw, failures, params(DownloadParams, **changes))
-    assert "; 1 failed and skipped, see " in said
-    said = cloud_filter("landcovernet", raw, clear, failures, params(CloudFilterParams, **changes))
-    assert said == "7 dates of 2 chips in, 2 kept, dropped: 1 clearer dates, 4 cloud"
+        summary = download("landcovernet", raw, failures, params(DownloadParams, **changes))
+    assert "; 1 failed and skipped, see " in summary
+    summary = cloud_filter("landcovernet", raw, clear, failures, params(CloudFilterParams, **changes))
+    assert summary == "7 dates of 2 chips in, 2 kept, dropped: 1 clearer dates, 4 cloud"
     kept = [line.split(",")[0] for line in clear.read_text().splitlines() if ",keep," in line]
     assert kept == [f"31PGS_01_{DAYS[2]:%Y%m%d}", f"31PGS_02_{DAYS[0]:%Y%m%d}"]
+
+
+def test_a_kept_date_without_bands_from_a_network_source_names_the_key_to_raise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"download.landcovernet.source": "mlhub", "download.landcovernet.clouds_first.dates": 1}
+    raw, failures = tmp_path / "raw", tmp_path / "failures.csv"
+    with configured_hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", monkeypatch):
+        download("landcovernet", raw, failures, params(DownloadParams, **changes))
+    given = params(CloudFilterParams, on_error="skip")
+    summary = cloud_filter("landcovernet", raw, tmp_path / "clear.csv", failures, given)
+    assert summary.startswith("6 dates of 2 chips in, 2 kept, dropped: 4 cloud; 2 failed and skipped")
+    assert "none of B04, B03, B02; raise download.landcovernet.clouds_first.dates or " in failures.read_text()

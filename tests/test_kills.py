@@ -91,10 +91,10 @@ def survive_download(server: Hub, tmp_path: Path, kills: int) -> int:
         while survived < kills and killed.kill(rng.uniform(0.2, seconds), *arguments):
             survived += 1
             assert outcome(killed, "out/raw") in ({}, raw)  # nothing; or everything, if killed after the end
-            finished, requests = killed.finished, len(server.blobs.seen)
+            finished, requests = killed.finished, len(server.blobs.received)
             if rng.randrange(2):
                 killed.finish(*arguments)
-                again = {seen.path for seen in server.blobs.seen[requests:] if seen.method == "GET"}
+                again = {received.path for received in server.blobs.received[requests:] if received.method == "GET"}
                 assert again & finished == set()
                 assert outcome(killed, "out") == expected
                 break
@@ -173,7 +173,7 @@ def test_the_key_is_on_no_command_line(server: Hub, tmp_path: Path) -> None:
     killed = world(tmp_path / "killed", server)
     run = killed.start("download", "landcovernet", "out/raw", "out/failures.csv")
     seen = set()
-    while run.poll() is None and not server.blobs.seen:
+    while run.poll() is None and not server.blobs.received:
         time.sleep(0.05)
     for process in Path("/proc").glob("[0-9]*"):
         try:

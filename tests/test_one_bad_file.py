@@ -168,7 +168,7 @@ def without_bands(raw: Path, day: date, **clouds: int) -> None:
 def test_a_clear_date_without_its_bands_is_refused(tmp_path: Path, on_error: str) -> None:
     without_bands(tmp_path / "raw", DAYS[0])
     with pytest.raises(
-        PipelineError, match=r"is clear enough to be kept, but has none of B04, B03, B02; run `dvc repro"
+        PipelineError, match=r"is clear enough to be kept, but has none of B04, B03, B02; add them or remove"
     ):
         filter_dates(tmp_path / "raw", on_error=on_error)
     assert not (tmp_path / "clear.csv").exists()

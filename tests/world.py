@@ -37,6 +37,7 @@ DOWNLOAD: dict[str, Any] = {
     | {
         "connections": 4,
         "select": dict(SELECT),
+        "clouds_first": {"clouds": "scl", "cld_threshold": 50, "max_cloud": 0.1, "max_no_data": 0.02, "dates": 2},
         "mlhub": {"dataset": "ref_landcovernet_af_v1"},
         "source_coop": BUCKET
         | {
@@ -48,6 +49,7 @@ DOWNLOAD: dict[str, Any] = {
     | {
         "connections": 4,
         "select": dict(SELECT),
+        "clouds_first": {"clouds": "mask", "max_cloud": 0.1, "max_no_data": 0.02, "dates": 2},
         "mlhub": {"dataset": "su_african_crops_ghana"},
         "source_coop": BUCKET
         | {

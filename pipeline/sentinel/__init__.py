@@ -1,1 +1,1 @@
-"""Sentinel-2 items, their bands and clouds, and which dates are kept."""
+"""Sentinel-2 items: bands, clouds, date selection."""

@@ -1,4 +1,4 @@
-"""What hides the ground in a Sentinel-2 chip: one code a pixel, and the shares of each."""
+"""Clouds, shadow, haze and no-data in a Sentinel-2 chip, by pixel and as shares."""
 
 from enum import IntEnum
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class PixelKind(IntEnum):
-    """What a pixel shows; ordered, so that the larger wins where two sources disagree."""
+    """What a pixel shows; where two sources disagree, the larger value wins."""
 
     CLEAR = 0
     SHADOW = 1
@@ -29,13 +29,13 @@ SCL = {
     10: PixelKind.HAZE,
     11: PixelKind.CLEAR,  # snow
 }
-"""Classes of sen2cor's scene classification."""
+"""From the classes of sen2cor's scene classification (SCL)."""
 GHANA = {0: PixelKind.CLEAR, 1: PixelKind.CLOUD, 2: PixelKind.SHADOW, 3: PixelKind.HAZE}
-"""Codes of the Ghana dataset's `cloudmask`."""
+"""From the codes of the Ghana dataset's `cloudmask`."""
 
 
 def from_codes(codes_HW: np.ndarray, table: dict[int, PixelKind]) -> np.ndarray:
-    """Translate an archive's codes to `PixelKind`, uint8 (height, width); codes not in `table` are no-data."""
+    """Map an archive's codes to `PixelKind`, uint8 (height, width); codes missing in `table` become no-data."""
     clouds_HW = np.full(codes_HW.shape, np.uint8(PixelKind.NO_DATA))
     for code, kind in table.items():
         clouds_HW[codes_HW == code] = kind
@@ -43,26 +43,29 @@ def from_codes(codes_HW: np.ndarray, table: dict[int, PixelKind]) -> np.ndarray:
 
 
 def from_probability(cld_HW: np.ndarray, scl_HW: np.ndarray, threshold: int) -> np.ndarray:
-    """`PixelKind` with sen2cor's cloud probability in place of its classes for cloud and haze.
+    """Find clouds by sen2cor's cloud probability, and shadow and no-data by its classes.
 
     Args:
-        cld_HW: percent; what is none, such as 255, is no-data.
+        cld_HW: percent; values outside 0 to 100, such as 255, are no-data.
         scl_HW: codes of `SCL`.
-        threshold: the least percentage of a cloud.
+        threshold: minimum cloud probability in percent.
+
+    Returns:
+        `PixelKind`, uint8 (height, width).
     """
-    ground: dict[int, PixelKind] = {
+    without_clouds: dict[int, PixelKind] = {
         code: PixelKind.CLEAR if kind in (PixelKind.CLOUD, PixelKind.HAZE) else kind for code, kind in SCL.items()
     }
-    clouds_HW = from_codes(scl_HW, ground)
+    clouds_HW = from_codes(scl_HW, without_clouds)
     clouds_HW[cld_HW >= threshold] = PixelKind.CLOUD
     clouds_HW[~((cld_HW >= 0) & (cld_HW <= 100))] = PixelKind.NO_DATA
     return clouds_HW
 
 
-def without_data(clouds_HW: np.ndarray, bands_CHW: np.ndarray) -> np.ndarray:
-    """The same, no-data where any used band is 0, as Sentinel-2 writes where it saw nothing, or not a number."""
-    unseen_CHW = (bands_CHW == 0) | ~np.isfinite(bands_CHW)
-    return np.where(unseen_CHW.any(axis=0), np.uint8(PixelKind.NO_DATA), clouds_HW)
+def mark_no_data(clouds_HW: np.ndarray, bands_CHW: np.ndarray) -> np.ndarray:
+    """Set no-data where any band is NaN, infinite, or 0, the no-data value of Sentinel-2."""
+    missing_CHW = (bands_CHW == 0) | ~np.isfinite(bands_CHW)
+    return np.where(missing_CHW.any(axis=0), np.uint8(PixelKind.NO_DATA), clouds_HW)
 
 
 def shares(clouds_HW: np.ndarray) -> dict[str, float]:

@@ -1,45 +1,55 @@
-"""The rule of the cloud filter: which dates of a chip are clear enough, and which of those are kept."""
+"""Selects the clearest dates of each chip, for `download` and `cloud_filter`."""
 
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from pipeline.core.params import Params, Share
 from pipeline.formats.datasets import BandsSection, DatasetName
-from pipeline.raster.layout import SourceItem, has_any_asset
+from pipeline.raster.layout import SourceItem
 from pipeline.sentinel.clouds import shares
-from pipeline.sentinel.items import Reading, read_bands, read_clouds
+from pipeline.sentinel.items import ReadOptions, read_bands, read_clouds
 
 KINDS = ("cloud", "shadow", "haze", "no_data")
 
 
+class LandcovernetClouds(Params):
+    """How clouds are found in LandCoverNet."""
+
+    clouds: Literal["scl", "cld"]
+    """By sen2cor's scene classification, or by its cloud probability."""
+    cld_threshold: int = Field(ge=1, le=100)
+    """Minimum cloud probability in percent, for `cld`."""
+
+
+class GhanaClouds(Params):
+    """How clouds are found in the Ghana dataset."""
+
+    clouds: Literal["mask", "none"]
+    """By the archive's cloud masks, or not at all: every date counts as clear."""
+    cld_threshold: ClassVar[int] = 100  # Ghana has no cloud probabilities
+
+
 class Thresholds(Params):
-    """The largest share of a chip's pixels, 0 to 1, that each kind may hide; and how many dates to keep."""
+    """The largest share of a chip's pixels, 0 to 1, that each kind may hide, and the number of dates to keep."""
 
     max_cloud: Share
     max_shadow: Share
     max_haze: Share
     max_no_data: Share
     dates: int = Field(ge=1)
-    """The clearest dates of a chip that are kept, of those within the thresholds."""
+    """Dates kept per chip: the clearest of those within the thresholds."""
 
 
-class LandcovernetThresholds(Thresholds):
+class LandcovernetThresholds(Thresholds, LandcovernetClouds):
     """`cloud_filter.landcovernet` of params.yaml."""
 
-    clouds: Literal["scl", "cld"]
-    """Cloud and haze by sen2cor's scene classification, or cloud by its probability."""
-    cld_threshold: int = Field(ge=1, le=100)
-    """Least probability of a cloud in percent, for `cld`."""
 
-
-class GhanaThresholds(Thresholds):
+class GhanaThresholds(Thresholds, GhanaClouds):
     """`cloud_filter.ghana` of params.yaml."""
-
-    clouds: Literal["mask", "none"]
-    """By the archive's cloud masks; or none, where there are none: every date counts as clear."""
 
 
 class CloudFilterSection(Params):
@@ -48,10 +58,14 @@ class CloudFilterSection(Params):
     landcovernet: LandcovernetThresholds
     ghana: GhanaThresholds
 
-    def reading(self, dataset: DatasetName, bands: BandsSection) -> Reading:
-        """How the items of a dataset are read under these params."""
-        clouds = self.ghana.clouds if dataset == "ghana" else self.landcovernet.clouds
-        return Reading(dataset, bands, clouds, self.landcovernet.cld_threshold)
+    def thresholds(self, dataset: DatasetName) -> LandcovernetThresholds | GhanaThresholds:
+        """The thresholds of a Sentinel-2 dataset."""
+        return self.ghana if dataset == "ghana" else self.landcovernet
+
+    def read_options(self, dataset: DatasetName, bands: BandsSection) -> ReadOptions:
+        """How to read the items of a dataset."""
+        section = self.thresholds(dataset)
+        return ReadOptions(dataset, bands, section.clouds, section.cld_threshold)
 
 
 @dataclass(frozen=True)
@@ -76,44 +90,74 @@ class DateSelection:
         return self.cloud + self.shadow + self.haze + self.no_data
 
 
-def look(item: SourceItem, reading: Reading) -> DateSelection:
-    """Measure one chip and date; the verdict is still open.
+def measure(item: SourceItem, options: ReadOptions, with_bands: bool) -> DateSelection:
+    """Measure one chip and date by its cloud masks and, `with_bands`, by the zeros of its bands.
 
-    A date without any band, which a source did not fetch because of its clouds, is measured by its masks alone.
-
-    Raises:
-        PipelineError: a file is missing or cannot be read.
-    """
-    return measure(item, reading, with_bands=has_any_asset(reading.dataset, item.folder, reading.band_assets))
-
-
-def measure(item: SourceItem, reading: Reading, with_bands: bool) -> DateSelection:
-    """Measure one chip and date, by its masks and, `with_bands`, by the zeros of its bands.
-
-    Where clouds are `none` and the bands are not there either, nothing speaks against it.
+    With neither (`clouds: none` and no bands yet) the date counts as clear.
 
     Raises:
         PipelineError: a file is missing or cannot be read.
     """
-    if not with_bands and reading.clouds == "none":
-        return DateSelection(item.id, item.chip, item.date.isoformat(), 0.0, 0.0, 0.0, 0.0)  # until its bands are read
-    hidden = shares(read_clouds(item, reading, read_bands(item, reading) if with_bands else None))
-    kinds = hidden["cloud"], hidden["shadow"], hidden["haze"], hidden["no_data"]
-    return DateSelection(item.id, item.chip, item.date.isoformat(), *kinds)
+    hidden = dict.fromkeys(KINDS, 0.0)
+    if with_bands or options.clouds != "none":
+        hidden = shares(read_clouds(item, options, read_bands(item, options) if with_bands else None))
+    by_kind = hidden["cloud"], hidden["shadow"], hidden["haze"], hidden["no_data"]
+    return DateSelection(item.id, item.chip, item.date.isoformat(), *by_kind)
 
 
-def judge(looked: list[DateSelection], thresholds: Thresholds) -> list[DateSelection]:
-    """Drop what exceeds a threshold, then all but the clearest dates of each chip (the earlier on a tie).
+def judge(measured: Iterable[DateSelection], thresholds: Thresholds, for_stricter: bool = False) -> list[DateSelection]:
+    """Drop dates over a threshold, then all but the clearest dates of each chip (the earlier on a tie).
+
+    Args:
+        measured: any chips and dates.
+        thresholds: the limits.
+        for_stricter: also keep every date that stricter thresholds could keep. They may drop a clearer date and keep
+            this one, unless the clearer date has no larger share of any kind; so only such dates count.
 
     Returns:
         The same chips and dates with verdict and reason, sorted by id.
     """
     judged = []
-    kept: Counter[str] = Counter()
-    for one in sorted(looked, key=lambda one: (one.hidden, one.date)):
-        over = [kind for kind in KINDS if getattr(one, kind) > getattr(thresholds, f"max_{kind}")]
-        if not over and kept[one.chip] == thresholds.dates:
+    kept: defaultdict[str, list[DateSelection]] = defaultdict(list)
+    for date in sorted(measured, key=lambda date: (date.hidden, date.date)):
+        over = [kind for kind in KINDS if getattr(date, kind) > getattr(thresholds, f"max_{kind}")]
+        clearer = [other for other in kept[date.chip] if not for_stricter or _no_worse(other, date)]
+        if not over and len(clearer) >= thresholds.dates:
             over = ["clearer dates"]
-        kept[one.chip] += not over
-        judged.append(replace(one, verdict="drop", reason=over[0]) if over else one)
-    return sorted(judged, key=lambda one: one.id)
+        if over:
+            judged.append(replace(date, verdict="drop", reason=over[0]))
+        else:
+            judged.append(date)
+            kept[date.chip].append(date)
+    return sorted(judged, key=lambda date: date.id)
+
+
+def _no_worse(date: DateSelection, other: DateSelection) -> bool:
+    return all(getattr(date, kind) <= getattr(other, kind) for kind in KINDS)
+
+
+def judge_with_bands(
+    measured: Iterable[DateSelection],
+    judge: Callable[[Iterable[DateSelection]], list[DateSelection]],
+    provide_bands: Callable[[list[DateSelection]], Mapping[str, DateSelection | None]],
+) -> list[DateSelection]:
+    """Judge dates until all kept dates have bands.
+
+    Args:
+        measured: any chips and dates.
+        judge: decides which dates are kept.
+        provide_bands: takes the kept dates and returns those without bands so far, by id: measured again with their
+            bands, which may contain no-data that the masks do not show; or None if there are no bands, so that the next
+            clearest date takes its place.
+    """
+    dates = {date.id: date for date in measured}
+    while True:
+        judged = judge(dates.values())
+        provided = provide_bands([date for date in judged if date.verdict == "keep"])
+        if not provided:
+            return judged
+        for id_, date in provided.items():
+            if date is None:
+                del dates[id_]
+            else:
+                dates[id_] = date

@@ -1,1 +1,1 @@
-"""Where raw data comes from."""
+"""The sources of raw data."""

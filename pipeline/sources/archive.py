@@ -1,4 +1,4 @@
-"""The source `archive`: LandCover.ai's zip, from its server or already on disk."""
+"""The source `archive`: the zip of LandCover.ai, from its server or from disk."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -15,24 +15,26 @@ from pipeline.sources.unpack import unzip
 
 
 def fetch_archive(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
-    """Unpack the zip that `path` names or, if that is a folder, the one at `archive.url`, once its checksum is right.
+    """Check and unpack the zip at `path` or, if that is a folder, the one at `archive.url`.
 
     Raises:
-        PipelineError: the zip cannot be had, is another one, or is hostile.
+        PipelineError: the zip cannot be downloaded, has another checksum, or is unsafe.
     """
     settings = request.settings
     assert isinstance(settings, LandcoveraiSettings)
-    wanted = settings.archive.sha256
-    here = Path(settings.path)
-    if here.is_file():
-        if (found := sha256(here)) != wanted:
-            raise PipelineError(f"{here} has the SHA-256 {found}; download.landcoverai.archive.sha256 is {wanted}")
+    expected = settings.archive.sha256
+    archive = Path(settings.path)
+    if archive.is_file():
+        if (actual := sha256(archive)) != expected:
+            raise PipelineError(
+                f"{archive} has the SHA-256 {actual}; download.landcoverai.archive.sha256 is {expected}"
+            )
     else:
-        address = urlsplit(settings.archive.url)
-        name = PurePosixPath(address.path).name or "archive.zip"
-        origin = f"{name} of {address.netloc.rpartition('@')[2]} (download.landcoverai.archive.url)"
-        here = cache_folder() / "downloads" / "archive" / wanted[:16] / name
-        transfer = Transfer(new_session(1), request.traffic)
-        transfer.fetch(Remote(settings.archive.url, origin, checksum=("sha256", wanted)), here)
-    for unpacked in unzip(here, folder):
+        url = urlsplit(settings.archive.url)
+        name = PurePosixPath(url.path).name or "archive.zip"
+        origin = f"{name} of {url.netloc.rpartition('@')[2]} (download.landcoverai.archive.url)"
+        archive = cache_folder() / "downloads" / "archive" / expected[:16] / name
+        transfer = Transfer(new_session(1), request.statistics)
+        transfer.fetch(Remote(settings.archive.url, origin, checksum=("sha256", expected)), archive)
+    for unpacked in unzip(archive, folder):
         yield unpacked if isinstance(unpacked, Failure) else Fetched(unpacked, unpacked.as_posix())

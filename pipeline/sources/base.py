@@ -1,4 +1,4 @@
-"""What a source is to the stage `download`."""
+"""The interface between the stage `download` and a source."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,41 +7,50 @@ from typing import Protocol
 
 from pipeline.core.failures import Failure
 from pipeline.formats.datasets import BandsSection, DatasetName
-from pipeline.sentinel.date_selection import CloudFilterSection
+from pipeline.sentinel.items import ReadOptions
 from pipeline.sources.settings import CollectionSettings, LandcoveraiSettings
 from pipeline.sources.transfer_statistics import TransferStatistics
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a source is asked for."""
+    """What to fetch."""
 
     dataset: DatasetName
     settings: LandcoveraiSettings | CollectionSettings
     bands: BandsSection
-    """The bands that are used; no others are fetched over a network."""
-    cloud_filter: CloudFilterSection
-    """Which dates are clear enough to fetch their bands over a network."""
-    traffic: TransferStatistics = field(default_factory=TransferStatistics)
-    """Counts what comes over the network."""
+    """The bands that are used; a network source fetches no others."""
+    statistics: TransferStatistics = field(default_factory=TransferStatistics)
+
+    @property
+    def collection(self) -> CollectionSettings:
+        """The settings, of a Sentinel-2 dataset."""
+        assert isinstance(self.settings, CollectionSettings)
+        return self.settings
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """How a network source reads the items of a Sentinel-2 dataset to judge their clouds."""
+        clouds = self.collection.clouds_first
+        return ReadOptions(self.dataset, self.bands, clouds.clouds, clouds.cld_threshold)
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file of the archive that now lies in the raw folder."""
+    """A file of the archive that is now in the raw folder."""
 
     path: Path
     """Relative to the raw folder."""
     origin: str
-    """Where it came from, relative to the source: no host and no absolute path, which would change the hash."""
+    """Relative to the source: a host or an absolute path would change the hash of the raw folder."""
 
 
 class Source(Protocol):
-    """Brings a dataset's archive into a folder, in the archive's own layout."""
+    """Provides a dataset's archive in a folder, in the archive's own layout."""
 
     def __call__(self, request: Request, folder: Path) -> Iterator[Fetched | Failure]:
         """Write the archive below `folder`, which exists and is empty; yield each file once it is finished or failed.
 
         Raises:
-            PipelineError: the archive as a whole cannot be had; what is wrong and what to do next.
+            PipelineError: the archive as a whole cannot be fetched.
         """

@@ -1,4 +1,4 @@
-"""What a server's answer means: the file, another try, or the end."""
+"""Interprets HTTP responses and errors: the file, a retry, or a failure."""
 
 import time
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from pipeline.core.errors import PipelineError, StageError
 
 BUSY = (429, 500, 502, 503, 504)
 LONGEST_WAIT = 120.0
-"""Seconds: the longest Retry-After that is waited for."""
+"""Longest Retry-After to wait for, in seconds."""
 
 
 class RefusedError(PipelineError):
-    """The server will not give the file."""
+    """The server will not send the file."""
 
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
@@ -22,69 +22,69 @@ class RefusedError(PipelineError):
 
 
 class BrokenTransferError(Exception):
-    """A transfer that is worth another try; the text says what happened."""
+    """A transfer that is worth a retry, after `wait` seconds if the server gives a number."""
 
     def __init__(self, text: str, wait: float | None = None) -> None:
         super().__init__(text)
         self.wait = wait
 
 
-def refuse(response: requests.Response, origin: str) -> None:
-    """Pass only an answer that brings the file.
+def require_file(response: requests.Response, origin: str) -> None:
+    """Check that a response contains the file.
 
     Raises:
-        RefusedError: it never will: gone, forbidden, or a page for people such as a login.
-        BrokenTransferError: the server is busy; with the seconds that it asks to wait.
-        StageError: it asks to wait for longer than a stage should; other files would be asked for in vain.
+        RefusedError: retries are useless: gone, forbidden, or a web page such as a login.
+        BrokenTransferError: the server is busy; with the Retry-After in seconds.
+        StageError: the Retry-After is too long for a stage; requests for other files would fail too.
     """
     status = response.status_code
     if status in BUSY or status == 416:
         wait = retry_after(response)
         if wait is not None and wait > LONGEST_WAIT:
-            raise StageError(f"{origin}: the server answers {status} and {asks_to_wait(wait)}")
-        raise BrokenTransferError(f"the server answers {status}", wait)
+            raise StageError(f"{origin}: HTTP {status}; {retry_advice(wait)}")
+        raise BrokenTransferError(f"HTTP {status}", wait)
     if status not in (200, 206):
-        raise RefusedError(f"{origin}: the server answers {status} {response.reason or ''}".rstrip(), status)
+        raise RefusedError(f"{origin}: HTTP {status} {response.reason or ''}".rstrip(), status)
     if response.headers.get("Content-Type", "").startswith("text/html"):
-        said = f"{origin}: the server sends a web page in its place, such as a login; open it in a browser"
-        raise RefusedError(said, status)
+        advice = "open its URL in a browser"
+        raise RefusedError(f"{origin}: the server sent a web page, such as a login, instead of it; {advice}", status)
 
 
 @dataclass(frozen=True)
 class Version:
-    """What a server says of which version of a file it sends (RFC 9110, 8.8); empty for what it does not say."""
+    """The version of a file on a server (RFC 9110, 8.8); empty where the server gives none."""
 
     etag: str = ""
     modified: str = ""
     """`Last-Modified`."""
     date: str = ""
-    """When the server said so."""
+    """Date of the response."""
 
     @classmethod
     def of(cls, response: requests.Response) -> "Version":
-        """The version that an answer brings."""
+        """The version in the headers of a response."""
         return cls(*(response.headers.get(name, "") for name in ("ETag", "Last-Modified", "Date")))
 
     @property
     def condition(self) -> dict[str, str]:
-        """The header that asks for the rest of this version alone, else for the whole of another one.
+        """The header that requests the rest of this version, or else the whole of another one.
 
-        None where it may not be sent: a weak ETag says that two files are alike, not that they are equal, and a file
-        may have changed twice in the second of its date.
+        Empty where no header is safe: a weak ETag does not guarantee equal bytes, and a file may have changed twice in
+        the second of its date.
         """
         if self.etag:
             return {} if self.etag.startswith("W/") else {"If-Range": self.etag}
-        said, changed = _seconds(self.date), _seconds(self.modified)
-        return {"If-Range": self.modified} if said and changed and changed < said else {}
+        sent, modified = _seconds(self.date), _seconds(self.modified)
+        return {"If-Range": self.modified} if sent and modified and modified < sent else {}
 
     def differs(self, other: "Version") -> bool:
-        """Whether both say something, and not the same."""
+        """Whether both have an ETag or a date, and not the same."""
         etags, dates = {self.etag, other.etag} - {""}, {self.modified, other.modified} - {""}
         return len(etags) > 1 or len(dates) > 1
 
 
 def content_range(response: requests.Response) -> tuple[int | None, int | None]:
-    """First byte and whole length by `Content-Range: bytes 5-9/10` or `bytes */10`; None for what it does not tell."""
+    """First byte and total length from `Content-Range: bytes 5-9/10` or `bytes */10`; None where missing."""
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     span, _, total = rest.partition("/")
     start = span.partition("-")[0]
@@ -93,36 +93,36 @@ def content_range(response: requests.Response) -> tuple[int | None, int | None]:
     return int(start) if start.isdecimal() else None, int(total) if total.isdecimal() else None
 
 
-def in_words(error: Exception) -> str:
-    """What happened, without the address, in whose query a key may stand."""
+def describe(error: Exception) -> str:
+    """Describe an error without its URL, whose query may contain a key."""
     text = str(error)
     if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate is not accepted"
+        return "its certificate is not valid"
     if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy does not connect"
+        return "cannot connect to the proxy"
     if isinstance(error, requests.ReadTimeout) or "Read timed out" in text:
-        return "no byte came for too long"
+        return "timeout"
     if isinstance(error, requests.ConnectTimeout) or "Failed to" in text or "NewConnectionError" in text:
-        return "no connection"
-    return "the connection broke"
+        return "cannot connect"
+    return "connection lost"
 
 
-def asks_to_wait(seconds: float) -> str:
-    """What a server wants that asks for more time than there is."""
-    return f"asks to wait {seconds:.0f} s; run again then"
+def retry_advice(seconds: float) -> str:
+    """What to do when a server requires a longer wait than a stage allows."""
+    return f"the server asks to retry after {seconds:.0f} s; run again then"
 
 
 def retry_after(response: requests.Response) -> float | None:
-    """The seconds that a server asks to wait, from a number or a date (RFC 9110, 10.2.3); None if it does not."""
+    """Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3); None without one."""
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text)
-    then = _seconds(text)
-    return None if then is None else max(then - time.time(), 0.0)
+    date = _seconds(text)
+    return None if date is None else max(date - time.time(), 0.0)
 
 
 def _seconds(date: str) -> float | None:
-    """A date of HTTP in seconds since 1970; None if it is none."""
+    """Convert an HTTP date to seconds since 1970; None if it is invalid."""
     try:
         return parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError):

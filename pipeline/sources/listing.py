@@ -1,4 +1,4 @@
-"""What lies in a bucket that speaks S3 and asks for no key; each answer is kept, so that a later run asks nobody."""
+"""Lists a public S3 bucket; listings are cached, so that a later run sends no request."""
 
 import os
 import re
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 OPTIONS = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}, "user_agent": USER_AGENT}
 
+Listing = dict[str, dict[str, Any]]
+"""From key, relative to the prefix, to `size` in bytes and `md5`, None where the ETag is not an MD5."""
+
 
 @dataclass(frozen=True)
 class Bucket:
@@ -27,86 +30,84 @@ class Bucket:
     name: str
     prefix: str
     """Empty, or ends in a slash."""
-    kept: Path
-    """The folder in which answers are kept."""
+    cache: Path
+    """The folder of cached listings."""
 
     @property
     def root(self) -> str:
-        """Bucket and prefix, as messages name them."""
+        """Bucket and prefix."""
         return f"{self.name}/{self.prefix}"
 
     @property
-    def where(self) -> str:
-        """The same with the endpoint."""
+    def url(self) -> str:
+        """Endpoint, bucket and prefix."""
         return f"{self.endpoint.rstrip('/')}/{self.root}"
 
-    def keys(self, folder: str) -> dict[str, dict[str, Any]]:
-        """Every key in a folder below the prefix, sorted: from the key, relative to the prefix, to `size` and `md5`.
-
-        The folder is part of the request, so that nothing else is listed. `md5` is None where the ETag is none.
+    def keys(self, folder: str) -> Listing:
+        """List all keys in a folder below the prefix, sorted; the request is limited to this folder.
 
         Raises:
-            PipelineError: nobody answers, or there is no such bucket.
+            PipelineError: the server does not respond, or there is no such bucket.
         """
-        path = self.kept / f"keys-{digest(folder)[:12]}.json"
+        path = self.cache / f"keys-{digest(folder)[:12]}.json"
         if not path.exists():
-            with self._asked(folder) as files:
-                found: dict[str, dict[str, Any]] = files.find(f"{self.root}{folder}", detail=True)
+            with self._client(folder) as client:
+                entries: Listing = client.find(f"{self.root}{folder}", detail=True)
             listing = {
                 key[len(self.root) :]: {"size": facts["size"], "md5": _md5(str(facts.get("ETag", "")))}
-                for key, facts in sorted(found.items())
+                for key, facts in sorted(entries.items())
             }
-            if not listing:  # which may be a slip, and is asked again
+            if not listing:  # possibly a wrong folder: not cached
                 return {}
             write_json(path, listing)
-        kept: dict[str, dict[str, Any]] = read_json(path)
-        return kept
+        cached: Listing = read_json(path)
+        return cached
 
     def folders(self, folder: str) -> list[str]:
-        """The names of the folders that lie directly in `folder` below the prefix, sorted.
+        """List the names of folders directly in `folder` below the prefix, sorted.
 
         Raises:
-            PipelineError: nobody answers.
+            PipelineError: the server does not respond.
         """
-        path = self.kept / f"folders-{digest(folder)[:12]}.json"
+        path = self.cache / f"folders-{digest(folder)[:12]}.json"
         if not path.exists():
-            with self._asked(folder) as files:
+            with self._client(folder) as client:
                 try:
-                    found = files.ls(f"{self.root}{folder}".rstrip("/"), detail=True)
+                    entries = client.ls(f"{self.root}{folder}".rstrip("/"), detail=True)
                 except FileNotFoundError:
                     return []
-            write_json(path, sorted(Path(each["name"]).name for each in found if each["type"] == "directory"))
-        kept: list[str] = read_json(path)
-        return kept
+            write_json(path, sorted(Path(entry["name"]).name for entry in entries if entry["type"] == "directory"))
+        cached: list[str] = read_json(path)
+        return cached
 
     @contextmanager
-    def _asked(self, folder: str) -> Iterator["S3FileSystem"]:
-        """A client; its errors in words."""
-        import s3fs  # a second to import, which the other sources need not wait for
+    def _client(self, folder: str) -> Iterator["S3FileSystem"]:
+        """An anonymous client, whose errors become `PipelineError`."""
+        import s3fs  # takes a second to import, which other sources do not need
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            with _anonymous():
+            with _without_credentials():
                 yield s3fs.S3FileSystem(
                     anon=True, endpoint_url=self.endpoint, config_kwargs=OPTIONS, skip_instance_cache=True
                 )
-        except (OSError, ValueError, BotoCoreError, ClientError) as error:  # ValueError: an endpoint botocore dislikes
-            raise PipelineError(f"{self.where}{folder} cannot be listed: {' '.join(str(error).split())}") from None
+        except (OSError, ValueError, BotoCoreError, ClientError) as error:  # ValueError: an invalid endpoint
+            raise PipelineError(f"{self.url}{folder} cannot be listed: {' '.join(str(error).split())}") from None
 
 
 @contextmanager
-def _anonymous() -> Iterator[None]:
-    """Hide what a person has set for buckets of their own: even an anonymous client looks for their profile."""
-    theirs = {name: value for name, value in os.environ.items() if name.startswith("AWS_") and name != "AWS_CA_BUNDLE"}
-    for name in theirs:
+def _without_credentials() -> Iterator[None]:
+    """Hide AWS settings of the user: even an anonymous client reads their profile."""
+    hidden = {name: value for name, value in os.environ.items() if name.startswith("AWS_") and name != "AWS_CA_BUNDLE"}
+    for name in hidden:
         del os.environ[name]
     try:
         yield
     finally:
-        os.environ |= theirs
+        os.environ |= hidden
 
 
 def _md5(etag: str) -> str | None:
-    """An ETag is the MD5 of what was stored in one part, by convention; else it has a dash."""
+    """The MD5 in an ETag; None for a multipart upload, whose ETag contains a dash."""
     text = etag.strip('"')
     return text if re.fullmatch(r"[0-9a-f]{32}", text) else None

@@ -1,4 +1,4 @@
-"""The source `local`: an archive, or one's own data in an archive's layout, in a folder on disk."""
+"""The source `local`: an archive, or your own data in the layout of an archive, in a folder on disk."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -20,47 +20,47 @@ EXPECTED = {
 
 
 def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
-    """Copy every visible file below `download.D.path`; a relative path counts from the project's folder.
+    """Copy all visible files below `download.D.path`; a relative path is relative to the project.
 
-    A file that cannot be copied takes its scene or item with it: an image whose no-data stands in a file beside it
-    would otherwise lose it.
+    If a file cannot be copied, its whole scene or item is left out: an image must not lose its sidecar files, which
+    may define its no-data.
 
     Raises:
-        PipelineError: the path is no folder, or holds no file, or none where the later stages look for it.
-        StageError: a file that all others depend on cannot be copied: the table of classes, or a list of chips.
+        PipelineError: the path is not a directory, is empty, or has another layout.
+        StageError: the class table or a list of chips cannot be copied.
     """
     root = Path(request.settings.path)
-    wanted = f"download.{request.dataset}.path is {request.settings.path!r}"
+    setting = f"download.{request.dataset}.path is {request.settings.path!r}"
     expected = EXPECTED[request.dataset]
     if not root.is_dir():
-        raise PipelineError(f"{wanted}, which is no folder; name one that holds {expected}")
+        raise PipelineError(f"{setting}, which is not a directory; expected one with {expected}")
     try:
         files = [path.relative_to(root) for path in visible_files(root)]
     except OSError as error:
         raise PipelineError(
-            f"{wanted}, and {error.filename} in it cannot be read ({error.strerror}); make it readable, or move it away"
+            f"{setting}, and {error.filename} in it cannot be read ({error.strerror}); make it readable, or remove it"
         ) from None
     if not files:
         raise PipelineError(
-            f"{wanted}, which holds no file; put {expected} there, or name another folder "
-            "(by its absolute path for `dvc exp run --queue` or `--temp`, which run in a copy of the project)"
+            f"{setting}, which contains no files; put {expected} there, or set another directory "
+            "(an absolute path for `dvc exp run --queue` or `--temp`, which run in a copy of the project)"
         )
     RawFolder(request.dataset, root).require_layout()  # before gigabytes are copied
-    whole = partial(_belongs_to, scenes={path.stem for path in files if path.suffix.lower() in TIFF_ENDINGS})
-    for _, group in groupby(sorted(files, key=lambda path: (whole(path), path)), whole):
+    group_of = partial(_group, scenes={path.stem for path in files if path.suffix.lower() in TIFF_ENDINGS})
+    for _, group in groupby(sorted(files, key=lambda path: (group_of(path), path)), group_of):
         yield from _copy_together(root, folder, list(group))
 
 
-def _belongs_to(path: Path, scenes: set[str]) -> str:
-    """What a file is a part of: the scene whose name it begins with, else the item in whose folder it lies."""
+def _group(path: Path, scenes: set[str]) -> str:
+    """The scene or item of a file: the longest scene name with which it begins, else its folder."""
     if path.parts[0] in ("images", "masks"):
-        own = (scene for scene in scenes if path.name.startswith(f"{scene}."))
-        return max(own, key=len, default=path.name)
+        matching = (scene for scene in scenes if path.name.startswith(f"{scene}."))
+        return max(matching, key=len, default=path.name)
     return path.parent.as_posix() if len(path.parts) > 1 else path.name
 
 
 def _copy_together(root: Path, folder: Path, files: list[Path]) -> Iterator[Fetched | Failure]:
-    """Copy all of some files, or none; yield them, or which failed."""
+    """Copy all files or none; yield the files, or the failures."""
     failures = []
     for path in files:
         try:
@@ -69,7 +69,7 @@ def _copy_together(root: Path, folder: Path, files: list[Path]) -> Iterator[Fetc
             reraise_stage_errors(error)
             reason = f"{root / path} cannot be copied: {error.strerror or error}"
             if path.as_posix() in (USER_CLASSES, *OFFICIAL_LISTS):
-                raise StageError(f"{reason}; all files depend on it: make it readable, or take it away") from None
+                raise StageError(f"{reason}; all files depend on it: make it readable, or remove it") from None
             failures.append(Failure(path.as_posix(), reason))
     if failures:
         for path in files:

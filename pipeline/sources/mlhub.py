@@ -1,7 +1,7 @@
-"""The source `mlhub`: the API of Radiant MLHub, at whatever server `MLHUB_ROOT_URL` names.
+"""The source `mlhub`: a server with the API of Radiant MLHub, at `MLHUB_ROOT_URL`.
 
-The client `radiant_mlhub` finds the key and the server, as its users have set them. It brings no file: it would write
-under final names without a timeout or a check, print the key when it is refused, and unpack wherever the members say.
+The client `radiant_mlhub` provides key and server as configured for it. It does not download: it would write under
+final names without timeouts or checks, print a rejected key, and unpack members outside its folder.
 """
 
 import configparser
@@ -25,29 +25,29 @@ from pipeline.core.failures import Failure
 from pipeline.core.fingerprint import digest
 from pipeline.formats.datasets import DatasetName
 from pipeline.sources.base import Fetched, Request
-from pipeline.sources.clouds_first import CloudsFirst
-from pipeline.sources.http_errors import BUSY, RefusedError, asks_to_wait, in_words, retry_after
-from pipeline.sources.remote import RemoteItem, chosen
-from pipeline.sources.settings import CollectionSettings, http_address
+from pipeline.sources.clouds_first import ItemFetcher
+from pipeline.sources.http_errors import BUSY, RefusedError, describe, retry_advice, retry_after
+from pipeline.sources.remote import RemoteItem, select_items
+from pipeline.sources.settings import http_address
 from pipeline.sources.stac import parse_item
 from pipeline.sources.transfer import Remote, Transfer, new_session
 from pipeline.sources.unpack import read_tar
 
-PROBE = (5.0, 6.0)
-"""Seconds to connect and to answer, before anything is begun."""
-PATIENCE = 12.0
-"""Seconds for all tries of the probe."""
-TRIES = 3
+PROBE_TIMEOUT = (5.0, 6.0)
+"""Seconds to connect and to respond, for the request that checks key and dataset."""
+PROBE_DEADLINE = 12.0
+"""Seconds for all attempts of it."""
+PROBE_ATTEMPTS = 3
 BACKOFF = 0.5
-"""Seconds before the second try of the probe; doubled for the third."""
+"""Seconds before the second attempt; doubled for the third."""
 LARGEST_ITEM = 4 * 1024 * 1024
-"""Bytes of one item's JSON."""
+"""Largest JSON of an item, in bytes."""
 KEYS = "set MLHUB_API_KEY, or MLHUB_PROFILE to a profile of ~/.mlhub/profiles (__anonymous__ for none)"
 
 
 @dataclass(frozen=True)
 class Hub:
-    """A server that speaks the API."""
+    """A server with the API."""
 
     root: str
     """Ends in a slash."""
@@ -55,18 +55,17 @@ class Hub:
 
     @property
     def host(self) -> str:
-        """As messages name it: without a user's password."""
+        """The host for messages, without user and password."""
         return urlsplit(self.root).netloc.rpartition("@")[2]
 
 
 def fetch_mlhub(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
-    """Fetch labels, cloud masks and the bands of clear dates of the chips that `select` names."""
-    assert isinstance(request.settings, CollectionSettings)
-    name = request.settings.mlhub.dataset
-    hub = _hub()
+    """Fetch labels, cloud masks and the bands of clear dates of the selected chips."""
+    name = request.collection.mlhub.dataset
+    hub = _configured_hub()
     store = cache_folder() / "downloads" / "mlhub" / f"{name}-{digest(hub.root)[:12]}"
-    with _secret(hub.key):
-        transfer = Transfer(new_session(request.settings.connections), request.traffic)
+    with _redacted(hub.key):
+        transfer = Transfer(new_session(request.collection.connections), request.statistics)
         transfer.session.auth = _KeyForRoot(hub)
         catalog = store / "catalog.tar.gz"
         if not catalog.exists():
@@ -80,33 +79,33 @@ def fetch_mlhub(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
                 items.append(item)
         if not items:
             raise PipelineError(
-                f"the catalog of {name} holds no item of {request.dataset}; see download.*.mlhub.dataset"
+                f"the catalog of {name} contains no item of {request.dataset}; check download.*.mlhub.dataset"
             )
-        wanted = chosen(items, request.settings.select, request.dataset)
-        yield from CloudsFirst(request, transfer, store).deliver(wanted, folder)
+        selected = select_items(items, request.collection.select, request.dataset)
+        yield from ItemFetcher(request, transfer, store).fetch(selected, folder)
 
 
-def _hub() -> Hub:
-    """The server and the key that the client finds.
+def _configured_hub() -> Hub:
+    """The server and the key for which the client is configured.
 
     Raises:
-        PipelineError: there is no key, the profiles cannot be read, or the root is no address.
+        PipelineError: there is no key, the profiles cannot be read, or the root is not a URL.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # its models are written for pydantic 1
+        warnings.simplefilter("ignore", DeprecationWarning)  # its models use pydantic 1
         from radiant_mlhub.exceptions import APIKeyNotFound
         from radiant_mlhub.session import get_session
     try:
         session = get_session(profile=os.environ.get("MLHUB_PROFILE"))
     except APIKeyNotFound:
         raise PipelineError(f"no key for Radiant MLHub: {KEYS}") from None
-    except (configparser.Error, UnicodeDecodeError, OSError):  # whose text quotes the file, and so the key
+    except (configparser.Error, UnicodeDecodeError, OSError):  # whose text quotes the file, with the key
         profiles = Path(os.environ.get("MLHUB_HOME", "~/.mlhub"), "profiles")
         raise PipelineError(
-            f"{profiles} cannot be read as a file of profiles; expected a line [default], or the name that "
-            "MLHUB_PROFILE says, and below it api_key = YOUR_KEY, in which %% stands for a %"
+            f"{profiles} is not a valid file of profiles; expected a section [default], or [NAME] if MLHUB_PROFILE is "
+            "NAME, with a line api_key = YOUR_KEY, % written as %%"
         ) from None
-    root = session.root_url.rstrip("/") + "/"  # relative addresses would lose the last part of a path without it
+    root = session.root_url.rstrip("/") + "/"  # without it, relative URLs would replace the last part of the path
     try:
         http_address(root)
     except ValueError as error:
@@ -116,64 +115,64 @@ def _hub() -> Hub:
 
 
 def _probe(session: requests.Session, hub: Hub, name: str) -> None:
-    """Ask for the dataset, briefly.
+    """Check key and dataset by one short request.
 
     Raises:
-        PipelineError: nobody answers, the key is refused, or there is no such dataset.
+        PipelineError: the server does not respond, the key is rejected, or there is no such dataset.
     """
     try:
-        answer = _asked(session, f"{hub.root}datasets/{name}")
+        response = _get_headers(session, f"{hub.root}datasets/{name}")
     except (requests.RequestException, ValueError) as error:
-        problem = in_words(error)
         raise PipelineError(
-            f"{hub.host} does not answer ({problem}). The public Radiant MLHub was shut down: set MLHUB_ROOT_URL "
-            "to a server that speaks its API, or use another source"
+            f"{hub.host} does not respond ({describe(error)}). The public Radiant MLHub was shut down: set "
+            "MLHUB_ROOT_URL to a server with its API, or use another source"
         ) from None
-    status, wait = answer.status_code, retry_after(answer)
+    status, wait = response.status_code, retry_after(response)
     if status in (401, 403):
-        raise PipelineError(f"{hub.host} refuses the key ({status}): {KEYS}")
+        raise PipelineError(f"{hub.host} rejects the key (HTTP {status}): {KEYS}")
     if status == 404:
-        raise PipelineError(f"{hub.host} has no dataset {name!r}; see download.*.mlhub.dataset and MLHUB_ROOT_URL")
-    if not answer.ok:
-        then = "; try again later" if wait is None else f" and {asks_to_wait(wait)}"
-        raise PipelineError(f"{hub.host} answers {status} when asked for {name}{then}")
+        raise PipelineError(f"{hub.host} has no dataset {name!r}; check download.*.mlhub.dataset and MLHUB_ROOT_URL")
+    if not response.ok:
+        advice = "try again later" if wait is None else retry_advice(wait)
+        raise PipelineError(f"{hub.host} responds with HTTP {status} for the dataset {name}; {advice}")
 
 
-def _asked(session: requests.Session, url: str) -> requests.Response:
-    """The head of the answer: of a busy server's the last one that a few tries and `PATIENCE` allow."""
-    ends, tries = time.monotonic() + PATIENCE, 0
+def _get_headers(session: requests.Session, url: str) -> requests.Response:
+    """Request only the headers; retry a busy server a few times, until `PROBE_DEADLINE`."""
+    deadline, attempts = time.monotonic() + PROBE_DEADLINE, 0
     while True:
-        left = ends - time.monotonic()
-        with session.get(url, timeout=(min(PROBE[0], left / 2), min(PROBE[1], left / 2)), stream=True) as answer:
-            wait = retry_after(answer)
-        tries += 1
-        wait = BACKOFF * 2 ** (tries - 1) if wait is None else wait
-        if answer.status_code not in BUSY or tries == TRIES or time.monotonic() + wait > ends - 1:
-            return answer
+        left = deadline - time.monotonic()
+        timeout = min(PROBE_TIMEOUT[0], left / 2), min(PROBE_TIMEOUT[1], left / 2)
+        with session.get(url, timeout=timeout, stream=True) as response:
+            wait = retry_after(response)
+        attempts += 1
+        wait = BACKOFF * 2 ** (attempts - 1) if wait is None else wait
+        if response.status_code not in BUSY or attempts == PROBE_ATTEMPTS or time.monotonic() + wait > deadline - 1:
+            return response
         time.sleep(wait)
 
 
 def _fetch_catalog(transfer: Transfer, hub: Hub, name: str, catalog: Path) -> None:
-    """Bring the catalog, to which the API redirects.
+    """Download the catalog, to which the API redirects.
 
     Raises:
-        PipelineError: it cannot be had, or is no tar.gz.
+        PipelineError: it cannot be downloaded, or is not a valid tar.gz.
     """
     try:
-        transfer.fetch(Remote(f"{hub.root}catalog/{name}", f"the catalog of {name}"), catalog, _require_whole)
+        transfer.fetch(Remote(f"{hub.root}catalog/{name}", f"the catalog of {name}"), catalog, _require_tar)
     except RefusedError as error:
         if error.status in (401, 403):
-            raise PipelineError(f"{error}: {hub.host} may want another key: {KEYS}") from None
+            raise PipelineError(f"{error}: {hub.host} may require another key: {KEYS}") from None
         raise
 
 
-def _require_whole(part: Path) -> None:
-    for _ in _members(part, "it was removed, run again"):
+def _require_tar(part: Path) -> None:
+    for _ in _members(part, "removed; run again"):
         pass
 
 
 def _members(catalog: Path, advice: str) -> Iterator[tuple[PurePosixPath, bytes] | Failure]:
-    """Its files; an error ends with `advice`."""
+    """Read the members of the catalog; errors end with `advice`."""
     try:
         yield from read_tar(catalog, LARGEST_ITEM)
     except StageError:
@@ -183,7 +182,7 @@ def _members(catalog: Path, advice: str) -> Iterator[tuple[PurePosixPath, bytes]
 
 
 def _items(catalog: Path, dataset: DatasetName, base: str) -> Iterator[RemoteItem | Failure]:
-    """The dataset's items in a catalog; other files in it are passed over."""
+    """Read the dataset's items from a catalog; skip other files."""
     for member in _members(catalog, "remove it and run again"):
         if isinstance(member, Failure):
             yield member
@@ -201,10 +200,13 @@ def _items(catalog: Path, dataset: DatasetName, base: str) -> Iterator[RemoteIte
 
 
 class _KeyForRoot(AuthBase):
-    """Adds the key to addresses of the API alone: assets lie on other hosts, which must not see it."""
+    """Adds the key to requests of the API only: assets are on other hosts, which must not receive it."""
 
     def __init__(self, hub: Hub) -> None:
-        self.root, self.key = requests.Request("GET", hub.root).prepare().url or "", hub.key  # as requests writes it
+        self.root, self.key = (
+            requests.Request("GET", hub.root).prepare().url or "",
+            hub.key,
+        )  # normalized as requests does
         self.user, self.password = get_auth_from_url(hub.root)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -217,12 +219,12 @@ class _KeyForRoot(AuthBase):
 
 
 @contextmanager
-def _secret(key: str | None) -> Iterator[None]:
-    """Keep `key` out of every log record, such as those of urllib3, which name addresses."""
-    make = logging.getLogRecordFactory()
+def _redacted(key: str | None) -> Iterator[None]:
+    """Keep `key` out of all log records, such as those of urllib3, which contain URLs."""
+    factory = logging.getLogRecordFactory()
 
     def without_key(*arguments: object, **named: object) -> logging.LogRecord:
-        record = make(*arguments, **named)
+        record = factory(*arguments, **named)
         for text in (key, quote(key, safe="")) if key else ():
             record.msg = record.getMessage().replace(text, "***")
             record.args = ()
@@ -232,4 +234,4 @@ def _secret(key: str | None) -> Iterator[None]:
     try:
         yield
     finally:
-        logging.setLogRecordFactory(make)
+        logging.setLogRecordFactory(factory)

@@ -1,4 +1,4 @@
-"""The sources that params.yaml may name."""
+"""The sources by their names in params.yaml."""
 
 from pipeline.sources.archive import fetch_archive
 from pipeline.sources.base import Source

@@ -1,4 +1,4 @@
-"""The items that an archive on a server has, and which of them are wanted."""
+"""The items of an archive on a server, and the selection of those to fetch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class RemoteItem:
     date: date | None
     """None for a label."""
     folder: Path
-    """Where it lies in the archive: `COLLECTION/ITEM`."""
+    """Its folder in the archive: `COLLECTION/ITEM`."""
     assets: dict[str, Remote]
     bbox: Box | None = None
     """[west, south, east, north] in degrees."""
@@ -30,31 +30,31 @@ class RemoteItem:
     """The item's own JSON, if it has one."""
 
 
-def chosen(items: Iterable[RemoteItem], select: Selection, dataset: DatasetName) -> list[RemoteItem]:
-    """The labelled chips that `select` names, with their dates and labels, sorted.
+def select_items(items: Iterable[RemoteItem], select: Selection, dataset: DatasetName) -> list[RemoteItem]:
+    """Select labelled chips with their dates and labels, sorted.
 
     Raises:
-        PipelineError: nothing is left; what there was.
+        PipelineError: nothing matches.
     """
-    everything = sorted(items, key=lambda item: str(item.folder))
-    if select.bbox != "none" and not any(item.bbox for item in everything):
-        raise PipelineError(f"download.{dataset}.select.bbox: this source does not say where chips lie; use tiles")
-    chips = fitting(everything, select, dataset)
+    items = sorted(items, key=lambda item: str(item.folder))
+    if select.bbox != "none" and not any(item.bbox for item in items):
+        raise PipelineError(f"download.{dataset}.select.bbox: this source gives no positions; use select.tiles")
+    chips = matching_chips(items, select, dataset)
     if not chips:
-        labelled = _labelled(everything)
+        labelled = _labelled(items)
         raise PipelineError(
-            f"download.{dataset}.select leaves none of {len(labelled)} labelled chips, of which "
-            f"{len(labelled & _dated(everything, select))} have dates in the range and "
-            f"{len(labelled & _here(everything, select))} lie in the bbox; widen it"
+            f"download.{dataset}.select matches none of {len(labelled)} labelled chips: "
+            f"{len(labelled & _dated(items, select))} have dates in the range, "
+            f"{len(labelled & _in_bbox(items, select))} are in the bbox; widen it"
         )
-    kept = set(chips if select.chips == "none" else chips[: select.chips])
-    return [item for item in everything if item.chip in kept and (not item.date or _within(item.date, select))]
+    selected = set(chips if select.chips == "none" else chips[: select.chips])
+    return [item for item in items if item.chip in selected and (not item.date or _in_range(item.date, select))]
 
 
-def fitting(items: list[RemoteItem], select: Selection, dataset: DatasetName) -> list[str]:
-    """The chips with a label and a date that `select` names, sorted, however many it wants."""
-    there = _labelled(items) & _dated(items, select) & _here(items, select)
-    return sorted(chip for chip in there if _of_tiles(chip, select, dataset))
+def matching_chips(items: list[RemoteItem], select: Selection, dataset: DatasetName) -> list[str]:
+    """The chips with a label and a date that match, sorted, not limited to `select.chips`."""
+    chips = _labelled(items) & _dated(items, select) & _in_bbox(items, select)
+    return sorted(chip for chip in chips if select.tiles == "none" or LAYOUTS[dataset].unit(chip) in select.tiles)
 
 
 def _labelled(items: list[RemoteItem]) -> set[str]:
@@ -62,14 +62,14 @@ def _labelled(items: list[RemoteItem]) -> set[str]:
 
 
 def _dated(items: list[RemoteItem], select: Selection) -> set[str]:
-    return {item.chip for item in items if item.date and _within(item.date, select)}
+    return {item.chip for item in items if item.date and _in_range(item.date, select)}
 
 
-def _here(items: list[RemoteItem], select: Selection) -> set[str]:
+def _in_bbox(items: list[RemoteItem], select: Selection) -> set[str]:
     return {item.chip for item in items if _touches(item, select)}
 
 
-def _within(day: date, select: Selection) -> bool:
+def _in_range(day: date, select: Selection) -> bool:
     return select.dates == "none" or select.dates[0] <= day <= select.dates[1]
 
 
@@ -79,7 +79,3 @@ def _touches(item: RemoteItem, select: Selection) -> bool:
     west, south, east, north = select.bbox
     box = item.bbox
     return box is not None and box[0] <= east and box[2] >= west and box[1] <= north and box[3] >= south
-
-
-def _of_tiles(chip: str, select: Selection, dataset: DatasetName) -> bool:
-    return select.tiles == "none" or LAYOUTS[dataset].unit(chip) in select.tiles

@@ -1,4 +1,4 @@
-"""What `download` of params.yaml may say of each dataset's source."""
+"""The section `download` of params.yaml."""
 
 import ipaddress
 import re
@@ -8,60 +8,62 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from pipeline.core.params import Params
+from pipeline.core.params import Params, Share
+from pipeline.sentinel.date_selection import GhanaClouds, LandcovernetClouds, Thresholds
 
 LandcoveraiSource = Literal["sample", "local", "archive"]
 CollectionSource = Literal["sample", "local", "mlhub", "source_coop"]
+NETWORK_SOURCES = ("mlhub", "source_coop")
+"""Sources that fetch cloud masks first."""
 
 Name = Annotated[str, Field(min_length=1)]
 
-
 HOST = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(\.(?!-)[\w-]{1,63}(?<!-))*\.?")
-"""Names between dots, of which none is empty."""
+"""Non-empty labels, separated by dots."""
 
 
 def http_address(url: str) -> str:
-    """`url`, if it is an address of the web.
+    """Validate an HTTP URL, on which HTTP clients would raise errors of many kinds.
 
     Raises:
-        ValueError: it is none, and the clients of HTTP would raise what they like.
+        ValueError: it is not valid.
     """
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        good = parts.scheme in ("http", "https") and parts.port != 0 and url.isprintable()
-        good = good and bool(ipaddress.ip_address(host) if ":" in host else HOST.fullmatch(host))
+        valid = parts.scheme in ("http", "https") and parts.port != 0 and url.isprintable()
+        valid = valid and bool(ipaddress.ip_address(host) if ":" in host else HOST.fullmatch(host))
     except ValueError:
-        good = False
-    if not good:
-        raise ValueError(f"{url!r} is no address; expected one that begins with https:// and names a host")
+        valid = False
+    if not valid:
+        raise ValueError(f"{url!r} is not a URL; expected https:// and a host")
     return url
 
 
 def _pattern(*groups: str) -> AfterValidator:
-    """Allow a regular expression that has these groups."""
+    """Validate a regular expression with these groups."""
 
-    def checked(text: str) -> str:
+    def validate(text: str) -> str:
         try:
-            there = re.compile(text).groupindex
+            present = re.compile(text).groupindex
         except re.error as error:
-            raise ValueError(f"{text!r} is no regular expression: {error}") from None
-        if lacking := [f"(?P<{group}>…)" for group in groups if group not in there]:
-            raise ValueError(f"{text!r} lacks the group {', '.join(lacking)}")
+            raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+        if missing := [f"(?P<{group}>…)" for group in groups if group not in present]:
+            raise ValueError(f"{text!r} lacks the group {', '.join(missing)}")
         return text
 
-    return AfterValidator(checked)
+    return AfterValidator(validate)
 
 
 def _folder(text: str) -> str:
-    """With one slash at its end, and none for the root."""
+    """Normalize to one slash at the end; the root is empty."""
     return f"{text.strip('/')}/".lstrip("/")
 
 
 def _box(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
     west, south, east, north = box
     if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-        raise ValueError(f"{list(box)} is no [west, south, east, north] in degrees")
+        raise ValueError(f"{list(box)} is not [west, south, east, north] in degrees")
     return box
 
 
@@ -71,10 +73,10 @@ Box = Annotated[tuple[float, float, float, float], AfterValidator(_box)]
 
 
 class SourceSettings(Params):
-    """What every source is told."""
+    """Settings of every source."""
 
     path: str = Field(min_length=1)
-    """The folder that the source `local` reads; for `archive` the zip, if it is on disk already."""
+    """Folder of the source `local`; for `archive` the zip, if it is already on disk."""
     sample_seed: int = Field(ge=0)
     """Seed of the source `sample`."""
 
@@ -94,79 +96,111 @@ class LandcoveraiSettings(SourceSettings):
 
 
 class MlhubSettings(Params):
-    """`download.D.mlhub`; the server is `MLHUB_ROOT_URL`, the key `MLHUB_API_KEY` or a profile of the client."""
+    """`download.D.mlhub`; server and key come from the environment."""
 
     dataset: str = Field(pattern=r"^\w+$")
     """The dataset's id."""
 
 
 class SourceCoopSettings(Params):
-    """`download.D.source_coop`: a bucket that anyone may read."""
+    """`download.D.source_coop`: a public bucket."""
 
     endpoint: Url
     bucket: Name
     prefix: Folder
-    """What all keys begin with; patterns and folders count from there."""
+    """Prefix of all keys; patterns and folders are relative to it."""
     folders: list[Folder] = Field(min_length=1)
-    """The folders below the prefix that are listed; {tile} stands for each of `select.tiles`, or all there are."""
+    """Folders to list below the prefix; {tile} stands for each of `select.tiles`, or for all tiles."""
     etag: Literal["md5", "none"]
-    """What the ETag of a file that was stored in one part is: its MD5, or nothing that can be checked (SSE-KMS)."""
+    """Whether the ETag of a file stored in one part is its MD5; not so with SSE-KMS."""
     images: Annotated[str, _pattern("chip", "date", "asset")]
-    """Finds a band's or a cloud mask's key below the prefix; `date` is digits with or without - and _."""
+    """Matches the key of a band or cloud mask below the prefix; `date` is digits with or without - and _."""
     labels: Annotated[str, _pattern("chip")]
-    """The same for a label."""
+    """Matches the key of a label."""
 
     @property
     def patterns(self) -> dict[str, str]:
-        """From the kind of file to its pattern."""
+        """The patterns by kind of file."""
         return {"images": self.images, "labels": self.labels}
 
 
 class GhanaCoopSettings(SourceCoopSettings):
-    """`download.ghana.source_coop`: all bands are one file, and the cloud mask is another."""
+    """`download.ghana.source_coop`: one file with all bands, and one with the cloud mask."""
 
     images: Annotated[str, _pattern("chip", "date")]
-    """Finds the key of the asset `source` below the prefix."""
+    """Matches the key of the asset `source` below the prefix."""
     clouds: Annotated[str, _pattern("chip", "date")]
-    """Finds the key of the asset `cloudmask`."""
+    """Matches the key of the asset `cloudmask`."""
 
     @property
     def patterns(self) -> dict[str, str]:
-        """From the kind of file to its pattern."""
+        """The patterns by kind of file."""
         return {"images": self.images, "clouds": self.clouds, "labels": self.labels}
 
 
+class CloudsFirstSettings(Params):
+    """`download.D.clouds_first`: for which dates a network source fetches bands, judged by cloud masks."""
+
+    max_cloud: Share
+    """Largest share of a chip's pixels that cloud, shadow and haze may each hide."""
+    max_no_data: Share
+    dates: int = Field(ge=1)
+    """Dates per chip that `cloud_filter` may keep."""
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The thresholds of each kind."""
+        clouds = {f"max_{kind}": self.max_cloud for kind in ("cloud", "shadow", "haze")}
+        return Thresholds.model_validate(clouds | {"max_no_data": self.max_no_data, "dates": self.dates})
+
+
+class LandcovernetCloudsFirst(CloudsFirstSettings, LandcovernetClouds):
+    """`download.landcovernet.clouds_first` of params.yaml."""
+
+
+class GhanaCloudsFirst(CloudsFirstSettings, GhanaClouds):
+    """`download.ghana.clouds_first` of params.yaml."""
+
+
 class Selection(Params):
-    """`download.D.select`: the part of an archive that is fetched; `none` is all of it."""
+    """`download.D.select`: the part of an archive to fetch; `none` selects all."""
 
     bbox: Literal["none"] | Box
-    """[west, south, east, north] in degrees: chips that touch it."""
+    """[west, south, east, north] in degrees; chips that touch it match."""
     tiles: Literal["none"] | Annotated[list[Name], Field(min_length=1)]
-    """Sentinel-2 tiles, such as 31PGS: chips of these."""
+    """Sentinel-2 tiles, such as 31PGS."""
     dates: Literal["none"] | tuple[date, date]
-    """First and last day; in params.yaml in quotes, without which DVC refuses them."""
+    """First and last day; quoted in params.yaml, because DVC does not accept dates."""
     chips: Literal["none"] | Annotated[int, Field(ge=1)]
-    """The largest number of chips: the first ones by name."""
+    """Maximum number of chips: the first by name."""
 
 
 class CollectionSettings(SourceSettings):
-    """`download.landcovernet` of params.yaml, and most of `download.ghana`."""
+    """Settings of Sentinel-2 datasets."""
 
     source: CollectionSource
     connections: int = Field(ge=1, le=64)
-    """Files that are fetched at the same time."""
+    """Concurrent downloads."""
     select: Selection
+    clouds_first: LandcovernetCloudsFirst | GhanaCloudsFirst
     mlhub: MlhubSettings
     source_coop: SourceCoopSettings
 
     @model_validator(mode="after")
-    def _bbox_needs_places(self) -> "CollectionSettings":
+    def _require_positions_for_bbox(self) -> "CollectionSettings":
         if self.source == "source_coop" and self.select.bbox != "none":
-            raise ValueError("select.bbox: the source source_coop does not say where chips lie; use select.tiles")
+            raise ValueError("select.bbox: the source source_coop gives no positions; use select.tiles")
         return self
+
+
+class LandcovernetSettings(CollectionSettings):
+    """`download.landcovernet` of params.yaml."""
+
+    clouds_first: LandcovernetCloudsFirst
 
 
 class GhanaSettings(CollectionSettings):
     """`download.ghana` of params.yaml."""
 
+    clouds_first: GhanaCloudsFirst
     source_coop: GhanaCoopSettings

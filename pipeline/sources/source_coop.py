@@ -1,6 +1,6 @@
-"""The source `source_coop`: Source Cooperative, or any other bucket that speaks S3 and asks for no key.
+"""The source `source_coop`: Source Cooperative, or any other public S3 bucket.
 
-No listing of it was seen by those who wrote this, so where images, cloud masks and labels lie is data: patterns in
+Its listing was not available when this was written, so the locations of images, cloud masks and labels are patterns in
 params.yaml.
 """
 
@@ -12,7 +12,6 @@ from datetime import date
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from pipeline.core.cache import cache_folder
@@ -20,29 +19,29 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure
 from pipeline.core.fingerprint import digest
 from pipeline.formats.datasets import LAYOUTS, DatasetName
-from pipeline.sentinel.items import Reading
+from pipeline.sentinel.items import ReadOptions
 from pipeline.sources.base import Fetched, Request
-from pipeline.sources.clouds_first import CloudsFirst
-from pipeline.sources.listing import Bucket
-from pipeline.sources.remote import RemoteItem, chosen, fitting
-from pipeline.sources.settings import CollectionSettings, SourceCoopSettings
+from pipeline.sources.clouds_first import ItemFetcher, without_masks
+from pipeline.sources.listing import Bucket, Listing
+from pipeline.sources.remote import RemoteItem, matching_chips, select_items
+from pipeline.sources.settings import SourceCoopSettings
 from pipeline.sources.transfer import Remote, Transfer, new_session
 
 SHOWN = 5
 TILE = "{tile}"
-NO_MD5 = "; if that is so for every file, its ETags are no MD5s: set download.{dataset}.source_coop.etag to none"
+ETAG_ADVICE = "; if this happens for every file, the ETags are not MD5: set download.{dataset}.source_coop.etag to none"
 FOLDERS: dict[DatasetName, tuple[str, str, str]] = {
     "landcovernet": ("ref_landcovernet_v1", "_source_sentinel_2", "%Y%m%d"),
     "ghana": ("su_african_crops_ghana", "_source_s2", "%Y_%m_%d"),
 }
-"""How the raw folder names collections and dates, whatever the bucket does."""
+"""Prefix, collection and date format of folders in the raw folder, whatever those of the bucket."""
 ASSETS = {"images": "source", "clouds": "cloudmask", "labels": "labels"}
-"""Which asset a file is by its kind, where its pattern has no group `asset`."""
+"""The asset by kind of file, for patterns without a group `asset`."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """What a pattern says of a key."""
+    """A key that matches a pattern."""
 
     kind: str
     """images | clouds | labels"""
@@ -53,139 +52,136 @@ class Match:
 
 
 @dataclass
-class Sightings:
-    """What the patterns found among the keys that were listed, for a message where they do not fit."""
+class KeyStatistics:
+    """Matched and unmatched keys, for the message when a pattern does not match."""
 
     keys: int = 0
-    found: Counter[str] = field(default_factory=Counter)
+    matched: Counter[str] = field(default_factory=Counter)
     """Keys by kind."""
     image_folders: set[str] = field(default_factory=set)
-    """The folders of images, digits as 0."""
-    others: dict[str, str] = field(default_factory=dict)
-    """From a key that no pattern takes, digits as 0, to the first of these keys."""
+    """The folders of images, numbers as 0."""
+    unmatched: dict[str, str] = field(default_factory=dict)
+    """The first unmatched key by its form with numbers as 0."""
 
     def add(self, key: str, match: Match | None) -> None:
         """Count a key."""
         self.keys += 1
         if match is None:
-            self.others.setdefault(_shape(key), key)
+            self.unmatched.setdefault(_without_numbers(key), key)
         else:
-            self.found[match.kind] += 1
+            self.matched[match.kind] += 1
             if match.kind == "images":
-                self.image_folders.add(_shape(key.rpartition("/")[0]))
+                self.image_folders.add(_without_numbers(_folder_of(key)))
 
     def beside_images(self) -> list[str]:
-        """The first of each kind of key that lies in the folder of an image, but that no pattern takes."""
-        return [key for shape, key in self.others.items() if _shape(key.rpartition("/")[0]) in self.image_folders]
+        """The first of each form of unmatched keys in the folders of images."""
+        return [key for form, key in self.unmatched.items() if _folder_of(form) in self.image_folders]
 
 
 def fetch_source_coop(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
-    """Fetch labels, cloud masks and the bands of clear dates of the chips that `select` names."""
-    assert isinstance(request.settings, CollectionSettings)
-    settings = request.settings.source_coop
-    place = digest(settings.endpoint, settings.bucket, settings.prefix)[:12]
-    home = cache_folder() / "downloads" / "source_coop" / f"{settings.bucket}-{place}"
-    bucket = Bucket(settings.endpoint, settings.bucket, settings.prefix, home)
-    items = chosen(_survey(bucket, request), request.settings.select, request.dataset)
-    transfer = Transfer(new_session(request.settings.connections), request.traffic)
-    store = home / digest(settings.patterns)[:12]  # a file that another pattern took for this asset is not this one
-    yield from CloudsFirst(request, transfer, store).deliver(items, folder)
+    """Fetch labels, cloud masks and the bands of clear dates of the selected chips."""
+    settings = request.collection.source_coop
+    bucket_id = digest(settings.endpoint, settings.bucket, settings.prefix)[:12]
+    cache = cache_folder() / "downloads" / "source_coop" / f"{settings.bucket}-{bucket_id}"
+    bucket = Bucket(settings.endpoint, settings.bucket, settings.prefix, cache)
+    items = select_items(_list_items(bucket, request), request.collection.select, request.dataset)
+    transfer = Transfer(new_session(request.collection.connections), request.statistics)
+    store = cache / digest(settings.patterns)[:12]  # other patterns may match another file for the same asset
+    yield from ItemFetcher(request, transfer, store).fetch(items, folder)
 
 
-def _survey(bucket: Bucket, request: Request) -> list[RemoteItem]:
-    """The items of the tiles that `select` names, or of the first tiles that hold as many chips as it wants.
+def _list_items(bucket: Bucket, request: Request) -> list[RemoteItem]:
+    """List the items of the selected tiles, or of the first tiles with enough chips.
 
     Raises:
-        PipelineError: the bucket cannot be listed, or does not hold what was expected.
+        PipelineError: the bucket cannot be listed, or a pattern does not match.
     """
-    assert isinstance(request.settings, CollectionSettings)
-    settings, select, dataset = request.settings.source_coop, request.settings.select, request.dataset
-    reading = request.cloud_filter.reading(dataset, request.bands)
-    used = {*reading.band_assets, *reading.cloud_assets, "labels"}
+    settings, select, dataset = request.collection.source_coop, request.collection.select, request.dataset
+    options = request.read_options
+    used = {*options.band_assets, *options.cloud_assets, "labels"}
     items: list[RemoteItem] = []
-    fit, seen = 0, Sightings()
+    chips, statistics = 0, KeyStatistics()
     for listing in _listings(bucket, settings.folders, request):
-        new = list(mapped(listing, settings, dataset, seen))
-        fit += len(fitting(new, select, dataset))
+        new = list(parse_listing(listing, settings, dataset, statistics))
+        chips += len(matching_chips(new, select, dataset))
         items += [replace(item, assets={key: item.assets[key] for key in used & item.assets.keys()}) for item in new]
-        if select.chips != "none" and fit >= select.chips:
+        if select.chips != "none" and chips >= select.chips:
             break
-    require_fit(seen, bucket, settings, reading)
+    require_matches(statistics, bucket, settings, options)
     return items
 
 
-def _listings(bucket: Bucket, folders: list[str], request: Request) -> Iterator[dict[str, dict[str, Any]]]:
-    """What lies in the folders: that of one tile together, in the order of the tiles, by which chips are sorted too.
+def _listings(bucket: Bucket, folders: list[str], request: Request) -> Iterator[Listing]:
+    """List the folders: those without a tile together, then those of each tile, sorted by tile like the chips.
 
     Raises:
-        PipelineError: a tile that `select` names has nothing.
+        PipelineError: a selected tile has no files.
     """
-    assert isinstance(request.settings, CollectionSettings)
-    tiles = request.settings.select.tiles
+    tiles = request.collection.select.tiles
     if fixed := [folder for folder in folders if TILE not in folder]:
         yield _keys(bucket, fixed)
     if by_tile := [folder for folder in folders if TILE in folder]:
-        above = by_tile[0].partition(TILE)[0]
-        for tile in sorted(bucket.folders(above) if tiles == "none" else set(tiles)):
+        parent = by_tile[0].partition(TILE)[0]
+        for tile in sorted(bucket.folders(parent) if tiles == "none" else set(tiles)):
             of_tile = [folder.replace(TILE, tile) for folder in by_tile]
             listing = _keys(bucket, of_tile)
             if not listing and tiles != "none":
-                there = get_close_matches(tile, bucket.folders(above), n=SHOWN + 1, cutoff=0)  # the closest first
+                closest = get_close_matches(tile, bucket.folders(parent), n=SHOWN + 1, cutoff=0)
                 raise PipelineError(
-                    f"{bucket.where}{of_tile[0]} holds nothing, but download.{request.dataset}.select.tiles names "
-                    f"{tile}; {bucket.where}{above} has {_some(there)}; name one of these, or set "
-                    f"download.{request.dataset}.source_coop.prefix to where it lies"
+                    f"{bucket.url}{of_tile[0]} is empty, but download.{request.dataset}.select.tiles contains {tile}; "
+                    f"{bucket.url}{parent} has {_first_few(closest)}; select one of these, or set "
+                    f"download.{request.dataset}.source_coop.prefix to the prefix of {tile}"
                 )
             yield listing
 
 
-def _keys(bucket: Bucket, folders: list[str]) -> dict[str, dict[str, Any]]:
+def _keys(bucket: Bucket, folders: list[str]) -> Listing:
     return {key: facts for folder in folders for key, facts in bucket.keys(folder).items()}
 
 
-def mapped(
-    listing: dict[str, dict[str, Any]], settings: SourceCoopSettings, dataset: DatasetName, seen: Sightings
+def parse_listing(
+    listing: Listing, settings: SourceCoopSettings, dataset: DatasetName, statistics: KeyStatistics
 ) -> Iterator[RemoteItem]:
-    """The items that the patterns find among the keys of a listing; other keys are passed over.
+    """Group the keys that match a pattern by item; skip others.
 
     Args:
-        listing: from key, relative to the prefix, to `size` in bytes and `md5`, which may be null.
+        listing: size and MD5 by key, relative to the prefix.
         settings: the patterns.
-        dataset: how its chips and assets are called.
-        seen: is told of each key.
+        dataset: for the names of chips and assets.
+        statistics: counts each key.
 
     Raises:
-        PipelineError: two keys are one asset of one chip and date.
+        PipelineError: two keys match one asset of one chip and date.
     """
-    found: dict[tuple[str, date | None], dict[str, Remote]] = {}
+    items: dict[tuple[str, date | None], dict[str, Remote]] = {}
     patterns = settings.patterns
     for key, facts in sorted(listing.items()):
-        match = matched(key, patterns, dataset)
-        seen.add(key, match)
+        match = match_key(key, patterns, dataset)
+        statistics.add(key, match)
         if match is None:
             continue
         url = "/".join((settings.endpoint.rstrip("/"), settings.bucket, quote(settings.prefix + key)))
         checksum = ("md5", facts["md5"]) if facts["md5"] and settings.etag == "md5" else None
-        remote = Remote(url, key, facts["size"], checksum, NO_MD5.format(dataset=dataset))
-        assets = found.setdefault((match.chip, match.date), {})
+        remote = Remote(url, key, facts["size"], checksum, ETAG_ADVICE.format(dataset=dataset))
+        assets = items.setdefault((match.chip, match.date), {})
         if (first := assets.setdefault(match.asset, remote)) != remote:
-            of = f"{match.asset} of {match.chip}{f' on {match.date}' if match.date else ''}"
+            asset = f"{match.asset} of {match.chip}{f' on {match.date}' if match.date else ''}"
             raise PipelineError(
-                f"{first.origin} and {key} in {settings.bucket}/{settings.prefix} are two files for {of}; narrow "
+                f"{first.origin} and {key} in {settings.bucket}/{settings.prefix} are two files for {asset}; narrow "
                 f"download.{dataset}.source_coop.{match.kind} or prefix"
             )
-    for (chip, day), assets in found.items():
-        yield RemoteItem(chip, day, _folder(chip, day, dataset), assets)
+    for (chip, day), assets in items.items():
+        yield RemoteItem(chip, day, _item_folder(chip, day, dataset), assets)
 
 
-def matched(key: str, patterns: dict[str, str], dataset: DatasetName) -> Match | None:
-    """What the first pattern that takes the key says of it; None if none does, or if it names no date or asset."""
+def match_key(key: str, patterns: dict[str, str], dataset: DatasetName) -> Match | None:
+    """Match a key with the first pattern that yields a valid date and a known asset; None if there is none."""
     for kind, pattern in patterns.items():
         if (match := re.fullmatch(pattern, key)) is None:
             continue
         groups = match.groupdict()
         asset = _assets(dataset).get(groups["asset"].lower()) if "asset" in groups else ASSETS[kind]
-        day = None if kind == "labels" else _day(groups["date"])
+        day = None if kind == "labels" else _parse_date(groups["date"])
         if asset is not None and (day is not None or kind == "labels"):
             return Match(kind, groups["chip"], day, asset)
     return None
@@ -193,53 +189,59 @@ def matched(key: str, patterns: dict[str, str], dataset: DatasetName) -> Match |
 
 @cache
 def _assets(dataset: DatasetName) -> dict[str, str]:
-    """From what an asset may be called, in small letters, to its key."""
+    """The keys of assets by all their names, in lower case."""
     assets = LAYOUTS[dataset].assets
     return {name.lower(): key for key, described in assets.items() for name in (described, key)}
 
 
-def _folder(chip: str, day: date | None, dataset: DatasetName) -> Path:
-    prefix, source, written = FOLDERS[dataset]
+def _item_folder(chip: str, day: date | None, dataset: DatasetName) -> Path:
+    prefix, source, date_format = FOLDERS[dataset]
     if day is None:
         return Path(f"{prefix}_labels", f"{prefix}_labels_{chip}")
-    return Path(f"{prefix}{source}", f"{prefix}{source}_{chip}_{day.strftime(written)}")
+    return Path(f"{prefix}{source}", f"{prefix}{source}_{chip}_{day.strftime(date_format)}")
 
 
-def _day(text: str) -> date | None:
+def _parse_date(text: str) -> date | None:
     try:
         return date.fromisoformat(re.sub(r"[_-]", "", text))
     except ValueError:
         return None
 
 
-def require_fit(seen: Sightings, bucket: Bucket, settings: SourceCoopSettings, reading: Reading) -> None:
-    """Check that every pattern that is needed fits the bucket.
+def require_matches(
+    statistics: KeyStatistics, bucket: Bucket, settings: SourceCoopSettings, options: ReadOptions
+) -> None:
+    """Check that each required pattern matches at least one key.
 
     Raises:
-        PipelineError: nothing was listed, or a pattern finds nothing; what was found beside what was expected.
+        PipelineError: the listing is empty, or a pattern matches nothing; what was found and what was expected.
     """
-    place = f"download.{reading.dataset}.source_coop"
-    if not seen.keys:
+    section = f"download.{options.dataset}.source_coop"
+    if not statistics.keys:
         folders = ", ".join(settings.folders)
-        raise PipelineError(f"{bucket.where} holds nothing in {place}.folders ({folders}); see {place}.prefix")
-    beside = seen.beside_images()
+        raise PipelineError(f"{bucket.url} has no files in {section}.folders ({folders}); check {section}.prefix")
+    beside = statistics.beside_images()
     for kind, pattern in settings.patterns.items():
-        if seen.found[kind] or (kind == "clouds" and not reading.cloud_assets):
+        if statistics.matched[kind] or (kind == "clouds" and not options.cloud_assets):
             continue
-        found, advice = _some(seen.others.values()), ""
+        found, advice = _first_few(statistics.unmatched.values()), ""
         if kind == "clouds":
-            found, advice = f"beside the images {_some(beside)}" if beside else found, reading.without_clouds
+            found = f"{_first_few(beside)} beside the images" if beside else found
+            advice = without_masks(options)
         raise PipelineError(
-            f"none of {seen.keys} keys in {bucket.root} is one of the {kind}: expected {pattern}, found {found}; set "
-            f"{place}.{kind} to a pattern that fits{advice}"
+            f"none of {statistics.keys} keys in {bucket.root} matches {section}.{kind}: expected {pattern}, found "
+            f"{found}; set {section}.{kind} to a pattern that matches{advice}"
         )
 
 
-def _some(texts: Iterable[str]) -> str:
-    """The first few."""
+def _first_few(texts: Iterable[str]) -> str:
     listed = list(texts)
     return ", ".join(listed[:SHOWN]) + (", …" if len(listed) > SHOWN else "") or "nothing"
 
 
-def _shape(key: str) -> str:
+def _folder_of(key: str) -> str:
+    return key.rpartition("/")[0]
+
+
+def _without_numbers(key: str) -> str:
     return re.sub(r"\d+", "0", key)

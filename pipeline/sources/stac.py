@@ -1,4 +1,4 @@
-"""Items of a STAC catalog that somebody else wrote."""
+"""Parses STAC items of unknown origin."""
 
 import json
 import re
@@ -23,7 +23,7 @@ class _Asset(BaseModel):
 
 
 class _Item(BaseModel):
-    """The part of an item that is used, of the right kinds."""
+    """The used fields of an item."""
 
     id: str
     collection: str
@@ -32,36 +32,38 @@ class _Item(BaseModel):
 
 
 def parse_item(text: bytes, dataset: DatasetName, base: str) -> RemoteItem | None:
-    """An item of a dataset; None for what is no item, such as a collection, or an item of another kind.
+    """Parse an item of a dataset; None for other JSON, such as a collection, and for items of other datasets.
 
     Args:
         text: its JSON.
-        dataset: whose names it must bear.
-        base: the address that relative hrefs count from, and must not leave.
+        dataset: the dataset, for the names of items and assets.
+        base: the base URL of relative hrefs, which must stay below it.
 
     Raises:
-        PipelineError: no JSON, no assets, a bad bbox, or an id or href that climbs out.
+        PipelineError: invalid JSON, no assets, an invalid bbox, or an id or href outside the archive.
     """
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise PipelineError(f"it is no JSON: {error}") from None
+        raise PipelineError(f"not valid JSON: {error}") from None
     if not isinstance(values, dict) or values.get("type") != "Feature":
         return None
     try:
         item = _Item.model_validate(values)
     except ValidationError as error:
-        raise PipelineError(f"it is no STAC item: {_first(error)}") from None
-    if (found := _chip_and_date(item.id, dataset)) is None:
+        raise PipelineError(f"not a STAC item: {_first(error)}") from None
+    if (chip_and_date := _chip_and_date(item.id, dataset)) is None:
         return None
-    _require_bbox(item)
+    _require_valid(item)
     names = {key: f"{item.collection}/{item.id}/{key}.tif" for key in item.assets}
-    assets = {key: _remote(asset, names[key], base) for key, asset in item.assets.items() if key in _wanted(dataset)}
-    return RemoteItem(*found, Path(item.collection, item.id), assets, item.bbox, values)
+    assets = {
+        key: _remote(asset, names[key], base) for key, asset in item.assets.items() if key in LAYOUTS[dataset].assets
+    }
+    return RemoteItem(*chip_and_date, Path(item.collection, item.id), assets, item.bbox, values)
 
 
 def local_stac(item: RemoteItem, fetched: list[str]) -> dict[str, Any]:
-    """The item's JSON as it lies in the raw folder: its assets are the files beside it, no link names a server."""
+    """The item's JSON for the raw folder: its assets are the files beside it, links to servers are removed."""
     values = dict(item.stac or {})
     values["assets"] = {key: values["assets"][key] | {"href": f"{key}.tif"} for key in sorted(fetched)}
     links = values.get("links")
@@ -73,55 +75,51 @@ def local_stac(item: RemoteItem, fetched: list[str]) -> dict[str, Any]:
     return values
 
 
-def _wanted(dataset: DatasetName) -> set[str]:
-    return set(LAYOUTS[dataset].assets)
-
-
 def _chip_and_date(name: str, dataset: DatasetName) -> tuple[str, date | None] | None:
-    """What the id says, if it is one of the dataset's two kinds; a pattern holds no slash, so no id climbs out."""
+    """Parse the id of a source or label item; the patterns match no slash, so no id leaves the archive's folder."""
     layout = LAYOUTS[dataset]
     if match := layout.source_item.fullmatch(name):
         try:
             return match["chip"], date.fromisoformat(match["date"].replace("_", "-"))
         except ValueError:
-            raise PipelineError(f"its id ends in {match['date']}, which is no date") from None
+            raise PipelineError(f"id ends in {match['date']}, which is not a date") from None
     if match := layout.label_item.fullmatch(name):
         return match["chip"], None
     if ".." in name or "/" in name or "\\" in name:
-        raise PipelineError(f"its id {name!r} leaves the archive's folder")
+        raise PipelineError(f"id {name!r} is outside the archive's folder")
     return None
 
 
-def _require_bbox(item: _Item) -> None:
+def _require_valid(item: _Item) -> None:
     if not re.fullmatch(r"\w+", item.collection):
-        raise PipelineError(f"its collection {item.collection!r} leaves the archive's folder")
+        raise PipelineError(f"collection {item.collection!r} is outside the archive's folder")
     if item.bbox is not None:
         west, south, east, north = item.bbox
         if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
-            raise PipelineError(f"its bbox {list(item.bbox)} is no [west, south, east, north] in degrees")
+            raise PipelineError(f"bbox {list(item.bbox)} is not [west, south, east, north] in degrees")
 
 
 def _remote(asset: _Asset, origin: str, base: str) -> Remote:
-    """The asset's file; a relative href may not lead out of `base`, an absolute one must be http."""
+    """The file of an asset: a relative href must stay below `base`, an absolute one must be http or https."""
     try:
         url = urljoin(base, asset.href)
         scheme = urlsplit(url).scheme
     except ValueError:
-        raise PipelineError(f"{origin}: its href {asset.href!r} is no address") from None
+        raise PipelineError(f"{origin}: href {asset.href!r} is not a URL") from None
     if scheme not in ("http", "https"):
-        raise PipelineError(f"{origin}: its href {asset.href!r} is not fetched; only http and https are")
+        raise PipelineError(f"{origin}: href {asset.href!r} is not http or https")
     relative = not urlsplit(asset.href).netloc
     if relative and (not url.startswith(base) or ".." in PurePosixPath(urlsplit(url).path).parts):
-        raise PipelineError(f"{origin}: its href {asset.href!r} leaves the archive")
+        raise PipelineError(f"{origin}: href {asset.href!r} is outside the archive")
     return Remote(url, origin, asset.size, _sha256(asset.checksum))
 
 
 def _sha256(multihash: str | None) -> tuple[str, str] | None:
-    """The digest of a multihash of SHA-256 (code 12, length 20, in hex); other kinds are not checked."""
+    """The digest of a SHA-256 multihash (code 12, length 20, in hex); None for other kinds, which are not checked."""
     match = re.fullmatch(r"1220([0-9a-f]{64})", multihash or "")
     return ("sha256", match[1]) if match else None
 
 
 def _first(error: ValidationError) -> str:
     details = error.errors()[0]
-    return f"{'.'.join(map(str, details['loc'])) or 'it'}: {details['msg']}"
+    return f"{'.'.join(map(str, details['loc'])) or 'item'}: {details['msg']}"

@@ -1,4 +1,4 @@
-"""One file over HTTP, whole or not at all, on a line that breaks."""
+"""Downloads a file over HTTP, whole or not at all; resumes broken transfers."""
 
 import fcntl
 import hashlib
@@ -17,23 +17,23 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from pipeline.core.errors import PipelineError, StageError
-from pipeline.sources.http_errors import BrokenTransferError, Version, content_range, in_words, refuse
+from pipeline.sources.http_errors import BrokenTransferError, Version, content_range, describe, require_file
 from pipeline.sources.transfer_statistics import TransferStatistics
 
 TIMEOUT = (5.0, 30.0)
-"""Seconds to connect, and between two bytes."""
+"""Seconds to connect, and to wait for data."""
 ATTEMPTS = 6
-"""Tries without a single byte of progress before a file is given up."""
+"""Consecutive attempts without progress before a file fails."""
 SPARE = 256 * 1024 * 1024
-"""Bytes of the disk that are left free."""
-MOST_UNKNOWN = 1 << 30
-"""Bytes of a body whose length nobody told."""
+"""Bytes to leave free on the disk."""
+MAX_UNKNOWN = 1 << 30
+"""Largest body without a known length, in bytes."""
 CHUNK = 1 << 18
 BROKEN = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
 USER_AGENT = "land-cover-segmentation-pipeline/1"
-"""Who asks, in every request of every source: some servers answer 403 to a client that does not say."""
+"""Sent with every request of every source: some servers respond 403 to a client without one."""
 IDENTITY = {"Accept-Encoding": "identity"}
-"""Asks for the file's own bytes, whose number is then known."""
+"""Requests uncompressed bytes, so that Content-Length is the size of the file."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class Remote:
 
     url: str
     origin: str
-    """Its name relative to the source, as the manifest and messages say it."""
+    """Its name relative to the source, for the manifest and messages."""
     size: int | None = None
-    """Bytes, if a listing told them."""
+    """Bytes, if a listing gives them."""
     checksum: tuple[str, str] | None = None
-    """Algorithm of hashlib and hex digest, if they are known."""
+    """hashlib algorithm and hex digest, if known."""
     advice: str = ""
-    """What to do when the checksum is wrong every time."""
+    """What to do when the checksum is always wrong."""
 
 
 def new_session(connections: int) -> requests.Session:
-    """A session without retries of its own, for up to `connections` threads; proxies come from the environment."""
+    """Create a session for up to `connections` threads, without retries; proxies come from the environment."""
     session = requests.Session()
     session.headers["User-Agent"] = USER_AGENT
     for prefix in ("http://", "https://"):
@@ -61,37 +61,37 @@ def new_session(connections: int) -> requests.Session:
 
 
 class WrongContentError(PipelineError):
-    """What has come is not the file."""
+    """The received bytes are not those of the file."""
 
 
 class Transfer:
-    """Fetches files into a folder that outlives the run."""
+    """Downloads files to a folder that outlives the run."""
 
-    def __init__(self, session: requests.Session, traffic: TransferStatistics) -> None:
+    def __init__(self, session: requests.Session, statistics: TransferStatistics) -> None:
         self.session = session
-        self.traffic = traffic
+        self.statistics = statistics
         self.timeout = TIMEOUT
         self.backoff = 0.5
-        """Seconds before the second try; doubled for each one after that."""
+        """Seconds before the second attempt, doubled for each further one."""
 
     def fetch(self, remote: Remote, target: Path, verify: Callable[[Path], None] | None = None) -> None:
-        """Bring `remote` to `target`, continuing what an earlier run began.
+        """Download `remote` to `target`, or resume the download of an earlier run.
 
-        The bytes go to `TARGET.part`, and which version of the file they are of to `TARGET.part.json`, so that no other
-        version's are appended. The part is renamed when it has the length and the checksum that were promised and
-        `verify`, given that path, has no objection. A second process at the same file waits for the first.
+        The bytes go to `TARGET.part` and their version to `TARGET.part.json`, so that versions are never mixed. The
+        part is renamed once it has the expected length and checksum and passes `verify`. A second process that
+        downloads the same file waits for the first.
 
         Raises:
-            WrongContentError: what came is not the file that was promised; it is removed.
-            PipelineError: the line keeps breaking, the server is busy or refuses, or the disk is too small; what came
-                is kept, and the next call continues it.
+            WrongContentError: length, checksum or `verify` fails; the part is removed.
+            PipelineError: no attempt succeeds, the server refuses, or the disk is too small; the part is kept for the
+                next call.
         """
         part = target.with_name(f"{target.name}.part")
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(part) as writer:
             if target.exists():
                 _remove(part)
-                self.traffic.reuse()
+                self.statistics.add_reused()
                 return
             try:
                 self._receive(remote, writer)
@@ -101,90 +101,92 @@ class Transfer:
                     _remove(part)
                 raise
             part.rename(target)
-            _note_of(part).unlink(missing_ok=True)
+            _version_file(part).unlink(missing_ok=True)
 
     def length(self, remote: Remote) -> int | None:
-        """The file's bytes, as a listing or the server's answer to HEAD tells; None if neither does."""
+        """Size of the file in bytes, from a listing or a HEAD request; None if unknown."""
         if remote.size is not None:
             return remote.size
         try:
-            answer = self.session.head(remote.url, headers=IDENTITY, timeout=self.timeout, allow_redirects=True)
-        except (requests.RequestException, ValueError):  # where it matters, the transfer says what is wrong
+            response = self.session.head(remote.url, headers=IDENTITY, timeout=self.timeout, allow_redirects=True)
+        except (requests.RequestException, ValueError):  # if it matters, the download reports it
             return None
-        length = answer.headers.get("Content-Length", "")
-        return int(length) if answer.ok and length.isdecimal() else None
+        length = response.headers.get("Content-Length", "")
+        return int(length) if response.ok and length.isdecimal() else None
 
     def _receive(self, remote: Remote, writer: BinaryIO) -> None:
-        """Try until the body is whole; a try that brought bytes does not count."""
-        tries, most = 0, writer.tell()
+        """Retry until the body is complete; attempts that received bytes do not count."""
+        attempts, longest = 0, writer.tell()
         while True:
             try:
-                self._continue(remote, writer)
+                self._resume(remote, writer)
                 return
             except BrokenTransferError as error:
-                tries = 0 if writer.tell() > most else tries + 1
-                most = max(most, writer.tell())
-                if tries >= ATTEMPTS:
-                    raise PipelineError(f"{remote.origin}: {error}; gave up after {tries} tries, run again") from None
-                time.sleep(self.backoff * 2 ** max(tries - 1, 0) if error.wait is None else error.wait)
+                attempts = 0 if writer.tell() > longest else attempts + 1
+                longest = max(longest, writer.tell())
+                if attempts >= ATTEMPTS:
+                    raise PipelineError(f"{remote.origin}: {error}; {attempts} attempts failed, run again") from None
+                time.sleep(self.backoff * 2 ** max(attempts - 1, 0) if error.wait is None else error.wait)
 
-    def _continue(self, remote: Remote, writer: BinaryIO) -> None:
-        """Ask for what is missing, and append it."""
-        have = writer.tell()
-        if have and have == remote.size:
+    def _resume(self, remote: Remote, writer: BinaryIO) -> None:
+        """Request the missing bytes and append them."""
+        start = writer.tell()
+        if start and start == remote.size:
             return
-        noted = _noted(writer) if have else Version()
-        headers = IDENTITY | ({"Range": f"bytes={have}-"} | noted.condition if have else {})
-        with self._ask(remote, headers) as response:
+        stored = _stored_version(writer) if start else Version()
+        headers = IDENTITY | ({"Range": f"bytes={start}-"} | stored.condition if start else {})
+        with self._get(remote, headers) as response:
             if response.status_code == 416:
-                if have and content_range(response)[1] == have:
-                    return  # nothing is missing
-                _empty(writer)  # what is here is not of this file
-            refuse(response, remote.origin)
-            total = _expected(response, remote, writer)
-            found = Version.of(response)
-            if response.status_code == 206 and noted.differs(found):
-                _empty(writer)
-                raise BrokenTransferError("the server has another version of the file by now")
+                if start and content_range(response)[1] == start:
+                    return  # complete
+                _truncate(writer)  # of another file
+            require_file(response, remote.origin)
+            total = _total_length(response, remote, writer)
+            version = Version.of(response)
+            if response.status_code == 206 and stored.differs(version):
+                _truncate(writer)
+                raise BrokenTransferError("the file changed on the server")
             if total is not None:
-                require_space(Path(writer.name).parent, total - have)
+                require_space(Path(writer.name).parent, total - start)
             if response.status_code != 206:
-                _empty(writer)  # it starts again from the first byte
-                _note_of(Path(writer.name)).write_text(json.dumps(asdict(found)), encoding="utf-8")
+                _truncate(writer)  # the body is the whole file
+                _version_file(Path(writer.name)).write_text(json.dumps(asdict(version)), encoding="utf-8")
             self._append(response, writer, total, remote.origin)
 
-    def _ask(self, remote: Remote, headers: dict[str, str]) -> requests.Response:
+    def _get(self, remote: Remote, headers: dict[str, str]) -> requests.Response:
         try:
             return self.session.get(remote.url, headers=headers, stream=True, timeout=self.timeout)
         except BROKEN as error:
-            raise BrokenTransferError(in_words(error)) from None
-        except (requests.RequestException, ValueError):  # whose text may hold a key
-            raise PipelineError(f"{remote.origin}: its address leads nowhere, or in a circle") from None
+            raise BrokenTransferError(describe(error)) from None
+        except (requests.RequestException, ValueError):  # whose text may contain a key
+            raise PipelineError(f"{remote.origin}: invalid URL or redirect loop") from None
 
     def _append(self, response: requests.Response, writer: BinaryIO, total: int | None, origin: str) -> None:
-        """Write the body; `total` is what the file's length will be, if that is known."""
-        most = MOST_UNKNOWN if total is None else total
+        """Append the body to a file of `total` bytes, if known."""
+        limit = MAX_UNKNOWN if total is None else total
         try:
-            for chunk in iter(lambda: response.raw.read1(CHUNK), b""):  # what has come, also when the rest does not
-                if writer.tell() + len(chunk) > most:
-                    raise WrongContentError(f"{origin}: more than the {most} bytes came that may")
+            for chunk in iter(lambda: response.raw.read1(CHUNK), b""):  # keeps what arrives before an error
+                if writer.tell() + len(chunk) > limit:
+                    raise WrongContentError(f"{origin}: received more than {limit} bytes")
                 writer.write(chunk)
-                self.traffic.add(len(chunk))
+                self.statistics.add(len(chunk))
         except BROKEN as error:
-            raise BrokenTransferError(in_words(error)) from None
+            raise BrokenTransferError(describe(error)) from None
         finally:
             writer.flush()
         if total is not None and writer.tell() < total:
-            raise BrokenTransferError(f"the body ended after {writer.tell()} of {total} bytes")
+            raise BrokenTransferError(f"received only {writer.tell()} of {total} bytes")
 
 
 @contextmanager
 def _locked(part: Path) -> Iterator[BinaryIO]:
-    """`part`, open to append, once no other process is at it."""
+    """Open `part` to append, once no other process has it open."""
     while True:
         with part.open("ab") as writer:
-            fcntl.flock(writer, fcntl.LOCK_EX)  # goes with the process, however that ends
-            if part.exists() and os.path.samestat(part.stat(), os.fstat(writer.fileno())):  # not another's, finished
+            fcntl.flock(writer, fcntl.LOCK_EX)  # released when the process ends
+            if part.exists() and os.path.samestat(
+                part.stat(), os.fstat(writer.fileno())
+            ):  # else the other process finished it
                 yield writer
                 return
 
@@ -193,52 +195,56 @@ def require_space(folder: Path, size: int) -> None:
     """Check that `size` bytes fit on the disk of `folder`, which exists.
 
     Raises:
-        StageError: they do not; how much is needed and what to do.
+        StageError: they do not.
     """
     free = shutil.disk_usage(folder).free
     if size + SPARE > free:
         raise StageError(
             f"{folder} has {free / 1e9:.2f} GB free, but {(size + SPARE) / 1e9:.2f} GB are needed; "
-            "make room, or set PIPELINE_CACHE to a folder on a larger disk"
+            "free disk space, or set PIPELINE_CACHE to a folder on a larger disk"
         )
 
 
-def _expected(response: requests.Response, remote: Remote, writer: BinaryIO) -> int | None:
-    """The file's whole length, if it is known; a server that continues elsewhere is asked again from the first byte."""
-    have = writer.tell()
+def _total_length(response: requests.Response, remote: Remote, writer: BinaryIO) -> int | None:
+    """Length of the whole file, if known.
+
+    Raises:
+        BrokenTransferError: the server resumed at another byte; the next attempt starts at the first.
+    """
     if response.status_code == 206:
         start, total = content_range(response)
-        if start != have:
-            _empty(writer)
-            raise BrokenTransferError(f"the server did not continue at byte {have}")
+        if start != writer.tell():
+            expected = writer.tell()
+            _truncate(writer)
+            raise BrokenTransferError(f"the server did not resume at byte {expected}")
     else:
         length = response.headers.get("Content-Length", "")
         total = int(length) if length.isdecimal() else None
     if remote.size is not None and total is not None and total != remote.size:
-        said = f"{remote.origin}: the server sends {total} bytes; its listing promised {remote.size}"
-        # a part of a file that is another one now; but a whole body may be a message that says nothing of the part
-        raise WrongContentError(said) if response.status_code == 206 else PipelineError(said)
+        text = f"{remote.origin}: the server sends {total} bytes, but its listing has {remote.size}"
+        # 206: the file changed, so the part is useless; a whole body may be an error page, and the part still good
+        raise WrongContentError(text) if response.status_code == 206 else PipelineError(text)
     return total if total is not None else remote.size
 
 
-def _note_of(part: Path) -> Path:
+def _version_file(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _noted(writer: BinaryIO) -> Version:
-    """Which version of the file an earlier answer brought, as far as that is known."""
+def _stored_version(writer: BinaryIO) -> Version:
+    """The version of the bytes received earlier; empty if unknown."""
     try:
-        return Version(**json.loads(_note_of(Path(writer.name)).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):  # of an older version of this project, or cut off
+        return Version(**json.loads(_version_file(Path(writer.name)).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):  # written by an older version of this project, or incomplete
         return Version()
 
 
 def _remove(part: Path) -> None:
-    for path in (part, _note_of(part)):
+    for path in (part, _version_file(part)):
         path.unlink(missing_ok=True)
 
 
-def _empty(writer: BinaryIO) -> None:
+def _truncate(writer: BinaryIO) -> None:
     writer.seek(0)
     writer.truncate()
 
@@ -246,14 +252,14 @@ def _empty(writer: BinaryIO) -> None:
 def _check(remote: Remote, part: Path, verify: Callable[[Path], None] | None) -> None:
     size = part.stat().st_size
     if remote.size is not None and size != remote.size:
-        raise WrongContentError(f"{remote.origin}: {size} bytes came; {remote.size} were promised; they were removed")
+        raise WrongContentError(f"{remote.origin}: received {size} bytes, expected {remote.size}; removed")
     if remote.checksum is not None:
         algorithm, expected = remote.checksum
         with part.open("rb") as reader:
-            found = hashlib.file_digest(reader, algorithm).hexdigest()
-        if found != expected:
-            said = f"{remote.origin}: its {algorithm} is {found}; expected {expected}; it was removed{remote.advice}"
-            raise WrongContentError(said)
+            digest = hashlib.file_digest(reader, algorithm).hexdigest()
+        if digest != expected:
+            text = f"{remote.origin}: {algorithm} is {digest}, expected {expected}; removed{remote.advice}"
+            raise WrongContentError(text)
     if verify is not None:
         try:
             verify(part)

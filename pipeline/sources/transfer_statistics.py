@@ -1,21 +1,21 @@
-"""What comes over the network, counted."""
+"""Counts bytes received over the network."""
 
 import time
 from collections import deque
 from threading import Lock
 
 WINDOW = 5.0
-"""Seconds over which the rate is taken."""
+"""Seconds over which the rate is averaged."""
 
 
 class TransferStatistics:
-    """Bytes of bodies received; safe to use from several threads."""
+    """Bytes of bodies received; thread-safe."""
 
     def __init__(self) -> None:
         self.received = 0
         """Bytes so far."""
         self.reused = 0
-        """Files that an earlier run had fetched."""
+        """Files that an earlier run fetched."""
         self._lock = Lock()
         self._recent: deque[tuple[float, int]] = deque()
 
@@ -28,24 +28,24 @@ class TransferStatistics:
             while self._recent[0][0] < now - WINDOW:
                 self._recent.popleft()
 
-    def reuse(self) -> None:
+    def add_reused(self) -> None:
         """Count a file that needed no transfer."""
         with self._lock:
             self.reused += 1
 
     @property
     def rate(self) -> float:
-        """Bytes per second over the last seconds."""
+        """Bytes per second over the last `WINDOW` seconds."""
         now = time.monotonic()
         with self._lock:
             return sum(size for when, size in self._recent if when >= now - WINDOW) / WINDOW
 
     def status(self) -> str:
-        """A few words for a progress bar; none before the first byte."""
+        """The text beside a progress bar; empty before the first byte."""
         return f"{self.received / 1e6:.1f} MB, {self.rate / 1e6:.1f} MB/s" if self.received else ""
 
     def summary(self) -> str:
-        """A few words for a stage's summary; none where nothing came over a network."""
+        """The part of a stage's summary; empty without a network."""
         if not self.received and not self.reused:
             return ""
-        return f" ({self.received / 1e6:.1f} MB transferred, {self.reused} files there already)"
+        return f" ({self.received / 1e6:.1f} MB transferred, {self.reused} files reused)"

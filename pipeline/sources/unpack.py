@@ -1,4 +1,4 @@
-"""Archives that may be hostile: nothing leaves the folder, nothing grows without end."""
+"""Unpacks untrusted archives: nothing outside the folder, nothing beyond limits."""
 
 import gzip
 import re
@@ -18,50 +18,50 @@ from pipeline.sources.transfer import require_space
 
 @dataclass(frozen=True)
 class Limits:
-    """How much an archive may hold."""
+    """Limits of an archive."""
 
     members: int = 1_000_000
     total: int = 64 * 10**9
-    """Bytes, unpacked."""
+    """Unpacked bytes."""
     ratio: int = 1000
-    """Unpacked bytes for each packed one; deflate itself reaches 1032."""
+    """Compression ratio; deflate reaches 1032."""
 
 
 LIMITS = Limits()
 CHUNK = 1 << 20
 SLACK = 1 << 20
-"""Unpacked bytes that any archive may have, whatever their ratio."""
+"""Unpacked bytes allowed at any ratio."""
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError,
            UnicodeDecodeError, ValueError)  # fmt: skip
-"""What the standard library raises on damaged archives."""
+"""Errors of the standard library on damaged archives."""
 
 
 def safe_path(name: str) -> PurePosixPath:
     """The path of a member, relative to the archive's root.
 
     Raises:
-        PipelineError: it is absolute, climbs out, or is no path at all.
+        PipelineError: it is absolute, outside the root, or not a path.
     """
     path = PurePosixPath(name)
     absolute = name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name)
     if absolute or ".." in path.parts or "\\" in name or not path.parts or not name.isprintable():
-        raise PipelineError(f"the member {name!r} leaves the archive's folder; nothing outside it is written")
+        raise PipelineError(f"the member {name!r} is outside the archive's folder and is not unpacked")
     return path
 
 
 def unzip(archive: Path, folder: Path, limits: Limits = LIMITS) -> Iterator[Path | Failure]:
-    """Unpack a zip below `folder`; yield each file's path relative to it, or what was refused or is damaged.
+    """Unpack a zip below `folder`; yield the relative path of each file, or a failure.
 
-    Links and devices are refused by name, the good files stay.
+    Links, devices, unsafe paths and damaged members fail; the other members are unpacked.
 
     Raises:
-        PipelineError: it is no zip, or exceeds the limits.
+        PipelineError: it is not a zip, or exceeds the limits.
     """
     try:
         opened = zipfile.ZipFile(archive)
     except DAMAGED as error:
         reraise_stage_errors(error)
-        raise PipelineError(f"{archive} is no readable zip: {error}; remove it and run again") from None
+        raise PipelineError(f"{archive} is not a readable zip: {error}; remove it and run again") from None
     with opened:
         members = [member for member in opened.infolist() if not member.filename.endswith("/")]
         size = sum(member.file_size for member in members)
@@ -79,7 +79,7 @@ def _unzip_one(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, 
             raise PipelineError(f"the member {member.filename!r} is a link or a device, not a file")
         if member.file_size > SLACK + limits.ratio * member.compress_size:
             raise PipelineError(
-                f"the member {member.filename!r} claims {member.file_size} bytes in {member.compress_size}"
+                f"the member {member.filename!r} declares {member.file_size} bytes in {member.compress_size} packed"
             )
         if (folder / path).exists():
             raise PipelineError(f"the member {member.filename!r} occurs twice")
@@ -93,27 +93,27 @@ def _unzip_one(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, 
 
 
 def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    """Write the bytes that the archive's table promises of a member, and no more; leave nothing of a damaged one."""
+    """Write a member, at most its declared size; remove it if it is damaged."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as undo:
         undo.callback(target.unlink, missing_ok=True)
         with archive.open(member) as reader, target.open("wb") as writer:
             while chunk := reader.read(CHUNK):
                 if writer.tell() + len(chunk) > member.file_size:
-                    raise PipelineError(f"the member {member.filename!r} holds more than the bytes it claims")
+                    raise PipelineError(f"the member {member.filename!r} contains more bytes than declared")
                 writer.write(chunk)
             if writer.tell() < member.file_size:
-                raise PipelineError(f"the member {member.filename!r} holds fewer than the bytes it claims")
+                raise PipelineError(f"the member {member.filename!r} contains fewer bytes than declared")
         undo.pop_all()
 
 
 def read_tar(archive: Path, largest: int, limits: Limits = LIMITS) -> Iterator[tuple[PurePosixPath, bytes] | Failure]:
-    """Each file of a tar.gz, by its path, without writing anything to disk.
+    """Read each file of a tar.gz with its path, without writing to disk.
 
-    Links, devices, paths that climb out and files of more than `largest` bytes are refused by name.
+    Links, devices, unsafe paths and files larger than `largest` bytes fail.
 
     Raises:
-        PipelineError: it is damaged, or exceeds the limits; files before that were given already.
+        PipelineError: it is damaged, or exceeds the limits; earlier files have been yielded by then.
     """
     try:
         with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as opened:
@@ -121,11 +121,11 @@ def read_tar(archive: Path, largest: int, limits: Limits = LIMITS) -> Iterator[t
                 _require_limits(archive, number, stream.tell() + max(member.size, 0), limits)
                 if not member.isdir():
                     yield _read_one(opened, member, largest)
-            while stream.read(CHUNK):  # to the end, where gzip keeps its checksum
+            while stream.read(CHUNK):  # to the end, so that gzip verifies its checksum
                 _require_limits(archive, 0, stream.tell(), limits)
     except DAMAGED as error:
         reraise_stage_errors(error)
-        raise PipelineError(f"{archive} is no readable tar.gz: {error}") from None
+        raise PipelineError(f"{archive} is not a readable tar.gz: {error}") from None
 
 
 def _read_one(archive: tarfile.TarFile, member: tarfile.TarInfo, largest: int) -> tuple[PurePosixPath, bytes] | Failure:
@@ -146,8 +146,8 @@ def _read_one(archive: tarfile.TarFile, member: tarfile.TarInfo, largest: int) -
 def _require_limits(archive: Path, members: int, size: int, limits: Limits) -> None:
     if members > limits.members or size > limits.total:
         raise PipelineError(
-            f"{archive} holds {members} files of {size / 1e9:.1f} GB or more; at most {limits.members} files and "
-            f"{limits.total / 1e9:.0f} GB are unpacked"
+            f"{archive} contains at least {members} files of {size / 1e9:.1f} GB; at most {limits.members} files and "
+            f"{limits.total / 1e9:.0f} GB are allowed"
         )
     if size > SLACK + limits.ratio * archive.stat().st_size:
-        raise PipelineError(f"{archive} unpacks to more than {limits.ratio} times its size; it is refused")
+        raise PipelineError(f"{archive} unpacks to more than {limits.ratio} times its size, more than allowed")

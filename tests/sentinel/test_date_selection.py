@@ -1,5 +1,6 @@
 from collections import defaultdict
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,44 +10,60 @@ from hypothesis import strategies as st
 
 from pipeline.cloud_filter import CloudFilterParams
 from pipeline.raster.geotiff import write_geotiff
-from pipeline.sentinel.date_selection import KINDS, CloudFilterSection, DateSelection, judge, look, measure
-from tests.world import at, ghana_item, params, thresholds
+from pipeline.sentinel.date_selection import (
+    KINDS,
+    CloudFilterSection,
+    DateSelection,
+    judge,
+    judge_with_bands,
+    measure,
+)
+from tests.world import LIMITS, at, ghana_item, params, thresholds
 
 
-def seen(
-    chip: str, day: int, cloud: float = 0.0, shadow: float = 0.0, haze: float = 0.0, hole: float = 0.0
+def measured(
+    chip: str, day: int, cloud: float = 0.0, shadow: float = 0.0, haze: float = 0.0, no_data: float = 0.0
 ) -> DateSelection:
-    return DateSelection(f"{chip}_202001{day:02}", chip, f"2020-01-{day:02}", cloud, shadow, haze, hole)
+    return DateSelection(f"{chip}_202001{day:02}", chip, f"2020-01-{day:02}", cloud, shadow, haze, no_data)
 
 
-def reasons(looked: list[DateSelection], **changes: float) -> dict[str, str]:
-    return {one.id: one.reason or one.verdict for one in judge(looked, thresholds(**changes))}
+def reasons(measured_dates: list[DateSelection], **changes: float) -> dict[str, str]:
+    return {date.id: date.reason or date.verdict for date in judge(measured_dates, thresholds(**changes))}
+
+
+def kept(dates: list[DateSelection]) -> set[str]:
+    return {date.id for date in dates if date.verdict == "keep"}
 
 
 def test_a_share_at_its_threshold_is_kept_and_above_it_is_dropped() -> None:
-    assert reasons([seen("a", 1, cloud=0.05), seen("b", 1, cloud=0.0501)]) == {
+    assert reasons([measured("a", 1, cloud=0.05), measured("b", 1, cloud=0.0501)]) == {
         "a_20200101": "keep",
         "b_20200101": "cloud",
     }
 
 
 @pytest.mark.parametrize(
-    ("one", "reason"),
+    ("shares", "reason"),
     [
-        (seen("a", 1, cloud=0.2, shadow=0.2), "cloud"),
-        (seen("a", 1, shadow=0.2), "shadow"),
-        (seen("a", 1, haze=0.2, hole=0.9), "haze"),
-        (seen("a", 1, hole=0.2), "no_data"),
+        ({"cloud": 0.2, "shadow": 0.2}, "cloud"),
+        ({"shadow": 0.2}, "shadow"),
+        ({"haze": 0.2, "no_data": 0.9}, "haze"),
+        ({"no_data": 0.2}, "no_data"),
     ],
 )
-def test_the_reason_is_the_first_kind_over_its_threshold(one: DateSelection, reason: str) -> None:
-    [judged] = judge([one], thresholds())
-    assert (judged.verdict, judged.reason) == ("drop", reason)
+def test_the_reason_is_the_first_kind_over_its_threshold(shares: dict[str, float], reason: str) -> None:
+    assert reasons([measured("a", 1, **shares)]) == {"a_20200101": reason}
 
 
 def test_the_clearest_dates_of_each_chip_are_kept_the_earlier_on_a_tie() -> None:
-    looked = [seen("a", 1, cloud=0.04), seen("a", 2), seen("a", 4, haze=0.01), seen("a", 3, cloud=0.01), seen("b", 9)]
-    assert reasons(looked, dates=2) == {
+    dates = [
+        measured("a", 1, cloud=0.04),
+        measured("a", 2),
+        measured("a", 4, haze=0.01),
+        measured("a", 3, cloud=0.01),
+        measured("b", 9),
+    ]
+    assert reasons(dates, dates=2) == {
         "a_20200101": "clearer dates",
         "a_20200102": "keep",
         "a_20200103": "keep",
@@ -55,48 +72,81 @@ def test_the_clearest_dates_of_each_chip_are_kept_the_earlier_on_a_tie() -> None
     }
 
 
-def test_a_rejected_date_takes_no_place_of_a_kept_one() -> None:
-    assert reasons([seen("a", 1, hole=0.03), seen("a", 2, cloud=0.04)], dates=1) == {
+def test_a_date_over_a_threshold_takes_no_place_of_a_kept_one() -> None:
+    assert reasons([measured("a", 1, no_data=0.03), measured("a", 2, cloud=0.04)], dates=1) == {
         "a_20200101": "no_data",
         "a_20200102": "keep",
     }
 
 
 share = st.sampled_from([0.0, 0.01, 0.05, 0.06, 0.2])
-dates = st.builds(seen, st.sampled_from("ab"), st.integers(1, 28), share, share, share, share)
+one_date = st.builds(measured, st.sampled_from("ab"), st.integers(1, 28), share, share, share, share)
+many_dates = st.lists(one_date, unique_by=lambda date: date.id)
 
 
-@given(st.lists(dates, unique_by=lambda one: one.id), st.integers(1, 3), st.randoms())
-def test_the_rule_holds_for_any_chips(looked: list[DateSelection], most: int, random) -> None:  # type: ignore[no-untyped-def]
-    limits = thresholds(dates=most)
-    judged = judge(looked, limits)
-    shuffled = random.sample(looked, len(looked))
-    assert judge(shuffled, limits) == judged
-    assert [one.id for one in judged] == sorted(one.id for one in looked)
-    fine: dict[str, list[DateSelection]] = defaultdict(list)
-    for one in looked:
-        if all(getattr(one, kind) <= getattr(limits, f"max_{kind}") for kind in KINDS):
-            fine[one.chip].append(one)
-    expected = {one.id for some in fine.values() for one in sorted(some, key=lambda v: (v.hidden, v.date))[:most]}
-    assert {one.id for one in judged if one.verdict == "keep"} == expected
-    assert all(bool(one.reason) == (one.verdict == "drop") for one in judged)
+@given(many_dates, st.integers(1, 3), st.randoms())
+def test_judge_agrees_with_a_direct_definition(dates: list[DateSelection], count: int, random) -> None:  # type: ignore[no-untyped-def]
+    limits = thresholds(dates=count)
+    judged = judge(dates, limits)
+    assert judge(random.sample(dates, len(dates)), limits) == judged
+    assert [date.id for date in judged] == sorted(date.id for date in dates)
+    clear: dict[str, list[DateSelection]] = defaultdict(list)
+    for date_ in dates:
+        if all(getattr(date_, kind) <= getattr(limits, f"max_{kind}") for kind in KINDS):
+            clear[date_.chip].append(date_)
+    clearest = [sorted(of_chip, key=lambda date: (date.hidden, date.date))[:count] for of_chip in clear.values()]
+    assert kept(judged) == {date.id for of_chip in clearest for date in of_chip}
+    assert all(bool(date.reason) == (date.verdict == "drop") for date in judged)
 
 
-def test_the_reading_follows_the_params() -> None:
+@given(many_dates, st.integers(1, 3), st.tuples(share, share, share, share), st.integers(1, 3))
+def test_for_stricter_keeps_what_any_stricter_thresholds_keep(
+    dates: list[DateSelection], count: int, limits: tuple[float, ...], fewer: int
+) -> None:
+    loose = thresholds(dates=count)
+    stricter = {f"max_{kind}": min(limit, LIMITS[f"max_{kind}"]) for kind, limit in zip(KINDS, limits, strict=True)}
+    strict = thresholds(**stricter, dates=min(fewer, count))
+    assert kept(judge(dates, strict)) <= kept(judge(dates, loose, for_stricter=True))
+
+
+def test_for_stricter_keeps_no_more_than_the_clearest_where_these_hide_nothing() -> None:
+    dates = [measured("a", 1), measured("a", 2), measured("a", 3, haze=0.01), measured("a", 4, cloud=0.01)]
+    assert kept(judge(dates, thresholds(dates=2), for_stricter=True)) == {"a_20200101", "a_20200102"}
+
+
+def test_a_date_without_bands_leaves_its_place_and_bands_may_show_no_data() -> None:
+    dates = [measured("a", day, cloud=day / 100) for day in (1, 2, 3, 4)]
+    bands = {"a_20200101": None, "a_20200102": measured("a", 2, no_data=0.9)}
+    rounds: list[set[str]] = []
+
+    def provide(wanted: list[DateSelection]) -> dict[str, DateSelection | None]:
+        rounds.append(kept(wanted))
+        return {date.id: bands.pop(date.id) for date in wanted if date.id in bands}
+
+    judged = judge_with_bands(dates, partial(judge, thresholds=thresholds(dates=1)), provide)
+    assert rounds == [{"a_20200101"}, {"a_20200102"}, {"a_20200103"}]
+    assert [(date.id, date.reason) for date in judged] == [
+        ("a_20200102", "no_data"),
+        ("a_20200103", ""),
+        ("a_20200104", "clearer dates"),
+    ]
+
+
+def test_the_read_options_are_those_of_the_params() -> None:
     section: CloudFilterSection = params(CloudFilterParams, **{"cloud_filter.landcovernet.clouds": "cld"}).cloud_filter
-    reading = section.reading("landcovernet", params(CloudFilterParams).bands)
-    assert (reading.dataset, reading.clouds, reading.cld_threshold) == ("landcovernet", "cld", 50)
-    assert reading.bands.landcovernet == ("B04", "B03", "B02")
-    assert section.reading("ghana", reading.bands).cloud_assets == ("cloudmask",)
+    options = section.read_options("landcovernet", params(CloudFilterParams).bands)
+    assert (options.dataset, options.clouds, options.cld_threshold) == ("landcovernet", "cld", 50)
+    assert options.bands.landcovernet == ("B04", "B03", "B02")
+    assert section.read_options("ghana", options.bands).cloud_assets == ("cloudmask",)
 
 
-def test_without_clouds_nothing_is_said_of_a_date_before_its_bands_are_read(tmp_path: Path) -> None:
+def test_without_masks_and_bands_a_date_counts_as_clear(tmp_path: Path) -> None:
     used = params(CloudFilterParams, **{"cloud_filter.ghana.clouds": "none"})
-    reading = used.cloud_filter.reading("ghana", used.bands)
+    options = used.cloud_filter.read_options("ghana", used.bands)
     item = ghana_item(tmp_path, "000001", date(2020, 1, 1), code=1, hidden=64)
     bands_CHW = np.full((10, 16, 16), 7, np.uint16)
     bands_CHW[2, :4] = 0
     write_geotiff(item.folder / "source.tif", bands_CHW, at())
-    assert measure(item, reading, with_bands=False).hidden == 0
-    assert measure(item, reading, with_bands=True) == look(item, reading)
-    assert (look(item, reading).cloud, look(item, reading).no_data) == (0, 0.25)
+    assert measure(item, options, with_bands=False).hidden == 0
+    with_bands = measure(item, options, with_bands=True)
+    assert (with_bands.cloud, with_bands.no_data) == (0, 0.25)

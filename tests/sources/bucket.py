@@ -1,4 +1,4 @@
-"""A real S3 server on loopback, seen through a front that notes each request, and what Source Cooperative stores."""
+"""An S3 server on loopback behind a proxy that records requests, with the layout of Source Cooperative."""
 
 import os
 import shutil
@@ -18,18 +18,18 @@ import pytest
 
 from pipeline.raster.layout import RawFolder
 from pipeline.sources.transfer import USER_AGENT
-from tests.sources.faulty import Seen, Server, served
+from tests.sources.faulty import ReceivedRequest, Server, served
 from tests.sources.world import files_below
 
 LANDCOVERNET, GHANA = "landcovernet/landcovernet_af/data/v1.0/2018/", "africa-crops-ghana/"
 """The prefixes of params.yaml."""
 PHANTOM = date(2018, 2, 14)
-"""A day on which other satellites passed, but not Sentinel-2."""
+"""A date with other satellites, but not Sentinel-2."""
 
 
 @contextmanager
 def bucket_server() -> Iterator[str]:
-    """Its endpoint; a process of its own, which must not see what a test sets for the client."""
+    """Run the server in a process without the environment that tests set for the client; yield its endpoint."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -49,28 +49,28 @@ def _answers(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-class Front(Server):
-    """Notes each request, answers 403 to clients that do not say who they are, and passes the others on."""
+class Proxy(Server):
+    """A proxy that records requests and responds 403 to other user agents than ours."""
 
     def __init__(self, endpoint: str) -> None:
-        super().__init__(handler=_FrontHandler)
+        super().__init__(handler=_ProxyHandler)
         self.behind = urlsplit(endpoint).netloc
 
     @property
     def lists(self) -> list[str]:
-        """The prefix of each LIST, with `…` where folders were asked for rather than keys."""
-        queries = [parse_qs(urlsplit(seen.path).query) for seen in self.gets("list-type=2")]
+        """The prefix of each LIST request, with `…` if it lists folders."""
+        queries = [parse_qs(urlsplit(received.path).query) for received in self.gets("list-type=2")]
         return [query["prefix"][0] + ("…" if "delimiter" in query else "") for query in queries]
 
     @property
     def keys(self) -> list[str]:
         """The keys that were fetched, sorted."""
-        return sorted(seen.path.split("/", 2)[2] for seen in self.gets() if "list-type=2" not in seen.path)
+        return sorted(received.path.split("/", 2)[2] for received in self.gets() if "list-type=2" not in received.path)
 
 
-class _FrontHandler(BaseHTTPRequestHandler):
+class _ProxyHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Front
+    server: Proxy
 
     def log_message(self, *_: object) -> None:
         pass
@@ -83,7 +83,7 @@ class _FrontHandler(BaseHTTPRequestHandler):
 
     def pass_on(self) -> None:
         with self.server.lock:
-            self.server.seen.append(Seen(self.command, self.path, dict(self.headers)))
+            self.server.received.append(ReceivedRequest(self.command, self.path, dict(self.headers)))
         if not self.headers.get("User-Agent", "").startswith(USER_AGENT):  # botocore adds its own
             self.answer(403, {}, b"")
             return
@@ -106,14 +106,14 @@ class _FrontHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def fronted(endpoint: str) -> Iterator[Front]:
-    with served(Front(endpoint)) as front:
-        assert isinstance(front, Front)
-        yield front
+def proxied(endpoint: str) -> Iterator[Proxy]:
+    with served(Proxy(endpoint)) as proxy:
+        assert isinstance(proxy, Proxy)
+        yield proxy
 
 
 def put(endpoint: str, bucket: str, prefix: str, folder: Path) -> None:
-    """Store the files below a folder in a bucket that anyone may read."""
+    """Store the files below a folder in a public bucket."""
     import boto3
 
     with pytest.MonkeyPatch.context() as patch:
@@ -126,9 +126,9 @@ def put(endpoint: str, bucket: str, prefix: str, folder: Path) -> None:
 
 
 def as_landcovernet(archive: Path, folder: Path) -> Path:
-    """An archive as Source Cooperative stores it: one folder a tile and chip, other satellites and continents beside.
+    """Write an archive in the layout of Source Cooperative: a folder per tile and chip, with other satellites.
 
-    What lies beside holds no picture, so that fetching it fails.
+    The files of other satellites and continents are not images, so that fetching them fails.
     """
     for chip, label in RawFolder("landcovernet", archive).labels.items():
         here = folder / LANDCOVERNET / chip.replace("_", "/")
@@ -151,7 +151,7 @@ def as_landcovernet(archive: Path, folder: Path) -> Path:
 
 
 def as_ghana(archive: Path, folder: Path, clouds: str = "cloudmask") -> Path:
-    """The same for Ghana, whose cloud masks are called `clouds`; "" leaves them out."""
+    """The same for Ghana, with cloud masks called `clouds`; "" omits them."""
     for chip, label in RawFolder("ghana", archive).labels.items():
         _copy(label / "labels.tif", folder / GHANA / f"truth/truth_ghana_{chip}/truth_ghana_{chip}_label.tif")
     for item in RawFolder("ghana", archive).items:

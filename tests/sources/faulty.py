@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback for files, which misbehaves on command."""
+"""An HTTP server on loopback for files, with injected faults."""
 
 import re
 import socket
@@ -16,18 +16,18 @@ FAR = 10_000_000
 
 @dataclass(frozen=True)
 class Fault:
-    """What a server does in place of a proper answer."""
+    """A fault instead of a normal response."""
 
     kind: str
     """drop | stall | status | html | no_range | lie | longer | wrong_range | no_condition"""
     number: int = 0
-    """Bytes before a drop or a stall; the status; the length that is claimed."""
+    """Bytes before a drop or a stall; the status; or the declared length."""
     header: tuple[str, str] | None = None
 
 
 @dataclass
-class Seen:
-    """A request as it came in."""
+class ReceivedRequest:
+    """A received request."""
 
     method: str
     path: str
@@ -35,7 +35,7 @@ class Seen:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `bodies` and files below `root`; `faults` are used up, one a request."""
+    """Serves `bodies` and files below `root`; each request uses up one of `faults`."""
 
     daemon_threads = True
 
@@ -46,15 +46,15 @@ class Server(ThreadingHTTPServer):
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         """By the path of the request."""
         self.versions: dict[str, dict[str, str]] = defaultdict(dict)
-        """Headers that say which version of a file this is: ETag, Last-Modified; a Date of its own."""
+        """Headers of the version of a file: ETag, Last-Modified, Date."""
         self.every: tuple[int, Fault] | None = None
-        """A fault for each n-th GET of any path."""
-        self.seen: list[Seen] = []
+        """A fault for every n-th GET of any path."""
+        self.received: list[ReceivedRequest] = []
         self.sent = 0
         self.lock = threading.Lock()
 
     def handle_error(self, *_: object) -> None:
-        """A client that went away is no news."""
+        """Ignore clients that disconnect."""
 
     @property
     def url(self) -> str:
@@ -70,11 +70,11 @@ class Server(ThreadingHTTPServer):
         with self.lock:
             if self.faults[path]:
                 return self.faults[path].pop(0)
-            gets = sum(seen.method == "GET" for seen in self.seen)
+            gets = sum(received.method == "GET" for received in self.received)
             return self.every[1] if self.every and gets % self.every[0] == 0 else None
 
-    def gets(self, part: str = "") -> list[Seen]:
-        return [seen for seen in self.seen if seen.method == "GET" and part in seen.path]
+    def gets(self, part: str = "") -> list[ReceivedRequest]:
+        return [received for received in self.received if received.method == "GET" and part in received.path]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -100,17 +100,17 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         path = self.path.partition("?")[0]
         with self.server.lock:
-            self.server.seen.append(Seen(self.command, self.path, dict(self.headers)))
+            self.server.received.append(ReceivedRequest(self.command, self.path, dict(self.headers)))
         body = self.server.body(path)
         fault = self.server.fault(path) if self.command == "GET" else None
         if fault and fault.kind in ("status", "html"):
-            self.refuse(fault)
+            self.send_fault(fault)
         elif body is None:
-            self.refuse(Fault("status", 404))
+            self.send_fault(Fault("status", 404))
         else:
             self.deliver(body, fault or Fault("none"))
 
-    def refuse(self, fault: Fault) -> None:
+    def send_fault(self, fault: Fault) -> None:
         text = b"<html>please log in</html>" if fault.kind == "html" else b'{"detail": "no"}'
         self.send_response(200 if fault.kind == "html" else fault.number)
         self.send_header("Content-Type", "text/html; charset=utf-8" if fault.kind == "html" else "application/json")
@@ -121,8 +121,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def deliver(self, body: bytes, fault: Fault) -> None:
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        start = int(wanted[1]) if wanted and fault.kind != "no_range" else 0
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(match[1]) if match and fault.kind != "no_range" else 0
         version = self.version
         condition = self.headers.get("If-Range")
         if condition and condition not in version.values() and fault.kind != "no_condition":
@@ -176,7 +176,7 @@ def served(server: Server) -> Iterator[Server]:
 
 @dataclass
 class Hub:
-    """An API of Radiant MLHub and the host that its assets lie on."""
+    """An API of Radiant MLHub and the host of its assets."""
 
     api: Server
     blobs: Server

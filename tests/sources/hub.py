@@ -1,4 +1,4 @@
-"""A server that speaks the API of Radiant MLHub, for an archive in a folder."""
+"""A test server with the API of Radiant MLHub, for an archive in a folder."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.sources.faulty import Handler, Hub, Seen, Server, served
+from tests.sources.faulty import Handler, Hub, ReceivedRequest, Server, served
 
 
 class ApiHandler(Handler):
@@ -21,30 +21,30 @@ class ApiHandler(Handler):
 
     def answer(self) -> None:
         with self.server.lock:
-            self.server.seen.append(Seen(self.command, self.path, dict(self.headers)))
-        address = urlsplit(self.path)
-        query = parse_qs(address.query)
-        path = address.path.removeprefix("/mlhub/v1/")
+            self.server.received.append(ReceivedRequest(self.command, self.path, dict(self.headers)))
+        url = urlsplit(self.path)
+        query = parse_qs(url.query)
+        path = url.path.removeprefix("/mlhub/v1/")
         if fault := self.server.fault(path):
-            self.refuse(fault)
+            self.send_fault(fault)
         elif query.get("key") != [self.server.key]:
-            self.say({"detail": "Not authenticated"}, 401)
+            self.send_json({"detail": "Not authenticated"}, 401)
         elif path == f"catalog/{self.server.dataset}":
             self.redirect(f"{self.server.blobs.url}/catalog.tar.gz")
         elif path in self.server.answers:
-            self.say(self.server.answers[path])
+            self.send_json(self.server.answers[path])
         elif path.endswith("/items") and path.removesuffix("/items") in self.server.answers:
-            self.say(self.page(path, int(query.get("page", ["0"])[0])))
+            self.send_json(self.page(path, int(query.get("page", ["0"])[0])))
         else:
-            self.say({"detail": "does not exist"}, 404)
+            self.send_json({"detail": "does not exist"}, 404)
 
     def page(self, path: str, number: int, size: int = 10) -> dict[str, Any]:
         collection = path.split("/")[1]
         items = [item for item in self.server.items.values() if item["collection"] == collection]
         more = [{"rel": "next", "href": f"{self.server.url}/mlhub/v1/{path}?page={number + 1}"}]
-        chosen = items[number * size : (number + 1) * size]
+        shown = items[number * size : (number + 1) * size]
         links = more if len(items) > (number + 1) * size else []
-        return {"type": "FeatureCollection", "features": chosen, "links": links}
+        return {"type": "FeatureCollection", "features": shown, "links": links}
 
     def redirect(self, target: str) -> None:
         self.send_response(303)
@@ -52,7 +52,7 @@ class ApiHandler(Handler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def say(self, values: dict[str, Any], status: int = 200) -> None:
+    def send_json(self, values: dict[str, Any], status: int = 200) -> None:
         text = json.dumps(values).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -86,10 +86,10 @@ def hub(archive: Path, dataset: str, key: str = "the-secret-key") -> Iterator[Hu
 
 
 @contextmanager
-def chosen_hub(
+def configured_hub(
     archive: Path, dataset: str, monkeypatch: pytest.MonkeyPatch, key: str = "the-secret-key"
 ) -> Iterator[Hub]:
-    """The same, as the hub that the environment names."""
+    """Serve a hub and set the environment for it."""
     with hub(archive, dataset, key) as running:
         monkeypatch.setenv("MLHUB_ROOT_URL", running.root)
         monkeypatch.setenv("MLHUB_API_KEY", running.key)

@@ -9,7 +9,7 @@ import requests
 from pipeline.core.errors import PipelineError
 from pipeline.sources.listing import Bucket
 from pipeline.sources.transfer import USER_AGENT
-from tests.sources.bucket import Front, bucket_server, fronted, put
+from tests.sources.bucket import Proxy, bucket_server, proxied, put
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow.*:DeprecationWarning")
 
@@ -26,76 +26,74 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def front(endpoint: str) -> Iterator[Front]:
-    with fronted(endpoint) as running:
+def proxy(endpoint: str) -> Iterator[Proxy]:
+    with proxied(endpoint) as running:
         yield running
 
 
-def below(endpoint: str, kept: Path, prefix: str = "below/", name: str = "public") -> Bucket:
-    return Bucket(endpoint, name, prefix, kept)
+def below(endpoint: str, cache: Path, prefix: str = "below/", name: str = "public") -> Bucket:
+    return Bucket(endpoint, name, prefix, cache)
 
 
-def test_the_keys_of_a_folder_are_relative_to_the_prefix_with_size_and_md5(front: Front, tmp_path: Path) -> None:
+def test_the_keys_of_a_folder_are_relative_to_the_prefix_with_size_and_md5(proxy: Proxy, tmp_path: Path) -> None:
     md5 = {name: hashlib.md5(name.encode()).hexdigest() for name in ("a/1.txt", "a/deep/2.txt")}
-    assert below(front.url, tmp_path).keys("a/") == {
+    assert below(proxy.url, tmp_path).keys("a/") == {
         "a/1.txt": {"size": 7, "md5": md5["a/1.txt"]},
         "a/deep/2.txt": {"size": 12, "md5": md5["a/deep/2.txt"]},
     }
-    assert front.lists == ["below/a/"]
+    assert proxy.lists == ["below/a/"]
 
 
-def test_the_whole_prefix_and_the_whole_bucket(front: Front, tmp_path: Path) -> None:
+def test_the_whole_prefix_or_bucket_can_be_listed(proxy: Proxy, tmp_path: Path) -> None:
     names = ["a/1.txt", "a/deep/2.txt", "ab/3.txt", "b/4.txt", "top.txt"]
-    assert list(below(front.url, tmp_path / "prefix").keys("")) == names
-    assert list(below(front.url, tmp_path / "bucket", prefix="").keys("")) == [f"below/{name}" for name in names]
-    assert below(front.url, tmp_path / "bucket", prefix="").folders("") == ["below"]
+    assert list(below(proxy.url, tmp_path / "prefix").keys("")) == names
+    assert list(below(proxy.url, tmp_path / "bucket", prefix="").keys("")) == [f"below/{name}" for name in names]
+    assert below(proxy.url, tmp_path / "bucket", prefix="").folders("") == ["below"]
 
 
-def test_folders_are_those_directly_below(front: Front, tmp_path: Path) -> None:
-    bucket = below(front.url, tmp_path)
+def test_folders_are_those_directly_below(proxy: Proxy, tmp_path: Path) -> None:
+    bucket = below(proxy.url, tmp_path)
     assert (bucket.folders(""), bucket.folders("a/")) == (["a", "ab", "b"], ["deep"])
-    assert front.lists == ["below/…", "below/a/…"]
+    assert proxy.lists == ["below/…", "below/a/…"]
 
 
-def test_what_was_listed_once_is_not_asked_for_again_and_each_folder_counts_for_itself(
-    front: Front, tmp_path: Path
-) -> None:
-    first = below(front.url, tmp_path)
-    answers = first.keys("a/"), first.folders("")
-    front.seen.clear()
-    again = below(front.url, tmp_path)
-    assert (again.keys("a/"), again.folders("")) == answers
-    assert front.seen == []
+def test_listings_are_cached_by_folder(proxy: Proxy, tmp_path: Path) -> None:
+    first = below(proxy.url, tmp_path)
+    listings = first.keys("a/"), first.folders("")
+    proxy.received.clear()
+    again = below(proxy.url, tmp_path)
+    assert (again.keys("a/"), again.folders("")) == listings
+    assert proxy.received == []
     assert list(again.keys("b/")) == ["b/4.txt"]
-    assert front.lists == ["below/b/"]
+    assert proxy.lists == ["below/b/"]
 
 
-def test_an_empty_answer_is_asked_for_again(front: Front, tmp_path: Path) -> None:
-    bucket = below(front.url, tmp_path)
+def test_an_empty_listing_is_not_cached(proxy: Proxy, tmp_path: Path) -> None:
+    bucket = below(proxy.url, tmp_path)
     for _ in range(2):
         assert (bucket.keys("gone/"), bucket.folders("gone/")) == ({}, [])
-    assert front.lists.count("below/gone/") == 2
+    assert proxy.lists.count("below/gone/") == 2
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_client_that_does_not_say_who_it_is_is_refused_and_ours_says_it(front: Front, tmp_path: Path) -> None:
-    with requests.Session() as anybody:
-        assert anybody.get(f"{front.url}/public/below/top.txt", timeout=9).status_code == 403
-    front.seen.clear()
-    assert below(front.url, tmp_path).keys("")
-    assert front.seen
-    assert all(seen.headers["User-Agent"].startswith(USER_AGENT) for seen in front.seen)
+def test_requests_have_our_user_agent(proxy: Proxy, tmp_path: Path) -> None:
+    with requests.Session() as anonymous:
+        assert anonymous.get(f"{proxy.url}/public/below/top.txt", timeout=9).status_code == 403
+    proxy.received.clear()
+    assert below(proxy.url, tmp_path).keys("")
+    assert proxy.received
+    assert all(received.headers["User-Agent"].startswith(USER_AGENT) for received in proxy.received)
 
 
-def test_a_person_s_own_keys_are_hidden_and_come_back(
-    front: Front, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_credentials_of_the_user_are_hidden_and_restored(
+    proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    theirs = {"AWS_PROFILE": "of-theirs", "AWS_ACCESS_KEY_ID": "AKIAXXXX", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
-    for name, value in theirs.items():
+    credentials = {"AWS_PROFILE": "mine", "AWS_ACCESS_KEY_ID": "AKIAXXXX", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    for name, value in credentials.items():
         monkeypatch.setenv(name, value)
-    assert below(front.url, tmp_path).keys("b/")
-    assert "Authorization" not in front.seen[0].headers
-    assert {name: os.environ[name] for name in theirs} == theirs
+    assert below(proxy.url, tmp_path).keys("b/")
+    assert "Authorization" not in proxy.received[0].headers
+    assert {name: os.environ[name] for name in credentials} == credentials
 
 
 @pytest.mark.parametrize(
@@ -106,8 +104,8 @@ def test_a_person_s_own_keys_are_hidden_and_come_back(
         ("http://127.0.0.1:9/", "public", "http://127.0.0.1:9/public/below/a/ cannot be listed: "),
     ],
 )
-def test_what_cannot_be_listed_is_one_line(front: Front, tmp_path: Path, at: str, name: str, words: str) -> None:
+def test_errors_are_one_line(proxy: Proxy, tmp_path: Path, at: str, name: str, words: str) -> None:
     with pytest.raises(PipelineError) as error:
-        below(at or front.url, tmp_path, name=name).keys("a/")
+        below(at or proxy.url, tmp_path, name=name).keys("a/")
     assert words in str(error.value)
     assert "\n" not in str(error.value)

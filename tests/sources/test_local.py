@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import PipelineError, StageError
-from pipeline.core.failures import Failure
+from pipeline.core.failures import Failure, partition_results
 from pipeline.core.files import write_text
 from pipeline.sources.base import Fetched
 from pipeline.sources.local import fetch_local
@@ -42,7 +42,7 @@ def test_originals_are_not_linked(tmp_path: Path) -> None:
     assert (tmp_path / "mine/images/a.tif").stat().st_ino != (tmp_path / "raw/images/a.tif").stat().st_ino
 
 
-def test_a_relative_path_counts_from_the_projects_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_is_relative_to_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     scene(tmp_path / "data of mine", "a")
     assert [file.origin for file in fetch("data of mine", tmp_path / "raw")] == ["images/a.tif", "masks/a.tif"]
@@ -56,28 +56,24 @@ def test_a_relative_path_counts_from_the_projects_folder(tmp_path: Path, monkeyp
         ("ghana", r"su_african_crops_ghana_labels/ and su_african_crops_ghana_source_s2/"),
     ],
 )
-def test_an_empty_or_missing_folder_is_refused_with_what_belongs_there(
+def test_an_empty_or_missing_folder_is_refused_with_the_expected_layout(
     tmp_path: Path, dataset: str, expected: str
 ) -> None:
     write_text(tmp_path / "empty/.gitkeep", "")
     with pytest.raises(
-        PipelineError, match=rf"download.{dataset}.path is '.*empty', which holds no file; put {expected}"
+        PipelineError, match=rf"download.{dataset}.path is '.*empty', which contains no files; put {expected}"
     ):
         fetch(tmp_path / "empty", tmp_path / "raw", dataset)
-    with pytest.raises(PipelineError, match=rf"download.{dataset}.path is '.*gone', which is no folder; .* {expected}"):
+    with pytest.raises(
+        PipelineError, match=rf"download.{dataset}.path is '.*gone', which is not a directory; .* {expected}"
+    ):
         fetch(tmp_path / "gone", tmp_path / "other", dataset)
-
-
-def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.zip", "")
-    with pytest.raises(PipelineError, match=r"a.zip', which is no folder"):
-        fetch(tmp_path / "a.zip", tmp_path / "raw")
 
 
 WHOLE = [Fetched(Path(f"{kind}/b.tif"), f"{kind}/b.tif") for kind in ("images", "masks")]
 
 
-def test_a_file_that_cannot_be_read_is_named_and_the_others_are_copied(tmp_path: Path) -> None:
+def test_a_broken_link_fails_and_the_others_are_copied(tmp_path: Path) -> None:
     scene(tmp_path / "mine", "b")
     (tmp_path / "mine/a.txt").symlink_to(tmp_path / "gone")
     failure = Failure("a.txt", f"{tmp_path}/mine/a.txt cannot be copied: No such file or directory")
@@ -85,15 +81,15 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_copied(tmp_path:
     assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["images", "masks"]
 
 
-def test_a_pipe_is_named_and_the_others_are_copied(tmp_path: Path) -> None:
+def test_a_pipe_fails_and_the_others_are_copied(tmp_path: Path) -> None:
     scene(tmp_path / "mine", "b")
     os.mkfifo(tmp_path / "mine/a.txt")
-    said = f"{tmp_path}/mine/a.txt cannot be copied: it is no file but a folder, a pipe, a socket or a device"
-    assert fetch(tmp_path / "mine", tmp_path / "raw") == [Failure("a.txt", said), *WHOLE]
+    reason = f"{tmp_path}/mine/a.txt cannot be copied: it is no file but a folder, a pipe, a socket or a device"
+    assert fetch(tmp_path / "mine", tmp_path / "raw") == [Failure("a.txt", reason), *WHOLE]
 
 
 @pytest.mark.parametrize(
-    ("dataset", "names", "said"),
+    ("dataset", "names", "message"),
     [
         (
             "landcoverai",
@@ -110,18 +106,18 @@ def test_a_pipe_is_named_and_the_others_are_copied(tmp_path: Path) -> None:
         ("landcovernet", ["c/ref_landcovernet_af_v1_source_sentinel_2_31PGS_01_20200101/a"], "{mine} holds no folder "),
     ],
 )
-def test_what_the_later_stages_would_not_find_is_said_before_anything_is_copied(
-    tmp_path: Path, dataset: str, names: list[str], said: str
+def test_another_layout_is_refused_before_anything_is_copied(
+    tmp_path: Path, dataset: str, names: list[str], message: str
 ) -> None:
     for name in names:
         write_text(tmp_path / "mine" / name, "")
     with pytest.raises(PipelineError) as error:
         fetch(tmp_path / "mine", tmp_path / "raw", dataset)
-    assert str(error.value).startswith(said.format(mine=tmp_path / "mine"))
+    assert str(error.value).startswith(message.format(mine=tmp_path / "mine"))
     assert list((tmp_path / "raw").iterdir()) == []
 
 
-def test_a_disk_that_is_full_drops_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -131,7 +127,7 @@ def test_a_disk_that_is_full_drops_no_file(tmp_path: Path, monkeypatch: pytest.M
         fetch(tmp_path / "mine", tmp_path / "raw")
 
 
-def test_git_sees_nothing_of_what_a_person_puts_there_but_keeps_the_folders(tmp_path: Path) -> None:
+def test_git_ignores_local_data_but_keeps_its_folders(tmp_path: Path) -> None:
     rules = (Path(__file__).parents[2] / ".gitignore").read_text()
     placeholders = [f"data/local/{dataset}/.gitkeep" for dataset in ("ghana", "landcoverai", "landcovernet")]
     for name in (
@@ -144,43 +140,43 @@ def test_git_sees_nothing_of_what_a_person_puts_there_but_keeps_the_folders(tmp_
     write_text(tmp_path / ".gitignore", rules)
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     command = ["git", "status", "--porcelain", "--untracked-files=all"]
-    seen = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert [line.removeprefix("?? ") for line in seen.splitlines()] == [".gitignore", *placeholders]
+    untracked = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert [line.removeprefix("?? ") for line in untracked.splitlines()] == [".gitignore", *placeholders]
 
 
 def unreadable(path: Path) -> None:
-    """A link to nowhere: root may read everything else."""
+    """Make a broken link: root can read any file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to("/nowhere/at/all")
 
 
 @pytest.mark.parametrize("name", ["images/a.tif.aux.xml", "images/a.tfw", "masks/a.TIF.aux.xml", "masks/a.prj"])
-def test_what_cannot_be_copied_takes_its_scene_with_it_and_no_other(tmp_path: Path, name: str) -> None:
-    for each in ("a", "a.b", "ab"):
-        scene(tmp_path / "mine", each)
+def test_a_file_that_cannot_be_copied_excludes_its_scene_alone(tmp_path: Path, name: str) -> None:
+    for stem in ("a", "a.b", "ab"):
+        scene(tmp_path / "mine", stem)
     unreadable(tmp_path / "mine" / name)
-    found = fetch(tmp_path / "mine", tmp_path / "raw")
-    assert [each.file for each in found if isinstance(each, Failure)] == [name]
-    kept = [f"{kind}/{each}.tif" for kind in ("images", "masks") for each in ("a.b", "ab")]
-    assert sorted(str(each.path) for each in found if isinstance(each, Fetched)) == kept
+    fetched, failures = partition_results(fetch(tmp_path / "mine", tmp_path / "raw"))
+    assert [failure.file for failure in failures] == [name]
+    kept = [f"{kind}/{stem}.tif" for kind in ("images", "masks") for stem in ("a.b", "ab")]
+    assert sorted(str(file.path) for file in fetched) == kept
     raw = tmp_path / "raw"
     assert sorted(path.relative_to(raw).as_posix() for path in raw.rglob("*.*") if path.is_file()) == kept
 
 
 @pytest.mark.parametrize("name", ["classes.yaml", "train.txt", "test.txt"])
-def test_a_file_that_all_depend_on_ends_the_stage_when_it_cannot_be_copied(tmp_path: Path, name: str) -> None:
+def test_a_class_table_or_list_that_cannot_be_copied_ends_the_stage(tmp_path: Path, name: str) -> None:
     scene(tmp_path / "mine", "a")
     unreadable(tmp_path / "mine" / name)
     with pytest.raises(StageError, match=rf"{name} cannot be copied: .*; all files depend on it: make it readable"):
         fetch(tmp_path / "mine", tmp_path / "raw")
 
 
-def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene(tmp_path / "mine", "a")
 
     def refused(_: Path) -> list[Path]:
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "mine/sub"))
 
-    monkeypatch.setattr("pipeline.sources.local.visible_files", refused)  # root may look into every folder
+    monkeypatch.setattr("pipeline.sources.local.visible_files", refused)  # root can read any folder
     with pytest.raises(PipelineError, match=r"mine/sub in it cannot be read \(Permission denied\); make it readable"):
         fetch(tmp_path / "mine", tmp_path / "raw")

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.core.failures import Failure
+from pipeline.core.failures import Failure, Failures, partition_results
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources import mlhub
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.mlhub import fetch_mlhub
 from tests.sources.faulty import Fault, Hub
-from tests.sources.hub import catalog, chosen_hub, hub
+from tests.sources.hub import catalog, configured_hub, hub
 from tests.sources.world import DAYS, files_below, request, small_ghana, small_landcovernet
 from tests.world import at
 
@@ -30,39 +30,40 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(mlhub, "BACKOFF", 0.001)
-    with chosen_hub(archive, DATASET, monkeypatch) as running:
+    with configured_hub(archive, DATASET, monkeypatch) as running:
         yield running
 
 
-def fetch(folder: Path, asked: Request | None = None) -> tuple[list[Fetched], list[Failure]]:
+def fetch(folder: Path, requested: Request | None = None) -> tuple[list[Fetched], Failures]:
     folder.mkdir()
-    found = list(fetch_mlhub(asked or request("landcovernet"), folder))
-    return [each for each in found if isinstance(each, Fetched)], [each for each in found if isinstance(each, Failure)]
+    return partition_results(fetch_mlhub(requested or request("landcovernet"), folder))
 
 
 def item(chip: str, day: Any) -> str:
     return f"{SOURCE}/{SOURCE}_{chip}_{day:%Y%m%d}"
 
 
-def test_labels_all_cloud_masks_and_the_bands_of_clear_dates_arrive(server: Hub, archive: Path, tmp_path: Path) -> None:
+def test_labels_all_cloud_masks_and_the_bands_of_clear_dates_are_fetched(
+    server: Hub, archive: Path, tmp_path: Path
+) -> None:
     fetched, failures = fetch(tmp_path / "raw")
     assert failures == []
-    there = files_below(tmp_path / "raw")
-    assert sorted(there) == sorted(each.path.as_posix() for each in fetched)
+    files = files_below(tmp_path / "raw")
+    assert sorted(files) == sorted(file.path.as_posix() for file in fetched)
     for chip in ("31PGS_01", "31PGS_02"):
         for day in DAYS:
             clear = day in (DAYS[0], DAYS[2])
             names = ["B02", "B03", "B04", "SCL"] if clear else ["SCL"]
             assert [
-                Path(name).stem for name in there if name.startswith(item(chip, day)) and name.endswith("tif")
+                Path(name).stem for name in files if name.startswith(item(chip, day)) and name.endswith("tif")
             ] == names
     originals = files_below(archive)
-    assert all(originals[name] == body for name, body in there.items() if name.endswith(".tif"))
+    assert all(originals[name] == body for name, body in files.items() if name.endswith(".tif"))
 
 
-def test_nothing_names_the_server_or_its_port(server: Hub, tmp_path: Path) -> None:
+def test_no_file_contains_the_address_of_the_server(server: Hub, tmp_path: Path) -> None:
     fetched, _ = fetch(tmp_path / "raw")
-    assert all(each.origin == each.path.as_posix() for each in fetched)
+    assert all(file.origin == file.path.as_posix() for file in fetched)
     texts = b"".join(body for name, body in files_below(tmp_path / "raw").items() if name.endswith(".json"))
     assert b"127.0.0.1" not in texts
     assert b"http" not in texts
@@ -72,20 +73,23 @@ def test_nothing_names_the_server_or_its_port(server: Hub, tmp_path: Path) -> No
     }
 
 
-def test_a_second_run_asks_nobody(server: Hub, tmp_path: Path) -> None:
+def test_a_second_run_sends_no_request(server: Hub, tmp_path: Path) -> None:
     fetch(tmp_path / "raw")
-    before = len(server.api.seen), len(server.blobs.seen)
-    asked = request("landcovernet")
-    fetch(tmp_path / "again", asked)
-    assert (len(server.api.seen), len(server.blobs.seen)) == before
-    assert asked.traffic.received == 0
+    before = len(server.api.received), len(server.blobs.received)
+    requested = request("landcovernet")
+    fetch(tmp_path / "again", requested)
+    assert (len(server.api.received), len(server.blobs.received)) == before
+    assert requested.statistics.received == 0
     assert files_below(tmp_path / "again") == files_below(tmp_path / "raw")
 
 
-def test_what_other_thresholds_fetched_is_not_delivered(server: Hub, tmp_path: Path) -> None:
+def test_bands_fetched_under_other_thresholds_are_not_delivered(server: Hub, tmp_path: Path) -> None:
     fetch(
         tmp_path / "all",
-        request("landcovernet", **{"cloud_filter.landcovernet.max_cloud": 1.0, "cloud_filter.landcovernet.dates": 9}),
+        request(
+            "landcovernet",
+            **{"download.landcovernet.clouds_first.max_cloud": 1.0, "download.landcovernet.clouds_first.dates": 9},
+        ),
     )
     fetch(tmp_path / "few")
     names = files_below(tmp_path / "few")
@@ -93,27 +97,27 @@ def test_what_other_thresholds_fetched_is_not_delivered(server: Hub, tmp_path: P
     assert f"{item('31PGS_01', DAYS[1])}/B04.tif" not in names
 
 
-def test_only_what_is_selected_is_fetched(server: Hub, tmp_path: Path) -> None:
+def test_only_the_selection_is_fetched(server: Hub, tmp_path: Path) -> None:
     fetch(tmp_path / "raw", request("landcovernet", **{"download.landcovernet.select.bbox": [2.5, 0.1, 2.6, 0.2]}))
-    assert {seen.path.split("_")[-2] for seen in server.blobs.gets("_source_sentinel_2")} == {"02"}
+    assert {received.path.split("_")[-2] for received in server.blobs.gets("_source_sentinel_2")} == {"02"}
 
 
-def test_a_band_that_shows_no_data_makes_room_for_the_next_date(
+def test_no_data_in_a_band_leaves_the_place_of_its_date_to_the_next(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(archive, tmp_path / "archive")
     empty = tmp_path / "archive" / item("31PGS_01", DAYS[0]) / "B03.tif"
     write_geotiff(empty, np.zeros((1, 16, 16), np.uint16), at(), nodata=0)
-    with chosen_hub(tmp_path / "archive", DATASET, monkeypatch):
-        fetch(tmp_path / "raw", request("landcovernet", **{"cloud_filter.landcovernet.dates": 1}))
+    with configured_hub(tmp_path / "archive", DATASET, monkeypatch):
+        fetch(tmp_path / "raw", request("landcovernet", **{"download.landcovernet.clouds_first.dates": 1}))
     with_bands = {path.parent.name[-8:] for path in (tmp_path / "raw").rglob("B04.tif") if "31PGS_01" in str(path)}
     assert with_bands == {f"{day:%Y%m%d}" for day in (DAYS[0], DAYS[2])}
 
 
-def test_ghana_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ghana(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLHUB_API_KEY", "the-secret-key")
     with hub(small_ghana(tmp_path / "archive"), "su_african_crops_ghana") as running:
-        monkeypatch.setenv("MLHUB_ROOT_URL", running.root.rstrip("/"))  # the last slash is forgiven
+        monkeypatch.setenv("MLHUB_ROOT_URL", running.root.rstrip("/"))  # without the last slash
         _, failures = fetch(tmp_path / "raw", request("ghana"))
     assert failures == []
     assert len(list((tmp_path / "raw").rglob("source.tif"))) == 4
@@ -121,7 +125,7 @@ def test_ghana_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(list((tmp_path / "raw").rglob("labels.tif"))) == 2
 
 
-def test_bodies_that_are_dropped_now_and_then_change_nothing(server: Hub, tmp_path: Path, own_cache: Path) -> None:
+def test_broken_transfers_change_no_file(server: Hub, tmp_path: Path, own_cache: Path) -> None:
     fetch(tmp_path / "whole")
     whole = files_below(tmp_path / "whole")
     shutil.rmtree(own_cache)
@@ -131,52 +135,52 @@ def test_bodies_that_are_dropped_now_and_then_change_nothing(server: Hub, tmp_pa
     assert files_below(tmp_path / "raw") == whole
 
 
-def test_an_asset_that_fails_costs_its_item_alone(server: Hub, tmp_path: Path) -> None:
+def test_a_failed_asset_excludes_its_item_alone(server: Hub, tmp_path: Path) -> None:
     lost = f"/{item('31PGS_01', DAYS[0])}/B03.tif"
     server.blobs.faults[lost] = [Fault("status", 404)]
     _, failures = fetch(tmp_path / "raw")
-    assert failures == [Failure(item("31PGS_01", DAYS[0]), f"{lost[1:]}: the server answers 404 Not Found")]
-    there = files_below(tmp_path / "raw")
-    assert not [name for name in there if name.startswith(item("31PGS_01", DAYS[0]))]
-    assert f"{item('31PGS_02', DAYS[0])}/B03.tif" in there
+    assert failures == [Failure(item("31PGS_01", DAYS[0]), f"{lost[1:]}: HTTP 404 Not Found")]
+    files = files_below(tmp_path / "raw")
+    assert not [name for name in files if name.startswith(item("31PGS_01", DAYS[0]))]
+    assert f"{item('31PGS_02', DAYS[0])}/B03.tif" in files
     before = len(server.blobs.gets(".tif"))
     assert fetch(tmp_path / "again")[1] == []
     assert len(server.blobs.gets(".tif")) == before + 1
 
 
-def test_a_picture_that_is_none_is_named_and_fetched_again_later(server: Hub, tmp_path: Path) -> None:
+def test_an_invalid_image_fails_and_is_fetched_again_later(server: Hub, tmp_path: Path) -> None:
     broken = f"/{item('31PGS_01', DAYS[0])}/SCL.tif"
-    server.blobs.bodies[broken] = b"not a picture"
+    server.blobs.bodies[broken] = b"not an image"
     _, failures = fetch(tmp_path / "raw")
-    assert [each.file for each in failures] == [item("31PGS_01", DAYS[0])]
+    assert [failure.file for failure in failures] == [item("31PGS_01", DAYS[0])]
     assert f"{broken[1:]} is not a readable GeoTIFF" in failures[0].reason
     del server.blobs.bodies[broken]
     assert fetch(tmp_path / "again")[1] == []
 
 
-def test_hostile_items_of_a_catalog_are_named_and_the_good_ones_fetched(server: Hub, tmp_path: Path) -> None:
+def test_unsafe_items_of_a_catalog_fail_and_the_others_are_fetched(server: Hub, tmp_path: Path) -> None:
     good = next(iter(server.items.values()))
     server.items["bad"] = good | {"id": "../../bad"}  # type: ignore[operator]
     server.items["bare"] = good | {"id": f"{SOURCE}_31PGS_01_20180909", "assets": {}}  # type: ignore[operator]
     server.blobs.bodies["/catalog.tar.gz"] = catalog(server.api, DATASET)  # type: ignore[arg-type]
     fetched, failures = fetch(tmp_path / "raw")
-    assert [each.reason.split(": ", 1)[1].split(":")[0] for each in failures] == [
-        "its id '../../bad' leaves the archive's folder",
-        "it is no STAC item",
+    assert [failure.reason.split(": ", 1)[1].split(":")[0] for failure in failures] == [
+        "id '../../bad' is outside the archive's folder",
+        "not a STAC item",
     ]
     assert len(fetched) == 8 + 8 + 4 * 3 + 2 * 2
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
-def test_the_key_reaches_no_log_and_no_other_host(
+def test_the_key_is_in_no_log_and_sent_to_no_other_host(
     server: Hub, tmp_path: Path, own_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     server.blobs.every = (4, Fault("drop", 100))
     fetched, _ = fetch(tmp_path / "raw")
-    assert any("datasets/" in record.getMessage() for record in caplog.records)  # the addresses are logged
+    assert any("datasets/" in record.getMessage() for record in caplog.records)  # URLs are logged
     assert server.key not in caplog.text
-    assert server.key not in repr(server.blobs.seen)
+    assert server.key not in repr(server.blobs.received)
     assert server.key not in repr(fetched)
     assert all(
         server.key.encode() not in body for folder in (tmp_path, own_cache) for body in files_below(folder).values()
@@ -190,4 +194,4 @@ def test_an_asset_below_the_root_gets_the_key(server: Hub, tmp_path: Path) -> No
     server.blobs.bodies["/catalog.tar.gz"] = catalog(server.api, DATASET)  # type: ignore[arg-type]
     server.api.faults[path] = [Fault("status", 410)]
     fetch(tmp_path / "raw")
-    assert [seen.path for seen in server.api.gets("B04.tif")] == [f"/mlhub/v1/{path}?key={server.key}"]
+    assert [received.path for received in server.api.gets("B04.tif")] == [f"/mlhub/v1/{path}?key={server.key}"]

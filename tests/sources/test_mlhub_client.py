@@ -1,4 +1,4 @@
-"""What the real client `radiant_mlhub` makes of the server that stands for MLHub here, and of its archive."""
+"""The real client `radiant_mlhub` works with the test server, and downloads the same files."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources.hub import chosen_hub
+from tests.sources.hub import configured_hub
 from tests.sources.test_mlhub import DATASET, SOURCE, fetch
 from tests.sources.world import files_below, small_landcovernet
 
@@ -16,21 +16,21 @@ import sys
 import radiant_mlhub
 assert radiant_mlhub.__version__ == "0.5.5"
 name, folder, *collections = sys.argv[1:]
-radiant_mlhub.Dataset.fetch(name).download(folder, collection_filter={each: [] for each in collections})
+radiant_mlhub.Dataset.fetch(name).download(folder, collection_filter={collection: [] for collection in collections})
 """
 
 
-def test_it_downloads_the_very_files_that_the_source_brings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_client_downloads_the_same_files_as_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
     theirs, collections = tmp_path / "theirs", (SOURCE, f"{DATASET}_labels")
     theirs.mkdir()
-    with chosen_hub(archive, DATASET, monkeypatch):
-        # where this is set beside MLHUB_CI, the client downloads nothing and says nothing
+    with configured_hub(archive, DATASET, monkeypatch):
+        # with this and MLHUB_CI set, the client silently downloads nothing
         environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
         command = [sys.executable, "-W", "ignore", "-c", DOWNLOAD, DATASET, str(theirs), *collections]
         subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=120)
         fetch(tmp_path / "ours")
     rasters = {name: body for name, body in files_below(tmp_path / "ours").items() if name.endswith(".tif")}
-    assert len(rasters) == 1 + 4 + 2 * 3  # a label, a cloud mask a date, the colours of the two clear dates
+    assert len(rasters) == 1 + 4 + 2 * 3  # a label, a cloud mask per date, the bands of two clear dates
     for name, body in rasters.items():
         assert (theirs / DATASET / name).read_bytes() == body

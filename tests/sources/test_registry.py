@@ -34,7 +34,7 @@ def test_an_unknown_source_is_refused_with_those_allowed(dataset: str, allowed: 
     )
 
 
-def test_every_source_that_may_be_named_is_built() -> None:
+def test_every_source_is_registered() -> None:
     assert set(SOURCES) == {*get_args(LandcoveraiSource), *get_args(CollectionSource)}
     assert all(map(callable, SOURCES.values()))
 
@@ -42,11 +42,3 @@ def test_every_source_that_may_be_named_is_built() -> None:
 def test_an_empty_path_and_a_negative_seed_are_refused() -> None:
     assert "download.ghana.path is ''; string should have at least 1 character" in refusal("ghana", path="")
     assert "download.ghana.sample_seed is -1; input should be greater than" in refusal("ghana", sample_seed=-1)
-
-
-def test_another_dataset_is_no_key() -> None:
-    values = changed()["download"] | {"gana": {}}
-    with pytest.raises(
-        PipelineError, match=r"download.gana is not a known key; did you mean 'ghana'\? known here: landcoverai, "
-    ):
-        validate(DownloadParams, {"download": values}, PARAMS)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.sources.remote import RemoteItem, chosen
+from pipeline.sources.remote import RemoteItem, select_items
 from pipeline.sources.settings import Selection
 from tests.world import SELECT
 
@@ -17,21 +17,21 @@ def label(chip: str) -> RemoteItem:
     return RemoteItem(chip, None, Path("labels", chip), {}, CHIPS.get(chip))
 
 
-def seen(chip: str, day: date) -> RemoteItem:
+def image(chip: str, day: date) -> RemoteItem:
     return RemoteItem(chip, day, Path("source", f"{chip}_{day}"), {}, CHIPS.get(chip))
 
 
-EVERYTHING = [*map(label, CHIPS), *(seen(chip, day) for chip in CHIPS for day in DAYS)]
+ITEMS = [*map(label, CHIPS), *(image(chip, day) for chip in CHIPS for day in DAYS)]
 
 
 def chips(**changes: Any) -> list[str]:
     select = Selection.model_validate(SELECT | changes)
-    return sorted({item.chip for item in chosen(EVERYTHING, select, "landcovernet")})
+    return sorted({item.chip for item in select_items(ITEMS, select, "landcovernet")})
 
 
-def test_without_a_selection_all_is_chosen_sorted_by_folder() -> None:
-    found = chosen(reversed(EVERYTHING), Selection.model_validate(SELECT), "landcovernet")
-    assert found == sorted(EVERYTHING, key=lambda item: item.folder)
+def test_without_a_selection_all_items_are_selected_sorted_by_folder() -> None:
+    selected = select_items(reversed(ITEMS), Selection.model_validate(SELECT), "landcovernet")
+    assert selected == sorted(ITEMS, key=lambda item: item.folder)
 
 
 @pytest.mark.parametrize(
@@ -46,29 +46,29 @@ def test_without_a_selection_all_is_chosen_sorted_by_folder() -> None:
         ({"tiles": ["31PGS"], "chips": 1}, ["31PGS_01"]),
     ],
 )
-def test_chips_are_chosen_by_tile_place_and_number(changes: dict[str, Any], expected: list[str]) -> None:
+def test_chips_are_selected_by_tile_bbox_and_number(changes: dict[str, Any], expected: list[str]) -> None:
     assert chips(**changes) == expected
 
 
-def test_dates_are_chosen_and_labels_stay() -> None:
+def test_dates_are_selected_and_labels_are_kept() -> None:
     select = Selection.model_validate(SELECT | {"dates": ["2018-05-01", "2018-06-01"], "chips": 1})
-    found = chosen(EVERYTHING, select, "landcovernet")
-    assert [(item.chip, item.date) for item in found] == [("28QDE_07", None), ("28QDE_07", DAYS[1])]
+    selected = select_items(ITEMS, select, "landcovernet")
+    assert [(item.chip, item.date) for item in selected] == [("28QDE_07", None), ("28QDE_07", DAYS[1])]
 
 
 def test_a_chip_without_a_label_or_without_a_date_is_not_fetched() -> None:
-    everything = [label("31PGS_01"), seen("31PGS_02", DAYS[0]), label("28QDE_07"), seen("28QDE_07", DAYS[0])]
-    found = chosen(everything, Selection.model_validate(SELECT), "landcovernet")
-    assert {item.chip for item in found} == {"28QDE_07"}
+    items = [label("31PGS_01"), image("31PGS_02", DAYS[0]), label("28QDE_07"), image("28QDE_07", DAYS[0])]
+    selected = select_items(items, Selection.model_validate(SELECT), "landcovernet")
+    assert {item.chip for item in selected} == {"28QDE_07"}
 
 
 @pytest.mark.parametrize("changes", [{"tiles": ["99XXX"]}, {"bbox": [50, 50, 51, 51]}, {"dates": ["2020-01-01"] * 2}])
-def test_a_selection_that_leaves_nothing_says_what_there_is(changes: dict[str, Any]) -> None:
-    with pytest.raises(PipelineError, match=r"download.landcovernet.select leaves none of 3 labelled chips, of which "):
+def test_a_selection_that_matches_nothing_is_refused_with_counts(changes: dict[str, Any]) -> None:
+    with pytest.raises(PipelineError, match=r"download.landcovernet.select matches none of 3 labelled chips: "):
         chips(**changes)
 
 
-def test_a_bbox_needs_places() -> None:
+def test_a_bbox_requires_positions() -> None:
     items = [RemoteItem("31PGS_01", day, Path(str(day)), {}) for day in (None, DAYS[0])]
-    with pytest.raises(PipelineError, match="this source does not say where chips lie; use tiles"):
-        chosen(items, Selection.model_validate(SELECT | {"bbox": [0, 0, 1, 1]}), "landcovernet")
+    with pytest.raises(PipelineError, match="this source gives no positions; use select.tiles"):
+        select_items(items, Selection.model_validate(SELECT | {"bbox": [0, 0, 1, 1]}), "landcovernet")

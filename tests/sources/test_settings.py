@@ -10,7 +10,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.params import load_params, validate
 from pipeline.download import DownloadParams
 from pipeline.sources.settings import http_address
-from pipeline.sources.source_coop import matched
+from pipeline.sources.source_coop import match_key
 from tests.world import changed
 
 PARAMS = Path("params.yaml")
@@ -24,9 +24,9 @@ def read(**changes: Any) -> DownloadParams:
     return validate(DownloadParams, {key: values[key] for key in DownloadParams.model_fields}, PARAMS)
 
 
-def test_a_selection_is_none_or_what_it_says() -> None:
-    chosen = {"bbox": [-20, 10, -19, "11.5"], "tiles": ["31PGS"], "dates": ["2018-01-01", date(2018, 6, 1)], "chips": 5}
-    select = read(**{"landcovernet.select": chosen}).download.landcovernet.select
+def test_a_selection() -> None:
+    given = {"bbox": [-20, 10, -19, "11.5"], "tiles": ["31PGS"], "dates": ["2018-01-01", date(2018, 6, 1)], "chips": 5}
+    select = read(**{"landcovernet.select": given}).download.landcovernet.select
     assert select.bbox == (-20.0, 10.0, -19.0, 11.5)
     assert select.dates == (date(2018, 1, 1), date(2018, 6, 1))
     assert (select.tiles, select.chips) == (["31PGS"], 5)
@@ -41,23 +41,18 @@ def test_dates_may_be_written_with_and_without_quotes(text: str) -> None:
     assert select.download.ghana.select.dates == (date(2018, 1, 1), date(2018, 6, 30))
 
 
-def test_the_selection_that_params_yaml_shows_is_one_that_dvc_takes() -> None:
-    (shown,) = re.findall(r"^ *# (\{bbox: .*\})$", (ROOT / "params.yaml").read_text(), re.MULTILINE)
-    values = yaml.safe_load(shown)
-    assert values["dates"] == ["2018-01-01", "2018-06-30"]  # texts: DVC has no word for a date
+def test_the_example_of_a_selection_in_params_yaml() -> None:
+    (example,) = re.findall(r"^ *# (\{bbox: .*\})$", (ROOT / "params.yaml").read_text(), re.MULTILINE)
+    values = yaml.safe_load(example)
+    assert values["dates"] == ["2018-01-01", "2018-06-30"]  # strings: DVC accepts no dates
     assert read(**{"landcovernet.select": values}).download.landcovernet.select.chips == 100
-
-
-def test_a_single_zip_has_no_connections() -> None:
-    with pytest.raises(PipelineError, match="download.landcoverai.connections is not a known key"):
-        read(**{"landcoverai.connections": 2})
 
 
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("landcovernet.select.bbox", [1, 2, 0, 3], "[1.0, 2.0, 0.0, 3.0] is no [west, south, east, north] in degrees"),
-        ("landcovernet.select.bbox", [-200, 2, 0, 3], "is no [west, south, east, north] in degrees"),
+        ("landcovernet.select.bbox", [1, 2, 0, 3], "[1.0, 2.0, 0.0, 3.0] is not [west, south, east, north] in degrees"),
+        ("landcovernet.select.bbox", [-200, 2, 0, 3], "is not [west, south, east, north] in degrees"),
         ("landcovernet.select.chips", 0, "input should be greater than or equal to 1"),
         ("landcovernet.select.dates", ["2018-01-01", "June"], "input should be a valid date or datetime"),
         ("landcovernet.connections", 0, "download.landcovernet.connections is 0; input should be greater than"),
@@ -65,14 +60,14 @@ def test_a_single_zip_has_no_connections() -> None:
         (
             "landcovernet.source_coop.endpoint",
             "data.source.coop",
-            "'data.source.coop' is no address; expected one that",
+            "'data.source.coop' is not a URL; expected https",
         ),
-        ("landcovernet.source_coop.endpoint", "https://data source.coop", "'https://data source.coop' is no address; "),
-        ("landcovernet.source_coop.endpoint", "https://x..y", "'https://x..y' is no address; expected one that"),
-        ("landcovernet.source_coop.endpoint", "https://x:port", "'https://x:port' is no address; expected one that"),
-        ("landcoverai.archive.url", "http://[bad", "'http://[bad' is no address; expected one that begins with https"),
-        ("landcoverai.archive.url", "http://[::1:2]:x/", "is no address; expected one that begins with https"),
-        ("landcovernet.source_coop.images", "(", "'(' is no regular expression: "),
+        ("landcovernet.source_coop.endpoint", "https://data source.coop", "'https://data source.coop' is not a URL; "),
+        ("landcovernet.source_coop.endpoint", "https://x..y", "'https://x..y' is not a URL; expected https"),
+        ("landcovernet.source_coop.endpoint", "https://x:port", "'https://x:port' is not a URL; expected https"),
+        ("landcoverai.archive.url", "http://[bad", "'http://[bad' is not a URL; expected https:// and a host"),
+        ("landcoverai.archive.url", "http://[::1:2]:x/", "is not a URL; expected https:// and a host"),
+        ("landcovernet.source_coop.images", "(", "'(' is not a regular expression: "),
         ("landcovernet.source_coop.images", "a", "'a' lacks the group (?P<chip>…), (?P<date>…), (?P<asset>…)"),
         ("landcovernet.source_coop.images", "(?P<chip>a)(?P<asset>b)", "lacks the group (?P<date>…)"),
         ("ghana.source_coop.clouds", "(?P<chip>a)", "'(?P<chip>a)' lacks the group (?P<date>…)"),
@@ -80,25 +75,25 @@ def test_a_single_zip_has_no_connections() -> None:
         ("landcovernet.source_coop.folders", [], "download.landcovernet.source_coop.folders is []; "),
         ("landcovernet.select.tiles", [], "download.landcovernet.select.tiles is []; "),
         ("landcoverai.archive.sha256", "abc", "download.landcoverai.archive.sha256 is 'abc'; string should match"),
-        ("landcoverai.archive.url", "ftp://host/a.zip", "'ftp://host/a.zip' is no address"),
+        ("landcoverai.archive.url", "ftp://host/a.zip", "'ftp://host/a.zip' is not a URL"),
     ],
 )
-def test_what_cannot_be_is_refused(key: str, value: Any, words: str) -> None:
+def test_an_invalid_value_is_refused(key: str, value: Any, words: str) -> None:
     with pytest.raises(PipelineError) as error:
         read(**{key: value})
     assert words in str(error.value)
 
 
-def test_a_folder_ends_in_one_slash_and_the_root_in_none() -> None:
-    for given, kept in (("a/b", "a/b/"), ("/a/b//", "a/b/"), ("", ""), ("/", "")):
+def test_folders_are_normalized_to_one_slash_at_the_end() -> None:
+    for given, normalized in (("a/b", "a/b/"), ("/a/b//", "a/b/"), ("", ""), ("/", "")):
         place = read(**{"ghana.source_coop.prefix": given, "ghana.source_coop.folders": [given]}).download.ghana
-        assert (place.source_coop.prefix, place.source_coop.folders) == (kept, [kept])
+        assert (place.source_coop.prefix, place.source_coop.folders) == (normalized, [normalized])
 
 
-def test_a_bucket_does_not_say_where_chips_lie() -> None:
+def test_a_bbox_is_refused_for_a_bucket() -> None:
     box = {"bbox": [0, 0, 1, 1], "tiles": "none", "dates": "none", "chips": "none"}
     assert read(**{"ghana.source": "mlhub", "ghana.select": box})
-    with pytest.raises(PipelineError, match=r"select\.bbox: the source source_coop does not say where chips lie"):
+    with pytest.raises(PipelineError, match=r"select\.bbox: the source source_coop gives no positions"):
         read(**{"ghana.source": "source_coop", "ghana.select": box})
 
 
@@ -138,9 +133,9 @@ KEYS = {
 
 
 @pytest.mark.parametrize(("dataset", "key"), [(dataset, key) for dataset, keys in KEYS.items() for key in keys])
-def test_the_patterns_of_params_yaml_take_the_real_keys_and_no_neighbours(dataset: Any, key: str) -> None:
+def test_the_patterns_of_params_yaml_match_the_real_keys_only(dataset: Any, key: str) -> None:
     place = load_params(DownloadParams, ROOT / "params.yaml").download
-    match = matched(key, getattr(place, dataset).source_coop.patterns, dataset)
+    match = match_key(key, getattr(place, dataset).source_coop.patterns, dataset)
     assert (match and (match.kind, match.chip, match.date, match.asset)) == KEYS[dataset][key]
 
 
@@ -154,5 +149,5 @@ def test_the_patterns_of_params_yaml_take_the_real_keys_and_no_neighbours(datase
         "HTTPS://straße.de",
     ],
 )
-def test_addresses_are_addresses(url: str) -> None:
+def test_valid_urls(url: str) -> None:
     assert http_address(url) == url

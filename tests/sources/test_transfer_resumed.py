@@ -1,4 +1,4 @@
-"""What becomes of the bytes that an earlier run brought."""
+"""Downloads that an earlier run began."""
 
 import hashlib
 from collections.abc import Iterator
@@ -22,18 +22,18 @@ def server() -> Iterator[Server]:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Fault("html"), "a.tif: the server sends a web page in its place, such as a login; open it in a browser"),
-        (Fault("status", 401), "a.tif: the server answers 401 Unauthorized"),
-        (Fault("status", 403), "a.tif: the server answers 403 Forbidden"),
+        (Fault("html"), "a.tif: the server sent a web page, such as a login, instead of it; open its URL in a browser"),
+        (Fault("status", 401), "a.tif: HTTP 401 Unauthorized"),
+        (Fault("status", 403), "a.tif: HTTP 403 Forbidden"),
         (
             Fault("status", 429, ("Retry-After", "3600")),
-            "a.tif: the server answers 429 and asks to wait 3600 s; run again then",
+            "a.tif: HTTP 429; the server asks to retry after 3600 s; run again then",
         ),
-        (Fault("status", 302, ("Location", "http://[bad")), "a.tif: its address leads nowhere, or in a circle"),
-        (Fault("status", 302, ("Location", "/a.tif")), "a.tif: its address leads nowhere, or in a circle"),
+        (Fault("status", 302, ("Location", "http://[bad")), "a.tif: invalid URL or redirect loop"),
+        (Fault("status", 302, ("Location", "/a.tif")), "a.tif: invalid URL or redirect loop"),
     ],
 )
-def test_what_came_is_kept_when_the_server_refuses_the_rest(
+def test_the_part_is_kept_when_the_server_refuses_the_rest(
     server: Server, tmp_path: Path, fault: Fault, words: str
 ) -> None:
     (tmp_path / "a.tif.part").write_bytes(BODY[:1_000_000])
@@ -43,20 +43,20 @@ def test_what_came_is_kept_when_the_server_refuses_the_rest(
     assert str(error.value) == words
     server.faults["/a.tif"] = []
     assert fetch(server, tmp_path).read_bytes() == BODY
-    assert server.seen[-1].headers["Range"] == "bytes=1000000-"
+    assert server.received[-1].headers["Range"] == "bytes=1000000-"
 
 
-def test_what_came_is_kept_when_the_disk_is_too_small_for_the_rest(
+def test_the_part_is_kept_when_the_disk_is_too_small_for_the_rest(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.tif.part").write_bytes(BODY[:1_000_000])
     for fault in (Fault("none"), Fault("no_range")):
         server.faults["/a.tif"] = [fault]
-        with monkeypatch.context() as patch, pytest.raises(StageError, match="GB are needed; make room"):
+        with monkeypatch.context() as patch, pytest.raises(StageError, match="GB are needed; free disk space"):
             patch.setattr(module, "SPARE", 10**18)
             fetch(server, tmp_path)
     assert fetch(server, tmp_path).read_bytes() == BODY
-    assert server.seen[-1].headers["Range"] == "bytes=1000000-"
+    assert server.received[-1].headers["Range"] == "bytes=1000000-"
 
 
 def test_a_part_of_another_file_is_removed(server: Server, tmp_path: Path) -> None:
@@ -71,10 +71,10 @@ MONDAY, TUESDAY, WEDNESDAY = (f"{day} Jan 2024 00:00:00 GMT" for day in ("Mon, 0
 
 
 def break_off(server: Server, tmp_path: Path, version: dict[str, str]) -> None:
-    """Bring 300,000 bytes of the file, as an earlier run did."""
+    """Fetch 300,000 bytes of the file, as an earlier run did."""
     server.versions["/a.tif"] = version
     server.faults["/a.tif"] = [Fault("drop", 300_000), *[Fault("status", 503)] * 6]
-    with pytest.raises(PipelineError, match="gave up after 6 tries, run again"):
+    with pytest.raises(PipelineError, match="6 attempts failed, run again"):
         fetch(server, tmp_path)
     assert (tmp_path / "a.tif.part").stat().st_size == 300_000
 
@@ -85,19 +85,19 @@ def break_off(server: Server, tmp_path: Path, version: dict[str, str]) -> None:
         ({"ETag": '"1"'}, '"1"'),
         ({"ETag": '"1"', "Last-Modified": MONDAY, "Date": TUESDAY}, '"1"'),
         ({"Last-Modified": MONDAY, "Date": TUESDAY}, MONDAY),
-        ({"Last-Modified": TUESDAY, "Date": TUESDAY}, None),  # it may have changed twice in that second
+        ({"Last-Modified": TUESDAY, "Date": TUESDAY}, None),  # may have changed twice in that second
         ({"ETag": 'W/"1"'}, None),
         ({"ETag": 'W/"1"', "Last-Modified": MONDAY, "Date": TUESDAY}, None),
         ({}, None),
     ],
 )
-def test_the_rest_is_asked_for_of_the_same_version(
+def test_the_rest_is_requested_of_the_same_version(
     server: Server, tmp_path: Path, version: dict[str, str], condition: str | None
 ) -> None:
     break_off(server, tmp_path, version)
     assert fetch(server, tmp_path).read_bytes() == BODY
-    assert server.seen[-1].headers["Range"] == "bytes=300000-"
-    assert server.seen[-1].headers.get("If-Range") == condition
+    assert server.received[-1].headers["Range"] == "bytes=300000-"
+    assert server.received[-1].headers.get("If-Range") == condition
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
 
 
@@ -110,7 +110,7 @@ def test_the_rest_is_asked_for_of_the_same_version(
         ({"ETag": 'W/"1"'}, {"ETag": 'W/"2"'}),
     ],
 )
-def test_a_file_that_changed_on_the_server_is_never_mixed_with_what_came(
+def test_versions_of_a_file_are_never_mixed(
     server: Server, tmp_path: Path, before: dict[str, str], after: dict[str, str], faults: list[Fault]
 ) -> None:
     break_off(server, tmp_path, before)
@@ -120,10 +120,10 @@ def test_a_file_that_changed_on_the_server_is_never_mixed_with_what_came(
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
 
 
-@pytest.mark.parametrize("note", ["", "{", "[]", '{"colour": "red"}'])
-def test_a_note_that_says_nothing_is_passed_over(server: Server, tmp_path: Path, note: str) -> None:
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"colour": "red"}'])
+def test_an_invalid_version_file_is_ignored(server: Server, tmp_path: Path, text: str) -> None:
     break_off(server, tmp_path, {"ETag": '"1"'})
-    (tmp_path / "a.tif.part.json").write_text(note)
+    (tmp_path / "a.tif.part.json").write_text(text)
     server.faults["/a.tif"] = []
     assert fetch(server, tmp_path).read_bytes() == BODY
-    assert "If-Range" not in server.seen[-1].headers
+    assert "If-Range" not in server.received[-1].headers

@@ -1,4 +1,4 @@
-"""What the tests of sources share."""
+"""Archives and requests for the tests of sources."""
 
 from datetime import date
 from pathlib import Path
@@ -11,9 +11,9 @@ from tests.world import ghana_item, ghana_label, landcovernet_item, landcovernet
 
 
 def request(dataset: Any, **changes: Any) -> Request:
-    """What the stage asks of a source under the params with these dotted keys changed."""
+    """The request of the stage, with these dotted keys of the params changed."""
     given = params(DownloadParams, **changes)
-    return Request(dataset, getattr(given.download, dataset), given.bands, given.cloud_filter)
+    return Request(dataset, getattr(given.download, dataset), given.bands)
 
 
 RING: Any = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]
@@ -58,7 +58,7 @@ def small_ghana(folder: Path, chips: tuple[str, ...] = ("000001", "000002")) -> 
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """From path to bytes."""
+    """Bytes by path."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
