@@ -96,7 +96,7 @@ def predict(groups: Groups, gain_NK: np.ndarray | float = 0) -> np.ndarray:
 
 
 def true_iou(population: Population) -> np.ndarray:
-    """IoU by class of the whole population, to which a pooled score converges."""
+    """Return the IoU by class of the whole population, to which a pooled score converges."""
     random, total_3K = np.random.default_rng(0), np.zeros((3, len(population.share_K)), np.int64)
     for _ in range(10):
         total_3K += predict(draw(random, TRUTH_GROUPS // 10, population)).sum(axis=0)
@@ -104,12 +104,12 @@ def true_iou(population: Population) -> np.ndarray:
 
 
 def classes_present(counts_RG3K: np.ndarray) -> np.ndarray:
-    """Whether each test set has each class, bool (R, K)."""
+    """Return whether each test set has each class, bool (R, K)."""
     return np.asarray(counts_RG3K[:, :, TRUE].any(axis=1))
 
 
 def true_mean(iou_K: np.ndarray, counts_RG3K: np.ndarray) -> np.ndarray:
-    """Mean of the true IoU over the classes present in each test set, as a score is."""
+    """Average the true IoU over the classes present in each test set, as a score does."""
     present_RK = classes_present(counts_RG3K)
     return np.asarray((present_RK * iou_K).sum(axis=1) / present_RK.sum(axis=1))
 
@@ -139,7 +139,7 @@ def draw_pairs(
 
 
 def true_difference(population: Population, noise: float) -> np.ndarray:
-    """Expected difference of IoU by class between the two models, on the whole population."""
+    """Return the expected difference of IoU by class between the two models, on the whole population."""
     gain_K = GAIN_K[: len(population.share_K)]
     random, difference_K = np.random.default_rng(0), np.zeros(len(gain_K))
     for _ in range(TRAININGS):

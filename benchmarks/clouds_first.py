@@ -23,7 +23,7 @@ NAMES: dict[DatasetName, str] = {"landcovernet": "ref_landcovernet_af_v1", "ghan
 
 
 def fetch_all_dates(request: Request) -> Request:
-    """The same request with the bands of all dates."""
+    """Return the same request with the bands of all dates."""
     clouds_first = request.collection.clouds_first.model_copy(
         update={"max_cloud": 1.0, "max_no_data": 1.0, "dates": 999}
     )

@@ -64,17 +64,17 @@ class Row:
 
 
 def mean_over(iou_RK: np.ndarray, selected_RK: np.ndarray) -> np.ndarray:
-    """Mean IoU over the selected classes (the last dimension)."""
+    """Average IoU over the selected classes (the last dimension)."""
     return np.asarray((iou_RK * selected_RK).sum(axis=-1) / selected_RK.sum(axis=-1))
 
 
 def pooled(counts_RG3K: np.ndarray) -> np.ndarray:
-    """Mean IoU of each test set, all groups together."""
+    """Return the mean IoU of each test set, all groups together."""
     return mean_over(class_iou(counts_RG3K.sum(axis=1)), classes_present(counts_RG3K))
 
 
 def resampled(counts_RG3K: np.ndarray, weights_DG: np.ndarray) -> np.ndarray:
-    """Mean IoU of each test set in each draw, (D, R); a class that is only predicted in a draw counts as 0."""
+    """Return the mean IoU of each test set in each draw, (D, R); a class that is only predicted counts as 0."""
     tests, groups, rows, classes = counts_RG3K.shape
     flat_GX = counts_RG3K.transpose(1, 0, 2, 3).reshape(groups, -1).astype(np.float64)
     totals_DR3K = (weights_DG @ flat_GX).reshape(-1, tests, rows, classes)
@@ -83,12 +83,12 @@ def resampled(counts_RG3K: np.ndarray, weights_DG: np.ndarray) -> np.ndarray:
 
 
 def multinomial(groups: int) -> np.ndarray:
-    """Number of times that each bootstrap draw contains each group, (D, G)."""
+    """Draw the number of times that each bootstrap draw contains each group, (D, G)."""
     return np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), DRAWS)
 
 
 def bca(scores_DR: np.ndarray, score_R: np.ndarray, left_out_RG: np.ndarray) -> np.ndarray:
-    """Limits of the bias-corrected and accelerated bootstrap (Efron 1987), (2, R)."""
+    """Compute the limits of the bias-corrected and accelerated bootstrap (Efron 1987), (2, R)."""
     shift_R = ndtri(np.clip((scores_DR < score_R).mean(axis=0), 1 / DRAWS, 1 - 1 / DRAWS))
     deviation_RG = left_out_RG.mean(axis=1, keepdims=True) - left_out_RG
     skew_R = (deviation_RG**3).sum(axis=1) / (6 * (deviation_RG**2).sum(axis=1) ** 1.5)
@@ -98,7 +98,7 @@ def bca(scores_DR: np.ndarray, score_R: np.ndarray, left_out_RG: np.ndarray) -> 
 
 
 def left_out(counts_RG3K: np.ndarray) -> np.ndarray:
-    """Mean IoU of each test set without each group, (R, G); classes in few groups are held fixed."""
+    """Return the mean IoU of each test set without each group, (R, G); classes in few groups are held fixed."""
     total_R13K = counts_RG3K.sum(axis=1, keepdims=True)
     held_RK = (counts_RG3K[:, :, TRUE] > 0).sum(axis=1) < MIN_GROUPS_PER_CLASS
     iou_RGK = np.where(held_RK[:, None], class_iou(total_R13K), class_iou(total_R13K - counts_RG3K))
@@ -106,13 +106,13 @@ def left_out(counts_RG3K: np.ndarray) -> np.ndarray:
 
 
 def on_logit(score_R: np.ndarray, error_R: np.ndarray, groups: int) -> np.ndarray:
-    """Limits on the logit scale by Student's t with G - 1 degrees of freedom, (2, R)."""
+    """Compute the limits on the logit scale by Student's t with G - 1 degrees of freedom, (2, R)."""
     half_R = stdtrit(groups - 1, LIMITS[1]) * error_R / (score_R * (1 - score_R))
     return np.asarray(expit(np.stack([logit(score_R) - half_R, logit(score_R) + half_R])))
 
 
 def linearised_error(counts_RG3K: np.ndarray) -> np.ndarray:
-    """Standard error with each IoU as a ratio estimator, as in survey sampling; no class is held fixed."""
+    """Compute the standard error with each IoU as a ratio estimator, as in survey sampling; hold no class fixed."""
     groups = counts_RG3K.shape[1]
     true, predicted, hits = (counts_RG3K[:, :, row] for row in range(3))
     union_RGK = true + predicted - hits
@@ -123,7 +123,7 @@ def linearised_error(counts_RG3K: np.ndarray) -> np.ndarray:
 
 
 def alternatives(counts_RG3K: np.ndarray) -> dict[str, np.ndarray]:
-    """Limits by other methods, (2, R) each.
+    """Compute the limits by other methods, (2, R) each.
 
     Returns:
         Bootstraps: percentiles; percentiles with Dirichlet weights, by which no group is ever absent; BCa. On the logit
@@ -142,17 +142,17 @@ def alternatives(counts_RG3K: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def limits_of(intervals: Sequence[Interval | None]) -> np.ndarray:
-    """Low and high limits, (2, R)."""
+    """Return the low and high limits, (2, R)."""
     return np.array([(interval.low, interval.high) for interval in intervals if interval]).T
 
 
 def covered(limits_2R: np.ndarray, truth_R: np.ndarray) -> np.ndarray:
-    """Which intervals cover the truth."""
+    """Return which intervals cover the truth."""
     return np.asarray((limits_2R[0] <= truth_R) & (truth_R <= limits_2R[1]))
 
 
 def percent(hits_R: np.ndarray) -> float:
-    """Percentage of true values; NaN if empty."""
+    """Return the percentage of true values; NaN if empty."""
     return 100 * float(hits_R.mean()) if len(hits_R) else float("nan")
 
 
@@ -218,7 +218,7 @@ def print_by_rarest(rows: list[Row]) -> None:
 
 
 def paired_percentile(ours_SG3K: np.ndarray, theirs_SG3K: np.ndarray) -> tuple[float, float]:
-    """Percentile bootstrap of the difference, over groups and training runs."""
+    """Compute the percentile bootstrap interval of the difference, over groups and training runs."""
     trainings, groups = ours_SG3K.shape[:2]
     gains_DS = resampled(theirs_SG3K, multinomial(groups)) - resampled(ours_SG3K, multinomial(groups))
     weights_DS = np.random.default_rng(1).multinomial(trainings, np.full(trainings, 1 / trainings), DRAWS)

@@ -1,4 +1,4 @@
-"""Measures what hides the ground on each chip and date, and keeps the clearest dates of each chip."""
+"""Measure what hides the ground on each chip and date, and keep the clearest dates of each chip."""
 
 from collections import Counter
 from dataclasses import asdict, fields
@@ -75,7 +75,7 @@ def select_dates(
 
 
 def to_csv(dates: list[DateSelection]) -> str:
-    """The dates as a table in CSV; without dates its header alone."""
+    """Return the dates as CSV; only the header if there are none."""
     columns = [field.name for field in fields(DateSelection)]
     return pd.DataFrame(map(asdict, dates), columns=columns).to_csv(index=False, lineterminator="\n")
 

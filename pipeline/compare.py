@@ -117,7 +117,7 @@ def report_lines(
 
 
 def precision_note(results: tuple[list[Result], list[Result]]) -> list[str]:
-    """Note, in a line, scores that were computed in different precisions, which alone changes them slightly."""
+    """Report scores computed in different precisions, which differ slightly for that reason alone."""
     by_precision: dict[str, list[str]] = {}
     for result in (*results[0], *results[1]):
         by_precision.setdefault(result.precision or "an unrecorded precision", []).append(result.name)

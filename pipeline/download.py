@@ -1,4 +1,4 @@
-"""Fetches a dataset's archive to data/raw/, in the archive's own layout."""
+"""Fetch a dataset's archive to data/raw/, in the archive's own layout."""
 
 import csv
 import io
@@ -36,7 +36,7 @@ class DownloadParams(Params):
 
 
 def manifest(folder: Path, files: Iterable[Fetched]) -> list[tuple[str, int, str, str]]:
-    """Rows (path, size in bytes, SHA-256, origin) sorted by path, without the files that the stage itself writes."""
+    """Return rows (path, size in bytes, SHA-256, origin) sorted by path, without files that the stage itself writes."""
     rows = []
     for file in files:
         if file.path.as_posix() in WRITTEN_BY_DOWNLOAD:  # of an earlier download, now the source

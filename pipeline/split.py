@@ -66,7 +66,7 @@ def reduce_train(chips: pd.DataFrame, table: ClassTable, section: SplitSection) 
 
 
 def skew_metrics(chips: pd.DataFrame, table: ClassTable, section: SplitSection) -> dict[str, Any]:
-    """Requested and actual share of the skewed class in the training pixels; empty without a skew."""
+    """Return requested and actual share of the skewed class in the training pixels; empty without a skew."""
     name = section.skew.class_name
     if name == "none":
         return {}

@@ -1,4 +1,4 @@
-"""Converts the kept dates of Sentinel-2 chips and their labels to RGB PNGs and palette masks."""
+"""Convert the kept dates of Sentinel-2 chips and their labels to RGB PNGs and palette masks."""
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -55,7 +55,7 @@ class LandcovernetConversion(Conversion):
     """`tif_to_png.landcovernet` of params.yaml."""
 
     min_consensus: int = Field(ge=0, le=100)
-    """Ignore label pixels with less agreement of the labellers, in percent."""
+    """Ignore label pixels with less agreement of the annotators, in percent."""
 
 
 class TifToPngSection(Params):
@@ -83,11 +83,11 @@ class TifToPngParams(Params):
         return self
 
     def conversion(self, dataset: DatasetName) -> Conversion:
-        """The section of a Sentinel-2 dataset."""
+        """Return the section of a Sentinel-2 dataset."""
         return self.tif_to_png.ghana if dataset == "ghana" else self.tif_to_png.landcovernet
 
     def imagery(self, dataset: DatasetName) -> Imagery:
-        """How to convert the dataset's values to 8-bit RGB."""
+        """Return how to convert the dataset's values to 8-bit RGB."""
         conversion = self.conversion(dataset)
         bands = tuple(map(str, getattr(self.bands, dataset)))
         return Imagery(bands, conversion.scale, conversion.offset, conversion.stretch)
@@ -167,7 +167,7 @@ def require_chips(chips: int, dropped: dict[str, int], failed: int, source: RawF
 
 
 def dropped_dates(selection: pd.DataFrame) -> dict[str, int]:
-    """Dates that the cloud filter dropped, by reason."""
+    """Count the dates that the cloud filter dropped, by reason."""
     reasons = selection.loc[selection["verdict"] == "drop", "reason"].value_counts().sort_index()
     return {f"dates: {str(reason).replace('_', '-')}": int(count) for reason, count in reasons.items()}
 

@@ -64,7 +64,7 @@ class TileParams(Params):
 
 
 def tile_cached(scene: Scene, config: TileConfig, table: ClassTable, cache: StageCache) -> tuple[Path, TiledScene]:
-    """Run `tile_scene`, or take its result from the stage cache.
+    """Tile a scene, or reuse what an earlier run tiled.
 
     Returns:
         The folder with the chips, and their rows.
@@ -82,7 +82,7 @@ def tile_cached(scene: Scene, config: TileConfig, table: ClassTable, cache: Stag
 
 
 def dropped_windows(scenes: list[TiledScene]) -> dict[str, int]:
-    """From reason to the number of windows dropped."""
+    """Count the windows dropped, by reason."""
     return {
         "partial": sum(scene.partial for scene in scenes),
         "without a label": sum(scene.unlabelled for scene in scenes),

@@ -54,7 +54,7 @@ def run(stage: Stage) -> None:
 
 
 def _argument_options(hint: Any) -> dict[str, Any]:
-    """Options of `add_argument` for a type hint."""
+    """Return the options of `add_argument` for a type hint."""
     return {"choices": get_args(hint)} if get_origin(hint) is Literal else {"type": hint}
 
 
@@ -110,7 +110,7 @@ def _log_status(description: str, status: Callable[[], str] | None) -> Iterator[
 
 
 def parallel_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Apply `function` to each item in thread_pool, one per core; yield results in the order of the items.
+    """Apply `function` to each item with one thread per core; yield results in the order of the items.
 
     Threads are enough: GDAL, OpenCV and Pillow release the GIL. The order of results, and thus the output, does not
     depend on the number of cores.

@@ -165,7 +165,7 @@ def _reflink(source: Path, target: Path) -> bool:
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's content."""
+    """Return the hex SHA-256 of a file."""
     with path.open("rb") as reader:
         return hashlib.file_digest(reader, "sha256").hexdigest()
 

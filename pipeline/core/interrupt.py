@@ -47,7 +47,7 @@ def exit_on_interrupt(label: str) -> Iterator[None]:
 
 @contextmanager
 def thread_pool(count: int | None) -> Iterator[ThreadPoolExecutor]:
-    """A thread pool that cancels pending work on an error; after Ctrl-C it does not wait for running work either."""
+    """Open a thread pool that cancels pending work on an error, and after Ctrl-C does not wait for running work."""
     pool, wait = ThreadPoolExecutor(count), True
     try:
         yield pool

@@ -111,7 +111,7 @@ def _describe_errors(kind: type[BaseModel], values: Any, errors: list[ErrorDetai
 
 
 def _key_path(values: Any, details: ErrorDetails) -> KeyPath:
-    """The path as written in the file, without the steps that pydantic adds for alternatives of a union."""
+    """Return the path as written in the file, without the steps that pydantic adds for a union."""
     path: list[int | str] = []
     for step in details["loc"]:
         children = range(len(values)) if isinstance(values, list) else values if isinstance(values, dict) else ()
@@ -147,7 +147,7 @@ def _describe_error(kind: type[BaseModel], path: KeyPath, alternatives: list[Err
 
 
 def _expectation(details: ErrorDetails) -> str:
-    """Pydantic's message, without Python's terms."""
+    """Return pydantic's message without Python's terms."""
     if details["type"] == "value_error":
         return str(details["ctx"]["error"])
     message = f"{details['msg'][0].lower()}{details['msg'][1:]}".replace("valid tuple", "valid list")
@@ -159,7 +159,7 @@ def _expectation(details: ErrorDetails) -> str:
 
 
 def _known_keys(kind: type[BaseModel], path: KeyPath) -> Iterator[str]:
-    """Keys allowed in the section at `path`."""
+    """Return the keys allowed in the section at `path`."""
     for step in path:
         if not isinstance(step, int):  # an index: `kind` is already the type of the list's members
             field = kind.model_fields.get(step)  # a section's field has the name of its key

@@ -95,12 +95,12 @@ def link_chips(source: Path, folder: Path) -> None:
 
 
 def class_column(class_id: int) -> str:
-    """Name of the column with the pixel count of a class."""
+    """Return the name of the column with the pixel count of a class."""
     return f"pixels_{class_id}"
 
 
 def class_columns(chips: pd.DataFrame) -> list[str]:
-    """Names of the columns with pixel counts of classes."""
+    """Return the names of the columns with pixel counts of classes."""
     return [name for name in chips.columns if name.startswith("pixels_") and name != IGNORED]
 
 
@@ -123,12 +123,12 @@ def dropped_summary(dropped: dict[str, int]) -> str:
 
 
 def failed_entry(kind: str, count: int) -> dict[str, int]:
-    """Entry of `Origin.dropped` for files skipped by `on_error: skip`; empty if there are none."""
+    """Return the entry of `Origin.dropped` for files skipped by `on_error: skip`; empty if there are none."""
     return {f"{kind} that failed (on_error: skip)": count} if count else {}
 
 
 def unmatched_entry(listed: Iterable[str], chips: Iterable[object]) -> dict[str, int]:
-    """Entry of `Origin.dropped` for ids in the archive's own lists without a chip; empty if there are none."""
+    """Return the entry of `Origin.dropped` for listed ids that match no chip; empty if there are none."""
     count = len(set(listed) - set(map(str, chips)))
     return {"entries of train.txt, val.txt, test.txt that match no chip": count} if count else {}
 

@@ -26,7 +26,7 @@ _WARNINGS_LOCK = Lock()
 
 
 def quiet_gdal(**options: Any) -> rasterio.Env:
-    """A GDAL environment that prints nothing and ignores the user's cloud credentials.
+    """Return a GDAL environment that prints nothing and ignores the user's cloud credentials.
 
     Without DummySession, rasterio looks up the user's AWS profile and fails if that does not exist.
     """

@@ -38,12 +38,12 @@ class Georeference:
         return width if width > 0 and skew <= SQUARE_TOLERANCE * width else None
 
     def corner(self, row: int, column: int) -> tuple[float, float]:
-        """(x, y) of the top-left corner of the pixel at `row`, `column`."""
+        """Return (x, y) of the top-left corner of the pixel at `row`, `column`."""
         x, y = self.transform @ (column, row)
         return float(x), float(y)
 
     def locate(self, row: int = 0, column: int = 0) -> dict[str, Any]:
-        """Keys x, y, crs, pixel_size of a chip with its top-left pixel at `row`, `column`; empty if unknown."""
+        """Return x, y, crs, pixel_size of a chip with its top-left pixel at `row`, `column`; empty if unknown."""
         if self.crs is None or not self.is_known:
             return {}
         x, y = self.corner(row, column)
@@ -51,7 +51,7 @@ class Georeference:
 
 
 def read_georeference(path: Path, dataset: rasterio.DatasetReader, pam: Pam, sidecars: dict[str, Path]) -> Georeference:
-    """Georeference of an open GeoTIFF: from `.aux.xml`, else the file, else world file and `.prj`, as in GDAL.
+    """Read the georeference of an open GeoTIFF: `.aux.xml`, else the file, else world file and `.prj`, as in GDAL.
 
     Raises:
         PipelineError: the transform is invalid, or the georeference is in a form that is not supported.
@@ -81,6 +81,6 @@ def _require_finite(path: Path, transform: Affine, width: int, height: int) -> N
 
 
 def crs_text(crs: CRS | None) -> str | None:
-    """`EPSG:NNNN`, or WKT for a CRS without a code."""
+    """Return `EPSG:NNNN`, or WKT for a CRS without a code."""
     code = crs.to_epsg(confidence_threshold=100) if crs else None
     return f"EPSG:{code}" if code else str(crs.to_wkt()) if crs else None

@@ -54,7 +54,7 @@ class GeoTiff:
         self._dataset = dataset
 
     def is_scaled(self, bands: tuple[int, ...]) -> bool:
-        """Whether any of these bands declares a scale or an offset; missing bands are skipped."""
+        """Return whether any of these bands declares a scale or an offset; missing bands are skipped."""
         existing = [band - 1 for band in bands if 1 <= band <= self.count]
         return any((self.scales[index], self.offsets[index]) != (1, 0) for index in existing)
 
@@ -79,7 +79,7 @@ class GeoTiff:
             return np.asarray(self._dataset.read(None if bands is None else list(bands), window=window))
 
     def internal_mask(self, window: Window | None = None) -> np.ndarray:
-        """Bool (height, width): False where the mask stored in the file hides a pixel; ignores no-data and alpha.
+        """Read the mask stored in the file, bool (height, width): False where hidden; no-data and alpha do not count.
 
         Raises:
             PipelineError: the mask cannot be decoded.
@@ -92,15 +92,15 @@ class GeoTiff:
         return visible_HW
 
     def has_data(self, bands_CHW: np.ndarray, bands: tuple[int, ...]) -> np.ndarray:
-        """Bool of the same shape: False where a value is the declared no-data value of its band."""
+        """Return bool of the same shape: False where a value is the declared no-data value of its band."""
         return np.stack(
             [~is_nodata(band_HW, self.nodata[band - 1]) for band_HW, band in zip(bands_CHW, bands, strict=True)]
         )
 
     def valid_mask(self, window: Window | None = None) -> np.ndarray:
-        """Bool (height, width): False where the internal mask hides a pixel, or all bands with no-data have none.
+        """Return bool (height, width): False where the internal mask hides a pixel, or all bands are no-data.
 
-        The alpha band is not considered.
+        Bands without a declared no-data value are not considered, nor is the alpha band.
 
         Raises:
             PipelineError: pixels cannot be decoded.
@@ -162,7 +162,7 @@ def write_geotiff(path: Path, bands_CHW: np.ndarray, georeference: Georeference 
 
 
 def is_nodata(values: np.ndarray, nodata: float | None) -> np.ndarray:
-    """Bool of the same shape: where a value is the declared no-data value, which may be NaN."""
+    """Return, as bool of the same shape, where a value is the declared no-data value, which may be NaN."""
     if nodata is None:
         return np.zeros(values.shape, bool)
     if np.isnan(nodata):
@@ -176,7 +176,7 @@ def is_nodata(values: np.ndarray, nodata: float | None) -> np.ndarray:
 
 
 def _by_band(own: Sequence[T], overrides: Mapping[int, T]) -> tuple[T, ...]:
-    """Values of the file, band by band, overridden by those of an `.aux.xml`."""
+    """Return the values of the file by band, overridden by those of an `.aux.xml`."""
     return tuple(overrides.get(band, value) for band, value in enumerate(own, 1))
 
 
@@ -190,7 +190,7 @@ def _colour_table(dataset: rasterio.DatasetReader) -> np.ndarray:
 
 
 def _mask_bands(dataset: rasterio.DatasetReader) -> tuple[int, ...]:
-    """Bands whose masks make up the internal mask: none without one, the first if it is shared, else all."""
+    """Return the bands whose masks make up the internal mask: none without one, the first if it is shared, else all."""
     flags = set(dataset.mask_flag_enums[0])
     if flags & {MaskFlags.all_valid, MaskFlags.nodata, MaskFlags.alpha}:
         return ()

@@ -55,7 +55,7 @@ def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
 
 
 def crs_label(crs: str | None) -> str:
-    """`EPSG:NNNN`, or the name at the beginning of WKT."""
+    """Return `EPSG:NNNN`, or the name at the beginning of WKT."""
     if crs is None or crs.startswith("EPSG:"):
         return crs or "none"
     quoted = crs.split('"')
@@ -91,7 +91,7 @@ def _differ_in_crs(image: GeoTiff, mask: GeoTiff) -> bool:
 
 
 def _warp_advice(image: GeoTiff, mask: GeoTiff) -> str:
-    """The command that resamples the mask to the image's grid, if that is north-up."""
+    """Return the command that resamples the mask to the image's grid, if that is north-up."""
     grid = image.georeference
     if grid.transform.b or grid.transform.d or grid.transform.a < 0 or grid.transform.e > 0:
         return ": align one to the other"
@@ -106,7 +106,7 @@ def _warp_advice(image: GeoTiff, mask: GeoTiff) -> str:
 
 
 def _crs_argument(file: GeoTiff) -> str:
-    """A file's CRS on GDAL's command line; GDAL ignores the `.prj` of a GeoTIFF."""
+    """Return a file's CRS for GDAL's command line; GDAL ignores the `.prj` of a GeoTIFF."""
     crs = file.georeference.crs or ""
     if crs.startswith("EPSG:"):
         return crs
@@ -117,7 +117,7 @@ def _crs_argument(file: GeoTiff) -> str:
 
 
 def _crs_advice(image: GeoTiff, mask: GeoTiff) -> str:
-    """Advice where no coordinate transformation exists: one CRS is wrong, often an engineering CRS without a name."""
+    """Advise where no transformation exists: one CRS is wrong, often an engineering CRS without a name."""
     for wrong, right in ((image, mask), (mask, image)):
         code, own = right.georeference.crs, wrong.georeference.crs
         if code and code.startswith("EPSG:") and own and _is_engineering(own):
@@ -127,6 +127,6 @@ def _crs_advice(image: GeoTiff, mask: GeoTiff) -> str:
 
 
 def _is_engineering(crs: str) -> bool:
-    """Whether a CRS has no relation to the Earth, such as a site's own grid."""
+    """Return whether a CRS has no relation to the Earth, such as a site's own grid."""
     parsed = CRS.from_user_input(crs)
     return not (parsed.is_projected or parsed.is_geographic)

@@ -27,7 +27,7 @@ def require_readable(path: Path, dataset: rasterio.DatasetReader) -> None:
 
 
 def is_sparse(dataset: rasterio.DatasetReader) -> bool:
-    """Whether blocks are missing, which GDAL fills with the file's own no-data value, or 0."""
+    """Return whether blocks are missing, which GDAL fills with the file's own no-data value, or 0."""
     return any(not length for _, length in _block_ranges(dataset))
 
 
@@ -59,7 +59,7 @@ def _require_small_blocks(path: Path, dataset: rasterio.DatasetReader) -> None:
 
 
 def _require_complete(path: Path, dataset: rasterio.DatasetReader) -> None:
-    """GDAL detects truncation only on reading the missing block, which a window may never reach."""
+    """Refuse truncated files, which GDAL detects only on reading a missing block; a window may never reach it."""
     size = path.stat().st_size
     for start, length in _block_ranges(dataset):
         if start + length > size:
@@ -70,7 +70,7 @@ def _require_complete(path: Path, dataset: rasterio.DatasetReader) -> None:
 
 
 def _block_ranges(dataset: rasterio.DatasetReader) -> Iterator[tuple[int, int]]:
-    """Offset and length in bytes of each block; (0, 0) for missing ones."""
+    """Yield offset and length in bytes of each block; (0, 0) for missing ones."""
     block_height, block_width = dataset.block_shapes[0]
     for band in range(1, 1 + (dataset.count if _is_planar(dataset) else 1)):
         for row in range(-(-dataset.height // block_height)):
@@ -83,5 +83,5 @@ def _block_ranges(dataset: rasterio.DatasetReader) -> Iterator[tuple[int, int]]:
 
 
 def _is_planar(dataset: rasterio.DatasetReader) -> bool:
-    """Whether each band has blocks of its own."""
+    """Return whether each band has blocks of its own."""
     return bool(dataset.interleaving and dataset.interleaving.name == "band")

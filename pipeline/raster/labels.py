@@ -113,7 +113,7 @@ def refuse_unknown_labels(mask: GeoTiff, table: ClassTable, windows: Iterable[Wi
 def _remap(
     values_HW: np.ndarray, table: ClassTable, nodata: float | None, visible_HW: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The mask, and all visible values that are neither a class nor remapped nor no-data."""
+    """Return the mask, and all visible values that are neither a class nor remapped nor no-data."""
     known_HW = is_nodata(values_HW, nodata) | ~visible_HW
     mask_HW = np.full(values_HW.shape, IGNORE, np.uint8)
     for value, target in ({value: value for value in table.ids} | table.remap).items():

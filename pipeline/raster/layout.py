@@ -143,7 +143,7 @@ class RawFolder:
         _ = (self.items, self.labels) if self.dataset in LAYOUTS else self.scenes
 
     def checksum(self, path: Path) -> str:
-        """SHA-256 of a file, checked against the manifest if `download` wrote one.
+        """Return the SHA-256 of a file, checked against the manifest if `download` wrote one.
 
         Raises:
             PipelineError: the file was changed or added since its download.
@@ -197,7 +197,7 @@ def write_source(raw: Path, source: str) -> None:
 
 
 def asset(dataset: DatasetName, folder: Path, key: str, advice: str = "") -> Path:
-    """The GeoTIFF of one asset in an item's folder.
+    """Find the GeoTIFF of one asset in an item's folder.
 
     Three namings occur: `B04.tif`, `31PGS_01_20180101_B04_10m.tif`, `red.tif`.
 
@@ -216,7 +216,7 @@ def asset(dataset: DatasetName, folder: Path, key: str, advice: str = "") -> Pat
 
 
 def has_any_asset(dataset: DatasetName, folder: Path, keys: Iterable[str]) -> bool:
-    """Whether an item's folder has a file for at least one of the assets."""
+    """Return whether an item's folder has a file for at least one of the assets."""
     return any(_asset_files(dataset, folder, key) for key in keys)
 
 
@@ -242,7 +242,7 @@ def _date(folder: Path, text: str) -> date:
 
 
 def _example(pattern: re.Pattern[str]) -> str:
-    """The pattern in readable form, with the names of its groups."""
+    """Return the pattern in readable form, with the names of its groups."""
     return re.sub(r"\(\?P<(\w+)>.*?\)(?=_|$)", lambda match: match[1].upper(), pattern.pattern).replace(r"\w+", "*")
 
 
@@ -263,7 +263,7 @@ def _tiffs_by_scene(folder: Path) -> dict[str, Path]:
 
 
 def _read_list(path: Path) -> list[str]:
-    """Non-empty lines of a text file in UTF-8, with or without a byte order mark."""
+    """Read the non-empty lines of a text file in UTF-8, with or without a byte order mark."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:

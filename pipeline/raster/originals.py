@@ -25,16 +25,16 @@ class Originals:
     path: str
 
     def location(self, raw: Path) -> Path:
-        """The user's folder or zip of which `raw` is a copy; `raw` itself for other sources."""
+        """Return the user's folder or zip that `raw` was copied from; `raw` itself for other sources."""
         is_local = self.source == "local" or (self.source == "archive" and Path(self.path).is_file())
         return Path(self.path) if is_local else raw
 
     def restore_paths(self, text: str, raw: Path) -> str:
-        """`text` with paths of the originals for those of the raw folder and files in it."""
+        """Replace the raw folder in the paths of `text` by the location of the originals."""
         return _raw_path_pattern(raw).sub(lambda _: str(self.location(raw)), text)
 
     def advice(self, raw: Path) -> str:
-        """How to fix files that cannot be fixed in place; empty for a local folder."""
+        """Advise how to fix files that cannot be fixed in place; empty for a local folder."""
         if self.source == "local":
             return ""
         copy = "copy it" if self.location(raw) == raw else "unpack the zip"
@@ -45,7 +45,7 @@ class Originals:
 
 
 def find_originals(dataset: DatasetName, raw: Path) -> Originals | None:
-    """The source of the files in `raw`; None if params.yaml has changed to another source."""
+    """Find the source of the files in `raw`; None if params.yaml has changed to another source."""
     try:
         settings = read_yaml(PARAMS_FILE)["download"][dataset]
         originals = Originals(dataset, settings["source"], str(settings["path"]))

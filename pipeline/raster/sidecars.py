@@ -1,4 +1,4 @@
-"""Small files beside a GeoTIFF that change its pixels or position: `.aux.xml`, world files, `.prj`.
+"""Sidecar files, which change the pixels or the position of a GeoTIFF: `.aux.xml`, world files, `.prj`.
 
 They are parsed here with the standard library, so that no other GDAL driver opens anything. As in GDAL, `.aux.xml`
 overrides the GeoTIFF, while world file and `.prj` count only if the GeoTIFF has no georeference.
@@ -42,7 +42,7 @@ class Pam:
 
 
 def find_sidecars(path: Path) -> dict[str, Path]:
-    """From suffix in lower case to the sidecar of a GeoTIFF that could change its pixels or position.
+    """Map suffixes in lower case to the sidecars of a GeoTIFF that could change its pixels or position.
 
     `a.tif` has `a.tif.aux.xml` and `a.tif.msk`, but `a.tfw` and `a.prj`. As in GDAL, the case of a suffix is ignored.
     """
@@ -54,12 +54,12 @@ def find_sidecars(path: Path) -> dict[str, Path]:
 
 
 def with_sidecars(paths: Iterable[Path]) -> list[Path]:
-    """GeoTIFFs, each followed by its sidecars."""
+    """Return GeoTIFFs, each followed by its sidecars."""
     return [file for path in paths for file in (path, *sorted(find_sidecars(path).values()))]
 
 
 def world_file_suffixes(path: Path) -> tuple[str, ...]:
-    """Suffixes of world files in order of precedence: `.tfw`, `.tifw` (or `.tiffw`), `.wld`."""
+    """Return the suffixes of world files in order of precedence: `.tfw`, `.tifw` (or `.tiffw`), `.wld`."""
     extension = path.suffix.lower().removeprefix(".")
     return (f".{extension[:1]}{extension[-1:]}w", f".{extension}w", ".wld")
 
@@ -119,7 +119,7 @@ def read_pam(file: Path | None) -> Pam:
 
 
 def read_world_file(path: Path, sidecars: dict[str, Path]) -> Affine | None:
-    """Transform of the world file of a GeoTIFF; None without one.
+    """Read the transform of the world file of a GeoTIFF; None without one.
 
     Raises:
         PipelineError: it does not hold six numbers.
@@ -133,7 +133,7 @@ def read_world_file(path: Path, sidecars: dict[str, Path]) -> Affine | None:
 
 
 def read_prj(sidecars: dict[str, Path]) -> CRS | None:
-    """CRS of the `.prj` of a GeoTIFF; None without one.
+    """Read the CRS of the `.prj` of a GeoTIFF; None without one.
 
     Raises:
         PipelineError: it holds no valid CRS.
@@ -153,7 +153,7 @@ def refuse_unsupported(path: Path, sidecars: dict[str, Path]) -> None:
 
 
 def _esri_crs(file: Path, root: ElementTree.Element) -> str | None:
-    """ArcGIS stores the CRS in an identity warp."""
+    """Return the CRS that ArcGIS stores in an identity warp."""
     for warp in root.iter("GeodataXform"):
         types = [value for key, value in warp.attrib.items() if key.endswith("}type")]
         if not any(type_.endswith("IdentityXform") for type_ in types):

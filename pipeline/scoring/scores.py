@@ -53,7 +53,7 @@ def class_scores(counts_3K: np.ndarray, names: Sequence[str]) -> dict[str, dict[
 
 
 def class_iou(counts_3K: np.ndarray) -> np.ndarray:
-    """Intersection over union by class, 0 if the union is empty; keeps leading dimensions."""
+    """Compute intersection over union by class, 0 if the union is empty; keep leading dimensions."""
     true, predicted, hits = (counts_3K[..., row, :] for row in (TRUE, PREDICTED, HITS))
     return _share(hits, true + predicted - hits)
 
@@ -72,13 +72,13 @@ def paper_iou(counts_N3K: np.ndarray) -> float | None:
 
 
 def _retrieval(counts_3K: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision, recall and F-score by class."""
+    """Compute precision, recall and F-score by class."""
     true_K, predicted_K, hits_K = counts_3K
     return _share(hits_K, predicted_K), _share(hits_K, true_K), _share(2 * hits_K, true_K + predicted_K)
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """`part / whole`, 0 where `whole` is 0."""
+    """Divide `part` by `whole`, 0 where `whole` is 0."""
     return np.asarray(np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0))
 
 

@@ -69,7 +69,7 @@ def mark_no_data(clouds_HW: np.ndarray, bands_CHW: np.ndarray) -> np.ndarray:
 
 
 def shares(clouds_HW: np.ndarray) -> dict[str, float]:
-    """Share of the pixels, 0 to 1, that are `cloud`, `shadow`, `haze`, `no_data`."""
+    """Return the shares of the pixels, 0 to 1, that are `cloud`, `shadow`, `haze`, `no_data`."""
     counts = np.bincount(clouds_HW.ravel(), minlength=len(PixelKind)) / clouds_HW.size
     return {
         kind.name.lower(): float(counts[kind])

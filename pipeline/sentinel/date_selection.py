@@ -1,4 +1,4 @@
-"""Selects the clearest dates of each chip, for `download` and `cloud_filter`."""
+"""Select the clearest dates of each chip, for `download` and `cloud_filter`."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -59,11 +59,11 @@ class CloudFilterSection(Params):
     ghana: GhanaThresholds
 
     def thresholds(self, dataset: DatasetName) -> LandcovernetThresholds | GhanaThresholds:
-        """The thresholds of a Sentinel-2 dataset."""
+        """Return the thresholds of a Sentinel-2 dataset."""
         return self.ghana if dataset == "ghana" else self.landcovernet
 
     def read_options(self, dataset: DatasetName, bands: BandsSection) -> ReadOptions:
-        """How to read the items of a dataset."""
+        """Return how to read the items of a dataset."""
         section = self.thresholds(dataset)
         return ReadOptions(dataset, bands, section.clouds, section.cld_threshold)
 

@@ -1,4 +1,4 @@
-"""Reads the bands, clouds and label of a Sentinel-2 item as arrays."""
+"""Read the bands, clouds and label of a Sentinel-2 item as arrays."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,13 +50,13 @@ class ReadOptions:
         return CLOUD_ASSETS[self.clouds]
 
     def without_masks(self, *keys: str) -> str:
-        """Advice for an archive without cloud masks; empty where the dataset always has them."""
+        """Advise on an archive without cloud masks; empty where the dataset always has them."""
         if self.clouds != "mask":
             return ""
         return f"; without cloud masks set {' and '.join(keys)} to none, which takes every date as clear"
 
     def has_bands(self, item: SourceItem) -> bool:
-        """Whether an item has any band; a network source fetches none for a cloudy date."""
+        """Return whether an item has any band; a network source fetches none for a cloudy date."""
         return has_any_asset(self.dataset, item.folder, self.band_assets)
 
 
@@ -129,7 +129,7 @@ def read_label(label: Path, item: SourceItem, options: ReadOptions, table: Class
 
 
 def describe(item: SourceItem, options: ReadOptions) -> Chip:
-    """The place, date and size of the item's chip, for its row of `chips.csv`."""
+    """Return the place, date and size of the item's chip, for its row of `chips.csv`."""
     with open_geotiff(grid_file(item, options)) as image:
         place = image.georeference.locate()
         place |= {"date": item.date.isoformat(), "unit": LAYOUTS[options.dataset].unit(item.chip)}
@@ -137,7 +137,7 @@ def describe(item: SourceItem, options: ReadOptions) -> Chip:
 
 
 def grid_file(item: SourceItem, options: ReadOptions) -> Path:
-    """The file that defines the item's grid."""
+    """Return the file that defines the item's grid."""
     return asset(options.dataset, item.folder, options.band_assets[0])
 
 

@@ -77,7 +77,7 @@ class ItemFetcher:
         return total + sum(self._size(dated, key, clear) for key in self.options.band_assets)
 
     def _size(self, items: list[RemoteItem], key: str, limit: int) -> int:
-        """Bytes of the asset `key` of at most `limit` items, without those in the store."""
+        """Return the bytes of the asset `key` of at most `limit` items, without those in the store."""
         stored = sum((self.store / item.folder / f"{key}.tif").exists() for item in items)
         missing = min(len(items), limit) - stored
         remote = next((item.assets[key] for item in items if key in item.assets), None)
@@ -131,7 +131,7 @@ class ItemFetcher:
 
 
 def without_masks(options: ReadOptions) -> str:
-    """Advice for a server without cloud masks."""
+    """Advise on a server without cloud masks."""
     keys = f"download.{options.dataset}.clouds_first.clouds", f"cloud_filter.{options.dataset}.clouds"
     return options.without_masks(*keys)
 

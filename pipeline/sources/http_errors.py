@@ -1,4 +1,4 @@
-"""Interprets HTTP responses and errors: the file, a retry, or a failure."""
+"""Interpret HTTP responses and errors: the file, a retry, or a failure."""
 
 import time
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class Version:
 
     @classmethod
     def of(cls, response: requests.Response) -> "Version":
-        """The version in the headers of a response."""
+        """Read the version from the headers of a response."""
         return cls(*(response.headers.get(name, "") for name in ("ETag", "Last-Modified", "Date")))
 
     @property
@@ -78,13 +78,13 @@ class Version:
         return {"If-Range": self.modified} if sent and modified and modified < sent else {}
 
     def differs(self, other: "Version") -> bool:
-        """Whether both have an ETag or a date, and not the same."""
+        """Return whether both have an ETag or a date, and not the same."""
         etags, dates = {self.etag, other.etag} - {""}, {self.modified, other.modified} - {""}
         return len(etags) > 1 or len(dates) > 1
 
 
 def content_range(response: requests.Response) -> tuple[int | None, int | None]:
-    """First byte and total length from `Content-Range: bytes 5-9/10` or `bytes */10`; None where missing."""
+    """Parse first byte and total length from `Content-Range: bytes 5-9/10` or `bytes */10`; None where missing."""
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     span, _, total = rest.partition("/")
     start = span.partition("-")[0]
@@ -108,12 +108,12 @@ def describe(error: Exception) -> str:
 
 
 def retry_advice(seconds: float) -> str:
-    """What to do when a server requires a longer wait than a stage allows."""
+    """Advise on a server that requires a longer wait than a stage allows."""
     return f"the server asks to retry after {seconds:.0f} s; run again then"
 
 
 def retry_after(response: requests.Response) -> float | None:
-    """Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3); None without one."""
+    """Return Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3); None without one."""
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text)

@@ -1,4 +1,4 @@
-"""Lists a public S3 bucket; listings are cached, so that a later run sends no request."""
+"""List a public S3 bucket; listings are cached, so that a later run sends no request."""
 
 import os
 import re
@@ -82,7 +82,7 @@ class Bucket:
 
     @contextmanager
     def _client(self, folder: str) -> Iterator["S3FileSystem"]:
-        """An anonymous client, whose errors become `PipelineError`."""
+        """Open an anonymous client, whose errors become `PipelineError`."""
         import s3fs  # takes a second to import, which other sources do not need
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -108,6 +108,6 @@ def _without_credentials() -> Iterator[None]:
 
 
 def _md5(etag: str) -> str | None:
-    """The MD5 in an ETag; None for a multipart upload, whose ETag contains a dash."""
+    """Return the MD5 in an ETag; None for a multipart upload, whose ETag contains a dash."""
     text = etag.strip('"')
     return text if re.fullmatch(r"[0-9a-f]{32}", text) else None

@@ -52,7 +52,7 @@ def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
 
 
 def _group(path: Path, scenes: set[str]) -> str:
-    """The scene or item of a file: the longest scene name with which it begins, else its folder."""
+    """Return the scene or item of a file: the longest scene name with which it begins, else its folder."""
     if path.parts[0] in ("images", "masks"):
         matching = (scene for scene in scenes if path.name.startswith(f"{scene}."))
         return max(matching, key=len, default=path.name)

@@ -86,7 +86,7 @@ def fetch_mlhub(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
 
 
 def _configured_hub() -> Hub:
-    """The server and the key for which the client is configured.
+    """Read server and key from the configuration of the client.
 
     Raises:
         PipelineError: there is no key, the profiles cannot be read, or the root is not a URL.

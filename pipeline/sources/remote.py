@@ -52,7 +52,7 @@ def select_items(items: Iterable[RemoteItem], select: Selection, dataset: Datase
 
 
 def matching_chips(items: list[RemoteItem], select: Selection, dataset: DatasetName) -> list[str]:
-    """The chips with a label and a date that match, sorted, not limited to `select.chips`."""
+    """List the chips with a label and a date that match, sorted, not limited to `select.chips`."""
     chips = _labelled(items) & _dated(items, select) & _in_bbox(items, select)
     return sorted(chip for chip in chips if select.tiles == "none" or LAYOUTS[dataset].unit(chip) in select.tiles)
 

@@ -189,7 +189,7 @@ def match_key(key: str, patterns: dict[str, str], dataset: DatasetName) -> Match
 
 @cache
 def _assets(dataset: DatasetName) -> dict[str, str]:
-    """The keys of assets by all their names, in lower case."""
+    """Map all names of assets, in lower case, to their keys."""
     assets = LAYOUTS[dataset].assets
     return {name.lower(): key for key, described in assets.items() for name in (described, key)}
 

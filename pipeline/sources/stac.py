@@ -1,4 +1,4 @@
-"""Parses STAC items of unknown origin."""
+"""Parse STAC items of unknown origin."""
 
 import json
 import re
@@ -63,7 +63,7 @@ def parse_item(text: bytes, dataset: DatasetName, base: str) -> RemoteItem | Non
 
 
 def local_stac(item: RemoteItem, fetched: list[str]) -> dict[str, Any]:
-    """The item's JSON for the raw folder: its assets are the files beside it, links to servers are removed."""
+    """Return the item's JSON for the raw folder, with local files as assets and without links to servers."""
     values = dict(item.stac or {})
     values["assets"] = {key: values["assets"][key] | {"href": f"{key}.tif"} for key in sorted(fetched)}
     links = values.get("links")
@@ -100,7 +100,7 @@ def _require_valid(item: _Item) -> None:
 
 
 def _remote(asset: _Asset, origin: str, base: str) -> Remote:
-    """The file of an asset: a relative href must stay below `base`, an absolute one must be http or https."""
+    """Return the file of an asset; a relative href must stay below `base`, an absolute one must be http or https."""
     try:
         url = urljoin(base, asset.href)
         scheme = urlsplit(url).scheme
@@ -115,7 +115,7 @@ def _remote(asset: _Asset, origin: str, base: str) -> Remote:
 
 
 def _sha256(multihash: str | None) -> tuple[str, str] | None:
-    """The digest of a SHA-256 multihash (code 12, length 20, in hex); None for other kinds, which are not checked."""
+    """Parse a SHA-256 multihash (code 12, length 20, in hex); None for other kinds, which are not checked."""
     match = re.fullmatch(r"1220([0-9a-f]{64})", multihash or "")
     return ("sha256", match[1]) if match else None
 

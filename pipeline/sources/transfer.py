@@ -1,4 +1,4 @@
-"""Downloads a file over HTTP, whole or not at all; resumes broken transfers."""
+"""Download a file over HTTP, whole or not at all; resume broken transfers."""
 
 import fcntl
 import hashlib
@@ -104,7 +104,7 @@ class Transfer:
             _version_file(part).unlink(missing_ok=True)
 
     def length(self, remote: Remote) -> int | None:
-        """Size of the file in bytes, from a listing or a HEAD request; None if unknown."""
+        """Return the size of the file in bytes, from a listing or a HEAD request; None if unknown."""
         if remote.size is not None:
             return remote.size
         try:
@@ -206,7 +206,7 @@ def require_space(folder: Path, size: int) -> None:
 
 
 def _total_length(response: requests.Response, remote: Remote, writer: BinaryIO) -> int | None:
-    """Length of the whole file, if known.
+    """Return the length of the whole file, if known.
 
     Raises:
         BrokenTransferError: the server resumed at another byte; the next attempt starts at the first.
@@ -232,7 +232,7 @@ def _version_file(part: Path) -> Path:
 
 
 def _stored_version(writer: BinaryIO) -> Version:
-    """The version of the bytes received earlier; empty if unknown."""
+    """Read the version of the bytes received earlier; empty if unknown."""
     try:
         return Version(**json.loads(_version_file(Path(writer.name)).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):  # written by an older version of this project, or incomplete

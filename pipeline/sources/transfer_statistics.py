@@ -1,4 +1,4 @@
-"""Counts bytes received over the network."""
+"""Count bytes received over the network."""
 
 import time
 from collections import deque
@@ -41,11 +41,11 @@ class TransferStatistics:
             return sum(size for when, size in self._recent if when >= now - WINDOW) / WINDOW
 
     def status(self) -> str:
-        """The text beside a progress bar; empty before the first byte."""
+        """Return the text next to a progress bar; empty before the first byte."""
         return f"{self.received / 1e6:.1f} MB, {self.rate / 1e6:.1f} MB/s" if self.received else ""
 
     def summary(self) -> str:
-        """The part of a stage's summary; empty without a network."""
+        """Summarise the transfers for the stage's summary; empty without any."""
         if not self.received and not self.reused:
             return ""
         return f" ({self.received / 1e6:.1f} MB transferred, {self.reused} files reused)"

@@ -1,4 +1,4 @@
-"""Unpacks untrusted archives: nothing outside the folder, nothing beyond limits."""
+"""Unpack untrusted archives: nothing outside the folder, nothing beyond limits."""
 
 import gzip
 import re
@@ -37,7 +37,7 @@ DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, 
 
 
 def safe_path(name: str) -> PurePosixPath:
-    """The path of a member, relative to the archive's root.
+    """Return the path of a member, relative to the archive's root.
 
     Raises:
         PipelineError: it is absolute, outside the root, or not a path.

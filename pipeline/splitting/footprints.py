@@ -12,19 +12,19 @@ from rasterio.warp import transform
 
 
 def corners(left_N: np.ndarray, top_N: np.ndarray, size_N2: np.ndarray) -> np.ndarray:
-    """Corners of rectangles of a given width and height, counterclockwise from the top left, (rectangles, 4, 2)."""
+    """Return the corners of rectangles, counterclockwise from the top left, (rectangles, 4, 2)."""
     right_N, bottom_N = left_N + size_N2[:, 0], top_N - size_N2[:, 1]
     ring = [(left_N, top_N), (left_N, bottom_N), (right_N, bottom_N), (right_N, top_N)]
     return np.stack([np.stack(corner, axis=1) for corner in ring], axis=1)
 
 
 def is_georeferenced(chips: pd.DataFrame) -> pd.Series:
-    """Whether the location of each row of `chips.csv` on the ground is known."""
+    """Return whether the location of each row of `chips.csv` on the ground is known."""
     return (chips["crs"] != "") & chips[["x", "y", "pixel_size"]].notna().all(axis=1)
 
 
 def outlines(chips: pd.DataFrame) -> np.ndarray:
-    """Corners of rows of `chips.csv` in each chip's own CRS, see `corners`; NaN without a georeference."""
+    """Return the corners of rows of `chips.csv` in each chip's own CRS, see `corners`; NaN without a georeference."""
     known = is_georeferenced(chips)
     x_N, y_N, pixel_N = (chips[name].where(known).to_numpy(float) for name in ("x", "y", "pixel_size"))
     return corners(x_N, y_N, chips[["width", "height"]].to_numpy() * pixel_N[:, None])
@@ -46,7 +46,7 @@ def to_degrees(outlines_N42: np.ndarray, crs: str) -> np.ndarray:
 
 
 def feature_collection(chips: pd.DataFrame, properties: Sequence[str]) -> dict[str, Any]:
-    """Footprints as GeoJSON polygons in longitude and latitude (RFC 7946), rounded to about a centimetre.
+    """Return footprints as GeoJSON polygons in longitude and latitude (RFC 7946), rounded to about a centimetre.
 
     Args:
         chips: rows of `chips.csv`; those without a known position on the globe are left out.

@@ -13,7 +13,7 @@ from pipeline.splitting.section import PARTS, SplitSection
 
 
 def find_groups(chips: pd.DataFrame, locations: Locations) -> pd.Series:
-    """The group of each chip: all units (an orthophoto, a Sentinel tile, all dates of a place) whose chips overlap.
+    """Find the group of each chip: all orthophotos, Sentinel tiles or places with all their dates whose chips overlap.
 
     Units that merely touch are separate groups. A group has the name of its first unit.
     """
@@ -63,5 +63,5 @@ def large_group_note(chips: pd.DataFrame, section: SplitSection) -> str:
 
 
 def _is_divisible(chips: pd.DataFrame) -> bool:
-    """Whether blocks could divide the chips: they cover more than one place."""
+    """Return whether blocks could divide the chips: they cover more than one place."""
     return len(chips[["scene", "row", "column"]].drop_duplicates()) > 1

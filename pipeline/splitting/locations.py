@@ -87,15 +87,15 @@ class Locations:
         return cls(location_N, left_L, top_L, size_L2, pixel_L, frame_L, reference_L, crs)
 
     def overlapping(self) -> Adjacency:
-        """Locations that overlap by more than `TOLERANCE`."""
+        """Find locations that overlap by more than `TOLERANCE`."""
         return self.near(np.full(self.size_L2.shape, -TOLERANCE))
 
     def touching(self) -> Adjacency:
-        """Locations that overlap or are neighbours, diagonal ones included."""
+        """Find locations that overlap or are neighbours, diagonal ones included."""
         return self.near(np.full(self.size_L2.shape, TOLERANCE))
 
     def within(self, gap: int) -> Adjacency:
-        """Locations with fewer than `gap` chips between them, diagonally too; with a gap of 0 those that overlap.
+        """Find locations with fewer than `gap` chips between them, diagonally too; with a gap of 0 those that overlap.
 
         The distance is rounded to whole chips, so that dates whose grids are slightly offset have the same neighbours
         as a single date.
@@ -103,7 +103,7 @@ class Locations:
         return self.near((gap - 0.5) * self.size_L2) if gap else self.overlapping()
 
     def near(self, margin_L2: np.ndarray) -> Adjacency:
-        """Locations that intersect when each grows by half of its margin on every side.
+        """Find locations that intersect when each grows by half of its margin on every side.
 
         Args:
             margin_L2: pixels, horizontal and vertical; a negative margin shrinks the location.
@@ -117,7 +117,7 @@ class Locations:
         return Adjacency(self.location_N, np.concatenate([*pairs, self._across_frames(outlines_L42)], axis=1))
 
     def _across_frames(self, outlines_L42: np.ndarray) -> np.ndarray:
-        """Pairs of intersecting locations in different frames."""
+        """Return pairs of intersecting locations in different frames."""
         locations = np.flatnonzero(self.reference_L == GLOBE)
         frame_L = self.frame_L[locations]
         if len(np.unique(frame_L)) < 2:
@@ -132,7 +132,7 @@ class Locations:
 
 
 def _distinct_crs(chips: pd.DataFrame) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Distinct CRSs, each by the first of its names, and the number of the CRS for every name.
+    """Return the distinct CRSs, each by the first of its names, and the number of the CRS for every name.
 
     Two names denote the same CRS if both place the chips within `TOLERANCE`: LandCover.ai's CRS is spelled out and
     does not compare equal to EPSG:2180, although it is the same.
@@ -155,7 +155,7 @@ def _distinct_crs(chips: pd.DataFrame) -> tuple[tuple[str, ...], dict[str, int]]
 
 
 def _is_same_crs(crs: CRS | str, other: CRS | str, chips: pd.DataFrame) -> bool:
-    """Whether two CRSs agree at the corners of the area of the chips."""
+    """Return whether two CRSs agree at the corners of the area of the chips."""
     if isinstance(crs, str) or isinstance(other, str):
         return False
     xs, ys = (chips[name].agg(["min", "max"]) for name in ("x", "y"))
@@ -165,7 +165,7 @@ def _is_same_crs(crs: CRS | str, other: CRS | str, chips: pd.DataFrame) -> bool:
 
 
 def _references(outlines_L42: np.ndarray, frame_L: np.ndarray, crs: tuple[str, ...]) -> np.ndarray:
-    """The reference of each location; a frame is on the globe if all its locations are."""
+    """Return the reference of each location; a frame is on the globe if all its locations are."""
     reference_L = frame_L.copy()
     for frame, name in enumerate(crs):
         in_frame = frame_L == frame
@@ -175,13 +175,13 @@ def _references(outlines_L42: np.ndarray, frame_L: np.ndarray, crs: tuple[str, .
 
 
 def _intersecting_boxes(outlines_L42: np.ndarray) -> np.ndarray:
-    """Pairs of rectangles that intersect, each with itself too, (2, pairs)."""
+    """Return pairs of rectangles that intersect, each with itself too, (2, pairs)."""
     boxes = shapely.box(*outlines_L42[:, 1].T, *outlines_L42[:, 3].T)
     return np.asarray(shapely.STRtree(boxes).query(boxes))  # compares bounds, which is exact for boxes
 
 
 def _intersecting_on_globe(degrees_L42: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of outlines in longitude and latitude that intersect, across the antimeridian too."""
+    """Return pairs of outlines in longitude and latitude that intersect, across the antimeridian too."""
     lon_L4 = degrees_L42[..., 0]
     start_L1 = (lon_L4[:, :1] + 180) % 360 - 180
     lon_L4 = start_L1 + (lon_L4 - lon_L4[:, :1] + 180) % 360 - 180

@@ -14,7 +14,7 @@ RARE = 0.05
 
 
 def class_shares(chips: pd.DataFrame, table: ClassTable) -> dict[str, float]:
-    """Each class's share of the labelled pixels; 0 if there are none."""
+    """Return each class's share of the labelled pixels; 0 if there are none."""
     return _shares(table, chips[_columns(table)].sum().tolist())
 
 
@@ -29,7 +29,7 @@ def _shares(table: ClassTable, pixels: list[int]) -> dict[str, float]:
 
 
 def composition(chips: pd.DataFrame, table: ClassTable) -> dict[str, Any]:
-    """Counts of chips, scenes and groups, share of ignored pixels, and each class's share of the labelled pixels."""
+    """Count chips, scenes and groups; compute the shares of ignored pixels and of each class."""
     labelled, ignored = int(chips[class_columns(chips)].sum().sum()), int(chips[IGNORED].sum())
     return {
         "chips": len(chips),
@@ -68,7 +68,7 @@ def imbalance(chips: pd.DataFrame, table: ClassTable) -> dict[str, Any]:
 
 
 def shares_table(chips: pd.DataFrame, table: ClassTable) -> pd.DataFrame:
-    """Data of the class plot: rows of `part`, `class`, `share` and the label of the `bar`."""
+    """Return the data of the class plot: rows of `part`, `class`, `share` and the label of the `bar`."""
     shares = {part: class_shares(chips[chips["part"] == part], table) for part in PARTS}
     rows = [(part, name, shares[part][name], f"{name}, {part}") for name in table.names for part in PARTS]
     return pd.DataFrame(rows, columns=["part", "class", "share", "bar"])

@@ -1,4 +1,4 @@
-"""Parameters of the section `split` of params.yaml."""
+"""The section `split` of params.yaml."""
 
 from typing import Annotated, Literal, Self
 
