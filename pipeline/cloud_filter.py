@@ -116,14 +116,14 @@ def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, p
             [*failed, *(Failure(str(folder.relative_to(raw)), reason) for folder, reason in missing.items())],
             len(dates),
         )
-        failures_note = report_failures(failed, params.on_error, failures, raw)
+        failures_summary = report_failures(failed, params.on_error, failures, raw)
         reasons = Counter(date.reason for date in dates if date.verdict == "drop")
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
         require_kept_date(dates, dropped, dataset, raw)
         write_text(clear, to_csv(dates))
     chips = len({date.chip for date in dates})
     kept = len(dates) - reasons.total()
-    return f"{len(dates)} dates of {chips} chips in, {kept} kept, dropped: {dropped}{failures_note}"
+    return f"{len(dates)} dates of {chips} chips in, {kept} kept, dropped: {dropped}{failures_summary}"
 
 
 if __name__ == "__main__":

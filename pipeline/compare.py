@@ -42,7 +42,7 @@ def expand_names(text: str, experiments: list[str]) -> list[str]:
             )
         names += matches
     if not names:
-        raise PipelineError(f"{text!r} names nothing to compare; name revisions, experiments or 'workspace'")
+        raise PipelineError(f"{text!r} contains no name; give revisions, experiments or 'workspace'")
     return names
 
 

@@ -59,7 +59,7 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
         folder.mkdir()
         files = SOURCES[settings.source](request, folder)
         fetched, failed = partition_results(progress(files, f"download {dataset}", status=request.statistics.status))
-        failures_note = report_failures(failed, params.on_error, failures, Path(settings.path))
+        failures_summary = report_failures(failed, params.on_error, failures, Path(settings.path))
         rows = manifest(folder, fetched)
         write_classes(folder / "classes.json", user_classes(folder, known_as) or CLASSES[dataset])
         write_source(folder, settings.source)
@@ -67,7 +67,9 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
         csv.writer(text, lineterminator="\n").writerows([("path", "size", "sha256", "origin"), *rows])
         write_text(folder / MANIFEST, text.getvalue())
     size = sum(row[1] for row in rows)
-    return f"{len(rows)} files, {size / 1e6:.1f} MB from {settings.source}{request.statistics.summary()}{failures_note}"
+    return (
+        f"{len(rows)} files, {size / 1e6:.1f} MB from {settings.source}{request.statistics.summary()}{failures_summary}"
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pipeline.formats.splits import leak_summary, read_groups
 from pipeline.learning.data import Chips, read_list, scoring_loader
 from pipeline.learning.device import Device, DeviceName, keep_freed_memory, loader_workers, select_scoring_device
 from pipeline.learning.model import Model, load_model
-from pipeline.scoring.counts import sum_by_unit, to_table
+from pipeline.scoring.counts import sum_by_group, to_table
 from pipeline.scoring.scores import class_scores, paper_iou, scores
 
 SUMMARY = ("mean_iou", "mean_iou_low", "mean_iou_high", "paper_iou")
@@ -121,7 +121,7 @@ def evaluate(
     test_chips, val_chips = (Chips(chips, read_list(lists / f"{part}.txt"), trained.table) for part in ("test", "val"))
     test, val = (predict(trained, part, section.batch_size, device) for part in (test_chips, val_chips))
     names, ids, group_of = trained.table.names, test_chips.ids, read_groups(lists)
-    groups, counts_G3K = sum_by_unit(test.counts_N3K, [group_of[chip] for chip in ids])
+    groups, counts_G3K = sum_by_group(test.counts_N3K, [group_of[chip] for chip in ids])
     result = (
         all_scores(test.counts_N3K, names)
         | interval_metrics(counts_G3K, names)

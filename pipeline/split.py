@@ -16,7 +16,7 @@ from pipeline.formats.datasets import DatasetName
 from pipeline.formats.splits import GROUP, GROUPS, REFUSED, leak_summary
 from pipeline.splitting.card import Provenance, data_card
 from pipeline.splitting.footprints import feature_collection
-from pipeline.splitting.groups import find_groups, large_group_note
+from pipeline.splitting.groups import find_groups, large_group_summary
 from pipeline.splitting.leaks import measure_leak
 from pipeline.splitting.locations import Locations
 from pipeline.splitting.report import class_shares, composition, imbalance, shares_table
@@ -74,7 +74,7 @@ def skew_metrics(chips: pd.DataFrame, table: ClassTable, section: SplitSection) 
     return {"skew": {"class": name, "asked": section.skew.share, "reached": reached}}
 
 
-def summary(chips: pd.DataFrame, metrics: dict[str, Any], outlines: int, note: str) -> str:
+def summary_line(chips: pd.DataFrame, metrics: dict[str, Any], outlines: int, note: str) -> str:
     """Summarise counts, the share that a skew reached, the leak, a large group, and chips without an outline."""
     sizes = " / ".join(f"{int((chips['part'] == part).sum())} {part}" for part in PARTS)
     groups = chips[GROUP].nunique()
@@ -122,7 +122,7 @@ def split(dataset: DatasetName, chips: Path, lists: Path, metrics: Path, card: P
     locations = Locations.from_chips(frame)
     try:
         frame = split_chips(frame, locations, section)
-        note = large_group_note(frame, section)
+        note = large_group_summary(frame, section)
         frame = reduce_train(frame, table, section)
     except InfeasibleSplitError as reason:
         if dataset == params.dataset:  # end before DVC removes the model trained on the previous split
@@ -134,7 +134,7 @@ def split(dataset: DatasetName, chips: Path, lists: Path, metrics: Path, card: P
     values = {"synthetic": imagery.synthetic} | leak | skew_metrics(frame, table, section) | parts
     write_json(metrics, values)
     write_text(card, data_card(Provenance(dataset, read_origin(chips), imagery), frame, table, section))
-    return summary(frame, values, outlines, note)
+    return summary_line(frame, values, outlines, note)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from pipeline.raster.originals import report_original_paths
 from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.clouds import PixelKind
 from pipeline.sentinel.date_selection import CloudFilterSection
-from pipeline.sentinel.items import ReadOptions, describe, read_bands, read_clouds, read_label
+from pipeline.sentinel.items import ReadOptions, describe_chip, read_bands, read_clouds, read_label
 
 
 class Conversion(Params):
@@ -123,7 +123,7 @@ def convert(
     mask_HW[clouds_HW >= (PixelKind.SHADOW if conversion.ignore_clouds else PixelKind.NO_DATA)] = IGNORE
     if (mask_HW == IGNORE).all():
         return Converted(None, labels.nodata_classes)
-    return Converted(save_chip(folder, describe(item, options), image_HWC, mask_HW, table), labels.nodata_classes)
+    return Converted(save_chip(folder, describe_chip(item, options), image_HWC, mask_HW, table), labels.nodata_classes)
 
 
 def convert_cached(
@@ -200,7 +200,7 @@ def tif_to_png(
         )
         results = progress(parallel_map(attempt, pairs), f"tif_to_png {dataset}", len(pairs))
         converted, failed = partition_results(results)
-        failures_note = report_failures(failed, params.on_error, failures, raw)
+        failures_summary = report_failures(failed, params.on_error, failures, raw)
         for cached, _ in converted:
             link_chips(cached, folder)
         labelled = [chip.row for _, chip in converted if chip.row is not None]
@@ -214,8 +214,9 @@ def tif_to_png(
         imagery = replace(params.imagery(dataset), synthetic=source.synthetic)
         left_out = dropped_dates(selection) | dropped | failed_entry("dates", len(failed))
         write_tables(folder, rows, table, imagery, Origin(source.source, left_out))
-    declared = nodata_classes_summary(chip.declared for _, chip in converted)
-    return f"{len(items)} clear dates in, {len(rows)} chips kept, {dropped_summary(dropped)}{declared}{failures_note}"
+    nodata_summary = nodata_classes_summary(chip.declared for _, chip in converted)
+    details = f"{dropped_summary(dropped)}{nodata_summary}{failures_summary}"
+    return f"{len(items)} clear dates in, {len(rows)} chips kept, {details}"
 
 
 if __name__ == "__main__":

@@ -59,7 +59,6 @@ class TileParams(Params):
     """Parameters of the stage."""
 
     on_error: OnError
-
     tile: TileSection
 
 
@@ -108,8 +107,8 @@ def require_chips(scenes: list[TiledScene], failed: int, size: int, raw: Path) -
     if any(scene.transparent for scene in scenes):
         advice.append("set tile.alpha to none if alpha hides too much")
     raise PipelineError(
-        f"no chips of {size} px from {len(scenes) + failed} scenes in {raw}: {failed} failed; of the windows of the "
-        f"others, {dropped['partial']} extend beyond the scene and {dropped['without a label']} have no labelled "
+        f"no chips of {size} px from {len(scenes) + failed} scenes in {raw}: {failed} failed; in the others, "
+        f"{dropped['partial']} windows extend beyond the scene and {dropped['without a label']} have no labelled "
         f"pixel; {'; '.join(advice)}"
     )
 
@@ -139,7 +138,7 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
             lambda scene: str(scene.image.relative_to(raw)),
         )
         results, failed = partition_results(progress(parallel_map(attempt, scenes), "tile", len(scenes)))
-        failed_summary = report_failures(failed, params.on_error, failures, raw)
+        failures_summary = report_failures(failed, params.on_error, failures, raw)
         for scene_folder, _ in results:
             link_chips(scene_folder, folder)
         tiled = [scene for _, scene in results]
@@ -150,7 +149,7 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
         origin = Origin(source.source, dropped | failed_entry("scenes", len(failed)))
         write_tables(folder, rows, table, imagery, origin)
     nodata_summary = nodata_classes_summary(scene.nodata_classes for scene in tiled)
-    details = f"{dropped_summary(dropped)}{alpha_summary(tiled)}{nodata_summary}{failed_summary}"
+    details = f"{dropped_summary(dropped)}{alpha_summary(tiled)}{nodata_summary}{failures_summary}"
     return f"{len(scenes)} scenes in, {len(rows)} chips kept, {details}"
 
 

@@ -28,7 +28,7 @@ from pipeline.learning.model import (
     NetworkConfig,
     Segmenter,
     build,
-    describe,
+    describe_model,
     freeze_unused,
     init_prior_bias,
     network_config,
@@ -217,7 +217,7 @@ def write_model(folder: Path, chips: Path, segmenter: Segmenter, params: TrainPa
     """Write the network with everything that is needed to use it."""
     table = read_classes(chips / "classes.json")
     more = {"precision": device.precision} | chip_geometry(chips) | {"params": params.model_dump()}
-    description = describe(params.network(table), table, read_imagery(chips), **more)
+    description = describe_model(params.network(table), table, read_imagery(chips), **more)
     with atomic_path(folder) as partial:
         partial.mkdir()
         save_model(partial, segmenter, description)

@@ -103,7 +103,7 @@ def test_a_missing_folder_and_an_unknown_class_are_refused(checked: Checked, tmp
     classes = "[{id: 1, name: forest, colour: '#00ff00'}, {id: 2, name: sea, colour: '#0000ff'}]"
     (tmp_path / "input/classes.yaml").write_text(f"classes: {classes}")
     assert checked(**{"split.skew.class": "forest"}).endswith("is valid")
-    with pytest.raises(PipelineError, match=r"^download\.ghana\.path is 'away', which is not a directory"):
+    with pytest.raises(PipelineError, match=r"^download\.ghana\.path is 'away', which is not a folder"):
         checked(**{"download.ghana.path": "away"})
 
 

@@ -119,8 +119,8 @@ def test_a_comparison_of_two_is_printed_and_undecided(repository: Path) -> None:
         (("worse", "nowhere"), "compare: error: nowhere: cannot read its scores ("),
         (("empty", "worse"), "compare: error: empty: cannot read its scores ("),
         (("worse", "foc*"), "compare: error: no experiment matches 'foc*'; there are: better-1"),
-        (("", "worse"), "compare: error: '' names nothing to compare; name revisions, experiments or 'workspace'"),
-        (("worse", " ,"), "compare: error: ' ,' names nothing to compare; "),
+        (("", "worse"), "compare: error: '' contains no name; give revisions, experiments or 'workspace'"),
+        (("worse", " ,"), "compare: error: ' ,' contains no name; "),
     ],
 )
 def test_unreadable_revisions_are_one_line(repository: Path, names: tuple[str, str], message: str) -> None:

@@ -223,10 +223,13 @@ def test_the_summary_line_names_a_precision_that_is_not_supported() -> None:
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
-        ("model/model.json", r"has no model\.json; the stage train writes it$"),
+        ("model/model.json", r"has no model\.json; the stage train writes it: run `dvc repro`$"),
         ("model/model.safetensors", r"model\.safetensors does not exist; expected weights"),
-        ("split/test.txt", r"test\.txt does not exist; the stage split writes it$"),
-        ("chips/classes.json", r"classes\.json does not exist; every raw and chips folder needs a class table$"),
+        ("split/test.txt", r"test\.txt does not exist; the stage split writes it: run `dvc repro`$"),
+        (
+            "chips/classes.json",
+            r"classes\.json does not exist; every raw and chips folder needs a class table: run `dvc repro`$",
+        ),
         ("chips/masks/c11.png", r"masks/c11\.png does not exist"),
     ],
 )

@@ -119,7 +119,7 @@ def test_a_size_larger_than_every_scene_is_refused_unless_padded(raw: Path, part
         message = refusal(raw, **{"tile.size": 128})
         assert message.startswith("no chips of 128 px from 2 scenes in ")
         assert message.endswith(
-            ": 0 failed; of the windows of the others, 2 extend beyond the scene and 0 have no labelled pixel; "
+            ": 0 failed; in the others, 2 windows extend beyond the scene and 0 have no labelled pixel; "
             "set a smaller tile.size, or tile.partial to pad"
         )
 
@@ -131,7 +131,7 @@ def test_failed_scenes_and_unlabelled_windows_are_counted_apart(raw: Path) -> No
     with pytest.raises(PipelineError) as error:
         cut(raw, on_error="skip")
     assert str(error.value).endswith(
-        "from 2 scenes in " + str(raw) + ": 1 failed; of the windows of the others, 0 extend beyond the scene and "
+        "from 2 scenes in " + str(raw) + ": 1 failed; in the others, 0 windows extend beyond the scene and "
         "1 have no labelled pixel; fix the 1 that failed; label some pixels, or name their values in classes.yaml"
     )
 
@@ -173,11 +173,17 @@ def test_an_invalid_param_is_refused(key: str, value: Any, message: str) -> None
     ("mask_HW", "message"),
     [
         (halves(64, 95), "images/a.tif and masks/a.tif differ in size: (96, 64) and (95, 64) px; a mask covers its"),
-        (halves(64, 96, right=7), "masks/a.tif holds label values outside the class table: 7 in 3072 px; classes are"),
-        (halves(64, 96, 1, 2, "float32") + 0.25, "masks/a.tif holds the label 1.25; 6144 pixels are NaN or a fraction"),
+        (
+            halves(64, 96, right=7),
+            "masks/a.tif contains label values outside the class table: 7 in 3072 px; classes are",
+        ),
+        (
+            halves(64, 96, 1, 2, "float32") + 0.25,
+            "masks/a.tif contains the label 1.25; 6144 pixels are NaN or a fraction",
+        ),
         (
             halves(64, 96, 1, 2, "float64") * np.nan,
-            "masks/a.tif holds the label nan; 6144 pixels are NaN or a fraction",
+            "masks/a.tif contains the label nan; 6144 pixels are NaN or a fraction",
         ),
     ],
 )

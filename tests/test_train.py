@@ -124,7 +124,7 @@ def test_an_unknown_network_is_refused_and_no_model_is_written(small: World, tmp
 
 def test_a_split_without_validation_is_refused(tmp_path: Path) -> None:
     world = World.make(tmp_path, train=2)
-    with pytest.raises(PipelineError, match=r"val\.txt does not exist; the stage split writes it$"):
+    with pytest.raises(PipelineError, match=r"val\.txt does not exist; the stage split writes it: run `dvc repro`$"):
         world.train()
 
 

@@ -16,7 +16,7 @@ readonly STAMP=.venv/ready   # written last: an environment without it is unfini
 readonly LOCK=.venv.lock     # a symbolic link to the process id that holds it
 readonly SUPPORTED='64-bit CPython 3.11, 3.12 or 3.13 on Linux (x86-64 or aarch64, glibc) or on an Apple-silicon Mac'
 
-# Prints what a Python is, then its own path, not that of a shim or a virtual environment. Runs on Python 2.7 too.
+# Prints a description of a Python, then its own path, not that of a shim or a virtual environment. Runs on Python 2.7 too.
 readonly PROBE='
 import platform, struct, sys, sysconfig
 found = [platform.python_implementation(), platform.python_version(), "%d-bit" % (8 * struct.calcsize("P"))]
@@ -52,7 +52,7 @@ find_python() {
     fail "no usable Python: ${refused:+found${refused#;}; }needed: $SUPPORTED; name one with PYTHON=/path/to/python3"
 }
 
-# What a finished environment was made of. Its folder too: an environment that is moved no longer works.
+# Contents of a finished environment, and its folder: an environment that is moved no longer works.
 stamp() {
     printf 'python: %s\ntorch: %s\nfolder: %s\n' "$1" "$2" "$PWD"
     cat requirements.txt requirements-mlhub.txt
@@ -70,7 +70,7 @@ lock() {
         case $error in *'File exists'*) ;; *) fail "$error" ;; esac
         owner=$(readlink "$LOCK") || continue   # released since
         if ! kill -0 "$owner" 2>/dev/null; then rm -f "$LOCK"; continue; fi
-        if [ "$owner" != "$last" ]; then say "waiting for process $owner (if that is no set-up, remove $LOCK)"; fi
+        if [ "$owner" != "$last" ]; then say "waiting for process $owner (if that is not a set-up, remove $LOCK)"; fi
         last=$owner
         sleep 1
     done

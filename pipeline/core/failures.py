@@ -76,7 +76,7 @@ def catch_failures(function: Callable[[T], R], name: Callable[[T], str]) -> Call
         except (PipelineError, OSError, MemoryError) as error:
             reraise_stage_errors(error)
             reason = " ".join(str(error).split())
-            return Failure(name(item), reason or f"{name(item)} needs more memory than there is")
+            return Failure(name(item), reason or f"{name(item)} needs more memory than is available")
 
     return wrapped
 

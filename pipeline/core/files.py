@@ -135,7 +135,7 @@ def copy(source: Path, target: Path) -> None:
         OSError: `source` cannot be read, or is a pipe (which would block), a socket or a device.
     """
     if not stat.S_ISREG(source.stat().st_mode):
-        raise OSError(errno.EINVAL, "it is no file but a folder, a pipe, a socket or a device", str(source))
+        raise OSError(errno.EINVAL, "it is a folder, a pipe, a socket or a device, not a file", str(source))
     target.parent.mkdir(parents=True, exist_ok=True)
     if not (sys.platform == "linux" and _reflink(source, target)):
         shutil.copyfile(source, target)

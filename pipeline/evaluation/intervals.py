@@ -102,7 +102,7 @@ def mean_iou_interval(counts_G3K: np.ndarray, names: Sequence[str]) -> Interval 
         return None
     score = float(mean_iou(counts_G3K.sum(axis=0), _is_scored(counts_G3K)))
     low = high = score
-    if 0 < score < 1:  # otherwise there is no logit, and all groups are equal
+    if 0 < score < 1:  # otherwise the logit is infinite, and all groups are equal
         half = _half_width(_jackknife(_leave_one_out(counts_G3K))) / (score * (1 - score))
         low, high = min(expit(logit(score) - half), score), max(expit(logit(score) + half), score)
     return _interval(low, high, counts_G3K, names)

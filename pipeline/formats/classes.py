@@ -101,7 +101,7 @@ def read_classes(path: Path) -> ClassTable:
         PipelineError: the file does not exist or is invalid, with the key and what is allowed.
     """
     if not path.is_file():
-        raise PipelineError(f"{path} does not exist; every raw and chips folder needs a class table")
+        raise PipelineError(f"{path} does not exist; every raw and chips folder needs a class table: run `dvc repro`")
     return validate(ClassTable, read_json(path) if path.suffix == ".json" else read_yaml(path), path)
 
 

@@ -66,7 +66,10 @@ def _read(path: Path, mode: str) -> np.ndarray:
     try:
         with Image.open(path, formats=["PNG"]) as image:
             if image.mode != mode:
-                raise PipelineError(f"{path} is a PNG of mode {image.mode}, not {mode}; another tool changed it")
+                raise PipelineError(
+                    f"{path} is a PNG of mode {image.mode}, not {mode}; another tool changed it: "
+                    "restore it with `dvc checkout`"
+                )
             return np.array(image)
     except FileNotFoundError:
         raise PipelineError(

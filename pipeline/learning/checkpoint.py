@@ -86,8 +86,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
             partial.unlink(missing_ok=True)
             raise PipelineError(
-                f"cannot write the checkpoint {path} ({str(error).splitlines()[0]}); free some space, or set "
-                "PIPELINE_CACHE to a folder on another disk"
+                f"cannot write the checkpoint {path} ({str(error).splitlines()[0]}); free disk space, or set "
+                "PIPELINE_CACHE to a folder on a larger disk"
             ) from None
 
 

@@ -40,7 +40,7 @@ def read_list(path: Path) -> list[str]:
     if refused.is_file():
         raise PipelineError(f"{path.parent} has no lists: {refused.read_text(encoding='utf-8').strip()}")
     if not path.is_file():
-        raise PipelineError(f"{path} does not exist; the stage split writes it")
+        raise PipelineError(f"{path} does not exist; the stage split writes it: run `dvc repro`")
     # one id per line: names of scenes may contain spaces
     ids = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not ids:

@@ -66,7 +66,8 @@ def process_group(devices: Literal["auto"] | int, device: Device, batch_size: in
         processes = ProcessGroup(size, int(os.environ.get("LOCAL_RANK", "0")) if size > 1 else 0, size)
     if processes.local_world_size > available and device.name != "cpu":
         raise PipelineError(
-            f"train.devices is {processes.local_world_size}, but this machine has {available} {device.name} devices"
+            f"train.devices is {processes.local_world_size}, but this machine has {available} {device.name} devices; "
+            "lower it"
         )
     if batch_size < processes.world_size * accumulate:
         raise PipelineError(

@@ -156,7 +156,7 @@ def save_model(folder: Path, segmenter: Segmenter, description: dict[str, Any]) 
     write_json(folder / "model.json", description)
 
 
-def describe(config: NetworkConfig, table: ClassTable, imagery: Imagery, **more: Any) -> dict[str, Any]:
+def describe_model(config: NetworkConfig, table: ClassTable, imagery: Imagery, **more: Any) -> dict[str, Any]:
     """Return the content of `model.json`: network, classes in the order of its outputs, conversion of images."""
     description = asdict(config) | {"classes": table.model_dump(mode="json", exclude_defaults=True)["classes"]}
     return description | {"imagery": asdict(imagery)} | more
@@ -182,7 +182,7 @@ def load_model(folder: Path) -> Model:
         PipelineError: a file is missing or damaged.
     """
     if not (folder / "model.json").is_file():
-        raise PipelineError(f"{folder} has no model.json; the stage train writes it")
+        raise PipelineError(f"{folder} has no model.json; the stage train writes it: run `dvc repro`")
     try:
         description = read_json(folder / "model.json")
         table, imagery = ClassTable(classes=description["classes"]), parse_imagery(description["imagery"])

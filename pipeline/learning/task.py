@@ -83,7 +83,7 @@ class RunningMetrics:
     """Losses and pixel counts of one pass over a set, kept on the device until the pass is over."""
 
     loss_from_sums: Callable[[torch.Tensor], torch.Tensor] | None = None
-    """If set, `losses` holds sums over pixels, of which this makes one loss; None: losses are averaged by weight."""
+    """If set, `losses` are sums over pixels, from which this computes the loss; None: losses are averaged by weight."""
     losses: list[torch.Tensor] = field(default_factory=list)
     weights: list[torch.Tensor] = field(default_factory=list)
     """Labelled pixels behind each loss, see `Loss.weight`."""

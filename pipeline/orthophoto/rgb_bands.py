@@ -7,7 +7,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import GeoTiff
 
 Bands = tuple[int, int, int]
-Limits = tuple[float, float]
+Stretch = tuple[float, float]
 
 
 def read_rgb_bands(image: GeoTiff, bands: Bands, window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +42,7 @@ def read_rgb_bands(image: GeoTiff, bands: Bands, window: Window) -> tuple[np.nda
     return bands_CHW, valid_HW
 
 
-def require_rgb_bands(image: GeoTiff, bands: Bands, stretch: Limits | None) -> None:
+def require_rgb_bands(image: GeoTiff, bands: Bands, stretch: Stretch | None) -> None:
     """Check that `tile.stretch` suits an image's values.
 
     Raises:
@@ -72,7 +72,7 @@ def require_rgb_bands(image: GeoTiff, bands: Bands, stretch: Limits | None) -> N
         )
 
 
-def _require_supported_colours(image: GeoTiff, bands: Bands, stretch: Limits | None) -> None:
+def _require_supported_colours(image: GeoTiff, bands: Bands, stretch: Stretch | None) -> None:
     if image.sidecar_colour_table:
         raise PipelineError(
             f"{image.sidecar_colour_table} has a colour table for {image.path.name}, which is not supported; write its "
@@ -105,7 +105,7 @@ def _require_supported_colours(image: GeoTiff, bands: Bands, stretch: Limits | N
         )
 
 
-def _require_scaled_stretch(image: GeoTiff, bands: Bands, stretch: Limits | None) -> None:
+def _require_scaled_stretch(image: GeoTiff, bands: Bands, stretch: Stretch | None) -> None:
     """Scale and offset apply first: a stretch in stored values would make the image black or white."""
     units = [(image.scales[band - 1], image.offsets[band - 1]) for band in bands if band <= image.count]
     scale, offset = next(unit for unit in units if unit != (1, 0))
@@ -125,5 +125,5 @@ def _require_scaled_stretch(image: GeoTiff, bands: Bands, stretch: Limits | None
             )
 
 
-def _text(stretch: Limits) -> str:
+def _text(stretch: Stretch) -> str:
     return f"[{stretch[0]:g}, {stretch[1]:g}]"

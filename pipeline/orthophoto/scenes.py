@@ -164,8 +164,8 @@ def _require_disk_space(image: GeoTiff, config: TileConfig, folder: Path) -> Non
     if needed > free:
         raise PipelineError(
             f"{image.path} has {image.width} x {image.height} px: its {rows * columns} chips may need up to "
-            f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on the disk of {folder}; free some space, or set "
-            "PIPELINE_CACHE to a folder on a larger one"
+            f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on the disk of {folder}; free disk space, or set "
+            "PIPELINE_CACHE to a folder on a larger disk"
         )
 
 

@@ -138,12 +138,12 @@ def _refuse(parts: Iterable[np.ndarray], table: ClassTable, path: Path) -> None:
         lowest = Counter(dict(sorted(lowest.items())[:MAX_LISTED]))  # a float raster may hold millions
     if fractions:
         raise PipelineError(
-            f"{path} holds the label {fractions[0]}; {fraction_pixels} pixels are NaN or a fraction, but labels are "
+            f"{path} contains the label {fractions[0]}; {fraction_pixels} pixels are NaN or a fraction, but labels are "
             "whole numbers: was it resampled with interpolation?"
         )
     if lowest:
         raise PipelineError(
-            f"{path} holds label values outside the class table: "
+            f"{path} contains label values outside the class table: "
             f"{', '.join(f'{value} in {count} px' for value, count in lowest.items())}; classes are {list(table.ids)}: "
             "add the value to classes.yaml in the source folder, or remap it there to a class or to ignore"
         )

@@ -18,8 +18,8 @@ TIFF_ENDINGS = (".tif", ".tiff")
 OFFICIAL_LISTS = ("train.txt", "val.txt", "test.txt")
 """An archive's own split: the chips of each part."""
 SAMPLE = "sample"
-MANIFEST, SOURCE, CLASSES = "manifest.csv", "source.json", "classes.json"
-WRITTEN_BY_DOWNLOAD = (CLASSES, MANIFEST, SOURCE)
+MANIFEST, SOURCE, CLASSES_FILE = "manifest.csv", "source.json", "classes.json"
+WRITTEN_BY_DOWNLOAD = (CLASSES_FILE, MANIFEST, SOURCE)
 """Files that the stage `download` adds to an archive, or replaces."""
 
 
@@ -68,7 +68,7 @@ class RawFolder:
         images, masks = (_tiffs_by_scene(self.path / folder) for folder in ("images", "masks"))
         if not images:
             expected = "expected orthophotos there, and their masks in masks/"
-            raise PipelineError(f"{self.path / 'images'} holds no .tif; {expected}")
+            raise PipelineError(f"{self.path / 'images'} contains no .tif; {expected}")
         for missing, files, others in (("mask", images, masks), ("image", masks, images)):
             if unpaired := sorted(files.keys() - others.keys()):
                 scene = unpaired[0]
@@ -122,7 +122,7 @@ class RawFolder:
     @cached_property
     def classes(self) -> ClassTable:
         """Class table of the dataset."""
-        return read_classes(self.path / CLASSES)
+        return read_classes(self.path / CLASSES_FILE)
 
     @cached_property
     def source(self) -> str:
@@ -181,7 +181,7 @@ class RawFolder:
         matches = [(folder, match) for folder in self._folders if (match := pattern.fullmatch(folder.name))]
         if not matches:
             raise PipelineError(
-                f"{self.path} holds no folder named like {_example(pattern)}; is it the archive's root?"
+                f"{self.path} contains no folder named like {_example(pattern)}; is it the archive's root?"
             )
         return matches
 

@@ -81,7 +81,7 @@ def read_pam(file: Path | None) -> Pam:
     """Read an `.aux.xml`; statistics, histograms and attribute tables are ignored.
 
     Raises:
-        PipelineError: it is not XML, or holds ground control points or a warp, which are not supported.
+        PipelineError: it is not XML, or contains ground control points or a warp, which are not supported.
     """
     if file is None:
         return Pam()
@@ -89,7 +89,7 @@ def read_pam(file: Path | None) -> Pam:
     if root.tag != "PAMDataset":
         return Pam()
     if root.find("GCPList") is not None:
-        _refuse(file, "holds ground control points")
+        _refuse(file, "contains ground control points")
     nodata: dict[int, float] = {}
     scales: dict[int, float] = {}
     offsets: dict[int, float] = {}
@@ -149,7 +149,7 @@ def refuse_unsupported(path: Path, sidecars: dict[str, Path]) -> None:
     """
     for suffix in UNSUPPORTED:
         if suffix in sidecars:
-            _refuse(sidecars[suffix], f"may hold the georeference of {path}")
+            _refuse(sidecars[suffix], f"may contain the georeference of {path}")
 
 
 def _esri_crs(file: Path, root: ElementTree.Element) -> str | None:
@@ -157,7 +157,7 @@ def _esri_crs(file: Path, root: ElementTree.Element) -> str | None:
     for warp in root.iter("GeodataXform"):
         types = [value for key, value in warp.attrib.items() if key.endswith("}type")]
         if not any(type_.endswith("IdentityXform") for type_ in types):
-            _refuse(file, f"holds a warp ({', '.join(types) or 'without a type'})")
+            _refuse(file, f"contains a warp ({', '.join(types) or 'without a type'})")
         return warp.findtext("SpatialReference/WKT")
     return None
 
@@ -197,7 +197,7 @@ def _parse_crs(file: Path, text: str) -> CRS:
         with quiet_gdal():
             return CRS.from_epsg(int(code[1])) if code else CRS.from_wkt(text)
     except CRSError:
-        raise PipelineError(f"{file} does not hold a valid CRS; remove or recreate it") from None
+        raise PipelineError(f"{file} does not contain a valid CRS; remove or recreate it") from None
 
 
 def _parse_band(file: Path, text: str) -> int:
@@ -217,5 +217,5 @@ def _parse_number(file: Path, text: str) -> float:
 
 def _parse_transform(file: Path, texts: list[str]) -> list[float]:
     if len(texts) != 6:
-        raise PipelineError(f"{file} holds {len(texts)} numbers; a transform has six: remove or fix the file")
+        raise PipelineError(f"{file} contains {len(texts)} numbers; a transform has six: remove or fix the file")
     return [float(_parse_number(file, text)) for text in texts]

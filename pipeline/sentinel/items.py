@@ -49,7 +49,7 @@ class ReadOptions:
         """The assets of the clouds."""
         return CLOUD_ASSETS[self.clouds]
 
-    def without_masks(self, *keys: str) -> str:
+    def missing_masks_advice(self, *keys: str) -> str:
         """Advise on an archive without cloud masks; empty where the dataset always has them."""
         if self.clouds != "mask":
             return ""
@@ -93,7 +93,7 @@ def read_clouds(item: SourceItem, options: ReadOptions, bands_CHW: np.ndarray | 
     if options.clouds == "none":
         assert bands_CHW is not None, "neither cloud masks nor bands"
         return mark_no_data(np.full(bands_CHW.shape[1:], np.uint8(PixelKind.CLEAR)), bands_CHW)
-    advice = options.without_masks(f"cloud_filter.{options.dataset}.clouds")
+    advice = options.missing_masks_advice(f"cloud_filter.{options.dataset}.clouds")
     files = [asset(options.dataset, item.folder, key, advice) for key in options.cloud_assets]
     codes_CHW = _stack(files, _read_codes)
     if bands_CHW is not None and codes_CHW.shape[1:] != bands_CHW.shape[1:]:
@@ -113,7 +113,7 @@ def read_label(label: Path, item: SourceItem, options: ReadOptions, table: Class
         item: the source item, whose grid the label must share.
         options: the dataset.
         table: the classes.
-        min_consensus: ignore pixels with less agreement of the labellers, in percent of band 2; 0: read no band 2.
+        min_consensus: ignore pixels with less agreement of the annotators, in percent of band 2; 0: read no band 2.
 
     Raises:
         PipelineError: the label is on another grid, or contains values that are not classes.
@@ -128,7 +128,7 @@ def read_label(label: Path, item: SourceItem, options: ReadOptions, table: Class
     return labels
 
 
-def describe(item: SourceItem, options: ReadOptions) -> Chip:
+def describe_chip(item: SourceItem, options: ReadOptions) -> Chip:
     """Return the place, date and size of the item's chip, for its row of `chips.csv`."""
     with open_geotiff(grid_file(item, options)) as image:
         place = image.georeference.locate()

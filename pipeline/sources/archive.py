@@ -27,7 +27,8 @@ def fetch_archive(request: Request, folder: Path) -> Iterator[Fetched | Failure]
     if archive.is_file():
         if (actual := sha256(archive)) != expected:
             raise PipelineError(
-                f"{archive} has the SHA-256 {actual}; download.landcoverai.archive.sha256 is {expected}"
+                f"{archive} has the SHA-256 {actual}; download.landcoverai.archive.sha256 is {expected}: "
+                "download the zip again, or set the other checksum"
             )
     else:
         url = urlsplit(settings.archive.url)

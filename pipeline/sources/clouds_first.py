@@ -1,6 +1,6 @@
 """Fetch cloud masks first, then only the bands of clear dates.
 
-A year of LandCoverNet has some 70 dates a chip, of which two are used. Labels and the cloud masks of all dates come
+LandCoverNet has some 70 dates a year for each chip, and two are used. Labels and the cloud masks of all dates come
 first; then the bands of every date that `cloud_filter` may keep under thresholds at least as strict as
 `download.D.clouds_first`. Without cloud masks (`clouds: none`) bands are fetched until enough dates contain data.
 """
@@ -93,7 +93,7 @@ class ItemFetcher:
     def _fetch_asset(self, asset: tuple[RemoteItem, str]) -> None:
         item, key = asset
         if key not in item.assets:
-            advice = without_masks(self.options) if key in self.options.cloud_assets else ""
+            advice = missing_masks_advice(self.options) if key in self.options.cloud_assets else ""
             raise PipelineError(f"{item.folder} has no asset {key}; it has {', '.join(item.assets) or 'none'}{advice}")
         remote = item.assets[key]
         self.transfer.fetch(remote, self.store / item.folder / f"{key}.tif", partial(_verify, origin=remote.origin))
@@ -130,10 +130,10 @@ class ItemFetcher:
             yield Fetched(path, path.as_posix())
 
 
-def without_masks(options: ReadOptions) -> str:
+def missing_masks_advice(options: ReadOptions) -> str:
     """Advise on a server without cloud masks."""
     keys = f"download.{options.dataset}.clouds_first.clouds", f"cloud_filter.{options.dataset}.clouds"
-    return options.without_masks(*keys)
+    return options.missing_masks_advice(*keys)
 
 
 def _verify(path: Path, origin: str) -> None:

@@ -93,7 +93,7 @@ def content_range(response: requests.Response) -> tuple[int | None, int | None]:
     return int(start) if start.isdecimal() else None, int(total) if total.isdecimal() else None
 
 
-def describe(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Describe an error without its URL, whose query may contain a key."""
     text = str(error)
     if isinstance(error, requests.exceptions.SSLError):
@@ -109,7 +109,7 @@ def describe(error: Exception) -> str:
 
 def retry_advice(seconds: float) -> str:
     """Advise on a server that requires a longer wait than a stage allows."""
-    return f"the server asks to retry after {seconds:.0f} s; run again then"
+    return f"the server allows a retry after {seconds:.0f} s; run again then"
 
 
 def retry_after(response: requests.Response) -> float | None:

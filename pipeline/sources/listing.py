@@ -54,8 +54,8 @@ class Bucket:
             with self._client(folder) as client:
                 entries: Listing = client.find(f"{self.root}{folder}", detail=True)
             listing = {
-                key[len(self.root) :]: {"size": facts["size"], "md5": _md5(str(facts.get("ETag", "")))}
-                for key, facts in sorted(entries.items())
+                key[len(self.root) :]: {"size": entry["size"], "md5": _md5(str(entry.get("ETag", "")))}
+                for key, entry in sorted(entries.items())
             }
             if not listing:  # possibly a wrong folder: not cached
                 return {}

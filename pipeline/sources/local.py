@@ -26,14 +26,14 @@ def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
     may define its no-data.
 
     Raises:
-        PipelineError: the path is not a directory, is empty, or has another layout.
+        PipelineError: the path is not a folder, is empty, or has another layout.
         StageError: the class table or a list of chips cannot be copied.
     """
     root = Path(request.settings.path)
     setting = f"download.{request.dataset}.path is {request.settings.path!r}"
     expected = EXPECTED[request.dataset]
     if not root.is_dir():
-        raise PipelineError(f"{setting}, which is not a directory; expected one with {expected}")
+        raise PipelineError(f"{setting}, which is not a folder; expected one with {expected}")
     try:
         files = [path.relative_to(root) for path in visible_files(root)]
     except OSError as error:
@@ -42,7 +42,7 @@ def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
         ) from None
     if not files:
         raise PipelineError(
-            f"{setting}, which contains no files; put {expected} there, or set another directory "
+            f"{setting}, which contains no files; put {expected} there, or set another folder "
             "(an absolute path for `dvc exp run --queue` or `--temp`, which run in a copy of the project)"
         )
     RawFolder(request.dataset, root).require_layout()  # before gigabytes are copied

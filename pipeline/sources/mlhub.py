@@ -26,7 +26,7 @@ from pipeline.core.fingerprint import digest
 from pipeline.formats.datasets import DatasetName
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.clouds_first import ItemFetcher
-from pipeline.sources.http_errors import BUSY, RefusedError, describe, retry_advice, retry_after
+from pipeline.sources.http_errors import BUSY, RefusedError, describe_error, retry_advice, retry_after
 from pipeline.sources.remote import RemoteItem, select_items
 from pipeline.sources.settings import http_address
 from pipeline.sources.stac import parse_item
@@ -124,7 +124,7 @@ def _probe(session: requests.Session, hub: Hub, name: str) -> None:
         response = _get_headers(session, f"{hub.root}datasets/{name}")
     except (requests.RequestException, ValueError) as error:
         raise PipelineError(
-            f"{hub.host} does not respond ({describe(error)}). The public Radiant MLHub was shut down: set "
+            f"{hub.host} does not respond ({describe_error(error)}). The public Radiant MLHub was shut down: set "
             "MLHUB_ROOT_URL to a server with its API, or use another source"
         ) from None
     status, wait = response.status_code, retry_after(response)
@@ -203,10 +203,8 @@ class _KeyForRoot(AuthBase):
     """Adds the key to requests of the API only: assets are on other hosts, which must not receive it."""
 
     def __init__(self, hub: Hub) -> None:
-        self.root, self.key = (
-            requests.Request("GET", hub.root).prepare().url or "",
-            hub.key,
-        )  # normalized as requests does
+        self.root = requests.Request("GET", hub.root).prepare().url or ""  # normalised as requests does
+        self.key = hub.key
         self.user, self.password = get_auth_from_url(hub.root)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:

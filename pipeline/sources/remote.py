@@ -38,7 +38,7 @@ def select_items(items: Iterable[RemoteItem], select: Selection, dataset: Datase
     """
     items = sorted(items, key=lambda item: str(item.folder))
     if select.bbox != "none" and not any(item.bbox for item in items):
-        raise PipelineError(f"download.{dataset}.select.bbox: this source gives no positions; use select.tiles")
+        raise PipelineError(f"download.{dataset}.select.bbox: this source has no positions; use select.tiles")
     chips = matching_chips(items, select, dataset)
     if not chips:
         labelled = _labelled(items)

@@ -56,7 +56,7 @@ def _pattern(*groups: str) -> AfterValidator:
 
 
 def _folder(text: str) -> str:
-    """Normalize to one slash at the end; the root is empty."""
+    """Normalise to one slash at the end; the root is empty."""
     return f"{text.strip('/')}/".lstrip("/")
 
 
@@ -189,7 +189,7 @@ class CollectionSettings(SourceSettings):
     @model_validator(mode="after")
     def _require_positions_for_bbox(self) -> "CollectionSettings":
         if self.source == "source_coop" and self.select.bbox != "none":
-            raise ValueError("select.bbox: the source source_coop gives no positions; use select.tiles")
+            raise ValueError("select.bbox: the source source_coop has no positions; use select.tiles")
         return self
 
 

@@ -21,7 +21,7 @@ from pipeline.core.fingerprint import digest
 from pipeline.formats.datasets import LAYOUTS, DatasetName
 from pipeline.sentinel.items import ReadOptions
 from pipeline.sources.base import Fetched, Request
-from pipeline.sources.clouds_first import ItemFetcher, without_masks
+from pipeline.sources.clouds_first import ItemFetcher, missing_masks_advice
 from pipeline.sources.listing import Bucket, Listing
 from pipeline.sources.remote import RemoteItem, matching_chips, select_items
 from pipeline.sources.settings import SourceCoopSettings
@@ -73,8 +73,8 @@ class KeyStatistics:
             if match.kind == "images":
                 self.image_folders.add(_without_numbers(_folder_of(key)))
 
-    def beside_images(self) -> list[str]:
-        """The first of each form of unmatched keys in the folders of images."""
+    def unmatched_near_images(self) -> list[str]:
+        """Return the first unmatched key of each form in the folders of images."""
         return [key for form, key in self.unmatched.items() if _folder_of(form) in self.image_folders]
 
 
@@ -123,20 +123,20 @@ def _listings(bucket: Bucket, folders: list[str], request: Request) -> Iterator[
     if by_tile := [folder for folder in folders if TILE in folder]:
         parent = by_tile[0].partition(TILE)[0]
         for tile in sorted(bucket.folders(parent) if tiles == "none" else set(tiles)):
-            of_tile = [folder.replace(TILE, tile) for folder in by_tile]
-            listing = _keys(bucket, of_tile)
+            tile_folders = [folder.replace(TILE, tile) for folder in by_tile]
+            listing = _keys(bucket, tile_folders)
             if not listing and tiles != "none":
                 closest = get_close_matches(tile, bucket.folders(parent), n=SHOWN + 1, cutoff=0)
                 raise PipelineError(
-                    f"{bucket.url}{of_tile[0]} is empty, but download.{request.dataset}.select.tiles contains {tile}; "
-                    f"{bucket.url}{parent} has {_first_few(closest)}; select one of these, or set "
+                    f"{bucket.url}{tile_folders[0]} is empty, but download.{request.dataset}.select.tiles contains "
+                    f"{tile}; {bucket.url}{parent} has {_first_few(closest)}; select one of these, or set "
                     f"download.{request.dataset}.source_coop.prefix to the prefix of {tile}"
                 )
             yield listing
 
 
 def _keys(bucket: Bucket, folders: list[str]) -> Listing:
-    return {key: facts for folder in folders for key, facts in bucket.keys(folder).items()}
+    return {key: entry for folder in folders for key, entry in bucket.keys(folder).items()}
 
 
 def parse_listing(
@@ -155,14 +155,14 @@ def parse_listing(
     """
     items: dict[tuple[str, date | None], dict[str, Remote]] = {}
     patterns = settings.patterns
-    for key, facts in sorted(listing.items()):
+    for key, entry in sorted(listing.items()):
         match = match_key(key, patterns, dataset)
         statistics.add(key, match)
         if match is None:
             continue
         url = "/".join((settings.endpoint.rstrip("/"), settings.bucket, quote(settings.prefix + key)))
-        checksum = ("md5", facts["md5"]) if facts["md5"] and settings.etag == "md5" else None
-        remote = Remote(url, key, facts["size"], checksum, ETAG_ADVICE.format(dataset=dataset))
+        checksum = ("md5", entry["md5"]) if entry["md5"] and settings.etag == "md5" else None
+        remote = Remote(url, key, entry["size"], checksum, ETAG_ADVICE.format(dataset=dataset))
         assets = items.setdefault((match.chip, match.date), {})
         if (first := assets.setdefault(match.asset, remote)) != remote:
             asset = f"{match.asset} of {match.chip}{f' on {match.date}' if match.date else ''}"
@@ -214,20 +214,20 @@ def require_matches(
     """Check that each required pattern matches at least one key.
 
     Raises:
-        PipelineError: the listing is empty, or a pattern matches nothing; what was found and what was expected.
+        PipelineError: the listing is empty, or a pattern matches nothing; the keys found and the pattern.
     """
     section = f"download.{options.dataset}.source_coop"
     if not statistics.keys:
         folders = ", ".join(settings.folders)
         raise PipelineError(f"{bucket.url} has no files in {section}.folders ({folders}); check {section}.prefix")
-    beside = statistics.beside_images()
+    near_images = statistics.unmatched_near_images()
     for kind, pattern in settings.patterns.items():
         if statistics.matched[kind] or (kind == "clouds" and not options.cloud_assets):
             continue
         found, advice = _first_few(statistics.unmatched.values()), ""
         if kind == "clouds":
-            found = f"{_first_few(beside)} beside the images" if beside else found
-            advice = without_masks(options)
+            found = f"{_first_few(near_images)} next to the images" if near_images else found
+            advice = missing_masks_advice(options)
         raise PipelineError(
             f"none of {statistics.keys} keys in {bucket.root} matches {section}.{kind}: expected {pattern}, found "
             f"{found}; set {section}.{kind} to a pattern that matches{advice}"

@@ -17,7 +17,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from pipeline.core.errors import PipelineError, StageError
-from pipeline.sources.http_errors import BrokenTransferError, Version, content_range, describe, require_file
+from pipeline.sources.http_errors import BrokenTransferError, Version, content_range, describe_error, require_file
 from pipeline.sources.transfer_statistics import TransferStatistics
 
 TIMEOUT = (5.0, 30.0)
@@ -157,7 +157,7 @@ class Transfer:
         try:
             return self.session.get(remote.url, headers=headers, stream=True, timeout=self.timeout)
         except BROKEN as error:
-            raise BrokenTransferError(describe(error)) from None
+            raise BrokenTransferError(describe_error(error)) from None
         except (requests.RequestException, ValueError):  # whose text may contain a key
             raise PipelineError(f"{remote.origin}: invalid URL or redirect loop") from None
 
@@ -171,7 +171,7 @@ class Transfer:
                 writer.write(chunk)
                 self.statistics.add(len(chunk))
         except BROKEN as error:
-            raise BrokenTransferError(describe(error)) from None
+            raise BrokenTransferError(describe_error(error)) from None
         finally:
             writer.flush()
         if total is not None and writer.tell() < total:
@@ -184,9 +184,8 @@ def _locked(part: Path) -> Iterator[BinaryIO]:
     while True:
         with part.open("ab") as writer:
             fcntl.flock(writer, fcntl.LOCK_EX)  # released when the process ends
-            if part.exists() and os.path.samestat(
-                part.stat(), os.fstat(writer.fileno())
-            ):  # else the other process finished it
+            # otherwise the other process has finished it
+            if part.exists() and os.path.samestat(part.stat(), os.fstat(writer.fileno())):
                 yield writer
                 return
 

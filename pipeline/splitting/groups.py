@@ -39,7 +39,7 @@ def merge_connected(names: pd.Series, adjacency: Adjacency) -> pd.Series:
     return names.groupby(component[name_N]).transform("min")
 
 
-def large_group_note(chips: pd.DataFrame, section: SplitSection) -> str:
+def large_group_summary(chips: pd.DataFrame, section: SplitSection) -> str:
     """Report a large group that keeps the scene split from the requested shares; empty if there is none.
 
     Args:

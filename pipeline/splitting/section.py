@@ -33,7 +33,7 @@ class Skew(Params):
     """Class imbalance introduced on purpose, as in the study."""
 
     class_name: str = Field(alias="class", min_length=1)
-    """The class that is to dominate; `none` keeps all training chips."""
+    """The class to dominate; `none` keeps all training chips."""
     share: float = Field(gt=0, le=1)
     """Its target share of the labelled training pixels."""
     keep_at_least: Share

@@ -22,7 +22,7 @@ from pipeline.splitting.section import PARTS, InfeasibleSplitError, SplitSection
 ADVICE = {
     "random": "raise its share in split, or cut more chips (a smaller tile.size, more dates or scenes)",
     "official": "name some of these chips in its list, or choose another split.strategy",
-    "scene": "choose split.strategy=block, which divides groups, raise its share in split, or bring more scenes",
+    "scene": "choose split.strategy=block, which divides groups, raise its share in split, or add scenes",
     "block": "lower split.block.chips or split.block.gap, raise its share in split, or cut more chips (a smaller "
     "tile.size, more scenes)",
 }

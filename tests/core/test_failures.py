@@ -34,7 +34,7 @@ def test_running_out_of_memory_is_a_failure() -> None:
     def large(_: str) -> bytearray:
         return bytearray(1 << 62)
 
-    assert catch_failures(large, str)("a.tif") == Failure("a.tif", "a.tif needs more memory than there is")
+    assert catch_failures(large, str)("a.tif") == Failure("a.tif", "a.tif needs more memory than is available")
 
 
 @pytest.mark.parametrize(

@@ -276,7 +276,7 @@ def test_links_to_folders_are_followed_except_in_a_cycle(tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
 def test_copying_a_pipe_or_folder_is_an_error(tmp_path: Path, kind: str) -> None:
     os.mkfifo(tmp_path / "a.tif") if kind == "pipe" else (tmp_path / "a.tif").mkdir()
-    with pytest.raises(OSError, match="it is no file but a folder, a pipe, a socket or a device"):
+    with pytest.raises(OSError, match="it is a folder, a pipe, a socket or a device, not a file"):
         copy(tmp_path / "a.tif", tmp_path / "b.tif")
     assert names(tmp_path) == ["a.tif"]
 

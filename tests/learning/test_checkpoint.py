@@ -175,7 +175,7 @@ def test_on_preemption_loader_workers_exit_quietly(interrupted: TrainProcess, un
 
 def test_a_failed_write_is_refused_and_leaves_no_partial_file(tmp_path: Path) -> None:
     (tmp_path / "epoch.ckpt").mkdir()
-    with pytest.raises(PipelineError, match=r"^cannot write the checkpoint .*epoch\.ckpt .*free some space"):
+    with pytest.raises(PipelineError, match=r"^cannot write the checkpoint .*epoch\.ckpt .*free disk space"):
         AtomicCheckpointIO().save_checkpoint({"epoch": 1}, tmp_path / "epoch.ckpt")
     assert list(tmp_path.iterdir()) == [tmp_path / "epoch.ckpt"]
 

@@ -121,7 +121,7 @@ def test_a_list_is_read_line_by_line(tmp_path: Path) -> None:
 
 
 def test_a_missing_list_names_the_stage_that_writes_it(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"val\.txt does not exist; the stage split writes it$"):
+    with pytest.raises(PipelineError, match=r"val\.txt does not exist; the stage split writes it: run `dvc repro`$"):
         read_list(tmp_path / "val.txt")
 
 

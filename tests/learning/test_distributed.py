@@ -57,7 +57,7 @@ def test_too_many_devices_and_too_small_batches_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(PipelineError, match=r"^train\.devices is 3, but this machine has 2 cuda devices$"):
+    with pytest.raises(PipelineError, match=r"^train\.devices is 3, but this machine has 2 cuda devices; lower it$"):
         process_group(3, Device("cuda", "bf16"), 8, 1)
     with pytest.raises(PipelineError, match=r"^train\.batch_size is 3, too few chips for 2 devices .* at least 4$"):
         process_group(2, Device("cuda", "bf16"), 3, 2)

@@ -19,7 +19,7 @@ from pipeline.learning.model import (
     Segmenter,
     architectures,
     build,
-    describe,
+    describe_model,
     freeze_unused,
     init_prior_bias,
     is_encoder,
@@ -42,7 +42,7 @@ def network() -> Segmenter:
 def saved(tmp_path: Path, network: Segmenter) -> Path:
     folder = tmp_path / "model"
     folder.mkdir()
-    save_model(folder, network, describe(CONFIG, BRIGHTNESS, IMAGERY, params={"seed": 1}))
+    save_model(folder, network, describe_model(CONFIG, BRIGHTNESS, IMAGERY, params={"seed": 1}))
     return folder
 
 

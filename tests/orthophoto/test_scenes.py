@@ -208,7 +208,7 @@ def test_a_value_outside_the_table_is_counted_over_the_whole_mask(
 ) -> None:
     mask_HW = halves(64, 96)
     mask_HW[0, 0] = mask_HW[63, 90] = mask_HW[63, 91] = 9
-    with pytest.raises(PipelineError, match=r"masks/a.tif holds label values outside the class table: 9 in 3 px; "):
+    with pytest.raises(PipelineError, match=r"masks/a.tif contains label values outside the class table: 9 in 3 px; "):
         cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
     monkeypatch.setattr(geotiff, "MAX_PIXELS", 64 * 96 - 1)  # force windowed reading
     with pytest.raises(PipelineError, match=r"9 in 3 px"):

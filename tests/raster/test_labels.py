@@ -56,7 +56,7 @@ def test_a_value_outside_the_table_is_refused_with_its_count() -> None:
     with pytest.raises(PipelineError) as error:
         masked([1, 7, 7, 9], TWO_CLASSES)
     assert str(error.value) == (
-        "mask.tif holds label values outside the class table: 7 in 2 px, 9 in 1 px; classes are [1, 2]: "
+        "mask.tif contains label values outside the class table: 7 in 2 px, 9 in 1 px; classes are [1, 2]: "
         "add the value to classes.yaml in the source folder, or remap it there to a class or to ignore"
     )
 
@@ -68,13 +68,13 @@ def test_a_float_value_outside_the_table_is_printed_as_an_integer() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, 1.5, np.inf])
 def test_float_labels_must_be_whole_numbers(bad: float) -> None:
-    with pytest.raises(PipelineError, match=rf"^mask.tif holds the label {bad}; 2 pixels are NaN or a fraction"):
+    with pytest.raises(PipelineError, match=rf"^mask.tif contains the label {bad}; 2 pixels are NaN or a fraction"):
         masked([1, bad, bad], TWO_CLASSES, "float64")
 
 
 def test_signalling_nan_is_refused_without_a_warning() -> None:
     signalling = np.array([0x7F800001], np.uint32).view(np.float32)
-    with pytest.raises(PipelineError, match="holds the label nan; 1 pixels are NaN"):
+    with pytest.raises(PipelineError, match="contains the label nan; 1 pixels are NaN"):
         to_mask(signalling[None], TWO_CLASSES, FILE)
 
 
@@ -92,7 +92,7 @@ def test_fractions_are_counted_over_all_windows(tmp_path: Path) -> None:
     write_geotiff(tmp_path / "mask.tif", np.array([[[1, 9, 1.5, 2, np.nan, 2.5]]], np.float32))
     with (
         open_geotiff(tmp_path / "mask.tif") as mask,
-        pytest.raises(PipelineError, match="mask.tif holds the label 1.5; 3 pixels are NaN or a fraction"),
+        pytest.raises(PipelineError, match="mask.tif contains the label 1.5; 3 pixels are NaN or a fraction"),
     ):
         refuse_unknown_labels(mask, TWO_CLASSES, [Window(column, 0, 2, 1) for column in (0, 2, 4)])
 

@@ -36,10 +36,12 @@ def test_items_are_found_without_a_collections_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_items_is_refused_with_the_expected_names(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"holds no folder named like ref_landcovernet_\*_source_sentinel_2_CHIP_D"):
+    with pytest.raises(
+        PipelineError, match=r"contains no folder named like ref_landcovernet_\*_source_sentinel_2_CHIP_D"
+    ):
         RawFolder("landcovernet", tmp_path).items
     with pytest.raises(
-        PipelineError, match=r"holds no folder named like su_african_crops_ghana_labels_CHIP; is it the"
+        PipelineError, match=r"contains no folder named like su_african_crops_ghana_labels_CHIP; is it the"
     ):
         RawFolder("ghana", tmp_path).labels
 
@@ -130,8 +132,8 @@ def test_decomposed_unicode_names_of_macos_match(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("images/readme.txt",), r"images holds no .tif; expected orthophotos there, and their masks in masks/"),
-        (("masks/a.tif",), r"images holds no .tif"),
+        (("images/readme.txt",), r"images contains no .tif; expected orthophotos there, and their masks in masks/"),
+        (("masks/a.tif",), r"images contains no .tif"),
         (("images/a.tif",), r"images/a.tif has no mask; expected a.tif in images/ and in masks/"),
         (("images/a.tif", "masks/a.tif", "masks/b.tif"), r"masks/b.tif has no image; expected b.tif in images/ and in"),
         (

@@ -102,7 +102,7 @@ def test_missing_files_are_reported_in_the_users_folder(originals: Path, run: Ru
     stderr = run(*TILE)
     assert stderr == f"tile: error: {originals}/images/a.tif has no mask; expected a.tif in images/ and in masks/\n"
     shutil.rmtree(tmp_path / RAW / "images")
-    assert run(*TILE).startswith(f"tile: error: {originals}/images holds no .tif; expected orthophotos there")
+    assert run(*TILE).startswith(f"tile: error: {originals}/images contains no .tif; expected orthophotos there")
 
 
 def test_an_invalid_class_table_is_reported_in_the_users_folder(originals: Path, run: Run) -> None:

@@ -127,15 +127,15 @@ def read_with_gdal_quietly(path: Path) -> tuple[Any, ...]:
     [
         (
             "<PAMDataset><GCPList><GCP/></GCPList></PAMDataset>",
-            "holds ground control points, which is not supported; write",
+            "contains ground control points, which is not supported; write",
         ),
         (
             '<PAMDataset><Metadata><GeodataXform a="b"/></Metadata></PAMDataset>',
-            r"holds a warp \(without a type\), which is",
+            r"contains a warp \(without a type\), which is",
         ),
         (
             '<PAMDataset><GeodataXform xmlns:x="y" x:type="typens:PolynomialXform"/></PAMDataset>',
-            r"holds a warp \(typens:PolynomialXform\), which is not supported; write the georeference into the GeoTIFF",
+            r"contains a warp \(typens:PolynomialXform\), which is not supported; write the georeference",
         ),
         ("<PAMDataset>", "is not valid XML: no element found"),
         ("not XML", "is not valid XML: syntax error"),
@@ -143,9 +143,9 @@ def read_with_gdal_quietly(path: Path) -> tuple[Any, ...]:
         ('<!DOCTYPE a SYSTEM "secret.txt"><PAMDataset/>', "it has a DOCTYPE"),
         (f"<PAMDataset>{band(1, '<NoDataValue>none</NoDataValue>')}</PAMDataset>", "'none' is not a number"),
         (f"<PAMDataset>{band(1, '<Scale>0x1</Scale>')}</PAMDataset>", "'0x1' is not a number"),
-        ("<PAMDataset><GeoTransform>1,2,3</GeoTransform></PAMDataset>", "holds 3 numbers; a transform has six"),
-        ("<PAMDataset><SRS>secret.txt</SRS></PAMDataset>", "does not hold a valid CRS"),
-        ("<PAMDataset><SRS>EPSG:999999</SRS></PAMDataset>", "does not hold a valid CRS"),
+        ("<PAMDataset><GeoTransform>1,2,3</GeoTransform></PAMDataset>", "contains 3 numbers; a transform has six"),
+        ("<PAMDataset><SRS>secret.txt</SRS></PAMDataset>", "does not contain a valid CRS"),
+        ("<PAMDataset><SRS>EPSG:999999</SRS></PAMDataset>", "does not contain a valid CRS"),
     ],
 )
 def test_an_invalid_or_unsupported_aux_xml_is_refused(path: Path, text: str, message: str) -> None:
@@ -205,11 +205,11 @@ def test_a_prj_gives_the_crs_of_a_file_without_one(path: Path, name: str, wkt: s
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.tfw", "1 2 3", "holds 3 numbers; a transform has six"),
+        ("a.tfw", "1 2 3", "contains 3 numbers; a transform has six"),
         ("a.tfw", "a b c d e f", "'a' is not a number"),
-        ("a.prj", "somewhere", "does not hold a valid CRS; remove or recreate it"),
-        ("a.tab", "!table", "may hold the georeference of .*a.tif, which is not supported; write"),
-        ("a.aux", "EHFA", "may hold the georeference of .*a.tif, which is not supported; write"),
+        ("a.prj", "somewhere", "does not contain a valid CRS; remove or recreate it"),
+        ("a.tab", "!table", "may contain the georeference of .*a.tif, which is not supported; write"),
+        ("a.aux", "EHFA", "may contain the georeference of .*a.tif, which is not supported; write"),
     ],
 )
 def test_an_invalid_or_unsupported_georeference_is_refused(path: Path, name: str, text: str, message: str) -> None:
@@ -230,7 +230,7 @@ def test_text_in_any_encoding_is_read(path: Path) -> None:
 
 def test_binary_or_oversized_text_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.with_name("a.tfw").write_bytes(b"\xff\xfe1\x00")
-    with pytest.raises(PipelineError, match=r"a.tfw holds 1 numbers; a transform has six"), open_geotiff(path):
+    with pytest.raises(PipelineError, match=r"a.tfw contains 1 numbers; a transform has six"), open_geotiff(path):
         pass
     monkeypatch.setattr(sidecars, "MAX_BYTES", 3)
     with pytest.raises(PipelineError, match=r"a.tfw has 4 bytes; at most 3 are read"), open_geotiff(path):

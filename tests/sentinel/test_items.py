@@ -13,7 +13,7 @@ from pipeline.formats.chips import Chip, Imagery
 from pipeline.formats.datasets import CLASSES
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.sentinel.clouds import PixelKind
-from pipeline.sentinel.items import ReadOptions, describe, read_bands, read_clouds, read_label
+from pipeline.sentinel.items import ReadOptions, describe_chip, read_bands, read_clouds, read_label
 from tests.world import UTM, at, ghana_item, ghana_label, halves, hide, landcovernet_item, landcovernet_label, params
 
 DAY = date(2020, 3, 5)
@@ -244,6 +244,6 @@ def test_a_label_without_a_consensus_cannot_be_filtered_by_it(tmp_path: Path) ->
 
 
 def test_the_row_of_a_chip_has_its_place_and_date(tmp_path: Path) -> None:
-    chip = describe(landcovernet_item(tmp_path, "31PGS_01", DAY), LANDCOVERNET)
+    chip = describe_chip(landcovernet_item(tmp_path, "31PGS_01", DAY), LANDCOVERNET)
     place = (500000.0, 1000000.0, UTM, 10.0)
     assert chip == Chip("31PGS_01_20200305", "31PGS_01", 0, 0, 16, 16, *place, "2020-03-05", unit="31PGS")

@@ -63,7 +63,7 @@ def test_a_zip_on_disk_is_unpacked_if_its_checksum_matches(archive: Path, tmp_pa
     assert files_below(tmp_path / "raw") == files_below(tmp_path / "archive")
     shutil.rmtree(tmp_path / "raw")
     message = (
-        f"landcover.ai.v1.zip has the SHA-256 {checksum(archive)}; download.landcoverai.archive.sha256 is {'0' * 64}"
+        f"landcover.ai.v1.zip has the SHA-256 {checksum(archive)}; download.landcoverai.archive.sha256 is {'0' * 64}: "
     )
     with pytest.raises(PipelineError, match=message):
         fetch(tmp_path / "raw", "0" * 64, path=archive)

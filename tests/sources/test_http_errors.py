@@ -5,7 +5,7 @@ import pytest
 import requests
 
 from pipeline.core.errors import PipelineError, StageError
-from pipeline.sources.http_errors import BrokenTransferError, content_range, describe, require_file
+from pipeline.sources.http_errors import BrokenTransferError, content_range, describe_error, require_file
 
 
 def response(status: int = 200, **headers: str) -> requests.Response:
@@ -54,7 +54,7 @@ def test_the_wait_is_the_retry_after_of_a_busy_server(status: int, header: str, 
 def test_a_long_retry_after_ends_the_stage(header: str, seconds: str) -> None:
     header = formatdate(time.time() + 3600, usegmt=True) if header == "in an hour" else header
     with pytest.raises(
-        StageError, match=f"^a.tif: HTTP 503; the server asks to retry after {seconds} s; run again then$"
+        StageError, match=f"^a.tif: HTTP 503; the server allows a retry after {seconds} s; run again then$"
     ):
         require_file(response(503, Retry_After=header), "a.tif")
 
@@ -84,12 +84,12 @@ def test_content_range(header: str, expected: tuple[int | None, int | None]) -> 
 def test_the_description_of_an_error_does_not_contain_its_url() -> None:
     url = "http://host/?key=secret"
     texts = [
-        describe(requests.ConnectionError(f"NewConnectionError: {url}")),
-        describe(requests.ConnectTimeout(url)),
-        describe(requests.ReadTimeout(url)),
-        describe(requests.exceptions.ProxyError(url)),
-        describe(requests.exceptions.SSLError(url)),
-        describe(requests.ConnectionError(f"Connection aborted. {url}")),
+        describe_error(requests.ConnectionError(f"NewConnectionError: {url}")),
+        describe_error(requests.ConnectTimeout(url)),
+        describe_error(requests.ReadTimeout(url)),
+        describe_error(requests.exceptions.ProxyError(url)),
+        describe_error(requests.exceptions.SSLError(url)),
+        describe_error(requests.ConnectionError(f"Connection aborted. {url}")),
     ]
     assert texts == [
         "cannot connect",

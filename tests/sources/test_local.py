@@ -65,7 +65,7 @@ def test_an_empty_or_missing_folder_is_refused_with_the_expected_layout(
     ):
         fetch(tmp_path / "empty", tmp_path / "raw", dataset)
     with pytest.raises(
-        PipelineError, match=rf"download.{dataset}.path is '.*gone', which is not a directory; .* {expected}"
+        PipelineError, match=rf"download.{dataset}.path is '.*gone', which is not a folder; .* {expected}"
     ):
         fetch(tmp_path / "gone", tmp_path / "other", dataset)
 
@@ -84,7 +84,7 @@ def test_a_broken_link_fails_and_the_others_are_copied(tmp_path: Path) -> None:
 def test_a_pipe_fails_and_the_others_are_copied(tmp_path: Path) -> None:
     scene(tmp_path / "mine", "b")
     os.mkfifo(tmp_path / "mine/a.txt")
-    reason = f"{tmp_path}/mine/a.txt cannot be copied: it is no file but a folder, a pipe, a socket or a device"
+    reason = f"{tmp_path}/mine/a.txt cannot be copied: it is a folder, a pipe, a socket or a device, not a file"
     assert fetch(tmp_path / "mine", tmp_path / "raw") == [Failure("a.txt", reason), *WHOLE]
 
 
@@ -94,7 +94,7 @@ def test_a_pipe_fails_and_the_others_are_copied(tmp_path: Path) -> None:
         (
             "landcoverai",
             ["a.tif"],
-            "{mine}/images holds no .tif; expected orthophotos there, and their masks in masks/",
+            "{mine}/images contains no .tif; expected orthophotos there, and their masks in masks/",
         ),
         ("landcoverai", ["images/a.tif"], "{mine}/images/a.tif has no mask; expected a.tif in images/ and in masks/"),
         (
@@ -102,8 +102,16 @@ def test_a_pipe_fails_and_the_others_are_copied(tmp_path: Path) -> None:
             ["images/x/a.tif"],
             "{mine}/images/x/a.tif: nested folders are not searched; move it to ",
         ),
-        ("ghana", ["images/a.tif"], "{mine} holds no folder named like su_african_crops_ghana_source_s2_CHIP_DATE; "),
-        ("landcovernet", ["c/ref_landcovernet_af_v1_source_sentinel_2_31PGS_01_20200101/a"], "{mine} holds no folder "),
+        (
+            "ghana",
+            ["images/a.tif"],
+            "{mine} contains no folder named like su_african_crops_ghana_source_s2_CHIP_DATE; ",
+        ),
+        (
+            "landcovernet",
+            ["c/ref_landcovernet_af_v1_source_sentinel_2_31PGS_01_20200101/a"],
+            "{mine} contains no folder ",
+        ),
     ],
 )
 def test_another_layout_is_refused_before_anything_is_copied(

@@ -100,7 +100,7 @@ def test_a_busy_server_is_retried_after_its_retry_after(server: Hub, tmp_path: P
     ("fault", "requests", "words"),
     [
         (Fault("status", 503), 3, "responds with HTTP 503 for the dataset ref_landcovernet_af_v1; try again later"),
-        (Fault("status", 500, ("Retry-After", "60")), 1, "; the server asks to retry after 60 s; run again then"),
+        (Fault("status", 500, ("Retry-After", "60")), 1, "; the server allows a retry after 60 s; run again then"),
         (Fault("status", 418), 1, "responds with HTTP 418 for the dataset ref_landcovernet_af_v1; try again later"),
     ],
 )

@@ -70,5 +70,5 @@ def test_a_selection_that_matches_nothing_is_refused_with_counts(changes: dict[s
 
 def test_a_bbox_requires_positions() -> None:
     items = [RemoteItem("31PGS_01", day, Path(str(day)), {}) for day in (None, DAYS[0])]
-    with pytest.raises(PipelineError, match="this source gives no positions; use select.tiles"):
+    with pytest.raises(PipelineError, match="this source has no positions; use select.tiles"):
         select_items(items, Selection.model_validate(SELECT | {"bbox": [0, 0, 1, 1]}), "landcovernet")

@@ -93,7 +93,7 @@ def test_folders_are_normalized_to_one_slash_at_the_end() -> None:
 def test_a_bbox_is_refused_for_a_bucket() -> None:
     box = {"bbox": [0, 0, 1, 1], "tiles": "none", "dates": "none", "chips": "none"}
     assert read(**{"ghana.source": "mlhub", "ghana.select": box})
-    with pytest.raises(PipelineError, match=r"select\.bbox: the source source_coop gives no positions"):
+    with pytest.raises(PipelineError, match=r"select\.bbox: the source source_coop has no positions"):
         read(**{"ghana.source": "source_coop", "ghana.select": box})
 
 

@@ -164,7 +164,7 @@ SKY = "s2/s2_ghana_000001/s2_ghana_000001_2018_01_05/s2_ghana_000001_2018_01_05_
 
 
 @pytest.mark.parametrize(
-    ("bucket", "keys", "found"), [("maskless", 10, "nothing"), ("renamed", 18, f"{SKY} beside the images")]
+    ("bucket", "keys", "found"), [("maskless", 10, "nothing"), ("renamed", 18, f"{SKY} next to the images")]
 )
 def test_unmatched_cloud_masks_are_refused(proxy: Proxy, tmp_path: Path, bucket: str, keys: int, found: str) -> None:
     with pytest.raises(PipelineError) as error:

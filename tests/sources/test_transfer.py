@@ -131,7 +131,7 @@ def test_a_permanent_error_is_one_line(server: Server, tmp_path: Path, fault: Fa
 
 def test_a_long_retry_after_is_not_retried(server: Server, tmp_path: Path) -> None:
     server.faults["/a.tif"] = [Fault("status", 503, ("Retry-After", "3600"))] * 9
-    with pytest.raises(StageError, match="asks to retry after 3600 s; run again then"):
+    with pytest.raises(StageError, match="allows a retry after 3600 s; run again then"):
         fetch(server, tmp_path)
     assert len(server.received) == 1
 

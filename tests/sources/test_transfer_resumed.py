@@ -27,7 +27,7 @@ def server() -> Iterator[Server]:
         (Fault("status", 403), "a.tif: HTTP 403 Forbidden"),
         (
             Fault("status", 429, ("Retry-After", "3600")),
-            "a.tif: HTTP 429; the server asks to retry after 3600 s; run again then",
+            "a.tif: HTTP 429; the server allows a retry after 3600 s; run again then",
         ),
         (Fault("status", 302, ("Location", "http://[bad")), "a.tif: invalid URL or redirect loop"),
         (Fault("status", 302, ("Location", "/a.tif")), "a.tif: invalid URL or redirect loop"),

@@ -8,7 +8,7 @@ import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.splitting.groups import find_groups, large_group_note
+from pipeline.splitting.groups import find_groups, large_group_summary
 from pipeline.splitting.locations import Locations
 from pipeline.splitting.section import PARTS
 from tests.splitting.world import boxes, grid, leak_share, placed, section, split_up, together
@@ -119,7 +119,7 @@ def test_a_group_too_large_for_its_part_is_reported_with_the_strategy_that_divid
 
     def note(**changes: Any) -> str:
         params = section(**changes)
-        return large_group_note(split_up(chips, params), params)
+        return large_group_summary(split_up(chips, params), params)
 
     text = note(strategy="scene")
     assert text.startswith("the parts have 88 / ")
@@ -133,4 +133,4 @@ def test_a_place_with_many_dates_is_not_reported_since_blocks_cannot_divide_it()
     params = section(strategy="scene")
     chips = split_up(chips, params)
     assert chips["part"].value_counts().max() == 18
-    assert large_group_note(chips, params) == ""
+    assert large_group_summary(chips, params) == ""

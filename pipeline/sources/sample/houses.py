@@ -41,7 +41,7 @@ def place_houses(spec: SceneSpec, roads: list[Road], taken_HW: np.ndarray) -> li
         if remaining <= 0:
             break
         for side in (-1, 1):
-            house = _house_beside(spec, road, index, side, rng)
+            house = _house_along(spec, road, index, side, rng)
             window = house.box.window(spec.shape, margin=spec.pixels(3))
             plot = house.box.inside(window, margin=spec.pixels(3))
             if remaining > 0 and plot.any() and free_HW[window][plot].all():
@@ -51,7 +51,7 @@ def place_houses(spec: SceneSpec, roads: list[Road], taken_HW: np.ndarray) -> li
     return houses
 
 
-def _house_beside(spec: SceneSpec, road: Road, index: int, side: int, rng: Rng) -> House:
+def _house_along(spec: SceneSpec, road: Road, index: int, side: int, rng: Rng) -> House:
     """Place a house with its long side parallel to the road, or at a right angle to it."""
     size = rng.choice(((5, 4), (6, 4), (6, 5), (7, 5), (9, 6), (14, 7)))
     heading = road.heading_at(index)

@@ -82,10 +82,10 @@ def _near_segment(window: Window, start: Point, end: Point, half_width: int) -> 
     length2 = height * height + width * width
     along = rows * height + columns * width
     across = rows * width - columns * height
-    beside = (along > 0) & (along < length2) & (across * across <= half_width * half_width * length2)
+    alongside = (along > 0) & (along < length2) & (across * across <= half_width * half_width * length2)
     at_start = rows * rows + columns * columns <= half_width * half_width
     at_end = (rows - height) ** 2 + (columns - width) ** 2 <= half_width * half_width
-    return np.asarray(beside | at_start | at_end)
+    return np.asarray(alongside | at_start | at_end)
 
 
 @dataclass(frozen=True)
