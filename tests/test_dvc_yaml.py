@@ -193,6 +193,20 @@ def test_params_that_the_run_cache_ignores_are_listed_separately(name: str) -> N
         assert set(read) <= set(body(name)["params"])
 
 
+def test_dvc_keeps_chips_of_two_sizes_apart_in_its_run_cache(tmp_path: Path) -> None:
+    (tmp_path / "code").touch()
+    tile = {"cmd": "cp params.yaml chips", "deps": ["code"], "params": body("tile")["params"], "outs": ["chips"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"tile": tile}}), encoding="utf-8")
+    dvc = [sys.executable, "-W", "ignore", "-m", "dvc"]
+    subprocess.run([*dvc, "init", "--quiet", "--no-scm"], cwd=tmp_path, check=True)
+    for size in (512, 256, 512):
+        params = {"on_error": "stop", "tile": {"size": size}}
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        ended = subprocess.run([*dvc, "repro"], cwd=tmp_path, check=True, capture_output=True, text=True)
+        assert yaml.safe_load((tmp_path / "chips").read_text(encoding="utf-8")) == params
+    assert "is cached" in ended.stdout
+
+
 @pytest.mark.soak
 @pytest.mark.short
 def test_check_runs_again_for_another_tile_size(tmp_path: Path) -> None:
