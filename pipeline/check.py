@@ -17,7 +17,7 @@ from pipeline.core.params import PARAMS_FILE, read_yaml
 from pipeline.download import DownloadParams
 from pipeline.evaluate import EvaluateParams
 from pipeline.formats.classes import ClassTable, user_classes
-from pipeline.formats.datasets import CLASSES, DatasetName
+from pipeline.formats.datasets import CLASSES, LAYOUTS, DatasetName
 from pipeline.learning.device import select_device
 from pipeline.learning.model import NetworkConfig, build
 from pipeline.sources.settings import NETWORK_SOURCES
@@ -120,7 +120,7 @@ def check(marker: Path, params: CheckParams) -> str:
     placement = params.placement
     select_device(params.evaluate.device, key="evaluate.device")
     tables = {dataset: expected_classes(dataset, params) for dataset in CLASSES}
-    for dataset in ("landcovernet", "ghana"):
+    for dataset in LAYOUTS:
         require_clouds_first(dataset, params)
     require_class(tables[params.dataset], params.split.skew)
     require_trainable(params)
