@@ -98,13 +98,13 @@ def require_clouds_first(dataset: DatasetName, params: CheckParams) -> None:
         return
     fetched, kept = settings.clouds_first, params.cloud_filter.thresholds(dataset)
     own, other = f"download.{dataset}.clouds_first", f"cloud_filter.{dataset}"
-    if fetched.clouds != kept.clouds:
-        raise PipelineError(
-            f"{own}.clouds is {fetched.clouds}, but {other}.clouds is {kept.clouds}; set both to the same value"
-        )
+    # with another cld_threshold, the dates that look clearest to `download` may not be those that `cloud_filter` keeps
+    for key in ("clouds", "cld_threshold") if kept.clouds == "cld" else ("clouds",):
+        given, needed = getattr(fetched, key), getattr(kept, key)
+        if given != needed:
+            raise PipelineError(f"{own}.{key} is {given}, but {other}.{key} is {needed}; set both to the same value")
     pairs = [("max_cloud", f"max_{kind}") for kind in ("cloud", "shadow", "haze")]
     pairs += [("max_no_data", "max_no_data"), ("dates", "dates")]
-    pairs += [("cld_threshold", "cld_threshold")] if kept.clouds == "cld" else []
     for key, needed in pairs:
         given, limit = getattr(fetched, key), getattr(kept, needed)
         if given < limit:

@@ -15,7 +15,7 @@ from pipeline.core.files import write_text
 from pipeline.core.params import Params
 from pipeline.core.stage_cache import StageCache, stage_cache
 from pipeline.formats.datasets import BandsSection, DatasetName
-from pipeline.raster.layout import RawFolder, SourceItem
+from pipeline.raster.layout import SOURCE, RawFolder, SourceItem
 from pipeline.raster.originals import report_original_paths
 from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.date_selection import (
@@ -65,7 +65,7 @@ def select_dates(
     def drop_without_bands(kept: list[DateSelection]) -> dict[str, None]:
         new = [items[date.id] for date in kept if not options.has_bands(items[date.id])]
         for item in new:
-            local = source.source == "local"
+            local = not (source.path / SOURCE).is_file() or source.source == "local"
             advice = "add them or remove the folder" if local else f"raise {key}.dates or {key}.max_cloud"
             bands = ", ".join(options.band_assets)
             missing[item.folder] = f"{item.folder} is clear enough to be kept, but has none of {bands}; {advice}"

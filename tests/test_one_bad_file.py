@@ -172,6 +172,9 @@ def test_a_clear_date_without_its_bands_is_refused(tmp_path: Path, on_error: str
     ):
         filter_dates(tmp_path / "raw", on_error=on_error)
     assert not (tmp_path / "clear.csv").exists()
+    (tmp_path / "raw/source.json").unlink()  # a folder that download did not write
+    with pytest.raises(PipelineError, match="; add them or remove the folder"):
+        filter_dates(tmp_path / "raw", on_error=on_error)
 
 
 def test_a_clear_date_without_its_bands_is_replaced_by_the_next(tmp_path: Path) -> None:

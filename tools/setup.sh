@@ -67,8 +67,11 @@ is_ready() { stamp "$1" "$2" 2>/dev/null | cmp -s - "$STAMP" && .venv/bin/python
 lock() {
     local error owner last=''
     until error=$(LC_ALL=C ln -s "$$" "$LOCK" 2>&1); do
-        case $error in *'File exists'*) ;; *) fail "$error" ;; esac
-        owner=$(readlink "$LOCK") || continue   # released since
+        case $error in *'File exists'*) ;; *) fail "cannot lock $PWD, where .venv goes: $error" ;; esac
+        owner=$(readlink "$LOCK") || {
+            if [ -e "$LOCK" ]; then fail "$LOCK is not a lock of this script; remove it"; fi
+            continue   # released since
+        }
         if ! kill -0 "$owner" 2>/dev/null; then rm -f "$LOCK"; continue; fi
         if [ "$owner" != "$last" ]; then say "waiting for process $owner (if that is not a set-up, remove $LOCK)"; fi
         last=$owner
@@ -122,6 +125,13 @@ install() {
         "$@" --require-hashes --no-build-isolation -r <(entries 0 "$cuda") -r requirements-mlhub.txt
 }
 
+warn_of_little_disk() {
+    local need=7 free   # with CUDA
+    if [ "$(uname -s)" = Darwin ] || [ "$1" != locked ]; then need=2; fi
+    free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
+    if [ "$free" -lt "$need" ]; then say "warning: $free GB free in $PWD; .venv takes about $need GB"; fi
+}
+
 create_venv() {
     rm -rf .venv
     "$1" -m venv .venv || fail "$1 could not create .venv in $PWD (see above)"
@@ -137,6 +147,7 @@ build() {
     export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
     say "creating .venv with $python; the first time, this downloads some GB"
     if [ "$torch" != locked ]; then say "torch and torchvision come from $torch and are not hash-checked"; fi
+    warn_of_little_disk "$torch"
     create_venv "$python"
     if ! install_with_uv "$torch"; then
         say 'uv could not install (see above); trying pip, which takes longer'

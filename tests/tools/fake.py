@@ -7,8 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BASE = Path(sys._base_executable)  # type: ignore[attr-defined]
-COMMANDS = ["awk", "bash", "cat", "cmp", "cp", "dirname", "env", "ln", "ls", "make", "mkdir", "mv", "readlink", "rm"]
-COMMANDS += ["sed", "sh", "sleep", "touch"]
+COMMANDS = ["awk", "bash", "cat", "cmp", "cp", "df", "dirname", "env", "ln", "ls", "make", "mkdir", "mv", "readlink"]
+COMMANDS += ["rm", "sed", "sh", "sleep", "touch", "uname"]
 
 
 def script(path: Path, *lines: str) -> Path:

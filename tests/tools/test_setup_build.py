@@ -136,6 +136,29 @@ def test_two_at_once_make_one_environment(folder: Path) -> None:
     assert second.stderr.startswith(f"setup: waiting for process {first.pid}")
 
 
+def test_a_lock_that_cannot_be_created_is_not_waited_for(folder: Path) -> None:
+    (folder / ".venv.lock").touch()
+    refused = set_up(folder)
+    script(folder / "first/ln", "echo 'ln: No space left on device' >&2; exit 1")
+    failed = set_up(folder)
+    assert [run.stderr for run in (refused, failed)] == [
+        "setup: .venv.lock is not a lock of this script; remove it\n",
+        f"setup: cannot lock {folder}, where .venv goes: ln: No space left on device\n",
+    ]
+    assert (refused.returncode, failed.returncode, done(folder)) == (1, 1, [])
+
+
+@pytest.mark.parametrize(("free", "torch", "need"), [(6, "", 7), (1, "https://localhost/cpu", 2), (7, "", None)])
+def test_too_little_disk_is_a_warning_before_anything_is_installed(
+    free: int, torch: str, need: int | None, folder: Path
+) -> None:
+    script(folder / "first/uname", "echo Linux")
+    script(folder / "first/df", f"echo header; echo /dev/disk 9 6 {free * 1048576} 75% /")
+    run = set_up(folder, TORCH_INDEX=torch)
+    warning = f"setup: warning: {free} GB free in {folder}; .venv takes about {need} GB\n"
+    assert (run.returncode, warning in run.stderr, "warning" in run.stderr) == (0, need is not None, need is not None)
+
+
 @pytest.mark.parametrize(("tool", "broken"), [("uv", "nothing"), ("pip", "requirements-uv")])
 def test_only_torch_comes_from_an_index_of_its_own_which_is_remembered(tool: str, broken: str, folder: Path) -> None:
     (folder / "broken").write_text(broken, encoding="utf-8")
