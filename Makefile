@@ -52,7 +52,7 @@ bench: setup
 	    python -m "benchmarks.$$name" || exit 1; \
 	done
 
-# In an environment of its own, since a wrong lock prevents .venv. Versions stay unless they have to change.
+# In a separate environment, since a wrong lock prevents .venv. Versions stay unless they have to change.
 # requirements-uv.txt pins the uv that set-up and `make lock` use.
 COMPILE = .venv-lock/bin/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --no-header --no-annotate $(if $(UPGRADE),--upgrade)

@@ -37,7 +37,7 @@ class Samples(Dataset[dict[str, torch.Tensor]]):
 
 
 class StepTimer(L.Callback):
-    """Records the end of each training step."""
+    """Record the end of each training step."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []

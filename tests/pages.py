@@ -10,30 +10,30 @@ PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The code blocks of a language, without the indentation of a list."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
-    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
+    """Return the code blocks of a language, without the indentation of a list."""
+    matches = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in matches]
 
 
 def prose(text: str) -> str:
-    """A page without its code blocks."""
+    """Return a page without its code blocks."""
     return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
 def section(page: str, heading: str) -> str:
-    """What stands below a heading, up to the next one."""
+    """Return the text below a heading, up to the next one."""
     return PAGES[page].split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
 def commands(*pages: str) -> list[str]:
-    """The lines of all shell blocks of some pages, or of every page; comments and line breaks are taken out."""
+    """Return the commands in the shell blocks of some pages, or of all, without comments and line breaks."""
     text = "".join(code for page in pages or PAGES for code in blocks(PAGES[page], "sh"))
     lines = re.sub(r"\\\n\s*", "", text).splitlines()
-    return [line for line in (re.split(r"\s+#", each)[0].strip() for each in lines) if line]
+    return [line for line in (re.split(r"\s+#", text)[0].strip() for text in lines) if line]
 
 
 def arguments(command: str) -> list[str]:
-    """The words of a command, without the variables before it."""
+    """Return the words of a command, without the variables before it."""
     words = shlex.split(command)
     while re.match(r"[A-Z_]+=", words[0]):
         del words[0]

@@ -1,4 +1,4 @@
-"""What README and docs state about the code is so: links, commands, keys, files, diffs."""
+"""README and docs agree with the code: links, commands, keys, files, diffs."""
 
 import ast
 import json
@@ -22,7 +22,7 @@ DEVELOPMENT = "docs/development.md"
 
 
 def anchors(text: str) -> set[str]:
-    """Those that GitHub gives to the headings of a page."""
+    """Return the anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", prose(text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -36,13 +36,13 @@ def value_at(key: str) -> Any:
 
 
 def cells(table: str) -> list[list[str]]:
-    """The rows of a Markdown table, without its head."""
+    """Return the rows of a Markdown table, without its header."""
     lines = [line for line in table.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
 @EACH_PAGE
-def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
+def test_every_link_has_a_target(page: str) -> None:
     folder = (ROOT / page).parent
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(PAGES[page])):
         if target.startswith("https://"):
@@ -70,11 +70,11 @@ def test_every_file_named_exists(page: str) -> None:
     assert [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
 
 
-INLINE = [each for text in PAGES.values() for each in re.findall(r"`((?:dvc|make) [^`]+)`", prose(text))]
+INLINE = [command for text in PAGES.values() for command in re.findall(r"`((?:dvc|make) [^`]+)`", prose(text))]
 
 
 @pytest.mark.parametrize("command", sorted({*commands(), *INLINE}))
-def test_every_command_shown_is_one(command: str) -> None:
+def test_every_command_shown_is_valid(command: str) -> None:
     program, *rest = arguments(command)
     if program == "make":
         assert re.search(rf"^{rest[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -109,8 +109,8 @@ def test_every_value_shown_is_valid(command: str) -> None:
             place, (*steps, last) = params, key.split(".")
             for step in steps:
                 place = place[step]
-            each = values.split(",")
-            place[last] = yaml.safe_load(each[number % len(each)])
+            options = values.split(",")
+            place[last] = yaml.safe_load(options[number % len(options)])
         CheckParams.model_validate(params)
 
 
@@ -120,14 +120,14 @@ def test_every_score_is_explained() -> None:
     assert [key for key in keys if f"`{key}`" not in text] == []
 
 
-def test_what_decides_something_is_where_the_table_names_it() -> None:
+def test_names_in_the_table_of_decisions_exist() -> None:
     rows = cells(section(DEVELOPMENT, "Where is X decided?"))
     assert len(rows) > 10
-    for what, file, names in rows:
+    for topic, file, names in rows:
         if match := re.search(r"`(pipeline/.+?\.py)`", file):
             code = (ROOT / match[1]).read_text(encoding="utf-8")
             for name in re.findall(r"`(\w+)`", names):
-                assert re.search(rf"^\s*(def |class )?{name}\b\s*[(:=]", code, re.MULTILINE), (what, name)
+                assert re.search(rf"^\s*(def |class )?{name}\b\s*[(:=]", code, re.MULTILINE), (topic, name)
 
 
 def test_the_tree_lists_every_folder() -> None:
@@ -139,46 +139,46 @@ def test_the_tree_lists_every_folder() -> None:
 
 
 def folder_of(path: Path) -> str:
-    """The folder of a module below pipeline/; stages and commands lie in none."""
+    """Return the folder of a module below pipeline/; `stages` for stages and commands."""
     parts = path.relative_to(ROOT / "pipeline").parts
     return parts[0] if len(parts) > 1 else "stages"
 
 
-def drawn() -> dict[str, set[str]]:
-    """From each folder of the diagram to those that its arrows lead to, directly or through others."""
+def reachable_folders() -> dict[str, set[str]]:
+    """Map each folder of the diagram to those that its arrows lead to, directly or indirectly."""
     (diagram,) = blocks(section(DEVELOPMENT, "Who may import whom?"), "mermaid")
     arrows: dict[str, set[str]] = {}
     for left, right in re.findall(r"^  (.+) --> (.+)$", re.sub(r"\[.*?\]", "", diagram), re.MULTILINE):
-        for each in left.split(" & "):
-            arrows.setdefault(each, set()).update(right.split(" & "))
+        for source in left.split(" & "):
+            arrows.setdefault(source, set()).update(right.split(" & "))
 
-    def reached(folder: str) -> set[str]:
-        return {folder}.union(*(reached(each) for each in arrows.get(folder, ())))
+    def reachable(folder: str) -> set[str]:
+        return {folder}.union(*(reachable(target) for target in arrows.get(folder, ())))
 
-    return {folder: reached(folder) for folder in arrows.keys() | set().union(*arrows.values())}
+    return {folder: reachable(folder) for folder in arrows.keys() | set().union(*arrows.values())}
 
 
 def test_the_diagram_has_an_arrow_for_every_import() -> None:
-    reach = drawn()
+    reachable = reachable_folders()
     packages = {path.parent.name for path in (ROOT / "pipeline").glob("*/__init__.py")}
-    assert reach.keys() == packages | {"stages"}
+    assert reachable.keys() == packages | {"stages"}
     for path in (ROOT / "pipeline").rglob("*.py"):
         imported = set(re.findall(r"^\s*from pipeline\.(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
-        assert imported & packages <= reach[folder_of(path)], path
+        assert imported & packages <= reachable[folder_of(path)], path
 
 
 def mentions(path: Path, word: str) -> bool:
-    """Whether a name, an attribute, a field or a string in the code is the word; docstrings do not count."""
+    """Return whether a name, attribute, field or string in the code is the word; docstrings do not count."""
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    found = (getattr(node, "id", None) or getattr(node, "attr", None) or getattr(node, "value", None) for node in nodes)
-    return any(isinstance(each, str) and each.lower() == word for each in found)
+    texts = (getattr(node, "id", None) or getattr(node, "attr", None) or getattr(node, "value", None) for node in nodes)
+    return any(isinstance(text, str) and text.lower() == word for text in texts)
 
 
-def test_the_places_of_a_dataset_are_all_that_there_are() -> None:
+def test_the_table_lists_every_file_that_names_a_dataset() -> None:
     listed = {row[0].strip("`") for row in cells(section(DEVELOPMENT, "How do I add a dataset?"))}
     files = [path for path in (ROOT / "pipeline").rglob("*.py") if path.stem != "ghana"]
-    found = {path.relative_to(ROOT).as_posix() for path in files if mentions(path, "ghana")}
-    assert {name for name in listed if name.endswith(".py")} == found
+    expected = {path.relative_to(ROOT).as_posix() for path in files if mentions(path, "ghana")}
+    assert {name for name in listed if name.endswith(".py")} == expected
     assert listed > {"params.yaml", "dvc.yaml"}
 
 

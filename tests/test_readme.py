@@ -1,4 +1,4 @@
-"""The commands of README and docs, run."""
+"""Run the commands of README and docs."""
 
 import os
 import re
@@ -23,7 +23,7 @@ TABLE = "dvc exp show --only-changed --drop data/"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in a folder whose name has a space and a quote, with 20 small scenes to learn from and one epoch."""
+    """A clone in a folder whose name has a space and a quote, set to train one epoch on 20 small scenes."""
     root = tmp_path_factory.mktemp("clone") / "land 'cover"
     copy_project(root)
     scenes = root.parent / 'my "own" scenes'
@@ -39,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copy_project(root: Path) -> None:
-    """The files that git tracks, as they are now."""
+    """Copy the files that git tracks, with uncommitted changes."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
@@ -48,7 +48,7 @@ def copy_project(root: Path) -> None:
 
 
 def write_scenes(folder: Path) -> None:
-    """Twenty scenes of 64 px with the classes that docs/data.md shows, and its `classes.yaml`."""
+    """Write twenty scenes of 64 px with the classes in docs/data.md, and its `classes.yaml`."""
     for number in range(20):
         write_scene(folder, number)
     (folder / "classes.yaml").write_text(blocks(PAGES["docs/data.md"], "yaml")[0])
@@ -63,9 +63,9 @@ def write_scene(folder: Path, number: int) -> None:
 
 
 def run(root: Path, command: str, check: bool = True) -> str:
-    who = {f"GIT_{role}_{key}": "tests@localhost" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
-    place = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    environment = os.environ | who | place
+    identity = {f"GIT_{role}_{key}": "tests@localhost" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = os.environ | identity | path
     arguments = shlex.split(command)
     done = subprocess.run(arguments, cwd=root, env=environment, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
@@ -82,16 +82,16 @@ def ran(output: str) -> list[str]:
     return re.findall(r"^Running stage '(.+)':", output, re.MULTILINE)
 
 
-def test_the_commands_run_here_are_the_ones_shown() -> None:
+def test_the_commands_run_here_are_shown() -> None:
     run_here = ["make repro", "make test", "dvc repro", EXPERIMENT, "dvc metrics diff", "dvc queue start", TABLE]
     assert [command for command in run_here if command not in commands()] == []
 
 
-def test_the_pipeline_runs_compares_and_keeps_what_is_good(project: Path) -> None:
+def test_the_pipeline_runs_compares_and_keeps_good_results(project: Path) -> None:
     assert ran(run(project, "dvc repro"))[-2:] == ["train", "evaluate"]
     assert ran(run(project, "dvc repro")) == []
     assert list(read_json(project / "metrics/evaluate.json")["iou"]) == ["building", "tree", "other"]
-    assert [each["id"] for each in read_json(project / "data/model/model.json")["classes"]] == [1, 2, 5]
+    assert [entry["id"] for entry in read_json(project / "data/model/model.json")["classes"]] == [1, 2, 5]
     commit(project)
 
     output = run(project, EXPERIMENT)
@@ -118,7 +118,7 @@ def test_a_scene_added_to_the_folder_is_noticed(project: Path) -> None:
             path.unlink()
 
 
-def test_a_split_that_cannot_be_made_ends_before_the_model_is_removed_and_stops_no_other_dataset(project: Path) -> None:
+def test_an_infeasible_split_keeps_the_model_and_does_not_affect_other_datasets(project: Path) -> None:
     run(project, "git checkout -q .")
     run(project, "dvc repro")
     commit(project)

@@ -19,7 +19,7 @@ FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file (btrfs, xfs
 NEW, OLD, LOCK = "new", "old", "lock"
 """Contents of the hidden staging folder: the new output, the old one while it is being replaced, the lock file."""
 STALE_AFTER = 24 * 3600.0
-"""Seconds after which a staging folder without a lock is taken to be a killed process's."""
+"""Seconds after which a staging folder without a lock is taken to be left by a killed process."""
 
 
 @contextmanager

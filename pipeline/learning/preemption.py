@@ -15,7 +15,7 @@ from pipeline.core.interrupt import INTERRUPTED
 PREEMPTED = 75
 """Exit code after SIGTERM: EX_TEMPFAIL of sysexits.h, try again. DVC itself exits with 255 for any failed stage."""
 GRACE_PERIOD = 20.0
-"""Seconds from a signal until the process is ended by force."""
+"""Seconds from a signal until the process is killed."""
 SIGNALS = {signal.SIGTERM: ("SIGTERM", PREEMPTED), signal.SIGINT: ("Ctrl-C", INTERRUPTED)}
 """The signals that stop a training: name for the message, and exit code."""
 

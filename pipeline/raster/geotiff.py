@@ -19,7 +19,7 @@ from pipeline.raster.sidecars import PAM, Pam, find_sidecars, read_pam, refuse_e
 T = TypeVar("T")
 
 MAX_PIXELS = 1 << 28
-"""Pixels that are read without a window."""
+"""Largest image in pixels that is read without a window."""
 UNDECODABLE = "cannot be read, the file is damaged"
 
 

@@ -15,7 +15,7 @@ from pipeline.raster.geotiff import GeoTiff
 from pipeline.raster.sidecars import PRJ, find_sidecars, read_prj
 
 MAX_SHIFT = 0.1
-"""Pixels between a corner of a mask and that of its image."""
+"""Largest distance in pixels between a corner of a mask and that of its image."""
 ORIENTATIONS = (((2, 3, 0, 1), "south-up"), ((1, 0, 3, 2), "mirrored"), ((3, 2, 1, 0), "rotated by 180°"))
 """Permutations of the corners, and what they mean."""
 

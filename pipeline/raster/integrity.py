@@ -9,7 +9,7 @@ import rasterio
 from pipeline.core.errors import PipelineError
 
 MAX_BLOCK_BYTES = 512 * 1024 * 1024
-"""Decoded bytes of one block, the smallest part that can be read."""
+"""Largest decoded size of a block, the smallest part that can be read."""
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32", "float64")
 """Supported sample types."""
 

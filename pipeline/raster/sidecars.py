@@ -23,7 +23,7 @@ PAM, MASK, PRJ = ".aux.xml", ".msk", ".prj"
 UNSUPPORTED = (".tab", ".aux")
 """Other files that may hold a georeference: of MapInfo and ERDAS."""
 MAX_BYTES = 64 * 1024 * 1024
-"""Size of a sidecar; an attribute table may take some MB."""
+"""Largest sidecar that is read; an attribute table may take some MB."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _refuse(file: Path, content: str) -> NoReturn:
 
 
 class _SafeTreeBuilder(ElementTree.TreeBuilder):
-    """Rejects a DOCTYPE: entities could name other files, or expand without bound."""
+    """Reject a DOCTYPE: entities could name other files, or expand without bound."""
 
     def doctype(self, *_: str | None) -> NoReturn:
         raise ElementTree.ParseError("it has a DOCTYPE")

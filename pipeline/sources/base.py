@@ -46,7 +46,7 @@ class Fetched:
 
 
 class Source(Protocol):
-    """Provides a dataset's archive in a folder, in the archive's own layout."""
+    """Provide a dataset's archive in a folder, in the archive's own layout."""
 
     def __call__(self, request: Request, folder: Path) -> Iterator[Fetched | Failure]:
         """Write the archive below `folder`, which exists and is empty; yield each file once it is finished or failed.

@@ -27,7 +27,7 @@ LABEL = ("labels",)
 
 
 class ItemFetcher:
-    """Fetches items into a folder that outlives the run, and links them from there into the raw folder."""
+    """Fetch items into a folder that outlives the run, and link them from there into the raw folder."""
 
     def __init__(self, request: Request, transfer: Transfer, store: Path) -> None:
         self.options = request.read_options

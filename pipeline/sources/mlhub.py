@@ -36,7 +36,7 @@ from pipeline.sources.unpack import read_tar
 PROBE_TIMEOUT = (5.0, 6.0)
 """Seconds to connect and to respond, for the request that checks key and dataset."""
 PROBE_DEADLINE = 12.0
-"""Seconds for all attempts of it."""
+"""Seconds for all attempts of that request."""
 PROBE_ATTEMPTS = 3
 BACKOFF = 0.5
 """Seconds before the second attempt; doubled for the third."""
@@ -200,7 +200,7 @@ def _items(catalog: Path, dataset: DatasetName, base: str) -> Iterator[RemoteIte
 
 
 class _KeyForRoot(AuthBase):
-    """Adds the key to requests of the API only: assets are on other hosts, which must not receive it."""
+    """Add the key to requests of the API only: assets are on other hosts, which must not receive it."""
 
     def __init__(self, hub: Hub) -> None:
         self.root = requests.Request("GET", hub.root).prepare().url or ""  # normalised as requests does

@@ -33,7 +33,7 @@ BROKEN = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPErr
 USER_AGENT = "land-cover-segmentation-pipeline/1"
 """Sent with every request of every source: some servers respond 403 to a client without one."""
 IDENTITY = {"Accept-Encoding": "identity"}
-"""Requests uncompressed bytes, so that Content-Length is the size of the file."""
+"""Request uncompressed bytes, so that Content-Length is the size of the file."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class WrongContentError(PipelineError):
 
 
 class Transfer:
-    """Downloads files to a folder that outlives the run."""
+    """Download files to a folder that outlives the run."""
 
     def __init__(self, session: requests.Session, statistics: TransferStatistics) -> None:
         self.session = session

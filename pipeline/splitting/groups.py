@@ -1,4 +1,4 @@
-"""Groups of chips that are independent of each other: units of the scene split and of the confidence intervals."""
+"""Groups of chips that are independent of each other, for the scene split and the confidence intervals."""
 
 import numpy as np
 import pandas as pd

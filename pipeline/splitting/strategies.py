@@ -111,7 +111,7 @@ def block_split(chips: pd.DataFrame, locations: Locations, section: SplitSection
 
 
 def find_blocks(chips: pd.DataFrame, locations: Locations, mosaic: pd.Series, size: int) -> pd.Series:
-    """Find the block of each chip: squares of `size` chips on a grid of its own for every mosaic in every frame.
+    """Find the block of each chip: squares of `size` chips on a separate grid for every mosaic in every frame.
 
     A mosaic is a scene, or all scenes that are connected by chips that overlap or touch. A chip belongs to the square
     that contains its centre, so that grids that are offset by less than half a chip share blocks.
