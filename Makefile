@@ -13,7 +13,7 @@ help:
 	@echo 'make test        make check, then all tests except the long ones'
 	@echo 'make check       check format, lint and types; changes nothing'
 	@echo 'make soak        run the long tests'
-	@echo 'make soak-short  run the long tests that take less than a minute'
+	@echo 'make soak-short  run the shorter of them, as CI does'
 	@echo 'make bench       run the benchmarks behind the published figures'
 	@echo 'make lock        update requirements.txt from requirements.in; UPGRADE=1 for newer versions'
 	@echo 'make clean-venv  remove the environment'
