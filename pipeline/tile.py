@@ -3,15 +3,13 @@
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from pipeline.core.cli import parallel_map, progress, run
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import OnError, catch_failures, partition_results, report_failures
 from pipeline.core.files import atomic_path
-from pipeline.core.params import BandNumber, Params, Stretch
+from pipeline.core.params import Params
 from pipeline.core.stage_cache import StageCache, stage_cache
 from pipeline.formats.chips import (
     OFFICIAL,
@@ -24,7 +22,8 @@ from pipeline.formats.chips import (
     write_tables,
 )
 from pipeline.formats.classes import ClassTable
-from pipeline.orthophoto.scenes import AlphaMode, TileConfig, TiledScene, tile_scene
+from pipeline.orthophoto.scenes import TiledScene, tile_scene
+from pipeline.orthophoto.section import TileSection
 from pipeline.raster.labels import nodata_classes_summary
 from pipeline.raster.layout import RawFolder, Scene
 from pipeline.raster.originals import report_original_paths
@@ -34,27 +33,6 @@ OFFICIAL_SIZE = 512
 """Pixels of the chips in LandCover.ai's lists; at another size the same numbers denote other ground."""
 
 
-class TileSection(Params):
-    """`tile` of params.yaml."""
-
-    size: int = Field(gt=0, multiple_of=32)
-    """Side of a chip in pixels; a multiple of 32, since the encoders halve it five times."""
-    partial: Literal["drop", "pad"]
-    """What to do with windows that extend beyond a scene."""
-    bands: tuple[BandNumber, BandNumber, BandNumber]
-    """The image's bands for red, green, blue, counted from 1."""
-    stretch: Literal["none"] | Stretch
-    """Values that become black and white; required for images of more than 8 bits."""
-    alpha: AlphaMode
-    """Whether a band marked as alpha hides pixels if it holds transparency; never one of `bands`."""
-
-    @property
-    def config(self) -> TileConfig:
-        """The section as arguments of `tile_scene`."""
-        stretch = None if self.stretch == "none" else self.stretch
-        return TileConfig(self.size, self.partial == "pad", self.bands, stretch, self.alpha)
-
-
 class TileParams(Params):
     """Parameters of the stage."""
 
@@ -62,7 +40,7 @@ class TileParams(Params):
     tile: TileSection
 
 
-def tile_cached(scene: Scene, config: TileConfig, table: ClassTable, cache: StageCache) -> tuple[Path, TiledScene]:
+def tile_cached(scene: Scene, section: TileSection, table: ClassTable, cache: StageCache) -> tuple[Path, TiledScene]:
     """Tile a scene, or reuse what an earlier run tiled.
 
     Returns:
@@ -74,7 +52,7 @@ def tile_cached(scene: Scene, config: TileConfig, table: ClassTable, cache: Stag
 
     def build(folder: Path) -> dict[str, Any]:
         make_chip_folders(folder)
-        return asdict(tile_scene(scene, config, table, folder))
+        return asdict(tile_scene(scene, section, table, folder))
 
     folder, result = cache.get(scene.id, with_sidecars((scene.image, scene.mask)), build)
     return folder, TiledScene(**result)
@@ -126,15 +104,15 @@ def alpha_summary(scenes: list[TiledScene]) -> str:
 def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
     """Cut every scene in RAW into the chips folder CHIPS; list scenes that failed in the table FAILURES."""
     source = RawFolder("landcoverai", raw)
-    table, scenes, config = source.classes, source.scenes, params.tile.config
-    official = source.official_parts if config.size == OFFICIAL_SIZE else {}
+    table, scenes, section = source.classes, source.scenes, params.tile
+    official = source.official_parts if section.size == OFFICIAL_SIZE else {}
     with (
-        stage_cache("tile", source.checksum, asdict(config), table.model_dump()) as cache,
+        stage_cache("tile", source.checksum, section.model_dump(), table.model_dump()) as cache,
         atomic_path(chips) as folder,
     ):
         make_chip_folders(folder)
         attempt = catch_failures(
-            partial(tile_cached, config=config, table=table, cache=cache),
+            partial(tile_cached, section=section, table=table, cache=cache),
             lambda scene: str(scene.image.relative_to(raw)),
         )
         results, failed = partition_results(progress(parallel_map(attempt, scenes), "tile", len(scenes)))
@@ -143,9 +121,9 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
             link_chips(scene_folder, folder)
         tiled = [scene for _, scene in results]
         rows = [row | {OFFICIAL: official.get(str(row["id"]))} for scene in tiled for row in scene.rows]
-        require_chips(tiled, len(failed), config.size, raw)
+        require_chips(tiled, len(failed), section.size, raw)
         dropped = dropped_windows(tiled) | unmatched_entry(official, (row["id"] for row in rows))
-        imagery = replace(config.imagery, synthetic=source.synthetic)
+        imagery = replace(section.imagery, synthetic=source.synthetic)
         origin = Origin(source.source, dropped | failed_entry("scenes", len(failed)))
         write_tables(folder, rows, table, imagery, origin)
     nodata_summary = nodata_classes_summary(scene.nodata_classes for scene in tiled)

@@ -4,15 +4,15 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.chips import Chip, Imagery
+from pipeline.formats.chips import Chip
 from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.png import save_chip
 from pipeline.orthophoto.rgb_bands import read_rgb_bands, require_rgb_bands
+from pipeline.orthophoto.section import TileSection
 from pipeline.orthophoto.windows import ChipWindow, chip_windows
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
@@ -20,33 +20,10 @@ from pipeline.raster.imagery import to_rgb
 from pipeline.raster.labels import Labels, read_labels, refuse_unknown_labels
 from pipeline.raster.layout import Scene
 
-AlphaMode = Literal["auto", "none"]
-"""auto: a band marked as alpha hides pixels if it holds transparency; none: it never does."""
 MAX_PARTIAL_ALPHA = 0.01
 """Share of a scene's pixels that may be partly transparent, as along an edge; a spectral band exceeds it."""
 CHIP_BYTES_PER_PIXEL = 4
 """Upper bound: red, green, blue and class, uncompressed."""
-
-
-@dataclass(frozen=True)
-class TileConfig:
-    """How scenes are cut."""
-
-    size: int
-    """Side of a chip in pixels."""
-    pad: bool
-    """Whether partial windows are padded (black, *ignore*) or dropped."""
-    bands: tuple[int, int, int]
-    """Bands for red, green, blue, counted from 1."""
-    stretch: tuple[float, float] | None
-    """Values that become black and white; None keeps 8-bit images as they are."""
-    alpha: AlphaMode = "auto"
-    """Handling of a band marked as alpha that `bands` does not include."""
-
-    @property
-    def imagery(self) -> Imagery:
-        """Contents of `imagery.json`."""
-        return Imagery(tuple(map(str, self.bands)), stretch=self.stretch or Imagery.stretch)
 
 
 @dataclass
@@ -79,12 +56,12 @@ class Transparency:
     """Whether a band marked as alpha hides nothing because it looks like a spectral band."""
 
 
-def tile_scene(scene: Scene, config: TileConfig, table: ClassTable, folder: Path) -> TiledScene:
+def tile_scene(scene: Scene, section: TileSection, table: ClassTable, folder: Path) -> TiledScene:
     """Cut one scene into chips `SCENE_NUMBER`, window by window.
 
     Args:
         scene: image and mask.
-        config: size, edges, bands.
+        section: size, edges, bands.
         table: classes of the mask.
         folder: the chips folder, in which `images/` and `masks/` exist.
 
@@ -94,33 +71,33 @@ def tile_scene(scene: Scene, config: TileConfig, table: ClassTable, folder: Path
     tiled = TiledScene()
     nodata_classes: Counter[str] = Counter()
     with open_geotiff(scene.image) as image, open_geotiff(scene.mask) as mask:
-        _require_suitable(image, mask, config, folder)
-        transparency = find_transparency(image, config)
+        _require_suitable(image, mask, section, folder)
+        transparency = find_transparency(image, section)
         tiled.alpha_unused = transparency.is_unused
-        for window in chip_windows(image.height, image.width, config.size):
-            if not config.pad and (window.height, window.width) != (config.size, config.size):
+        for window in chip_windows(image.height, image.width, section.size):
+            if section.partial == "drop" and (window.height, window.width) != (section.size, section.size):
                 tiled.partial += 1
                 continue
-            bands_CHW, valid_HW = read_rgb_bands(image, config.bands, window.raster_window)
+            bands_CHW, valid_HW = read_rgb_bands(image, section.bands, window.raster_window)
             tiled.pixels += valid_HW.size
             if transparency.band is not None:
                 opaque_HW = image.read((transparency.band,), window.raster_window)[0] > 0
                 tiled.transparent += int((~opaque_HW).sum())
                 valid_HW &= opaque_HW
-            labels = _read_labels(mask, window, config.size, table)
+            labels = _read_labels(mask, window, section.size, table)
             labels.mask_HW[~valid_HW] = IGNORE
             if (labels.mask_HW == IGNORE).all():
                 tiled.unlabelled += 1
                 continue
             nodata_classes.update(labels.nodata_classes)
-            image_HWC = to_rgb(bands_CHW, config.imagery, valid_HW)
-            padded = _pad(image_HWC, labels.mask_HW, config.size)
-            tiled.rows.append(save_chip(folder, _chip(scene.id, image, window, config.size), *padded, table))
+            image_HWC = to_rgb(bands_CHW, section.imagery, valid_HW)
+            padded = _pad(image_HWC, labels.mask_HW, section.size)
+            tiled.rows.append(save_chip(folder, _chip(scene.id, image, window, section.size), *padded, table))
     tiled.nodata_classes = dict(nodata_classes)
     return tiled
 
 
-def find_transparency(image: GeoTiff, config: TileConfig) -> Transparency:
+def find_transparency(image: GeoTiff, section: TileSection) -> Transparency:
     """Decide whether the band marked as alpha hides pixels.
 
     It does not if `tile.alpha` is none, if `tile.bands` includes it, or if it holds more than two values: by default
@@ -130,10 +107,10 @@ def find_transparency(image: GeoTiff, config: TileConfig) -> Transparency:
         PipelineError: the band cannot be read.
     """
     band = image.alpha_band
-    if band is None or config.alpha == "none" or band in config.bands:
+    if band is None or section.alpha == "none" or band in section.bands:
         return Transparency()
     histogram_V = np.zeros(np.iinfo(image.dtypes[band - 1]).max + 1, np.int64)
-    for window in chip_windows(image.height, image.width, config.size):
+    for window in chip_windows(image.height, image.width, section.size):
         alpha_HW = image.read((band,), window.raster_window)[0]
         histogram_V += np.bincount(alpha_HW.ravel(), minlength=len(histogram_V))
         partial = int(histogram_V[1:].sum() - histogram_V[1:].max())  # neither 0 nor the most frequent other value
@@ -142,7 +119,7 @@ def find_transparency(image: GeoTiff, config: TileConfig) -> Transparency:
     return Transparency(band)
 
 
-def _require_suitable(image: GeoTiff, mask: GeoTiff, config: TileConfig, folder: Path) -> None:
+def _require_suitable(image: GeoTiff, mask: GeoTiff, section: TileSection, folder: Path) -> None:
     require_same_grid(image, mask)
     if mask.count != 1:
         raise PipelineError(f"{mask.path} has {mask.count} bands; a mask has one, of class ids")
@@ -151,16 +128,17 @@ def _require_suitable(image: GeoTiff, mask: GeoTiff, config: TileConfig, folder:
             f"{mask.path} is JPEG-compressed, which invents class ids along edges; recreate it from its source with "
             "lossless compression, such as LZW or DEFLATE"
         )
-    require_rgb_bands(image, config.bands, config.stretch)
-    _require_disk_space(image, config, folder)
+    require_rgb_bands(image, section.bands, None if section.stretch == "none" else section.stretch)
+    _require_disk_space(image, section, folder)
 
 
-def _require_disk_space(image: GeoTiff, config: TileConfig, folder: Path) -> None:
+def _require_disk_space(image: GeoTiff, section: TileSection, folder: Path) -> None:
     """Refuse sparse files that would fill the disk: a few bytes may claim any number of pixels."""
     rows, columns = (
-        -(-side // config.size) if config.pad else side // config.size for side in (image.height, image.width)
+        -(-side // section.size) if section.partial == "pad" else side // section.size
+        for side in (image.height, image.width)
     )
-    needed, free = rows * columns * config.size**2 * CHIP_BYTES_PER_PIXEL, shutil.disk_usage(folder).free
+    needed, free = rows * columns * section.size**2 * CHIP_BYTES_PER_PIXEL, shutil.disk_usage(folder).free
     if needed > free:
         raise PipelineError(
             f"{image.path} has {image.width} x {image.height} px: its {rows * columns} chips may need up to "

@@ -6,25 +6,26 @@ import pytest
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.chips import Imagery
 from pipeline.formats.classes import ClassTable
 from pipeline.formats.datasets import CLASSES
 from pipeline.formats.png import read_image, read_mask
-from pipeline.orthophoto.scenes import AlphaMode, TileConfig, TiledScene, tile_scene
+from pipeline.orthophoto.scenes import TiledScene, tile_scene
+from pipeline.orthophoto.section import TileSection
 from pipeline.raster import geotiff
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.layout import Scene
+from tests.orthophoto.test_section import section
 from tests.world import TWO_CLASSES, UTM, at, gradient, halves, orthophoto
 
-DROP = TileConfig(size=32, pad=False, bands=(1, 2, 3), stretch=None)
-PAD = TileConfig(size=32, pad=True, bands=(1, 2, 3), stretch=None)
+DROP = section()
+PAD = section(partial="pad")
 
 
-def cut(folder: Path, scene: Scene, config: TileConfig = DROP, table: ClassTable = TWO_CLASSES) -> TiledScene:
+def cut(folder: Path, scene: Scene, how: TileSection = DROP, table: ClassTable = TWO_CLASSES) -> TiledScene:
     for name in ("images", "masks"):
         (folder / "chips" / name).mkdir(parents=True, exist_ok=True)
-    return tile_scene(scene, config, table, folder / "chips")
+    return tile_scene(scene, how, table, folder / "chips")
 
 
 def ids(tiled: TiledScene) -> list[object]:
@@ -108,9 +109,9 @@ def near_infrared(folder: Path, **profile: Any) -> Scene:
 @pytest.mark.parametrize("bands", [(4, 1, 2), (1, 2, 3)])
 @pytest.mark.parametrize("profile", [{}, {"photometric": "RGB", "alpha": "YES"}, {"photometric": "MINISBLACK"}])
 def test_near_infrared_is_not_transparency(
-    tmp_path: Path, alpha: AlphaMode, bands: tuple[int, int, int], profile: dict[str, Any]
+    tmp_path: Path, alpha: str, bands: tuple[int, int, int], profile: dict[str, Any]
 ) -> None:
-    tiled = cut(tmp_path, near_infrared(tmp_path, **profile), TileConfig(32, False, bands, None, alpha))
+    tiled = cut(tmp_path, near_infrared(tmp_path, **profile), section(bands=bands, alpha=alpha))
     assert [row["pixels_ignored"] for row in tiled.rows] == [0]
     assert (tiled.pixels, tiled.transparent) == (1024, 0)
     red_HW = read_image(tmp_path / "chips/images/a_0.png")[..., 0]
@@ -140,11 +141,11 @@ def test_transparency_and_declared_no_data_both_hide(tmp_path: Path) -> None:
     ("alpha", "bands", "ignored"), [("auto", (1, 2, 3), 320), ("none", (1, 2, 3), 0), ("auto", (4, 2, 1), 0)]
 )
 def test_transparency_hides_pixels_unless_selected_as_a_band_or_disabled(
-    tmp_path: Path, alpha: AlphaMode, bands: tuple[int, int, int], ignored: int
+    tmp_path: Path, alpha: str, bands: tuple[int, int, int], ignored: int
 ) -> None:
     alpha_HW = np.full((32, 64), 255, np.uint8)
     alpha_HW[:5], alpha_HW[5, :10] = 0, 128  # ten partly transparent pixels
-    tiled = cut(tmp_path, rgba(tmp_path, alpha_HW), TileConfig(32, False, bands, None, alpha))
+    tiled = cut(tmp_path, rgba(tmp_path, alpha_HW), section(bands=bands, alpha=alpha))
     assert sum(int(str(row["pixels_ignored"])) for row in tiled.rows) == ignored == tiled.transparent
     assert tiled.pixels == 2 * 1024
 
@@ -166,20 +167,20 @@ def test_alpha_may_have_any_two_values(tmp_path: Path, dtype: str, opaque: int) 
     alpha_HW[:5] = 0
     bands_CHW = np.concatenate([gradient(32, 64), alpha_HW[None]]).astype(dtype)
     write_geotiff(scene.image, bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
-    assert cut(tmp_path, scene, TileConfig(32, False, (1, 2, 3), (0, 255))).transparent == 320
+    assert cut(tmp_path, scene, section(stretch=(0, 255))).transparent == 320
 
 
 def test_nan_in_an_image_is_ignored_in_the_mask(tmp_path: Path) -> None:
     image_CHW = gradient(32, 32, dtype="float32")
     image_CHW[1, 3, 4] = np.nan
     scene = orthophoto(tmp_path, "a", image_CHW, np.full((32, 32), 1, np.uint8))
-    [row] = cut(tmp_path, scene, TileConfig(32, False, (1, 2, 3), (0.0, 100.0))).rows
+    [row] = cut(tmp_path, scene, section(stretch=(0.0, 100.0))).rows
     assert (row["pixels_1"], row["pixels_ignored"]) == (1023, 1)
 
 
 def test_bands_are_selected_in_order(tmp_path: Path) -> None:
     scene = orthophoto(tmp_path, "a", gradient(32, 32, bands=5))
-    cut(tmp_path, scene, TileConfig(32, False, (5, 2, 1), None))
+    cut(tmp_path, scene, section(bands=(5, 2, 1)))
     assert read_image(tmp_path / "chips/images/a_0.png")[4, 9].tolist() == [52, 10, 5]
 
 
@@ -189,18 +190,13 @@ def test_16_bit_images_need_a_stretch(tmp_path: Path) -> None:
         PipelineError, match=r"a.tif is uint16, but chips have 8 bits; set tile.stretch to \[low, high\]"
     ):
         cut(tmp_path, scene)
-    cut(tmp_path, scene, TileConfig(32, False, (1, 2, 3), (0.0, 5100.0)))
+    cut(tmp_path, scene, section(stretch=(0.0, 5100.0)))
     assert read_image(tmp_path / "chips/images/a_0.png")[9, 19].tolist() == [50, 100, 250]
-
-
-def test_imagery_json_has_bands_and_stretch() -> None:
-    assert TileConfig(32, False, (3, 2, 1), None).imagery == Imagery(("3", "2", "1"), stretch=(0.0, 255.0))
-    assert TileConfig(32, False, (3, 2, 1), (0.0, 4000.0)).imagery.stretch == (0.0, 4000.0)
 
 
 def test_a_missing_band_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"images/a.tif has no band 4; it has 3, counted from 1"):
-        cut(tmp_path, orthophoto(tmp_path, "a"), TileConfig(32, False, (4, 2, 1), None))
+        cut(tmp_path, orthophoto(tmp_path, "a"), section(bands=(4, 2, 1)))
 
 
 def test_a_value_outside_the_table_is_counted_over_the_whole_mask(
@@ -220,7 +216,7 @@ def test_the_official_mask_gives_its_72_official_chips(shared: Path, tmp_path: P
     folder = shared / "data/landcoverai-official"
     mask = folder / f"{scene}.tif"
     official = [name for part in ("train", "val", "test") for name in (folder / f"{part}.txt").read_text().split()]
-    tiled = cut(tmp_path, Scene(scene, mask, mask), TileConfig(512, False, (1, 1, 1), None), CLASSES["landcoverai"])
+    tiled = cut(tmp_path, Scene(scene, mask, mask), section(size=512, bands=(1, 1, 1)), CLASSES["landcoverai"])
     expected = sorted(name for name in official if name.rpartition("_")[0] == scene)
     assert len(expected) == 72
     assert sorted(str(name) for name in ids(tiled)) == expected
