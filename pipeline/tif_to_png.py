@@ -101,6 +101,14 @@ def read_rgb(item: SourceItem, options: ReadOptions, imagery: Imagery) -> tuple[
 
 
 @dataclass(frozen=True)
+class LabelledItem:
+    """A chip and date with the folder of its label."""
+
+    source: SourceItem
+    label: Path
+
+
+@dataclass(frozen=True)
 class Converted:
     """The result of one item."""
 
@@ -111,23 +119,24 @@ class Converted:
 
 
 def convert(
-    pair: tuple[SourceItem, Path], options: ReadOptions, params: TifToPngParams, table: ClassTable, folder: Path
+    item: LabelledItem, options: ReadOptions, params: TifToPngParams, table: ClassTable, folder: Path
 ) -> Converted:
-    """Write the chip of an item and its label's folder."""
-    item, label = pair
+    """Write the chip of an item."""
     conversion = params.conversion(options.dataset)
     consensus = conversion.min_consensus if isinstance(conversion, LandcovernetConversion) else 0
-    image_HWC, clouds_HW = read_rgb(item, options, params.imagery(options.dataset))
-    labels = read_label(label, item, options, table, consensus)
+    image_HWC, clouds_HW = read_rgb(item.source, options, params.imagery(options.dataset))
+    labels = read_label(item.label, item.source, options, table, consensus)
     mask_HW = labels.mask_HW
     mask_HW[clouds_HW >= (PixelKind.SHADOW if conversion.ignore_clouds else PixelKind.NO_DATA)] = IGNORE
     if (mask_HW == IGNORE).all():
         return Converted(None, labels.nodata_classes)
-    return Converted(save_chip(folder, describe_chip(item, options), image_HWC, mask_HW, table), labels.nodata_classes)
+    return Converted(
+        save_chip(folder, describe_chip(item.source, options), image_HWC, mask_HW, table), labels.nodata_classes
+    )
 
 
 def convert_cached(
-    pair: tuple[SourceItem, Path], options: ReadOptions, params: TifToPngParams, table: ClassTable, cache: StageCache
+    item: LabelledItem, options: ReadOptions, params: TifToPngParams, table: ClassTable, cache: StageCache
 ) -> tuple[Path, Converted]:
     """Convert an item, or reuse what an earlier run converted.
 
@@ -137,14 +146,13 @@ def convert_cached(
     Raises:
         PipelineError: a file is missing, cannot be read, or contains invalid values.
     """
-    item, label = pair
 
     def build(folder: Path) -> dict[str, Any]:
         make_chip_folders(folder)
-        return asdict(convert(pair, options, params, table, folder))
+        return asdict(convert(item, options, params, table, folder))
 
-    inputs = with_sidecars((*item.files, asset(options.dataset, label, "labels")))
-    folder, result = cache.get(item.id, inputs, build)
+    inputs = with_sidecars((*item.source.files, asset(options.dataset, item.label, "labels")))
+    folder, result = cache.get(item.source.id, inputs, build)
     return folder, Converted(**result)
 
 
@@ -187,7 +195,7 @@ def tif_to_png(
     kept = set(selection.loc[selection["verdict"] == "keep", "id"])
     items = [item for item in source.items if item.id in kept]
     labels, official = source.labels, source.official_parts
-    pairs = [(item, labels[item.chip]) for item in items if item.chip in labels]
+    labelled = [LabelledItem(item, labels[item.chip]) for item in items if item.chip in labels]
     settings = asdict(options), params.imagery(dataset), params.conversion(dataset).model_dump()
     with (
         stage_cache(f"tif_to_png-{dataset}", source.checksum, *settings, table.model_dump()) as cache,
@@ -196,17 +204,17 @@ def tif_to_png(
         make_chip_folders(folder)
         attempt = catch_failures(
             partial(convert_cached, options=options, params=params, table=table, cache=cache),
-            lambda pair: str(pair[0].folder.relative_to(raw)),
+            lambda item: str(item.source.folder.relative_to(raw)),
         )
-        results = progress(parallel_map(attempt, pairs), f"tif_to_png {dataset}", len(pairs))
+        results = progress(parallel_map(attempt, labelled), f"tif_to_png {dataset}", len(labelled))
         converted, failed = partition_results(results)
         failures_summary = report_failures(failed, params.on_error, failures, raw)
         for cached, _ in converted:
             link_chips(cached, folder)
-        labelled = [chip.row for _, chip in converted if chip.row is not None]
-        rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for row in labelled]
+        kept_rows = [chip.row for _, chip in converted if chip.row is not None]
+        rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for row in kept_rows]
         dropped = {
-            "without a label item": len(items) - len(pairs),
+            "without a label item": len(items) - len(labelled),
             "without a labelled pixel": len(converted) - len(rows),
         }
         require_chips(len(rows), dropped, len(failed), source)
