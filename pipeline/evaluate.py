@@ -13,7 +13,7 @@ from pipeline.core.files import atomic_path, read_json, write_json, write_text
 from pipeline.core.params import Params
 from pipeline.evaluation.examples import ExampleSource, draw_example_grids
 from pipeline.evaluation.figures import write_plots
-from pipeline.evaluation.intervals import MIN_GROUPS, Interval, labelled_groups, mean_iou_interval
+from pipeline.evaluation.intervals import MIN_GROUPS, describe_limits, labelled_groups, mean_iou_interval
 from pipeline.evaluation.test_pass import PredictionCounts, count_predictions
 from pipeline.formats.chips import read_imagery
 from pipeline.formats.classes import ClassTable, read_classes
@@ -155,9 +155,9 @@ def format_score(score: float | None, digits: int = 4) -> str:
 
 def summary_line(result: dict[str, Any]) -> str:
     """Summarise the score with its interval, the leak, and a precision that differs from training."""
-    low, high, held_fixed = result["mean_iou_low"], result["mean_iou_high"], result["interval"]["held_fixed"]
+    low, high = result["mean_iou_low"], result["mean_iou_high"]
     too_few = "too few independent groups for an interval"
-    interval = too_few if low is None else Interval(low, high, tuple(held_fixed)).describe()
+    interval = too_few if low is None else describe_limits(low, high, result["interval"]["why_approximate"])
     leak = leak_summary(result["leak_share"], result["leak_share_at_least"])
     trained, scored = result["arithmetic"]["trained"], result["arithmetic"]["scored"]
     fallback = f"; trained in {trained}, scored in {scored}: this device does not support {trained}"

@@ -105,11 +105,11 @@ def test_with_enough_groups_the_interval_contains_the_score(tmp_path: Path) -> N
     }
 
 
-def rare_counts() -> np.ndarray:
-    """Twelve groups of two classes; the second is in two groups."""
+def rare_counts(groups: int) -> np.ndarray:
+    """Twelve groups of two classes; the second is in `groups` of them."""
     counts_G3K = np.zeros((12, 3, 2), np.int64)
     counts_G3K[:, :, 0] = np.array([[100, 90, 60 + number] for number in range(12)])
-    counts_G3K[:2, :, 1] = (50, 60, 40)
+    counts_G3K[:groups, :, 1] = (50, 60, 40)
     return counts_G3K
 
 
@@ -121,12 +121,18 @@ def other_metrics(score: float | None) -> dict[str, Any]:
 
 
 def test_an_approximate_interval_names_the_fixed_classes() -> None:
-    approximate = interval_metrics(rare_counts(), ("field", "roof"))
+    approximate = interval_metrics(rare_counts(2), ("field", "roof"))
     details, low, high = (approximate[key] for key in ("interval", "mean_iou_low", "mean_iou_high"))
     assert (details["approximate"], details["held_fixed"]) == (True, ["roof"])
     assert details["why_approximate"] == "roof held fixed, in fewer than 3 groups"
     line = summary_line(other_metrics(0.5) | approximate)
     assert f"mean IoU 0.5000 (approximate 95 % interval {low:.4f} to {high:.4f}: roof held fixed, in fewer" in line
+
+
+def test_an_approximate_interval_names_the_classes_in_few_groups() -> None:
+    approximate = interval_metrics(rare_counts(3), ("field", "roof"))
+    assert approximate["interval"]["held_fixed"] == []
+    assert ": roof in only 3 groups)" in summary_line(other_metrics(0.5) | approximate)
 
 
 def test_without_labels_the_score_is_unknown() -> None:
@@ -214,7 +220,7 @@ def test_scoring_uses_the_precision_of_training_if_supported(
 
 
 def test_the_summary_line_names_a_precision_that_is_not_supported() -> None:
-    result = other_metrics(0.5) | interval_metrics(rare_counts()[:3], ("field", "roof"))
+    result = other_metrics(0.5) | interval_metrics(rare_counts(2)[:3], ("field", "roof"))
     result |= {"arithmetic": {"trained": "bf16", "scored": "fp32"}}
     assert summary_line(result).endswith("; trained in bf16, scored in fp32: this device does not support bf16")
     assert "trained" not in summary_line(result | {"arithmetic": {"trained": "fp32", "scored": "fp32"}})

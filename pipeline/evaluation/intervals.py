@@ -60,8 +60,13 @@ class Interval:
 
     def describe(self, form: str = ".4f") -> str:
         """Format the limits, and add whether and why they are approximate."""
-        limits = f"95 % interval {self.low:{form}} to {self.high:{form}}"
-        return f"approximate {limits}: {self.why_approximate}" if self.why_approximate else limits
+        return describe_limits(self.low, self.high, self.why_approximate, form)
+
+
+def describe_limits(low: float, high: float, why_approximate: str | None, form: str = ".4f") -> str:
+    """Format the limits of an interval, and add why they are approximate, if they are."""
+    limits = f"95 % interval {low:{form}} to {high:{form}}"
+    return f"approximate {limits}: {why_approximate}" if why_approximate else limits
 
 
 @dataclass(frozen=True)
