@@ -154,4 +154,4 @@ def _rgb(colour: Colour) -> tuple[float, float, float]:
 
 def _save(figure: Figure, path: Path) -> None:
     # without matplotlib's version, so that the same scores give the same bytes
-    figure.savefig(path, metadata={"Software": None})
+    figure.savefig(path, metadata={"Software": None, "Title": figure.get_suptitle()})
