@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from dvc.cli.parser import get_main_parser
+from PIL import Image
 
 from tests.pages import PAGES, ROOT, arguments, blocks, commands, prose, section
 
@@ -118,6 +119,14 @@ def test_every_score_is_explained() -> None:
     text = PAGES["docs/scores.md"]
     keys = json.loads((ROOT / "metrics/evaluate.json").read_text(encoding="utf-8"))
     assert [key for key in keys if f"`{key}`" not in text] == []
+
+
+def test_readme_shows_score_and_examples_of_the_committed_run() -> None:
+    metrics = json.loads((ROOT / "metrics/evaluate.json").read_text(encoding="utf-8"))
+    score = f"{metrics['mean_iou']:.3f}"
+    assert f"| {score} (1 seed" in section("README.md", "Results")
+    with Image.open(ROOT / "docs/examples.png") as image:
+        assert image.info["Title"] == f"synthetic sample: {metrics['chips']} test chips, mean IoU {score}"
 
 
 def test_names_in_the_table_of_decisions_exist() -> None:

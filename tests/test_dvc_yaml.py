@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from pipeline.core.params import Params
 from pipeline.formats.datasets import DATASETS, DatasetName
@@ -246,6 +247,15 @@ def test_top_level_params_and_metrics_are_those_of_an_experiment() -> None:
     assert GRAPH["params"] == ["params.yaml"]
     assert GRAPH["metrics"] == ["metrics/summary.json"]
     assert set(GRAPH["metrics"]) <= written()
+
+
+def test_an_experiment_changes_only_its_own_line_of_params_yaml(tmp_path: Path) -> None:
+    """DVC writes lists as blocks, without comments after them, and breaks long lines."""
+    before = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "params.yaml"
+    path.write_text(before, encoding="utf-8")
+    apply_overrides(path, ["loss=dice"])
+    assert path.read_text(encoding="utf-8") == before.replace("\nloss: focal ", "\nloss: dice  ", 1)
 
 
 def test_the_model_is_an_artifact() -> None:

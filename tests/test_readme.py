@@ -18,7 +18,7 @@ from pipeline.raster.geotiff import write_geotiff
 from tests.pages import PAGES, ROOT, blocks, commands
 
 EXPERIMENT = "dvc exp run -S loss=dice"
-TABLE = "dvc exp show --only-changed --drop data/"
+TABLE = "dvc exp show --only-changed --drop 'data/|pipeline'"
 
 
 @pytest.fixture(scope="module")

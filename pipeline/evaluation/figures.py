@@ -49,7 +49,7 @@ def draw_confusion(path: Path, matrix_KK: np.ndarray, names: Sequence[str], titl
     axes.imshow(shares_KK, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)
-    axes.set_title("thousands of pixels" if counts else "share of each true class", fontsize=9)
+    axes.set_title("pixels (k: thousand)" if counts else "share of each true class", fontsize=9)
     axes.set(xlabel="predicted (blank: below 0.5 % of the true class)", ylabel="true")
     for row, column in np.argwhere(shares_KK >= 0.005):
         share = shares_KK[row, column]
@@ -154,4 +154,4 @@ def _rgb(colour: Colour) -> tuple[float, float, float]:
 
 def _save(figure: Figure, path: Path) -> None:
     # without matplotlib's version, so that the same scores give the same bytes
-    figure.savefig(path, metadata={"Software": None})
+    figure.savefig(path, metadata={"Software": None, "Title": figure.get_suptitle()})

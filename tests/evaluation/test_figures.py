@@ -61,6 +61,12 @@ def test_examples_are_drawn_in_the_colours_of_the_classes(tmp_path: Path) -> Non
     assert {(0, 0, 200), (0, 200, 0), (200, 0, 0)} <= colours(tmp_path / "examples.png")
 
 
+def test_the_title_is_metadata_too(tmp_path: Path) -> None:  # by which a test finds an old image in README
+    draw_examples(tmp_path / "examples.png", [example(1)], BRIGHTNESS, "title")
+    with Image.open(tmp_path / "examples.png") as image:
+        assert image.info["Title"] == "title"
+
+
 def test_examples_have_a_row_each(tmp_path: Path) -> None:
     for count in (1, 4):
         draw_examples(tmp_path / f"{count}.png", [example(number) for number in range(count)], BRIGHTNESS, "title")
