@@ -71,14 +71,16 @@ def test_groups_equal_those_of_a_brute_force_comparison(layout: list[tuple[int, 
             for number, (left, top, rows, columns, unit) in enumerate(layout)
         )
     )
-    box_N4 = boxes(chips)
-    group = chips["unit"].tolist()
-    for _ in group:  # as often as a chain can be long
-        for i, (left, bottom, right, top) in enumerate(box_N4):
-            for j, (west, south, east, north) in enumerate(box_N4):
-                overlap = min(right, east) - max(left, west) > 0.5 and min(top, north) - max(bottom, south) > 0.5
-                if overlap or chips["unit"][i] == chips["unit"][j]:
-                    group[i] = group[j] = min(group[i], group[j])
+    box_N4, unit, connected = boxes(chips).tolist(), chips["unit"].tolist(), []
+    for i, (left, bottom, right, top) in enumerate(box_N4):
+        for j, (west, south, east, north) in enumerate(box_N4):
+            overlap = min(right, east) - max(left, west) > 0.5 and min(top, north) - max(bottom, south) > 0.5
+            if overlap or unit[i] == unit[j]:
+                connected.append((i, j))
+    group = list(unit)
+    for _ in unit:  # as often as a chain can be long
+        for i, j in connected:
+            group[i] = group[j] = min(group[i], group[j])
     assert find_groups(chips, Locations.from_chips(chips)).tolist() == group
 
 
