@@ -15,7 +15,7 @@ from rasterio.transform import Affine
 from pipeline.formats.classes import ClassTable, LandCoverClass, write_classes
 from pipeline.formats.datasets import CLASSES, DatasetName
 from pipeline.raster.georeference import Georeference
-from pipeline.raster.geotiff import write_geotiff
+from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.layout import Scene, SourceItem, write_source
 from pipeline.sentinel.date_selection import Thresholds
 
@@ -138,6 +138,12 @@ def archive(raw: Path, dataset: DatasetName, table: ClassTable | None = None) ->
     write_classes(raw / "classes.json", table or CLASSES[dataset])
     write_source(raw, "local")
     return raw
+
+
+def read_tiff(path: Path) -> None:
+    """Read all pixels of a GeoTIFF."""
+    with open_geotiff(path) as file:
+        file.read()
 
 
 def orthophoto(raw: Path, scene: str, image_CHW: np.ndarray | None = None, mask_HW: np.ndarray | None = None) -> Scene:

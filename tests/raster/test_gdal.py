@@ -14,19 +14,7 @@ import rasterio
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
-from tests.world import at, gradient
-
-
-@pytest.fixture
-def tiff(tmp_path: Path) -> Path:
-    path = tmp_path / "scene.tif"
-    write_geotiff(path, gradient(40, 60), at())
-    return path
-
-
-def read(path: Path) -> None:
-    with open_geotiff(path) as file:
-        file.read()
+from tests.world import gradient, read_tiff
 
 
 def test_warning_filters_are_restored_in_any_order_of_closing(tmp_path: Path) -> None:
@@ -53,7 +41,7 @@ def test_threads_change_warning_filters_one_at_a_time(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(rasterio, "open", slow_open)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(read, [tmp_path / "a.tif", tmp_path / "b.tif"]))
+        list(pool.map(read_tiff, [tmp_path / "a.tif", tmp_path / "b.tif"]))
     assert met == []
 
 
@@ -71,7 +59,7 @@ def test_running_out_of_file_handles_is_an_os_error(tiff: Path, monkeypatch: pyt
 
     monkeypatch.setattr(rasterio, "open", fail)
     with pytest.raises(OSError, match="Too many open files") as error:
-        read(tiff)
+        read_tiff(tiff)
     assert error.value.errno == errno.EMFILE
 
 
@@ -80,4 +68,4 @@ def test_library_errors_name_the_file(tiff: Path, monkeypatch: pytest.MonkeyPatc
     for error in errors:
         monkeypatch.setattr(rasterio, "open", mock.Mock(side_effect=error))
         with pytest.raises(PipelineError, match=r"scene.tif is not a readable GeoTIFF: \S"):
-            read(tiff)
+            read_tiff(tiff)

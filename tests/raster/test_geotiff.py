@@ -14,19 +14,7 @@ from rasterio.windows import Window
 from pipeline.core.errors import PipelineError
 from pipeline.raster import geotiff
 from pipeline.raster.geotiff import is_nodata, open_geotiff, write_geotiff
-from tests.world import at, gradient, hide
-
-
-@pytest.fixture
-def tiff(tmp_path: Path) -> Path:
-    path = tmp_path / "scene.tif"
-    write_geotiff(path, gradient(40, 60), at())
-    return path
-
-
-def read(path: Path) -> None:
-    with open_geotiff(path) as file:
-        file.read()
+from tests.world import at, gradient, hide, read_tiff
 
 
 def test_a_written_file_is_read_back(tiff: Path) -> None:
@@ -83,16 +71,16 @@ def test_alpha_does_not_count_as_data(tmp_path: Path) -> None:
 
 def test_a_missing_and_an_empty_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"gone.tif does not exist"):
-        read(tmp_path / "gone.tif")
+        read_tiff(tmp_path / "gone.tif")
     (tmp_path / "empty.tif").touch()
     with pytest.raises(PipelineError, match=r"empty.tif is empty \(0 bytes\); copy or download it again"):
-        read(tmp_path / "empty.tif")
+        read_tiff(tmp_path / "empty.tif")
 
 
 def test_a_text_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_text("not an image")
     with pytest.raises(PipelineError, match=r"a.tif is not a readable GeoTIFF: .*not recognized"):
-        read(tmp_path / "a.tif")
+        read_tiff(tmp_path / "a.tif")
 
 
 def test_a_vrt_named_tif_reads_no_other_file(tiff: Path) -> None:
@@ -103,7 +91,7 @@ def test_a_vrt_named_tif_reads_no_other_file(tiff: Path) -> None:
         "</SimpleSource></VRTRasterBand></VRTDataset>"
     )
     with pytest.raises(PipelineError, match=r"vrt.tif is not a readable GeoTIFF"):
-        read(vrt)
+        read_tiff(vrt)
 
 
 PROFILES: list[dict[str, Any]] = [
@@ -146,7 +134,7 @@ def test_the_official_mask_is_complete_and_a_part_of_it_is_not(shared: Path, tmp
     with part.open("r+b") as writer:
         writer.truncate(official.stat().st_size - 100)
     with pytest.raises(PipelineError, match=r"part.tif is (truncated|not a readable GeoTIFF)"):
-        read(part)
+        read_tiff(part)
 
 
 def test_the_internal_mask_hides_pixels(tmp_path: Path) -> None:
