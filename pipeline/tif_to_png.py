@@ -114,7 +114,7 @@ class Converted:
 
     row: dict[str, object] | None
     """The chip's row of `chips.csv`; None without a labelled pixel."""
-    declared: dict[str, int]
+    nodata_classes: dict[str, int]
     """Pixels by class that the label declares as no-data."""
 
 
@@ -222,7 +222,7 @@ def tif_to_png(
         imagery = replace(params.imagery(dataset), synthetic=source.synthetic)
         left_out = dropped_dates(selection) | dropped | failed_entry("dates", len(failed))
         write_tables(folder, rows, table, imagery, Origin(source.source, left_out))
-    nodata_summary = nodata_classes_summary(chip.declared for _, chip in converted)
+    nodata_summary = nodata_classes_summary(chip.nodata_classes for _, chip in converted)
     details = f"{dropped_summary(dropped)}{nodata_summary}{failures_summary}"
     return f"{len(items)} clear dates in, {len(rows)} chips kept, {details}"
 

@@ -68,7 +68,11 @@ class ItemFetcher:
             yield from failures
 
     def estimate(self, items: list[RemoteItem]) -> int:
-        """Estimate the bytes still to fetch: an asset counts as large as the first of its kind."""
+        """Estimate the least number of bytes still to fetch.
+
+        An asset counts as large as the first of its kind, and each chip needs bands of at least `dates` dates; how many
+        more, only the cloud masks show.
+        """
         dated = [item for item in items if item.date]
         chips = Counter(item.chip for item in dated)
         clear = sum(min(dates, self.thresholds.dates) for dates in chips.values())
