@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 STAGES = ("check", "download", "cloud_filter", "tif_to_png", "tile", "split", "train", "evaluate")
 DATA_STAGES = STAGES[1:6]
-COMMANDS = ("compare",)
+COMMANDS = ("compare", "predict")
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 LAYERS = {
@@ -28,6 +28,7 @@ LAYERS = {
     "orthophoto": ("core", "formats", "raster"),
     "evaluation": ("core", "formats", "scoring", "learning"),
     "sources": ("core", "formats", "raster", "sentinel"),
+    "inference": ("core", "formats", "raster", "learning", "orthophoto", "evaluation"),
 }
 """Folders of pipeline/ to the folders they may import, which are listed before them."""
 
@@ -35,8 +36,8 @@ LEARNING = "torch torchvision torchmetrics lightning segmentation_models_pytorch
 RASTER = "rasterio PIL cv2 osgeo"
 NETWORK = "requests urllib urllib3 http httpx aiohttp socket ssl ftplib radiant_mlhub boto3 botocore s3fs fsspec"
 ALLOWED = [
-    (LEARNING, ("learning/", "evaluation/", "check.py", "train.py", "evaluate.py")),
-    (RASTER, ("formats/", "raster/", "sentinel/", "orthophoto/", "splitting/")),
+    (LEARNING, ("learning/", "evaluation/", "inference/", "check.py", "train.py", "evaluate.py", "predict.py")),
+    (RASTER, ("formats/", "raster/", "sentinel/", "orthophoto/", "splitting/", "inference/")),
     (NETWORK, ("sources/", "learning/hub.py")),
 ]
 """Libraries, and the only paths under pipeline/ that may import them."""
@@ -44,6 +45,7 @@ ALLOWED = [
 NOT_MIRRORED = {
     "core/errors.py": "exceptions without code",
     "sources/base.py": "a Protocol and two records, without code",
+    "inference/scene.py": "a Protocol and a record, without code",
 }
 """Modules without a test file, except `__init__.py`, and why."""
 

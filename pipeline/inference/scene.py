@@ -1,0 +1,46 @@
+"""What a scene is to the network: pixels on a grid, read window by window as 8-bit RGB."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from rasterio.windows import Window
+
+from pipeline.core.failures import OnError
+from pipeline.formats.chips import Imagery
+from pipeline.raster.georeference import Georeference
+
+
+class Scene(Protocol):
+    """An open scene: one file, bands in separate files, a mosaic, or another scene resampled."""
+
+    name: str
+    """As the user gave it, for messages."""
+    height: int
+    width: int
+    georeference: Georeference
+    identity: list[Any]
+    """JSON values that change when the pixels change: part of the key of unfinished work."""
+    damaged: list[str]
+    """Blocks that could not be read and were left out under `on_error: skip`, as text; grows while reading."""
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Read a window that lies inside the scene.
+
+        Returns:
+            image_HWC, uint8 RGB as the network was trained on, black where invalid; and valid_HW, bool: False where
+            the scene has no data.
+
+        Raises:
+            PipelineError: pixels cannot be decoded.
+        """
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How the values of a scene become the 8-bit RGB that a model was trained on."""
+
+    imagery: Imagery
+    """Bands, scale, offset and stretch, as stored in the model; the offset may be the user's."""
+    on_error: OnError = "stop"
+    """What to do with blocks that cannot be decoded; skip: no data there."""
