@@ -65,15 +65,18 @@ def select_device(name: DeviceName, precision: PrecisionName = "auto", key: str 
     return Device(name, precision)
 
 
-def select_scoring_device(name: DeviceName, trained: Precision | None) -> Device:
-    """Return the device to score on, in the precision of training if supported there, else in fp32.
+def select_scoring_device(name: DeviceName, trained: Precision | None, key: str = "evaluate.device") -> Device:
+    """Return the device to run a trained network on, in the precision of training if supported there, else in fp32.
 
-    `trained`: None for a model that does not record it: then as `select_device` does for `auto`.
+    Args:
+        name: the device.
+        trained: precision of the training; None for a model that does not record it: as `select_device` for `auto`.
+        key: the param or option that names the device, for the error.
 
     Raises:
         PipelineError: the device is not available.
     """
-    device = select_device(name, key="evaluate.device")
+    device = select_device(name, key=key)
     if trained is None or trained == device.precision:
         return device
     supported = trained == "fp32" or (device.name == "cuda" if trained == "fp16" else _has_bf16(device.name))

@@ -15,12 +15,16 @@ from torch import nn
 
 from pipeline.core.choices import invalid_choice
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import read_json, write_json
+from pipeline.core.files import read_json, sha256, write_json
 from pipeline.formats.chips import Imagery, parse_imagery
 from pipeline.formats.classes import ClassTable
 from pipeline.learning.device import Precision
 from pipeline.learning.losses import Loss
 from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, load_encoder, load_weights, normalisation
+
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+"""The files of a model folder."""
 
 
 @dataclass(frozen=True)
@@ -150,10 +154,11 @@ def freeze_unused(segmenter: Segmenter, side: int) -> None:
 
 
 def save_model(folder: Path, segmenter: Segmenter, description: dict[str, Any]) -> None:
-    """Write `model.safetensors` and `model.json` into an existing folder."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in segmenter.net.state_dict().items()}
-    (folder / "model.safetensors").write_bytes(save(weights))  # save_file makes it readable by its owner only
-    write_json(folder / "model.json", description)
+    """Write `model.safetensors` and `model.json`, which records the SHA-256 of the weights, into an existing folder."""
+    weights, path = segmenter.net.state_dict(), folder / WEIGHTS
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    path.write_bytes(save(tensors))  # save_file makes it readable by its owner only
+    write_json(folder / DESCRIPTION, description | {"weights_sha256": sha256(path)})
 
 
 def describe_model(config: NetworkConfig, table: ClassTable, imagery: Imagery, **more: Any) -> dict[str, Any]:
@@ -166,6 +171,7 @@ def describe_model(config: NetworkConfig, table: ClassTable, imagery: Imagery, *
 class Model:
     """A trained network and its description."""
 
+    config: NetworkConfig
     segmenter: Segmenter
     table: ClassTable
     imagery: Imagery
@@ -173,6 +179,10 @@ class Model:
     """Of the training; None for older models, which do not record it."""
     seed: int | None
     """Of the training; None for older models."""
+    pixel_sizes: tuple[float, ...]
+    """Of the training chips, in units of their CRS; empty if unknown."""
+    digest: str
+    """SHA-256 of the description, which includes that of the weights."""
 
 
 def load_model(folder: Path) -> Model:
@@ -181,21 +191,34 @@ def load_model(folder: Path) -> Model:
     Raises:
         PipelineError: a file is missing or damaged.
     """
-    if not (folder / "model.json").is_file():
-        raise PipelineError(f"{folder} has no model.json; the stage train writes it: run `dvc repro`")
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise PipelineError(f"{folder} has no {DESCRIPTION}; the stage train writes it: run `dvc repro`")
     try:
-        description = read_json(folder / "model.json")
+        description = read_json(path)
         table, imagery = ClassTable(classes=description["classes"]), parse_imagery(description["imagery"])
         precision, seed = _parse_precision(description.get("precision")), description.get("params", {}).get("seed")
+        pixel_sizes = tuple(map(float, description.get("pixel_sizes", ())))
         names = (description["architecture"], description["encoder"], len(table.classes))
         config = NetworkConfig(*names, tuple(description["mean"]), tuple(description["std"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PipelineError(
-            f"{folder / 'model.json'} is damaged ({type(error).__name__}: {_first_line(error)}); run the stage train"
+            f"{path} is damaged, or of another program ({type(error).__name__}: {_first_line(error)}); run the stage "
+            "train, which writes it"
         ) from None
     segmenter = build(config)
-    _load_state(segmenter.net, folder / "model.safetensors")
-    return Model(segmenter, table, imagery, precision, seed)
+    _require_same_weights(folder / WEIGHTS, description.get("weights_sha256"))
+    _load_state(segmenter.net, folder / WEIGHTS)
+    return Model(config, segmenter, table, imagery, precision, seed, pixel_sizes, sha256(path))
+
+
+def _require_same_weights(path: Path, expected: str | None) -> None:
+    """Refuse weights of another training: they may fit the network, but not its classes. Older models lack the hash."""
+    if expected is not None and path.is_file() and (found := sha256(path)) != expected:
+        raise PipelineError(
+            f"{path} is not the file that {DESCRIPTION} describes (sha256 {found[:12]}…, expected {expected[:12]}…); "
+            "copy both files of one training again, or run the stage train"
+        )
 
 
 def _parse_precision(name: object) -> Precision | None:

@@ -1,0 +1,100 @@
+"""Write the layers of a map as Cloud-Optimised GeoTIFFs, with GDAL's own driver."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+import rasterio
+import rasterio.shutil
+
+from pipeline.core.files import atomic_path
+from pipeline.formats.classes import IGNORE, ClassTable
+from pipeline.inference.layers import Layer
+from pipeline.raster.gdal import file_errors
+from pipeline.raster.georeference import Georeference
+
+OPTIONS = {
+    "driver": "COG",
+    "COMPRESS": "DEFLATE",
+    "BLOCKSIZE": 512,
+    "NUM_THREADS": "ALL_CPUS",
+    "BIGTIFF": "IF_SAFER",
+}
+
+
+@dataclass(frozen=True)
+class Band:
+    """Description of one band."""
+
+    name: str
+    tags: dict[str, str] = field(default_factory=dict)
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Raster:
+    """What a GeoTIFF holds besides its pixels."""
+
+    georeference: Georeference
+    bands: tuple[Band, ...]
+    table: ClassTable | None = None
+    """Classes whose colours become the colour table; overviews then take the most frequent class, else the mean."""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def class_raster(georeference: Georeference, table: ClassTable, tags: dict[str, str]) -> Raster:
+    """Describe a map of class ids: names in the band's tags, colours in the colour table."""
+    names = {f"CLASS_{entry.id}": entry.name for entry in table.classes}
+    return Raster(georeference, (Band("class", names),), table, tags)
+
+
+def write_cog(path: Path, layer: Layer, raster: Raster) -> None:
+    """Write a layer as a Cloud-Optimised GeoTIFF, no-data 255; it appears whole.
+
+    GDAL reads the layer's file through a VRT beside it, block by block.
+
+    Raises:
+        PipelineError: GDAL cannot write it.
+    """
+    vrt = layer.path.with_suffix(".vrt")
+    vrt.write_text(vrt_xml(layer, raster), encoding="utf-8")
+    resampling = "MODE" if raster.table else "AVERAGE"
+    with atomic_path(path) as partial:
+        with file_errors(path, "cannot be written"), rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+            rasterio.shutil.copy(vrt, partial, OVERVIEW_RESAMPLING=resampling, **OPTIONS)
+
+
+def vrt_xml(layer: Layer, raster: Raster) -> str:
+    """Describe a layer's file for GDAL."""
+    crs, transform = raster.georeference.crs, raster.georeference.transform.to_gdal()
+    parts = [f'<VRTDataset rasterXSize="{layer.width}" rasterYSize="{layer.height}">']
+    if crs is not None:
+        parts.append(f"<SRS>{escape(crs)}</SRS>")
+    if raster.georeference.is_known:
+        parts.append(f"<GeoTransform>{','.join(map(repr, map(float, transform)))}</GeoTransform>")
+    parts.append(_metadata(raster.tags))
+    for index, band in enumerate(raster.bands):
+        parts.append(f'<VRTRasterBand dataType="Byte" band="{index + 1}" subClass="VRTRawRasterBand">')
+        parts.append(f"<Description>{escape(band.name)}</Description>{_metadata(band.tags)}")
+        parts.append(f"<NoDataValue>{IGNORE}</NoDataValue><UnitType>{escape(band.unit)}</UnitType>")
+        parts.append(_colours(raster.table))
+        parts.append(f'<SourceFilename relativetoVRT="1">{escape(layer.path.name)}</SourceFilename>')
+        parts.append(f"<ImageOffset>{index * layer.width}</ImageOffset><PixelOffset>1</PixelOffset>")
+        parts.append(f"<LineOffset>{layer.bands * layer.width}</LineOffset></VRTRasterBand>")
+    return "".join([*parts, "</VRTDataset>"])
+
+
+def _metadata(tags: dict[str, str]) -> str:
+    items = "".join(f"<MDI key={quoteattr(key)}>{escape(value)}</MDI>" for key, value in tags.items())
+    return f"<Metadata>{items}</Metadata>" if items else ""
+
+
+def _colours(table: ClassTable | None) -> str:
+    if table is None:
+        return "<ColorInterp>Gray</ColorInterp>"
+    palette, ids = table.palette, {*table.ids}
+    entries = (
+        '<Entry c1="{}" c2="{}" c3="{}" c4="{}"/>'.format(*palette[3 * value : 3 * value + 3], 255 * (value in ids))
+        for value in range(256)
+    )
+    return f"<ColorInterp>Palette</ColorInterp><ColorTable>{''.join(entries)}</ColorTable>"

@@ -1,0 +1,76 @@
+"""Layers of a map in flat files: written row by row, kept when the process is killed, handed to GDAL as they are."""
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.core.cache import cache_folder
+from pipeline.core.files import read_json, remove, write_json
+
+PROGRESS = "progress.json"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Bytes of a raster, row by row and within a row band by band, uint8."""
+
+    path: Path
+    height: int
+    width: int
+    bands: int = 1
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Read rows as (bands, rows, width)."""
+        shape = (stop - start, self.bands, self.width)
+        with self.path.open("rb") as file:
+            file.seek(start * self.bands * self.width)
+            return np.fromfile(file, np.uint8, int(np.prod(shape))).reshape(shape).transpose(1, 0, 2)
+
+    def write(self, start: int, rows_CHW: np.ndarray) -> None:
+        """Write rows (bands, rows, width) from row `start` on; the file is created if it does not exist."""
+        self.path.touch()
+        with self.path.open("r+b") as file:
+            file.seek(start * self.bands * self.width)
+            file.write(np.ascontiguousarray(rows_CHW.transpose(1, 0, 2)).data)
+
+
+class Work:
+    """A map that is being made: its layers, and how far they are."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / PROGRESS
+        self.rows_done: int = read_json(self.path) if self.path.exists() else 0
+        """Rows of windows whose pixels are written."""
+
+    def layer(self, name: str, height: int, width: int, bands: int = 1) -> Layer:
+        """Return a layer of this map."""
+        return Layer(self.folder / f"{name}.bin", height, width, bands)
+
+    def write(self, start: int, rows: Mapping[str, np.ndarray]) -> None:
+        """Write the pixels of a row of windows, and then that it is done."""
+        for name, rows_CHW in rows.items():
+            bands, _, width = rows_CHW.shape
+            self.layer(name, 0, width, bands).write(start, rows_CHW)
+        self.rows_done += 1
+        write_json(self.path, self.rows_done)
+
+
+@contextmanager
+def open_work(key: str) -> Iterator[Work]:
+    """Open the unfinished work with this key, or start; remove it when the block succeeds.
+
+    A second process with the same key waits.
+    """
+    root = cache_folder() / "predict"
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / f"{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends, however it ends
+        folder = root / key
+        folder.mkdir(exist_ok=True)
+        yield Work(folder)
+        remove(folder)

@@ -1,0 +1,174 @@
+"""A trained network, ready to be applied to windows of a scene."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.fingerprint import versions
+from pipeline.evaluation.test_pass import predict_logits
+from pipeline.formats.classes import IGNORE, ClassTable, LandCoverClass
+from pipeline.inference.memory import batch_bytes_per_pixel
+from pipeline.inference.windows import Tiling
+from pipeline.learning.confusion import argmax
+from pipeline.learning.device import Device, DeviceName, Precision, hardware, keep_freed_memory, select_scoring_device
+from pipeline.learning.model import Model
+from pipeline.learning.model import load_model as load_folder
+
+HALO = {
+    ("unet", "resnet18"): 192,
+    ("unet", "resnet34"): 192,
+    ("unet", "resnet101"): 192,
+    ("unetplusplus", "resnet34"): 192,
+    ("unet", "timm-tf_efficientnet_lite0"): 192,
+}
+"""Pixels of context that a window needs on each side, by architecture and encoder: `benchmarks/halo.py` measured them."""
+DEFAULT_HALO = 192
+"""For networks that were not measured; what their windows disagree about is measured and reported with each map."""
+LARGEST_WINDOW = 2048
+"""Side in pixels: larger windows are not faster on a CPU."""
+DEFAULT_MEMORY_GB = 4.0
+UNDECIDED_COLOUR = (128, 128, 128)
+PER_CENT = 100
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The layers of a map besides its classes."""
+
+    confidence: bool = False
+    probabilities: bool = False
+    undecided: float | None = None
+    """Confidence in per cent below which a pixel is undecided."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers besides `classes`."""
+        return tuple(name for name in ("confidence", "probabilities") if getattr(self, name))
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained network on its device."""
+
+    model: Model
+    device: Device
+    notes: tuple[str, ...] = ()
+    """Lines for the user, such as a precision that this machine lacks."""
+
+    @property
+    def halo(self) -> int:
+        """Pixels of context on each side of a window."""
+        halo = HALO.get((self.model.config.architecture, self.model.config.encoder), DEFAULT_HALO)
+        return -(-halo // self.stride) * self.stride
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the halo of this network was measured."""
+        return (self.model.config.architecture, self.model.config.encoder) in HALO
+
+    @property
+    def stride(self) -> int:
+        """Of the encoder, in pixels."""
+        return int(self.model.segmenter.net.encoder.output_stride)  # type: ignore[union-attr, arg-type]
+
+    @property
+    def identity(self) -> list[object]:
+        """JSON values that change when the network's outputs may change."""
+        packages = versions(("torch", "segmentation-models-pytorch"))
+        return [self.model.digest, packages, hardware().rounding(self.device)]
+
+    def undecided_class(self) -> LandCoverClass:
+        """Return the class of undecided pixels, with the highest id that is free.
+
+        Raises:
+            PipelineError: all ids below 255 are in use.
+        """
+        free = sorted(set(range(IGNORE)) - set(self.model.table.ids))
+        if not free:
+            raise PipelineError("--undecided needs a free class id below 255, and the model's classes use all of them")
+        name = "undecided" if "undecided" not in self.model.table.names else "undecided (confidence)"
+        return LandCoverClass(id=free[-1], name=name, colour=UNDECIDED_COLOUR)
+
+    def table(self, undecided: bool) -> ClassTable:
+        """Return the classes of a map: the model's, and that of undecided pixels if there are any.
+
+        Raises:
+            PipelineError: there is no free class id.
+        """
+        classes = self.model.table.classes
+        return ClassTable(classes=(*classes, self.undecided_class())) if undecided else self.model.table
+
+    def plan(self, memory_gb: float | None) -> tuple[Tiling, int]:
+        """Choose the largest window that fits the memory, and the number of windows in a batch.
+
+        Args:
+            memory_gb: for a batch of windows inside the network; None: half of the device's memory, at most 4 GB on
+                a CPU.
+        """
+        budget = 1e9 * memory_gb if memory_gb is not None else _default_budget(self.device)
+        per_pixel = batch_bytes_per_pixel(self.model.segmenter, self.device)
+        side = int((budget / per_pixel) ** 0.5) // self.stride * self.stride
+        window = min(side, max(LARGEST_WINDOW, 4 * self.halo))
+        batch = 1 if self.device.name == "cpu" or not window else max(1, int(budget / per_pixel / window**2))
+        return Tiling(window, self.halo, self.stride), batch
+
+    def logits(self, images_NHWC: np.ndarray) -> torch.Tensor:
+        """Return logits_NKHW, float32, of uint8 RGB images whose sides are multiples of the stride."""
+        return predict_logits(self.model, torch.from_numpy(images_NHWC).permute(0, 3, 1, 2), self.device)
+
+
+def load_model(folder: Path | str, device: DeviceName = "auto", precision: Precision | None = None) -> LoadedModel:
+    """Load a trained model for making maps.
+
+    On a CPU the process keeps freed memory from then on: see `keep_freed_memory`.
+
+    Args:
+        folder: with model.json and model.safetensors, as the stage train writes it.
+        device: auto, cpu, cuda or mps.
+        precision: of the network's layers; None: as trained, or fp32 where the device does not support that.
+
+    Raises:
+        PipelineError: a file is missing or damaged, or the device is not available.
+    """
+    model = load_folder(Path(folder))
+    chosen = select_scoring_device(device, precision or model.precision, "--device")
+    if chosen.name == "cpu":
+        keep_freed_memory()
+    wanted, notes = precision or model.precision, []
+    if wanted not in (None, chosen.precision):
+        notes.append(f"{wanted} is not supported by this {chosen.name}: the network runs in {chosen.precision}")
+    model.segmenter.eval().to(chosen.name).to(memory_format=chosen.memory_format)
+    return LoadedModel(model, chosen, tuple(notes))
+
+
+def map_layers(model: LoadedModel, logits_KHW: torch.Tensor, wanted: Wanted) -> dict[str, np.ndarray]:
+    """Turn the logits of a window into the layers of a map.
+
+    Returns:
+        `classes`, uint8 ids (1, H, W); if wanted, `confidence`, the softmax probability of the class in per cent,
+        uint8 (1, H, W), and `probabilities`, of each class in per cent, uint8 (K, H, W).
+    """
+    ids = torch.tensor(model.model.table.ids, dtype=torch.uint8, device=logits_KHW.device)
+    classes_HW = ids[argmax(logits_KHW[None])[0]]
+    layers = {}
+    if wanted.confidence or wanted.probabilities or wanted.undecided is not None:
+        probability_KHW = PER_CENT * logits_KHW.softmax(dim=0)
+        confidence_HW = probability_KHW.amax(dim=0)
+        if wanted.undecided is not None:
+            classes_HW[confidence_HW < wanted.undecided] = model.undecided_class().id
+        if wanted.confidence:
+            layers["confidence"] = confidence_HW.round()[None].byte()
+        if wanted.probabilities:
+            layers["probabilities"] = probability_KHW.round().byte()
+    return {name: layer.cpu().numpy() for name, layer in ({"classes": classes_HW[None]} | layers).items()}
+
+
+def _default_budget(device: Device) -> float:
+    if device.name == "cuda":
+        return torch.cuda.mem_get_info()[0] / 2
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(1e9 * DEFAULT_MEMORY_GB, physical / 2)

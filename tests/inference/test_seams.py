@@ -1,0 +1,59 @@
+"""What windows disagree about, counted by head."""
+
+import numpy as np
+
+from pipeline.inference.seams import REACH, Extent, Seams, extended_core
+from pipeline.inference.windows import NetworkWindow, Span
+
+LEFT, RIGHT = Span(0, 96, 0, 64), Span(32, 96, 64, 128)
+"""Two windows of 96 px over 128 px, which meet at 64."""
+ONE = Span(0, 64, 0, 64)
+
+
+def classes(window: NetworkWindow, value: int = 0) -> np.ndarray:
+    extent = extended_core(window)
+    return np.full((extent.bottom - extent.top, extent.right - extent.left), value, np.uint8)
+
+
+def test_the_extended_core_ends_with_the_window() -> None:
+    assert extended_core(NetworkWindow(ONE, LEFT)) == Extent(0, 0, 64, 80)
+    assert extended_core(NetworkWindow(LEFT, RIGHT)) == Extent(0, 48, 80, 128)
+
+
+def test_a_single_window_has_nothing_to_compare() -> None:
+    seams = Seams()
+    seams.add(NetworkWindow(ONE, ONE), classes(NetworkWindow(ONE, ONE)))
+    assert seams.disagreement is None
+
+
+def test_neighbours_are_compared_on_both_sides_of_their_border() -> None:
+    seams = Seams()
+    left, right = NetworkWindow(ONE, LEFT), NetworkWindow(ONE, RIGHT)
+    seams.add(left, classes(left))
+    different = classes(right)
+    different[5, 0] = 1  # column 48
+    different[5, 31] = 1  # column 79
+    different[5, 32] = 1  # column 80 is farther than 16 px from the border
+    seams.add(right, different)
+    assert (seams.pixels, seams.different) == (64 * 2 * REACH, 2)
+
+
+def test_rows_of_windows_are_compared_too() -> None:
+    seams = Seams()
+    grid = [NetworkWindow(row, column) for row in (LEFT, RIGHT) for column in (LEFT, RIGHT)]
+    for window, value in zip(grid, (0, 0, 0, 1), strict=True):
+        seams.add(window, classes(window, value))
+    # four borders of 64 x 32 px; the last window differs from its left and its upper neighbour
+    assert (seams.pixels, seams.different) == (4 * 64 * 2 * REACH, 2 * 64 * 2 * REACH)
+
+
+def test_skipped_windows_are_not_compared() -> None:
+    seams = Seams()
+    spans = (Span(0, 96, 0, 64), Span(32, 96, 64, 96), Span(64, 96, 96, 160))
+    for column in (spans[0], spans[2]):
+        window = NetworkWindow(ONE, column)
+        seams.add(window, classes(window))
+    for row in (spans[0], spans[2]):
+        window = NetworkWindow(row, ONE)
+        seams.add(window, classes(window))
+    assert seams.disagreement is None
