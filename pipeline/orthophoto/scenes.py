@@ -2,10 +2,12 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.chips import Chip
@@ -72,7 +74,7 @@ def tile_scene(scene: Scene, section: TileSection, table: ClassTable, folder: Pa
     nodata_classes: Counter[str] = Counter()
     with open_geotiff(scene.image) as image, open_geotiff(scene.mask) as mask:
         _require_suitable(image, mask, section, folder)
-        transparency = find_transparency(image, section)
+        transparency = _tile_transparency(image, section)
         tiled.alpha_unused = transparency.is_unused
         for window in chip_windows(image.height, image.width, section.size):
             if section.partial == "drop" and (window.height, window.width) != (section.size, section.size):
@@ -97,26 +99,40 @@ def tile_scene(scene: Scene, section: TileSection, table: ClassTable, folder: Pa
     return tiled
 
 
-def find_transparency(image: GeoTiff, section: TileSection) -> Transparency:
+def find_transparency(image: GeoTiff, bands: tuple[int, ...], windows: Iterable[Window]) -> Transparency:
     """Decide whether the band marked as alpha hides pixels.
 
-    It does not if `tile.alpha` is none, if `tile.bands` includes it, or if it holds more than two values: by default
-    GDAL marks the fourth of four 8-bit bands, even near infrared, which is 0 in water and shadow.
+    It does not if `bands` includes it, or if it holds more than two values: by default GDAL marks the fourth of four
+    8-bit bands, even near infrared, which is 0 in water and shadow.
+
+    Args:
+        image: an open image.
+        bands: those of red, green, blue, counted from 1.
+        windows: where to look, all or a sample.
 
     Raises:
         PipelineError: the band cannot be read.
     """
     band = image.alpha_band
-    if band is None or section.alpha == "none" or band in section.bands:
+    if band is None or band in bands:
         return Transparency()
     histogram_V = np.zeros(np.iinfo(image.dtypes[band - 1]).max + 1, np.int64)
-    for window in chip_windows(image.height, image.width, section.size):
-        alpha_HW = image.read((band,), window.raster_window)[0]
+    windows = list(windows)
+    pixels = sum(window.height * window.width for window in windows)
+    for window in windows:
+        alpha_HW = image.read((band,), window)[0]
         histogram_V += np.bincount(alpha_HW.ravel(), minlength=len(histogram_V))
         partial = int(histogram_V[1:].sum() - histogram_V[1:].max())  # neither 0 nor the most frequent other value
-        if partial > MAX_PARTIAL_ALPHA * image.height * image.width:
+        if partial > MAX_PARTIAL_ALPHA * pixels:
             return Transparency(is_unused=True)
     return Transparency(band)
+
+
+def _tile_transparency(image: GeoTiff, section: TileSection) -> Transparency:
+    if section.alpha == "none":
+        return Transparency()
+    windows = chip_windows(image.height, image.width, section.size)
+    return find_transparency(image, section.bands, (window.raster_window for window in windows))
 
 
 def _require_suitable(image: GeoTiff, mask: GeoTiff, section: TileSection, folder: Path) -> None:

@@ -5,7 +5,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -15,6 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.session import DummySession
 
 from pipeline.core.errors import PipelineError
+from pipeline.raster.remote import Location, NetworkError, RemoteFile, gdal_options, network_problem
 
 LIBRARY_ERRORS = (RasterioError, CPLE_BaseError, ValueError, TypeError, LookupError, OverflowError, MemoryError)
 """Errors that rasterio, GDAL and numpy raise over a bad file; caught only around calls into these libraries."""
@@ -33,28 +33,41 @@ def quiet_gdal(**options: Any) -> rasterio.Env:
     return rasterio.Env(session=DummySession(), **options)
 
 
-def open_dataset(path: Path, mode: str = "r", **options: Any) -> Any:
+def open_dataset(path: Location, mode: str = "r", **options: Any) -> Any:
     """Open a file with the GTiff driver only, without a warning if it has no georeference, which is common here."""
     # EMPTY_DIR: GDAL would open a .msk or .ovr beside the file with any driver that fits, such as VRT
-    env = quiet_gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
+    env = quiet_gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", **gdal_options(path))
+    name = path.gdal_path if isinstance(path, RemoteFile) else path
     with _WARNINGS_LOCK, env, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path, mode, driver="GTiff", **options)
+        return rasterio.open(name, mode, driver="GTiff", **options)
 
 
 @contextmanager
-def file_errors(path: Path, problem: str) -> Iterator[None]:
+def file_errors(path: Location, problem: str) -> Iterator[None]:
     """Re-raise library errors as "`path` `problem`: reason".
 
     Raises:
+        NetworkError: a remote file could not be fetched.
         PipelineError: a library failed on the file.
         OSError: the process is out of file handles, which GDAL reports only in its text.
     """
     try:
-        with quiet_gdal():
+        with quiet_gdal(**gdal_options(path)):
             yield
     except LIBRARY_ERRORS as error:
         if os.strerror(errno.EMFILE) in str(error):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path)) from None
+        if isinstance(path, RemoteFile) and (network := network_problem(_causes(error))):
+            raise NetworkError(f"{path} {network}") from None
         reason = " ".join(str(error.__cause__ or error).split())  # rasterio keeps GDAL's message as the cause
         raise PipelineError(f"{path} {problem}: {reason or type(error).__name__}") from None
+
+
+def _causes(error: BaseException | None) -> str:
+    """Return the texts of an error and of those that caused it, one a line."""
+    texts = []
+    while error:
+        texts.append(str(error))
+        error = error.__cause__ or error.__context__
+    return "\n".join(texts)

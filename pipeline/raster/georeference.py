@@ -10,6 +10,7 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
+from pipeline.raster.remote import Location
 from pipeline.raster.sidecars import Pam, read_prj, read_world_file, refuse_unsupported
 
 SQUARE_TOLERANCE = 1e-4
@@ -50,7 +51,9 @@ class Georeference:
         return {"x": x, "y": y, "crs": self.crs, "pixel_size": self.pixel_size}
 
 
-def read_georeference(path: Path, dataset: rasterio.DatasetReader, pam: Pam, sidecars: dict[str, Path]) -> Georeference:
+def read_georeference(
+    path: Location, dataset: rasterio.DatasetReader, pam: Pam, sidecars: dict[str, Path]
+) -> Georeference:
     """Read the georeference of an open GeoTIFF: `.aux.xml`, else the file, else world file and `.prj`, as in GDAL.
 
     Raises:
@@ -70,7 +73,7 @@ def read_georeference(path: Path, dataset: rasterio.DatasetReader, pam: Pam, sid
     return Georeference(crs_text(pam.crs or dataset.crs or read_prj(sidecars)), transform)
 
 
-def _require_finite(path: Path, transform: Affine, width: int, height: int) -> None:
+def _require_finite(path: Location, transform: Affine, width: int, height: int) -> None:
     """Refuse transforms by which a corner could not be computed, or not be written as JSON."""
     corner = transform @ (width, height)
     if transform.is_degenerate or not np.isfinite([*transform[:6], *corner]).all():

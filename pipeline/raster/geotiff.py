@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,27 +12,36 @@ from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
+from pipeline.raster.blocks import BlockReader
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.georeference import Georeference, read_georeference
-from pipeline.raster.integrity import is_sparse, require_readable
+from pipeline.raster.integrity import block_index_digest, is_one_strip, is_sparse, require_readable
+from pipeline.raster.remote import Location
 from pipeline.raster.sidecars import PAM, Pam, find_sidecars, read_pam, refuse_external_mask
 
 T = TypeVar("T")
 
 MAX_PIXELS = 1 << 28
 """Largest image in pixels that is read without a window."""
-UNDECODABLE = "cannot be read, the file is damaged"
 
 
 class GeoTiff:
     """An open GeoTIFF that has passed the checks of `open_geotiff`."""
 
-    def __init__(self, path: Path, dataset: rasterio.DatasetReader, pam: Pam, georeference: Georeference) -> None:
+    def __init__(
+        self,
+        path: Location,
+        dataset: rasterio.DatasetReader,
+        pam: Pam,
+        georeference: Georeference,
+        damaged: list[str] | None = None,
+    ) -> None:
         self.path = path
         self.height, self.width, self.count = int(dataset.height), int(dataset.width), int(dataset.count)
         self.dtypes: tuple[str, ...] = tuple(dataset.dtypes)
         self.nodata = _by_band(dataset.nodatavals, pam.nodata)
         """Declared no-data value of each band, or None."""
+        self.descriptions: tuple[str | None, ...] = tuple(dataset.descriptions)
         self.scales, self.offsets = _by_band(dataset.scales, pam.scales), _by_band(dataset.offsets, pam.offsets)
         """Of each band: a stored value means `scale * value + offset`."""
         self.is_jpeg = dataset.profile.get("compress") == "jpeg"
@@ -52,6 +62,13 @@ class GeoTiff:
         near infrared."""
         self._mask_bands = _mask_bands(dataset)
         self._dataset = dataset
+        self._blocks = BlockReader(path, dataset, damaged)
+        self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
+        """Height and width of what GDAL decodes at once."""
+        self.is_compressed = dataset.compression is not None
+        self.is_one_strip = is_one_strip(dataset)
+        """Whether the file is one compressed strip, which is decoded from its start for a row before the last one."""
+        self._last: tuple[Window | None, np.ndarray] | None = None
 
     def is_scaled(self, bands: tuple[int, ...]) -> bool:
         """Return whether any of these bands declares a scale or an offset; missing bands are skipped."""
@@ -75,8 +92,10 @@ class GeoTiff:
                 f"{self.path} has {self.width} x {self.height} px; at most {MAX_PIXELS} are read at once "
                 "(a whole Sentinel-2 tile has 120,560,400)"
             )
-        with file_errors(self.path, UNDECODABLE):
-            return np.asarray(self._dataset.read(None if bands is None else list(bands), window=window))
+        numbers = list(range(1, self.count + 1) if bands is None else bands)
+        if self.is_one_strip:
+            return self._read_all_bands(window)[[band - 1 for band in numbers]]
+        return self._read(numbers, window)
 
     def internal_mask(self, window: Window | None = None) -> np.ndarray:
         """Read the mask stored in the file, bool (height, width): False where hidden; no-data and alpha do not count.
@@ -84,12 +103,16 @@ class GeoTiff:
         Raises:
             PipelineError: the mask cannot be decoded.
         """
-        shape = (self.height, self.width) if window is None else (window.height, window.width)
-        visible_HW = np.full(shape, not self._mask_bands)
-        with file_errors(self.path, UNDECODABLE):
-            for band in self._mask_bands:
-                visible_HW |= self._dataset.read_masks(band, window=window) > 0
+        visible_HW = np.full(self._shape(window), not self._mask_bands)
+        for band in self._mask_bands:
+            hidden_HW = np.zeros(visible_HW.shape, np.uint8)
+            decode = partial(self._decode_mask, band)
+            visible_HW |= self._blocks.read(decode, hidden_HW, window) > 0
         return visible_HW
+
+    def left_out(self, window: Window | None = None) -> np.ndarray:
+        """Return bool (height, width): True in damaged blocks that were left out of what was read so far."""
+        return self._blocks.left_out(window)
 
     def has_data(self, bands_CHW: np.ndarray, bands: tuple[int, ...]) -> np.ndarray:
         """Return bool of the same shape: False where a value is the declared no-data value of its band."""
@@ -114,18 +137,46 @@ class GeoTiff:
             valid_HW &= data_HW
         return valid_HW
 
+    def block_index_digest(self) -> str:
+        """Return a digest of the place and length of all blocks, which follow from the compressed pixels.
+
+        Raises:
+            PipelineError: the index cannot be read.
+        """
+        with file_errors(self.path, "is a damaged GeoTIFF"):
+            return block_index_digest(self._dataset)
+
+    def _read(self, numbers: list[int], window: Window | None) -> np.ndarray:
+        black_CHW = np.zeros((len(numbers), *self._shape(window)), self.dtypes[0])
+        return self._blocks.read(lambda part: self._dataset.read(numbers, window=part), black_CHW, window)
+
+    def _read_all_bands(self, window: Window | None) -> np.ndarray:
+        """Keep the last window: reading another of its bands would decode the strip from its start."""
+        if self._last is None or self._last[0] != window:
+            self._last = window, self._read(list(range(1, self.count + 1)), window)
+        return self._last[1]
+
+    def _decode_mask(self, band: int, window: Window) -> np.ndarray:
+        return np.asarray(self._dataset.read_masks(band, window=window))
+
+    def _shape(self, window: Window | None) -> tuple[int, int]:
+        return (self.height, self.width) if window is None else (int(window.height), int(window.width))
+
 
 @contextmanager
-def open_geotiff(path: Path) -> Iterator[GeoTiff]:
+def open_geotiff(path: Location, damaged: list[str] | None = None) -> Iterator[GeoTiff]:
     """Open and check a GeoTIFF, with the GTiff driver only: a VRT named .tif could read any file.
+
+    Args:
+        path: a file, with its sidecars; or a remote file, whose sidecars are ignored.
+        damaged: None: a block that cannot be decoded is an error, and so is a truncated file. A list: such blocks are
+            read as 0, hidden by the internal mask and by `left_out`, and appended as text, each once.
 
     Raises:
         PipelineError: the file is missing, empty, damaged or truncated, or has a feature that is not supported.
     """
-    if not path.is_file():
-        raise PipelineError(f"{path} does not exist")
-    if not path.stat().st_size:
-        raise PipelineError(f"{path} is empty (0 bytes); copy or download it again")
+    if isinstance(path, Path):
+        _require_content(path)
     sidecars = find_sidecars(path)
     refuse_external_mask(path, sidecars)
     pam = read_pam(sidecars.get(PAM))
@@ -133,13 +184,13 @@ def open_geotiff(path: Path) -> Iterator[GeoTiff]:
         dataset = open_dataset(path)
     with closing(dataset):
         with file_errors(path, "is a damaged GeoTIFF"):  # GDAL reads some tags only on access
-            require_readable(path, dataset)
+            require_readable(path, dataset, allow_truncated=damaged is not None)
             if pam.nodata and is_sparse(dataset) and _overrides_nodata(dataset, pam):
                 raise PipelineError(
                     f"{sidecars[PAM]} declares no-data, but {path.name} is sparse and GDAL does not fill its missing "
                     "blocks with that value; write it into the GeoTIFF (gdal_edit.py -a_nodata) and remove that file"
                 )
-            geotiff = GeoTiff(path, dataset, pam, read_georeference(path, dataset, pam, sidecars))
+            geotiff = GeoTiff(path, dataset, pam, read_georeference(path, dataset, pam, sidecars), damaged)
         yield geotiff
 
 
@@ -173,6 +224,13 @@ def is_nodata(values: np.ndarray, nodata: float | None) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray(np.isclose(values, nodata, rtol=1e-3 if abs(nodata) > 1e30 else 5e-7, atol=0))
     return np.asarray(values == nodata)
+
+
+def _require_content(path: Path) -> None:
+    if not path.is_file():
+        raise PipelineError(f"{path} does not exist")
+    if not path.stat().st_size:
+        raise PipelineError(f"{path} is empty (0 bytes); copy or download it again")
 
 
 def _by_band(own: Sequence[T], overrides: Mapping[int, T]) -> tuple[T, ...]:

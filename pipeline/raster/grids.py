@@ -1,5 +1,6 @@
 """Check that a mask is on the pixel grid of its image."""
 
+from functools import partial
 from shlex import quote
 
 import numpy as np
@@ -20,18 +21,25 @@ ORIENTATIONS = (((2, 3, 0, 1), "south-up"), ((1, 0, 3, 2), "mirrored"), ((3, 2, 
 """Permutations of the corners, and what they mean."""
 
 
-def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
+def require_same_grid(image: GeoTiff, mask: GeoTiff, noun: str = "mask", reference: str = "its image") -> None:
     """Check that a mask matches its image pixel by pixel; without a georeference on both sides, compare sizes only.
+
+    Args:
+        image: the file whose grid counts.
+        mask: the other file.
+        noun: what messages call the other file.
+        reference: what messages call the file whose grid counts.
 
     Raises:
         PipelineError: sizes differ, or a corner is more than 0.1 px off in the image's CRS.
     """
     both = f"{image.path} and {mask.path}"
+    advice = partial(_warp_advice, image, mask, f"the {noun} to {reference}'s grid")
     sizes = [(file.width, file.height) for file in (image, mask)]
     is_known = image.georeference.is_known and mask.georeference.is_known
     if sizes[0] != sizes[1]:
-        advice = _warp_advice(image, mask) if is_known else ""
-        raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px; a mask covers its image{advice}")
+        covers = f"a {noun} covers {reference}{advice() if is_known else ''}"
+        raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px; {covers}")
     if not is_known:
         return
     corners_42 = np.array([(0, 0), (image.width, 0), (0, image.height), (image.width, image.height)], float)
@@ -44,14 +52,10 @@ def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
         return
     for permutation, orientation in ORIENTATIONS:
         if _max_shift(mask_corners_42, corners_42[list(permutation)]) <= MAX_SHIFT:
-            raise PipelineError(
-                f"{mask.path} is {orientation} relative to its image {image.path}{_warp_advice(image, mask)}"
-            )
+            raise PipelineError(f"{mask.path} is {orientation} relative to {reference} {image.path}{advice()}")
     if _differ_in_crs(image, mask):
-        raise PipelineError(f"{both} differ in CRS: {names}, and are {shift:.3g} px apart{_warp_advice(image, mask)}")
-    raise PipelineError(
-        f"{both} are {shift:.3g} px apart; at most {MAX_SHIFT} px is allowed{_warp_advice(image, mask)}"
-    )
+        raise PipelineError(f"{both} differ in CRS: {names}, and are {shift:.3g} px apart{advice()}")
+    raise PipelineError(f"{both} are {shift:.3g} px apart; at most {MAX_SHIFT} px is allowed{advice()}")
 
 
 def crs_label(crs: str | None) -> str:
@@ -90,7 +94,7 @@ def _differ_in_crs(image: GeoTiff, mask: GeoTiff) -> bool:
     return len({image.georeference.crs, mask.georeference.crs, None}) == 3
 
 
-def _warp_advice(image: GeoTiff, mask: GeoTiff) -> str:
+def _warp_advice(image: GeoTiff, mask: GeoTiff, task: str) -> str:
     """Return the command that resamples the mask to the image's grid, if that is north-up."""
     grid = image.georeference
     if grid.transform.b or grid.transform.d or grid.transform.a < 0 or grid.transform.e > 0:
@@ -100,7 +104,7 @@ def _warp_advice(image: GeoTiff, mask: GeoTiff) -> str:
     crs = f"-s_srs {_crs_argument(mask)} -t_srs {_crs_argument(image)} " if _differ_in_crs(image, mask) else ""
     extent = " ".join(f"{bound:.15g}" for bound in (west, south, east, north))
     return (
-        f"; resample the mask to its image's grid: gdalwarp {crs}-te {extent} -ts {image.width} {image.height} "
+        f"; resample {task}: gdalwarp {crs}-te {extent} -ts {image.width} {image.height} "
         f"{quote(str(mask.path))} aligned.tif"
     )
 

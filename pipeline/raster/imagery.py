@@ -16,7 +16,7 @@ def to_rgb(bands_CHW: np.ndarray, imagery: Imagery, valid_HW: np.ndarray) -> np.
     Returns:
         image_HWC, uint8 of shape (height, width, 3).
     """
-    if bands_CHW.dtype == np.uint8 and imagery == Imagery(imagery.bands):
+    if bands_CHW.dtype == np.uint8 and imagery == Imagery(imagery.bands, synthetic=imagery.synthetic):
         stretched_CHW = bands_CHW
     else:
         with np.errstate(over="ignore", invalid="ignore"):  # values may exceed float32

@@ -1,12 +1,13 @@
 """Checks of a GeoTIFF on opening: supported, complete, and readable in bounded memory."""
 
+import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import rasterio
 
 from pipeline.core.errors import PipelineError
+from pipeline.raster.remote import Location, RemoteFile
 
 MAX_BLOCK_BYTES = 512 * 1024 * 1024
 """Largest decoded size of a block, the smallest part that can be read."""
@@ -14,7 +15,7 @@ DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int6
 """Supported sample types."""
 
 
-def require_readable(path: Path, dataset: rasterio.DatasetReader) -> None:
+def require_readable(path: Location, dataset: rasterio.DatasetReader, allow_truncated: bool = False) -> None:
     """Check an open file before any pixel is read.
 
     Raises:
@@ -23,7 +24,8 @@ def require_readable(path: Path, dataset: rasterio.DatasetReader) -> None:
     _require_dtypes(path, dataset)
     _require_one_page(path, dataset)
     _require_small_blocks(path, dataset)
-    _require_complete(path, dataset)
+    if not allow_truncated:
+        _require_complete(path, dataset)
 
 
 def is_sparse(dataset: rasterio.DatasetReader) -> bool:
@@ -31,7 +33,32 @@ def is_sparse(dataset: rasterio.DatasetReader) -> bool:
     return any(not length for _, length in _block_ranges(dataset))
 
 
-def _require_dtypes(path: Path, dataset: rasterio.DatasetReader) -> None:
+def is_one_strip(dataset: rasterio.DatasetReader) -> bool:
+    """Return whether the file is one compressed strip, of which GDAL decodes single rows, in order only.
+
+    GDAL presents a strip of more than 2,000 rows as blocks of one row, but only the first has a place in the file;
+    reading an earlier row decodes the strip from its start. Uncompressed strips are truly split.
+    """
+    first, second = (int(dataset.get_tag_item(f"BLOCK_SIZE_0_{row}", "TIFF", bidx=1) or 0) for row in (0, 1))
+    shape = dataset.block_shapes[0]
+    return (
+        dataset.height > 1
+        and shape == (1, dataset.width)
+        and first > 0
+        and second == 0
+        and dataset.compression is not None
+    )
+
+
+def block_index_digest(dataset: rasterio.DatasetReader) -> str:
+    """Return a digest of the offset and length of all blocks in the file, which follow from the compressed pixels."""
+    index = hashlib.sha256()
+    for start, length in _block_ranges(dataset):
+        index.update(start.to_bytes(8, "little") + length.to_bytes(8, "little"))
+    return index.hexdigest()
+
+
+def _require_dtypes(path: Location, dataset: rasterio.DatasetReader) -> None:
     if unsupported := sorted(set(dataset.dtypes) - set(DTYPES)):
         raise PipelineError(
             f"{path} has samples of type {unsupported[0]}; supported are {', '.join(DTYPES)}: convert complex data to "
@@ -39,7 +66,7 @@ def _require_dtypes(path: Path, dataset: rasterio.DatasetReader) -> None:
         )
 
 
-def _require_one_page(path: Path, dataset: rasterio.DatasetReader) -> None:
+def _require_one_page(path: Location, dataset: rasterio.DatasetReader) -> None:
     if pages := dataset.subdatasets:  # overviews and masks do not count
         raise PipelineError(
             f"{path} has {len(pages)} pages, and only one is supported; extract one to a file of its own: "
@@ -47,7 +74,7 @@ def _require_one_page(path: Path, dataset: rasterio.DatasetReader) -> None:
         )
 
 
-def _require_small_blocks(path: Path, dataset: rasterio.DatasetReader) -> None:
+def _require_small_blocks(path: Location, dataset: rasterio.DatasetReader) -> None:
     """Refuse headers of a few bytes that claim a block of a billion pixels, before memory is allocated."""
     height, width = dataset.block_shapes[0]
     pixel_bytes = np.dtype(dataset.dtypes[0]).itemsize * (1 if _is_planar(dataset) else dataset.count)
@@ -58,8 +85,13 @@ def _require_small_blocks(path: Path, dataset: rasterio.DatasetReader) -> None:
         )
 
 
-def _require_complete(path: Path, dataset: rasterio.DatasetReader) -> None:
-    """Refuse truncated files, which GDAL detects only on reading a missing block; a window may never reach it."""
+def _require_complete(path: Location, dataset: rasterio.DatasetReader) -> None:
+    """Refuse truncated files, which GDAL detects only on reading a missing block; a window may never reach it.
+
+    Not a remote file: its server declares a size, and a window that cannot be fetched is an error.
+    """
+    if isinstance(path, RemoteFile):
+        return
     size = path.stat().st_size
     for start, length in _block_ranges(dataset):
         if start + length > size:

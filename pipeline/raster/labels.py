@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from rasterio.windows import Window
@@ -11,6 +10,7 @@ from rasterio.windows import Window
 from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.raster.geotiff import GeoTiff, is_nodata
+from pipeline.raster.remote import Location
 
 MAX_LISTED = 5
 """Unknown values that an error lists."""
@@ -69,7 +69,7 @@ def nodata_classes_summary(counts: Iterable[dict[str, int]]) -> str:
 def to_mask(
     values_HW: np.ndarray,
     table: ClassTable,
-    path: Path,
+    path: Location,
     nodata: float | None = None,
     visible_HW: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -123,7 +123,7 @@ def _remap(
     return mask_HW, values_HW[~known_HW]
 
 
-def _refuse(parts: Iterable[np.ndarray], table: ClassTable, path: Path) -> None:
+def _refuse(parts: Iterable[np.ndarray], table: ClassTable, path: Location) -> None:
     """Raise for the first fraction among unknown values, or else for the lowest few, counted over all parts."""
     lowest: Counter[int] = Counter()
     fractions: list[float] = []

@@ -18,6 +18,7 @@ from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.gdal import quiet_gdal
+from pipeline.raster.remote import Location, RemoteFile
 
 PAM, MASK, PRJ = ".aux.xml", ".msk", ".prj"
 UNSUPPORTED = (".tab", ".aux")
@@ -41,11 +42,14 @@ class Pam:
     transform: Affine | None = None
 
 
-def find_sidecars(path: Path) -> dict[str, Path]:
+def find_sidecars(path: Location) -> dict[str, Path]:
     """Map suffixes in lower case to the sidecars of a GeoTIFF that could change its pixels or position.
 
     `a.tif` has `a.tif.aux.xml` and `a.tif.msk`, but `a.tfw` and `a.prj`. As in GDAL, the case of a suffix is ignored.
+    Sidecars of a remote file are ignored: it would take a request for each possible name.
     """
+    if isinstance(path, RemoteFile):
+        return {}
     suffixes = {f"{path.name}{suffix}".lower(): suffix for suffix in (PAM, MASK)}
     suffixes |= {f"{path.stem}{suffix}".lower(): suffix for suffix in (*world_file_suffixes(path), PRJ, *UNSUPPORTED)}
     with os.scandir(path.parent) as entries:
@@ -58,13 +62,13 @@ def with_sidecars(paths: Iterable[Path]) -> list[Path]:
     return [file for path in paths for file in (path, *sorted(find_sidecars(path).values()))]
 
 
-def world_file_suffixes(path: Path) -> tuple[str, ...]:
+def world_file_suffixes(path: Location) -> tuple[str, ...]:
     """Return the suffixes of world files in order of precedence: `.tfw`, `.tifw` (or `.tiffw`), `.wld`."""
-    extension = path.suffix.lower().removeprefix(".")
+    extension = Path(path.name).suffix.lower().removeprefix(".")
     return (f".{extension[:1]}{extension[-1:]}w", f".{extension}w", ".wld")
 
 
-def refuse_external_mask(path: Path, sidecars: dict[str, Path]) -> None:
+def refuse_external_mask(path: Location, sidecars: dict[str, Path]) -> None:
     """Check that a GeoTIFF has no mask in a separate file.
 
     Raises:
@@ -118,7 +122,7 @@ def read_pam(file: Path | None) -> Pam:
     )
 
 
-def read_world_file(path: Path, sidecars: dict[str, Path]) -> Affine | None:
+def read_world_file(path: Location, sidecars: dict[str, Path]) -> Affine | None:
     """Read the transform of the world file of a GeoTIFF; None without one.
 
     Raises:
@@ -141,7 +145,7 @@ def read_prj(sidecars: dict[str, Path]) -> CRS | None:
     return _parse_crs(sidecars[PRJ], _read_text(sidecars[PRJ])) if PRJ in sidecars else None
 
 
-def refuse_unsupported(path: Path, sidecars: dict[str, Path]) -> None:
+def refuse_unsupported(path: Location, sidecars: dict[str, Path]) -> None:
     """Check that a GeoTIFF without a georeference has none in a format that is not supported.
 
     Raises:

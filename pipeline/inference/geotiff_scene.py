@@ -1,0 +1,165 @@
+"""A scene in one GeoTIFF, or in one GeoTIFF a band."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import numpy as np
+from rasterio.windows import Window
+
+from pipeline.core.errors import PipelineError
+from pipeline.inference.row_buffer import RowBuffer
+from pipeline.inference.scene import ReadOptions
+from pipeline.inference.scene_bands import (
+    choose_bands,
+    model_stretch,
+    read_bands,
+    require_contrast,
+    require_values,
+    sample_windows,
+)
+from pipeline.orthophoto.rgb_bands import Bands
+from pipeline.orthophoto.scenes import find_transparency
+from pipeline.raster.band_files import BandFiles
+from pipeline.raster.geotiff import GeoTiff, open_geotiff
+from pipeline.raster.imagery import to_rgb
+from pipeline.raster.remote import RemoteFile, locate
+from pipeline.raster.sidecars import with_sidecars
+
+
+class GeoTiffScene:
+    """An open GeoTIFF as 8-bit RGB; it may be read by a thread other than the one that opened it, but by one only."""
+
+    def __init__(self, name: str, image: GeoTiff, bands: Bands, options: ReadOptions, damaged: list[str]) -> None:
+        """Find transparency.
+
+        Raises:
+            PipelineError: the values do not suit the model, or pixels cannot be decoded.
+        """
+        self.name, self.damaged = name, damaged
+        self.height, self.width, self.georeference = image.height, image.width, image.georeference
+        self.identity: list[Any] = []
+        self._image, self._bands, self._imagery = image, bands, options.imagery
+        require_values(image, bands, options.imagery)
+        transparency = find_transparency(image, bands, sample_windows(self.height, self.width))
+        self._alpha_band = transparency.band
+        self._rows = RowBuffer(self._decode, self.width) if _is_slow(image) else None
+        self.notes = [*_notes(image), *([_UNUSED_ALPHA.format(image.path)] if transparency.is_unused else [])]
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Read a window, as `Scene.read`."""
+        return self._decode(window) if self._rows is None else self._rows.read(window)
+
+    def _decode(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        bands_CHW, valid_HW = read_bands(self._image, self._bands, self._imagery, window)
+        if self._alpha_band is not None:
+            valid_HW &= self._image.read((self._alpha_band,), window)[0] > 0
+        valid_HW &= ~self._image.left_out(window)
+        return to_rgb(bands_CHW, self._imagery, valid_HW), valid_HW
+
+
+_UNUSED_ALPHA = "{}: its alpha hides nothing, since it has more than two values, as near infrared has"
+
+
+@contextmanager
+def open_scene(source: str, options: ReadOptions, check_values: bool = True) -> Iterator[GeoTiffScene]:
+    """Open a GeoTIFF as a scene.
+
+    Args:
+        source: a path, with its sidecars; or `https://…`, `http://…` or `s3://bucket/key`, without.
+        options: conversion to 8-bit RGB.
+        check_values: whether to look for values that would all be black or white; a mosaic may do this once.
+
+    Raises:
+        PipelineError: it cannot be read, is not supported, or its bands or values do not suit the model.
+    """
+    damaged: list[str] | None = [] if options.on_error == "skip" else None
+    model_stretch(options.imagery)  # before any request
+    with open_geotiff(locate(source), damaged) as image:
+        yield _scene(source, image, [image], options, damaged, check_values)
+
+
+@contextmanager
+def open_band_files(sources: Sequence[str], options: ReadOptions, check_values: bool = True) -> Iterator[GeoTiffScene]:
+    """Open three GeoTIFFs of one band each, red, green and blue on one grid, as a scene.
+
+    Args:
+        sources: paths or URLs, as in `open_scene`.
+        options: conversion to 8-bit RGB; the model's band numbers and names do not count.
+        check_values: as in `open_scene`.
+
+    Raises:
+        PipelineError: as `open_scene`, or the files differ in grid or data type.
+    """
+    if len(sources) != 3:
+        raise PipelineError(f"--bands has {len(sources)} files; it takes three, of red, green and blue")
+    damaged: list[str] | None = [] if options.on_error == "skip" else None
+    model_stretch(options.imagery)
+    with ExitStack() as stack:
+        files = [stack.enter_context(open_geotiff(locate(source), damaged)) for source in sources]
+        name = " ".join(sources)
+        yield _scene(name, BandFiles(files), files, options, damaged, check_values, (1, 2, 3))
+
+
+def _scene(
+    name: str,
+    image: GeoTiff,
+    files: list[GeoTiff],
+    options: ReadOptions,
+    damaged: list[str] | None,
+    check_values: bool,
+    bands: Bands | None = None,
+) -> GeoTiffScene:
+    bands = bands or choose_bands(image, options.imagery)
+    scene = GeoTiffScene(name, image, bands, options, [] if damaged is None else damaged)
+    if check_values:
+        require_contrast(image, bands, options.imagery)
+    scene.identity = [part for file in files for part in identity(file)]
+    return scene
+
+
+def identity(file: GeoTiff) -> list[Any]:
+    """Return JSON values that change when the pixels of a file change.
+
+    Of a local file and its sidecars: path, size and time of modification. Of a remote file: the URL and a digest of the
+    place and length of its blocks, which usually change with compressed pixels, but not with uncompressed ones.
+    """
+    if isinstance(file.path, RemoteFile):
+        return [[str(file.path), file.block_index_digest()]]
+    return [[str(path.resolve()), *_size_and_time(path)] for path in with_sidecars([file.path])]
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _is_slow(image: GeoTiff) -> bool:
+    """Return whether reading a window decodes many rows beyond it, over the whole width."""
+    return image.is_one_strip or (
+        image.is_compressed and image.block_shape[1] == image.width and image.block_shape[0] > 256
+    )
+
+
+def _notes(image: GeoTiff) -> list[str]:
+    """Return what the user should know about a file's grid and layout."""
+    notes = []
+    transform = image.georeference.transform
+    if not image.georeference.is_known:
+        notes.append(f"{image.path} has no georeference, and so its map has none")
+    elif transform.b or transform.d:
+        notes.append(f"{image.path} is rotated against its CRS, and so is its map")
+    elif transform.e > 0 or transform.a < 0:
+        turned = "south-up" if transform.a > 0 else "mirrored" if transform.e < 0 else "rotated by 180°"
+        notes.append(f"{image.path} is {turned}, and so is its map")
+    if image.georeference.is_known and image.georeference.crs is None:
+        notes.append(f"{image.path} has no CRS, and so its map has none")
+    if _is_slow(image):
+        rows = image.height if image.is_one_strip else image.block_shape[0]
+        notes.append(
+            f"{image.path} is compressed in strips of {rows} rows, each decoded whole; a tiled copy is read faster: "
+            f"gdal_translate -co TILED=YES -co COMPRESS=DEFLATE {quote(str(image.path))} tiled.tif"
+        )
+    return notes

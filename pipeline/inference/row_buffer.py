@@ -1,0 +1,42 @@
+"""Rows of a scene in memory, for files that are decoded from top to bottom only."""
+
+from collections.abc import Callable
+
+import numpy as np
+from rasterio.windows import Window
+
+CHUNK_PIXELS = 1 << 21
+"""Pixels decoded at once, to bound the memory for intermediate values."""
+Read = Callable[[Window], tuple[np.ndarray, np.ndarray]]
+
+
+class RowBuffer:
+    """Decodes rows of full width and keeps those of the last window, so that windows row by row decode each once."""
+
+    def __init__(self, read: Read, width: int) -> None:
+        self._read, self._width = read, width
+        self._chunk_rows = max(1, CHUNK_PIXELS // width)
+        self._top = 0
+        self._image_HWC = np.zeros((0, width, 3), np.uint8)
+        self._valid_HW = np.zeros((0, width), bool)
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Return image_HWC, uint8, and valid_HW, bool, of a window."""
+        top, bottom = window.row_off, window.row_off + window.height
+        self._hold(top, bottom)
+        part = slice(top - self._top, bottom - self._top), slice(window.col_off, window.col_off + window.width)
+        return self._image_HWC[part].copy(), self._valid_HW[part].copy()
+
+    def _hold(self, top: int, bottom: int) -> None:
+        end = self._top + len(self._valid_HW)
+        if self._top <= top and bottom <= end:
+            return
+        kept = slice(top - self._top, None) if self._top <= top <= end else slice(0, 0)
+        start = end if self._top <= top <= end else top
+        images, valids = [self._image_HWC[kept]], [self._valid_HW[kept]]
+        for row in range(start, bottom, self._chunk_rows):
+            window = Window(0, row, self._width, min(self._chunk_rows, bottom - row))
+            image_HWC, valid_HW = self._read(window)
+            images.append(image_HWC)
+            valids.append(valid_HW)
+        self._top, self._image_HWC, self._valid_HW = top, np.concatenate(images), np.concatenate(valids)

@@ -1,0 +1,123 @@
+"""Windows of a raster of which some blocks cannot be decoded."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.windows import Window, intersection
+
+from pipeline.core.errors import PipelineError
+from pipeline.raster.gdal import file_errors
+from pipeline.raster.integrity import is_one_strip
+from pipeline.raster.remote import Location, NetworkError
+
+UNDECODABLE = "cannot be read, the file is damaged"
+Decode = Callable[[Window], Any]
+"""Decode a window as (…, height, width)."""
+Block = tuple[int, int]
+"""Row and column of a block."""
+
+
+class BlockReader:
+    """Decodes windows of a file; names a block that cannot be decoded, or leaves it out."""
+
+    def __init__(self, path: Location, dataset: rasterio.DatasetReader, damaged: list[str] | None) -> None:
+        """Blocks that cannot be decoded are errors, or are appended to `damaged` as text, each once."""
+        self._path, self._damaged = path, damaged
+        self._height, self._width = int(dataset.height), int(dataset.width)
+        self.block_height, self.block_width = (int(side) for side in dataset.block_shapes[0])
+        self._is_one_strip = is_one_strip(dataset)
+        self._left_out: set[Block] = set()
+        self._end = self._height
+        """In a file of one strip, the row from which nothing can be decoded."""
+
+    def read(self, decode: Decode, filled: np.ndarray, window: Window | None) -> np.ndarray:
+        """Decode a window.
+
+        Args:
+            decode: decodes a window inside the image.
+            filled: (…, height, width), the values where blocks are left out; changed in place.
+            window: None for the whole image.
+
+        Raises:
+            PipelineError: a block cannot be decoded and is not left out, or the network failed.
+        """
+        window = window or Window(0, 0, self._width, self._height)
+        if not self.left_out(window).any():
+            try:
+                return self._decode(decode, window)
+            except NetworkError:
+                raise
+            except PipelineError as error:
+                if not self._find_damage(decode, window):
+                    raise error from None
+        for block, part in self._blocks(window):
+            if not self._is_left_out(block):
+                row, column = part.row_off - window.row_off, part.col_off - window.col_off
+                filled[..., row : row + part.height, column : column + part.width] = self._decode(decode, part)
+        return filled
+
+    def left_out(self, window: Window | None) -> np.ndarray:
+        """Return bool (height, width): True where blocks were left out so far."""
+        window = window or Window(0, 0, self._width, self._height)
+        mask_HW = np.zeros((window.height, window.width), bool)
+        if self._left_out or self._end < self._height:
+            for block, part in self._blocks(window):
+                row, column = part.row_off - window.row_off, part.col_off - window.col_off
+                mask_HW[row : row + part.height, column : column + part.width] = self._is_left_out(block)
+        return mask_HW
+
+    def _decode(self, decode: Decode, window: Window) -> np.ndarray:
+        with file_errors(self._path, UNDECODABLE):
+            return np.asarray(decode(window))
+
+    def _find_damage(self, decode: Decode, window: Window) -> bool:
+        """Decode block by block; return whether one cannot be decoded.
+
+        Raises:
+            PipelineError: the same, if blocks are not to be left out.
+        """
+        found = False
+        for block, part in self._blocks(window):
+            try:
+                if not self._is_left_out(block):
+                    self._decode(decode, part)
+            except NetworkError:
+                raise
+            except PipelineError as error:
+                text = f"{self._describe(block)}: {str(error).removeprefix(f'{self._path} {UNDECODABLE}: ')}"
+                if self._damaged is None:
+                    raise PipelineError(f"{self._path} {UNDECODABLE}: {text}") from None
+                self._leave_out(block, f"{self._path}: {text}")
+                found = True
+        return found
+
+    def _leave_out(self, block: Block, text: str) -> None:
+        assert self._damaged is not None
+        if not self._is_one_strip or self._end == self._height:
+            self._damaged.append(text)
+        self._left_out.add(block)
+        if self._is_one_strip:  # the decoder cannot start again further down
+            self._end = min(self._end, block[0] * self.block_height)
+
+    def _is_left_out(self, block: Block) -> bool:
+        return block in self._left_out or block[0] * self.block_height >= self._end
+
+    def _describe(self, block: Block) -> str:
+        row, column = block
+        top, left = row * self.block_height, column * self.block_width
+        if self._is_one_strip:
+            return f"rows {top} to {self._height - 1} (its only block is damaged there)"
+        bottom, right = (
+            min(top + self.block_height, self._height) - 1,
+            min(left + self.block_width, self._width) - 1,
+        )
+        return f"block column {column}, row {row} (pixel columns {left} to {right}, rows {top} to {bottom})"
+
+    def _blocks(self, window: Window) -> Iterator[tuple[Block, Window]]:
+        """Yield the blocks that a window meets, row by row, and their parts inside the window."""
+        height, width = self.block_height, self.block_width
+        for row in range(window.row_off // height, -(-(window.row_off + window.height) // height)):
+            for column in range(window.col_off // width, -(-(window.col_off + window.width) // width)):
+                yield (row, column), intersection(window, Window(column * width, row * height, width, height))
