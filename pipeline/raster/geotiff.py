@@ -27,7 +27,7 @@ class GeoTiff:
     """An open GeoTIFF that has passed the checks of `open_geotiff`."""
 
     def __init__(self, path: Path, dataset: rasterio.DatasetReader, pam: Pam, georeference: Georeference) -> None:
-        self.path = path
+        self.path, self.name = path, str(path)
         self.height, self.width, self.count = int(dataset.height), int(dataset.width), int(dataset.count)
         self.dtypes: tuple[str, ...] = tuple(dataset.dtypes)
         self.nodata = _by_band(dataset.nodatavals, pam.nodata)

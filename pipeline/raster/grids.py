@@ -1,6 +1,8 @@
 """Check that a mask is on the pixel grid of its image."""
 
+from pathlib import Path
 from shlex import quote
+from typing import Protocol
 
 import numpy as np
 from rasterio._err import CPLE_BaseError
@@ -11,7 +13,6 @@ from rasterio.warp import transform as transform_points
 from pipeline.core.errors import PipelineError
 from pipeline.raster.gdal import quiet_gdal
 from pipeline.raster.georeference import Georeference, crs_text
-from pipeline.raster.geotiff import GeoTiff
 from pipeline.raster.sidecars import PRJ, find_sidecars, read_prj
 
 MAX_SHIFT = 0.1
@@ -20,13 +21,33 @@ ORIENTATIONS = (((2, 3, 0, 1), "south-up"), ((1, 0, 3, 2), "mirrored"), ((3, 2, 
 """Permutations of the corners, and what they mean."""
 
 
-def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
+class Gridded(Protocol):
+    """What has pixels on a grid, such as an open GeoTIFF or a scene of several files."""
+
+    @property
+    def name(self) -> str:
+        """Path or address, for messages."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def georeference(self) -> Georeference:
+        """Position of the pixels."""
+
+
+def require_same_grid(image: Gridded, mask: Gridded) -> None:
     """Check that a mask matches its image pixel by pixel; without a georeference on both sides, compare sizes only.
 
     Raises:
         PipelineError: sizes differ, or a corner is more than 0.1 px off in the image's CRS.
     """
-    both = f"{image.path} and {mask.path}"
+    both = f"{image.name} and {mask.name}"
     sizes = [(file.width, file.height) for file in (image, mask)]
     is_known = image.georeference.is_known and mask.georeference.is_known
     if sizes[0] != sizes[1]:
@@ -45,7 +66,7 @@ def require_same_grid(image: GeoTiff, mask: GeoTiff) -> None:
     for permutation, orientation in ORIENTATIONS:
         if _max_shift(mask_corners_42, corners_42[list(permutation)]) <= MAX_SHIFT:
             raise PipelineError(
-                f"{mask.path} is {orientation} relative to its image {image.path}{_warp_advice(image, mask)}"
+                f"{mask.name} is {orientation} relative to its image {image.name}{_warp_advice(image, mask)}"
             )
     if _differ_in_crs(image, mask):
         raise PipelineError(f"{both} differ in CRS: {names}, and are {shift:.3g} px apart{_warp_advice(image, mask)}")
@@ -86,11 +107,11 @@ def _max_shift(first_N2: np.ndarray, second_N2: np.ndarray) -> float:
     return float(np.abs(first_N2 - second_N2).max())
 
 
-def _differ_in_crs(image: GeoTiff, mask: GeoTiff) -> bool:
+def _differ_in_crs(image: Gridded, mask: Gridded) -> bool:
     return len({image.georeference.crs, mask.georeference.crs, None}) == 3
 
 
-def _warp_advice(image: GeoTiff, mask: GeoTiff) -> str:
+def _warp_advice(image: Gridded, mask: Gridded) -> str:
     """Return the command that resamples the mask to the image's grid, if that is north-up."""
     grid = image.georeference
     if grid.transform.b or grid.transform.d or grid.transform.a < 0 or grid.transform.e > 0:
@@ -101,28 +122,31 @@ def _warp_advice(image: GeoTiff, mask: GeoTiff) -> str:
     extent = " ".join(f"{bound:.15g}" for bound in (west, south, east, north))
     return (
         f"; resample the mask to its image's grid: gdalwarp {crs}-te {extent} -ts {image.width} {image.height} "
-        f"{quote(str(mask.path))} aligned.tif"
+        f"{quote(mask.name)} aligned.tif"
     )
 
 
-def _crs_argument(file: GeoTiff) -> str:
+def _crs_argument(file: Gridded) -> str:
     """Return a file's CRS for GDAL's command line; GDAL ignores the `.prj` of a GeoTIFF."""
     crs = file.georeference.crs or ""
     if crs.startswith("EPSG:"):
         return crs
-    sidecars = find_sidecars(file.path)
+    path = Path(file.name)
+    if not path.is_file():  # a scene of several files, or an address
+        return quote(crs)
+    sidecars = find_sidecars(path)
     if crs == crs_text(read_prj(sidecars)):
         return quote(str(sidecars[PRJ]))
-    return f'"$(gdalsrsinfo -o wkt {quote(str(file.path))})"'
+    return f'"$(gdalsrsinfo -o wkt {quote(file.name)})"'
 
 
-def _crs_advice(image: GeoTiff, mask: GeoTiff) -> str:
+def _crs_advice(image: Gridded, mask: Gridded) -> str:
     """Advise where no transformation exists: one CRS is wrong, often an engineering CRS without a name."""
     for wrong, right in ((image, mask), (mask, image)):
         code, own = right.georeference.crs, wrong.georeference.crs
         if code and code.startswith("EPSG:") and own and _is_engineering(own):
-            command = f"gdal_edit.py -a_srs {code} {quote(str(wrong.path))}"
-            return f", and no transformation between them exists; if {wrong.path} is in {code}: {command}"
+            command = f"gdal_edit.py -a_srs {code} {quote(wrong.name)}"
+            return f", and no transformation between them exists; if {wrong.name} is in {code}: {command}"
     return ", and no transformation between them exists; set the right CRS: gdal_edit.py -a_srs"
 
 
