@@ -36,7 +36,7 @@ class GeoTiff:
         georeference: Georeference,
         damaged: list[str] | None = None,
     ) -> None:
-        self.path = path
+        self.path, self.name = path, str(path)
         self.height, self.width, self.count = int(dataset.height), int(dataset.width), int(dataset.count)
         self.dtypes: tuple[str, ...] = tuple(dataset.dtypes)
         self.nodata = _by_band(dataset.nodatavals, pam.nodata)

@@ -1,7 +1,9 @@
 """Check that a mask is on the pixel grid of its image."""
 
 from functools import partial
+from pathlib import Path
 from shlex import quote
+from typing import Protocol
 
 import numpy as np
 from rasterio._err import CPLE_BaseError
@@ -12,7 +14,6 @@ from rasterio.warp import transform as transform_points
 from pipeline.core.errors import PipelineError
 from pipeline.raster.gdal import quiet_gdal
 from pipeline.raster.georeference import Georeference, crs_text
-from pipeline.raster.geotiff import GeoTiff
 from pipeline.raster.sidecars import PRJ, find_sidecars, read_prj
 
 MAX_SHIFT = 0.1
@@ -21,7 +22,27 @@ ORIENTATIONS = (((2, 3, 0, 1), "south-up"), ((1, 0, 3, 2), "mirrored"), ((3, 2, 
 """Permutations of the corners, and what they mean."""
 
 
-def require_same_grid(image: GeoTiff, mask: GeoTiff, noun: str = "mask", reference: str = "its image") -> None:
+class Gridded(Protocol):
+    """What has pixels on a grid, such as an open GeoTIFF or a scene of several files."""
+
+    @property
+    def name(self) -> str:
+        """Path or address, for messages."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def georeference(self) -> Georeference:
+        """Position of the pixels."""
+
+
+def require_same_grid(image: Gridded, mask: Gridded, noun: str = "mask", reference: str = "its image") -> None:
     """Check that a mask matches its image pixel by pixel; without a georeference on both sides, compare sizes only.
 
     Args:
@@ -33,7 +54,7 @@ def require_same_grid(image: GeoTiff, mask: GeoTiff, noun: str = "mask", referen
     Raises:
         PipelineError: sizes differ, or a corner is more than 0.1 px off in the image's CRS.
     """
-    both = f"{image.path} and {mask.path}"
+    both = f"{image.name} and {mask.name}"
     advice = partial(_warp_advice, image, mask, f"the {noun} to {reference}'s grid")
     sizes = [(file.width, file.height) for file in (image, mask)]
     is_known = image.georeference.is_known and mask.georeference.is_known
@@ -52,7 +73,7 @@ def require_same_grid(image: GeoTiff, mask: GeoTiff, noun: str = "mask", referen
         return
     for permutation, orientation in ORIENTATIONS:
         if _max_shift(mask_corners_42, corners_42[list(permutation)]) <= MAX_SHIFT:
-            raise PipelineError(f"{mask.path} is {orientation} relative to {reference} {image.path}{advice()}")
+            raise PipelineError(f"{mask.name} is {orientation} relative to {reference} {image.name}{advice()}")
     if _differ_in_crs(image, mask):
         raise PipelineError(f"{both} differ in CRS: {names}, and are {shift:.3g} px apart{advice()}")
     raise PipelineError(f"{both} are {shift:.3g} px apart; at most {MAX_SHIFT} px is allowed{advice()}")
@@ -90,11 +111,11 @@ def _max_shift(first_N2: np.ndarray, second_N2: np.ndarray) -> float:
     return float(np.abs(first_N2 - second_N2).max())
 
 
-def _differ_in_crs(image: GeoTiff, mask: GeoTiff) -> bool:
+def _differ_in_crs(image: Gridded, mask: Gridded) -> bool:
     return len({image.georeference.crs, mask.georeference.crs, None}) == 3
 
 
-def _warp_advice(image: GeoTiff, mask: GeoTiff, task: str) -> str:
+def _warp_advice(image: Gridded, mask: Gridded, task: str) -> str:
     """Return the command that resamples the mask to the image's grid, if that is north-up."""
     grid = image.georeference
     if grid.transform.b or grid.transform.d or grid.transform.a < 0 or grid.transform.e > 0:
@@ -105,28 +126,31 @@ def _warp_advice(image: GeoTiff, mask: GeoTiff, task: str) -> str:
     extent = " ".join(f"{bound:.15g}" for bound in (west, south, east, north))
     return (
         f"; resample {task}: gdalwarp {crs}-te {extent} -ts {image.width} {image.height} "
-        f"{quote(str(mask.path))} aligned.tif"
+        f"{quote(mask.name)} aligned.tif"
     )
 
 
-def _crs_argument(file: GeoTiff) -> str:
+def _crs_argument(file: Gridded) -> str:
     """Return a file's CRS for GDAL's command line; GDAL ignores the `.prj` of a GeoTIFF."""
     crs = file.georeference.crs or ""
     if crs.startswith("EPSG:"):
         return crs
-    sidecars = find_sidecars(file.path)
+    path = Path(file.name)
+    if not path.is_file():  # a scene of several files, or an address
+        return quote(crs)
+    sidecars = find_sidecars(path)
     if crs == crs_text(read_prj(sidecars)):
         return quote(str(sidecars[PRJ]))
-    return f'"$(gdalsrsinfo -o wkt {quote(str(file.path))})"'
+    return f'"$(gdalsrsinfo -o wkt {quote(file.name)})"'
 
 
-def _crs_advice(image: GeoTiff, mask: GeoTiff) -> str:
+def _crs_advice(image: Gridded, mask: Gridded) -> str:
     """Advise where no transformation exists: one CRS is wrong, often an engineering CRS without a name."""
     for wrong, right in ((image, mask), (mask, image)):
         code, own = right.georeference.crs, wrong.georeference.crs
         if code and code.startswith("EPSG:") and own and _is_engineering(own):
-            command = f"gdal_edit.py -a_srs {code} {quote(str(wrong.path))}"
-            return f", and no transformation between them exists; if {wrong.path} is in {code}: {command}"
+            command = f"gdal_edit.py -a_srs {code} {quote(wrong.name)}"
+            return f", and no transformation between them exists; if {wrong.name} is in {code}: {command}"
     return ", and no transformation between them exists; set the right CRS: gdal_edit.py -a_srs"
 
 

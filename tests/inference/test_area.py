@@ -1,0 +1,286 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyproj import Transformer
+from rasterio.features import geometry_mask
+from rasterio.transform import Affine
+from rasterio.warp import transform_geom
+from rasterio.windows import Window
+
+from pipeline.core.errors import PipelineError
+from pipeline.inference import area
+from pipeline.inference.area import Area, AreaOptions, open_area
+from pipeline.inference.polygons import clip, polygon_parts
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import write_geotiff
+from tests.inference.array_scene import ArrayScene, blank, degrees
+from tests.inference.test_polygons import save
+from tests.world import CRS_NO_CODE, LOCAL_CRS, UTM, at, hide
+
+SCENE = blank(40, 60)
+"""10 m pixels from x = 500000 to 500600, y = 999600 to 1000000."""
+NOTHING = Georeference(None, Affine.identity())
+
+
+def read(scene: ArrayScene, window: Window | None = None, **options: Any) -> np.ndarray:
+    with open_area(scene, AreaOptions(**options)) as found:
+        return found.read(window or Window(0, 0, scene.width, scene.height))
+
+
+def describe(scene: ArrayScene, **options: Any) -> Area:
+    with open_area(scene, AreaOptions(**options)) as found:
+        return found
+
+
+def place(left: float, top: float, right: float, bottom: float) -> shapely.Polygon:
+    """A rectangle in pixels of `SCENE`, in its CRS."""
+    return shapely.box(500000 + 10 * left, 1000000 - 10 * bottom, 500000 + 10 * right, 1000000 - 10 * top)
+
+
+def to_degrees(polygon: shapely.Polygon, crs: str = UTM) -> tuple[float, ...]:
+    return tuple(Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform_bounds(*polygon.bounds))
+
+
+def test_by_default_the_whole_scene_is_mapped() -> None:
+    found = describe(blank(3, 5, NOTHING))
+    assert (found.bounds, found.notes) == (Window(0, 0, 5, 3), [])
+    assert found.read(Window(1, 1, 4, 2)).tolist() == [[True] * 4] * 2
+
+
+def test_a_pixel_is_mapped_if_its_centre_is_in_a_polygon(tmp_path: Path) -> None:
+    aoi = save(tmp_path / "aoi.gpkg", place(1.6, 1.4, 3.6, 2.6), crs=UTM)
+    found = describe(SCENE, aoi=aoi)
+    assert found.bounds == Window(1, 1, 3, 2)
+    assert found.read(Window(0, 0, 5, 4)).astype(int).tolist() == [
+        [0, 0, 0, 0, 0],
+        [0, 0, 1, 1, 0],
+        [0, 0, 1, 1, 0],
+        [0, 0, 0, 0, 0],
+    ]
+
+
+def test_holes_are_left_out_and_overlapping_polygons_are_not(tmp_path: Path) -> None:
+    ring = shapely.difference(place(0, 0, 6, 6), place(2, 2, 4, 4))
+    aoi = save(tmp_path / "aoi.gpkg", ring, place(0, 0, 3, 3), crs=UTM)
+    wanted_HW = read(SCENE, aoi=aoi)
+    assert wanted_HW.sum() == 36 - 4 + 1
+    assert wanted_HW[:4, :4].astype(int).tolist() == [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("transform", "expected"),
+    [
+        (Affine(10.0, 0.0, 500000.0, 0.0, 10.0, 999600.0), Window(10, 35, 20, 5)),  # south-up
+        (Affine(0.0, 10.0, 500000.0, 10.0, 0.0, 999600.0), Window(35, 10, 5, 20)),  # rows to the east
+    ],
+)
+def test_scenes_that_are_not_north_up(tmp_path: Path, transform: Affine, expected: Window) -> None:
+    scene = blank(60, 60, Georeference(UTM, transform))
+    aoi = save(tmp_path / "aoi.gpkg", place(10, 0, 30, 5), crs=UTM)
+    assert describe(scene, aoi=aoi).bounds == expected
+    assert read(scene, aoi=aoi).sum() == 100
+
+
+def test_an_area_is_clipped_to_the_scene(tmp_path: Path) -> None:
+    aoi = save(tmp_path / "aoi.gpkg", place(-100, 30, 5, 500), crs=UTM)
+    found = describe(SCENE, aoi=aoi)
+    assert found.bounds == Window(0, 30, 5, 10)
+    assert found.read(Window(0, 30, 5, 10)).all()
+
+
+def test_the_bounds_are_of_the_part_within_the_scene(tmp_path: Path) -> None:
+    corner = shapely.union(place(-50, 10, -20, 35), place(-30, 30, 5, 35))  # an L: its upper part is outside
+    assert describe(SCENE, aoi=save(tmp_path / "aoi.gpkg", corner, crs=UTM)).bounds == Window(0, 30, 5, 5)
+
+
+def test_the_whole_world_is_the_whole_scene(tmp_path: Path) -> None:
+    found = describe(SCENE, aoi=save(tmp_path / "aoi.geojson", shapely.box(-180, -90, 180, 90)))
+    assert found.bounds == Window(0, 0, 60, 40)
+    assert found.read(found.bounds).all()
+
+
+def test_long_edges_in_degrees_follow_the_parallel(tmp_path: Path) -> None:
+    """A parallel at 60° N over 100 km is an arc with a height of about 340 m: L² tan(60°) / 8R."""
+    scene = blank(60, 1000, at(x=450000.0, y=6653600.0, pixel=100.0, crs="EPSG:32633"))  # 15° E in the middle
+    wanted_HW = read(scene, aoi=save(tmp_path / "aoi.geojson", shapely.box(13, 60, 17, 61)))
+    to_degrees = Transformer.from_crs("EPSG:32633", "EPSG:4326", always_xy=True)
+    columns, rows = np.meshgrid(np.arange(1000) + 0.5, np.arange(60) + 0.5)
+    lon_HW, lat_HW = to_degrees.transform(*(scene.georeference.transform @ (columns, rows)))
+    assert np.array_equal(wanted_HW, lat_HW > 60)
+    south_of_parallel = (~wanted_HW).sum(axis=0)
+    assert south_of_parallel[[0, 500]].tolist() == pytest.approx([south_of_parallel[999], 27.0], abs=14)
+    assert south_of_parallel.max() > south_of_parallel.min() + 2
+
+
+def test_a_polygon_in_another_crs_is_where_gdal_places_it(tmp_path: Path) -> None:
+    polygon = shapely.Point(500300, 999800).buffer(150)
+    there = shapely.geometry.shape(transform_geom(UTM, "EPSG:4326", shapely.geometry.mapping(polygon)))
+    outside_HW = geometry_mask([polygon], (40, 60), SCENE.georeference.transform)
+    assert np.array_equal(read(SCENE, aoi=save(tmp_path / "aoi.fgb", there)), ~outside_HW)
+
+
+@given(st.data())
+@settings(max_examples=50)
+def test_a_window_has_the_pixels_of_the_whole(data: st.DataObject) -> None:
+    coordinate = st.floats(-10, 70).map(lambda value: round(value, 3))
+    triangles = data.draw(st.lists(st.lists(st.tuples(coordinate, coordinate), min_size=3, max_size=6), max_size=3))
+    hole = shapely.box(20, 10, 30, 25)
+    polygons = np.array([shapely.box(5, 5, 41, 38) - hole, *map(shapely.Polygon, triangles)])
+    polygons_P = polygon_parts(shapely.make_valid(polygons))
+    within_P = clip(polygons_P, 40, 60)
+    column, row = data.draw(st.integers(0, 59)), data.draw(st.integers(0, 39))
+    size = st.tuples(st.integers(1, 60 - column), st.integers(1, 40 - row))
+    window = Window(column, row, *data.draw(size))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(area, "BLOCK", data.draw(st.sampled_from([8, 16, 512])))
+        found = Area(Window(0, 0, 60, 40), [], [], shapely.STRtree(within_P), None)
+        whole_HW = found.read(found.bounds)
+        assert np.array_equal(found.read(window), whole_HW[window.toslices()])
+    centres = shapely.points(*(np.indices((40, 60))[::-1] + 0.5))
+    union = shapely.unary_union(polygons_P)
+    far_HW = shapely.distance(union.boundary, centres) > 1e-5
+    assert np.array_equal(whole_HW[far_HW], shapely.contains(union, centres)[far_HW])
+
+
+@pytest.mark.parametrize(
+    ("crs", "lon", "lat"), [(UTM, -3, 9), (CRS_NO_CODE, 18, 52), ("EPSG:3857", 25, 60), ("EPSG:2272", -77, 40)]
+)
+def test_a_box_in_degrees_maps_the_whole_window_around_it(crs: str, lon: float, lat: float) -> None:
+    x, y = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(lon, lat)
+    scene = blank(40, 60, at(x=x, y=y, pixel=10.0, crs=crs))
+    inner = shapely.box(x + 105, y - 205, x + 295, y - 105)
+    bounds = describe(scene, bbox=to_degrees(inner, crs)).bounds
+    assert Window(10, 10, 20, 11).intersection(bounds) == Window(10, 10, 20, 11)
+    assert max(bounds.width - 20, bounds.height - 11) <= 6  # the box is rotated against the grid
+    wanted_HW = read(scene, bbox=to_degrees(inner, crs))
+    assert wanted_HW.sum() == bounds.width * bounds.height
+
+
+def test_a_box_on_pixel_edges_is_exactly_these_pixels() -> None:
+    scene = blank(100, 100, degrees(10.0, 61.0, 0.01))
+    assert describe(scene, bbox=(10.1, 60.5, 10.3, 60.9)).bounds == Window(10, 10, 20, 40)
+
+
+def test_box_and_polygons_are_intersected(tmp_path: Path) -> None:
+    scene = blank(100, 100, degrees(10.0, 61.0, 0.01))
+    aoi = save(tmp_path / "aoi.geojson", shapely.box(10.2, 60.5, 10.4, 61), shapely.box(10.9, 60, 11, 60.1))
+    found = describe(scene, aoi=aoi, bbox=(10.1, 60, 10.3, 60.9))
+    assert found.bounds == Window(20, 10, 10, 90)
+    assert found.read(Window(0, 0, 100, 100)).sum() == 10 * 40
+    with pytest.raises(PipelineError, match="--bbox and .*aoi.geojson do not overlap in scene.tif"):
+        describe(scene, aoi=aoi, bbox=(10.05, 60.5, 10.1, 60.6))
+    with pytest.raises(PipelineError, match=r"contains no centre of a pixel of scene.tif within --bbox; enlarge"):
+        describe(scene, aoi=aoi, bbox=(10.5, 60.5, 10.6, 60.6))  # between its polygons
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32601", "EPSG:32660"])
+def test_a_scene_across_the_antimeridian_meets_boxes_on_either_side(crs: str) -> None:
+    x, y = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(180, 10)
+    scene = blank(200, 200, at(x=x - 1000, y=y + 1000, crs=crs))
+    west, east = (describe(scene, bbox=box).bounds for box in ((179, 9, 180, 11), (-180, 9, -179, 11)))
+    assert (west.col_off, east.col_off + east.width) == (0, 200)
+    assert 0 <= west.width - east.col_off <= 3
+
+
+@pytest.mark.parametrize(
+    ("bbox", "message"),
+    [
+        ((170, -20, -170, -10), "--bbox 170 -20 -170 -10 crosses the antimeridian or has west and east exchanged"),
+        ((1, 3, 2, 2), "--bbox 1 3 2 2 is not W S E N in degrees"),
+        ((500000, 999600, 500600, 1000000), "is not W S E N in degrees"),
+        ((float("nan"), 1, 2, 3), "is not W S E N in degrees"),
+        ((20, 50, 21, 51), r"covers 20 50 21 51 and scene.tif -3 9.0\d+ -2.99\d+ 9.0\d+ \(W S E N in EPSG:4326\)"),
+    ],
+)
+def test_impossible_boxes_are_refused(bbox: tuple[float, float, float, float], message: str) -> None:
+    with pytest.raises(PipelineError, match=message):
+        describe(SCENE, bbox=bbox)
+
+
+@pytest.mark.parametrize(
+    ("georeference", "message"),
+    [
+        (NOTHING, "scene.tif has no georeference"),
+        (Georeference(UTM, Affine.identity()), "scene.tif has no georeference"),
+        (at(crs=None), "scene.tif has no CRS"),
+        (at(crs=LOCAL_CRS), "cannot be placed in scene.tif: .*; check both CRSs, EPSG:4326 and site grid"),
+        (at(x=1e12), "--bbox 0 0 1 1 cannot be placed in scene.tif: .*; check both CRSs, EPSG:4326 and EPSG:32630"),
+    ],
+)
+def test_a_scene_without_a_position_is_refused(georeference: Georeference, message: str) -> None:
+    with pytest.raises(PipelineError, match=message):
+        describe(blank(4, 4, georeference), bbox=(0, 0, 1, 1))
+
+
+def test_a_polygon_between_the_centres_of_pixels_is_refused(tmp_path: Path) -> None:
+    aoi = save(tmp_path / "aoi.gpkg", place(1.6, 1.6, 2.4, 2.4), crs=UTM)
+    with pytest.raises(PipelineError, match="aoi.gpkg contains no centre of a pixel of scene.tif; enlarge the area$"):
+        describe(SCENE, aoi=aoi)
+
+
+def test_notes_of_the_file_are_passed_on(tmp_path: Path) -> None:
+    bowtie = shapely.Polygon([(500000, 999900), (500100, 999800), (500100, 999900), (500000, 999800)])
+    found = describe(SCENE, aoi=save(tmp_path / "aoi.gpkg", bowtie, crs=UTM))
+    assert len(found.notes) == 1
+    assert "1 of 1 polygons were invalid" in found.notes[0]
+
+
+def write_mask(path: Path, mask_HW: np.ndarray, georeference: Georeference | None = None, **profile: Any) -> Path:
+    write_geotiff(path, mask_HW[None], georeference or at(), **profile)
+    return path
+
+
+def test_masked_pixels_are_not_mapped(tmp_path: Path) -> None:
+    mask_HW = np.zeros((40, 60), np.uint8)
+    mask_HW[0, :3] = 1, 200, 255
+    mask = write_mask(tmp_path / "mask.tif", mask_HW, nodata=255)
+    assert read(SCENE, Window(0, 0, 4, 1), mask=mask).tolist() == [[False, False, True, True]]
+    hide(mask, np.where(np.arange(60) == 1, 0, 255)[None].repeat(40, axis=0).astype(np.uint8))
+    assert read(SCENE, Window(0, 0, 3, 1), mask=mask).tolist()[0][1]  # the mask has no data there
+    aoi = save(tmp_path / "aoi.gpkg", place(0, 0, 2, 2), crs=UTM)
+    assert read(SCENE, Window(0, 0, 4, 1), mask=mask, aoi=aoi).tolist() == [[False, True, False, False]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "georeference", "message"),
+    [
+        ((1, 40, 59), at(), "scene.tif and .*mask.tif differ in size"),
+        ((1, 40, 60), at(x=500010), "scene.tif and .*mask.tif are 1 px apart; .* gdalwarp "),
+        ((1, 40, 60), at(crs=CRS_NO_CODE), "differ in CRS: EPSG:32630 and unknown.* -s_srs .*mask.tif"),
+        ((3, 40, 60), at(), "mask.tif has 3 bands; a --mask has one: gdal_translate -b 1 .*mask.tif mask.tif"),
+    ],
+)
+def test_an_unsuitable_mask_is_refused(
+    tmp_path: Path, shape: tuple[int, ...], georeference: Georeference, message: str
+) -> None:
+    write_geotiff(tmp_path / "mask.tif", np.zeros(shape, np.uint8), georeference)
+    with pytest.raises(PipelineError, match=message):
+        describe(SCENE, mask=tmp_path / "mask.tif")
+
+
+def test_the_wkt_of_a_scene_that_is_no_file_is_part_of_the_command(tmp_path: Path) -> None:
+    mask = write_mask(tmp_path / "mask.tif", np.zeros((40, 60), np.uint8))
+    with pytest.raises(PipelineError, match="-s_srs EPSG:32630 -t_srs 'PROJCS"):
+        describe(blank(40, 60, at(crs=CRS_NO_CODE)), mask=mask)
+
+
+def test_the_identity_changes_with_the_area_only(tmp_path: Path) -> None:
+    box = to_degrees(place(1, 1, 30, 30))
+    aoi = save(tmp_path / "aoi.gpkg", place(1, 1, 5, 5), crs=UTM)
+    copy = save(tmp_path / "copy.fgb", place(1, 1, 5, 5), crs=UTM)
+    moved = save(tmp_path / "moved.gpkg", place(1, 1, 4.9, 5), crs=UTM)
+    mask = write_mask(tmp_path / "mask.tif", np.zeros((40, 60), np.uint8))
+    other = write_mask(tmp_path / "other.tif", np.ones((40, 60), np.uint8))
+    declared = write_mask(tmp_path / "declared.tif", np.ones((40, 60), np.uint8), nodata=1)
+    options: list[dict[str, Any]] = [{}, {"aoi": aoi}, {"aoi": moved}, {"bbox": box}, {"aoi": aoi, "mask": mask}]
+    options += [{"mask": mask}, {"mask": other}, {"mask": declared}]
+    texts = [json.dumps(describe(SCENE, **each).identity) for each in options]
+    assert len(set(texts)) == len(options)
+    assert texts == [json.dumps(describe(SCENE, **each).identity) for each in options]
+    assert describe(SCENE, aoi=copy).identity == describe(SCENE, aoi=aoi).identity

@@ -1,0 +1,153 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from pyogrio import raw
+
+from pipeline.core.errors import PipelineError
+from pipeline.inference.polygons import polygon_parts, read_polygons
+from tests.world import UTM
+
+SQUARE = shapely.box(18, 52, 19, 53)
+BOWTIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
+VRT = "<OGRVRTDataSource><OGRVRTLayer name='a'><SrcDataSource>{}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>"
+
+
+def save(path: Path, *geometries: Any, crs: str | None = "EPSG:4326", layer: str = "a", append: bool = False) -> Path:
+    kinds = {geometry.geom_type + " Z" * geometry.has_z for geometry in geometries}
+    drivers = {".gpkg": "GPKG", ".fgb": "FlatGeobuf", ".shp": "ESRI Shapefile", ".geojson": "GeoJSON"}
+    raw.write(
+        path,
+        geometry=shapely.to_wkb(np.array(geometries)),
+        field_data=[],
+        fields=[],
+        geometry_type=kinds.pop() if len(kinds) == 1 else "Unknown",
+        crs=crs,
+        driver=drivers[path.suffix],
+        layer=layer,
+        append=append,
+    )
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "fgb", "shp", "geojson"])
+def test_polygons_are_read_from_every_format(tmp_path: Path, suffix: str) -> None:
+    polygons = read_polygons(save(tmp_path / f"aoi.{suffix}", SQUARE))
+    assert [geometry.equals(SQUARE) for geometry in polygons.geometries_P] == [True]
+    assert polygons.crs == "EPSG:4326"
+    assert (polygons.name, polygons.notes) == (str(tmp_path / f"aoi.{suffix}"), [])
+
+
+def test_geojson_without_a_crs_is_in_degrees(tmp_path: Path) -> None:
+    path = tmp_path / "aoi.JSON"
+    path.write_text(json.dumps(shapely.geometry.mapping(SQUARE)))
+    assert read_polygons(path).crs == "EPSG:4326"
+
+
+def test_heights_are_dropped(tmp_path: Path) -> None:
+    (polygon,) = read_polygons(save(tmp_path / "aoi.gpkg", shapely.force_3d(SQUARE, 100.0))).geometries_P
+    assert not polygon.has_z
+
+
+def test_a_qgis_style_table_is_not_a_layer(tmp_path: Path) -> None:
+    path = save(tmp_path / "aoi.gpkg", SQUARE)
+    raw.write(
+        path,
+        geometry=None,
+        field_data=[np.array(["x"], object)],
+        fields=["style"],
+        geometry_type=None,
+        crs=None,
+        driver="GPKG",
+        layer="layer_styles",
+        append=True,
+    )
+    assert len(read_polygons(path).geometries_P) == 1
+
+
+@pytest.mark.parametrize(("suffix", "wrapper"), [("geojson", "{}"), ("geojson", '{{"x": "{}"}}'), ("gpkg", "{}")])
+def test_a_vrt_is_never_opened_whatever_its_suffix(tmp_path: Path, suffix: str, wrapper: str) -> None:
+    secret = save(tmp_path / "secret.fgb", SQUARE)
+    path = tmp_path / f"aoi.{suffix}"
+    path.write_text(wrapper.format(VRT.format(secret)))
+    with pytest.raises(PipelineError, match=r"aoi\.\w+ (is not|contains no)"):
+        read_polygons(path)
+
+
+@pytest.mark.parametrize(
+    ("geometries", "message"),
+    [
+        ([shapely.Point(1, 2)], "contains point; an area is made of polygons"),
+        ([SQUARE, shapely.LineString([(1, 2), (3, 4)])], "contains linestring"),
+        ([shapely.Polygon()], "contains no polygon"),
+        ([shapely.box(500000, 1000000, 500010, 1000010)], "up to 500010, 1.00001e\\+06, which look like projected"),
+    ],
+)
+def test_unsuitable_geometries_are_refused(tmp_path: Path, geometries: list[Any], message: str) -> None:
+    with pytest.raises(PipelineError, match=rf"aoi\.geojson (has coordinates )?{message}"):
+        read_polygons(save(tmp_path / "aoi.geojson", *geometries))
+
+
+def test_several_layers_are_listed(tmp_path: Path) -> None:
+    path = save(tmp_path / "aoi.gpkg", SQUARE, layer="north")
+    save(path, SQUARE, layer="the south", append=True)
+    with pytest.raises(PipelineError, match="has 2 layers: north, the south; .* ogr2ogr one.gpkg .*aoi.gpkg north$"):
+        read_polygons(path)
+
+
+def test_a_missing_crs_is_to_be_assigned(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="crs"):
+        path = save(tmp_path / "aoi.shp", SQUARE, crs=None)
+    with pytest.raises(PipelineError, match="has no CRS; .* ogr2ogr -a_srs EPSG:NNNN with_crs.gpkg"):
+        read_polygons(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("aoi.gpkg", None, "does not exist"),
+        ("aoi.kml", b"<kml/>", "is not a known vector file .*ogr2ogr polygons.gpkg"),
+        ("aoi.gpkg", b"", "is not GPKG"),
+        ("aoi.gpkg", b"SQLite format 3\0", "is not a readable vector file"),
+        ("aoi.geojson", b"{", "is not a readable vector file"),
+        ("aoi.geojson", b'{"type": "FeatureCollection", "features": []}', "contains no polygon"),
+        ("aoi.shp", b"\0\0\x27\x0a", "is not a readable vector file"),
+        ("aoi.fgb", b"fgb\x03fgb\x00", "has no layer with geometries"),
+    ],
+)
+def test_unreadable_files_are_refused(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(PipelineError, match=f"{name} {message}") as error:
+        read_polygons(tmp_path / name)
+    assert "\n" not in str(error.value)
+
+
+def test_invalid_polygons_are_repaired_with_a_note(tmp_path: Path) -> None:
+    polygons = read_polygons(save(tmp_path / "aoi.gpkg", BOWTIE, SQUARE))
+    assert shapely.is_valid(polygons.geometries_P).all()
+    assert shapely.area(polygons.geometries_P).sum() == pytest.approx(2 + 1)  # both wings, and the square
+    (note,) = polygons.notes
+    assert "aoi.gpkg: 1 of 2 polygons were invalid and have been repaired, the first: Self-intersection" in note
+
+
+def test_a_polygon_that_collapses_is_refused(tmp_path: Path) -> None:
+    flat = shapely.Polygon([(0, 0), (1, 0), (2, 0)])
+    with pytest.raises(PipelineError, match="contains no valid polygon"):
+        read_polygons(save(tmp_path / "aoi.gpkg", flat))
+
+
+def test_parts_are_the_polygons_of_nested_collections() -> None:
+    point, line = shapely.Point(0, 0), shapely.LineString([(0, 0), (1, 1)])
+    pair = shapely.MultiPolygon([SQUARE, shapely.box(0, 0, 1, 1)])
+    collection = shapely.GeometryCollection([point, line, pair, shapely.Polygon()])
+    assert list(polygon_parts(np.array([collection, SQUARE]))) == [*pair.geoms, SQUARE]
+
+
+def test_projected_coordinates_are_kept(tmp_path: Path) -> None:
+    polygons = read_polygons(save(tmp_path / "aoi.gpkg", shapely.box(500000, 1000000, 500010, 1000010), crs=UTM))
+    assert polygons.crs == UTM
+    assert shapely.total_bounds(polygons.geometries_P).tolist() == [500000, 1000000, 500010, 1000010]
