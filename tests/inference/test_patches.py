@@ -1,0 +1,111 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from rasterio.features import shapes
+from scipy import ndimage
+
+from pipeline.inference.patches import NODATA, Patches, PatchLabeller
+
+maps = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([0, 1, 2, NODATA]))
+rows = st.integers(1, 9)
+
+
+def label(class_HW: np.ndarray, block_rows: int) -> tuple[np.ndarray, Patches]:
+    """Return the patch of every pixel, and the patches."""
+    labeller = PatchLabeller()
+    ids = [labeller.add(class_HW[top : top + block_rows]) for top in range(0, len(class_HW), block_rows)]
+    patches = labeller.finish()
+    return patches.id_N[np.concatenate(ids)], patches
+
+
+def test_patches_are_numbered_by_their_first_pixel_and_0_is_nodata() -> None:
+    class_HW = np.array(
+        [
+            [255, 7, 0, 7],
+            [0, 7, 0, 7],
+            [0, 255, 0, 0],
+        ],
+        np.uint8,
+    )
+    id_HW, patches = label(class_HW, 2)
+    assert id_HW.tolist() == [
+        [0, 1, 2, 3],
+        [4, 1, 2, 3],
+        [4, 0, 2, 2],
+    ]
+    assert patches.class_P.tolist() == [255, 7, 0, 7, 0]
+    assert patches.pixels_P.tolist() == [0, 2, 4, 2, 2]
+    assert patches.first_P.tolist() == [-1, 1, 2, 3, 4]
+
+
+def test_arms_that_meet_in_a_later_block_are_one_patch() -> None:
+    class_HW = np.array(
+        [
+            [1, 0, 1, 0, 1],
+            [1, 0, 1, 0, 1],
+            [1, 1, 1, 0, 1],
+            [0, 0, 1, 1, 1],
+        ],
+        np.uint8,
+    )
+    for block_rows in (1, 2, 3, 4):
+        id_HW, patches = label(class_HW, block_rows)
+        assert (id_HW[class_HW == 1] == 1).all()
+        assert patches.pixels_P.tolist() == [0, 13, 2, 3, 2]
+
+
+def test_pixels_that_touch_at_a_corner_are_not_connected() -> None:
+    assert label(np.array([[1, 0], [0, 1]], np.uint8), 1)[0].tolist() == [[1, 2], [3, 4]]
+
+
+@given(maps, rows)
+def test_patches_do_not_depend_on_the_block_height(class_HW: np.ndarray, block_rows: int) -> None:
+    id_HW, patches = label(class_HW, block_rows)
+    whole_HW, whole = label(class_HW, len(class_HW))
+    assert (id_HW == whole_HW).all()
+    assert (patches.class_P == whole.class_P).all()
+    assert (patches.pixels_P == whole.pixels_P).all()
+    assert (patches.first_P == whole.first_P).all()
+
+
+@given(maps, rows)
+def test_patches_are_those_of_scipy_class_by_class(class_HW: np.ndarray, block_rows: int) -> None:
+    id_HW, patches = label(class_HW, block_rows)
+    found = 0
+    for class_id in set(np.unique(class_HW)) - {NODATA}:
+        own_HW, count = ndimage.label(class_HW == class_id)
+        pairs = set(zip(own_HW[own_HW > 0].tolist(), id_HW[own_HW > 0].tolist(), strict=True))
+        assert len(pairs) == count == len({patch for _, patch in pairs})
+        found += count
+    assert len(patches.class_P) == found + 1
+
+
+@given(maps, rows)
+def test_patches_have_the_class_size_and_first_pixel_of_their_pixels(class_HW: np.ndarray, block_rows: int) -> None:
+    id_HW, patches = label(class_HW, block_rows)
+    assert (patches.class_P[id_HW] == class_HW).all()
+    assert ((id_HW == 0) == (class_HW == NODATA)).all()
+    assert patches.pixels_P[1:].tolist() == np.bincount(id_HW.ravel())[1:].tolist()
+    for patch in range(1, len(patches.class_P)):
+        assert patches.first_P[patch] == np.flatnonzero(id_HW == patch)[0]
+    assert (np.diff(patches.first_P) > 0).all()
+
+
+@given(maps)
+def test_gdal_draws_as_many_polygons(class_HW: np.ndarray) -> None:
+    polygons = sum(1 for _ in shapes(class_HW, mask=class_HW != NODATA, connectivity=4))
+    assert len(label(class_HW, 2)[1].class_P) == polygons + 1
+
+
+def test_the_same_blocks_give_the_same_provisional_ids() -> None:
+    class_HW = np.random.default_rng(0).integers(0, 3, (20, 20)).astype(np.uint8)
+    one, other = PatchLabeller(), PatchLabeller()
+    for top in range(0, 20, 7):
+        assert (one.add(class_HW[top : top + 7]) == other.add(class_HW[top : top + 7])).all()
+
+
+def test_a_map_without_a_class_has_no_patch() -> None:
+    id_HW, patches = label(np.full((4, 4), NODATA, np.uint8), 3)
+    assert not id_HW.any()
+    assert patches.class_P.tolist() == [NODATA]

@@ -1,0 +1,198 @@
+import numpy as np
+import pytest
+import rasterio.features
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
+
+from pipeline.inference.patches import NODATA
+from pipeline.inference.sieve import sieve
+
+maps = arrays(np.uint8, st.tuples(st.integers(1, 8), st.integers(1, 8)), elements=st.sampled_from([0, 1, 2, NODATA]))
+sizes = st.integers(1, 12)
+rows = st.integers(1, 8)
+
+
+def windowed(class_HW: np.ndarray, min_pixels: int, block_rows: int = 1000) -> np.ndarray:
+    def blocks() -> list[np.ndarray]:
+        return [class_HW[top : top + block_rows] for top in range(0, len(class_HW), block_rows)]
+
+    new = list(sieve(blocks, min_pixels))
+    assert [block.shape for block in new] == [block.shape for block in blocks()]
+    return np.concatenate(new)
+
+
+def patches_of(class_HW: np.ndarray) -> list[np.ndarray]:
+    """Return a mask for each patch."""
+    masks = []
+    for class_id in np.unique(class_HW[class_HW != NODATA]):
+        label_HW, count = ndimage.label(class_HW == class_id)
+        masks += [label_HW == number for number in range(1, count + 1)]
+    return masks
+
+
+def shared_border(one_HW: np.ndarray, other_HW: np.ndarray) -> int:
+    down, right = (slice(1, None), slice(None)), (slice(None), slice(1, None))
+    up, left = (slice(-1), slice(None)), (slice(None), slice(-1))
+    sides = ((up, down), (down, up), (left, right), (right, left))
+    return int(sum((one_HW[here] & other_HW[there]).sum() for here, there in sides))
+
+
+def small_with_a_neighbour(class_HW: np.ndarray, min_pixels: int) -> list[np.ndarray]:
+    """Return the small patches that have a neighbour, in the order of their turns."""
+    has_class = class_HW != NODATA
+    small = [mask for mask in patches_of(class_HW) if mask.sum() < min_pixels]
+    found = [mask for mask in small if (ndimage.binary_dilation(mask) & has_class & ~mask).any()]
+    return sorted(found, key=lambda mask: (mask.sum(), np.flatnonzero(mask)[0]))
+
+
+def reference(class_HW: np.ndarray, min_pixels: int) -> np.ndarray:
+    """Label the whole map anew after each patch."""
+    class_HW = class_HW.copy()
+    while small := small_with_a_neighbour(class_HW, min_pixels):
+        patch_HW = small[0]
+        near_HW = ndimage.binary_dilation(patch_HW) & ~patch_HW
+        neighbours = [mask for mask in patches_of(class_HW) if (mask & near_HW).any()]
+
+        def preference(mask: np.ndarray, patch_HW: np.ndarray = patch_HW) -> tuple[int, int, int]:
+            return -shared_border(patch_HW, mask), -mask.sum(), class_HW[mask][0]
+
+        class_HW[patch_HW] = class_HW[min(neighbours, key=preference)][0]
+    return class_HW
+
+
+def check(before: list[str], after: list[str], min_pixels: int) -> None:
+    """Compare maps written as digits; a dot is nodata."""
+
+    def parse(lines: list[str]) -> np.ndarray:
+        return np.array([[NODATA if char == "." else int(char) for char in line] for line in lines], np.uint8)
+
+    for block_rows in range(1, len(before) + 1):
+        assert windowed(parse(before), min_pixels, block_rows).tolist() == parse(after).tolist()
+    assert reference(parse(before), min_pixels).tolist() == parse(after).tolist()
+
+
+LONGEST_IS_NOT_LARGEST = [
+    "112222",
+    "102222",
+    "112222",
+]
+
+
+def test_the_neighbour_with_the_longest_border_gives_the_class() -> None:
+    check(LONGEST_IS_NOT_LARGEST, ["112222", "112222", "112222"], min_pixels=2)
+
+
+def test_gdal_takes_the_largest_neighbour() -> None:
+    class_HW = np.array([[int(char) for char in line] for line in LONGEST_IS_NOT_LARGEST], np.uint8)
+    assert rasterio.features.sieve(class_HW, size=2, connectivity=4)[1, 1] == 2
+
+
+def test_of_equal_borders_the_larger_patch_gives_the_class() -> None:
+    check(["1102222"], ["1122222"], min_pixels=2)
+
+
+def test_of_equal_patches_the_lower_class_is_taken() -> None:
+    check(["22011"], ["22111"], min_pixels=2)
+
+
+def test_the_smallest_patch_is_first() -> None:
+    # 5 (1 px) becomes 0, the larger of two; so 2 (2 px) has neighbours of 4 px and 3 px
+    check(["000522333"], ["000000333"], min_pixels=3)
+
+
+def test_of_equal_small_patches_the_first_is_first() -> None:
+    # the second pixel becomes 1, then the third has 1 (3 px) and 4 (2 px) beside it
+    check(["112344"], ["111144"], min_pixels=2)
+
+
+def test_patches_that_touch_afterwards_are_one() -> None:
+    # 0 has 2 px on either side, too few alone; with 1 between them they have 5
+    check(["003", "100", "222", "222"], ["000", "000", "222", "222"], min_pixels=4)
+
+
+def test_a_frame_around_a_hole_is_one_neighbour() -> None:
+    check(["0000", "0120", "0000"], ["0000", "0000", "0000"], min_pixels=3)
+
+
+def test_nodata_is_no_neighbour() -> None:
+    check(
+        [
+            "1.00",
+            "..00",
+            "002.",
+        ],
+        [
+            "1.00",
+            "..00",
+            "000.",
+        ],
+        min_pixels=4,
+    )
+
+
+def test_a_map_below_the_size_becomes_one_class() -> None:
+    check(["0112"], ["1111"], min_pixels=100)
+    check(["3"], ["3"], min_pixels=100)
+
+
+@pytest.mark.parametrize("min_pixels", [0, 1])
+def test_up_to_one_pixel_nothing_changes(min_pixels: int) -> None:
+    class_HW = np.random.default_rng(0).integers(0, 3, (9, 9)).astype(np.uint8)
+    assert (windowed(class_HW, min_pixels, 2) == class_HW).all()
+
+
+@given(maps, sizes, rows)
+def test_blocks_of_any_height_give_what_the_definition_gives(
+    class_HW: np.ndarray, min_pixels: int, block_rows: int
+) -> None:
+    assert (windowed(class_HW, min_pixels, block_rows) == reference(class_HW, min_pixels)).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_gives_what_the_definition_gives(seed: int) -> None:
+    class_HW = np.random.default_rng(seed).integers(0, 5, (24, 24)).astype(np.uint8)
+    class_HW[10:13, 5:12] = NODATA
+    expected_HW = reference(class_HW, 20)
+    for block_rows in (1, 2, 7, 23, 24):
+        assert (windowed(class_HW, 20, block_rows) == expected_HW).all()
+
+
+def test_blocks_of_any_height_give_the_same_large_map() -> None:
+    random = np.random.default_rng(0)
+    score_KHW = [ndimage.gaussian_filter(random.normal(size=(300, 200)), 1) for _ in range(6)]
+    class_HW = np.argmax(score_KHW, axis=0).astype(np.uint8)
+    class_HW[class_HW == 5] = NODATA
+    whole_HW = windowed(class_HW, 25)
+    assert not small_with_a_neighbour(whole_HW, 25)
+    for block_rows in (1, 13, 64, 299):
+        assert (windowed(class_HW, 25, block_rows) == whole_HW).all()
+
+
+@given(maps, sizes, rows)
+def test_no_small_patch_has_a_neighbour(class_HW: np.ndarray, min_pixels: int, block_rows: int) -> None:
+    assert not small_with_a_neighbour(windowed(class_HW, min_pixels, block_rows), min_pixels)
+
+
+@given(maps, sizes, rows)
+def test_again_changes_nothing(class_HW: np.ndarray, min_pixels: int, block_rows: int) -> None:
+    once_HW = windowed(class_HW, min_pixels, block_rows)
+    assert (windowed(once_HW, min_pixels, block_rows) == once_HW).all()
+
+
+@given(maps, sizes)
+def test_nodata_stays_and_no_class_appears(class_HW: np.ndarray, min_pixels: int) -> None:
+    new_HW = windowed(class_HW, min_pixels)
+    assert new_HW.dtype == np.uint8
+    assert ((new_HW == NODATA) == (class_HW == NODATA)).all()
+    assert set(np.unique(new_HW)) <= set(np.unique(class_HW))
+
+
+@given(maps, sizes)
+def test_patches_of_the_size_keep_their_class_and_pixels(class_HW: np.ndarray, min_pixels: int) -> None:
+    new_HW = windowed(class_HW, min_pixels)
+    large_HW = np.zeros(class_HW.shape, bool)
+    for patch_HW in patches_of(class_HW):
+        large_HW |= patch_HW & (patch_HW.sum() >= min_pixels)
+    assert (new_HW[large_HW] == class_HW[large_HW]).all()
