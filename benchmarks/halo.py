@@ -1,10 +1,11 @@
 """How large the halo of a window must be: windows of a scene against the same network on the whole scene at once.
 
-    python -m benchmarks.halo MODEL... --scene SCENE [--side PX] [--core PX]
+    make repro && python -m benchmarks.halo [MODEL...] [--scene SCENE] [--side PX] [--core PX]
 
-The scene's first three bands are taken as 8-bit RGB and cropped to a multiple of 32 px. The crop is divided into
-squares of `--core` px; each is predicted from a window that extends a halo beyond it on all sides, at most to the edge
-of the crop, and only the square is kept. Three tables in Markdown per model, against the whole scene in fp32:
+By default, the model of the last run on a scene of the sample. The scene's first three bands are taken as 8-bit RGB
+and cropped to a multiple of 32 px. The crop is divided into squares of `--core` px; each is predicted from a window that
+extends a halo beyond it on all sides, at most to the edge of the crop, and only the square is kept. Three tables in
+Markdown per model, against the whole scene in fp32:
 
 - windows in fp32 whose corners are multiples of 32 px (the stride of the encoders), as the command places them;
 - windows in fp32 with corners 13 px off those multiples: squares of half the size, and only where the window lies
@@ -30,6 +31,7 @@ from pipeline.evaluation.test_pass import predict_logits
 from pipeline.learning.device import Device, keep_freed_memory
 from pipeline.learning.model import Model, load_model
 
+MODEL, SAMPLE = Path("data/model"), Path("data/raw/landcoverai/images")
 HALOS = (0, 32, 64, 96, 128, 160, 192, 256)
 STRIDE = 32
 OFF_GRID = 13
@@ -169,14 +171,15 @@ def print_tables(name: str, model: Model, image_1CHW: torch.Tensor, core: int) -
 def main() -> None:
     """Print the tables of all models."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="folder of a model")
-    parser.add_argument("--scene", type=Path, required=True, help="GeoTIFF, 8-bit RGB")
+    parser.add_argument("models", nargs="*", type=Path, default=[MODEL], metavar="MODEL", help="folder of a model")
+    parser.add_argument("--scene", type=Path, help="GeoTIFF, 8-bit RGB; by default the first of the sample")
     parser.add_argument("--side", type=int, default=2048, help="largest side of the crop in px")
     parser.add_argument("--core", type=int, default=512, help="px that each window keeps, a multiple of 32")
     options = parser.parse_args()
     keep_freed_memory()
-    image_1CHW = read_scene(options.scene, options.side)
-    print(f"{options.scene.name}: {image_1CHW.shape[3]} x {image_1CHW.shape[2]} px, squares of {options.core} px")
+    path = options.scene or sorted(SAMPLE.glob("*.tif"))[0]
+    image_1CHW = read_scene(path, options.side)
+    print(f"{path.name}: {image_1CHW.shape[3]} x {image_1CHW.shape[2]} px, squares of {options.core} px")
     for folder in options.models:
         model = load_model(folder)
         model.segmenter.eval()
