@@ -4,8 +4,8 @@
 
 By default, the model of the last run on a scene of the sample. The first three bands of the scene are taken as 8-bit
 RGB and cropped to a multiple of 32 px. The crop is divided into squares of `--core` px; each is predicted from a window
-that extends a halo beyond it on all sides, at most to the edge of the crop, and only the square is kept. Three tables in
-Markdown per model, against the whole scene in fp32:
+that extends a halo beyond it on all sides, at most to the edge of the crop, and only the square is kept. Three tables
+in Markdown per model, against the whole scene in fp32:
 
 - windows in fp32 whose corners are multiples of 32 px (the stride of the encoders), as the command places them;
 - windows in fp32 with corners 13 px off those multiples: squares of half the size, and only where the window lies
