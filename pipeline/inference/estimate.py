@@ -1,0 +1,94 @@
+"""What a map will take: time, memory and disk."""
+
+import resource
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.core.errors import PipelineError
+from pipeline.inference.forward import NetworkRun, duration
+from pipeline.inference.memory import batch_bytes_per_pixel
+
+SIDE = 512
+"""Of the image whose time is taken, in pixels."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a map will take."""
+
+    pixels: int
+    """Of the mapped part, as the network sees it."""
+    windows: int
+    size: tuple[int, int]
+    """Height and width of a window."""
+    seconds: float
+    memory_gb: float
+    disk_gb: float
+    """At most."""
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        height, width = self.size
+        return (
+            f"{self.pixels / 1e6:,.3g} million px in {self.windows:,} windows of {width} x {height} px, about "
+            f"{duration(self.seconds)}, {self.memory_gb:.1f} GB of memory, at most {self.disk_gb:.2g} GB of disk"
+        )
+
+
+def estimate(run: NetworkRun) -> Estimate:
+    """Estimate what a map will take; the network's speed is that on a small image."""
+    window = run.plan.rows[0][0]
+    size = (window.rows.size, window.columns.size)
+    seconds_per_pixel = _seconds(run) / SIDE**2
+    per_pixel = batch_bytes_per_pixel(run.model.model.segmenter, run.model.device)
+    pixels = int(run.plan.bounds.height * run.plan.bounds.width)
+    rows_bytes = 3 * window.rows.size * int(run.plan.bounds.width) * sum(run.layer_bands.values())
+    memory = _resident_bytes() + run.plan.batch * window.pixels * per_pixel + rows_bytes
+    return Estimate(
+        pixels,
+        len(run.plan.windows),
+        size,
+        run.plan.computed * seconds_per_pixel,
+        memory / 1e9,
+        _disk_bytes(run) / 1e9,
+    )
+
+
+def require_disk(run: NetworkRun, work: Path, out: Path) -> None:
+    """Check that there is space for the layers of a map, and for the map beside.
+
+    Raises:
+        PipelineError: there is not.
+    """
+    needed = _disk_bytes(run)
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    for place, purpose in ((work, "its unfinished layers"), (folder, "the map")):
+        if (free := shutil.disk_usage(place).free) < needed:
+            raise PipelineError(
+                f"{run.scene.name} needs up to {needed / 1e9:.1f} GB for {purpose}, and {free / 1e9:.1f} GB are free on "
+                f"the disk of {place}; free disk space, set PIPELINE_CACHE or -o to a larger disk, or map a part: --bbox"
+            )
+
+
+def _seconds(run: NetworkRun) -> float:
+    """Time the network on an image without content, after a first pass that prepares it."""
+    image_NHWC = np.zeros((1, SIDE, SIDE, 3), np.uint8)
+    run.model.logits(image_NHWC).sum().item()  # waits for a GPU
+    start = time.perf_counter()
+    run.model.logits(image_NHWC).sum().item()
+    return time.perf_counter() - start
+
+
+def _disk_bytes(run: NetworkRun) -> int:
+    """Return an upper bound: all layers, uncompressed, before and after they are finished."""
+    return int(2 * run.plan.bounds.height * run.plan.bounds.width * sum(run.layer_bands.values()))
+
+
+def _resident_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

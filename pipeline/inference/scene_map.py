@@ -1,0 +1,219 @@
+"""Make the map of a scene: windows through the network, then the finished files."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import rasterio
+from rasterio.transform import Affine
+
+from pipeline.core.failures import OnError
+from pipeline.core.fingerprint import digest, loaded_code_digest
+from pipeline.inference.area import Area, AreaOptions, open_area
+from pipeline.inference.estimate import estimate, require_disk
+from pipeline.inference.finished import Finish, Finished, finish_layers
+from pipeline.inference.forward import NetworkRun, Plan, run_network
+from pipeline.inference.frame import Frame, choose_frame
+from pipeline.inference.geotiff_scene import open_band_files
+from pipeline.inference.ground import pixel_size_note
+from pipeline.inference.ground_area import min_pixels
+from pipeline.inference.layers import Work, open_work
+from pipeline.inference.network import LoadedModel, Wanted
+from pipeline.inference.opening import merge_scenes, open_any
+from pipeline.inference.outputs import MapFiles, describe_layers, require_new, write_outputs
+from pipeline.inference.scene import ReadOptions, Scene
+from pipeline.inference.windows import network_windows
+from pipeline.raster.georeference import Georeference
+
+CACHE_BYTES = 96 << 20
+"""GDAL's block cache: a row of windows of 2,048 px of a scene in strips, 16,000 px wide and 8-bit RGB."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is mapped, as the user named it."""
+
+    names: tuple[str, ...]
+    """Paths or addresses."""
+    kind: Literal["scene", "bands", "merge"] = "scene"
+    """One scene; red, green, blue in files of their own; or several scenes as one, the later above the earlier."""
+
+    def open(self, options: ReadOptions) -> AbstractContextManager[Scene]:
+        """Open it as one scene.
+
+        Raises:
+            PipelineError: a file is missing, damaged or unsuitable for the model, or files do not fit each other.
+        """
+        if self.kind == "bands":
+            return open_band_files(self.names, options)
+        return merge_scenes(self.names, options) if self.kind == "merge" else open_any(self.names[0], options)
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """How a map is made."""
+
+    wanted: Wanted = field(default_factory=Wanted)
+    area: AreaOptions = field(default_factory=AreaOptions)
+    preview: Path | None = None
+    """PNG of image and map."""
+    truth: Path | None = None
+    """Mask of class ids on the scene's grid, shown in the preview."""
+    mmu: float | None = None
+    """Minimum mapping unit in hectares: smaller patches are merged into a neighbour."""
+    offset: float | None = None
+    """Instead of the model's, added to scaled values."""
+    resample: bool = False
+    """Run at the pixel size of the training, and return the map on the scene's grid."""
+    memory: float | None = None
+    """GB for the windows inside the network; None: see `LoadedModel.plan`."""
+    on_error: OnError = "stop"
+    """What to do with blocks of a file that cannot be decoded; skip: no data there."""
+    overwrite: bool = False
+
+    @property
+    def inputs(self) -> list[str]:
+        """Files that are read besides the scene."""
+        return [str(path) for path in (self.area.aoi, self.area.mask, self.truth) if path is not None]
+
+    def tags(self) -> dict[str, str]:
+        """Options that change the map, for the tags of its file."""
+        chosen = {"undecided": self.wanted.undecided, "mmu": self.mmu, "offset": self.offset}
+        return {f"OPTION_{name.upper()}": f"{value:g}" for name, value in chosen.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class MapResult:
+    """A finished map and what it cost."""
+
+    path: Path
+    height: int
+    width: int
+    """Of the map, in pixels."""
+    computed: int
+    """Pixels put through the network in this run."""
+    seconds: float
+    network_seconds: float
+    disagreement: float | None
+    """Share of pixels within 16 px of a border between windows to which the two windows give different classes; None if
+    no windows met in this run."""
+    damaged: tuple[str, ...]
+    """Blocks of the scene that could not be decoded and are no data."""
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the map."""
+        return self.height * self.width
+
+
+def predict_scene(
+    model: LoadedModel,
+    source: Source | Path | str,
+    out: Path | str,
+    options: MapOptions | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> MapResult:
+    """Write the map of a scene as a Cloud-Optimised GeoTIFF of class ids, with the files that belong to it.
+
+    A run that was killed is continued by the same call, with the same bytes as without the kill: finished rows of
+    windows lie in the cache folder, under a key made of scene, model, options and this project's code.
+
+    Args:
+        model: see `load_model`.
+        source: a path or an address, or several files: see `Source`.
+        out: the GeoTIFF; beside it appear `.tif.aux.xml`, `.qml`, and other layers if wanted.
+        options: of the map.
+        report: gets lines for the user: notes about the scene, and an estimate.
+
+    Raises:
+        PipelineError: a file is missing, damaged or unsuitable, or `out` exists.
+        OSError: the disk is full.
+    """
+    start, options, files = time.monotonic(), options or MapOptions(), MapFiles(Path(out))
+    source = source if isinstance(source, Source) else Source((str(source),))
+    require_new(files, options.wanted.layers, options.preview, [*source.names, *options.inputs], options.overwrite)
+    imagery = model.model.imagery if options.offset is None else replace(model.model.imagery, offset=options.offset)
+    with (
+        rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
+        source.open(ReadOptions(imagery, options.on_error)) as scene,
+        open_area(scene, options.area) as area,
+    ):
+        job = _job(model, scene, area, options)
+        for note in job.notes:
+            report(f"note: {note}")
+        report(f"{scene.name}: {estimate(job.run)}")
+        with open_work(digest(str(files.map.resolve()), job.identity)) as work:
+            require_disk(job.run, work.folder, files.map)
+            run_network(job.run, work, f"map of {scene.name}")
+            finished = _finish(job, work)
+            georeference = shift(scene.georeference, int(area.bounds.row_off), int(area.bounds.col_off))
+            table = model.table(options.wanted.undecided is not None)
+            tags = {"MODEL_SHA256": model.model.digest, "PRECISION": model.device.precision} | options.tags()
+            write_outputs(files, finished, describe_layers(georeference, table, model.model.table, tags))
+        damaged = tuple(scene.damaged)
+    return _result(job, files.map, time.monotonic() - start, damaged)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A map that is ready to be made."""
+
+    run: NetworkRun
+    frame: Frame
+    area: Area
+    min_pixels: int
+    notes: tuple[str, ...]
+    identity: list[Any]
+
+
+def _job(model: LoadedModel, scene: Scene, area: Area, options: MapOptions) -> _Job:
+    """Choose windows, and check everything that could fail later.
+
+    Raises:
+        PipelineError: an option does not suit the scene or the model.
+    """
+    frame = choose_frame(scene, area.bounds, model.model.pixel_sizes, options.resample)
+    tiling, batch = model.plan(options.memory)
+    rows = network_windows(frame.bounds, frame.scene.height, frame.scene.width, tiling)
+    size = (scene.georeference, scene.height, scene.width)
+    fewest = 1 if options.mmu is None else min_pixels(options.mmu, *size)
+    run = NetworkRun(
+        model, frame.scene, Plan(frame.bounds, rows, batch), options.wanted, lambda core: area.wants(frame.in_input(core))
+    )
+    size_note = None if options.resample else pixel_size_note(*size, model.model.pixel_sizes)
+    notes = (*model.notes, *scene.notes, *area.notes, *([size_note] if size_note else []))
+    identity = [frame.scene.identity, area.identity, model.identity, asdict(options.wanted), options.on_error]
+    return _Job(run, frame, area, fewest, notes, [*identity, asdict(tiling), batch, loaded_code_digest()])
+
+
+def _finish(job: _Job, work: Work) -> Finished:
+    bounds, bands = job.frame.bounds, job.run.layer_bands
+    raw = {name: work.layer(name, int(bounds.height), int(bounds.width), count) for name, count in bands.items()}
+    readers = {name: partial(job.frame.read_rows, layer) for name, layer in raw.items()}
+    is_unchanged = job.frame.resampled is None and job.area.is_whole and job.min_pixels == 1
+    return finish_layers(Finish(job.area, job.min_pixels, readers, is_unchanged), work, raw)
+
+
+def shift(georeference: Georeference, row: int, column: int) -> Georeference:
+    """Return the georeference of a part of a scene that begins at `row` and `column`."""
+    if not georeference.is_known:
+        return georeference
+    return replace(georeference, transform=georeference.transform @ Affine.translation(column, row))
+
+
+def _result(job: _Job, path: Path, seconds: float, damaged: tuple[str, ...]) -> MapResult:
+    bounds, statistics = job.area.bounds, job.run.statistics
+    return MapResult(
+        path,
+        int(bounds.height),
+        int(bounds.width),
+        statistics.computed,
+        seconds,
+        statistics.network_seconds,
+        statistics.seams.disagreement,
+        damaged,
+    )
