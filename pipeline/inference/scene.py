@@ -21,6 +21,8 @@ class Scene(Protocol):
     georeference: Georeference
     identity: list[Any]
     """JSON values that change when the pixels change: part of the key of unfinished work."""
+    notes: list[str]
+    """What the user should know before the start, each in one line: no georeference, a slow layout."""
     damaged: list[str]
     """Blocks that could not be read and were left out under `on_error: skip`, as text; grows while reading."""
 
@@ -44,3 +46,5 @@ class ReadOptions:
     """Bands, scale, offset and stretch, as stored in the model; the offset may be the user's."""
     on_error: OnError = "stop"
     """What to do with blocks that cannot be decoded; skip: no data there."""
+    nodata: float | None = None
+    """No-data value of all bands, instead of those that the file declares: a VRT may give its own."""
