@@ -10,7 +10,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.scene import Scene
+from pipeline.inference.scene import Scene, grid_notes
 from pipeline.raster.georeference import Georeference
 
 MAX_OPEN = 8
@@ -65,6 +65,7 @@ class Mosaic:
     def __init__(self, name: str, grid: Grid, files: Sequence[PlacedFile]) -> None:
         self.name = name
         self.height, self.width, self.georeference = grid.height, grid.width, grid.georeference
+        self.notes = grid_notes(name, grid.georeference)
         self.damaged: list[str] = []
         self._files = files
         self._open: OrderedDict[int, tuple[Scene, ExitStack]] = OrderedDict()
@@ -75,7 +76,7 @@ class Mosaic:
         self.identity: list[Any] = []
 
     def check(self) -> None:
-        """Open each file once, so that a bad one is found at the start, and set `identity`.
+        """Open each file once, so that a bad one is found at the start; set `identity` and `notes`.
 
         Raises:
             PipelineError: a file cannot be opened, the mosaic places pixels that it does not have, or all files are
@@ -93,6 +94,8 @@ class Mosaic:
                     f"{columns.stop} of {file.name}, which has {scene.width} x {scene.height} px; recreate it from its "
                     "files: gdalbuildvrt"
                 )
+            notes = grid_notes(scene.name, scene.georeference), self.notes  # the first do not hold for the mosaic
+            self.notes += [note for note in scene.notes if not any(note in known for known in notes)]
             self.identity.append([list(astuple(place)), scene.identity])
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:

@@ -94,8 +94,8 @@ def _place(path: Path, sources: tuple[_Source, ...], options: ReadOptions) -> Pl
         _refuse(path, f"places the bands of {first.file} differently")
     options = replace(options, nodata=first.nodata)
     if len(set(files)) == 1:
-        numbers = tuple(str(source.band) for source in sources)
-        options = replace(options, imagery=replace(options.imagery, bands=numbers))
+        red, green, blue = (source.band for source in sources)
+        options = replace(options, bands=(red, green, blue))
         return PlacedFile(first.file, partial(open_scene, first.file, options), first.placement)
     if len(set(files)) < len(files) or {source.band for source in sources} != {1}:
         _refuse(path, f"combines bands of several files ({', '.join(files)})")

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.inference.mosaic import MAX_OPEN, Grid, PlacedFile, Placement, open_mosaic
 from pipeline.inference.vrt import open_vrt
+from pipeline.raster.georeference import Georeference
 from tests.inference.mosaics import OPTIONS, Piece, paint, read_all, read_with_gdal, write_pieces
 from tests.world import at
 
@@ -39,8 +41,9 @@ class FlatScene:
     most_open = 0
 
     def __init__(self, value: int) -> None:
-        self.name, self.height, self.width, self.georeference = f"{value}.tif", 2, 2, at()
+        self.name, self.height, self.width, self.georeference = f"{value}.tif", 2, 2, at(crs=None)
         self.identity: list[Any] = [value]
+        self.notes = ["a slow layout", f"{self.name} has no CRS, and so its map has none"]
         self.damaged: list[str] = []
         self.value = value
 
@@ -97,6 +100,15 @@ def test_uncovered_pixels_have_no_data() -> None:
 def test_no_files_no_data() -> None:
     with open_mosaic("m", Grid(3, 4, at()), []) as scene:
         assert not read_all(scene)[1].any()
+
+
+def test_notes_are_those_of_the_mosaic_and_of_layouts() -> None:
+    files = [flat(1, 0, 0, 2, 2), flat(2, 0, 2, 2, 2)]
+    with open_mosaic("m", Grid(2, 4, at()), files) as scene:
+        assert scene.notes == ["a slow layout"]
+    south_up = Georeference("EPSG:32630", Affine(10, 0, 0, 0, 10, 0))
+    with open_mosaic("m", Grid(2, 4, south_up), files) as scene:
+        assert scene.notes == ["m is south-up, and so is its map", "a slow layout"]
 
 
 def test_files_below_a_covered_window_stay_unread() -> None:
