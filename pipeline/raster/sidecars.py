@@ -89,7 +89,7 @@ def read_pam(file: Path | None) -> Pam:
     """
     if file is None:
         return Pam()
-    root = _read_xml(file)
+    root = read_xml(file)
     if root.tag != "PAMDataset":
         return Pam()
     if root.find("GCPList") is not None:
@@ -105,7 +105,7 @@ def read_pam(file: Path | None) -> Pam:
         number = _parse_band(file, band.get("band", ""))
         for tag, values in (("NoDataValue", nodata), ("Scale", scales), ("Offset", offsets)):
             if text := (band.findtext(tag) or "").strip():
-                values[number] = _parse_number(file, text)
+                values[number] = parse_number(file, text)
         if interpretation := band.findtext("ColorInterp"):
             interpretations[number] = interpretation.strip().lower()
         if band.find("ColorTable") is not None:
@@ -117,8 +117,8 @@ def read_pam(file: Path | None) -> Pam:
         offsets,
         interpretations,
         colour_table,
-        _parse_crs(file, crs) if crs else None,
-        Affine.from_gdal(*_parse_transform(file, transform.split(","))) if transform else None,
+        parse_crs(file, crs) if crs else None,
+        Affine.from_gdal(*parse_transform(file, transform.split(","))) if transform else None,
     )
 
 
@@ -131,7 +131,7 @@ def read_world_file(path: Location, sidecars: dict[str, Path]) -> Affine | None:
     file = next((sidecars[suffix] for suffix in world_file_suffixes(path) if suffix in sidecars), None)
     if file is None:
         return None
-    a, d, b, e, x, y = _parse_transform(file, _read_text(file).replace(",", ".").split())
+    a, d, b, e, x, y = parse_transform(file, _read_text(file).replace(",", ".").split())
     # a world file gives the centre of the first pixel, a geotransform its corner
     return Affine(a, b, x, d, e, y) @ Affine.translation(-0.5, -0.5)
 
@@ -142,7 +142,7 @@ def read_prj(sidecars: dict[str, Path]) -> CRS | None:
     Raises:
         PipelineError: it holds no valid CRS.
     """
-    return _parse_crs(sidecars[PRJ], _read_text(sidecars[PRJ])) if PRJ in sidecars else None
+    return parse_crs(sidecars[PRJ], _read_text(sidecars[PRJ])) if PRJ in sidecars else None
 
 
 def refuse_unsupported(path: Location, sidecars: dict[str, Path]) -> None:
@@ -180,7 +180,12 @@ class _SafeTreeBuilder(ElementTree.TreeBuilder):
         raise ElementTree.ParseError("it has a DOCTYPE")
 
 
-def _read_xml(file: Path) -> ElementTree.Element:
+def read_xml(file: Path) -> ElementTree.Element:
+    """Parse an XML file without a DOCTYPE.
+
+    Raises:
+        PipelineError: it is not such a file, or is too large.
+    """
     try:
         return ElementTree.fromstring(_read_text(file), ElementTree.XMLParser(target=_SafeTreeBuilder()))
     except ElementTree.ParseError as error:
@@ -194,8 +199,12 @@ def _read_text(file: Path) -> str:
     return file.read_text(encoding="utf-8-sig", errors="replace")  # only ASCII parts matter
 
 
-def _parse_crs(file: Path, text: str) -> CRS:
-    """Accept only WKT or a code: other text could name a file."""
+def parse_crs(file: Path, text: str) -> CRS:
+    """Parse WKT or a code; other text could name a file.
+
+    Raises:
+        PipelineError: it is neither.
+    """
     code = re.fullmatch(r"\s*EPSG:(\d{1,9})\s*", text)
     try:
         with quiet_gdal():
@@ -210,8 +219,12 @@ def _parse_band(file: Path, text: str) -> int:
     return int(text)
 
 
-def _parse_number(file: Path, text: str) -> float:
-    """Keep 64-bit integers as int: a float is inexact beyond 2^53."""
+def parse_number(file: Path, text: str) -> float:
+    """Parse a number; 64-bit integers stay int, since a float is inexact beyond 2^53.
+
+    Raises:
+        PipelineError: it is not a number.
+    """
     try:
         integer = int(text) if re.fullmatch(r"\s*[-+]?\d{1,20}\s*", text) else None
         return integer if integer is not None and -(2**63) <= integer < 2**64 else float(text)
@@ -219,7 +232,12 @@ def _parse_number(file: Path, text: str) -> float:
         raise PipelineError(f"{file}: {text[:20]!r} is not a number; remove or recreate the file") from None
 
 
-def _parse_transform(file: Path, texts: list[str]) -> list[float]:
+def parse_transform(file: Path, texts: list[str]) -> list[float]:
+    """Parse the six numbers of a transform.
+
+    Raises:
+        PipelineError: there are not six numbers.
+    """
     if len(texts) != 6:
         raise PipelineError(f"{file} contains {len(texts)} numbers; a transform has six: remove or fix the file")
-    return [float(_parse_number(file, text)) for text in texts]
+    return [float(parse_number(file, text)) for text in texts]

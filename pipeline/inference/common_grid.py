@@ -1,0 +1,132 @@
+"""Files that lie on one pixel grid: their common extent, and the offset of each in whole pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from shlex import quote
+
+import numpy as np
+from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
+from rasterio.errors import RasterioError
+from rasterio.transform import Affine, array_bounds
+from rasterio.warp import transform_bounds
+
+from pipeline.core.errors import PipelineError
+from pipeline.inference.mosaic import Grid, OpenFile, PlacedFile, Placement
+from pipeline.raster.gdal import quiet_gdal
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.grids import crs_label
+
+MAX_SHIFT = 0.01
+"""Largest distance in pixels between a corner of a file and the grid."""
+
+
+@dataclass(frozen=True)
+class GriddedFile:
+    """A file with its own grid."""
+
+    name: str
+    """For messages."""
+    open: OpenFile
+    grid: Grid
+
+
+def read_grid(name: str, open_file: OpenFile) -> GriddedFile:
+    """Open a file to read its grid.
+
+    Raises:
+        PipelineError: it cannot be opened, or has no georeference.
+    """
+    with open_file(False) as scene:
+        if not scene.georeference.is_known:
+            raise PipelineError(
+                f"{name} has no georeference, and its place in a mosaic is unknown; set it: gdal_edit.py -a_srs CRS "
+                f"-a_ullr WEST NORTH EAST SOUTH {quote(name)}"
+            )
+        return GriddedFile(name, open_file, Grid(scene.height, scene.width, scene.georeference))
+
+
+def place_files(
+    files: Sequence[GriddedFile], grid: Grid | None = None, grid_name: str = ""
+) -> tuple[Grid, list[PlacedFile]]:
+    """Place files on one grid.
+
+    Args:
+        files: in the order in which they are drawn.
+        grid: None for the extent of all files on the grid of the first.
+        grid_name: where `grid` comes from, for messages.
+
+    Returns:
+        The grid, and the files that intersect it.
+
+    Raises:
+        PipelineError: a file is in another CRS, has other pixels, or is more than 0.01 px off the grid.
+    """
+    reference = grid or files[0].grid
+    name = files[0].name if grid is None else grid_name
+    boxes_N4 = np.array([_box(file, reference, name) for file in files])
+    if grid is None:
+        (top, left), (bottom, right) = boxes_N4[:, :2].min(axis=0).tolist(), boxes_N4[:, 2:].max(axis=0).tolist()
+        transform = reference.georeference.transform @ Affine.translation(left, top)
+        grid = Grid(bottom - top, right - left, Georeference(reference.georeference.crs, transform))
+        boxes_N4 -= [top, left, top, left]
+    inside_N = ((boxes_N4[:, 2:] > 0) & (boxes_N4[:, :2] < [grid.height, grid.width])).all(axis=1)
+    return grid, [
+        PlacedFile(file.name, file.open, Placement(top, left, bottom - top, right - left))
+        for file, (top, left, bottom, right), inside in zip(files, boxes_N4.tolist(), inside_N, strict=True)
+        if inside
+    ]
+
+
+def _box(file: GriddedFile, reference: Grid, name: str) -> tuple[int, int, int, int]:
+    """Return top, left, bottom, right of a file in whole pixels of the reference grid, which is that of `name`."""
+    height, width, own = file.grid.height, file.grid.width, file.grid.georeference
+    relative = ~reference.georeference.transform @ own.transform
+    top, left = round(relative.f), round(relative.c)
+    shift = max(abs(relative.f - top), abs(relative.c - left))
+    stretch = max(abs(relative.a - 1), abs(relative.b), abs(relative.d), abs(relative.e - 1))
+    if not _is_same_crs(own.crs, reference.georeference.crs):
+        problem = f"differ in CRS: {crs_label(own.crs)} and {crs_label(reference.georeference.crs)}"
+    elif stretch * max(height, width) > MAX_SHIFT:
+        problem = f"differ in pixels: {_pixel_text(own.transform)} and {_pixel_text(reference.georeference.transform)}"
+    elif shift > MAX_SHIFT:
+        problem = f"have pixels that are {shift:.2g} px apart, of which {MAX_SHIFT} px are allowed"
+    else:
+        return top, left, top + height, left + width
+    raise PipelineError(f"{file.name} and {name} {problem}; resample it to that grid: {_warp_command(file, reference)}")
+
+
+def _is_same_crs(first: str | None, second: str | None) -> bool:
+    if first is None or second is None or first == second:
+        return first == second
+    return bool(CRS.from_user_input(first) == CRS.from_user_input(second))
+
+
+def _pixel_text(transform: Affine) -> str:
+    rotation = f" rotated by {transform.rotation_angle:.3g}°" if transform.b or transform.d else ""
+    return f"{transform.a:.9g} x {transform.e:.9g}{rotation}"
+
+
+def _warp_command(file: GriddedFile, reference: Grid) -> str:
+    """Return the command that resamples a file to the reference grid, over the file's own extent."""
+    grid, own = reference.georeference, file.grid.georeference
+    transform = grid.transform
+    if transform.b or transform.d or transform.a < 0 or transform.e > 0:
+        return "gdalwarp (after rewriting the others north-up)"
+    bounds = array_bounds(file.grid.height, file.grid.width, own.transform)
+    if grid.crs and own.crs and not _is_same_crs(grid.crs, own.crs):
+        try:
+            with quiet_gdal():
+                bounds = transform_bounds(own.crs, grid.crs, *bounds)
+        except (RasterioError, CPLE_BaseError):  # such as an engineering CRS
+            return "gdalwarp, after setting the right CRS: gdal_edit.py -a_srs"
+    (left, right), (bottom, top) = (sorted(values) for values in (bounds[::2], bounds[1::2]))
+    columns = np.floor((left - transform.c) / transform.a), np.ceil((right - transform.c) / transform.a)
+    rows = np.floor((top - transform.f) / transform.e), np.ceil((bottom - transform.f) / transform.e)
+    (west, east), (north, south) = (
+        [origin + size * count for count in counts]
+        for origin, size, counts in ((transform.c, transform.a, columns), (transform.f, transform.e, rows))
+    )
+    crs = "" if grid.crs is None else f"-t_srs {grid.crs if grid.crs.startswith('EPSG:') else quote(grid.crs)} "
+    extent = " ".join(f"{bound:.15g}" for bound in (west, south, east, north))
+    return f"gdalwarp {crs}-tr {transform.a:.15g} {-transform.e:.15g} -te {extent} {quote(file.name)} aligned.tif"

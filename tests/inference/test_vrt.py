@@ -1,0 +1,277 @@
+"""VRTs by gdalbuildvrt and by hand, with GDAL's VRT driver as the oracle."""
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rasterio.transform import Affine
+
+from pipeline.core.errors import PipelineError
+from pipeline.inference import vrt as vrt_module
+from pipeline.inference.scene import ReadOptions
+from pipeline.inference.vrt import open_vrt
+from pipeline.raster.geotiff import write_geotiff
+from tests.inference.mosaics import OPTIONS, Piece, read_all, read_with_gdal, source, vrt, write_pieces
+from tests.world import at, gradient, hide
+
+PIECE = Piece(1, 2, 5, 6)
+SIMPLE = source(PIECE, "0.tif", 1)
+
+
+def build(folder: Path, *arguments: str) -> Path:
+    """Run gdalbuildvrt in the folder, as a person does."""
+    if shutil.which("gdalbuildvrt") is None:
+        pytest.skip("no gdalbuildvrt on this machine")
+    subprocess.run(["gdalbuildvrt", "-q", "m.vrt", *arguments], cwd=folder, check=True)
+    return folder / "m.vrt"
+
+
+def holes(seed: int, bands: int = 3) -> np.ndarray:
+    """8 x 8 px of 1 to 255, with holes of 0 in all bands."""
+    random = np.random.default_rng(seed)
+    return random.integers(1, 256, (bands, 8, 8)).astype(np.uint8) * (random.random((8, 8)) > 0.3)
+
+
+def write_pair(folder: Path, kind: str) -> None:
+    """Two files of which the second begins 40 m to the right of the first."""
+    for seed, name in enumerate(("a.tif", "b.tif")):
+        place = at(x=500000 + 40 * seed)
+        if kind == "alpha":
+            values_CHW = holes(seed, 4)
+            write_geotiff(folder / name, values_CHW, place, photometric="RGB", alpha="YES")
+        else:
+            write_geotiff(folder / name, holes(seed), place, **({"nodata": 0} if kind == "nodata" else {}))
+        if kind == "mask":
+            hide(folder / name, holes(seed)[0] > 0)
+
+
+def require_equal(path: Path) -> None:
+    """Check pixels, position and, outside uncovered pixels, validity against GDAL."""
+    with open_vrt(path, OPTIONS) as scene:
+        image_HWC, valid_HW = read_all(scene)
+        assert scene.georeference == at()
+        assert (scene.height, scene.width) == valid_HW.shape
+    gdal_HWC, gdal_valid_HW = read_with_gdal(path)
+    np.testing.assert_array_equal(image_HWC, np.where(valid_HW[..., None], gdal_HWC, 0))
+    assert not gdal_HWC[~valid_HW].any() or not gdal_valid_HW[~valid_HW].any()
+    assert valid_HW.any()
+    assert gdal_valid_HW[valid_HW].all()
+
+
+@pytest.mark.parametrize("kind", ["plain", "nodata", "mask", "alpha"])
+def test_gdalbuildvrt(tmp_path: Path, kind: str) -> None:
+    write_pair(tmp_path, kind)
+    require_equal(build(tmp_path, "a.tif", "b.tif"))
+
+
+def test_the_later_file_covers_the_earlier(tmp_path: Path) -> None:
+    for name, value in (("a.tif", 10), ("b.tif", 20)):
+        write_geotiff(tmp_path / name, np.full((3, 1, 1), value, np.uint8), at())
+    for order, top in ((("a.tif", "b.tif"), 20), (("b.tif", "a.tif"), 10)):
+        with open_vrt(build(tmp_path, "-overwrite", *order), OPTIONS) as scene:
+            assert (read_all(scene)[0] == top).all()
+
+
+def test_nodata_that_only_the_vrt_declares(tmp_path: Path) -> None:
+    write_pair(tmp_path, "plain")
+    path = build(tmp_path, "-srcnodata", "0", "-vrtnodata", "0", "a.tif", "b.tif")
+    with open_vrt(path, OPTIONS) as scene:
+        image_HWC, valid_HW = read_all(scene)
+    gdal_HWC, gdal_valid_HW = read_with_gdal(path)
+    np.testing.assert_array_equal(image_HWC, gdal_HWC)
+    np.testing.assert_array_equal(valid_HW, gdal_valid_HW)
+    assert not valid_HW.all()
+
+
+def test_a_pixel_counts_as_a_whole(tmp_path: Path) -> None:
+    """GDAL takes red of the file below and green and blue of that above: the colour of neither."""
+    for name, colour in (("a.tif", (1, 2, 3)), ("b.tif", (0, 5, 6))):
+        write_geotiff(tmp_path / name, np.array(colour, np.uint8).reshape(3, 1, 1), at(), nodata=0)
+    path = build(tmp_path, "a.tif", "b.tif")
+    with open_vrt(path, OPTIONS) as scene:
+        assert read_all(scene)[0].tolist() == [[[0, 5, 6]]]
+    assert read_with_gdal(path)[0].tolist() == [[[1, 5, 6]]]
+
+
+@pytest.mark.parametrize(("hide_nodata", "is_valid"), [("0", False), ("1", True)])
+def test_hide_nodata_value(tmp_path: Path, hide_nodata: str, is_valid: bool) -> None:
+    write_geotiff(tmp_path / "0.tif", np.zeros((3, 10, 12), np.uint8), at())
+    head = f"<NoDataValue>0</NoDataValue><HideNoDataValue>{hide_nodata}</HideNoDataValue>"
+    path = tmp_path / "mosaic.vrt"
+    path.write_text(vrt([head + source(PIECE, "0.tif", band) for band in (1, 2, 3)]))
+    with open_vrt(path, OPTIONS) as scene:
+        _, valid_HW = read_all(scene)
+    inside = slice(1, 6), slice(2, 8)
+    assert (valid_HW[inside] == is_valid).all()
+    np.testing.assert_array_equal(valid_HW[inside], read_with_gdal(path)[1][inside])
+
+
+def test_bands_are_found_by_number_and_name(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "0.tif", gradient(10, 12, 5), at())
+    sources = [
+        f"<Description>{name}</Description>" + source(Piece(0, 0, 5, 5), "0.tif", band)
+        for name, band in (("B02", 5), ("B03", 4), ("B04", 3))
+    ]
+    path = tmp_path / "mosaic.vrt"
+    path.write_text(vrt(sources))
+    for bands, colour in ((("1", "2", "3"), [52, 51, 50]), (("B04", "B03", "B02"), [50, 51, 52])):
+        with open_vrt(path, ReadOptions(replace(OPTIONS.imagery, bands=bands))) as scene:
+            assert read_all(scene)[0][0, 0].tolist() == colour
+    with (
+        pytest.raises(PipelineError, match="has the bands B02, B03, B04, 1, 2, 3, and the model needs B08, B03, B02"),
+        open_vrt(path, ReadOptions(replace(OPTIONS.imagery, bands=("B08", "B03", "B02")))),
+    ):
+        pass
+
+
+def test_unused_bands_may_be_of_any_kind(tmp_path: Path) -> None:
+    PIECE.write(tmp_path / "0.tif")
+    path = tmp_path / "mosaic.vrt"
+    derived = "<PixelFunctionLanguage>Python</PixelFunctionLanguage>"
+    path.write_text(vrt([*(source(PIECE, "0.tif", band) for band in (1, 2, 3)), derived]))
+    with open_vrt(path, OPTIONS) as scene:
+        assert read_all(scene)[1].any()
+
+
+def test_window_by_gdal_translate(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "a.tif", holes(0), at())
+    if shutil.which("gdal_translate") is None:
+        pytest.skip("no gdal_translate on this machine")
+    command = ["gdal_translate", "-q", "-of", "VRT", "-srcwin", "2", "3", "4", "5", "a.tif", "w.vrt"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    with open_vrt(tmp_path / "w.vrt", OPTIONS) as scene:
+        image_HWC, _ = read_all(scene)
+        assert scene.georeference == at(x=500020, y=999970)
+    np.testing.assert_array_equal(image_HWC, read_with_gdal(tmp_path / "w.vrt")[0])
+
+
+def test_rotated_grid_without_crs(tmp_path: Path) -> None:
+    PIECE.write(tmp_path / "0.tif")
+    path = tmp_path / "mosaic.vrt"
+    text = vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)])
+    path.write_text(text.replace("<SRS>EPSG:32630</SRS>", "").replace("10, 0, 1000000, 0", "8, 6, 1000000, 6"))
+    with open_vrt(path, OPTIONS) as scene:
+        assert scene.georeference.crs is None
+        assert scene.georeference.transform == Affine(8, 6, 500000, 6, -10, 1000000)
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("/vsicurl/https://a.b/c.tif?d=e", "https://a.b/c.tif?d=e"),
+        ("/vsis3/bucket/c.tif", "s3://bucket/c.tif"),
+        ("http://a.b/c.tif", "http://a.b/c.tif"),
+    ],
+)
+def test_remote_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    opened: list[str] = []
+
+    def open_scene(source: str, *_: object) -> None:
+        opened.append(source)
+        raise PipelineError("enough")
+
+    monkeypatch.setattr(vrt_module, "open_scene", open_scene)
+    path = tmp_path / "mosaic.vrt"
+    path.write_text(vrt([source(PIECE, name, band).replace('relativeToVRT="1"', "") for band in (1, 2, 3)]))
+    with pytest.raises(PipelineError, match="enough"), open_vrt(path, OPTIONS):
+        pass
+    assert opened == [url]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<VRTDataset ", '<VRTDataset subClass="VRTWarpedDataset" ', "is a VRTWarpedDataset, which resamples"),
+        ("<VRTDataset ", '<VRTDataset subClass="VRTPansharpenedDataset" ', "is a VRTPansharpenedDataset"),
+        ('band="1"', 'band="1" subClass="VRTDerivedRasterBand"', "has a VRTDerivedRasterBand, which computes"),
+        ("SimpleSource", "KernelFilteredSource", "has a KernelFilteredSource, which computes"),
+        ("SimpleSource", "AveragedSource", "has a AveragedSource"),
+        ("<SrcRect", "<LUT>0:0,255:9</LUT><SrcRect", r"changes the values of a source \(LUT\)"),
+        ("<SrcRect", "<ScaleRatio>2</ScaleRatio><SrcRect", r"changes the values of a source \(ScaleRatio\)"),
+        ("<SrcRect", "<OpenOptions/><SrcRect", r"changes the values of a source \(OpenOptions\)"),
+        ('xOff="2" yOff="0"', 'xOff="2.5" yOff="0"', r"at fractions of a pixel \(2.5, 0, 6, 5\)"),
+        ('xOff="2" yOff="0"', 'xOff="nan" yOff="0"', "at fractions of a pixel"),
+        ('xOff="2" yOff="0"', 'xOff="1e300" yOff="0"', "at fractions of a pixel"),
+        ('DstRect xOff="2" yOff="1" xSize="6"', 'DstRect xOff="2" yOff="1" xSize="12"', "resamples 6 x 5 px to 12 x 5"),
+        ('xSize="6" ySize="5"', 'xSize="0" ySize="5"', "has a source of 0 x 5 px"),
+        ("<SrcRect ", "<Other ", "changes the values of a source"),
+        ("0.tif", "other.vrt", "has another VRT as a source, .*other.vrt"),
+        ("0.tif", "/vsizip/a.zip/b.tif", "has the source '/vsizip/a.zip/b.tif', which is not the name of a GeoTIFF"),
+        ("0.tif", "NETCDF:a.nc:b", "has the source 'NETCDF:a.nc:b', which is not"),
+        ("<SourceBand>1", "<SourceBand>mask,1", "reads the band 'mask,1' of a source"),
+    ],
+)
+def test_refused_with_the_command(tmp_path: Path, old: str, new: str, message: str) -> None:
+    PIECE.write(tmp_path / "0.tif")
+    path = tmp_path / "mosaic.vrt"
+    text = vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)]).replace(
+        'xOff="2" yOff="1"', 'xOff="2" yOff="0"', 1
+    )
+    if old.startswith("DstRect"):
+        text = vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)])
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(PipelineError, match=message) as caught, open_vrt(path, OPTIONS):
+        pass
+    assert f"gdal_translate -co TILED=YES -co COMPRESS=DEFLATE -co BIGTIFF=IF_SAFER {path} mosaic.tif" in str(
+        caught.value
+    )
+
+
+def test_bands_of_different_files_are_refused(tmp_path: Path) -> None:
+    pieces = [Piece(0, 0, 3, 3), Piece(2, 2, 3, 3)]
+    path = write_pieces(tmp_path, pieces)
+    first, second = (source(pieces[0], "0.tif", 1), source(pieces[1], "1.tif", 1))
+    for bands, message in (
+        ([first + second, first, first], "has bands of different files"),
+        ([first, second, first], "places the bands of .*0.tif differently"),
+        ([first, first, source(pieces[0], "1.tif", 1)], "combines bands of several files"),
+    ):
+        path.write_text(vrt(bands))
+        with pytest.raises(PipelineError, match=message), open_vrt(path, OPTIONS):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not valid XML"),
+        ("<a", "is not valid XML"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><VRTDataset/>', "it has a DOCTYPE"),
+        ("<PAMDataset/>", "is not a VRT: its root element is PAMDataset"),
+        ("<VRTDataset/>", "'' is not a rasterXSize"),
+        ('<VRTDataset rasterXSize="1" rasterYSize="0"/>', "'0' is not a rasterYSize of 1 to 2147483647"),
+        ('<VRTDataset rasterXSize="9999999999" rasterYSize="1"/>', "'9999999999' is not a rasterXSize"),
+        ('<VRTDataset rasterXSize="1" rasterYSize="1"><GCPList/></VRTDataset>', "ground control points"),
+        (
+            '<VRTDataset rasterXSize="1" rasterYSize="1"><GeoTransform>0,0,0,0,0,0</GeoTransform></VRTDataset>',
+            "has an invalid GeoTransform",
+        ),
+        ('<VRTDataset rasterXSize="1" rasterYSize="1"><SRS>/etc/passwd</SRS></VRTDataset>', "not contain a valid CRS"),
+    ],
+)
+def test_damaged(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mosaic.vrt"
+    path.write_text(text)
+    with pytest.raises(PipelineError, match=message), open_vrt(path, OPTIONS):
+        pass
+
+
+def test_the_largest_size_allocates_nothing(tmp_path: Path) -> None:
+    PIECE.write(tmp_path / "0.tif")
+    path = tmp_path / "mosaic.vrt"
+    path.write_text(vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)], 2**31 - 1, 2**31 - 1))
+    with open_vrt(path, OPTIONS) as scene:
+        assert (scene.height, scene.width) == (2**31 - 1, 2**31 - 1)
+
+
+def test_a_vrt_named_tif_is_not_opened(tmp_path: Path) -> None:
+    Piece(0, 0, 5, 6).write(tmp_path / "secret.tif")
+    (tmp_path / "0.tif").write_text(vrt([source(PIECE, "secret.tif", band) for band in (1, 2, 3)]))
+    path = tmp_path / "mosaic.vrt"
+    path.write_text(vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)]))
+    with pytest.raises(PipelineError, match="0.tif is not a readable GeoTIFF"), open_vrt(path, OPTIONS):
+        pass
