@@ -1,0 +1,134 @@
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.enums import Resampling
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from pipeline.core.errors import PipelineError
+from pipeline.inference import decimate
+from pipeline.inference.decimate import count_ids, decimation, read_ids, read_image
+from pipeline.raster.gdal import open_dataset
+from pipeline.raster.georeference import Georeference
+
+
+@dataclass
+class ArrayScene:
+    """A scene in memory."""
+
+    image_HWC: np.ndarray
+    valid_HW: np.ndarray
+    name: str = "array"
+    georeference: Georeference = Georeference(None, Affine.identity())  # noqa: RUF009
+    identity: list[Any] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    largest: int = 0
+    """Pixels of the largest window that was read."""
+
+    @property
+    def height(self) -> int:
+        return len(self.image_HWC)
+
+    @property
+    def width(self) -> int:
+        return self.image_HWC.shape[1]
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        rows, columns = window.toslices()
+        assert rows.stop <= self.height and columns.stop <= self.width  # windows lie inside
+        self.largest = max(self.largest, int(window.width * window.height))
+        valid_HW = self.valid_HW[rows, columns]
+        return np.where(valid_HW[..., None], self.image_HWC[rows, columns], 0).astype(np.uint8), valid_HW
+
+
+def random_scene(height: int, width: int) -> ArrayScene:
+    rng = np.random.default_rng(height * 1000 + width)
+    return ArrayScene(rng.integers(0, 256, (height, width, 3), np.uint8), rng.random((height, width)) < 0.6)
+
+
+def write(path: Path, ids_HW: np.ndarray, **options: Any) -> Path:
+    height, width = ids_HW.shape
+    with open_dataset(path, "w", height=height, width=width, count=1, dtype="uint8", **options) as dataset:
+        dataset.write(ids_HW, 1)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "factor"), [(1, 1, 1), (1600, 1600, 1), (1601, 5, 2), (5, 3200, 2), (5, 3201, 3)]
+)
+def test_the_longest_side_decides(height: int, width: int, factor: int) -> None:
+    assert decimation(height, width, 1600) == factor
+
+
+def test_small_scenes_stay_as_they_are() -> None:
+    scene = random_scene(5, 7)
+    image_HWC = read_image(scene)
+    assert (image_HWC[..., 3] == np.where(scene.valid_HW, 255, 0)).all()
+    assert (image_HWC[scene.valid_HW][:, :3] == scene.image_HWC[scene.valid_HW]).all()
+    assert not image_HWC[~scene.valid_HW].any()
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.integers(1, 16))
+def test_each_pixel_is_the_mean_of_the_valid_ones(height: int, width: int, longest: int, block: int) -> None:
+    scene = random_scene(height, width)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decimate, "BLOCK", block)
+        image_HWC = read_image(scene, longest)
+    factor = decimation(height, width, longest)
+    assert max(image_HWC.shape[:2]) <= longest
+    assert scene.largest <= max(block, factor) ** 2  # memory
+    for row in range(image_HWC.shape[0]):
+        for column in range(image_HWC.shape[1]):
+            square = np.s_[row * factor : (row + 1) * factor, column * factor : (column + 1) * factor]
+            colours_N3 = scene.image_HWC[square][scene.valid_HW[square]]
+            expected = [*np.rint(colours_N3.mean(axis=0)), 255] if len(colours_N3) else [0] * 4
+            assert image_HWC[row, column].tolist() == expected
+
+
+def test_ids_are_never_mixed(tmp_path: Path) -> None:
+    blocks_HW = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    path = write(tmp_path / "map.tif", blocks_HW.repeat(5, axis=0).repeat(5, axis=1))
+    assert (read_ids(path, 4) == blocks_HW).all()
+    assert (read_ids(path, 20) == blocks_HW.repeat(5, axis=0).repeat(5, axis=1)).all()
+
+
+def test_overviews_are_used(tmp_path: Path) -> None:
+    found = set()
+    for odd in range(4):  # one of them is the pixel that nearest takes
+        square_HW = np.where(np.arange(4).reshape(2, 2) == odd, 9, 7).astype(np.uint8)
+        path = write(tmp_path / f"{odd}.tif", np.tile(square_HW, (8, 8)))
+        found |= set(np.unique(read_ids(path, 8)).tolist())
+        with open_dataset(path, "r+") as dataset:
+            dataset.build_overviews([2], Resampling.mode)
+        assert (read_ids(path, 8) == 7).all()
+    assert found == {7, 9}
+
+
+def test_a_scene_and_its_map_have_the_same_size(tmp_path: Path) -> None:
+    for height, width in ((1, 50), (50, 1), (33, 47)):
+        path = write(tmp_path / f"{height}.tif", np.zeros((height, width), np.uint8))
+        assert read_ids(path, 10).shape == read_image(random_scene(height, width), 10).shape[:2]
+
+
+def test_all_pixels_are_counted_whatever_the_overviews(tmp_path: Path) -> None:
+    ids_HW = np.random.default_rng(0).choice(np.array([0, 3, 254, 255], np.uint8), (100, 70))
+    path = write(tmp_path / "map.tif", ids_HW, tiled=True, blockxsize=16, blockysize=16)
+    with open_dataset(path, "r+") as dataset:
+        dataset.build_overviews([2], Resampling.mode)
+    counts = count_ids(path)
+    assert {value: count for value, count in counts.items() if count} == {
+        value: int((ids_HW == value).sum()) for value in (0, 3, 254, 255)
+    }
+    assert list(counts) == list(range(256))
+
+
+def test_a_file_that_is_not_a_raster_is_named(tmp_path: Path) -> None:
+    (tmp_path / "map.tif").write_text("no")
+    for read in (read_ids, count_ids):
+        with pytest.raises(PipelineError, match="map.tif cannot be read"):
+            read(tmp_path / "map.tif")
