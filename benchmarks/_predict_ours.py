@@ -17,7 +17,7 @@ def main() -> None:
     loaded = load_model(model, "cpu")
     start = time.perf_counter()
     result = predict_scene(loaded, scene, out)
-    report(time.perf_counter() - start, computed=result.computed)
+    report(time.perf_counter() - start, computed=result.computed, network_seconds=result.network_seconds)
 
 
 if __name__ == "__main__":
