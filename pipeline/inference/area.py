@@ -69,6 +69,15 @@ class Area:
         wanted_HW[_slices(part, window)] = self._read_within_bounds(part)
         return wanted_HW
 
+    def wants(self, window: Window) -> bool:
+        """Return whether any pixel of a window is wanted."""
+        return bool(self.read(window).any())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every pixel of `bounds` is wanted."""
+        return self.polygons is None and self.mask is None
+
     def _read_within_bounds(self, window: Window) -> np.ndarray:
         wanted_HW = np.ones((int(window.height), int(window.width)), bool)
         if self.polygons is not None:

@@ -7,7 +7,6 @@ from xml.sax.saxutils import escape, quoteattr
 import rasterio
 import rasterio.shutil
 
-from pipeline.core.files import atomic_path
 from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.inference.layers import Layer
 from pipeline.raster.gdal import file_errors
@@ -49,7 +48,7 @@ def class_raster(georeference: Georeference, table: ClassTable, tags: dict[str, 
 
 
 def write_cog(path: Path, layer: Layer, raster: Raster) -> None:
-    """Write a layer as a Cloud-Optimised GeoTIFF, no-data 255; it appears whole.
+    """Write a layer as a Cloud-Optimised GeoTIFF, no-data 255.
 
     GDAL reads the layer's file through a VRT beside it, block by block.
 
@@ -59,9 +58,8 @@ def write_cog(path: Path, layer: Layer, raster: Raster) -> None:
     vrt = layer.path.with_suffix(".vrt")
     vrt.write_text(vrt_xml(layer, raster), encoding="utf-8")
     resampling = "MODE" if raster.table else "AVERAGE"
-    with atomic_path(path) as partial:
-        with file_errors(path, "cannot be written"), rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-            rasterio.shutil.copy(vrt, partial, OVERVIEW_RESAMPLING=resampling, **OPTIONS)
+    with file_errors(path, "cannot be written"), rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        rasterio.shutil.copy(vrt, path, OVERVIEW_RESAMPLING=resampling, **OPTIONS)
 
 
 def vrt_xml(layer: Layer, raster: Raster) -> str:

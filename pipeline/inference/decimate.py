@@ -51,16 +51,22 @@ def _mean(image_HWC: np.ndarray, valid_HW: np.ndarray, factor: int) -> np.ndarra
     return np.dstack([colour_HWC, np.where(pixels_HW1 > 0, 255, 0)]).astype(np.uint8)
 
 
-def read_ids(path: Path, longest: int = LONGEST) -> np.ndarray:
+def read_ids(path: Path, part: Window | None = None, longest: int = LONGEST) -> np.ndarray:
     """Read a GeoTIFF of class ids decimated, by its overviews where it has some; ids_HW, uint8.
+
+    Args:
+        path: of the file.
+        part: the part to read; None for all of it.
+        longest: largest side of the result.
 
     Raises:
         PipelineError: the file cannot be read.
     """
     with file_errors(path, "cannot be read"), open_dataset(path) as dataset:
-        factor = decimation(dataset.height, dataset.width, longest)
-        shape = (math.ceil(dataset.height / factor), math.ceil(dataset.width / factor))
-        ids_HW: np.ndarray = dataset.read(1, out_shape=shape)  # nearest is rasterio's default
+        window = part or Window(0, 0, dataset.width, dataset.height)
+        factor = decimation(window.height, window.width, longest)
+        shape = (math.ceil(window.height / factor), math.ceil(window.width / factor))
+        ids_HW: np.ndarray = dataset.read(1, window=window, out_shape=shape)  # nearest is rasterio's default
     return ids_HW
 
 

@@ -70,8 +70,9 @@ def require_disk(run: NetworkRun, work: Path, out: Path) -> None:
     for place, purpose in ((work, "its unfinished layers"), (folder, "the map")):
         if (free := shutil.disk_usage(place).free) < needed:
             raise PipelineError(
-                f"{run.scene.name} needs up to {needed / 1e9:.1f} GB for {purpose}, and {free / 1e9:.1f} GB are free on "
-                f"the disk of {place}; free disk space, set PIPELINE_CACHE or -o to a larger disk, or map a part: --bbox"
+                f"{run.scene.name} needs up to {needed / 1e9:.1f} GB for {purpose}, and {free / 1e9:.1f} GB are free "
+                f"on the disk of {place}; free disk space, set PIPELINE_CACHE or -o to a larger disk, or map a part: "
+                "--bbox"
             )
 
 

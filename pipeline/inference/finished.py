@@ -1,12 +1,12 @@
 """From the layers that the network fills to those of the finished map: input grid, area, minimum mapping unit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from rasterio.windows import Window
 
-from pipeline.formats.classes import IGNORE
+from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.inference.area import Area
 from pipeline.inference.layers import Layer, Work
 from pipeline.inference.sieve import sieve
@@ -24,7 +24,7 @@ class Finish:
     area: Area
     min_pixels: int
     """Smaller patches are merged; 1 for none."""
-    readers: dict[str, ReadRows]
+    readers: Mapping[str, ReadRows]
     """By layer."""
     is_unchanged: bool = False
     """Whether the network's layers are the finished ones."""
@@ -37,6 +37,10 @@ class Finished:
     layers: dict[str, Layer] = field(default_factory=dict)
     counts_V: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
     """Pixels by class id; index 255: no data."""
+
+    def counts(self, table: ClassTable) -> dict[int, int]:
+        """Return the pixels of each class."""
+        return {class_id: int(self.counts_V[class_id]) for class_id in table.ids}
 
 
 def finish_layers(finish: Finish, work: Work, raw: dict[str, Layer]) -> Finished:

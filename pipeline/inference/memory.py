@@ -14,15 +14,15 @@ from pipeline.learning.model import Segmenter
 SIDE = 256
 """Of the image that is counted; the bytes per pixel do not depend on it."""
 OVERHEAD = 1.5
-"""Memory in use over that of live tensors, for packed layouts and buffers of oneDNN: measured for U-Net with ResNet-18 at
-512 to 2,048 px, fp32 1.3 to 1.5, bf16 (whose tensors take half) 1.0 to 1.5."""
+"""Memory in use over that of live tensors, for packed layouts and buffers of oneDNN: measured for U-Net with ResNet-18
+at 512 to 2,048 px, fp32 1.3 to 1.5, bf16 (whose tensors take half) 1.0 to 1.5."""
 
 
-class _LiveBytes(TorchDispatchMode):
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count the bytes of all tensors that are alive at once."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live, self.peak = 0, 0
         self._sizes: dict[int, int] = {}
 
@@ -56,7 +56,7 @@ def live_bytes_per_pixel(segmenter: Segmenter) -> float:
     image = torch.empty(1, 3, SIDE, SIDE, dtype=torch.uint8, device="meta")
     with torch.inference_mode(), _LiveBytes() as counted:
         shadow(image)
-    return counted.peak / SIDE**2
+    return float(counted.peak / SIDE**2)
 
 
 def batch_bytes_per_pixel(segmenter: Segmenter, device: Device) -> float:

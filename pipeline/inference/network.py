@@ -25,7 +25,7 @@ HALO = {
     ("unetplusplus", "resnet34"): 192,
     ("unet", "timm-tf_efficientnet_lite0"): 192,
 }
-"""Pixels of context that a window needs on each side, by architecture and encoder: `benchmarks/halo.py` measured them."""
+"""Pixels of context that a window needs on each side, by architecture and encoder: measured by `benchmarks/halo.py`."""
 DEFAULT_HALO = 192
 """For networks that were not measured; what their windows disagree about is measured and reported with each map."""
 LARGEST_WINDOW = 2048

@@ -1,10 +1,11 @@
 """The files of a map: names, checks before the start, and writing them so that the map itself appears last."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import write_text
+from pipeline.core.files import atomic_path, write_text
 from pipeline.formats.classes import ClassTable
 from pipeline.inference.cog import Band, Raster, class_raster, write_cog
 from pipeline.inference.finished import Finished
@@ -35,7 +36,9 @@ class MapFiles:
         return self.map.with_suffix(f".{name}{self.map.suffix}")
 
 
-def require_new(files: MapFiles, layers: tuple[str, ...], preview: Path | None, inputs: list[str], overwrite: bool) -> None:
+def require_new(
+    files: MapFiles, layers: tuple[str, ...], preview: Path | None, inputs: list[str], overwrite: bool
+) -> None:
     """Check the paths of a map before any work.
 
     Args:
@@ -80,8 +83,16 @@ def describe_layers(
     }
 
 
-def write_outputs(files: MapFiles, finished: Finished, rasters: dict[str, Raster]) -> None:
-    """Write everything but the preview; the map appears last, when all that belongs to it is there.
+def write_outputs(
+    files: MapFiles, finished: Finished, rasters: dict[str, Raster], preview: Callable[[Path], None] | None = None
+) -> None:
+    """Write all files of a map; the map itself appears last, when everything that belongs to it is there.
+
+    Args:
+        files: their names.
+        finished: the layers.
+        rasters: see `describe_layers`.
+        preview: draws the preview from the map's file.
 
     Raises:
         PipelineError: GDAL cannot write a file.
@@ -89,9 +100,13 @@ def write_outputs(files: MapFiles, finished: Finished, rasters: dict[str, Raster
     """
     for name, layer in finished.layers.items():
         if name != "classes":
-            write_cog(files.layer(name), layer, rasters[name])
+            with atomic_path(files.layer(name)) as partial:
+                write_cog(partial, layer, rasters[name])
     table = rasters["classes"].table
     assert table is not None
-    write_text(files.pam, pam_xml(table, {class_id: int(finished.counts_V[class_id]) for class_id in table.ids}))
+    write_text(files.pam, pam_xml(table, finished.counts(table)))
     write_text(files.style, qml(table))
-    write_cog(files.map, finished.layers["classes"], rasters["classes"])
+    with atomic_path(files.map) as partial:
+        write_cog(partial, finished.layers["classes"], rasters["classes"])
+        if preview:
+            preview(partial)

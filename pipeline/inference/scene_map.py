@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import rasterio
-from rasterio.transform import Affine
 
 from pipeline.core.failures import OnError
+from pipeline.core.files import sha256
 from pipeline.core.fingerprint import digest, loaded_code_digest
+from pipeline.formats.classes import ClassTable
 from pipeline.inference.area import Area, AreaOptions, open_area
+from pipeline.inference.crop import CroppedScene
+from pipeline.inference.decimate import read_ids, read_image
 from pipeline.inference.estimate import estimate, require_disk
 from pipeline.inference.finished import Finish, Finished, finish_layers
 from pipeline.inference.forward import NetworkRun, Plan, run_network
@@ -25,9 +28,11 @@ from pipeline.inference.layers import Work, open_work
 from pipeline.inference.network import LoadedModel, Wanted
 from pipeline.inference.opening import merge_scenes, open_any
 from pipeline.inference.outputs import MapFiles, describe_layers, require_new, write_outputs
+from pipeline.inference.preview import Captions, Panels, write_preview
+from pipeline.inference.scale_bar import scale_bar
 from pipeline.inference.scene import ReadOptions, Scene
 from pipeline.inference.windows import network_windows
-from pipeline.raster.georeference import Georeference
+from pipeline.raster.gdal import file_errors, open_dataset
 
 CACHE_BYTES = 96 << 20
 """GDAL's block cache: a row of windows of 2,048 px of a scene in strips, 16,000 px wide and 8-bit RGB."""
@@ -63,6 +68,8 @@ class MapOptions:
     """PNG of image and map."""
     truth: Path | None = None
     """Mask of class ids on the scene's grid, shown in the preview."""
+    credit: str = ""
+    """Of the imagery, written into the preview."""
     mmu: float | None = None
     """Minimum mapping unit in hectares: smaller patches are merged into a neighbour."""
     offset: float | None = None
@@ -82,8 +89,16 @@ class MapOptions:
 
     def tags(self) -> dict[str, str]:
         """Options that change the map, for the tags of its file."""
-        chosen = {"undecided": self.wanted.undecided, "mmu": self.mmu, "offset": self.offset}
-        return {f"OPTION_{name.upper()}": f"{value:g}" for name, value in chosen.items() if value is not None}
+        area = self.area
+        chosen: dict[str, Any] = {
+            "undecided": self.wanted.undecided,
+            "mmu": self.mmu,
+            "offset": self.offset,
+            "bbox": area.bbox,
+        }
+        chosen |= {"aoi": area.aoi and sha256(area.aoi), "mask": area.mask and sha256(area.mask)}
+        chosen |= {"resample": self.resample or None}
+        return {f"OPTION_{name.upper()}": str(value) for name, value in chosen.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -150,18 +165,43 @@ def predict_scene(
             require_disk(job.run, work.folder, files.map)
             run_network(job.run, work, f"map of {scene.name}")
             finished = _finish(job, work)
-            georeference = shift(scene.georeference, int(area.bounds.row_off), int(area.bounds.col_off))
+            georeference = CroppedScene(scene, area.bounds).georeference
             table = model.table(options.wanted.undecided is not None)
-            tags = {"MODEL_SHA256": model.model.digest, "PRECISION": model.device.precision} | options.tags()
-            write_outputs(files, finished, describe_layers(georeference, table, model.model.table, tags))
+            tags = map_tags(model, options)
+            preview = partial(_preview, job, finished, table, options) if options.preview else None
+            write_outputs(files, finished, describe_layers(georeference, table, model.model.table, tags), preview)
         damaged = tuple(scene.damaged)
     return _result(job, files.map, time.monotonic() - start, damaged)
+
+
+def map_tags(model: LoadedModel, options: MapOptions) -> dict[str, str]:
+    """Return what a map's file says about its making."""
+    return {"MODEL_SHA256": model.model.digest, "PRECISION": model.device.precision} | options.tags()
+
+
+def is_finished(model: LoadedModel, source: Source, out: Path, options: MapOptions) -> bool:
+    """Return whether a map of this name was made by this model with these options, after its scene was last changed.
+
+    Raises:
+        PipelineError: the file is no GeoTIFF.
+    """
+    if not out.is_file() or any(not MapFiles(out).layer(name).is_file() for name in options.wanted.layers):
+        return False
+    scenes = [Path(name) for name in source.names]
+    if any(scene.is_file() and scene.stat().st_mtime_ns > out.stat().st_mtime_ns for scene in scenes):
+        return False
+    wanted = map_tags(model, options)
+    with file_errors(out, "is not a readable GeoTIFF"), open_dataset(out) as dataset:
+        found = dataset.tags()
+    return wanted == {name: value for name, value in found.items() if name in wanted or name.startswith("OPTION_")}
 
 
 @dataclass(frozen=True)
 class _Job:
     """A map that is ready to be made."""
 
+    scene: Scene
+    """As stored."""
     run: NetworkRun
     frame: Frame
     area: Area
@@ -182,12 +222,16 @@ def _job(model: LoadedModel, scene: Scene, area: Area, options: MapOptions) -> _
     size = (scene.georeference, scene.height, scene.width)
     fewest = 1 if options.mmu is None else min_pixels(options.mmu, *size)
     run = NetworkRun(
-        model, frame.scene, Plan(frame.bounds, rows, batch), options.wanted, lambda core: area.wants(frame.in_input(core))
+        model,
+        frame.scene,
+        Plan(frame.bounds, rows, batch),
+        options.wanted,
+        lambda core: area.wants(frame.in_input(core)),
     )
     size_note = None if options.resample else pixel_size_note(*size, model.model.pixel_sizes)
     notes = (*model.notes, *scene.notes, *area.notes, *([size_note] if size_note else []))
     identity = [frame.scene.identity, area.identity, model.identity, asdict(options.wanted), options.on_error]
-    return _Job(run, frame, area, fewest, notes, [*identity, asdict(tiling), batch, loaded_code_digest()])
+    return _Job(scene, run, frame, area, fewest, notes, [*identity, asdict(tiling), batch, loaded_code_digest()])
 
 
 def _finish(job: _Job, work: Work) -> Finished:
@@ -198,11 +242,15 @@ def _finish(job: _Job, work: Work) -> Finished:
     return finish_layers(Finish(job.area, job.min_pixels, readers, is_unchanged), work, raw)
 
 
-def shift(georeference: Georeference, row: int, column: int) -> Georeference:
-    """Return the georeference of a part of a scene that begins at `row` and `column`."""
-    if not georeference.is_known:
-        return georeference
-    return replace(georeference, transform=georeference.transform @ Affine.translation(column, row))
+def _preview(job: _Job, finished: Finished, table: ClassTable, options: MapOptions, map_path: Path) -> None:
+    """Draw image, truth if there is one, and map."""
+    assert options.preview is not None
+    scene = CroppedScene(job.scene, job.area.bounds)
+    truth_HW = None if options.truth is None else read_ids(options.truth, job.area.bounds)
+    panels = Panels(read_image(scene), read_ids(map_path), truth_HW)
+    bar = scale_bar(scene.georeference, scene.height, scene.width)
+    captions = Captions(Path(scene.name).name, options.credit)
+    write_preview(options.preview, panels, table, bar, captions, finished.counts(table))
 
 
 def _result(job: _Job, path: Path, seconds: float, damaged: tuple[str, ...]) -> MapResult:

@@ -22,7 +22,6 @@ from pipeline.learning.device import Precision
 from pipeline.learning.losses import Loss
 from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, load_encoder, load_weights, normalisation
 
-
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 """The files of a model folder."""
 

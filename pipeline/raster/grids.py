@@ -125,8 +125,7 @@ def _warp_advice(image: Gridded, mask: Gridded, task: str) -> str:
     crs = f"-s_srs {_crs_argument(mask)} -t_srs {_crs_argument(image)} " if _differ_in_crs(image, mask) else ""
     extent = " ".join(f"{bound:.15g}" for bound in (west, south, east, north))
     return (
-        f"; resample {task}: gdalwarp {crs}-te {extent} -ts {image.width} {image.height} "
-        f"{quote(mask.name)} aligned.tif"
+        f"; resample {task}: gdalwarp {crs}-te {extent} -ts {image.width} {image.height} {quote(mask.name)} aligned.tif"
     )
 
 

@@ -1,0 +1,71 @@
+"""Predict an image in memory."""
+
+import numpy as np
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from pipeline.core.errors import PipelineError
+from pipeline.formats.classes import IGNORE
+from pipeline.inference.forward import NetworkRun, Plan
+from pipeline.inference.network import LoadedModel, Wanted
+from pipeline.inference.windows import network_windows
+from pipeline.raster.georeference import Georeference
+
+
+class ArrayScene:
+    """An image in memory as a `Scene`."""
+
+    def __init__(self, image_HWC: np.ndarray, valid_HW: np.ndarray) -> None:
+        self.image_HWC, self.valid_HW = image_HWC, valid_HW
+        self.height, self.width = valid_HW.shape
+        self.name, self.georeference = "image", Georeference(None, Affine.identity())
+        self.identity: list[object] = []
+        self.notes: list[str] = []
+        self.damaged: list[str] = []
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Return a window, as `Scene.read`."""
+        rows, columns = window.toslices()
+        return self.image_HWC[rows, columns], self.valid_HW[rows, columns]
+
+
+def predict_array(
+    model: LoadedModel,
+    image_HWC: np.ndarray,
+    valid_HW: np.ndarray | None = None,
+    wanted: Wanted = Wanted(),  # noqa: B008  # frozen
+) -> dict[str, np.ndarray]:
+    """Predict an image of any size in memory, with the windows of `predict_scene`.
+
+    Args:
+        model: see `load_model`.
+        image_HWC: uint8 RGB, as the chips that the model was trained on: `to_rgb` of `pipeline.raster.imagery` converts
+            other values.
+        valid_HW: bool; where False, the layers are 255. None: every pixel is valid.
+        wanted: layers besides the classes.
+
+    Returns:
+        `classes`, uint8 class ids (1, H, W); if wanted, `confidence` in per cent, uint8 (1, H, W), and `probabilities`
+        in per cent, uint8 (K, H, W), classes in the order of `model.model.table`.
+
+    Raises:
+        PipelineError: the image has another shape or type.
+    """
+    if image_HWC.ndim != 3 or image_HWC.shape[2] != 3 or image_HWC.dtype != np.uint8 or not image_HWC.size:
+        raise PipelineError(
+            f"the image is {image_HWC.dtype} of shape {image_HWC.shape}; expected uint8 of shape (height, width, 3)"
+        )
+    height, width, _ = image_HWC.shape
+    valid_HW = np.ones((height, width), bool) if valid_HW is None else valid_HW
+    if valid_HW.shape != (height, width):
+        raise PipelineError(f"valid_HW has shape {valid_HW.shape}; expected that of the image, {(height, width)}")
+    whole = Window(0, 0, width, height)
+    tiling, batch = model.plan(None)
+    plan = Plan(whole, network_windows(whole, height, width, tiling), batch)
+    run = NetworkRun(model, ArrayScene(image_HWC, valid_HW), plan, wanted, lambda _: True)
+    layers = {name: np.full((bands, height, width), IGNORE, np.uint8) for name, bands in run.layer_bands.items()}
+    for each in run.batches(0):
+        first = each.windows[0].core
+        rows = slice(first.row_off, first.row_off + first.height)
+        run.predict(run.read(each), {name: layer_CHW[:, rows] for name, layer_CHW in layers.items()})
+    return layers
