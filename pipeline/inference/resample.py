@@ -8,6 +8,7 @@ T: target rows or columns. S: source rows or columns.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,7 @@ def resample(scene: Scene, trained: Sequence[float]) -> ResampledScene:
     if ground is None:
         raise PipelineError(
             f"{scene.name} has no CRS or georeference, so that the size of its pixels is unknown and --resample cannot "
-            "be used; set it: gdal_edit.py -a_srs EPSG:NNNN -a_ullr WEST NORTH EAST SOUTH"
+            f"be used; set it: gdal_edit.py -a_srs EPSG:NNNN -a_ullr WEST NORTH EAST SOUTH {quote(scene.name)}"
         )
     size = training_size(trained, ground)
     height, width = scene.height * ground.height / size, scene.width * ground.width / size
