@@ -28,6 +28,9 @@ BLOCK = 512
 """Side in pixels of the blocks in which polygons are rasterised, from the scene's corner: rounding in GDAL depends on
 the coordinates, so that fixed blocks give a pixel the same value in every window."""
 
+MAX_VERTICES = 1000
+"""Of a polygon; larger ones are cut, since a block takes time for each vertex of the polygons that touch it."""
+
 
 @dataclass(frozen=True)
 class AreaOptions:
@@ -108,7 +111,7 @@ def open_area(scene: Scene, options: AreaOptions) -> Iterator[Area]:
         if not intersect(bounds, around):
             raise PipelineError(f"--bbox and {options.aoi} do not overlap in {scene.name}; omit one of them")
         bounds = intersection(bounds, around)
-        tree = shapely.STRtree(polygons_P)
+        tree = shapely.STRtree(subdivide(polygons_P, (0, 0, -(-scene.width // BLOCK), -(-scene.height // BLOCK))))
         if not any(_rasterise(tree, intersection(block, bounds)).any() for block in _blocks(bounds)):
             raise PipelineError(
                 f"{options.aoi} contains no centre of a pixel of {scene.name}"
@@ -119,6 +122,30 @@ def open_area(scene: Scene, options: AreaOptions) -> Iterator[Area]:
         identity = [list(map(int, bounds.flatten())), _digest(tree)]
         identity += [] if mask is None else [sha256(mask.path), str(mask.nodata[0])]
         yield Area(bounds, notes, identity, tree, mask)
+
+
+def subdivide(polygons_P: np.ndarray, blocks: tuple[int, int, int, int]) -> np.ndarray:
+    """Cut large polygons along borders of blocks, on which no pixel has its centre.
+
+    Args:
+        polygons_P: in pixel coordinates.
+        blocks: left, top, right, bottom of a rectangle that contains them, counted in blocks.
+    """
+    left, top, right, bottom = blocks
+    is_large_P = shapely.get_num_coordinates(polygons_P) > MAX_VERTICES
+    if not is_large_P.any() or max(right - left, bottom - top) <= 1:
+        return polygons_P
+    if right - left >= bottom - top:
+        middle = (left + right) // 2
+        halves = [(left, top, middle, bottom), (middle, top, right, bottom)]
+    else:
+        middle = (top + bottom) // 2
+        halves = [(left, top, right, middle), (left, middle, right, bottom)]
+    pieces = [polygons_P[~is_large_P]]
+    for half in halves:
+        box = shapely.box(*(BLOCK * border for border in half))
+        pieces.append(subdivide(polygon_parts(shapely.intersection(polygons_P[is_large_P], box)), half))
+    return np.concatenate(pieces)
 
 
 @contextmanager

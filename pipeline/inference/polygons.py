@@ -107,7 +107,7 @@ def to_pixels(polygons: Polygons, scene: Scene) -> np.ndarray:
     if place.crs is None or not place.is_known:
         raise PipelineError(
             f"{scene.name} has no {'CRS' if place.is_known else 'georeference'}, so that {polygons.name} cannot be "
-            "placed in it; set it: gdal_edit.py -a_srs EPSG:NNNN -a_ullr WEST NORTH EAST SOUTH"
+            f"placed in it; set it: gdal_edit.py -a_srs EPSG:NNNN -a_ullr WEST NORTH EAST SOUTH {quote(scene.name)}"
         )
     try:
         to_scene = Transformer.from_crs(polygons.crs, place.crs, always_xy=True)
@@ -133,8 +133,8 @@ def to_pixels(polygons: Polygons, scene: Scene) -> np.ndarray:
 
 def clip(pixels_P: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return valid parts of polygons within a scene of this size, all in pixel coordinates."""
-    rounded_P = shapely.set_precision(shapely.make_valid(pixels_P), PRECISION)
-    return polygon_parts(shapely.intersection(rounded_P, shapely.box(0, 0, width, height)))
+    rounded_P = shapely.transform(pixels_P, lambda points_N2: np.round(points_N2 / PRECISION) * PRECISION)
+    return polygon_parts(shapely.intersection(_valid(rounded_P), shapely.box(0, 0, width, height)))
 
 
 def _source(path: Path) -> str:
@@ -146,6 +146,8 @@ def _source(path: Path) -> str:
         )
     if not path.is_file():
         raise PipelineError(f"{path} does not exist")
+    if "!" in str(path.absolute()):  # pyogrio opens what follows it, as a member of an archive
+        raise PipelineError(f"{path} contains an exclamation mark, which is not supported; rename it")
     driver, signature = DRIVERS[path.suffix.lower()]
     with path.open("rb") as reader:
         if reader.read(len(signature)) != signature:
@@ -207,6 +209,12 @@ def _repair(path: Path, geometries_P: np.ndarray) -> tuple[np.ndarray, list[str]
         raise PipelineError(f"{path} contains no valid polygon: {reason}; repair it in a GIS")
     count = f"{invalid_P.sum()} of {len(geometries_P)} polygons"
     return repaired_P, [f"{path}: {count} were invalid and have been repaired, the first: {reason}"]
+
+
+def _valid(polygons_P: np.ndarray) -> np.ndarray:
+    invalid_P = ~shapely.is_valid(polygons_P)
+    polygons_P[invalid_P] = shapely.make_valid(polygons_P[invalid_P])
+    return polygons_P
 
 
 def _reproject(polygons_P: np.ndarray, extent: Box, to_scene: Transformer, transform: Affine) -> np.ndarray:

@@ -8,6 +8,7 @@ T: target rows or columns. S: source rows or columns.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ class ResampledScene:
 
     def __init__(self, scene: Scene, height: int, width: int) -> None:
         self.scene = scene
-        self.name = scene.name
+        self.name, self.damaged = scene.name, scene.damaged  # the same list, which grows
         self.height, self.width = height, width
         self.rows, self.columns = Axis(scene.height, height), Axis(scene.width, width)
         place = scene.georeference
@@ -88,11 +89,6 @@ class ResampledScene:
         stretch = Affine.scale(self.columns.step, self.rows.step) if place.is_known else Affine.identity()
         self.georeference = Georeference(place.crs, place.transform @ stretch)
         self.identity: list[Any] = [*scene.identity, "resampled", height, width]
-
-    @property
-    def damaged(self) -> list[str]:
-        """Blocks of the scene that could not be read."""
-        return self.scene.damaged
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read a window, see `Scene`; a pixel is valid if the scene's pixel at its centre is.
@@ -151,7 +147,7 @@ def resample(scene: Scene, trained: Sequence[float]) -> ResampledScene:
     if ground is None:
         raise PipelineError(
             f"{scene.name} has no CRS or georeference, so that the size of its pixels is unknown and --resample cannot "
-            "be used; set it: gdal_edit.py -a_srs EPSG:NNNN -a_ullr WEST NORTH EAST SOUTH"
+            f"be used; set it: gdal_edit.py -a_srs EPSG:NNNN -a_ullr WEST NORTH EAST SOUTH {quote(scene.name)}"
         )
     size = training_size(trained, ground)
     height, width = scene.height * ground.height / size, scene.width * ground.width / size

@@ -138,14 +138,31 @@ def test_a_window_has_the_pixels_of_the_whole(data: st.DataObject) -> None:
     size = st.tuples(st.integers(1, 60 - column), st.integers(1, 40 - row))
     window = Window(column, row, *data.draw(size))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(area, "BLOCK", data.draw(st.sampled_from([8, 16, 512])))
-        found = Area(Window(0, 0, 60, 40), [], [], shapely.STRtree(within_P), None)
+        block = data.draw(st.sampled_from([8, 16, 512]))
+        patch.setattr(area, "BLOCK", block)
+        patch.setattr(area, "MAX_VERTICES", data.draw(st.sampled_from([4, 6, 100])))
+        pieces_P = area.subdivide(within_P, (0, 0, -(-60 // block), -(-40 // block)))
+        found = Area(Window(0, 0, 60, 40), [], [], shapely.STRtree(pieces_P), None)
         whole_HW = found.read(found.bounds)
         assert np.array_equal(found.read(window), whole_HW[window.toslices()])
     centres = shapely.points(*(np.indices((40, 60))[::-1] + 0.5))
     union = shapely.unary_union(polygons_P)
     far_HW = shapely.distance(union.boundary, centres) > 1e-5
     assert np.array_equal(whole_HW[far_HW], shapely.contains(union, centres)[far_HW])
+
+
+def test_only_large_polygons_are_cut_and_only_between_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(area, "MAX_VERTICES", 5)
+    corner = shapely.Polygon([(0, 0), (1400, 0), (1400, 100), (100, 100), (100, 900), (0, 900)])
+    square = shapely.box(500, 500, 1500, 700)
+    pieces_P = area.subdivide(np.array([corner, square]), (0, 0, 3, 2))
+    assert sorted(shapely.bounds(pieces_P).tolist()) == [
+        [0, 0, 512, 512],  # still an L
+        [0, 512, 100, 900],
+        [500, 500, 1500, 700],
+        [512, 0, 1400, 100],
+    ]
+    assert shapely.unary_union(pieces_P[1:]).equals(corner)
 
 
 @pytest.mark.parametrize(

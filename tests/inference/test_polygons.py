@@ -47,6 +47,13 @@ def test_geojson_without_a_crs_is_in_degrees(tmp_path: Path) -> None:
     assert read_polygons(path).crs == "EPSG:4326"
 
 
+@pytest.mark.parametrize("name", ["a b", "a:b", "a?b=c", "a#b", "ü", "a.zip"])
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson"])
+def test_names_may_contain_anything_else(tmp_path: Path, name: str, suffix: str) -> None:
+    path = save(tmp_path / f"aoi.{suffix}", SQUARE).rename(tmp_path / f"{name}.{suffix}")
+    assert len(read_polygons(path).geometries_P) == 1
+
+
 def test_heights_are_dropped(tmp_path: Path) -> None:
     (polygon,) = read_polygons(save(tmp_path / "aoi.gpkg", shapely.force_3d(SQUARE, 100.0))).geometries_P
     assert not polygon.has_z
@@ -110,6 +117,7 @@ def test_a_missing_crs_is_to_be_assigned(tmp_path: Path) -> None:
     [
         ("aoi.gpkg", None, "does not exist"),
         ("aoi.kml", b"<kml/>", "is not a known vector file .*ogr2ogr polygons.gpkg"),
+        ("a!oi.gpkg", b"SQLite format 3\0", "contains an exclamation mark"),
         ("aoi.gpkg", b"", "is not GPKG"),
         ("aoi.gpkg", b"SQLite format 3\0", "is not a readable vector file"),
         ("aoi.geojson", b"{", "is not a readable vector file"),

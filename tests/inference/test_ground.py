@@ -1,0 +1,116 @@
+import math
+
+import pytest
+from pyproj import Geod
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+
+from pipeline.core.errors import PipelineError
+from pipeline.inference.ground import GroundSize, ground_size, pixel_size_note, training_size
+from pipeline.raster.georeference import Georeference
+from tests.inference.array_scene import degrees
+from tests.world import LOCAL_CRS, UTM, at
+
+
+def sizes(georeference: Georeference, height: int = 1, width: int = 1) -> tuple[float, float]:
+    ground = ground_size(georeference, height, width)
+    assert ground is not None
+    return ground.width, ground.height
+
+
+def test_degrees_at_60_north_are_half_as_wide_as_high() -> None:
+    """A meridian degree at 60° is 111,412 m, a parallel one 55,800 m: WGS 84, as in any table."""
+    width, height = sizes(degrees(10.0, 60.0005, 0.001))
+    assert (width, height) == (pytest.approx(55.80, abs=0.01), pytest.approx(111.41, abs=0.01))
+
+
+def test_the_pixel_is_that_at_the_centre_of_the_scene() -> None:
+    width, _ = sizes(degrees(10.0, 90.0, 1.0), height=60, width=2)
+    assert width == pytest.approx(55800, rel=1e-4)
+
+
+def test_web_mercator_shrinks_by_the_cosine_of_the_latitude() -> None:
+    """Its units are metres at the equator of a sphere: at 60° N the ellipsoid's radii differ by 0.1 to 0.3 %."""
+    y = 6378137 * math.log(math.tan(math.pi / 4 + math.radians(60) / 2))
+    width, height = sizes(at(x=0.0, y=y, pixel=10.0, crs="EPSG:3857"))
+    assert (width, height) == (pytest.approx(5.0, rel=0.003), pytest.approx(5.0, rel=0.003))
+    assert abs(width - height) > 0.001
+    geod = Geod(ellps="WGS84")
+    assert width == pytest.approx(geod.inv(0, 60, math.degrees(10 / 6378137), 60)[2], rel=1e-6)
+
+
+def test_feet_are_converted() -> None:
+    width, height = sizes(at(x=2690000.0, y=240000.0, pixel=10.0, crs="EPSG:2272"))  # Philadelphia, US survey feet
+    assert (width, height) == (pytest.approx(3.048, rel=2e-4), pytest.approx(3.048, rel=2e-4))
+
+
+@pytest.mark.parametrize(
+    ("transform", "expected"),
+    [
+        (Affine(10.0, 0.0, 500000.0, 0.0, -20.0, 1000000.0), (10, 20)),
+        (Affine(-10.0, 0.0, 500000.0, 0.0, 20.0, 1000000.0), (10, 20)),
+        (Affine(0.0, 20.0, 500000.0, 10.0, 0.0, 1000000.0), (10, 20)),  # along a row is north
+        (Affine(6.0, -8.0, 500000.0, -8.0, -6.0, 1000000.0), (10, 10)),
+    ],
+)
+def test_any_orientation_has_a_size(transform: Affine, expected: tuple[float, float]) -> None:
+    assert sizes(Georeference(UTM, transform)) == pytest.approx(expected, rel=5e-4)  # UTM's scale there: 0.9996
+
+
+@pytest.mark.parametrize("crs", ["EPSG:2180+5621", CRS.from_epsg(2180).to_wkt()])
+def test_heights_and_wkt_make_no_difference(crs: str) -> None:
+    expected = 1 / 0.9993  # the scale of CS92 on its meridian, 19° E
+    assert sizes(at(x=500000.0, y=480000.0, pixel=1.0, crs=crs)) == pytest.approx((expected, expected), rel=1e-6)
+    assert sizes(Georeference("EPSG:4979", degrees(10.0, 60.0, 1.0).transform)) == sizes(degrees(10.0, 60.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    "georeference",
+    [
+        at(crs=None),
+        Georeference(UTM, Affine.identity()),
+        Georeference(None, Affine.identity()),
+        at(crs=LOCAL_CRS),
+        at(x=1e12),
+    ],
+)
+def test_without_a_position_on_earth_there_is_no_size(georeference: Georeference) -> None:
+    assert ground_size(georeference, 4, 4) is None
+    assert pixel_size_note(georeference, 4, 4, [10.0]) is None
+
+
+@pytest.mark.parametrize("trained", [[10.0], [8.4], [11.9], [2.0, 20.0], [0.5, 9.0], []])
+def test_similar_pixels_need_no_note(trained: list[float]) -> None:
+    assert pixel_size_note(at(), 4, 4, trained) is None
+
+
+@pytest.mark.parametrize("trained", [[8.0], [12.5], [0.5, 0.25], [12.5, 60.0]])
+def test_other_pixels_are_noted_with_both_figures(trained: list[float]) -> None:
+    listed = ", ".join(f"{size:g}" for size in sorted(trained))
+    assert pixel_size_note(at(), 4, 4, trained) == (
+        f"a pixel is 10 x 10 m on the ground; the model was trained at {listed} (units of its CRS, taken as metres): "
+        "elsewhere its accuracy is unknown; --resample maps at the training's size"
+    )
+
+
+def test_one_side_that_differs_is_enough() -> None:
+    note = pixel_size_note(degrees(10.0, 60.0, 0.0001), 4, 4, [10.0])
+    assert note is not None
+    assert note.startswith("a pixel is 5.58 x 11.1 m on the ground; the model was trained at 10 (")
+
+
+def test_sizes_in_degrees_cannot_be_compared() -> None:
+    note = pixel_size_note(at(), 4, 4, [8.98e-05])
+    assert note == (
+        "a pixel is 10 x 10 m on the ground; the model was trained at 8.98e-05, which can only be degrees: not compared"
+    )
+    with pytest.raises(PipelineError, match=r"trained at a pixel size of 8.98e-05, which can only be degrees"):
+        training_size([8.98e-05], GroundSize(10, 10))
+
+
+def test_the_closest_size_by_ratio_is_taken() -> None:
+    assert training_size([0.25, 0.5], GroundSize(0.1, 0.1)) == 0.25
+    assert training_size([0.25, 0.5], GroundSize(0.36, 0.36)) == 0.5
+    assert training_size([1.0, 10.0], GroundSize(2, 8)) == 10.0  # geometric mean: 4
+    with pytest.raises(PipelineError, match="does not contain the pixel size it was trained at"):
+        training_size([], GroundSize(10, 10))
