@@ -64,7 +64,7 @@ class PatchLabeller:
         label_HW[label_HW > 0] += self._count - 1
         if self._above is not None:
             class_W, id_W = self._above
-            joined = (class_W == class_HW[0]) & (class_W != NODATA)
+            joined = class_W == class_HW[0]  # where nodata, 0 with itself
             self._links.append(np.unique(id_W[joined].astype(np.int64) << 32 | label_HW[0, joined]))
         self._count += len(class_L) - 1
         self._size += class_HW.size

@@ -107,6 +107,16 @@ def test_of_equal_small_patches_the_first_is_first() -> None:
     check(["112344"], ["111144"], min_pixels=2)
 
 
+def test_a_merged_patch_waits_for_its_new_size() -> None:
+    # 1 becomes 2; these 2 px come before the 2 px of 3, for which 4 would be the larger neighbour
+    check([".1233444"], [".3333444"], min_pixels=3)
+
+
+def test_a_merged_patch_has_the_first_pixel_of_its_parts() -> None:
+    # 1 becomes 2: 3 px from the first pixel on, before the 3 px of 3, which would become 4
+    check(["1.344", "23344", "2...."], ["3.344", "33344", "3...."], min_pixels=4)
+
+
 def test_patches_that_touch_afterwards_are_one() -> None:
     # 0 has 2 px on either side, too few alone; with 1 between them they have 5
     check(["003", "100", "222", "222"], ["000", "000", "222", "222"], min_pixels=4)
