@@ -97,6 +97,8 @@ def _open_layer(path: Path, index: Path, name: str | None, options: Mapping[str,
         info = pyogrio.read_info(index, layer=name or layers[0])
     except (DataSourceError, DataLayerError, IndexError) as error:
         raise PipelineError(f"{index} cannot be read as {driver}: {error}; recreate it: gdaltindex") from None
+    if info["driver"] != driver:
+        raise PipelineError(f"{index} is in the format {info['driver']}, not {driver}; recreate it: gdaltindex")
     marked = (info["dataset_metadata"] or {}).get("TILE_INDEX_LAYER")
     if name is None and marked in layers and marked != layers[0]:
         return _open_layer(path, index, marked, options)

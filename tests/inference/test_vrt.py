@@ -41,6 +41,7 @@ def write_pair(folder: Path, kind: str) -> None:
         place = at(x=500000 + 40 * seed)
         if kind == "alpha":
             values_CHW = holes(seed, 4)
+            values_CHW[3] = np.where(values_CHW[3], 255, 0)
             write_geotiff(folder / name, values_CHW, place, photometric="RGB", alpha="YES")
         else:
             write_geotiff(folder / name, holes(seed), place, **({"nodata": 0} if kind == "nodata" else {}))
@@ -146,6 +147,18 @@ def test_window_by_gdal_translate(tmp_path: Path) -> None:
         image_HWC, _ = read_all(scene)
         assert scene.georeference == at(x=500020, y=999970)
     np.testing.assert_array_equal(image_HWC, read_with_gdal(tmp_path / "w.vrt")[0])
+
+
+@pytest.mark.parametrize("nodata", [None, 0])
+def test_each_band_in_a_file_of_its_own(tmp_path: Path, nodata: int | None) -> None:
+    values_CHW = holes(0)
+    for name, band_HW in zip(("r.tif", "g.tif", "b.tif"), values_CHW, strict=True):
+        write_geotiff(tmp_path / name, band_HW[None], at(), nodata=nodata)
+    path = build(tmp_path, "-separate", "r.tif", "g.tif", "b.tif")
+    require_equal(path)
+    names = ReadOptions(replace(OPTIONS.imagery, bands=("B04", "B03", "B02"), scale=1e-4, stretch=(0.0, 0.0255)))
+    with open_vrt(path, names) as scene:
+        np.testing.assert_array_equal(read_all(scene)[0], values_CHW.transpose(1, 2, 0))
 
 
 def test_rotated_grid_without_crs(tmp_path: Path) -> None:
