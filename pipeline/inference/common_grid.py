@@ -16,6 +16,7 @@ from pipeline.inference.mosaic import Grid, OpenFile, PlacedFile, Placement
 from pipeline.raster.gdal import quiet_gdal
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.grids import crs_label
+from pipeline.raster.remote import RemoteFile, locate
 
 MAX_SHIFT = 0.01
 """Largest distance in pixels between a corner of a file and the grid."""
@@ -70,10 +71,12 @@ def place_files(
         transform = reference.georeference.transform @ Affine.translation(left, top)
         grid = Grid(bottom - top, right - left, Georeference(reference.georeference.crs, transform))
         boxes_N4 -= [top, left, top, left]
-    inside_N = ((boxes_N4[:, 2:] > 0) & (boxes_N4[:, :2] < [grid.height, grid.width])).all(axis=1)
+    inside_N2 = (boxes_N4[:, 2:] > 0) & (boxes_N4[:, :2] < [grid.height, grid.width])
     return grid, [
         PlacedFile(file.name, file.open, Placement(top, left, bottom - top, right - left))
-        for file, (top, left, bottom, right), inside in zip(files, boxes_N4.tolist(), inside_N, strict=True)
+        for file, (top, left, bottom, right), inside in zip(
+            files, boxes_N4.tolist(), inside_N2.all(axis=1).tolist(), strict=True
+        )
         if inside
     ]
 
@@ -127,6 +130,8 @@ def _warp_command(file: GriddedFile, reference: Grid) -> str:
         [origin + size * count for count in counts]
         for origin, size, counts in ((transform.c, transform.a, columns), (transform.f, transform.e, rows))
     )
+    location = locate(file.name)
+    source = location.gdal_path if isinstance(location, RemoteFile) else file.name
     crs = "" if grid.crs is None else f"-t_srs {grid.crs if grid.crs.startswith('EPSG:') else quote(grid.crs)} "
     extent = " ".join(f"{bound:.15g}" for bound in (west, south, east, north))
-    return f"gdalwarp {crs}-tr {transform.a:.15g} {-transform.e:.15g} -te {extent} {quote(file.name)} aligned.tif"
+    return f"gdalwarp {crs}-tr {transform.a:.15g} {-transform.e:.15g} -te {extent} {quote(source)} aligned.tif"

@@ -23,6 +23,7 @@ from pipeline.inference.mosaic import Grid, Mosaic, PlacedFile, Placement, open_
 from pipeline.inference.scene import ReadOptions
 from pipeline.inference.source_names import is_local_file, remote_url
 from pipeline.raster.georeference import Georeference, crs_text
+from pipeline.raster.remote import locate
 from pipeline.raster.sidecars import parse_crs, parse_number, parse_transform, read_xml
 
 MAX_SHIFT = 0.01
@@ -96,10 +97,12 @@ def _place(path: Path, sources: tuple[_Source, ...], options: ReadOptions) -> Pl
     if len(set(files)) == 1:
         red, green, blue = (source.band for source in sources)
         options = replace(options, bands=(red, green, blue))
-        return PlacedFile(first.file, partial(open_scene, first.file, options), first.placement)
+        return PlacedFile(str(locate(first.file)), partial(open_scene, first.file, options), first.placement)
     if len(set(files)) < len(files) or {source.band for source in sources} != {1}:
         _refuse(path, f"combines bands of several files ({', '.join(files)})")
-    return PlacedFile(" ".join(files), partial(open_band_files, files, options), first.placement)
+    return PlacedFile(
+        " ".join(str(locate(file)) for file in files), partial(open_band_files, files, options), first.placement
+    )
 
 
 def _find_bands(path: Path, root: Element, options: ReadOptions) -> list[Element]:

@@ -183,7 +183,7 @@ def test_another_location_field(tmp_path: Path) -> None:
         ('<Band band="1"><Scale>2</Scale></Band>', "has Scale, which is not supported"),
         ("<ResX>5</ResX><ResY>5</ResY>", "has pixels of 5 x 5, its files of 10"),
         ("<SortField>when</SortField>", "has the fields location, not when"),
-        ("<IndexLayer>other</IndexLayer>", "cannot be read as GPKG"),
+        ("<IndexLayer>other</IndexLayer>", "i.gpkg is not a readable tile index: Layer 'other' could not be opened"),
         ("<ResX>x</ResX>", "'x' is not a number"),
         (
             "<GeoTransform>500000,10,0,1000000,0,-10</GeoTransform><XSize>0</XSize><YSize>4</YSize>",
