@@ -71,13 +71,10 @@ def place_files(
         transform = reference.georeference.transform @ Affine.translation(left, top)
         grid = Grid(bottom - top, right - left, Georeference(reference.georeference.crs, transform))
         boxes_N4 -= [top, left, top, left]
-    inside_N2 = (boxes_N4[:, 2:] > 0) & (boxes_N4[:, :2] < [grid.height, grid.width])
     return grid, [
         PlacedFile(file.name, file.open, Placement(top, left, bottom - top, right - left))
-        for file, (top, left, bottom, right), inside in zip(
-            files, boxes_N4.tolist(), inside_N2.all(axis=1).tolist(), strict=True
-        )
-        if inside
+        for file, (top, left, bottom, right) in zip(files, boxes_N4.tolist(), strict=True)
+        if top < grid.height and left < grid.width and bottom > 0 and right > 0
     ]
 
 
@@ -117,12 +114,17 @@ def _warp_command(file: GriddedFile, reference: Grid) -> str:
     if transform.b or transform.d or transform.a < 0 or transform.e > 0:
         return "gdalwarp (after rewriting the others north-up)"
     bounds = array_bounds(file.grid.height, file.grid.width, own.transform)
-    if grid.crs and own.crs and not _is_same_crs(grid.crs, own.crs):
+    if not _is_same_crs(grid.crs, own.crs):
+        unknown = "gdalwarp, after setting the right CRS: gdal_edit.py -a_srs"
+        if grid.crs is None or own.crs is None:
+            return unknown
         try:
             with quiet_gdal():
                 bounds = transform_bounds(own.crs, grid.crs, *bounds)
         except (RasterioError, CPLE_BaseError):  # such as an engineering CRS
-            return "gdalwarp, after setting the right CRS: gdal_edit.py -a_srs"
+            return unknown
+        if not np.isfinite(bounds).all():
+            return unknown
     (left, right), (bottom, top) = (sorted(values) for values in (bounds[::2], bounds[1::2]))
     columns = np.floor((left - transform.c) / transform.a), np.ceil((right - transform.c) / transform.a)
     rows = np.floor((top - transform.f) / transform.e), np.ceil((bottom - transform.f) / transform.e)
