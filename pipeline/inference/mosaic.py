@@ -10,7 +10,8 @@ import numpy as np
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.scene import Scene, grid_notes
+from pipeline.inference.grid_notes import grid_notes
+from pipeline.inference.scene import Scene
 from pipeline.raster.georeference import Georeference
 
 MAX_OPEN = 8

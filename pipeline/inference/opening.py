@@ -48,5 +48,6 @@ def merge_scenes(sources: Sequence[str], options: ReadOptions) -> Iterator[Mosai
     """
     files = [read_grid(str(locate(source)), partial(open_any, source, options)) for source in sources]
     grid, placed = place_files(files)
-    with open_mosaic(", ".join(file.name for file in files), grid, placed) as mosaic:
+    name = ", ".join(file.name for file in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    with open_mosaic(name, grid, placed) as mosaic:
         yield mosaic

@@ -234,6 +234,26 @@ def test_refused_with_the_command(tmp_path: Path, old: str, new: str, message: s
     )
 
 
+def test_a_colour_table_is_refused(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "0.tif", gradient(10, 12, 1), at())
+    path = tmp_path / "mosaic.vrt"
+    path.write_text(vrt(["<ColorTable><Entry c1='1' c2='2' c3='3'/></ColorTable>" + SIMPLE]))
+    with pytest.raises(PipelineError, match="has a colour table.*gdal_translate -expand rgb"), open_vrt(path, OPTIONS):
+        pass
+
+
+def test_black_is_valid_where_the_mask_of_a_file_shows_it(tmp_path: Path) -> None:
+    """The VRT takes its no-data value from the first file, and GDAL the validity from the MaskBand."""
+    write_geotiff(tmp_path / "a.tif", holes(0), at(), nodata=0)
+    write_geotiff(tmp_path / "b.tif", np.zeros((3, 8, 8), np.uint8), at(x=500080))
+    hide(tmp_path / "b.tif", holes(1)[0] > 0)
+    path = build(tmp_path, "a.tif", "b.tif")
+    with open_vrt(path, OPTIONS) as scene:
+        _, valid_HW = read_all(scene)
+    np.testing.assert_array_equal(valid_HW[:, 8:], holes(1)[0] > 0)
+    np.testing.assert_array_equal(valid_HW, read_with_gdal(path)[1])
+
+
 def test_bands_of_different_files_are_refused(tmp_path: Path) -> None:
     pieces = [Piece(0, 0, 3, 3), Piece(2, 2, 3, 3)]
     path = write_pieces(tmp_path, pieces)
