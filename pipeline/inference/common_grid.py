@@ -16,6 +16,7 @@ from pipeline.inference.mosaic import Grid, OpenFile, PlacedFile, Placement
 from pipeline.raster.gdal import quiet_gdal
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.grids import crs_label
+from pipeline.raster.remote import RemoteFile, locate
 
 MAX_SHIFT = 0.01
 """Largest distance in pixels between a corner of a file and the grid."""
@@ -70,11 +71,10 @@ def place_files(
         transform = reference.georeference.transform @ Affine.translation(left, top)
         grid = Grid(bottom - top, right - left, Georeference(reference.georeference.crs, transform))
         boxes_N4 -= [top, left, top, left]
-    inside_N = ((boxes_N4[:, 2:] > 0) & (boxes_N4[:, :2] < [grid.height, grid.width])).all(axis=1)
     return grid, [
         PlacedFile(file.name, file.open, Placement(top, left, bottom - top, right - left))
-        for file, (top, left, bottom, right), inside in zip(files, boxes_N4.tolist(), inside_N, strict=True)
-        if inside
+        for file, (top, left, bottom, right) in zip(files, boxes_N4.tolist(), strict=True)
+        if top < grid.height and left < grid.width and bottom > 0 and right > 0
     ]
 
 
@@ -114,12 +114,17 @@ def _warp_command(file: GriddedFile, reference: Grid) -> str:
     if transform.b or transform.d or transform.a < 0 or transform.e > 0:
         return "gdalwarp (after rewriting the others north-up)"
     bounds = array_bounds(file.grid.height, file.grid.width, own.transform)
-    if grid.crs and own.crs and not _is_same_crs(grid.crs, own.crs):
+    if not _is_same_crs(grid.crs, own.crs):
+        unknown = "gdalwarp, after setting the right CRS: gdal_edit.py -a_srs"
+        if grid.crs is None or own.crs is None:
+            return unknown
         try:
             with quiet_gdal():
                 bounds = transform_bounds(own.crs, grid.crs, *bounds)
         except (RasterioError, CPLE_BaseError):  # such as an engineering CRS
-            return "gdalwarp, after setting the right CRS: gdal_edit.py -a_srs"
+            return unknown
+        if not np.isfinite(bounds).all():
+            return unknown
     (left, right), (bottom, top) = (sorted(values) for values in (bounds[::2], bounds[1::2]))
     columns = np.floor((left - transform.c) / transform.a), np.ceil((right - transform.c) / transform.a)
     rows = np.floor((top - transform.f) / transform.e), np.ceil((bottom - transform.f) / transform.e)
@@ -127,6 +132,8 @@ def _warp_command(file: GriddedFile, reference: Grid) -> str:
         [origin + size * count for count in counts]
         for origin, size, counts in ((transform.c, transform.a, columns), (transform.f, transform.e, rows))
     )
+    location = locate(file.name)
+    source = location.gdal_path if isinstance(location, RemoteFile) else file.name
     crs = "" if grid.crs is None else f"-t_srs {grid.crs if grid.crs.startswith('EPSG:') else quote(grid.crs)} "
     extent = " ".join(f"{bound:.15g}" for bound in (west, south, east, north))
-    return f"gdalwarp {crs}-tr {transform.a:.15g} {-transform.e:.15g} -te {extent} {quote(file.name)} aligned.tif"
+    return f"gdalwarp {crs}-tr {transform.a:.15g} {-transform.e:.15g} -te {extent} {quote(source)} aligned.tif"

@@ -10,7 +10,8 @@ import numpy as np
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.scene import Scene, grid_notes
+from pipeline.inference.grid_notes import grid_notes
+from pipeline.inference.scene import Scene
 from pipeline.raster.georeference import Georeference
 
 MAX_OPEN = 8
@@ -123,8 +124,8 @@ class Mosaic:
             part_HWC, part_valid_HW = self._read_file(index, starts_N2[index], bottom - top, right - left)
             is_opaque = self._files[index].placement.is_opaque
             paint_HW = ~covered_HW[part] if is_opaque else part_valid_HW & ~covered_HW[part]
-            image_HWC[part][paint_HW] = part_HWC[paint_HW]
-            valid_HW[part][paint_HW] = part_valid_HW[paint_HW]
+            np.copyto(image_HWC[part], part_HWC, where=paint_HW[..., None])
+            np.copyto(valid_HW[part], part_valid_HW, where=paint_HW)
             covered_HW[part] |= paint_HW
         return image_HWC, valid_HW
 

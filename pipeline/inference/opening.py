@@ -10,9 +10,9 @@ from pipeline.inference.common_grid import place_files, read_grid
 from pipeline.inference.geotiff_scene import open_scene
 from pipeline.inference.mosaic import Mosaic, open_mosaic
 from pipeline.inference.scene import ReadOptions, Scene
-from pipeline.inference.source_names import remote_url
 from pipeline.inference.tile_index import DRIVERS, GTI, open_tile_index
 from pipeline.inference.vrt import VRT, open_vrt
+from pipeline.raster.remote import RemoteFile, locate
 
 
 def open_any(source: str, options: ReadOptions, check_values: bool = True) -> AbstractContextManager[Scene]:
@@ -29,13 +29,14 @@ def open_any(source: str, options: ReadOptions, check_values: bool = True) -> Ab
     suffix = Path(source).suffix.lower()
     if suffix != VRT and suffix not in (*DRIVERS, GTI):
         return open_scene(source, options, check_values)
-    if remote_url(source):
+    location = locate(source)
+    if isinstance(location, RemoteFile):
         raise PipelineError(
-            f"{source} is remote; download it and check that it names its files by URL (/vsicurl/ or /vsis3/)"
+            f"{location} is remote; download it and check that it names its files by URL (/vsicurl/ or /vsis3/)"
         )
-    if not Path(source).is_file():
-        raise PipelineError(f"{source} does not exist")
-    return open_vrt(Path(source), options) if suffix == VRT else open_tile_index(Path(source), options)
+    if not location.is_file():
+        raise PipelineError(f"{location} does not exist")
+    return open_vrt(location, options) if suffix == VRT else open_tile_index(location, options)
 
 
 @contextmanager
@@ -45,7 +46,8 @@ def merge_scenes(sources: Sequence[str], options: ReadOptions) -> Iterator[Mosai
     Raises:
         PipelineError: a scene cannot be opened, or they differ in CRS or pixels.
     """
-    files = [read_grid(source, partial(open_any, source, options)) for source in sources]
+    files = [read_grid(str(locate(source)), partial(open_any, source, options)) for source in sources]
     grid, placed = place_files(files)
-    with open_mosaic(", ".join(sources), grid, placed) as mosaic:
+    name = ", ".join(file.name for file in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    with open_mosaic(name, grid, placed) as mosaic:
         yield mosaic

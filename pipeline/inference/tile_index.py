@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pyogrio
-from pyogrio.errors import DataLayerError, DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
@@ -25,6 +25,7 @@ from pipeline.inference.mosaic import Grid, Mosaic, open_mosaic
 from pipeline.inference.scene import ReadOptions
 from pipeline.inference.source_names import is_local_file, remote_url
 from pipeline.raster.georeference import Georeference, crs_text
+from pipeline.raster.remote import locate
 from pipeline.raster.sidecars import parse_crs, parse_number, parse_transform, read_xml
 
 DRIVERS = {
@@ -62,7 +63,7 @@ def open_tile_index(path: Path, options: ReadOptions) -> Iterator[Mosaic]:
         PipelineError: the index or one of its files cannot be read, or the files do not lie on one grid.
     """
     layer = _read_gti(path) if path.suffix.lower() == GTI else _open_layer(path, path, None, {})
-    files = [read_grid(file, partial(open_scene, file, options)) for file in _list_files(path, layer)]
+    files = [read_grid(str(locate(file)), partial(open_scene, file, options)) for file in _list_files(path, layer)]
     grid, placed = place_files(files, _read_grid(path, layer, files[0].grid.georeference), str(path))
     with open_mosaic(str(path), grid, placed) as mosaic:
         yield mosaic
@@ -92,11 +93,11 @@ def _open_layer(path: Path, index: Path, name: str | None, options: Mapping[str,
         is_genuine = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(magic)
     if not is_genuine:
         raise PipelineError(f"{index} is not a {driver} file; recreate it: gdaltindex")
-    try:
+    with _vector_errors(index):
         layers = [str(layer) for layer, _ in pyogrio.list_layers(index)]
         info = pyogrio.read_info(index, layer=name or layers[0])
-    except (DataSourceError, DataLayerError, IndexError) as error:
-        raise PipelineError(f"{index} cannot be read as {driver}: {error}; recreate it: gdaltindex") from None
+    if info["driver"] != driver:
+        raise PipelineError(f"{index} is in the format {info['driver']}, not {driver}; recreate it: gdaltindex")
     marked = (info["dataset_metadata"] or {}).get("TILE_INDEX_LAYER")
     if name is None and marked in layers and marked != layers[0]:
         return _open_layer(path, index, marked, options)
@@ -110,6 +111,15 @@ def _open_layer(path: Path, index: Path, name: str | None, options: Mapping[str,
     return _Layer(index, name or layers[0], info, merged)
 
 
+@contextmanager
+def _vector_errors(index: Path) -> Iterator[None]:
+    try:
+        yield
+    except (DataSourceError, DataLayerError, FeatureError, IndexError) as error:  # IndexError: no layer
+        reason = " ".join(str(error).split())
+        raise PipelineError(f"{index} is not a readable tile index: {reason}; recreate it: gdaltindex") from None
+
+
 def _list_files(path: Path, layer: _Layer) -> list[str]:
     """Return paths and URLs in the order in which GTI draws them: by SORT_FIELD and feature id, or id alone."""
     location, sort = layer.options.get("LOCATIONFIELD", "location"), layer.options.get("SORTFIELD")
@@ -121,9 +131,10 @@ def _list_files(path: Path, layer: _Layer) -> list[str]:
             f"gdaltindex -tileindex {quote(location)}"
         )
     columns = [fields[column.lower()] for column in columns]
-    meta, fids_N, _, values = pyogrio.raw.read(
-        layer.path, layer=layer.name, columns=columns, read_geometry=False, return_fids=True
-    )
+    with _vector_errors(layer.path):
+        meta, fids_N, _, values = pyogrio.raw.read(
+            layer.path, layer=layer.name, columns=columns, read_geometry=False, return_fids=True
+        )
     by_field = dict(zip(meta["fields"], values, strict=True))
     rows = [
         (None if sort is None else _sort_key(layer, by_field[columns[1]][row]), int(fids_N[row]), name)

@@ -23,6 +23,7 @@ from pipeline.inference.mosaic import Grid, Mosaic, PlacedFile, Placement, open_
 from pipeline.inference.scene import ReadOptions
 from pipeline.inference.source_names import is_local_file, remote_url
 from pipeline.raster.georeference import Georeference, crs_text
+from pipeline.raster.remote import locate
 from pipeline.raster.sidecars import parse_crs, parse_number, parse_transform, read_xml
 
 MAX_SHIFT = 0.01
@@ -42,7 +43,7 @@ class _Source:
     band: int
     placement: Placement
     nodata: float | None
-    """Value that is drawn nowhere (of a ComplexSource), or else the no-data value of the VRT's band."""
+    """Value that is not drawn, or else the no-data value of the VRT's band; None for that of the file."""
 
 
 @contextmanager
@@ -96,10 +97,12 @@ def _place(path: Path, sources: tuple[_Source, ...], options: ReadOptions) -> Pl
     if len(set(files)) == 1:
         red, green, blue = (source.band for source in sources)
         options = replace(options, bands=(red, green, blue))
-        return PlacedFile(first.file, partial(open_scene, first.file, options), first.placement)
+        return PlacedFile(str(locate(first.file)), partial(open_scene, first.file, options), first.placement)
     if len(set(files)) < len(files) or {source.band for source in sources} != {1}:
         _refuse(path, f"combines bands of several files ({', '.join(files)})")
-    return PlacedFile(" ".join(files), partial(open_band_files, files, options), first.placement)
+    return PlacedFile(
+        " ".join(str(locate(file)) for file in files), partial(open_band_files, files, options), first.placement
+    )
 
 
 def _find_bands(path: Path, root: Element, options: ReadOptions) -> list[Element]:
@@ -112,6 +115,11 @@ def _find_bands(path: Path, root: Element, options: ReadOptions) -> list[Element
         return [by_name[name] for name in wanted]
     if len(bands) == len(wanted) and len(by_name) == len(bands) and not any(name.isdecimal() for name in wanted):
         return bands
+    if len(bands) == 1 and bands[0].find("ColorTable") is not None:
+        raise PipelineError(
+            f"{path} has a colour table, which is not supported in a VRT; write its colours to a GeoTIFF: "
+            f"gdal_translate -expand rgb -co TILED=YES -co COMPRESS=DEFLATE {quote(str(path))} {quote(path.stem)}.tif"
+        )
     raise PipelineError(
         f"{path} has the bands {', '.join(by_name)}, and the model needs {', '.join(wanted)}, in this order: build it "
         "from their files with gdalbuildvrt -separate, or use --bands"
@@ -145,7 +153,8 @@ def _read_source(path: Path, element: Element, nodata: float | None) -> _Source:
     number = (element.findtext("SourceBand") or "1").strip()
     if not re.fullmatch(r"[1-9]\d{0,5}", number):
         _refuse(path, f"reads the band {number[:20]!r} of a source")
-    return _Source(_find_file(path, element), int(number), placement, nodata if own_nodata is None else own_nodata)
+    nodata = own_nodata if is_complex and (has_mask or own_nodata is not None) else nodata
+    return _Source(_find_file(path, element), int(number), placement, nodata)
 
 
 def _find_file(path: Path, element: Element) -> str:

@@ -29,23 +29,22 @@ class Piece:
     kind: Literal["simple", "nodata", "mask"] = "simple"
     seed: int = 0
 
-    @property
-    def values_CHW(self) -> np.ndarray:
-        """1 to 255; of the whole file, which is larger than the rectangle."""
+    def values(self) -> np.ndarray:
+        """Values of 1 to 255, (3, height, width) of the whole file, which is larger than the rectangle."""
         shape = (3, self.height + 3, self.width + 4)
         values_CHW = np.random.default_rng(self.seed).integers(1, 256, shape).astype(np.uint8)
         if self.kind != "mask":
-            values_CHW[:, ~self.data_HW] = 0
+            values_CHW[:, ~self.data()] = 0
         return values_CHW
 
-    @property
-    def data_HW(self) -> np.ndarray:
+    def data(self) -> np.ndarray:
+        """Where the whole file has data, bool."""
         return np.random.default_rng(self.seed + 1).random((self.height + 3, self.width + 4)) > 0.4
 
     def write(self, path: Path) -> None:
-        write_geotiff(path, self.values_CHW, at(), **({"nodata": 0} if self.kind == "nodata" else {}))
+        write_geotiff(path, self.values(), at(), **({"nodata": 0} if self.kind == "nodata" else {}))
         if self.kind == "mask":
-            hide(path, self.data_HW)
+            hide(path, self.data())
 
 
 def source(piece: Piece, file: str, band: int, extra: str = "") -> str:
@@ -87,8 +86,8 @@ def paint(pieces: Sequence[Piece], height: int = 10, width: int = 12) -> tuple[n
     image_HWC = np.zeros((height + 2 * margin, width + 2 * margin, 3), np.uint8)
     valid_HW = np.zeros(image_HWC.shape[:2], bool)
     for piece in pieces:
-        values_HWC = piece.values_CHW[:, 1 : 1 + piece.height, 2 : 2 + piece.width].transpose(1, 2, 0)
-        data_HW = piece.data_HW[1 : 1 + piece.height, 2 : 2 + piece.width]
+        values_HWC = piece.values()[:, 1 : 1 + piece.height, 2 : 2 + piece.width].transpose(1, 2, 0)
+        data_HW = piece.data()[1 : 1 + piece.height, 2 : 2 + piece.width]
         draw_HW = data_HW | (piece.kind == "simple")
         place = (
             slice(margin + piece.row, margin + piece.row + piece.height),

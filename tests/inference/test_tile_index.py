@@ -183,7 +183,7 @@ def test_another_location_field(tmp_path: Path) -> None:
         ('<Band band="1"><Scale>2</Scale></Band>', "has Scale, which is not supported"),
         ("<ResX>5</ResX><ResY>5</ResY>", "has pixels of 5 x 5, its files of 10"),
         ("<SortField>when</SortField>", "has the fields location, not when"),
-        ("<IndexLayer>other</IndexLayer>", "cannot be read as GPKG"),
+        ("<IndexLayer>other</IndexLayer>", "i.gpkg is not a readable tile index: Layer 'other' could not be opened"),
         ("<ResX>x</ResX>", "'x' is not a number"),
         (
             "<GeoTransform>500000,10,0,1000000,0,-10</GeoTransform><XSize>0</XSize><YSize>4</YSize>",
@@ -210,9 +210,9 @@ def test_files_off_the_grid_are_refused(tmp_path: Path) -> None:
     names = write_tiles(tmp_path, 0, 2)
     write_geotiff(tmp_path / "1.tif", np.ones((3, 4, 4), np.uint8), at(x=500023))
     index = write_index(tmp_path / "i.gpkg", names)
-    with pytest.raises(PipelineError, match="1.tif and .*0.tif have pixels that are 0.3 px apart.*gdalwarp"):
-        with open_tile_index(index, OPTIONS):
-            pass
+    message = "1.tif and .*0.tif have pixels that are 0.3 px apart.*gdalwarp"
+    with pytest.raises(PipelineError, match=message), open_tile_index(index, OPTIONS):
+        pass
 
 
 def test_a_sort_field_without_a_value_is_refused(tmp_path: Path) -> None:

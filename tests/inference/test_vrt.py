@@ -41,6 +41,7 @@ def write_pair(folder: Path, kind: str) -> None:
         place = at(x=500000 + 40 * seed)
         if kind == "alpha":
             values_CHW = holes(seed, 4)
+            values_CHW[3] = np.where(values_CHW[3], 255, 0)
             write_geotiff(folder / name, values_CHW, place, photometric="RGB", alpha="YES")
         else:
             write_geotiff(folder / name, holes(seed), place, **({"nodata": 0} if kind == "nodata" else {}))
@@ -148,6 +149,18 @@ def test_window_by_gdal_translate(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image_HWC, read_with_gdal(tmp_path / "w.vrt")[0])
 
 
+@pytest.mark.parametrize("nodata", [None, 0])
+def test_each_band_in_a_file_of_its_own(tmp_path: Path, nodata: int | None) -> None:
+    values_CHW = holes(0)
+    for name, band_HW in zip(("r.tif", "g.tif", "b.tif"), values_CHW, strict=True):
+        write_geotiff(tmp_path / name, band_HW[None], at(), nodata=nodata)
+    path = build(tmp_path, "-separate", "r.tif", "g.tif", "b.tif")
+    require_equal(path)
+    names = ReadOptions(replace(OPTIONS.imagery, bands=("B04", "B03", "B02"), scale=1e-4, stretch=(0.0, 0.0255)))
+    with open_vrt(path, names) as scene:
+        np.testing.assert_array_equal(read_all(scene)[0], values_CHW.transpose(1, 2, 0))
+
+
 def test_rotated_grid_without_crs(tmp_path: Path) -> None:
     PIECE.write(tmp_path / "0.tif")
     path = tmp_path / "mosaic.vrt"
@@ -219,6 +232,26 @@ def test_refused_with_the_command(tmp_path: Path, old: str, new: str, message: s
     assert f"gdal_translate -co TILED=YES -co COMPRESS=DEFLATE -co BIGTIFF=IF_SAFER {path} mosaic.tif" in str(
         caught.value
     )
+
+
+def test_a_colour_table_is_refused(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "0.tif", gradient(10, 12, 1), at())
+    path = tmp_path / "mosaic.vrt"
+    path.write_text(vrt(["<ColorTable><Entry c1='1' c2='2' c3='3'/></ColorTable>" + SIMPLE]))
+    with pytest.raises(PipelineError, match="has a colour table.*gdal_translate -expand rgb"), open_vrt(path, OPTIONS):
+        pass
+
+
+def test_black_is_valid_where_the_mask_of_a_file_shows_it(tmp_path: Path) -> None:
+    """The VRT takes its no-data value from the first file, and GDAL the validity from the MaskBand."""
+    write_geotiff(tmp_path / "a.tif", holes(0), at(), nodata=0)
+    write_geotiff(tmp_path / "b.tif", np.zeros((3, 8, 8), np.uint8), at(x=500080))
+    hide(tmp_path / "b.tif", holes(1)[0] > 0)
+    path = build(tmp_path, "a.tif", "b.tif")
+    with open_vrt(path, OPTIONS) as scene:
+        _, valid_HW = read_all(scene)
+    np.testing.assert_array_equal(valid_HW[:, 8:], holes(1)[0] > 0)
+    np.testing.assert_array_equal(valid_HW, read_with_gdal(path)[1])
 
 
 def test_bands_of_different_files_are_refused(tmp_path: Path) -> None:
