@@ -1,16 +1,18 @@
-"""Size of pixels on the ground, and whether a model was trained on such."""
+"""Size and area of pixels on the ground, and whether a model was trained on such."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pyproj import CRS, Transformer
+from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import ProjError
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.georeference import Georeference
 
+HECTARE = 10_000
+"""In m²."""
 MAX_RATIO = 1.2
 """Ratio of pixel sizes above which networks, which are not invariant to scale, are no longer trusted."""
 MIN_METRES = 0.002
@@ -45,23 +47,73 @@ def ground_size(georeference: Georeference, height: int, width: int) -> GroundSi
     Returns:
         None without a transform, a CRS, or a position on the Earth.
     """
+    columns = width / 2 + np.array([-0.5, 0.5, 0.0, 0.0])
+    rows = height / 2 + np.array([0.0, 0.0, -0.5, 0.5])
+    positions = _positions(georeference, columns, rows)
+    if positions is None:
+        return None
+    geod, lon, lat = positions
+    _, _, distances = geod.inv(lon[::2], lat[::2], lon[1::2], lat[1::2])
+    return GroundSize(*(float(distance) for distance in distances)) if min(distances) > 0 else None
+
+
+def pixel_area(georeference: Georeference, height: int, width: int) -> float | None:
+    """Return the area of the pixel at the centre of a scene on the ellipsoid in m²; None as in `ground_size`.
+
+    In the plane of the projection it may be far off: in EPSG:3857 at 52° N it is 2.6 times as large.
+    """
+    columns, rows = width / 2 + np.array([-0.5, 0.5, 0.5, -0.5]), height / 2 + np.array([-0.5, -0.5, 0.5, 0.5])
+    positions = _positions(georeference, columns, rows)
+    if positions is None:
+        return None
+    geod, lon, lat = positions
+    area = float(abs(geod.polygon_area_perimeter(lon, lat)[0]))
+    return area if area > 0 else None  # NaN beyond the poles
+
+
+def min_pixels(hectares: float, georeference: Georeference, height: int, width: int) -> int:
+    """Return the least number of pixels that cover `hectares` on the ground at the scene's centre.
+
+    Args:
+        hectares: minimum mapping unit, above 0.
+        georeference: of the scene.
+        height: of the scene in pixels.
+        width: of the scene in pixels.
+
+    Raises:
+        PipelineError: the area of a pixel is unknown, or the unit is larger than the scene.
+    """
+    area = pixel_area(georeference, height, width)
+    if area is None:
+        raise PipelineError(
+            f"--mmu {hectares:g}: the area of a pixel is unknown, as the scene has no georeference, or none on Earth; "
+            "set it by gdal_edit.py -a_srs EPSG:NNNN -a_ullr WEST NORTH EAST SOUTH, or omit --mmu"
+        )
+    if hectares > area * height * width / HECTARE:
+        raise PipelineError(
+            f"--mmu {hectares:g} is more than the whole scene: give at most its "
+            f"{area * height * width / HECTARE:.3g} ha"
+        )
+    return math.ceil(HECTARE * hectares / area * (1 - 1e-9))  # rounding errors must not add a pixel
+
+
+def _positions(
+    georeference: Georeference, columns: np.ndarray, rows: np.ndarray
+) -> tuple[Geod, np.ndarray, np.ndarray] | None:
+    """Return the ellipsoid of a scene's CRS, and longitudes and latitudes in degrees of points given in pixels."""
     if georeference.crs is None or not georeference.is_known:
         return None
     crs = CRS.from_user_input(georeference.crs)
-    geod = crs.get_geod()
-    if geod is None or crs.geodetic_crs is None:  # an engineering CRS
+    geod, geographic = crs.get_geod(), crs.geodetic_crs
+    if geod is None or geographic is None or not (crs.is_projected or crs.is_geographic):  # an engineering CRS
         return None
-    columns = width / 2 + np.array([-0.5, 0.5, 0.0, 0.0])
-    rows = height / 2 + np.array([0.0, 0.0, -0.5, 0.5])
     try:
-        to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+        to_angles = Transformer.from_crs(crs, geographic, always_xy=True)
     except ProjError:
         return None
-    lon, lat = to_degrees.transform(*(georeference.transform @ (columns, rows)))
-    if not np.isfinite([lon, lat]).all():
-        return None
-    _, _, distances = geod.inv(lon[::2], lat[::2], lon[1::2], lat[1::2])
-    return GroundSize(*(float(distance) for distance in distances)) if min(distances) > 0 else None
+    angles = np.array(to_angles.transform(*(georeference.transform @ (columns, rows))))
+    lon, lat = np.degrees(angles * geographic.axis_info[0].unit_conversion_factor)  # grads in France
+    return (geod, lon, lat) if np.isfinite([lon, lat]).all() else None
 
 
 def training_size(trained: Sequence[float], ground: GroundSize) -> float:

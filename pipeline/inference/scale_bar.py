@@ -3,9 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from pyproj import Geod, Transformer
-from pyproj.exceptions import ProjError
-
+from pipeline.inference.ground import ground_size
 from pipeline.raster.georeference import Georeference
 
 LONGEST_SHARE = 0.25
@@ -30,37 +28,12 @@ def scale_bar(georeference: Georeference, height: int, width: int) -> ScaleBar:
         height: of the scene in pixels.
         width: of the scene in pixels.
     """
-    metres = metres_per_column(georeference, height, width)
-    if metres is None:
+    ground = ground_size(georeference, height, width)
+    if ground is None:
         pixels = max(1.0, _round_down(width * LONGEST_SHARE))
         return ScaleBar(pixels / width, f"{pixels:,.0f} px")
-    length = _round_down(metres * width * LONGEST_SHARE)
-    return ScaleBar(length / (metres * width), _label(length))
-
-
-def metres_per_column(georeference: Georeference, height: int, width: int) -> float | None:
-    """Return the length of a pixel along its row at the centre of a scene, in metres on the ellipsoid.
-
-    On the ellipsoid, because lengths in EPSG:3857 are twice those on the ground at 60° latitude.
-
-    Args:
-        georeference: of the scene, in any CRS and any orientation.
-        height: of the scene in pixels.
-        width: of the scene in pixels.
-
-    Returns:
-        None without a georeference, or where the CRS cannot be converted to longitude and latitude.
-    """
-    if georeference.crs is None or not georeference.is_known:
-        return None
-    start, end = (georeference.transform @ (width / 2 + side, height / 2) for side in (-0.5, 0.5))
-    try:
-        to_degrees = Transformer.from_crs(georeference.crs, "EPSG:4326", always_xy=True)
-    except ProjError:  # a local grid
-        return None
-    longitudes, latitudes = to_degrees.transform((start[0], end[0]), (start[1], end[1]))
-    metres = float(Geod(ellps="WGS84").line_length(longitudes, latitudes))
-    return metres if math.isfinite(metres) and metres > 0 else None
+    length = _round_down(ground.width * width * LONGEST_SHARE)
+    return ScaleBar(length / (ground.width * width), _label(length))
 
 
 def _round_down(value: float) -> float:

@@ -22,8 +22,7 @@ from pipeline.inference.finished import Finish, Finished, finish_layers
 from pipeline.inference.forward import NetworkRun, Plan, run_network
 from pipeline.inference.frame import Frame, choose_frame
 from pipeline.inference.geotiff_scene import open_band_files
-from pipeline.inference.ground import pixel_size_note
-from pipeline.inference.ground_area import min_pixels
+from pipeline.inference.ground import min_pixels, pixel_size_note
 from pipeline.inference.layers import Work, open_work
 from pipeline.inference.network import LoadedModel, Wanted
 from pipeline.inference.opening import merge_scenes, open_any
