@@ -55,6 +55,8 @@ class PlacedFile:
     """For messages."""
     open: OpenFile
     placement: Placement
+    overrides: tuple[str, ...] = ()
+    """Options that `open` sets for this file, as text for `Mosaic.identity`."""
 
 
 class Mosaic:
@@ -83,7 +85,6 @@ class Mosaic:
             PipelineError: a file cannot be opened, the mosaic places pixels that it does not have, or all files are
                 black or white.
         """
-        self._require_contrast()
         self.identity = [[self.height, self.width]]
         for index, file in enumerate(self._files):
             place, scene = file.placement, self._scene(index)
@@ -97,7 +98,8 @@ class Mosaic:
                 )
             notes = grid_notes(scene.name, scene.georeference), self.notes  # the first do not hold for the mosaic
             self.notes += [note for note in scene.notes if not any(note in known for known in notes)]
-            self.identity.append([list(astuple(place)), scene.identity])
+            self.identity.append([list(astuple(place)), list(file.overrides), scene.identity])
+        self._require_contrast()
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read a window that lies inside the mosaic.
@@ -136,6 +138,7 @@ class Mosaic:
 
     def _require_contrast(self) -> None:
         """Check that not all files are black or white; some may be, such as one of clouds."""
+        self.close()  # one more is opened
         problem: PipelineError | None = None
         for file in self._files:
             try:

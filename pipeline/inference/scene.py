@@ -49,4 +49,4 @@ class ReadOptions:
     nodata: float | None = None
     """No-data value of all bands, instead of those that the file declares: a VRT may give its own."""
     bands: tuple[int, int, int] | None = None
-    """Numbers of red, green and blue in the file, instead of those of `imagery`: a VRT may order bands otherwise."""
+    """Numbers of red, green and blue in one file, instead of those of `imagery`: a VRT may order bands otherwise."""

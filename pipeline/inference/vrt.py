@@ -93,16 +93,15 @@ def _place(path: Path, sources: tuple[_Source, ...], options: ReadOptions) -> Pl
     first, files = sources[0], tuple(source.file for source in sources)
     if len({(source.placement, str(source.nodata)) for source in sources}) > 1:
         _refuse(path, f"places the bands of {first.file} differently")
-    options = replace(options, nodata=first.nodata)
+    red, green, blue = (source.band for source in sources)
+    options = replace(options, nodata=first.nodata, bands=(red, green, blue))
     if len(set(files)) == 1:
-        red, green, blue = (source.band for source in sources)
-        options = replace(options, bands=(red, green, blue))
-        return PlacedFile(str(locate(first.file)), partial(open_scene, first.file, options), first.placement)
-    if len(set(files)) < len(files) or {source.band for source in sources} != {1}:
+        name, open_file = str(locate(first.file)), partial(open_scene, first.file, options)
+    elif len(set(files)) == len(files) and options.bands == (1, 1, 1):
+        name, open_file = " ".join(str(locate(file)) for file in files), partial(open_band_files, files, options)
+    else:
         _refuse(path, f"combines bands of several files ({', '.join(files)})")
-    return PlacedFile(
-        " ".join(str(locate(file)) for file in files), partial(open_band_files, files, options), first.placement
-    )
+    return PlacedFile(name, open_file, first.placement, (f"nodata {options.nodata}", f"bands {options.bands}"))
 
 
 def _find_bands(path: Path, root: Element, options: ReadOptions) -> list[Element]:

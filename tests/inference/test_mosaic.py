@@ -143,9 +143,10 @@ def test_identity_covers_files_order_and_placement() -> None:
         identity(one, flat(3, 1, 1, 2, 2)),
         identity(one, flat(2, 1, 2, 2, 2)),
         identity(one, PlacedFile("2.tif", two.open, Placement(1, 1, 2, 2, is_opaque=True))),
+        identity(one, PlacedFile("2.tif", two.open, two.placement, ("nodata 0",))),
         identity(one),
     }
-    assert len(identities) == 6
+    assert len(identities) == 7
     assert identity(one, two) == identity(one, two)
 
 
