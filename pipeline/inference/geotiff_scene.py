@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
+from pipeline.inference.grid_notes import grid_notes
 from pipeline.inference.row_buffer import RowBuffer
 from pipeline.inference.scene import ReadOptions
 from pipeline.inference.scene_bands import (
@@ -46,7 +48,11 @@ class GeoTiffScene:
         transparency = find_transparency(image, bands, sample_windows(self.height, self.width))
         self._alpha_band = transparency.band
         self._rows = RowBuffer(self._decode, self.width) if _is_slow(image) else None
-        self.notes = [*_notes(image), *([_UNUSED_ALPHA.format(image.path)] if transparency.is_unused else [])]
+        self.notes = [
+            *grid_notes(name, image.georeference),
+            *_layout_notes(image),
+            *([_UNUSED_ALPHA.format(image.path)] if transparency.is_unused else []),
+        ]
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read a window, as `Scene.read`."""
@@ -78,7 +84,7 @@ def open_scene(source: str, options: ReadOptions, check_values: bool = True) -> 
     damaged: list[str] | None = [] if options.on_error == "skip" else None
     model_stretch(options.imagery)  # before any request
     with open_geotiff(locate(source), damaged) as image:
-        yield _scene(source, image, [image], options, damaged, check_values)
+        yield _scene(str(image.path), image, [image], options, damaged, check_values)
 
 
 @contextmanager
@@ -99,7 +105,7 @@ def open_band_files(sources: Sequence[str], options: ReadOptions, check_values: 
     model_stretch(options.imagery)
     with ExitStack() as stack:
         files = [stack.enter_context(open_geotiff(locate(source), damaged)) for source in sources]
-        name = " ".join(sources)
+        name = " ".join(str(file.path) for file in files)
         yield _scene(name, BandFiles(files), files, options, damaged, check_values, (1, 2, 3))
 
 
@@ -112,7 +118,12 @@ def _scene(
     check_values: bool,
     bands: Bands | None = None,
 ) -> GeoTiffScene:
-    bands = bands or choose_bands(image, options.imagery)
+    imagery = (
+        options.imagery if options.bands is None else replace(options.imagery, bands=tuple(map(str, options.bands)))
+    )
+    bands = bands or choose_bands(image, imagery)
+    if options.nodata is not None:
+        image.nodata = (options.nodata,) * image.count
     scene = GeoTiffScene(name, image, bands, options, [] if damaged is None else damaged)
     if check_values:
         require_contrast(image, bands, options.imagery)
@@ -143,19 +154,9 @@ def _is_slow(image: GeoTiff) -> bool:
     )
 
 
-def _notes(image: GeoTiff) -> list[str]:
-    """Return what the user should know about a file's grid and layout."""
+def _layout_notes(image: GeoTiff) -> list[str]:
+    """Return what the user should know about a file's layout."""
     notes = []
-    transform = image.georeference.transform
-    if not image.georeference.is_known:
-        notes.append(f"{image.path} has no georeference, and so its map has none")
-    elif transform.b or transform.d:
-        notes.append(f"{image.path} is rotated against its CRS, and so is its map")
-    elif transform.e > 0 or transform.a < 0:
-        turned = "south-up" if transform.a > 0 else "mirrored" if transform.e < 0 else "rotated by 180°"
-        notes.append(f"{image.path} is {turned}, and so is its map")
-    if image.georeference.is_known and image.georeference.crs is None:
-        notes.append(f"{image.path} has no CRS, and so its map has none")
     if _is_slow(image):
         rows = image.height if image.is_one_strip else image.block_shape[0]
         notes.append(
