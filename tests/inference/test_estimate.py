@@ -70,7 +70,7 @@ MEASURE = """if True:
     found = []
     module._seconds = lambda run: 1.0
     for side in (320, 640):
-        run = network_run(untrained_model(), random_scene(side, side), Tiling(side, 192, 32), Wanted())
+        run = network_run(untrained_model(), random_scene(side, side), Tiling(side, 64, 32), Wanted())
         expected = 1e9 * estimate(run).memory_gb
         mapped(run, f"work {side}")
         found.append((expected, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
