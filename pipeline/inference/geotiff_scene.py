@@ -160,7 +160,7 @@ def _layout_notes(image: GeoTiff) -> list[str]:
     if _is_slow(image):
         rows = image.height if image.is_one_strip else image.block_shape[0]
         notes.append(
-            f"{image.path} is compressed in strips of {rows} rows, each decoded whole; a tiled copy is read faster: "
-            f"gdal_translate -co TILED=YES -co COMPRESS=DEFLATE {quote(str(image.path))} tiled.tif"
+            f"{image.path} is stored in strips of {rows} rows, each decoded whole; a tiled copy takes less time and "
+            f"memory: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE {quote(str(image.path))} tiled.tif"
         )
     return notes

@@ -16,7 +16,7 @@ from pipeline.orthophoto.rgb_bands import (
     require_supported_colours,
 )
 from pipeline.raster.geotiff import GeoTiff
-from pipeline.raster.imagery import to_rgb
+from pipeline.raster.imagery import require_same_scale, to_rgb
 
 RETRAIN = "or set the stretch in params.yaml and train again"
 MODEL = StretchAdvice(
@@ -110,21 +110,14 @@ def require_values(image: GeoTiff, bands: Bands, imagery: Imagery) -> None:
         return
     assert stretch is not None
     require_supported_colours(image, bands, stretch, MODEL)
-    own = imagery.scale, imagery.offset
-    for band in bands:
-        declared = image.scales[band - 1], image.offsets[band - 1]
-        if declared not in ((1, 0), own):
-            raise PipelineError(
-                f"{image.path} declares scale {declared[0]:g} and offset {declared[1]:g}, and the model has {own[0]:g} "
-                f"and {own[1]:g}; pass --offset {declared[1]:g} if only the offset differs, or remove the file's: "
-                "gdal_edit.py -unsetscale -unsetoffset"
-            )
+    offset = "pass --offset {offset:g} if only the offset differs, or remove"
+    require_same_scale(image, bands, imagery, "the model", offset)
     dtype = np.dtype(image.dtypes[0])
     if dtype.kind in "iu":
         top = min(int(np.iinfo(dtype).max), 2**image.bits - 1)
-        if top * own[0] + own[1] < stretch[1]:
+        if top * imagery.scale + imagery.offset < stretch[1]:
             raise PipelineError(
-                f"{image.path} is {dtype}: {_expected(imagery, stretch)}, and {top} is the most it holds"
+                f"{image.path} is {dtype}, 0 to {top}, and would be dark: {_expected(imagery, stretch)}"
             )
 
 

@@ -19,6 +19,10 @@ Block = tuple[int, int]
 """Row and column of a block."""
 
 
+class BlockError(PipelineError):
+    """A block cannot be decoded."""
+
+
 class BlockReader:
     """Decodes windows of a file; names a block that cannot be decoded, or leaves it out."""
 
@@ -50,12 +54,16 @@ class BlockReader:
             except NetworkError:
                 raise
             except PipelineError as error:
-                if not self._find_damage(decode, window):
-                    raise error from None
+                undecodable = error
+            if self._damaged is None:
+                self._name_damage(decode, window)
+                raise undecodable
         for block, part in self._blocks(window):
             if not self._is_left_out(block):
-                row, column = part.row_off - window.row_off, part.col_off - window.col_off
-                filled[..., row : row + part.height, column : column + part.width] = self._decode(decode, part)
+                try:
+                    filled[..., *_inside(window, part)] = self._decode_block(decode, block, part)
+                except BlockError as error:
+                    self._leave_out(block, str(error))
         return filled
 
     def left_out(self, window: Window | None) -> np.ndarray:
@@ -64,34 +72,30 @@ class BlockReader:
         mask_HW = np.zeros((window.height, window.width), bool)
         if self._left_out or self._end < self._height:
             for block, part in self._blocks(window):
-                row, column = part.row_off - window.row_off, part.col_off - window.col_off
-                mask_HW[row : row + part.height, column : column + part.width] = self._is_left_out(block)
+                mask_HW[_inside(window, part)] = self._is_left_out(block)
         return mask_HW
 
     def _decode(self, decode: Decode, window: Window) -> np.ndarray:
         with file_errors(self._path, UNDECODABLE):
             return np.asarray(decode(window))
 
-    def _find_damage(self, decode: Decode, window: Window) -> bool:
-        """Decode block by block; return whether one cannot be decoded.
+    def _decode_block(self, decode: Decode, block: Block, part: Window) -> np.ndarray:
+        try:
+            return self._decode(decode, part)
+        except NetworkError:
+            raise
+        except PipelineError as error:
+            reason = str(error).removeprefix(f"{self._path} {UNDECODABLE}: ")
+            raise BlockError(f"{self._path} {UNDECODABLE}: {self._describe(block)}: {reason}") from None
+
+    def _name_damage(self, decode: Decode, window: Window) -> None:
+        """Decode block by block.
 
         Raises:
-            PipelineError: the same, if blocks are not to be left out.
+            BlockError: the first block that cannot be decoded.
         """
-        found = False
         for block, part in self._blocks(window):
-            try:
-                if not self._is_left_out(block):
-                    self._decode(decode, part)
-            except NetworkError:
-                raise
-            except PipelineError as error:
-                text = f"{self._describe(block)}: {str(error).removeprefix(f'{self._path} {UNDECODABLE}: ')}"
-                if self._damaged is None:
-                    raise PipelineError(f"{self._path} {UNDECODABLE}: {text}") from None
-                self._leave_out(block, f"{self._path}: {text}")
-                found = True
-        return found
+            self._decode_block(decode, block, part)
 
     def _leave_out(self, block: Block, text: str) -> None:
         assert self._damaged is not None
@@ -109,10 +113,7 @@ class BlockReader:
         top, left = row * self.block_height, column * self.block_width
         if self._is_one_strip:
             return f"rows {top} to {self._height - 1} (its only block is damaged there)"
-        bottom, right = (
-            min(top + self.block_height, self._height) - 1,
-            min(left + self.block_width, self._width) - 1,
-        )
+        bottom, right = min(top + self.block_height, self._height) - 1, min(left + self.block_width, self._width) - 1
         return f"block column {column}, row {row} (pixel columns {left} to {right}, rows {top} to {bottom})"
 
     def _blocks(self, window: Window) -> Iterator[tuple[Block, Window]]:
@@ -121,3 +122,9 @@ class BlockReader:
         for row in range(window.row_off // height, -(-(window.row_off + window.height) // height)):
             for column in range(window.col_off // width, -(-(window.col_off + window.width) // width)):
                 yield (row, column), intersection(window, Window(column * width, row * height, width, height))
+
+
+def _inside(window: Window, part: Window) -> tuple[slice, slice]:
+    """Return the rows and columns of a part of a window, counted in the window."""
+    row, column = part.row_off - window.row_off, part.col_off - window.col_off
+    return slice(row, row + part.height), slice(column, column + part.width)

@@ -59,8 +59,9 @@ def file_errors(path: Location, problem: str) -> Iterator[None]:
         if os.strerror(errno.EMFILE) in str(error):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path)) from None
         if isinstance(path, RemoteFile) and (network := network_problem(_causes(error))):
-            raise NetworkError(f"{path} {network}") from None
+            raise NetworkError(f"{path} {path.redact(network)}") from None
         reason = " ".join(str(error.__cause__ or error).split())  # rasterio keeps GDAL's message as the cause
+        reason = path.redact(reason) if isinstance(path, RemoteFile) else reason
         raise PipelineError(f"{path} {problem}: {reason or type(error).__name__}") from None
 
 

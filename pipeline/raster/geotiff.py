@@ -67,7 +67,7 @@ class GeoTiff:
         """Height and width of what GDAL decodes at once."""
         self.is_compressed = dataset.compression is not None
         self.is_one_strip = is_one_strip(dataset)
-        """Whether the file is one compressed strip, which is decoded from its start for a row before the last one."""
+        """Whether a row above the last one read is reached only by decoding the file from its start."""
         self._last: tuple[Window | None, np.ndarray] | None = None
 
     def is_scaled(self, bands: tuple[int, ...]) -> bool:

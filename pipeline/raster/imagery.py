@@ -1,8 +1,10 @@
-"""Convert raw values to 8-bit RGB."""
+"""Convert stored values to 8-bit RGB."""
 
 import numpy as np
 
+from pipeline.core.errors import PipelineError
 from pipeline.formats.chips import Imagery
+from pipeline.raster.geotiff import GeoTiff
 
 
 def to_rgb(bands_CHW: np.ndarray, imagery: Imagery, valid_HW: np.ndarray) -> np.ndarray:
@@ -28,6 +30,29 @@ def to_rgb(bands_CHW: np.ndarray, imagery: Imagery, valid_HW: np.ndarray) -> np.
             unit_CHW = np.nan_to_num((values_CHW - low_C[:, None, None]) / span_C[:, None, None], posinf=1, neginf=0)
         stretched_CHW = np.rint(np.clip(unit_CHW, 0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(np.where(valid_HW, stretched_CHW, 0).transpose(1, 2, 0))
+
+
+def require_same_scale(file: GeoTiff, bands: tuple[int, ...], imagery: Imagery, name: str, advice: str) -> None:
+    """Refuse a declared scale or offset other than those of `imagery`: applying either alone could be wrong.
+
+    Args:
+        file: an open file.
+        bands: numbers counted from 1.
+        imagery: scale and offset for the stored values.
+        name: where these come from, for the message.
+        advice: the first remedies; the last one, to remove the file's, follows.
+
+    Raises:
+        PipelineError: a band declares others.
+    """
+    expected = imagery.scale, imagery.offset
+    for band in bands:
+        scale, offset = file.scales[band - 1], file.offsets[band - 1]
+        if (scale, offset) not in ((1, 0), expected):
+            raise PipelineError(
+                f"{file.path} declares scale {scale:g} and offset {offset:g}, and {name} has {expected[0]:g} and "
+                f"{expected[1]:g}; {advice.format(offset=offset)} the file's: gdal_edit.py -unsetscale -unsetoffset"
+            )
 
 
 def _limits(

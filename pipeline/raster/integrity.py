@@ -34,20 +34,14 @@ def is_sparse(dataset: rasterio.DatasetReader) -> bool:
 
 
 def is_one_strip(dataset: rasterio.DatasetReader) -> bool:
-    """Return whether the file is one compressed strip, of which GDAL decodes single rows, in order only.
+    """Return whether the file, or each of its bands, is one strip that GDAL cannot enter in the middle.
 
-    GDAL presents a strip of more than 2,000 rows as blocks of one row, but only the first has a place in the file;
-    reading an earlier row decodes the strip from its start. Uncompressed strips are truly split.
+    GDAL presents a strip of more than 2,000 rows as blocks of one row, but only the first of these has a place in the
+    file; to read a row above the last one, it decodes the strip from its start. Not so if the strip is uncompressed,
+    with all bands in it: then each row has a place.
     """
     first, second = (int(dataset.get_tag_item(f"BLOCK_SIZE_0_{row}", "TIFF", bidx=1) or 0) for row in (0, 1))
-    shape = dataset.block_shapes[0]
-    return (
-        dataset.height > 1
-        and shape == (1, dataset.width)
-        and first > 0
-        and second == 0
-        and dataset.compression is not None
-    )
+    return dataset.height > 1 and dataset.block_shapes[0] == (1, dataset.width) and first > 0 and second == 0
 
 
 def block_index_digest(dataset: rasterio.DatasetReader) -> str:

@@ -12,14 +12,15 @@ SCHEMES = ("https://", "http://", "s3://")
 HTTP_OPTIONS = {
     "GDAL_HTTP_CONNECTTIMEOUT": "20",
     "GDAL_HTTP_TIMEOUT": "120",
-    "GDAL_HTTP_MAX_RETRY": "4",
+    "GDAL_HTTP_MAX_RETRY": "3",
     "GDAL_HTTP_RETRY_DELAY": "1",
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
+    "GTIFF_USE_DEFER_STRILE_LOADING": "NO",
     "VSI_CACHE": "TRUE",
 }
 """GDAL's options for remote files, each unless the environment sets it: seconds, retries with growing delays, and few
-requests. https://gdal.org/en/stable/user/configoptions.html#networking-options"""
+requests. With GTIFF_USE_DEFER_STRILE_LOADING, rasterio would fetch the block index while it holds Python's lock. https://gdal.org/en/stable/user/configoptions.html#networking-options"""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class RemoteFile:
         """Return the URL for messages, without its secrets."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def redact(self, text: str) -> str:
+        """Return GDAL's text about the file without the secrets of the URL."""
+        query = urlsplit(self.url).query
+        return text.replace(self.gdal_path, str(self)).replace(f"?{query}" if query else self.url, "")
 
     @property
     def name(self) -> str:
@@ -85,11 +91,19 @@ def network_problem(text: str) -> str | None:
     """Explain a network error in GDAL's text: what happened and what to do; None for other errors."""
     if status := re.search(r"(?:HTTP response code:? |response_code=|HTTP error code ?:? ?)(\d{3})", text):
         return _status_problem(int(status[1]))
+    if re.search(r"specified (?:key|bucket) does not exist", text):
+        return _status_problem(404)
+    if re.search(r"Access ?Denied|InvalidAccessKey|access key ID|signature we calculated", text, re.IGNORECASE):
+        return _status_problem(403)
     if re.search(r"InvalidCredentials|No valid AWS credentials|AWS_SECRET_ACCESS_KEY", text):
         return (
             "needs AWS credentials, and there are none; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
             "AWS_NO_SIGN_REQUEST=YES if the bucket is public"
         )
+    if "not recognized as being in a supported file format" in text:
+        return "is not a GeoTIFF, or its server does not send parts of files (range requests); download it"
+    if re.search(r"got \d+ bytes, expected \d+", text):  # GDAL keeps nothing of the response
+        return "was not sent in full, after retries; run again, or download it if it ends too early"
     if error := re.search(r"CURL error: ([^\n]+)", text):
         return f"cannot be reached: {error[1].strip()}; check the URL and the network, and run again"
     return None

@@ -14,6 +14,7 @@ from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.datasets import LAYOUTS, BandsSection, DatasetName
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
+from pipeline.raster.imagery import require_same_scale
 from pipeline.raster.labels import Labels, read_labels, require_unscaled
 from pipeline.raster.layout import SourceItem, asset, has_any_asset
 from pipeline.sentinel.clouds import GHANA, SCL, PixelKind, from_codes, from_probability, mark_no_data
@@ -145,21 +146,8 @@ def _read_zero_filled(file: GeoTiff, bands: tuple[int, ...], imagery: Imagery | 
     """Read bands; 0, the no-data value of Sentinel-2, where the file declares no-data in another way."""
     bands_CHW = file.read(bands)
     if imagery:
-        _require_same_scale(file, bands, imagery)
+        require_same_scale(file, bands, imagery, "tif_to_png", "set scale and offset there to the file's, or remove")
     return np.where(file.internal_mask() & file.has_data(bands_CHW, bands), bands_CHW, 0)
-
-
-def _require_same_scale(file: GeoTiff, bands: tuple[int, ...], imagery: Imagery) -> None:
-    """Refuse a declared scale or offset other than that of params.yaml: applying either alone could be wrong."""
-    expected = imagery.scale, imagery.offset
-    for band in bands:
-        declared = file.scales[band - 1], file.offsets[band - 1]
-        if declared not in ((1, 0), expected):
-            raise PipelineError(
-                f"{file.path} declares scale {declared[0]:g} and offset {declared[1]:g}, and tif_to_png has "
-                f"{expected[0]:g} and {expected[1]:g}; set scale and offset there to the file's, or remove the file's: "
-                "gdal_edit.py -unsetscale -unsetoffset"
-            )
 
 
 def _read_codes(file: GeoTiff, bands: tuple[int, ...]) -> np.ndarray:

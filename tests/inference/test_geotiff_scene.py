@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,20 @@ import pytest
 import rasterio
 from rasterio.windows import Window
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.failures import OnError
 from pipeline.formats.chips import Imagery
 from pipeline.formats.png import read_image, read_mask
-from pipeline.inference.geotiff_scene import open_scene
+from pipeline.inference.geotiff_scene import open_band_files, open_scene
 from pipeline.inference.scene import ReadOptions
 from pipeline.orthophoto.scenes import tile_scene
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.raster.layout import Scene
+from pipeline.sentinel.clouds import PixelKind
+from pipeline.sentinel.items import ReadOptions as SentinelOptions
+from pipeline.tif_to_png import TifToPngParams, read_rgb
 from tests.orthophoto.test_section import section
-from tests.world import TWO_CLASSES, at, gradient, hide
+from tests.world import TWO_CLASSES, at, gradient, hide, landcovernet_item, params
 
 RGB = Imagery(("1", "2", "3"))
 
@@ -110,3 +115,142 @@ def test_windows_are_the_chips_that_tile_writes(
             assert np.array_equal(image_HWC, chip_HWC[:height, :width])
             assert np.array_equal(valid_HW, mask_HW[:height, :width] == 1)
     assert len(tiled.rows) == 12
+
+
+REFLECTANCE = Imagery(("B04", "B03", "B02"), 0.0001, 0.0, (0.0, 0.3))
+
+
+def test_sentinel_2_windows_are_the_chips_that_tif_to_png_writes(tmp_path: Path) -> None:
+    item = landcovernet_item(tmp_path, "31PGS_01", date(2018, 1, 5))
+    for band, name in enumerate(REFLECTANCE.bands):
+        values_HW = gradient(16, 16, dtype="uint16")[band] * 100 + np.uint16(band)
+        values_HW[band, 5] = 0
+        values_HW[9, band] = 77
+        write_geotiff(item.folder / f"{name}.tif", values_HW[None], at(), nodata=77)
+    options = SentinelOptions("landcovernet", params(TifToPngParams).bands, "none", 50)
+    chip_HWC, clouds_HW = read_rgb(item, options, REFLECTANCE)
+    files = [str(item.folder / f"{name}.tif") for name in REFLECTANCE.bands]
+    with open_band_files(files, ReadOptions(REFLECTANCE)) as scene:
+        image_HWC, valid_HW = scene.read(Window(0, 0, 16, 16))
+    assert np.array_equal(image_HWC, chip_HWC)
+    assert np.array_equal(valid_HW, clouds_HW != PixelKind.NO_DATA)
+    assert (~valid_HW).sum() == 6
+
+
+@pytest.mark.parametrize(("imagery", "nodata"), [(RGB, 7), (Imagery(("1", "2", "3"), stretch=(0.0, 90.0)), 8)])
+def test_bands_in_separate_files_are_as_in_one(tmp_path: Path, imagery: Imagery, nodata: int) -> None:
+    image_CHW = gradient(40, 60)
+    image_CHW[:2, :3], image_CHW[:, 5:9] = nodata, nodata
+    write_geotiff(tmp_path / "a.tif", image_CHW, at(), nodata=nodata)
+    hide(tmp_path / "a.tif", np.where(np.arange(2400).reshape(40, 60) % 7, 255, 0).astype(np.uint8))
+    files = [tmp_path / f"{band}.tif" for band in "rgb"]
+    for path, band_HW in zip(files, image_CHW, strict=True):
+        write_geotiff(path, band_HW[None], at(), nodata=nodata)
+    hide(files[1], np.where(np.arange(2400).reshape(40, 60) % 7, 255, 0).astype(np.uint8))
+    image_HWC, valid_HW = read_scene(tmp_path / "a.tif", imagery)
+    with open_band_files([str(path) for path in files], ReadOptions(imagery)) as scene:
+        separate_HWC, separate_HW = scene.read(Window(0, 0, 60, 40))
+        assert scene.georeference == at()
+        assert [entry[0] for entry in scene.identity] == [str(path) for path in files]
+    assert np.array_equal(separate_HWC, image_HWC)
+    assert np.array_equal(separate_HW, valid_HW)
+    assert 0 < valid_HW.sum() < valid_HW.size
+
+
+def test_band_files_must_match(tmp_path: Path) -> None:
+    names = {
+        "a": gradient(4, 4)[:1],
+        "wide": gradient(4, 8)[:1],
+        "three": gradient(4, 4),
+        "deep": gradient(4, 4, dtype="uint16")[:1],
+    }
+    for name, bands_CHW in names.items():
+        write_geotiff(tmp_path / f"{name}.tif", bands_CHW, at())
+
+    def refused(other: str, message: str) -> None:
+        files = [str(tmp_path / f"{name}.tif") for name in ("a", other, "a")]
+        with pytest.raises(PipelineError, match=message), open_band_files(files, ReadOptions(RGB)):
+            pass
+
+    refused("wide", r"a.tif and .*wide.tif differ in size: .*; a band covers the first band; resample the band to the")
+    refused("three", r"three.tif has 3 bands; in separate files there is one band a file: gdal_translate -b 1")
+    refused("deep", r"a.tif is uint8 and .*deep.tif is uint16; all bands have one data type: gdal_translate -ot")
+    with (
+        pytest.raises(PipelineError, match="--bands has 2 files; it takes three"),
+        open_band_files(["a", "b"], ReadOptions(RGB)),
+    ):
+        pass
+
+
+def damage(path: Path, row: int, column: int, band: int = 1) -> None:
+    """Overwrite a block."""
+    with rasterio.open(path) as dataset:
+        start, length = (
+            int(dataset.get_tag_item(f"BLOCK_{tag}_{column}_{row}", "TIFF", bidx=band)) for tag in ("OFFSET", "SIZE")
+        )
+    content = bytearray(path.read_bytes())
+    content[start : start + length] = b"\xff" * length
+    path.write_bytes(content)
+
+
+def tiled(path: Path, **profile: Any) -> np.ndarray:
+    image_CHW = gradient(70, 100)
+    write_geotiff(path, image_CHW, at(), tiled=True, blockxsize=16, blockysize=32, compress="deflate", **profile)
+    return image_CHW.transpose(1, 2, 0)
+
+
+def test_a_damaged_block_is_named(tmp_path: Path) -> None:
+    tiled(tmp_path / "a.tif")
+    damage(tmp_path / "a.tif", 1, 2)
+    where = r"block column 2, row 1 \(pixel columns 32 to 47, rows 32 to 63\)"
+    with open_scene(str(tmp_path / "a.tif"), ReadOptions(RGB)) as scene:
+        assert scene.read(Window(0, 0, 100, 32))[1].all()
+        with pytest.raises(PipelineError, match=rf"a.tif cannot be read, the file is damaged: {where}: \S"):
+            scene.read(Window(40, 0, 30, 70))
+
+
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_damaged_blocks_are_left_out(tmp_path: Path, interleave: str) -> None:
+    expected_HWC = tiled(tmp_path / "a.tif", interleave=interleave).copy()
+    damage(tmp_path / "a.tif", 1, 2)
+    damage(tmp_path / "a.tif", 2, 6, 1 if interleave == "pixel" else 3)
+    valid_HW = np.ones((70, 100), bool)
+    valid_HW[32:64, 32:48] = valid_HW[64:, 96:] = False
+    expected_HWC[~valid_HW] = 0
+    with open_scene(str(tmp_path / "a.tif"), ReadOptions(RGB, "skip")) as scene:
+        for window in (Window(30, 20, 50, 50), Window(0, 0, 100, 70), Window(33, 33, 3, 3), Window(0, 0, 100, 70)):
+            part = window.toslices()
+            image_HWC, read_HW = scene.read(window)
+            assert np.array_equal(image_HWC, expected_HWC[part])
+            assert np.array_equal(read_HW, valid_HW[part])
+        assert len(scene.damaged) == 2
+        assert scene.damaged[0].startswith(
+            f"{tmp_path}/a.tif cannot be read, the file is damaged: block column 2, row 1 (pixel columns 32 to 47, rows"
+        )
+        assert "block column 6, row 2 (pixel columns 96 to 99, rows 64 to 69)" in scene.damaged[1]
+
+
+def test_a_truncated_file_is_refused_or_its_missing_blocks_are_left_out(tmp_path: Path) -> None:
+    expected_HWC = tiled(tmp_path / "a.tif")
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:-200])
+    with pytest.raises(PipelineError, match="a.tif is truncated: "):
+        read_scene(tmp_path / "a.tif")
+    image_HWC, valid_HW = read_scene(tmp_path / "a.tif", on_error="skip")
+    assert not valid_HW[69, 99]
+    assert valid_HW[:64].all()
+    assert np.array_equal(image_HWC, np.where(valid_HW[..., None], expected_HWC, 0))
+
+
+def test_damage_to_a_band_file_and_to_a_mask_is_left_out(tmp_path: Path) -> None:
+    files = [tmp_path / f"{band}.tif" for band in "rgb"]
+    for path in files:
+        write_geotiff(path, gradient(64, 64)[:1], at(), tiled=True, blockxsize=16, blockysize=16, compress="deflate")
+    damage(files[0], 0, 0)
+    damage(files[2], 3, 3)
+    with open_band_files([str(path) for path in files], ReadOptions(RGB, "skip")) as scene:
+        _, valid_HW = scene.read(Window(0, 0, 64, 64))
+        assert (~valid_HW).sum() == 2 * 16 * 16
+        assert not valid_HW[:16, :16].any()
+        assert not valid_HW[48:, 48:].any()
+        assert [text.partition(" cannot")[0] for text in scene.damaged] == [str(files[0]), str(files[2])]

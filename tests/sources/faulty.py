@@ -121,8 +121,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def deliver(self, body: bytes, fault: Fault) -> None:
-        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        start = int(match[1]) if match and fault.kind != "no_range" else 0
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if fault.kind == "no_range":
+            match = None
+        start = int(match[1]) if match else 0
+        last = min(int(match[2]), len(body) - 1) if match and match[2] else None
         version = self.version
         condition = self.headers.get("If-Range")
         if condition and condition not in version.values() and fault.kind != "no_condition":
@@ -133,11 +136,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        rest = body[start:]
-        self.send_response(206 if start else 200)
-        if start:
+        end = len(body) if last is None else last + 1
+        rest, partial = body[start:end], bool(start) or last is not None
+        self.send_response(206 if partial else 200)
+        if partial:
             first = start + 1 if fault.kind == "wrong_range" else start
-            self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
+            self.send_header("Content-Range", f"bytes {first}-{end - 1}/{len(body)}")
         self.send_header("Content-Length", str(fault.number if fault.kind == "lie" else len(rest)))
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Accept-Ranges", "bytes")
