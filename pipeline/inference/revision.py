@@ -5,7 +5,7 @@ from pathlib import Path
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
-from dvc.scm import SCMError
+from dvc.scm import SCMError, resolve_rev
 
 from pipeline.core.cache import cache_folder
 from pipeline.core.errors import PipelineError
@@ -25,7 +25,7 @@ def model_of(revision: str) -> Path:
     """
     try:
         with Repo() as repo:
-            commit = str(repo.scm.resolve_rev(revision))
+            commit = resolve_rev(repo.scm, revision)
         folder = cache_folder() / "models" / commit
         if not folder.is_dir():
             with atomic_path(folder) as partial:
