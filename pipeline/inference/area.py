@@ -118,9 +118,10 @@ def open_area(scene: Scene, options: AreaOptions) -> Iterator[Area]:
                 f"{'' if options.bbox is None else ' within --bbox'}; enlarge the area"
             )
     with ExitStack() as stack:
-        mask = None if options.mask is None else stack.enter_context(_open_mask(scene, options.mask))
-        identity = [list(map(int, bounds.flatten())), _digest(tree)]
-        identity += [] if mask is None else [sha256(mask.path), str(mask.nodata[0])]
+        mask, identity = None, [list(map(int, bounds.flatten())), _digest(tree)]
+        if options.mask is not None:
+            mask = stack.enter_context(_open_mask(scene, options.mask))
+            identity += [sha256(options.mask), str(mask.nodata[0])]
         yield Area(bounds, notes, identity, tree, mask)
 
 

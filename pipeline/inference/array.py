@@ -1,5 +1,7 @@
 """Predict an image in memory."""
 
+from pathlib import Path
+
 import numpy as np
 from rasterio.transform import Affine
 from rasterio.windows import Window
@@ -8,7 +10,6 @@ from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import IGNORE
 from pipeline.inference.forward import NetworkRun, Plan
 from pipeline.inference.network import LoadedModel, Wanted
-from pipeline.inference.windows import network_windows
 from pipeline.raster.georeference import Georeference
 
 
@@ -22,6 +23,7 @@ class ArrayScene:
         self.identity: list[object] = []
         self.notes: list[str] = []
         self.damaged: list[str] = []
+        self.files: list[Path] = []
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Return a window, as `Scene.read`."""
@@ -57,12 +59,14 @@ def predict_array(
         )
     height, width, _ = image_HWC.shape
     valid_HW = np.ones((height, width), bool) if valid_HW is None else valid_HW
-    if valid_HW.shape != (height, width):
-        raise PipelineError(f"valid_HW has shape {valid_HW.shape}; expected that of the image, {(height, width)}")
+    if valid_HW.shape != (height, width) or valid_HW.dtype != bool:
+        raise PipelineError(
+            f"valid_HW is {valid_HW.dtype} of shape {valid_HW.shape}; expected bool of shape {(height, width)}"
+        )
     whole = Window(0, 0, width, height)
     tiling, batch = model.plan(None)
-    plan = Plan(whole, network_windows(whole, height, width, tiling), batch)
-    run = NetworkRun(model, ArrayScene(image_HWC, valid_HW), plan, wanted, lambda _: True)
+    scene = ArrayScene(image_HWC, valid_HW)
+    run = NetworkRun(model, scene, Plan.make(whole, scene, tiling, batch), wanted, lambda _: True)
     layers = {name: np.full((bands, height, width), IGNORE, np.uint8) for name, bands in run.layer_bands.items()}
     for each in run.batches(0):
         first = each.windows[0].core

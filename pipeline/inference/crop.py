@@ -15,7 +15,7 @@ class CroppedScene:
 
     def __init__(self, scene: Scene, bounds: Window) -> None:
         self.scene, self.bounds = scene, bounds
-        self.name, self.notes, self.damaged = scene.name, scene.notes, scene.damaged
+        self.name, self.notes, self.files, self.damaged = scene.name, scene.notes, scene.files, scene.damaged
         self.height, self.width = int(bounds.height), int(bounds.width)
         self.georeference = scene.georeference
         if scene.georeference.is_known:  # else the identity, which marks that it is not

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.core.errors import PipelineError
 from pipeline.inference.forward import NetworkRun, duration
 from pipeline.inference.memory import batch_bytes_per_pixel
+from pipeline.inference.outputs import existing_parent
 
 SIDE = 512
 """Of the image whose time is taken, in pixels."""
@@ -66,8 +67,7 @@ def require_disk(run: NetworkRun, work: Path, out: Path) -> None:
         PipelineError: there is not.
     """
     needed = _disk_bytes(run)
-    folder = next(parent for parent in out.absolute().parents if parent.exists())
-    for place, purpose in ((work, "its unfinished layers"), (folder, "the map")):
+    for place, purpose in ((work, "its unfinished layers"), (existing_parent(out), "the map")):
         if (free := shutil.disk_usage(place).free) < needed:
             raise PipelineError(
                 f"{run.scene.name} needs up to {needed / 1e9:.1f} GB for {purpose}, and {free / 1e9:.1f} GB are free "

@@ -17,7 +17,7 @@ from pipeline.inference.layers import Work
 from pipeline.inference.network import LoadedModel, Wanted, map_layers
 from pipeline.inference.scene import Scene
 from pipeline.inference.seams import REACH, Seams, extended_core
-from pipeline.inference.windows import NetworkWindow
+from pipeline.inference.windows import NetworkWindow, Tiling, network_windows
 
 AHEAD = 2
 """Batches that are read while the network is busy."""
@@ -29,9 +29,19 @@ class Plan:
 
     bounds: Window
     """The part of the scene that is mapped."""
+    tiling: Tiling
     rows: list[list[NetworkWindow]]
     batch: int
     """Windows put through the network at once; batches do not cross rows, so they are the same after a restart."""
+
+    @classmethod
+    def make(cls, bounds: Window, scene: Scene, tiling: Tiling, batch: int) -> "Plan":
+        """Place the windows.
+
+        Raises:
+            PipelineError: windows are too small for their halo.
+        """
+        return cls(bounds, tiling, network_windows(bounds, scene.height, scene.width, tiling), batch)
 
     @property
     def windows(self) -> list[NetworkWindow]:
@@ -135,7 +145,7 @@ class NetworkRun:
             size = (extent.bottom - extent.top, extent.right - extent.left)
             part_KHW = logits_KHW[:, top : top + size[0], left : left + size[1]]
             predicted = map_layers(self.model, part_KHW, self.wanted)
-            if self.model.halo >= REACH:
+            if self.plan.tiling.halo >= REACH:
                 self.statistics.seams.add(window, predicted["classes"][0])
             self._enter(window, predicted, valid_HW, layers)
         self.statistics.network_seconds += time.perf_counter() - start

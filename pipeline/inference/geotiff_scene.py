@@ -43,6 +43,7 @@ class GeoTiffScene:
         self.name, self.damaged = name, damaged
         self.height, self.width, self.georeference = image.height, image.width, image.georeference
         self.identity: list[Any] = []
+        self.files: list[Path] = []
         self._image, self._bands, self._imagery = image, bands, options.imagery
         require_values(image, bands, options.imagery)
         transparency = find_transparency(image, bands, sample_windows(self.height, self.width))
@@ -127,6 +128,7 @@ def _scene(
     scene = GeoTiffScene(name, image, bands, options, [] if damaged is None else damaged)
     if check_values:
         require_contrast(image, bands, options.imagery)
+    scene.files = [file.path for file in files if isinstance(file.path, Path)]
     scene.identity = [part for file in files for part in identity(file)]
     return scene
 

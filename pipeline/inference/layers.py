@@ -1,7 +1,7 @@
 """Layers of a map in flat files: written row by row, kept when the process is killed, handed to GDAL as they are."""
 
 import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.core.cache import cache_folder
 from pipeline.core.files import read_json, remove, write_json
 
-PROGRESS = "progress.json"
+PROGRESS, WRITING = "progress.json", "writing.json"
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class Work:
         self.rows_done: int = read_json(self.path) if self.path.exists() else 0
         """Rows of windows whose pixels are written."""
 
+    def start_writing(self, paths: Iterable[Path]) -> None:
+        """Record that these files may be the map's from now on: see `begun_files`."""
+        write_json(self.folder / WRITING, [str(path.absolute()) for path in paths])
+
     def layer(self, name: str, height: int, width: int, bands: int = 1) -> Layer:
         """Return a layer of this map."""
         return Layer(self.folder / f"{name}.bin", height, width, bands)
@@ -58,6 +62,12 @@ class Work:
             self.layer(name, 0, width, bands).write(start, rows_CHW)
         self.rows_done += 1
         write_json(self.path, self.rows_done)
+
+
+def begun_files(key: str) -> set[Path]:
+    """Return the files of a map that unfinished work with this key has begun to write: those that exist are its own."""
+    path = cache_folder() / "predict" / key / WRITING
+    return {Path(name) for name in read_json(path)} if path.exists() else set()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,15 +78,16 @@ class Mosaic:
         self._starts_N2 = np.array([(place.row, place.column) for place in places]).reshape(-1, 2)
         self._ends_N2 = self._starts_N2 + np.array([(place.height, place.width) for place in places]).reshape(-1, 2)
         self.identity: list[Any] = []
+        self.files: list[Path] = []
 
     def check(self) -> None:
-        """Open each file once, so that a bad one is found at the start; set `identity` and `notes`.
+        """Open each file once, so that a bad one is found at the start; set `identity`, `files` and `notes`.
 
         Raises:
             PipelineError: a file cannot be opened, the mosaic places pixels that it does not have, or all files are
                 black or white.
         """
-        self.identity = [[self.height, self.width]]
+        self.identity, self.files = [[self.height, self.width]], []
         for index, file in enumerate(self._files):
             place, scene = file.placement, self._scene(index)
             rows = range(place.source_row, place.source_row + place.height)
@@ -98,6 +100,7 @@ class Mosaic:
                 )
             notes = grid_notes(scene.name, scene.georeference), self.notes  # the first do not hold for the mosaic
             self.notes += [note for note in scene.notes if not any(note in known for known in notes)]
+            self.files += scene.files
             self.identity.append([list(astuple(place)), list(file.overrides), scene.identity])
         self._require_contrast()
 

@@ -1,6 +1,7 @@
 """The files of a map: names, checks before the start, and writing them so that the map itself appears last."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,15 @@ class MapFiles:
     """Paths of a map and what belongs to it."""
 
     map: Path
+    layers: tuple[str, ...] = ()
+    """Names of other layers that are written."""
+    preview: Path | None = None
+    """PNG of image and map."""
+
+    @property
+    def chosen(self) -> list[Path]:
+        """The files that replace others only if the user wants that."""
+        return [self.map, *map(self.layer, self.layers), *([self.preview] if self.preview else [])]
 
     @property
     def pam(self) -> Path:
@@ -36,31 +46,47 @@ class MapFiles:
         return self.map.with_suffix(f".{name}{self.map.suffix}")
 
 
-def require_new(
-    files: MapFiles, layers: tuple[str, ...], preview: Path | None, inputs: list[str], overwrite: bool
-) -> None:
-    """Check the paths of a map before any work.
-
-    Args:
-        files: of the map.
-        layers: other layers that are written.
-        preview: PNG that is written.
-        inputs: files that are read.
-        overwrite: whether existing files are replaced.
+def require_writable(files: MapFiles) -> None:
+    """Check the names of a map's files, and that they can be written where they are wanted.
 
     Raises:
-        PipelineError: the map's name does not end in .tif, a file exists, or would replace an input.
+        PipelineError: the map's name does not end in .tif, or a folder cannot be written to.
     """
     if files.map.suffix.lower() not in ENDINGS:
         raise PipelineError(f"-o {files.map}: a map is a GeoTIFF; give it a name that ends in .tif")
     if files.map.is_dir():
         raise PipelineError(f"-o {files.map} is a folder; for one scene it is the file to write")
-    paths = [files.map, *map(files.layer, layers), *([preview] if preview else [])]
+    for path in (files.map, files.preview or files.map):
+        folder = existing_parent(path)
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise PipelineError(f"{path} cannot be written: {folder} is not a folder that you may write to")
+
+
+def existing_parent(path: Path) -> Path:
+    """Return the closest folder above a path that exists; it may be a file."""
+    return next(parent for parent in path.absolute().parents if parent.exists())
+
+
+def require_no_input(files: MapFiles, inputs: Iterable[str | Path]) -> None:
+    """Check that no file that is read would be replaced.
+
+    Raises:
+        PipelineError: one would.
+    """
     read = {Path(name).resolve() for name in inputs}
-    for path in paths:
+    for path in files.chosen:
         if path.resolve() in read:
             raise PipelineError(f"{path} would be overwritten, but it is an input; choose another name for -o")
-        if path.exists() and not overwrite:
+
+
+def require_new(paths: Iterable[Path]) -> None:
+    """Check that files do not exist.
+
+    Raises:
+        PipelineError: one does.
+    """
+    for path in paths:
+        if path.exists():
             raise PipelineError(f"{path} exists; --overwrite replaces it")
 
 
@@ -84,7 +110,7 @@ def describe_layers(
 
 
 def write_outputs(
-    files: MapFiles, finished: Finished, rasters: dict[str, Raster], preview: Callable[[Path], None] | None = None
+    files: MapFiles, finished: Finished, rasters: dict[str, Raster], draw: Callable[[Path, Path], None]
 ) -> None:
     """Write all files of a map; the map itself appears last, when everything that belongs to it is there.
 
@@ -92,7 +118,7 @@ def write_outputs(
         files: their names.
         finished: the layers.
         rasters: see `describe_layers`.
-        preview: draws the preview from the map's file.
+        draw: draws the preview: gets the path to write and that of the map.
 
     Raises:
         PipelineError: GDAL cannot write a file.
@@ -108,5 +134,5 @@ def write_outputs(
     write_text(files.style, qml(table))
     with atomic_path(files.map) as partial:
         write_cog(partial, finished.layers["classes"], rasters["classes"])
-        if preview:
-            preview(partial)
+        if files.preview:
+            draw(files.preview, partial)

@@ -81,7 +81,8 @@ class ResampledScene:
 
     def __init__(self, scene: Scene, height: int, width: int) -> None:
         self.scene = scene
-        self.name, self.damaged = scene.name, scene.damaged  # the same list, which grows
+        self.name, self.notes, self.files = scene.name, scene.notes, scene.files
+        self.damaged = scene.damaged  # the same list, which grows
         self.height, self.width = height, width
         self.rows, self.columns = Axis(scene.height, height), Axis(scene.width, width)
         place = scene.georeference

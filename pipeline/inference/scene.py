@@ -1,6 +1,7 @@
 """What a scene is to the network: pixels on a grid, read window by window as 8-bit RGB."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,8 @@ class Scene(Protocol):
     georeference: Georeference
     identity: list[Any]
     """JSON values that change when the pixels change: part of the key of unfinished work."""
+    files: list[Path]
+    """Local files with pixels of the scene."""
     notes: list[str]
     """What the user should know before the start, each in one line: no georeference, a slow layout."""
     damaged: list[str]

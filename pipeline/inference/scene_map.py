@@ -23,15 +23,24 @@ from pipeline.inference.forward import NetworkRun, Plan, run_network
 from pipeline.inference.frame import Frame, choose_frame
 from pipeline.inference.geotiff_scene import open_band_files
 from pipeline.inference.ground import min_pixels, pixel_size_note
-from pipeline.inference.layers import Work, open_work
+from pipeline.inference.layers import Work, begun_files, open_work
 from pipeline.inference.network import LoadedModel, Wanted
 from pipeline.inference.opening import merge_scenes, open_any
-from pipeline.inference.outputs import MapFiles, describe_layers, require_new, write_outputs
+from pipeline.inference.outputs import (
+    MapFiles,
+    describe_layers,
+    require_new,
+    require_no_input,
+    require_writable,
+    write_outputs,
+)
 from pipeline.inference.preview import Captions, Panels, write_preview
 from pipeline.inference.scale_bar import scale_bar
 from pipeline.inference.scene import ReadOptions, Scene
-from pipeline.inference.windows import network_windows
+from pipeline.inference.windows import Tiling
 from pipeline.raster.gdal import file_errors, open_dataset
+from pipeline.raster.geotiff import open_geotiff
+from pipeline.raster.grids import require_same_grid
 
 CACHE_BYTES = 96 << 20
 """GDAL's block cache: a row of windows of 2,048 px of a scene in strips, 16,000 px wide and 8-bit RGB."""
@@ -77,6 +86,9 @@ class MapOptions:
     """Run at the pixel size of the training, and return the map on the scene's grid."""
     memory: float | None = None
     """GB for the windows inside the network; None: see `LoadedModel.plan`."""
+    tiling: Tiling | None = None
+    """Instead of `LoadedModel.plan`, for comparisons: with windows of the chips' size and no halo a map has the
+    predictions that the stage evaluate scores."""
     on_error: OnError = "stop"
     """What to do with blocks of a file that cannot be decoded; skip: no data there."""
     overwrite: bool = False
@@ -97,6 +109,7 @@ class MapOptions:
         }
         chosen |= {"aoi": area.aoi and sha256(area.aoi), "mask": area.mask and sha256(area.mask)}
         chosen |= {"resample": self.resample or None}
+        chosen |= {"tiling": self.tiling and f"{self.tiling.window} px, halo {self.tiling.halo} px"}
         return {f"OPTION_{name.upper()}": str(value) for name, value in chosen.items() if value is not None}
 
 
@@ -147,30 +160,43 @@ def predict_scene(
         PipelineError: a file is missing, damaged or unsuitable, or `out` exists.
         OSError: the disk is full.
     """
-    start, options, files = time.monotonic(), options or MapOptions(), MapFiles(Path(out))
+    start, options = time.monotonic(), options or MapOptions()
+    files = MapFiles(Path(out), options.wanted.layers, options.preview)
     source = source if isinstance(source, Source) else Source((str(source),))
-    require_new(files, options.wanted.layers, options.preview, [*source.names, *options.inputs], options.overwrite)
+    _check_files(files, [*source.names, *options.inputs], options.overwrite)
     imagery = model.model.imagery if options.offset is None else replace(model.model.imagery, offset=options.offset)
     with (
         rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
         source.open(ReadOptions(imagery, options.on_error)) as scene,
         open_area(scene, options.area) as area,
     ):
+        require_no_input(files, scene.files)
         job = _job(model, scene, area, options)
+        key = digest(str(files.map.resolve()), job.identity)
+        if not options.overwrite:
+            begun = begun_files(key)
+            require_new(path for path in files.chosen if path.absolute() not in begun)
         for note in job.notes:
             report(f"note: {note}")
         report(f"{scene.name}: {estimate(job.run)}")
-        with open_work(digest(str(files.map.resolve()), job.identity)) as work:
+        with open_work(key) as work:
             require_disk(job.run, work.folder, files.map)
             run_network(job.run, work, f"map of {scene.name}")
-            finished = _finish(job, work)
-            georeference = CroppedScene(scene, area.bounds).georeference
-            table = model.table(options.wanted.undecided is not None)
-            tags = map_tags(model, options)
-            preview = partial(_preview, job, finished, table, options) if options.preview else None
-            write_outputs(files, finished, describe_layers(georeference, table, model.model.table, tags), preview)
+            _write(job, work, files, options)
         damaged = tuple(scene.damaged)
     return _result(job, files.map, time.monotonic() - start, damaged)
+
+
+def _check_files(files: MapFiles, inputs: list[str], overwrite: bool) -> None:
+    """Check a map's files as far as that is possible before the scene is opened.
+
+    Raises:
+        PipelineError: they cannot be written, would replace an input, or the map exists.
+    """
+    require_writable(files)
+    require_no_input(files, inputs)
+    if not overwrite:
+        require_new([files.map])
 
 
 def map_tags(model: LoadedModel, options: MapOptions) -> dict[str, str]:
@@ -204,6 +230,8 @@ class _Job:
     run: NetworkRun
     frame: Frame
     area: Area
+    table: ClassTable
+    """Of the map."""
     min_pixels: int
     notes: tuple[str, ...]
     identity: list[Any]
@@ -216,21 +244,21 @@ def _job(model: LoadedModel, scene: Scene, area: Area, options: MapOptions) -> _
         PipelineError: an option does not suit the scene or the model.
     """
     frame = choose_frame(scene, area.bounds, model.model.pixel_sizes, options.resample)
-    tiling, batch = model.plan(options.memory)
-    rows = network_windows(frame.bounds, frame.scene.height, frame.scene.width, tiling)
+    chosen, batch = model.plan(options.memory)
+    plan = Plan.make(frame.bounds, frame.scene, options.tiling or chosen, batch)
+    if options.truth is not None:
+        with open_geotiff(options.truth) as truth:
+            require_same_grid(scene, truth, "truth")
     size = (scene.georeference, scene.height, scene.width)
     fewest = 1 if options.mmu is None else min_pixels(options.mmu, *size)
-    run = NetworkRun(
-        model,
-        frame.scene,
-        Plan(frame.bounds, rows, batch),
-        options.wanted,
-        lambda core: area.wants(frame.in_input(core)),
-    )
+    run = NetworkRun(model, frame.scene, plan, options.wanted, lambda core: area.wants(frame.in_input(core)))
     size_note = None if options.resample else pixel_size_note(*size, model.model.pixel_sizes)
     notes = (*model.notes, *scene.notes, *area.notes, *([size_note] if size_note else []))
     identity = [frame.scene.identity, area.identity, model.identity, asdict(options.wanted), options.on_error]
-    return _Job(scene, run, frame, area, fewest, notes, [*identity, asdict(tiling), batch, loaded_code_digest()])
+    table = model.table(options.wanted.undecided is not None)
+    return _Job(
+        scene, run, frame, area, table, fewest, notes, [*identity, asdict(plan.tiling), batch, loaded_code_digest()]
+    )
 
 
 def _finish(job: _Job, work: Work) -> Finished:
@@ -241,15 +269,23 @@ def _finish(job: _Job, work: Work) -> Finished:
     return finish_layers(Finish(job.area, job.min_pixels, readers, is_unchanged), work, raw)
 
 
-def _preview(job: _Job, finished: Finished, table: ClassTable, options: MapOptions, map_path: Path) -> None:
+def _write(job: _Job, work: Work, files: MapFiles, options: MapOptions) -> None:
+    """Write the files of a map whose windows are done."""
+    model, finished = job.run.model, _finish(job, work)
+    georeference = CroppedScene(job.scene, job.area.bounds).georeference
+    rasters = describe_layers(georeference, job.table, model.model.table, map_tags(model, options))
+    work.start_writing(files.chosen)
+    write_outputs(files, finished, rasters, partial(_preview, job, finished, options))
+
+
+def _preview(job: _Job, finished: Finished, options: MapOptions, path: Path, map_path: Path) -> None:
     """Draw image, truth if there is one, and map."""
-    assert options.preview is not None
     scene = CroppedScene(job.scene, job.area.bounds)
     truth_HW = None if options.truth is None else read_ids(options.truth, job.area.bounds)
     panels = Panels(read_image(scene), read_ids(map_path), truth_HW)
     bar = scale_bar(scene.georeference, scene.height, scene.width)
     captions = Captions(Path(scene.name).name, options.credit)
-    write_preview(options.preview, panels, table, bar, captions, finished.counts(table))
+    write_preview(path, panels, job.table, bar, captions, finished.counts(job.table))
 
 
 def _result(job: _Job, path: Path, seconds: float, damaged: tuple[str, ...]) -> MapResult:

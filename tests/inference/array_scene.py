@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ class ArrayScene:
     valid_HW: np.ndarray | None = None
     name: str = "scene.tif"
     identity: list[Any] = field(default_factory=lambda: ["array"])
+    files: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     read_windows: list[Window] = field(default_factory=list)
 
