@@ -258,7 +258,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"predict: {predict_one(model, jobs[0], options)}")
         elif failed := predict_all(model, jobs, options):
             raise PipelineError(
-                f"{failed} of {len(jobs)} scenes failed, as listed above; run it again when these are mended: finished ones are skipped"
+                f"{failed} of {len(jobs)} scenes failed, as listed above; run again: finished ones are skipped"
             )
     except OSError as error:
         reraise_stage_errors(error)
