@@ -90,9 +90,6 @@ def _metadata(tags: dict[str, str]) -> str:
 def _colours(table: ClassTable | None) -> str:
     if table is None:
         return "<ColorInterp>Gray</ColorInterp>"
-    palette, ids = table.palette, {*table.ids}
-    entries = (
-        '<Entry c1="{}" c2="{}" c3="{}" c4="{}"/>'.format(*palette[3 * value : 3 * value + 3], 255 * (value in ids))
-        for value in range(256)
-    )
+    palette = table.palette
+    entries = ('<Entry c1="{}" c2="{}" c3="{}"/>'.format(*palette[3 * value : 3 * value + 3]) for value in range(256))
     return f"<ColorInterp>Palette</ColorInterp><ColorTable>{''.join(entries)}</ColorTable>"

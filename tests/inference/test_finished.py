@@ -1,0 +1,112 @@
+"""From the network's layers to the map's: area, grid, minimum mapping unit."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+from rasterio.windows import Window
+
+from pipeline.inference import finished as module
+from pipeline.inference.area import Area
+from pipeline.inference.finished import Finish, Finished, finish_layers
+from pipeline.inference.frame import choose_frame
+from pipeline.inference.layers import Layer, Work
+from pipeline.inference.sieve import sieve
+from tests.inference.array_scene import blank
+from tests.inference.world import TABLE
+from tests.world import at
+
+HEIGHT, WIDTH = 40, 30
+CLASSES_HW = np.random.default_rng(0).choice(
+    np.array([10, 30, 70, 255], np.uint8), (HEIGHT, WIDTH), p=[0.4, 0.3, 0.2, 0.1]
+)
+
+
+def area(polygon: shapely.Polygon | None = None, bounds: Window | None = None) -> Area:
+    tree = None if polygon is None else shapely.STRtree(np.array([polygon]))
+    return Area(bounds or Window(0, 0, WIDTH, HEIGHT), [], [], tree, None)
+
+
+def finish(
+    folder: Path, where: Area, min_pixels: int = 1, is_unchanged: bool = False, rows_HW: np.ndarray = CLASSES_HW
+) -> tuple[Finished, Layer]:
+    work = Work(folder)
+    raw = work.layer("classes", *rows_HW.shape)
+    raw.write(0, rows_HW[None])
+    return finish_layers(Finish(where, min_pixels, {"classes": raw.read}, is_unchanged), work, {"classes": raw}), raw
+
+
+def pixels(found: Finished) -> np.ndarray:
+    layer = found.layers["classes"]
+    return layer.read(0, layer.height)[0]
+
+
+def test_what_does_not_change_is_not_copied(tmp_path: Path) -> None:
+    found, raw = finish(tmp_path, area(), is_unchanged=True)
+    assert found.layers["classes"] == raw
+    assert [path.name for path in tmp_path.iterdir()] == ["classes.bin"]
+
+
+def test_pixels_are_counted(tmp_path: Path) -> None:
+    found, _ = finish(tmp_path, area(), is_unchanged=True)
+    assert found.counts(TABLE) == {key: int((key == CLASSES_HW).sum()) for key in (10, 30, 70)}
+    assert found.counts_V.sum() == HEIGHT * WIDTH
+
+
+def test_pixels_outside_the_area_are_no_data(tmp_path: Path) -> None:
+    found, raw = finish(tmp_path, area(shapely.box(3, 5, 20, 33)))
+    expected_HW = np.full_like(CLASSES_HW, 255)
+    expected_HW[5:33, 3:20] = CLASSES_HW[5:33, 3:20]
+    assert (pixels(found) == expected_HW).all()
+    assert found.counts(TABLE)[10] == (expected_HW == 10).sum()
+    assert (raw.read(0, HEIGHT)[0] == CLASSES_HW).all()  # a rerun starts from it
+
+
+def test_the_area_is_that_of_the_scene_where_a_part_is_mapped(tmp_path: Path) -> None:
+    bounds = Window(100, 200, WIDTH, HEIGHT)
+    found, _ = finish(tmp_path, area(shapely.box(100, 200, 101, 201), bounds))
+    assert np.argwhere(pixels(found) != 255).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 40, 512])
+@pytest.mark.parametrize("min_pixels", [1, 4, 50])
+@pytest.mark.parametrize("polygon", [None, shapely.box(3, 5, 20, 33)])
+def test_small_patches_are_merged_the_same_in_blocks_and_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, min_pixels: int, polygon: shapely.Polygon | None
+) -> None:
+    monkeypatch.setattr(module, "ROWS", rows)
+    found, _ = finish(tmp_path, area(polygon), min_pixels)
+    inside_HW = np.full_like(CLASSES_HW, 255) if polygon is not None else CLASSES_HW.copy()
+    inside_HW[5:33, 3:20] = CLASSES_HW[5:33, 3:20]
+    (expected_HW,) = sieve(lambda: [inside_HW], min_pixels)
+    assert (pixels(found) == expected_HW).all()
+    assert (found.counts_V == np.bincount(expected_HW.ravel(), minlength=256)).all()
+
+
+def test_a_patch_smaller_than_the_unit_takes_its_neighbour_s_class(tmp_path: Path) -> None:
+    rows_HW = np.full((HEIGHT, WIDTH), 10, np.uint8)
+    rows_HW[5:7, 5:7], rows_HW[20:23, 5:8] = 30, 70
+    found, _ = finish(tmp_path, area(), 5, rows_HW=rows_HW)
+    assert found.counts(TABLE) == {10: HEIGHT * WIDTH - 9, 30: 0, 70: 9}
+
+
+def test_other_layers_are_not_sieved(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    raw = {name: work.layer(name, HEIGHT, WIDTH) for name in ("classes", "confidence")}
+    for layer in raw.values():
+        layer.write(0, CLASSES_HW[None])
+    readers = {name: layer.read for name, layer in raw.items()}
+    found = finish_layers(Finish(area(), 50, readers), work, raw)
+    assert (found.layers["confidence"].read(0, HEIGHT)[0] == CLASSES_HW).all()
+    assert (pixels(found) != CLASSES_HW).any()
+
+
+def test_a_resampled_map_comes_back_on_the_grid_of_the_scene(tmp_path: Path) -> None:
+    frame = choose_frame(blank(HEIGHT, WIDTH, at(y=0.0)), Window(0, 0, WIDTH, HEIGHT), (20.0,), resampled=True)
+    work = Work(tmp_path)
+    raw = work.layer("classes", HEIGHT // 2, WIDTH // 2)
+    raw.write(0, CLASSES_HW[None, : HEIGHT // 2, : WIDTH // 2])
+    found = finish_layers(Finish(area(), 1, {"classes": partial(frame.read_rows, raw)}), work, {"classes": raw})
+    assert (pixels(found) == CLASSES_HW[: HEIGHT // 2, : WIDTH // 2].repeat(2, 0).repeat(2, 1)).all()

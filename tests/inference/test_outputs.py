@@ -1,0 +1,190 @@
+"""Names of a map's files, and the order in which they appear."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from pipeline.core.errors import PipelineError
+from pipeline.formats.classes import ClassTable, LandCoverClass
+from pipeline.inference import outputs
+from pipeline.inference.finished import Finished
+from pipeline.inference.layers import Layer
+from pipeline.inference.outputs import (
+    MapFiles,
+    describe_layers,
+    existing_parent,
+    require_new,
+    require_no_input,
+    require_writable,
+    write_outputs,
+)
+from tests.inference.world import TABLE
+from tests.world import at
+
+NAMES = ("confidence", "probabilities")
+FILES = ["map.confidence.tif", "map.probabilities.tif", "map.qml", "map.tif", "map.tif.aux.xml", "preview.png"]
+
+
+def files(folder: Path) -> MapFiles:
+    return MapFiles(folder / "map.tif", NAMES, folder / "preview.png")
+
+
+def test_names_derive_from_the_map_s() -> None:
+    found = MapFiles(Path("a/map.v2.tiff"), NAMES)
+    assert (found.pam, found.style) == (Path("a/map.v2.tiff.aux.xml"), Path("a/map.v2.qml"))
+    assert found.chosen == [
+        Path("a/map.v2.tiff"),
+        Path("a/map.v2.confidence.tiff"),
+        Path("a/map.v2.probabilities.tiff"),
+    ]
+    assert files(Path("a")).chosen[-1] == Path("a/preview.png")
+
+
+@pytest.mark.parametrize("name", ["map", "map.png", "map.tif.gz", "map.vrt"])
+def test_a_map_is_a_geotiff(tmp_path: Path, name: str) -> None:
+    with pytest.raises(PipelineError, match="a map is a GeoTIFF; give it a name that ends in .tif$"):
+        require_writable(MapFiles(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["map.tif", "map.TIFF", "new/folder/map.tif"])
+def test_a_folder_need_not_exist(tmp_path: Path, name: str) -> None:
+    require_writable(MapFiles(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_no_name_for_one_map(tmp_path: Path) -> None:
+    (tmp_path / "map.tif").mkdir()
+    with pytest.raises(PipelineError, match="map.tif is a folder; for one scene it is the file to write"):
+        require_writable(MapFiles(tmp_path / "map.tif"))
+
+
+def test_a_file_in_place_of_a_folder_is_found_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    with pytest.raises(PipelineError, match=r"x/y/map.tif cannot be written: .*/x is not a folder that you may write"):
+        require_writable(MapFiles(tmp_path / "x/y/map.tif"))
+    with pytest.raises(PipelineError, match=r"x/p.png cannot be written: .*/x is not a folder that you may write to$"):
+        require_writable(MapFiles(tmp_path / "map.tif", preview=tmp_path / "x/p.png"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_read_only_is_found_before_the_work(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(PipelineError, match="is not a folder that you may write to"):
+        require_writable(MapFiles(tmp_path / "map.tif"))
+
+
+def test_the_closest_folder_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert existing_parent(tmp_path / "a/b/c.tif") == tmp_path
+    assert existing_parent(Path("c.tif")) == tmp_path
+
+
+@pytest.mark.parametrize("name", ["map.tif", "map.confidence.tif", "preview.png"])
+def test_inputs_are_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    (tmp_path / "link.tif").symlink_to(tmp_path / name)
+    for given in (tmp_path / name, tmp_path / "link.tif", tmp_path / "x" / ".." / name):
+        with pytest.raises(PipelineError, match=rf"{name} would be overwritten, but it is an input; choose another"):
+            require_no_input(files(tmp_path), ["https://example.org/map.tif", given])
+    require_no_input(files(tmp_path), [tmp_path / "other.tif", "https://example.org/map.tif"])
+
+
+def test_an_output_that_links_to_an_input_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "scene.tif").touch()
+    (tmp_path / "map.tif").symlink_to("scene.tif")
+    with pytest.raises(PipelineError, match="map.tif would be overwritten, but it is an input"):
+        require_no_input(files(tmp_path), [tmp_path / "scene.tif"])
+
+
+def test_existing_files_are_refused(tmp_path: Path) -> None:
+    require_new(files(tmp_path).chosen)
+    (tmp_path / "map.confidence.tif").touch()
+    with pytest.raises(PipelineError, match=r"map.confidence.tif exists; --overwrite replaces it$"):
+        require_new(files(tmp_path).chosen)
+
+
+def test_bands_are_named_after_the_model_s_classes() -> None:
+    map_table = ClassTable(classes=(*TABLE.classes, LandCoverClass(id=254, name="undecided", colour=(128, 128, 128))))
+    found = describe_layers(at(), map_table, TABLE, {"MODEL": "m"})
+    assert found["classes"].table == map_table
+    assert found["classes"].bands[0].tags["CLASS_254"] == "undecided"
+    assert [band.name for band in found["probabilities"].bands] == ["field", "water", "forest & scrub"]
+    assert [band.tags for band in found["probabilities"].bands] == [{"CLASS": "10"}, {"CLASS": "30"}, {"CLASS": "70"}]
+    assert [raster.table for name, raster in found.items() if name != "classes"] == [None, None]
+    assert {raster.tags["MODEL"] for raster in found.values()} == {"m"}
+
+
+def finished(folder: Path) -> Finished:
+    folder.mkdir(exist_ok=True)
+    found = Finished()
+    for name, bands in (("classes", 1), ("confidence", 1), ("probabilities", 3)):
+        found.layers[name] = Layer(folder / f"{name}.bin", 4, 5, bands)
+        found.layers[name].write(0, np.full((bands, 4, 5), 10, np.uint8))
+    found.counts_V[10] = 20
+    return found
+
+
+def draw(path: Path, map_path: Path) -> None:
+    """Draw the preview: here, the map's pixels."""
+    with rasterio.open(map_path) as dataset:
+        path.write_bytes(dataset.read().tobytes())
+
+
+def write(folder: Path, draw_preview: Callable[[Path, Path], None] = draw) -> None:
+    rasters = describe_layers(at(), TABLE, TABLE, {})
+    write_outputs(files(folder), finished(folder.parent / "work"), rasters, draw_preview)
+
+
+def test_everything_is_written(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    write(out)
+    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert (out / "preview.png").read_bytes() == bytes([10] * 20)
+    assert "<F>20</F>" in (out / "map.tif.aux.xml").read_text()
+    assert 'label="water"' in (out / "map.qml").read_text()
+
+
+@pytest.mark.parametrize("failing", range(6))
+def test_a_map_appears_only_when_everything_else_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    out, steps = tmp_path / "out", 0
+
+    def step(function: Callable[..., None]) -> Callable[..., None]:
+        def stepped(*arguments: object) -> None:
+            nonlocal steps
+            steps += 1
+            assert not (out / "map.tif").exists()
+            if steps == failing + 1:
+                raise OSError(28, "No space left on device")
+            function(*arguments)
+
+        return stepped
+
+    with monkeypatch.context() as patch:
+        for name in ("write_cog", "write_text"):
+            patch.setattr(outputs, name, step(getattr(outputs, name)))
+        with pytest.raises(OSError, match="No space left"):
+            write(out, step(draw))
+    names = {path.name for path in out.iterdir()}
+    assert "map.tif" not in names
+    assert names < set(FILES)  # nothing temporary
+    write(out)
+    assert sorted(path.name for path in out.iterdir()) == FILES
+
+
+def test_the_map_is_replaced_at_once(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write(out)
+    before = (out / "map.tif").read_bytes()
+
+    def fail(path: Path, map_path: Path) -> None:
+        raise PipelineError("stopped")
+
+    with pytest.raises(PipelineError, match="^stopped$"):
+        write(out, fail)
+    assert (out / "map.tif").read_bytes() == before
