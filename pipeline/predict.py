@@ -272,6 +272,9 @@ def main() -> None:
         with exit_on_interrupt("predict"):
             run(arguments)
             sys.stdout.flush()  # here, for the error of a closed pipe
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports it once more
+        sys.exit("predict: error: the result could not be printed, since the program that reads it has ended")
     except (PipelineError, OSError) as error:
         sys.exit(f"predict: error: {' '.join(str(error).split())}")
 

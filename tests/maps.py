@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 import pipeline.predict
 from pipeline.formats.chips import Imagery
 from pipeline.formats.classes import ClassTable, LandCoverClass
+from pipeline.inference.network import load_model
 from pipeline.learning.model import NetworkConfig, Segmenter, build, describe_model, save_model
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
@@ -29,6 +31,10 @@ MEMORY = "0.15"
 """GB: windows of 544 px, of which 160 px are their core."""
 
 
+load_once = cache(load_model)
+"""A folder's files must not change between two calls."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command left."""
@@ -40,7 +46,11 @@ class Outcome:
     @property
     def error(self) -> str:
         """The only line on stderr that is no note."""
-        [line] = [line for line in self.err.splitlines() if not line.startswith("note: ") and "windows of" not in line]
+        [line] = [
+            line
+            for line in self.err.splitlines()
+            if not line.startswith("note: ") and " of memory, at most " not in line
+        ]
         assert "Traceback" not in self.out + self.err
         return line
 
@@ -58,6 +68,7 @@ class Command:
         if "--rev" not in words and "--model" not in words:
             words += ["--model", str(model or self.model)]
         self.patch.setattr(sys, "argv", ["predict", *words])
+        self.patch.setattr(pipeline.predict, "load_model", load_once)
         code: Any = 0
         try:
             pipeline.predict.main()

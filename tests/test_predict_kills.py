@@ -81,7 +81,7 @@ class World:
         arguments = [*self.arguments, "-o", str(run / "out/map.tif"), "--preview", str(run / "out/map.png")]
         process = self.processes.Process(target=command, args=(arguments, str(run)))
         process.start()
-        while process.is_alive() and "windows of" not in log(run):
+        while process.is_alive() and " of memory, at most " not in log(run):
             time.sleep(0.002)
         return process
 

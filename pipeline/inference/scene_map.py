@@ -190,18 +190,6 @@ def predict_scene(
     return _result(job, files.map, time.monotonic() - start, damaged)
 
 
-def _check_files(files: MapFiles, inputs: list[str], overwrite: bool) -> None:
-    """Check a map's files as far as that is possible before the scene is opened.
-
-    Raises:
-        PipelineError: they cannot be written, would replace an input, or the map exists.
-    """
-    require_writable(files)
-    require_no_input(files, inputs)
-    if not overwrite:
-        require_new([files.map])
-
-
 def map_tags(model: LoadedModel, options: MapOptions) -> dict[str, str]:
     """Return what a map's file says about its making."""
     return {"MODEL_SHA256": model.model.digest, "PRECISION": model.device.precision} | options.tags()
