@@ -15,8 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.core.cache import cache_folder
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure, catch_failures, reraise_stage_errors
+from pipeline.core.files import read_json, write_json
+from pipeline.core.fingerprint import digest
 from pipeline.core.interrupt import exit_on_interrupt
 from pipeline.inference.area import AreaOptions
 from pipeline.inference.forward import duration
@@ -43,6 +46,22 @@ class Job:
     def name(self) -> str:
         """The scene for messages, without the secrets of its URL."""
         return str(locate(self.source.names[0]))
+
+    @property
+    def record(self) -> Path:
+        """A file in the cache folder with the place of the scene: scenes of one name may lie in two folders."""
+        return cache_folder() / "predict" / f"{digest(str(self.out.resolve()))}.scene.json"
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the map in OUT is of this scene, as far as that is known."""
+        return not self.record.exists() or read_json(self.record) == self.place
+
+    @property
+    def place(self) -> str:
+        """Where the scene is."""
+        location = locate(self.source.names[0])
+        return str(location.resolve() if isinstance(location, Path) else location)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -216,13 +235,14 @@ def predict_all(model: LoadedModel, jobs: Sequence[Job], options: MapOptions) ->
 
     def attempt(job: Job) -> str:
         if job.out.exists() and not options.overwrite:
-            if is_finished(model, job.source, job.out, options):
+            if job.is_recorded and is_finished(model, job.source, job.out, options):
                 return "finished before"
             raise PipelineError(
-                f"{job.out} exists, from another model, with other options or older than its scene; --overwrite "
-                "replaces it"
+                f"{job.out} exists, of another scene or model, with other options, or older than its scene; "
+                "--overwrite replaces it"
             )
         preview = options.preview and options.preview / f"{job.out.stem}.png"
+        write_json(job.record, job.place)
         return predict_one(model, job, replace(options, preview=preview))
 
     guarded = catch_failures(attempt, lambda job: job.name)
