@@ -10,14 +10,14 @@ from pipeline.core.errors import PipelineError
 from pipeline.inference import load_model, predict_array, predict_scene
 from pipeline.inference.network import Wanted
 from pipeline.inference.scene_map import MapOptions
-from tests.inference.world import ALL, exact_model, ids_of, random_scene, save_scene, untrained_model, whole
+from tests.inference.world import ALL, exact_model, ids_of, random_scene, save_scene, whole
 from tests.learning.world import World
 
 IMAGE_HWC = random_scene(500, 610).image_HWC
 
 
 def test_the_layers_are_those_of_a_scene(tmp_path: Path) -> None:
-    model, image_HWC = untrained_model(), random_scene(300, 610).image_HWC
+    model, image_HWC = exact_model(), IMAGE_HWC
     scene = save_scene(tmp_path / "scene.tif", image_HWC)
     predict_scene(model, scene, tmp_path / "map.tif", MapOptions(wanted=ALL))
     found = predict_array(model, image_HWC, wanted=ALL)

@@ -43,6 +43,7 @@ class FlatScene:
     def __init__(self, value: int) -> None:
         self.name, self.height, self.width, self.georeference = f"{value}.tif", 2, 2, at(crs=None)
         self.identity: list[Any] = [value]
+        self.files = [Path(self.name)]
         self.notes = ["a slow layout", f"{self.name} has no CRS, and so its map has none"]
         self.damaged: list[str] = []
         self.value = value
@@ -129,6 +130,11 @@ def test_at_most_eight_files_are_open_and_none_afterwards() -> None:
         assert sorted(scene.damaged) == sorted(f"{value}.tif: block 0" for value in range(20))  # each once
         assert FlatScene.most_open == MAX_OPEN
     assert FlatScene.open_now == []
+
+
+def test_files_are_those_of_all_scenes() -> None:
+    with open_mosaic("m", Grid(9, 9, at()), [flat(1, 0, 0, 2, 2), flat(2, 1, 1, 2, 2)]) as scene:
+        assert scene.files == [Path("1.tif"), Path("2.tif")]
 
 
 def test_identity_covers_files_order_and_placement() -> None:

@@ -119,7 +119,7 @@ def test_bands_are_named_after_the_model_s_classes() -> None:
 
 
 def finished(folder: Path) -> Finished:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     found = Finished()
     for name, bands in (("classes", 1), ("confidence", 1), ("probabilities", 3)):
         found.layers[name] = Layer(folder / f"{name}.bin", 4, 5, bands)
