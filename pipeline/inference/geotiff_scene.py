@@ -46,7 +46,7 @@ class GeoTiffScene:
         self.files: list[Path] = []
         self._image, self._bands, self._imagery = image, bands, options.imagery
         require_values(image, bands, options.imagery)
-        transparency = find_transparency(image, bands, sample_windows(self.height, self.width))
+        transparency = find_transparency(image, bands, sample_windows(self.height, self.width, _is_slow(image)))
         self._alpha_band = transparency.band
         self._rows = RowBuffer(self._decode, self.width) if _is_slow(image) else None
         self.notes = [

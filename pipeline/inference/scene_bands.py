@@ -131,7 +131,7 @@ def require_contrast(image: GeoTiff, bands: Bands, imagery: Imagery) -> None:
     if stretch is None:
         return
     extremes = []
-    for window in (centre(image.height, image.width), *sample_windows(image.height, image.width)):
+    for window in (centre(image.height, image.width), *sample_windows(image.height, image.width, image.is_one_strip)):
         bands_CHW, valid_HW = read_bands(image, bands, imagery, window)
         valid_HW &= ~image.left_out(window)
         rgb_NC = to_rgb(bands_CHW, imagery, valid_HW)[valid_HW]
@@ -162,8 +162,13 @@ def centre(height: int, width: int) -> Window:
     return Window((width - columns) // 2, (height - rows) // 2, columns, rows)
 
 
-def sample_windows(height: int, width: int) -> list[Window]:
-    """Return up to 64 evenly spaced windows of up to 256 x 256 px; a scene of up to 2,048 x 2,048 px is covered."""
+def sample_windows(height: int, width: int, full_width: bool = False) -> list[Window]:
+    """Return up to 64 evenly spaced windows of up to 256 x 256 px; a scene of up to 2,048 x 2,048 px is covered.
+
+    Or, for files in which a part of a row costs the whole row, up to 8 windows of up to 256 rows.
+    """
+    if full_width:
+        return [Window(0, row, width, min(SAMPLE_SIDE, height)) for row in _starts(height)]
     return [
         Window(column, row, min(SAMPLE_SIDE, width), min(SAMPLE_SIDE, height))
         for row in _starts(height)

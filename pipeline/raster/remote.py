@@ -19,8 +19,10 @@ HTTP_OPTIONS = {
     "GTIFF_USE_DEFER_STRILE_LOADING": "NO",
     "VSI_CACHE": "TRUE",
 }
-"""GDAL's options for remote files, each unless the environment sets it: seconds, retries with growing delays, and few
-requests. With GTIFF_USE_DEFER_STRILE_LOADING, rasterio would fetch the block index while it holds Python's lock. https://gdal.org/en/stable/user/configoptions.html#networking-options"""
+"""GDAL's options for remote files, each unless the environment sets it: timeouts in seconds, retries with growing
+delays, and few requests. https://gdal.org/en/stable/user/configoptions.html#networking-options
+
+With deferred loading, rasterio would fetch the block index in many requests and while it holds Python's lock."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class RemoteFile:
     def redact(self, text: str) -> str:
         """Return GDAL's text about the file without the secrets of the URL."""
         query = urlsplit(self.url).query
-        return text.replace(self.gdal_path, str(self)).replace(f"?{query}" if query else self.url, "")
+        text = text.replace(self.gdal_path, str(self)).replace(self.url, str(self))
+        return text.replace(f"?{query}", "") if query else text
 
     @property
     def name(self) -> str:
@@ -63,7 +66,9 @@ class NetworkError(PipelineError):
 
 def locate(source: str) -> Location:
     """Return the location of a path or URL that the user gave."""
-    return RemoteFile(source) if source.lower().startswith(SCHEMES) else Path(source)
+    scheme, separator, rest = source.partition("://")
+    is_url = f"{scheme.lower()}{separator}" in SCHEMES
+    return RemoteFile(f"{scheme.lower()}{separator}{rest}") if is_url else Path(source)
 
 
 def gdal_options(location: Location) -> dict[str, str]:

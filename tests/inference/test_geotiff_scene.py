@@ -1,3 +1,5 @@
+import json
+import os
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -6,22 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.control import GroundControlPoint
+from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import OnError
 from pipeline.formats.chips import Imagery
 from pipeline.formats.png import read_image, read_mask
+from pipeline.inference import row_buffer
 from pipeline.inference.geotiff_scene import open_band_files, open_scene
 from pipeline.inference.scene import ReadOptions
 from pipeline.orthophoto.scenes import tile_scene
-from pipeline.raster.geotiff import write_geotiff
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import GeoTiff, open_geotiff, write_geotiff
 from pipeline.raster.layout import Scene
 from pipeline.sentinel.clouds import PixelKind
 from pipeline.sentinel.items import ReadOptions as SentinelOptions
 from pipeline.tif_to_png import TifToPngParams, read_rgb
 from tests.orthophoto.test_section import section
-from tests.world import TWO_CLASSES, at, gradient, hide, landcovernet_item, params
+from tests.world import TWO_CLASSES, UTM, at, gradient, hide, landcovernet_item, params
 
 RGB = Imagery(("1", "2", "3"))
 
@@ -254,3 +260,212 @@ def test_damage_to_a_band_file_and_to_a_mask_is_left_out(tmp_path: Path) -> None
         assert not valid_HW[:16, :16].any()
         assert not valid_HW[48:, 48:].any()
         assert [text.partition(" cannot")[0] for text in scene.damaged] == [str(files[0]), str(files[2])]
+
+
+def place(path: Path, image_CHW: np.ndarray, **profile: Any) -> Path:
+    write_geotiff(path, image_CHW, at(), **profile)
+    return path
+
+
+def described(path: Path, names: list[str]) -> Path:
+    """Band k is 1000 * k, all over."""
+    values = np.arange(1000, 1000 * len(names) + 1, 1000, np.uint16)
+    place(path, np.broadcast_to(values[:, None, None], (len(names), 4, 4)))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = names
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "red_green_blue"),
+    [
+        (["B01", "B02", "B03", "B04"], [4000, 3000, 2000]),
+        (["B4, central wavelength 665 nm", "B3", "B2", "B8", "B8A"], [1000, 2000, 3000]),
+        (["b02", "b03", "b04"], [3000, 2000, 1000]),
+        (["", "", ""], [1000, 2000, 3000]),  # in the model's order
+    ],
+)
+def test_named_bands_are_found_by_their_descriptions(
+    tmp_path: Path, names: list[str], red_green_blue: list[int]
+) -> None:
+    image_HWC, _ = read_scene(described(tmp_path / "a.tif", names), Imagery(REFLECTANCE.bands, 1e-4, 0.0, (0.0, 0.5)))
+    assert image_HWC[0, 0].tolist() == [round(255 * value / 5000) for value in red_green_blue]
+
+
+MINMAX = Imagery(("1", "2", "3"), stretch="minmax")
+WIDE = Imagery(("1", "2", "3"), stretch=(0.0, 4000.0))
+NAMED = (
+    r"the model reads B04, B03, B02 as red, green, blue; extract them in this order \(gdal_translate -b\); with bands"
+)
+
+
+@pytest.mark.parametrize(
+    ("image_CHW", "imagery", "message"),
+    [
+        (gradient(4, 4, 4), REFLECTANCE, rf"a.tif has 4 bands without these descriptions, and {NAMED} in separate"),
+        (
+            gradient(4, 4)[:1],
+            RGB,
+            r"a.tif has 1 band, and the model reads 1, 2, 3 as red, green, blue, counted from 1; ",
+        ),
+        (
+            gradient(4, 4),
+            MINMAX,
+            r"the model was trained with stretch minmax, .*; set stretch to \[low, high\] in params",
+        ),
+        (
+            gradient(4, 4, dtype="uint16"),
+            RGB,
+            r"a.tif is uint16, but .*: gdal_translate -ot Byte -scale LOW HIGH 0 255",
+        ),
+        (
+            gradient(4, 4),
+            WIDE,
+            r"would be dark with the model's stretch \[0, 4000\]; .*-ot Float32 -scale 0 255 0 4000$",
+        ),
+        (
+            gradient(4, 4),
+            REFLECTANCE,
+            r"a.tif is uint8, 0 to 255, and would be dark: the model takes .* 0 to 3000 \(scale",
+        ),
+        (
+            gradient(4, 4, dtype="uint16") + np.uint16(9000),
+            REFLECTANCE,
+            r"all black or white: its values are 9001 to 9050, and the model takes values from 0 to 3000 \(scale "
+            r"0.0001, offset 0\); bring the scene to these: gdal_translate -ot Float32 -scale LOW HIGH 0 3000$",
+        ),
+        (gradient(4, 4, dtype="float32") / 9000, WIDE, r"all black or white: its values are 0.0001111.* to 0.00"),
+    ],
+)
+def test_values_that_do_not_suit_the_model_are_refused(
+    tmp_path: Path, image_CHW: np.ndarray, imagery: Imagery, message: str
+) -> None:
+    path = place(tmp_path / "a.tif", image_CHW, photometric="MINISBLACK")
+    with pytest.raises(PipelineError, match=message) as error:
+        read_scene(path, imagery)
+    assert "tile." not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_declared_scale_other_than_the_models_is_refused(tmp_path: Path) -> None:
+    path = place(tmp_path / "a.tif", gradient(4, 4, dtype="uint16") * 9)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales, dataset.offsets = (1e-4,) * 3, (-0.1,) * 3
+    with pytest.raises(PipelineError, match=r"offset -0.1, and the model has 0.0001 and 0; pass --offset -0.1 if only"):
+        read_scene(path, REFLECTANCE)
+    with pytest.raises(PipelineError, match=r"are applied; convert the scene .*: gdal_translate -unscale -ot Byte"):
+        read_scene(path, RGB)
+
+
+def test_a_white_cloud_in_the_centre_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    image_CHW = np.full((3, 900, 900), 9000, np.uint16)
+    image_CHW[:, 3, 3] = 1000
+    image_HWC, _ = read_scene(place(tmp_path / "a.tif", image_CHW), REFLECTANCE)
+    assert image_HWC[3, 3].tolist() == [85] * 3
+
+
+def test_an_offset_of_the_user_applies(tmp_path: Path) -> None:
+    path = place(tmp_path / "a.tif", np.full((3, 4, 4), 2500, np.uint16))
+    assert read_scene(path, Imagery(REFLECTANCE.bands, 1e-4, -0.1, (0.0, 0.3)))[0][0, 0].tolist() == [128] * 3
+
+
+@pytest.mark.parametrize(
+    ("georeference", "notes"),
+    [
+        (at(), []),
+        (None, ["has no georeference, and so its map has none"]),
+        (at(crs=None), ["has no CRS, and so its map has none"]),
+        (Georeference(UTM, Affine(0.3, 0.4, 5e5, 0.4, -0.3, 1e6)), ["is rotated against its CRS, and so is its map"]),
+        (Georeference(UTM, Affine(10, 0, 5e5, 0, 10, 1e6)), ["is south-up, and so is its map"]),
+    ],
+)
+def test_unusual_grids_are_noted(tmp_path: Path, georeference: Georeference | None, notes: list[str]) -> None:
+    write_geotiff(tmp_path / "a.tif", gradient(8, 8), georeference)
+    with open_scene(str(tmp_path / "a.tif"), ReadOptions(RGB)) as scene:
+        assert scene.notes == [f"{tmp_path}/a.tif {note}" for note in notes]
+        assert scene.georeference.transform == (georeference.transform if georeference else Affine.identity())
+
+
+def test_ground_control_points_are_refused(tmp_path: Path) -> None:
+    points = [GroundControlPoint(row, column, column, -row) for row, column in ((0, 0), (0, 8), (8, 0))]
+    write_geotiff(tmp_path / "a.tif", gradient(8, 8), gcps=points, crs=UTM)
+    with pytest.raises(PipelineError, match="ground control points, which are not supported; warp it first: gdalwarp"):
+        read_scene(tmp_path / "a.tif")
+
+
+def test_near_infrared_taken_for_alpha_is_noted(tmp_path: Path) -> None:
+    with_nir(tmp_path / "a.tif")
+    with open_scene(str(tmp_path / "a.tif"), ReadOptions(RGB)) as scene:
+        assert scene.notes == [
+            f"{tmp_path}/a.tif: its alpha hides nothing, since it has more than two values, as near infrared has"
+        ]
+
+
+def test_the_identity_follows_the_file_and_its_sidecars(tmp_path: Path) -> None:
+    def identity() -> Any:
+        with open_scene(str(tmp_path / "a.tif"), ReadOptions(RGB)) as scene:
+            return json.loads(json.dumps(scene.identity))
+
+    place(tmp_path / "a.tif", gradient(8, 8))
+    first = identity()
+    assert identity() == first
+    (tmp_path / "a.tif.aux.xml").write_text("<PAMDataset/>")
+    second = identity()
+    os.utime(tmp_path / "a.tif", ns=(1, 1))
+    assert first != second != identity() != first
+
+
+def one_strip(path: Path, **profile: Any) -> np.ndarray:
+    """2,100 x 40 px; GDAL presents a strip of more than 2,000 rows as blocks of one row."""
+    image_CHW = np.random.default_rng(0).integers(1, 16, (4, 2100, 40), np.uint8)
+    place(path, image_CHW, blockysize=2100, nodata=0, photometric="MINISBLACK", **profile)
+    return image_CHW[:3].transpose(1, 2, 0)
+
+
+def test_a_compressed_strip_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected_HWC = one_strip(tmp_path / "a.tif", compress="deflate", interleave="pixel")
+    with open_scene(str(tmp_path / "a.tif"), ReadOptions(RGB), check_values=False) as scene:
+        assert scene.notes == [
+            f"{tmp_path}/a.tif is stored in strips of 2100 rows, each decoded whole; a tiled copy takes less time and "
+            f"memory: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE {tmp_path}/a.tif tiled.tif"
+        ]
+        rows: list[int] = []
+        read = GeoTiff._read
+        monkeypatch.setattr(
+            GeoTiff, "_read", lambda self, bands, window: rows.append(window.row_off) or read(self, bands, window)
+        )
+        monkeypatch.setattr(row_buffer, "CHUNK_PIXELS", 40 * 100)
+        for top in range(0, 1800, 300):
+            for left in (0, 20):
+                image_HWC, _ = scene.read(Window(left, top, 20, 400))
+                assert np.array_equal(image_HWC, expected_HWC[top : top + 400, left : left + 20])
+    assert rows == sorted(set(rows))
+
+
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_what_follows_damage_in_a_strip_is_left_out_whatever_the_order(tmp_path: Path, interleave: str) -> None:
+    one_strip(tmp_path / "a.tif", compress="lzw", interleave=interleave)
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    start = len(content) // 2 if interleave == "pixel" else len(content) // 8
+    content[start : start + 2000] = b"\xff" * 2000
+    (tmp_path / "a.tif").write_bytes(content)
+    masks = []
+    for tops in (range(0, 2100, 700), (1400, 0, 700)):
+        mask_HW = np.zeros((2100, 40), bool)
+        with open_scene(str(tmp_path / "a.tif"), ReadOptions(RGB, "skip"), check_values=False) as scene:
+            for top in tops:
+                _, mask_HW[top : top + 700] = scene.read(Window(0, top, 40, 700))
+            assert len(scene.damaged) == 1
+        masks.append(mask_HW)
+    assert np.array_equal(*masks)
+    assert masks[0][:900].all()
+    assert not masks[0][1200:].any()
+
+
+def test_an_uncompressed_strip_is_read_row_by_row(tmp_path: Path) -> None:
+    expected_HWC = one_strip(tmp_path / "a.tif", interleave="pixel")
+    with open_geotiff(tmp_path / "a.tif") as image:
+        assert image.block_shape[0] < 100
+        assert not image.is_one_strip
+    image_HWC, _ = read_scene(tmp_path / "a.tif")
+    assert np.array_equal(image_HWC, expected_HWC)

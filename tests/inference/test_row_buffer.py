@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.windows import Window
+
+from pipeline.inference import row_buffer
+from pipeline.inference.row_buffer import RowBuffer
+
+HEIGHT, WIDTH = 30, 10
+IMAGE_HWC = np.arange(HEIGHT * WIDTH * 3, dtype=np.uint8).reshape(HEIGHT, WIDTH, 3)
+VALID_HW = IMAGE_HWC[..., 0] % 3 > 0
+
+
+class Source:
+    """Counts the rows that are decoded."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        assert (window.col_off, window.width) == (0, WIDTH)
+        self.rows += range(window.row_off, window.row_off + window.height)
+        return IMAGE_HWC[window.toslices()], VALID_HW[window.toslices()]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 29), st.integers(1, 30), st.integers(0, 9), st.integers(1, 10)), min_size=1, max_size=9
+    ),
+    st.sampled_from([1, 25, 1000]),
+)
+def test_windows_in_any_order_have_the_pixels_of_the_source(
+    windows: list[tuple[int, int, int, int]], chunk: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_buffer, "CHUNK_PIXELS", chunk)
+        buffer = RowBuffer(Source().read, WIDTH)
+        for row, height, column, width in windows:
+            window = Window(column, row, min(width, WIDTH - column), min(height, HEIGHT - row))
+            image_HWC, valid_HW = buffer.read(window)
+            assert np.array_equal(image_HWC, IMAGE_HWC[window.toslices()])
+            assert np.array_equal(valid_HW, VALID_HW[window.toslices()])
+
+
+def test_overlapping_windows_row_by_row_decode_each_row_once() -> None:
+    source = Source()
+    buffer = RowBuffer(source.read, WIDTH)
+    for row in (0, 8, 16):
+        for column in (0, 5):
+            buffer.read(Window(column, row, 5, 14))
+    assert source.rows == list(range(30))
+
+
+def test_a_window_may_be_changed_by_its_reader() -> None:
+    buffer = RowBuffer(Source().read, WIDTH)
+    buffer.read(Window(0, 0, 5, 5))[0][:] = 0
+    assert np.array_equal(buffer.read(Window(0, 0, 5, 5))[0], IMAGE_HWC[:5, :5])
