@@ -35,7 +35,7 @@ class Estimate:
     def __str__(self) -> str:
         """Return it in one line."""
         height, width = self.size
-        pixels = f"{self.pixels / 1e6:,.3g} million" if self.pixels >= 1e5 else f"{self.pixels:,}"
+        pixels = f"{self.pixels / 1e6:,.3g} million" if self.pixels >= 1e4 else f"{self.pixels:,}"
         windows = f"{self.windows:,} windows" if self.windows > 1 else "1 window"
         seconds = f"about {duration(self.seconds)}" if self.seconds >= 1 else "less than 1 s"
         return (

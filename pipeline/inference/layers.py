@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.cache import cache_folder
-from pipeline.core.files import read_json, remove, write_json
+from pipeline.core.files import read_json, write_json
 
 PROGRESS, WRITING, DONE = "progress.json", "writing.json", ".done"
 
@@ -88,4 +88,4 @@ def open_work(key: str) -> Iterator[Work]:
         yield Work(folder)
         done = folder.with_suffix(DONE)
         folder.rename(done)  # at once, so that a kill leaves no half of it to go on with
-        remove(done)
+        shutil.rmtree(done, ignore_errors=True)

@@ -58,9 +58,11 @@ def require_writable(files: MapFiles) -> None:
     """
     if files.map.suffix.lower() not in ENDINGS:
         raise PipelineError(f"-o {files.map}: a map is a GeoTIFF; give it a name that ends in .tif")
+    if files.map.is_dir():
+        raise PipelineError(f"-o {files.map} is a folder; for one scene it is the file to write")
     for path in files.chosen:
         if path.is_dir():
-            raise PipelineError(f"{path} is a folder, and the map needs a file of this name; choose another for -o")
+            raise PipelineError(f"{path} is a folder, and the map needs a file of this name; choose another")
     for path in (files.map, files.preview or files.map):
         folder = existing_parent(path)
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
