@@ -25,7 +25,7 @@ def model_of(revision: str) -> Path:
     """
     try:
         with Repo() as repo:
-            commit = str(resolve_rev(repo.scm, revision))
+            commit = resolve_rev(repo.scm, revision)
         folder = cache_folder() / "models" / commit
         if not folder.is_dir():
             with atomic_path(folder) as partial:

@@ -58,7 +58,7 @@ def test_a_folder_need_not_exist(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_is_no_name_for_one_map(tmp_path: Path) -> None:
     (tmp_path / "map.tif").mkdir()
-    with pytest.raises(PipelineError, match="map.tif is a folder; for one scene it is the file to write"):
+    with pytest.raises(PipelineError, match="map.tif is a folder"):
         require_writable(MapFiles(tmp_path / "map.tif"))
 
 

@@ -21,7 +21,7 @@ from pipeline.formats.chips import read_chips
 from pipeline.formats.classes import ClassTable, LandCoverClass
 from pipeline.inference import scene_map
 from pipeline.inference.area import AreaOptions
-from pipeline.inference.network import Wanted
+from pipeline.inference.network import LoadedModel, Wanted
 from pipeline.inference.scene_map import MapOptions, Source, is_finished, map_tags, predict_scene
 from pipeline.inference.sieve import sieve
 from pipeline.inference.windows import Tiling
@@ -85,7 +85,9 @@ def test_a_scene_becomes_a_map_with_its_files(scene: Path, tmp_path: Path) -> No
     assert (pixels(result.path)[0] == expected_ids()).all()
     assert (result.height, result.width, result.pixels) == (200, 170, 34_000)
     assert (result.computed, result.disagreement, result.damaged) == (6 * 128**2, 0.0, ())
-    assert [line.partition(" px")[0] for line in lines] == [f"{scene}: 0.034 million"]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{scene}: ")
+    assert " px in 6 windows of 128 x 128 px, " in lines[0]
 
 
 GEOREFERENCES = {
@@ -292,16 +294,39 @@ def test_after_a_failure_there_is_no_map_and_the_same_call_completes_it(
     assert result.computed == (6 * 128**2 if (step, moment) == ("run_network", "before") else 0)
 
 
-def test_files_of_others_are_not_replaced_after_a_failure(
-    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(*arguments: Any) -> None:
-        raise StoppedError
+def stop(*arguments: Any) -> None:
+    raise StoppedError
 
+
+@pytest.fixture
+def unfinished(scene: Path, tmp_path: Path) -> MapOptions:
+    """Options of a map whose files were about to be written when its process ended."""
     options = replace(OPTIONS, preview=tmp_path / "preview.png")
-    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
         patch.setattr(scene_map, "write_outputs", stop)
         predict_scene(exact_model(), scene, tmp_path / "map.tif", options)
+    return options
+
+
+def test_unfinished_work_goes_on_only_for_the_same_map(scene: Path, tmp_path: Path, unfinished: MapOptions) -> None:
+    model, out = exact_model(), tmp_path / "map.tif"
+    other = replace(model, model=replace(model.model, digest="other"))
+    box = AreaOptions(mask=save_scene(tmp_path / "mask.tif", np.zeros((200, 170, 1), np.uint8)))
+
+    def computed(model: LoadedModel = model, out: Path = out, **changes: Any) -> int:
+        return predict_scene(model, scene, out, replace(unfinished, overwrite=True, **changes)).computed
+
+    new = 6 * 128**2
+    assert (computed(other), computed(out=tmp_path / "other.tif")) == (new, new)
+    assert [computed(offset=1.0), computed(wanted=ALL), computed(area=box), computed(on_error="skip")] == [new] * 4
+    assert computed(tiling=None) == 224 * 192
+    assert computed(mmu=1.0, preview=None) == 0  # the same windows
+    os.utime(scene, ns=(0, 0))
+    assert computed() == new
+
+
+def test_files_of_others_are_not_replaced_after_a_failure(scene: Path, tmp_path: Path, unfinished: MapOptions) -> None:
+    options = unfinished
     (tmp_path / "photo.png").write_text("mine")
     with pytest.raises(PipelineError, match="photo.png exists"):
         predict_scene(exact_model(), scene, tmp_path / "map.tif", replace(options, preview=tmp_path / "photo.png"))
