@@ -111,15 +111,21 @@ class World:
             return False
         before, done = computed(run), rows_done(run)
         if done is None and before:  # killed after the end of the work
-            assert outputs(run / "out") == self.expected
+            assert left(run) == self.expected
             return True
         text = self.finish(run)
-        assert outputs(run / "out") == self.expected
+        assert left(run) == self.expected
         assert not [path for path in (run / "cache/predict").iterdir() if path.is_dir()]
         assert (f"note: {done} of {ROWS} rows of windows were finished before\n" in text) == bool(done)
         assert computed(run) == self.windows - (done or 0) * self.windows // ROWS
         assert computed(run) + before >= self.windows
         return True
+
+
+def left(run: Path) -> dict[str, bytes]:
+    """The files beside the map, without those of processes killed in the moment between creating a hidden folder and
+    locking it, which `atomic_path` removes a day later."""
+    return {name: body for name, body in outputs(run / "out").items() if not name.endswith(".partial/unlocked")}
 
 
 def log(run: Path) -> str:
@@ -197,6 +203,5 @@ def test_a_map_survives_kills(world: World) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.short
 def test_a_map_survives_many_kills(world: World) -> None:
     assert survive(world, MANY) >= MANY
