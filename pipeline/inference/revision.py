@@ -35,4 +35,4 @@ def model_of(revision: str) -> Path:
             f"--rev {revision}: cannot get its model ({' '.join(str(error).split())}); name an experiment (dvc exp "
             "show) or a commit whose model is in DVC's cache, or give a folder: --model"
         ) from None
-    return folder
+    return Path(folder)

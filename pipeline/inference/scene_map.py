@@ -245,7 +245,7 @@ def _job(model: LoadedModel, scene: Scene, area: Area, options: MapOptions) -> _
     run = NetworkRun(model, frame.scene, plan, options.wanted, lambda core: area.wants(frame.in_input(core)))
     size_note = None if options.resample else pixel_size_note(*size, model.model.pixel_sizes)
     notes = (*model.notes, *scene.notes, *area.notes, *([size_note] if size_note else []))
-    identity = [frame.scene.identity, area.identity, model.identity, asdict(options.wanted)]
+    identity: list[Any] = [frame.scene.identity, area.identity, model.identity, asdict(options.wanted)]
     identity += [options.offset, options.on_error]
     table = model.table(options.wanted.undecided is not None)
     return _Job(

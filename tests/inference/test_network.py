@@ -68,6 +68,11 @@ def test_pixels_below_the_limit_are_undecided(per_cent: float) -> None:
     assert (found["confidence"] == layers(ALL)["confidence"]).all()  # which hides nothing
 
 
+def test_a_pixel_at_the_limit_is_decided() -> None:
+    logits_KHW = np.array([[[1e4]], [[-1e4]], [[0.0]]], np.float32)
+    assert layers(Wanted(undecided=100), logits_KHW=logits_KHW)["classes"].tolist() == [[[10]]]
+
+
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
