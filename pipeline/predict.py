@@ -7,22 +7,32 @@ python -m pipeline.predict --bands B04.tif B03.tif B02.tif -o map.tif
 """
 
 import argparse
+import math
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.core.cache import cache_folder
 from pipeline.core.errors import PipelineError
-from pipeline.core.failures import Failure, catch_failures
+from pipeline.core.failures import Failure, catch_failures, reraise_stage_errors
+from pipeline.core.files import read_json, write_json
+from pipeline.core.fingerprint import digest
 from pipeline.core.interrupt import exit_on_interrupt
 from pipeline.inference.area import AreaOptions
 from pipeline.inference.forward import duration
 from pipeline.inference.network import LoadedModel, Wanted, load_model
+from pipeline.inference.outputs import ENDINGS
 from pipeline.inference.revision import MODEL, model_of
 from pipeline.inference.scene_map import MapOptions, MapResult, Source, is_finished, predict_scene
+from pipeline.raster.remote import locate
 
 NOTICEABLE = 0.001
 """Share of different classes where windows meet that is reported for every network."""
+LISTED = 3
+"""Damaged blocks that are named."""
 
 
 @dataclass(frozen=True)
@@ -32,53 +42,81 @@ class Job:
     source: Source
     out: Path
 
+    @property
+    def name(self) -> str:
+        """The scene for messages, without the secrets of its URL."""
+        return str(locate(self.source.names[0]))
+
+    @property
+    def record(self) -> Path:
+        """A file in the cache folder with the place of the scene: scenes of one name may lie in two folders."""
+        return cache_folder() / "predict" / f"{digest(str(self.out.resolve()))}.scene.json"
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the map in OUT is of this scene, as far as that is known."""
+        return not self.record.exists() or read_json(self.record) == self.place
+
+    @property
+    def place(self) -> str:
+        """Where the scene is."""
+        location = locate(self.source.names[0])
+        return str(location.resolve() if isinstance(location, Path) else location)
+
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     command = argparse.ArgumentParser(
-        prog="python -m pipeline.predict", description="Make maps with a trained model: GeoTIFFs of class ids."
+        prog="python -m pipeline.predict",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = command.add_argument
-    add("scenes", nargs="*", metavar="SCENE", help="GeoTIFF, .vrt or tile index; a path, https:// or s3://")
-    add("-o", "--out", required=True, type=Path, metavar="OUT", help="the map; for several scenes a folder")
+    add("scenes", nargs="*", metavar="SCENE", help="GeoTIFF, .vrt or tile index; a GeoTIFF may be https:// or s3://")
+    add("-o", "--out", required=True, metavar="OUT", help="the map, NAME.tif; for several scenes a folder")
     add("--bands", nargs=3, metavar="TIF", help="red, green and blue in files of their own, instead of SCENE")
     add("--merge", action="store_true", help="one map of all scenes; a later scene covers the earlier")
     model = command.add_mutually_exclusive_group()
     model.add_argument("--model", type=Path, default=Path(MODEL), metavar="FOLDER", help=f"default: {MODEL}")
     model.add_argument("--rev", metavar="EXPERIMENT", help="the model of an experiment or commit")
     add("--aoi", type=Path, metavar="FILE", help="map only inside these polygons")
-    add("--bbox", nargs=4, type=float, metavar=("W", "S", "E", "N"), help="map only this box, in degrees")
+    add("--bbox", nargs=4, type=_number, metavar=tuple("WSEN"), help="map only this box, in degrees")
     add("--mask", type=Path, metavar="TIF", help="no data where this is not zero, such as clouds")
     add("--confidence", action="store_true", help="also write the confidence in per cent")
     add("--probabilities", action="store_true", help="also write the probability of each class in per cent")
     add("--undecided", type=_per_cent, metavar="PERCENT", help="a class of its own below this confidence")
     add("--mmu", type=_positive, metavar="HECTARES", help="merge smaller patches into a neighbour")
-    add(
-        "--preview",
-        type=Path,
-        metavar="PNG",
-        help="also draw image and map, with a legend; for several scenes a folder",
-    )
+    add("--preview", type=Path, metavar="PNG", help="also draw image and map; for several scenes a folder")
     add("--truth", type=Path, metavar="TIF", help="mask of class ids to show in the preview")
     add("--credit", default="", metavar="TEXT", help="credit of the imagery, in the preview")
-    add("--offset", type=float, help="added to scaled values instead of the model's, such as -0.1 for Sentinel-2")
+    add("--offset", type=_number, metavar="NUMBER", help="instead of the model's, such as -0.1 for Sentinel-2")
     add("--resample", action="store_true", help="run at the training's pixel size; the map keeps the scene's grid")
     add("--memory", type=_positive, metavar="GB", help="for the network's windows")
-    add("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    add("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
     add("--on-error", choices=("stop", "skip"), default="stop", help="blocks that cannot be read; skip: no data there")
     add("--overwrite", action="store_true", help="replace existing files")
     return command
 
 
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
+
+
 def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    value = _number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
 
 
 def _per_cent(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 <= value <= 100:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100")
     return value
@@ -88,34 +126,59 @@ def list_jobs(arguments: argparse.Namespace) -> list[Job]:
     """List the maps that a command line asks for.
 
     Raises:
-        PipelineError: no scene, scenes and --bands, or two scenes with one name.
+        PipelineError: no scene, options that exclude each other, or two scenes with one name.
     """
-    scenes, out = tuple(arguments.scenes), arguments.out
+    scenes, out = tuple(arguments.scenes), Path(arguments.out)
     if bool(scenes) == bool(arguments.bands):
         raise PipelineError("give one or more scenes, or --bands with red, green and blue in files of their own")
+    if arguments.bands and arguments.merge:
+        raise PipelineError("--merge joins scenes, and --bands is one scene; omit one of them")
     if arguments.bands:
         return [Job(Source(tuple(arguments.bands), "bands"), out)]
     if arguments.merge:
         return [Job(Source(scenes, "merge"), out)]
-    if len(scenes) == 1 and not (out.is_dir() or str(arguments.out).endswith("/")):
+    if not is_folder(arguments):
         return [Job(Source(scenes), out)]
-    jobs = [Job(Source((scene,)), out / f"{Path(scene).name.partition('.')[0]}.tif") for scene in scenes]
-    seen: dict[Path, str] = {}
+    if out.is_file() or (out.suffix.lower() in ENDINGS and not out.is_dir()):
+        raise PipelineError(f"-o {out}: {len(scenes)} scenes need a folder for their maps; for one map of all: --merge")
+    jobs = [Job(Source((scene,)), out / f"{Path(locate(scene).name).stem}.tif") for scene in scenes]
+    seen: dict[Path, Job] = {}
     for job in jobs:
-        name = job.source.names[0]
         if job.out in seen:
-            raise PipelineError(f"{seen[job.out]} and {name} would both become {job.out}; map one of them by itself")
-        seen[job.out] = name
+            raise PipelineError(
+                f"{seen[job.out].name} and {job.name} would both become {job.out}; map them into two folders"
+            )
+        seen[job.out] = job
     return jobs
 
 
+def is_folder(arguments: argparse.Namespace) -> bool:
+    """Return whether OUT is a folder of maps: for several scenes, or if it is one, or ends in a slash."""
+    out = arguments.out
+    is_one_map = arguments.bands or arguments.merge
+    return not is_one_map and (len(arguments.scenes) > 1 or out.endswith(("/", os.sep)) or Path(out).is_dir())
+
+
 def map_options(arguments: argparse.Namespace) -> MapOptions:
-    """Return the options of all maps."""
+    """Return the options of all maps.
+
+    Raises:
+        PipelineError: options of the preview without one, or another kind of file.
+    """
+    preview, several = arguments.preview, is_folder(arguments)
+    if preview is None and (arguments.truth or arguments.credit):
+        option = "--truth" if arguments.truth else "--credit"
+        raise PipelineError(f"{option} is shown in the preview; add --preview, or omit it")
+    if preview is not None and (preview.suffix.lower() == ".png") == several:
+        allowed = "a folder, as for OUT" if several else "a name that ends in .png"
+        raise PipelineError(f"--preview {preview}: give {allowed}")
+    if several and arguments.truth:
+        raise PipelineError("--truth is the mask of one scene; map it by itself")
     bbox = None if arguments.bbox is None else tuple(arguments.bbox)
     return MapOptions(
         wanted=Wanted(arguments.confidence, arguments.probabilities, arguments.undecided),
         area=AreaOptions(arguments.aoi, bbox, arguments.mask),
-        preview=arguments.preview,
+        preview=preview,
         truth=arguments.truth,
         credit=arguments.credit,
         mmu=arguments.mmu,
@@ -135,32 +198,64 @@ def summary(model: LoadedModel, result: MapResult) -> str:
     ]
     if (share := result.disagreement) is not None and (share >= NOTICEABLE or not model.is_measured):
         parts.append(f"windows disagree on {100 * share:.2g} % of the pixels within 16 px of their borders")
-    if result.damaged:
-        parts.append(f"no data in {len(result.damaged)} damaged blocks: {'; '.join(result.damaged[:3])}")
+    if count := len(result.damaged):
+        more = f" and {count - LISTED} more" if count > LISTED else ""
+        blocks = "1 damaged block" if count == 1 else f"{count} damaged blocks"
+        parts.append(f"no data in {blocks}: {'; '.join(result.damaged[:LISTED])}{more}")
     return "; ".join(parts)
 
 
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Re-raise torch's errors for a lack of memory.
+
+    Raises:
+        PipelineError: with the remedy.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(text in str(error) for text in ("out of memory", "can't allocate memory")):
+            raise
+        raise PipelineError("the network needs more memory than there is; give it less with --memory") from None
+
+
+def predict_one(model: LoadedModel, job: Job, options: MapOptions) -> str:
+    """Make a map, and summarise it."""
+    with _memory_errors():
+        return summary(model, predict_scene(model, job.source, job.out, options, note))
+
+
 def predict_all(model: LoadedModel, jobs: Sequence[Job], options: MapOptions) -> int:
-    """Make the maps of several scenes, print a table, and return the number of scenes that failed."""
+    """Make the maps of several scenes, print a table, and return the number of scenes that failed.
+
+    Raises:
+        StageError: the disk is full; after the table of the scenes before.
+    """
 
     def attempt(job: Job) -> str:
-        if not options.overwrite and is_finished(model, job.source, job.out, options):
-            return "finished before"
+        if job.out.exists() and not options.overwrite:
+            if job.is_recorded and is_finished(model, job.source, job.out, options):
+                return "finished before"
+            raise PipelineError(
+                f"{job.out} exists, of another scene or model, with other options, or older than its scene; "
+                "--overwrite replaces it"
+            )
         preview = options.preview and options.preview / f"{job.out.stem}.png"
-        return summary(model, predict_scene(model, job.source, job.out, replace(options, preview=preview), note))
+        write_json(job.record, job.place)
+        return predict_one(model, job, replace(options, preview=preview))
 
-    guarded = catch_failures(attempt, lambda job: job.source.names[0])
-    rows = []
-    for job in jobs:
-        outcome = guarded(job)
-        failed = isinstance(outcome, Failure)
-        rows.append(
-            (failed, job.source.names[0], f"FAILED: {outcome.reason}" if isinstance(outcome, Failure) else outcome)
-        )
-    width = max(len(name) for _, name, _ in rows)
-    for _, name, outcome in rows:
-        print(f"{name:{width}}  {outcome}")
-    return sum(failed for failed, _, _ in rows)
+    guarded = catch_failures(attempt, lambda job: job.name)
+    outcomes: list[str | Failure] = []
+    try:
+        for job in jobs:
+            outcomes.append(guarded(job))
+    finally:
+        width = max(len(job.name) for job in jobs)
+        for job, outcome in zip(jobs, outcomes, strict=False):
+            text = f"FAILED: {outcome.reason}" if isinstance(outcome, Failure) else outcome
+            print(f"{job.name:{width}}  {text}")
+    return sum(isinstance(outcome, Failure) for outcome in outcomes)
 
 
 def note(line: str) -> None:
@@ -168,19 +263,38 @@ def note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def run(arguments: argparse.Namespace) -> None:
+    """Make the maps that the command line asks for.
+
+    Raises:
+        PipelineError: the user's mistake, a scene that failed, or a full disk.
+        OSError: a file cannot be read or written.
+    """
+    jobs, options = list_jobs(arguments), map_options(arguments)
+    folder = model_of(arguments.rev) if arguments.rev else arguments.model
+    model = load_model(folder, arguments.device)
+    try:
+        if not is_folder(arguments):
+            print(f"predict: {predict_one(model, jobs[0], options)}")
+        elif failed := predict_all(model, jobs, options):
+            raise PipelineError(
+                f"{failed} of {len(jobs)} scenes failed, as listed above; run again: finished ones are skipped"
+            )
+    except OSError as error:
+        reraise_stage_errors(error)
+        raise
+
+
 def main() -> None:
-    """Make the maps that the command line asks for."""
+    """Run the command; a user's mistake is one line."""
     arguments = parser().parse_args()
     try:
         with exit_on_interrupt("predict"):
-            jobs, options = list_jobs(arguments), map_options(arguments)
-            folder = model_of(arguments.rev) if arguments.rev else arguments.model
-            model = load_model(folder, arguments.device)
-            if len(jobs) == 1 and jobs[0].out == arguments.out:
-                result = predict_scene(model, jobs[0].source, jobs[0].out, options, note)
-                print(f"predict: {summary(model, result)}")
-            elif failed := predict_all(model, jobs, options):
-                sys.exit(f"predict: error: {failed} of {len(jobs)} scenes failed, as listed above; run again for these")
+            run(arguments)
+            sys.stdout.flush()  # here, for the error of a closed pipe
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports it once more
+        sys.exit("predict: error: the result could not be printed, since the program that reads it has ended")
     except (PipelineError, OSError) as error:
         sys.exit(f"predict: error: {' '.join(str(error).split())}")
 

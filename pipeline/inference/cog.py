@@ -4,18 +4,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
+import numpy as np
 import rasterio
 import rasterio.shutil
+from rasterio.windows import Window
 
 from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.inference.layers import Layer
-from pipeline.raster.gdal import file_errors
+from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.georeference import Georeference
 
+ROWS = 512
+"""Side of a block."""
 OPTIONS = {
     "driver": "COG",
     "COMPRESS": "DEFLATE",
-    "BLOCKSIZE": 512,
+    "BLOCKSIZE": ROWS,
     "NUM_THREADS": "ALL_CPUS",
     "BIGTIFF": "IF_SAFER",
 }
@@ -50,7 +54,8 @@ def class_raster(georeference: Georeference, table: ClassTable, tags: dict[str, 
 def write_cog(path: Path, layer: Layer, raster: Raster) -> None:
     """Write a layer as a Cloud-Optimised GeoTIFF, no-data 255.
 
-    GDAL reads the layer's file through a VRT beside it, block by block.
+    GDAL reads the layer's file through a VRT beside it, block by block. It reports a full disk only now and then, and
+    else leaves a damaged file, so the file is read once more.
 
     Raises:
         PipelineError: GDAL cannot write it.
@@ -60,6 +65,27 @@ def write_cog(path: Path, layer: Layer, raster: Raster) -> None:
     resampling = "MODE" if raster.table else "AVERAGE"
     with file_errors(path, "cannot be written"), rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
         rasterio.shutil.copy(vrt, path, OVERVIEW_RESAMPLING=resampling, **OPTIONS)
+        _require_written(path, layer)
+
+
+def _require_written(path: Path, layer: Layer) -> None:
+    """Compare a file with its layer, and decode its overviews.
+
+    Raises:
+        ValueError: the pixels differ.
+        RasterioError: a block cannot be decoded.
+    """
+    with open_dataset(path) as dataset:
+        for start in range(0, layer.height, ROWS):
+            stop = min(start + ROWS, layer.height)
+            rows_CHW = dataset.read(window=Window(0, start, layer.width, stop - start))
+            if not np.array_equal(rows_CHW, layer.read(start, stop)):
+                raise ValueError("it differs from what was written")
+        levels = len(dataset.overviews(1))
+    for level in range(levels):
+        with open_dataset(path, overview_level=level) as overview:
+            for _, window in overview.block_windows(1):
+                overview.read(window=window)
 
 
 def vrt_xml(layer: Layer, raster: Raster) -> str:

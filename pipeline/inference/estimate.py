@@ -35,9 +35,12 @@ class Estimate:
     def __str__(self) -> str:
         """Return it in one line."""
         height, width = self.size
+        pixels = f"{self.pixels / 1e6:,.3g} million" if self.pixels >= 1e4 else f"{self.pixels:,}"
+        windows = f"{self.windows:,} windows" if self.windows > 1 else "1 window"
+        seconds = f"about {duration(self.seconds)}" if self.seconds >= 1 else "less than 1 s"
         return (
-            f"{self.pixels / 1e6:,.3g} million px in {self.windows:,} windows of {width} x {height} px, about "
-            f"{duration(self.seconds)}, {self.memory_gb:.1f} GB of memory, at most {self.disk_gb:.2g} GB of disk"
+            f"{pixels} px in {windows} of {width} x {height} px, {seconds}, {self.memory_gb:.1f} GB of memory, at most "
+            f"{max(self.disk_gb, 0.001):.2g} GB of disk"
         )
 
 

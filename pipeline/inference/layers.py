@@ -1,6 +1,7 @@
 """Layers of a map in flat files: written row by row, kept when the process is killed, handed to GDAL as they are."""
 
 import fcntl
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.cache import cache_folder
-from pipeline.core.files import read_json, remove, write_json
+from pipeline.core.files import read_json, write_json
 
-PROGRESS, WRITING = "progress.json", "writing.json"
+PROGRESS, WRITING, DONE = "progress.json", "writing.json", ".done"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,11 @@ def open_work(key: str) -> Iterator[Work]:
     root.mkdir(parents=True, exist_ok=True)
     with (root / f"{key}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends, however it ends
+        for done in root.glob(f"*{DONE}"):  # left by a killed process
+            shutil.rmtree(done, ignore_errors=True)  # perhaps at the same time as another process
         folder = root / key
         folder.mkdir(exist_ok=True)
         yield Work(folder)
-        remove(folder)
+        done = folder.with_suffix(DONE)
+        folder.rename(done)  # at once, so that a kill leaves no half of it to go on with
+        shutil.rmtree(done, ignore_errors=True)

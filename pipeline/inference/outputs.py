@@ -1,7 +1,10 @@
 """The files of a map: names, checks before the start, and writing them so that the map itself appears last."""
 
+import errno
 import os
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from pipeline.core.files import atomic_path, write_text
 from pipeline.formats.classes import ClassTable
 from pipeline.inference.cog import Band, Raster, class_raster, write_cog
 from pipeline.inference.finished import Finished
+from pipeline.inference.layers import Layer
 from pipeline.inference.style import pam_xml, qml
 from pipeline.raster.georeference import Georeference
 
@@ -56,6 +60,9 @@ def require_writable(files: MapFiles) -> None:
         raise PipelineError(f"-o {files.map}: a map is a GeoTIFF; give it a name that ends in .tif")
     if files.map.is_dir():
         raise PipelineError(f"-o {files.map} is a folder; for one scene it is the file to write")
+    for path in files.chosen:
+        if path.is_dir():
+            raise PipelineError(f"{path} is a folder, and the map needs a file of this name; choose another")
     for path in (files.map, files.preview or files.map):
         folder = existing_parent(path)
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
@@ -126,13 +133,30 @@ def write_outputs(
     """
     for name, layer in finished.layers.items():
         if name != "classes":
-            with atomic_path(files.layer(name)) as partial:
+            with atomic_path(files.layer(name)) as partial, _write_errors(files.layer(name), partial, layer):
                 write_cog(partial, layer, rasters[name])
     table = rasters["classes"].table
     assert table is not None
     write_text(files.pam, pam_xml(table, finished.counts(table)))
     write_text(files.style, qml(table))
     with atomic_path(files.map) as partial:
-        write_cog(partial, finished.layers["classes"], rasters["classes"])
+        with _write_errors(files.map, partial, finished.layers["classes"]):
+            write_cog(partial, finished.layers["classes"], rasters["classes"])
         if files.preview:
             draw(files.preview, partial)
+
+
+@contextmanager
+def _write_errors(target: Path, partial: Path, layer: Layer) -> Iterator[None]:
+    """Name the file that the user wants, and a full disk, in GDAL's errors.
+
+    Raises:
+        PipelineError: GDAL cannot write the file.
+        OSError: there is less space than the file may need; GDAL's text does not contain that reason.
+    """
+    try:
+        yield
+    except PipelineError as error:
+        if shutil.disk_usage(target.parent).free < 2 * layer.height * layer.width * layer.bands:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from None
+        raise PipelineError(str(error).replace(str(partial), str(target))) from None

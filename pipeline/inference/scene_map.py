@@ -108,7 +108,7 @@ class MapOptions:
             "bbox": area.bbox,
         }
         chosen |= {"aoi": area.aoi and sha256(area.aoi), "mask": area.mask and sha256(area.mask)}
-        chosen |= {"resample": self.resample or None}
+        chosen |= {"resample": self.resample or None, "on_error": "skip" if self.on_error == "skip" else None}
         chosen |= {"tiling": self.tiling and f"{self.tiling.window} px, halo {self.tiling.halo} px"}
         return {f"OPTION_{name.upper()}": str(value) for name, value in chosen.items() if value is not None}
 
@@ -163,7 +163,8 @@ def predict_scene(
     start, options = time.monotonic(), options or MapOptions()
     files = MapFiles(Path(out), options.wanted.layers, options.preview)
     source = source if isinstance(source, Source) else Source((str(source),))
-    _check_files(files, [*source.names, *options.inputs], options.overwrite)
+    require_writable(files)
+    require_no_input(files, [*source.names, *options.inputs])
     imagery = model.model.imagery if options.offset is None else replace(model.model.imagery, offset=options.offset)
     with (
         rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
@@ -181,22 +182,12 @@ def predict_scene(
         report(f"{scene.name}: {estimate(job.run)}")
         with open_work(key) as work:
             require_disk(job.run, work.folder, files.map)
+            if work.rows_done:
+                report(f"note: {work.rows_done} of {len(job.run.plan.rows)} rows of windows were finished before")
             run_network(job.run, work, f"map of {scene.name}")
             _write(job, work, files, options)
         damaged = tuple(scene.damaged)
     return _result(job, files.map, time.monotonic() - start, damaged)
-
-
-def _check_files(files: MapFiles, inputs: list[str], overwrite: bool) -> None:
-    """Check a map's files as far as that is possible before the scene is opened.
-
-    Raises:
-        PipelineError: they cannot be written, would replace an input, or the map exists.
-    """
-    require_writable(files)
-    require_no_input(files, inputs)
-    if not overwrite:
-        require_new([files.map])
 
 
 def map_tags(model: LoadedModel, options: MapOptions) -> dict[str, str]:

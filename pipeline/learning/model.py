@@ -1,5 +1,6 @@
 """Networks: built by name, saved as safetensors with a description that is enough to use them."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -10,6 +11,7 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 from huggingface_hub import constants
+from pydantic import ValidationError
 from safetensors.torch import save
 from torch import nn
 
@@ -230,8 +232,12 @@ def _load_state(module: nn.Module, path: Path) -> None:
     try:
         module.load_state_dict(load_weights(path))
     except RuntimeError as error:
-        raise PipelineError(f"{path} does not fit the network in model.json: {' '.join(str(error).split())}") from None
+        reason = textwrap.shorten(str(error), 300, placeholder=" …")  # else every tensor of the network
+        raise PipelineError(f"{path} does not fit the network in model.json: {reason}") from None
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg']}"
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,698 @@
+"""The command `python -m pipeline.predict` as its users meet it: what it writes, and what it says to mistakes."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from rasterio.transform import Affine
+from scipy import ndimage
+
+import pipeline.predict
+from pipeline.formats.chips import Imagery
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import write_geotiff
+from tests.inference.test_tile_index import write_index
+from tests.maps import MEMORY, TABLE, Command, noise, outputs, write_model, write_scene
+from tests.sources.bucket import bucket_server, put
+from tests.sources.faulty import Server, served
+from tests.world import at
+
+ROOT = Path(__file__).parents[1]
+TILES = {"tiled": True, "blockxsize": 128, "blockysize": 128, "compress": "deflate", "interleave": "pixel"}
+SENTINEL_2 = Imagery(("B04", "B03", "B02"), 0.0001, 0.0, (0.0, 0.3))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model") / "model")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes and other inputs; read-only."""
+    folder = tmp_path_factory.mktemp("files")
+    write_scene(folder / "scene.tif")
+    image_CHW = noise(96, 128)
+    for number, name in enumerate(("red", "green", "blue")):
+        write_geotiff(folder / f"{name}.tif", image_CHW[number : number + 1], at())
+    write_geotiff(folder / "16bit.tif", image_CHW.astype(np.uint16) * 100, at())
+    write_geotiff(folder / "float.tif", image_CHW.astype(np.float32) / 255, at())
+    write_geotiff(folder / "complex.tif", image_CHW.astype(np.complex64), at())
+    write_geotiff(folder / "small.tif", np.zeros((1, 50, 50), np.uint8), at())
+    write_geotiff(folder / "clouds.tif", np.pad(np.full((1, 96, 28), 1, np.uint8), ((0, 0), (0, 0), (100, 0))), at())
+    truth_HW = np.array(TABLE.ids, np.uint8)[np.arange(96 * 128).reshape(96, 128) // 4096]
+    write_geotiff(folder / "truth.tif", truth_HW[None], at())
+    (folder / "text.tif").write_text("hello")
+    (folder / "empty.tif").touch()
+    (folder / "folder").mkdir()
+    (folder / "folder.png").mkdir()
+    (folder / "other").mkdir()
+    shutil.copy(folder / "scene.tif", folder / "other")
+    (folder / "far.geojson").write_text(polygon(50, 50, 51, 51))
+    (folder / "near.geojson").write_text(polygon(-2.997, 9.04, -2.993, 9.044))
+    return folder
+
+
+def polygon(west: float, south: float, east: float, north: float) -> str:
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    return json.dumps({"type": "Polygon", "coordinates": [ring]})
+
+
+@pytest.fixture
+def predict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: Path) -> Command:
+    return Command(monkeypatch, capsys, model)
+
+
+def read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as dataset:
+        return np.asarray(dataset.read())
+
+
+# Refusals: one line, code 1, nothing written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "give one or more scenes, or --bands with red, green and blue in files of their own"),
+        ("scene.tif --bands red.tif green.tif blue.tif", "give one or more scenes, or --bands with .*"),
+        ("--merge", "give one or more scenes, or --bands with .*"),
+        ("--bands red.tif green.tif blue.tif --merge", "--merge joins scenes, and --bands is one scene; omit .*"),
+        ("--bands scene.tif scene.tif scene.tif", ".*scene.tif has 3 bands; in separate files there is one band .*"),
+        ("missing.tif", ".*missing.tif does not exist"),
+        ("text.tif", ".*text.tif is not a .*GeoTIFF.*"),
+        ("empty.tif", r".*empty.tif is empty \(0 bytes\); copy or download it again"),
+        (
+            "red.tif",
+            ".*red.tif has 1 band, and the model reads 1, 2, 3 as red, green, blue, counted from 1; .*--bands.*",
+        ),
+        ("16bit.tif", ".*16bit.tif is uint16, but chips have 8 bits; convert .* gdal_translate -ot Byte -scale .*"),
+        ("float.tif", ".*float.tif is float32, but chips have 8 bits; convert .* gdal_translate -ot Byte -scale .*"),
+        ("complex.tif", ".*complex.tif has samples of type complex64; supported are uint8, .*"),
+        ("scene.tif --rev no-such-revision", "--rev no-such-revision: cannot get its model .*--model"),
+        ("scene.tif --memory 0.01", "windows of 128 px are too small for this network, .* 448 px; raise --memory"),
+        ("scene.tif --device mps", "--device is 'mps', which this machine does not have; available: auto, cpu.*"),
+        ("scene.tif --mmu 1e9", r"--mmu 1e\+09 is more than the whole scene: give at most its 123 ha"),
+        ("scene.tif --aoi far.geojson", ".*far.geojson covers .* and .*scene.tif .*: they do not overlap"),
+        ("scene.tif --aoi missing.gpkg", ".*missing.gpkg does not exist"),
+        ("scene.tif --aoi truth.tif", ".*truth.tif is not a known vector file .*ogr2ogr.*"),
+        ("scene.tif --bbox 50 50 51 51", "--bbox 50 50 51 51 covers .*: they do not overlap"),
+        ("scene.tif --bbox 3 50 2 51", "--bbox 3 50 2 51 .*west must be less than east.*"),
+        ("scene.tif --mask scene.tif", ".*scene.tif has 3 bands; a --mask has one: gdal_translate -b 1 .*"),
+        ("scene.tif --mask small.tif", r".*small.tif differ in size: \(128, 96\) and \(50, 50\) px; .*gdalwarp.*"),
+        ("scene.tif --mask missing.tif", ".*missing.tif does not exist"),
+        ("scene.tif --truth truth.tif", "--truth is shown in the preview; add --preview, or omit it"),
+        ("scene.tif --credit me", "--credit is shown in the preview; add --preview, or omit it"),
+        ("scene.tif --preview OUT/p.jpg", "--preview .*p.jpg: give a name that ends in .png"),
+        ("scene.tif --preview folder", "--preview .*folder: give a name that ends in .png"),
+        ("scene.tif --preview folder.png", ".*folder.png is a folder, and the map needs a file of this name; .*"),
+        ("scene.tif --preview OUT/p.png --truth small.tif", r".*small.tif differ in size: .*"),
+        ("scene.tif --preview OUT/p.png --truth missing.tif", ".*missing.tif does not exist"),
+        ("scene.tif -o OUT/map.png", "-o .*map.png: a map is a GeoTIFF; give it a name that ends in .tif"),
+        ("scene.tif -o OUT/map", "-o .*map: a map is a GeoTIFF; give it a name that ends in .tif"),
+        ("scene.tif -o text.tif/map.tif", ".*map.tif cannot be written: .*text.tif is not a folder that you may .*"),
+        ("scene.tif -o scene.tif --overwrite", ".*scene.tif would be overwritten, but it is an input; choose .*"),
+        ("scene.tif --mask clouds.tif -o clouds.tif --overwrite", ".*clouds.tif would be overwritten, but .*"),
+        ("scene.tif --preview OUT/p.png --truth truth.tif -o truth.tif --overwrite", ".*truth.tif would be over.*"),
+        ("scene.tif -o clouds.tif", ".*clouds.tif exists; --overwrite replaces it"),
+        ("scene.tif red.tif -o OUT/new.tif", "-o .*new.tif: 2 scenes need a folder for their maps; .*--merge"),
+        ("scene.tif red.tif -o clouds.tif", "-o .*clouds.tif: 2 scenes need a folder for their maps; .*--merge"),
+        ("scene.tif other/scene.tif -o OUT/", ".*scene.tif and .*other/scene.tif would both become .*scene.tif; .*"),
+        ("scene.tif red.tif -o OUT/ --preview OUT/p.png", "--preview .*p.png: give a folder, as for OUT"),
+        ("scene.tif -o OUT/ --preview OUT/p --truth truth.tif", "--truth is the mask of one scene; map it by itself"),
+        ("scene.tif red.tif --merge -o folder", "-o .*folder: a map is a GeoTIFF; give it a name that ends in .tif"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: str, message: str, predict: Command, files: Path, tmp_path: Path) -> None:
+    before = outputs(files)
+    words = [word.replace("OUT", str(tmp_path)) for word in arguments.split()]
+    words = [str(files / word) if re.match(r"\w*[a-z]\w*[./]|folder", word) else word for word in words]
+    outcome = predict(*words, *([] if "-o" in words else ["-o", tmp_path / "map.tif"]))
+    assert re.fullmatch(f"predict: error: {message}", outcome.error)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outputs(tmp_path) == {}
+    assert outputs(files) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_read_only(predict: Command, files: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert "is not a folder that you may write to" in predict(files / "scene.tif", "-o", tmp_path / "map.tif").error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--undecided 101", "--undecided: 101 is not between 0 and 100"),
+        ("--undecided x", "--undecided: 'x' is not a number"),
+        ("--undecided nan", "--undecided: 'nan' is not a number"),
+        ("--mmu -1", "--mmu: -1 is not above 0"),
+        ("--mmu nan", "--mmu: 'nan' is not a number"),
+        ("--memory 0", "--memory: 0 is not above 0"),
+        ("--offset x", "--offset: 'x' is not a number"),
+        ("--bbox 1 2 3", "--bbox: expected 4 arguments"),
+        ("--bbox 1 2 3 inf", "--bbox: 'inf' is not a number"),
+        ("--bands a.tif b.tif", "--bands: expected 3 arguments"),
+        ("--device gpu", r"--device: invalid choice: 'gpu' \(choose from .*\)"),
+        ("--rev x --model y", "--model: not allowed with argument --rev"),
+    ],
+)
+def test_mistakes_in_options(arguments: str, message: str, predict: Command, tmp_path: Path) -> None:
+    outcome = predict(*arguments.split(), "-o", tmp_path / "map.tif")
+    assert re.fullmatch(f"python -m pipeline.predict: error: argument {message}", outcome.err.splitlines()[-1])
+    assert outcome.code == 2
+
+
+def test_help_fits_100_columns(predict: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    outcome = predict("--help")
+    assert outcome.code == 0
+    assert max(map(len, outcome.out.splitlines())) <= 100
+    assert "python -m pipeline.predict scene.tif -o map.tif" in outcome.out
+
+
+# Models
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    description = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(description | changes))
+
+
+def other_class_count(folder: Path) -> None:
+    edit(folder, classes=json.loads((folder / "model.json").read_text())["classes"][:2])
+
+
+def class_id(number: int) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        classes = json.loads((folder / "model.json").read_text())["classes"]
+        classes[0]["id"] = number
+        edit(folder, classes=classes)
+
+    return change
+
+
+def swapped_weights(folder: Path) -> None:
+    other = write_model(folder.parent / "other", seed=2)
+    shutil.copy(other / "model.safetensors", folder)
+
+
+def truncated_weights(folder: Path) -> None:
+    edit(folder, weights_sha256=None)
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[:1000])
+
+
+def hugging_face(folder: Path) -> None:
+    (folder / "model.json").unlink()
+    (folder / "config.json").write_text('{"model_type": "segformer"}')
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (shutil.rmtree, ".* has no model.json; the stage train writes it: run `dvc repro`"),
+        (hugging_face, ".* has no model.json; the stage train writes it: run `dvc repro`"),
+        (lambda folder: (folder / "model.json").write_text('{"a": 1}'), r".*model.json is damaged, or of another .*"),
+        (
+            lambda folder: (folder / "model.json").write_text("[1,"),
+            r".*model.json is damaged, or of another program .*",
+        ),
+        (lambda folder: (folder / "model.safetensors").unlink(), ".*model.safetensors.* does not exist.*"),
+        (lambda folder: edit(folder, encoder="resnet18"), ".*model.safetensors does not fit the network .*"),
+        (lambda folder: edit(folder, encoder="nonsense"), "encoder is 'nonsense'; the closest of .*"),
+        (other_class_count, ".*model.safetensors does not fit the network .*"),
+        (class_id(255), ".*model.json is damaged, or of another program .*255.*"),
+        (swapped_weights, r".*model.safetensors is not the file that model.json describes \(sha256 .*"),
+        (truncated_weights, ".*model.safetensors is not a valid .safetensors file: .*"),
+        (
+            lambda folder: edit(folder, imagery={"bands": [1, 2, 3], "scale": 1, "offset": 0, "stretch": "minmax"}),
+            "the model was trained with stretch minmax, between the extremes of each chip, .* train again",
+        ),
+    ],
+)
+def test_unusable_models(
+    change: Callable[[Path], Any], message: str, predict: Command, files: Path, model: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(model, tmp_path / "model")
+    change(tmp_path / "model")
+    outcome = predict(files / "scene.tif", "-o", tmp_path / "map.tif", model=tmp_path / "model")
+    assert re.fullmatch(f"predict: error: {message}", outcome.error)
+    assert len(outcome.error) < 700
+    assert outcome.code == 1
+    assert not (tmp_path / "map.tif").exists()
+
+
+# Unusual scenes
+
+
+def rotated() -> Georeference:
+    return Georeference("EPSG:32630", Affine(7.07, 7.07, 500000, 7.07, -7.07, 1000000))
+
+
+def south_up() -> Georeference:
+    return Georeference("EPSG:32630", Affine(10, 0, 500000, 0, 10, 1000000))
+
+
+def in_degrees() -> Georeference:
+    return Georeference("EPSG:4326", Affine(1e-4, 0, 10, 0, -1e-4, 50))
+
+
+SIZE_NOTE = r"note: a pixel is {} on the ground; the model was trained at 10 \(units .*\): .*--resample .*"
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(
+    ("size", "place", "note"),
+    [
+        ((96, 128), at(), ""),
+        ((96, 1), at(), ""),
+        ((1, 128), at(), ""),
+        ((1, 1), at(), ""),
+        ((448, 448), at(), ""),
+        ((96, 128), Georeference(None, Affine.identity()), "note: .* has no georeference, and so its map has none"),
+        ((96, 128), at(pixel=0.5), SIZE_NOTE.format("0.5 x 0.5 m")),
+        ((96, 128), rotated(), "note: .* is rotated against its CRS, and so is its map"),
+        ((96, 128), south_up(), "note: .* is south-up, and so is its map"),
+        ((96, 128), in_degrees(), SIZE_NOTE.format("7.17 x 11.1 m")),
+    ],
+)
+def test_a_map_has_the_grid_of_its_scene(
+    size: tuple[int, int], place: Georeference, note: str, predict: Command, tmp_path: Path
+) -> None:
+    scene = write_scene(tmp_path / "scene.tif", *size, place)
+    outcome = predict(scene, "-o", tmp_path / "map.tif", "--preview", tmp_path / "map.png", "--confidence")
+    assert outcome.code == 0
+    *notes, estimate = outcome.err.splitlines()
+    assert re.fullmatch(note, "".join(notes))
+    assert re.fullmatch(r".*scene.tif: [\d,.]+( million)? px in 1 window of \d+ x \d+ px, .* GB of disk", estimate)
+    assert re.fullmatch(rf"predict: .*map.tif, {size[1]} x {size[0]} px in \d+ s, .* million px/s\n", outcome.out)
+    with rasterio.open(scene) as before, rasterio.open(tmp_path / "map.tif") as after:
+        assert (after.shape, after.crs, after.transform) == (before.shape, before.crs, before.transform)
+        assert set(np.unique(after.read())) <= set(TABLE.ids)
+    names = {"scene.tif", "map.tif", "map.confidence.tif", "map.png", "map.qml", "map.tif.aux.xml"}
+    assert outputs(tmp_path).keys() == names
+
+
+def test_no_data_and_alpha_are_no_data(predict: Command, tmp_path: Path) -> None:
+    image_CHW, alpha_HW = noise(96, 128), np.full((96, 128), 255, np.uint8)
+    alpha_HW[10:20, 30:50] = 0
+    write_geotiff(tmp_path / "alpha.tif", np.stack([*image_CHW, alpha_HW]), at(), photometric="RGB", alpha="YES")
+    image_CHW[:, 10:20, 30:50] = 0
+    write_geotiff(tmp_path / "nodata.tif", image_CHW, at(), nodata=0)
+    for name in ("alpha", "nodata"):
+        assert predict(tmp_path / f"{name}.tif", "-o", tmp_path / f"{name}_map.tif").code == 0
+        assert np.array_equal(read(tmp_path / f"{name}_map.tif")[0] == 255, alpha_HW == 0)
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """The block of rows 256 to 383 and columns 128 to 255 cannot be decoded."""
+    path = write_scene(tmp_path / "scene.tif", 512, 512, **TILES)
+    with rasterio.open(path) as dataset:
+        offset = int(dataset.get_tag_item("BLOCK_OFFSET_1_2", "TIFF", bidx=1))
+    content = bytearray(path.read_bytes())
+    content[offset : offset + 50] = b"\xff" * 50
+    path.write_bytes(content)
+    return path
+
+
+def test_a_damaged_block_is_named(damaged: Path, predict: Command, tmp_path: Path) -> None:
+    outcome = predict(damaged, "-o", tmp_path / "map.tif")
+    assert re.fullmatch(
+        r"predict: error: .*scene.tif cannot be read, the file is damaged: block column 1, row 2 \(pixel columns 128 "
+        r"to 255, rows 256 to 383\): .*",
+        outcome.error,
+    )
+    assert outcome.code == 1
+    assert list(outputs(tmp_path)) == ["scene.tif"]
+
+
+def test_a_damaged_block_is_no_data(damaged: Path, predict: Command, tmp_path: Path) -> None:
+    outcome = predict(damaged, "-o", tmp_path / "map.tif", "--on-error", "skip")
+    assert outcome.code == 0
+    assert re.search(r"; no data in 1 damaged block: .*block column 1, row 2 \(pixel columns 128 to 255", outcome.out)
+    expected_HW = np.zeros((512, 512), bool)
+    expected_HW[256:384, 128:256] = True
+    assert np.array_equal(read(tmp_path / "map.tif")[0] == 255, expected_HW)
+
+
+def test_a_truncated_file(predict: Command, tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "scene.tif", 512, 512, **TILES)
+    scene.write_bytes(scene.read_bytes()[: scene.stat().st_size // 2])
+    refused = predict(scene, "-o", tmp_path / "map.tif")
+    assert re.fullmatch(r"predict: error: .*scene.tif is truncated: \d+ bytes, .* byte \d+; copy or .*", refused.error)
+    skipped = predict(scene, "-o", tmp_path / "map.tif", "--on-error", "skip")
+    assert re.search(r"; no data in \d damaged blocks: .* and \d more\n", skipped.out)
+    assert 0.3 < (read(tmp_path / "map.tif") == 255).mean() < 0.7
+
+
+# Every option once
+
+
+def test_layers_agree(predict: Command, files: Path, tmp_path: Path) -> None:
+    given = ("--confidence", "--probabilities", "--undecided", "60", "--truth", files / "truth.tif", "--credit", "Me")
+    assert predict(files / "scene.tif", "-o", tmp_path / "m.tif", "--preview", tmp_path / "p.png", *given).code == 0
+    classes_HW, confidence_HW = read(tmp_path / "m.tif")[0], read(tmp_path / "m.confidence.tif")[0]
+    probabilities_KHW = read(tmp_path / "m.probabilities.tif")
+    assert np.array_equal(confidence_HW, probabilities_KHW.max(0))
+    assert abs(probabilities_KHW.astype(int).sum(0) - 100).max() <= 2
+    undecided = 254
+    assert (confidence_HW[classes_HW == undecided] <= 60).all()
+    assert (confidence_HW[classes_HW != undecided] >= 60).all()
+    decided_HW = np.array(TABLE.ids)[probabilities_KHW.argmax(0)]
+    assert np.array_equal(decided_HW[classes_HW != undecided], classes_HW[classes_HW != undecided])
+    assert set(np.unique(classes_HW)) == {*TABLE.ids, undecided}
+    for text in ("undecided", "forest &amp; scrub"):
+        assert text in (tmp_path / "m.qml").read_text()
+        assert text in (tmp_path / "m.tif.aux.xml").read_text()
+    assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_small_patches_are_merged(predict: Command, files: Path, tmp_path: Path) -> None:
+    smallest = []
+    for name, given in (("plain", ()), ("merged", ("--mmu", "0.5"))):  # 50 px
+        assert predict(files / "scene.tif", "-o", tmp_path / f"{name}.tif", *given).code == 0
+        ids_HW = read(tmp_path / f"{name}.tif")[0]
+        smallest.append(
+            min(np.bincount(ndimage.label(ids_HW == value)[0].ravel())[1:].min() for value in set(ids_HW.flat))
+        )
+    assert smallest[0] < 50 <= smallest[1]
+
+
+def test_parts_of_a_scene(predict: Command, files: Path, tmp_path: Path) -> None:
+    whole, area = tmp_path / "whole.tif", ("--aoi", files / "near.geojson", "--mask", files / "clouds.tif")
+    assert predict(files / "scene.tif", "-o", whole).code == 0
+    assert predict(files / "scene.tif", "-o", tmp_path / "area.tif", *area).code == 0
+    bbox = ("--bbox", "-2.997", "9.04", "-2.993", "9.044")
+    assert predict(files / "scene.tif", "-o", tmp_path / "bbox.tif", *bbox).code == 0
+    whole_HW = read(whole)[0]
+    for name in ("area", "bbox"):
+        with rasterio.open(tmp_path / f"{name}.tif") as part, rasterio.open(whole) as dataset:
+            column, row = (round(value) for value in ~dataset.transform @ (part.bounds.left, part.bounds.top))
+            part_HW = part.read(1)
+        height, width = part_HW.shape
+        assert height < 96
+        assert width < 128
+        there_HW = whole_HW[row : row + height, column : column + width]
+        assert np.array_equal(part_HW[part_HW != 255], there_HW[part_HW != 255])
+        assert (part_HW == 255).any() == (name == "area")
+        assert (part_HW != 255).mean() > 0.9
+
+
+def test_resample(predict: Command, tmp_path: Path) -> None:
+    fine_CHW = noise(48, 64).repeat(2, 1).repeat(2, 2)
+    write_geotiff(tmp_path / "coarse.tif", noise(48, 64), at())
+    write_geotiff(tmp_path / "fine.tif", fine_CHW, at(pixel=5))
+    assert predict(tmp_path / "coarse.tif", "-o", tmp_path / "a.tif").code == 0
+    outcome = predict(tmp_path / "fine.tif", "-o", tmp_path / "b.tif", "--resample")
+    assert "on the ground" not in outcome.err
+    coarse_HW, fine_HW = read(tmp_path / "a.tif")[0], read(tmp_path / "b.tif")[0]
+    assert fine_HW.shape == (96, 128)
+    assert (fine_HW == coarse_HW.repeat(2, 0).repeat(2, 1)).mean() > 0.8
+
+
+def test_offset(predict: Command, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model", SENTINEL_2)
+    values_CHW = noise(96, 128).astype(np.uint16) * 10
+    write_geotiff(tmp_path / "old.tif", values_CHW, at())
+    write_geotiff(tmp_path / "new.tif", values_CHW + 1000, at())
+    assert predict(tmp_path / "old.tif", "-o", tmp_path / "a.tif", model=model).code == 0
+    assert predict(tmp_path / "new.tif", "-o", tmp_path / "b.tif", "--offset", "-0.1", model=model).code == 0
+    assert predict(tmp_path / "new.tif", "-o", tmp_path / "c.tif", model=model).code == 0
+    same, other = ((read(tmp_path / "a.tif") == read(tmp_path / name)).mean() for name in ("b.tif", "c.tif"))
+    assert same > 0.99  # sums of floats are rounded
+    assert other < 0.95
+
+
+def test_the_same_pixels_give_the_same_bytes_wherever_they_are_stored(
+    predict: Command, files: Path, tmp_path: Path
+) -> None:
+    image_CHW = noise(96, 128)
+    write_geotiff(tmp_path / "west.tif", image_CHW[:, :, :50], at())
+    write_geotiff(tmp_path / "east.tif", image_CHW[:, :, 50:], at(x=500500))
+    halves = (tmp_path / "west.tif", tmp_path / "east.tif")
+    index = write_index(tmp_path / "index.gpkg", ["west.tif", "east.tif"])
+    (tmp_path / "mosaic.vrt").write_text(vrt_of_halves())
+    sources: dict[str, tuple[object, ...]] = {
+        "file": (files / "scene.tif",),
+        "bands": ("--bands", files / "red.tif", files / "green.tif", files / "blue.tif"),
+        "merge": ("--merge", *halves),
+        "vrt": (tmp_path / "mosaic.vrt",),
+        "index": (index,),
+    }
+    for name, source in sources.items():
+        assert predict(*source, "-o", tmp_path / f"{name}.out/map.tif", "--confidence").code == 0
+    maps = {name: outputs(tmp_path / f"{name}.out") for name in sources}
+    assert len(maps["file"]) == 4
+    assert {name: written == maps["file"] for name, written in maps.items()} == dict.fromkeys(maps, True)
+
+
+def vrt_of_halves() -> str:
+    def source(name: str, band: int, column: int, width: int) -> str:
+        return (
+            f'<SimpleSource><SourceFilename relativeToVRT="1">{name}.tif</SourceFilename>'
+            f"<SourceBand>{band}</SourceBand>"
+            f'<SrcRect xOff="0" yOff="0" xSize="{width}" ySize="96"/>'
+            f'<DstRect xOff="{column}" yOff="0" xSize="{width}" ySize="96"/></SimpleSource>'
+        )
+
+    bands = "".join(
+        f'<VRTRasterBand dataType="Byte" band="{band}">{source("west", band, 0, 50)}{source("east", band, 50, 78)}'
+        "</VRTRasterBand>"
+        for band in (1, 2, 3)
+    )
+    place = "<SRS>EPSG:32630</SRS><GeoTransform>500000, 10, 0, 1000000, 0, -10</GeoTransform>"
+    return f'<VRTDataset rasterXSize="128" rasterYSize="96">{place}{bands}</VRTDataset>'
+
+
+def test_overwrite(predict: Command, files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "map.tif"
+    assert predict(files / "scene.tif", "-o", out).code == 0
+    first = outputs(tmp_path)
+    write_scene(tmp_path / "scene.tif", 30, 40)
+    assert predict(tmp_path / "scene.tif", "-o", out).error == f"predict: error: {out} exists; --overwrite replaces it"
+    assert predict(tmp_path / "scene.tif", "-o", out, "--overwrite").code == 0
+    assert read(out).shape == (1, 30, 40)
+    assert predict(files / "scene.tif", "-o", out, "--overwrite").code == 0
+    assert {name: body for name, body in outputs(tmp_path).items() if name != "scene.tif"} == first
+
+
+def test_a_layer_that_exists_is_not_replaced(predict: Command, files: Path, tmp_path: Path) -> None:
+    (tmp_path / "map.confidence.tif").write_text("mine")
+    outcome = predict(files / "scene.tif", "-o", tmp_path / "map.tif", "--confidence")
+    assert outcome.error == f"predict: error: {tmp_path / 'map.confidence.tif'} exists; --overwrite replaces it"
+    assert outputs(tmp_path) == {"map.confidence.tif": b"mine"}
+
+
+# Several scenes
+
+
+def test_one_scene_into_a_folder(predict: Command, files: Path, tmp_path: Path) -> None:
+    assert predict(files / "scene.tif", "-o", f"{tmp_path}/new/").code == 0
+    assert predict(files / "scene.tif", "-o", tmp_path).code == 0
+    assert read(tmp_path / "scene.tif").shape == read(tmp_path / "new/scene.tif").shape == (1, 96, 128)
+    again = predict(files / "scene.tif", "-o", tmp_path)
+    assert (again.code, again.out) == (0, f"{files / 'scene.tif'}  finished before\n")
+
+
+def test_a_bad_scene_does_not_end_the_others(predict: Command, files: Path, tmp_path: Path) -> None:
+    write_scene(tmp_path / "in/a.b.tif")
+    write_scene(tmp_path / "in/a.c.tif", seed=1)
+    scenes = (tmp_path / "in/a.b.tif", files / "text.tif", tmp_path / "in/a.c.tif")
+    names = [str(scene) for scene in scenes]
+    outcome = predict(*scenes, "-o", tmp_path / "maps", "--preview", tmp_path / "maps/previews")
+    rows = outcome.out.splitlines()
+    assert [row.partition("  ")[0] for row in rows] == names
+    assert ["FAILED: " in row for row in rows] == [False, True, False]
+    failed = "predict: error: 1 of 3 scenes failed, as listed above; run again: finished ones are skipped"
+    assert (outcome.error, outcome.code) == (failed, 1)
+    maps = {"a.b.tif", "a.b.qml", "a.b.tif.aux.xml", "a.c.tif", "a.c.qml", "a.c.tif.aux.xml"}
+    written = outputs(tmp_path / "maps")
+    assert written.keys() == maps | {"previews/a.b.png", "previews/a.c.png"}
+    again = predict(*scenes, "-o", tmp_path / "maps")
+    assert ["finished before" in row for row in again.out.splitlines()] == [True, False, True]
+    assert outputs(tmp_path / "maps") == written
+
+
+@pytest.mark.parametrize(
+    "given", ["--confidence", "--undecided 50", "--on-error skip", "--mmu 0.2", "model", "touch", "folder"]
+)
+def test_a_map_made_otherwise_is_not_taken_as_finished(
+    given: str, predict: Command, model: Path, tmp_path: Path
+) -> None:
+    scene = write_scene(tmp_path / "scene.tif")
+    assert predict(scene, "-o", f"{tmp_path}/maps/").code == 0
+    before = outputs(tmp_path / "maps")
+    if given == "model":
+        model = write_model(tmp_path / "model", seed=2)
+    if given == "touch":
+        os.utime(scene, ns=(2**62, 2**62))
+    if given == "folder":
+        scene = write_scene(tmp_path / "elsewhere/scene.tif")
+        os.utime(scene, ns=(0, 0))
+    outcome = predict(scene, "-o", f"{tmp_path}/maps/", *(given.split() if given[0] == "-" else ()), model=model)
+    assert re.search(r"  FAILED: .*maps/scene.tif exists, of another scene .*; --overwrite replaces it\n", outcome.out)
+    assert outcome.code == 1
+    assert outputs(tmp_path / "maps") == before
+
+
+def test_a_full_disk_ends_all_scenes(
+    predict: Command, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = pipeline.predict.predict_scene
+
+    def fill(model: Any, source: Any, out: Path, *rest: Any) -> Any:
+        if out.stem == "b":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
+        return make(model, source, out, *rest)
+
+    monkeypatch.setattr(pipeline.predict, "predict_scene", fill)
+    scenes = [shutil.copy(files / "scene.tif", tmp_path / f"{name}.tif") for name in "abc"]
+    outcome = predict(*scenes, "-o", tmp_path / "maps")
+    assert len(outcome.out.splitlines()) == 1
+    kept = "and run again; finished work is kept"
+    assert re.fullmatch(f"predict: error: No space left on device: .*maps/b.tif; free .*, {kept}", outcome.error)
+    assert outcome.code == 1
+
+
+def test_a_lack_of_memory(predict: Command, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline.predict, "predict_scene", lambda *_: torch.empty(2**50))
+    outcome = predict(files / "scene.tif", "-o", tmp_path / "map.tif")
+    line = "predict: error: the network needs more memory than there is; give it less with --memory"
+    assert (outcome.error, outcome.code) == (line, 1)
+
+
+# Remote scenes
+
+
+@pytest.fixture(scope="module")
+def tiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scene of 800 x 900 px in tiles of 128 px, 0.8 MB or more."""
+    return write_scene(tmp_path_factory.mktemp("tiled") / "files/scene.tif", 800, 900, **TILES)
+
+
+def test_a_url_gives_the_bytes_of_the_file(tiled: Path, predict: Command, tmp_path: Path) -> None:
+    given = ("--confidence", "--memory", MEMORY)
+    assert predict(tiled, "-o", tmp_path / "file/map.tif", *given).code == 0
+    with served(Server(tiled.parent)) as server:
+        url = f"{server.url}/scene.tif?signature=secret"
+        outcome = predict(url, "-o", tmp_path / "url/map.tif", *given)
+        whole = server.sent
+        assert predict(url, "-o", f"{tmp_path}/folder/", "--bbox", "-2.9975", "9.03", "-2.9965", "9.031").code == 0
+        part = server.sent - whole
+    assert outcome.code == 0
+    assert "secret" not in outcome.out + outcome.err
+    assert outputs(tmp_path / "url") == outputs(tmp_path / "file")
+    assert (tmp_path / "folder/scene.tif").exists()
+    size = tiled.stat().st_size
+    print(f"{size:,} bytes: {whole:,} read for the whole scene, {part:,} for --bbox")
+    assert whole <= 1.1 * size
+    assert part <= 0.2 * size  # the window around a few pixels extends 192 px beyond these
+
+
+def test_s3_gives_the_bytes_of_the_file(
+    tiled: Path, predict: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert predict(tiled, "-o", tmp_path / "file/map.tif").code == 0
+    for name in ("AWS_PROFILE", "AWS_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    with bucket_server() as endpoint:
+        put(endpoint, "scenes", "2024/", tiled.parent)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
+        assert predict("s3://scenes/2024/scene.tif", "-o", tmp_path / "s3/map.tif").code == 0
+    assert outputs(tmp_path / "s3") == outputs(tmp_path / "file")
+
+
+# Processes
+
+
+def can_mount() -> bool:
+    """Whether this user may mount a small disk in a mount namespace."""
+    if shutil.which("unshare") is None:
+        return False
+    mount = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return subprocess.run(mount, capture_output=True).returncode == 0
+
+
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs `unshare` and user namespaces, for a small disk")
+def test_a_full_disk(predict: Command, model: Path, tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "scene.tif", 1000, 900)
+    given = ("--model", model, "--memory", MEMORY, "--probabilities")
+    assert predict(scene, "-o", tmp_path / "expected/map.tif", *given).code == 0
+    run = subprocess.run(
+        [*NAMESPACE, sys.executable, "-m", "tests.full_disk", tmp_path, scene, model],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    lines = [line for line in run.stderr.splitlines() if not re.match(r"_tiff|.* of memory, at most ", line)]
+    kept = "; free disk space, or set PIPELINE_CACHE to a folder on a larger disk, and run again; finished work is kept"
+    full = "predict: error: No space left on device"
+    names = "names: map.probabilities.tif map.qml map.tif map.tif.aux.xml"
+    assert lines == [
+        f"{full}{kept}",  # while rows of windows are written
+        "names:",
+        "note: 1 of 4 rows of windows were finished before",
+        names,
+        f"{full}: {tmp_path}/out/map.probabilities.tif{kept}",  # while GDAL writes
+        "names:",
+        "note: 4 of 4 rows of windows were finished before",
+        names,
+        f"{full}: {tmp_path}/out/map.probabilities.tif{kept}",  # GDAL does not notice, and the file is damaged
+        "names:",
+        "note: 4 of 4 rows of windows were finished before",
+        names,
+    ]
+    for folder in (tmp_path / "kept").iterdir():
+        assert outputs(folder) == outputs(tmp_path / "expected")
+
+
+def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    command = [sys.executable, "-m", "pipeline.predict", *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_a_closed_stdin_and_a_reader_that_ends(model: Path, files: Path, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    given = (files / "scene.tif", "-o", tmp_path / "map.tif", "--model", model, "--preview", tmp_path / "map.png")
+    with start(*given, stdout=writer, preexec_fn=lambda: os.close(0)) as run:
+        os.close(writer)
+        _, err = run.communicate()
+    estimate, *lines = err.splitlines()
+    assert " of memory, at most " in estimate
+    assert lines == ["predict: error: the result could not be printed, since the program that reads it has ended"]
+    assert run.returncode == 1
+    assert read(tmp_path / "map.tif").shape == (1, 96, 128)
+
+
+def test_ctrl_c(model: Path, tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "scene.tif", 1500, 1500)
+    given = (scene, "-o", tmp_path / "out/map.tif", "--model", model, "--memory", MEMORY)
+    with start(*given, stdout=subprocess.PIPE) as run:
+        assert run.stderr is not None
+        assert " of memory, at most " in run.stderr.readline()
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate()
+    line = "predict: error: stopped by Ctrl-C; no partial output is left, run the same command again to continue\n"
+    assert (run.returncode, out, err) == (130, "", line)
+    assert not (tmp_path / "out").exists()
