@@ -21,13 +21,13 @@ from pipeline.core.failures import Failure, catch_failures, reraise_stage_errors
 from pipeline.core.files import read_json, write_json
 from pipeline.core.fingerprint import digest
 from pipeline.core.interrupt import exit_on_interrupt
-from pipeline.inference.area import AreaOptions
 from pipeline.inference.forward import duration
 from pipeline.inference.network import LoadedModel, Wanted, load_model
 from pipeline.inference.outputs import ENDINGS
 from pipeline.inference.revision import MODEL, model_of
 from pipeline.inference.scene_map import MapOptions, MapResult, Source, is_finished, predict_scene
 from pipeline.raster.remote import locate
+from pipeline.scenes.area import AreaOptions
 
 NOTICEABLE = 0.001
 """Share of different classes where windows meet that is reported for every network."""

@@ -68,8 +68,9 @@ def predict_array(
     scene = ArrayScene(image_HWC, valid_HW)
     run = NetworkRun(model, scene, Plan.make(whole, scene, tiling, batch), wanted, lambda _: True)
     layers = {name: np.full((bands, height, width), IGNORE, np.uint8) for name, bands in run.layer_bands.items()}
-    for each in run.batches(0):
-        first = each.windows[0].core
-        rows = slice(first.row_off, first.row_off + first.height)
-        run.predict(run.read(each), {name: layer_CHW[:, rows] for name, layer_CHW in layers.items()})
+    for batch in run.batches(0):
+        for core in run.predict(run.read(batch)):
+            for name, values_CHW in core.layers.items():
+                rows = slice(core.row, core.row + values_CHW.shape[1])
+                layers[name][:, rows, core.column : core.column + values_CHW.shape[2]] = values_CHW
     return layers

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from rasterio.windows import Window
 
-from pipeline.inference.scene import Scene
 from pipeline.raster.gdal import file_errors, open_dataset
+from pipeline.scenes.scene import Scene
 
 LONGEST = 1600
 """Longest side of a decimated array in pixels."""

@@ -51,8 +51,7 @@ def estimate(run: NetworkRun) -> Estimate:
     seconds_per_pixel = _seconds(run) / SIDE**2
     per_pixel = batch_bytes_per_pixel(run.model.model.segmenter, run.model.device)
     pixels = int(run.plan.bounds.height * run.plan.bounds.width)
-    rows_bytes = 3 * window.rows.size * int(run.plan.bounds.width) * sum(run.layer_bands.values())
-    memory = _resident_bytes() + run.plan.batch * window.pixels * per_pixel + rows_bytes
+    memory = _resident_bytes() + run.plan.batch * window.pixels * per_pixel
     return Estimate(
         pixels,
         len(run.plan.windows),

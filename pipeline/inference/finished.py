@@ -7,9 +7,9 @@ import numpy as np
 from rasterio.windows import Window
 
 from pipeline.formats.classes import IGNORE, ClassTable
-from pipeline.inference.area import Area
 from pipeline.inference.layers import Layer, Work
 from pipeline.inference.sieve import sieve
+from pipeline.scenes.area import Area
 
 ROWS = 512
 """Rows of a block."""
@@ -64,7 +64,7 @@ def finish_layers(finish: Finish, work: Work, raw: dict[str, Layer]) -> Finished
         start = 0
         for block_CHW in blocks:
             if not finish.is_unchanged:
-                finished.layers[name].write(start, block_CHW)
+                finished.layers[name].write(start, 0, block_CHW)
             if name == "classes":
                 finished.counts_V += np.bincount(block_CHW.ravel(), minlength=256)
             start += block_CHW.shape[1]

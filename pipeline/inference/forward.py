@@ -2,25 +2,26 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
+import torch
 from rasterio.windows import Window
 
 from pipeline.core.cli import progress
 from pipeline.core.interrupt import thread_pool
 from pipeline.formats.classes import IGNORE
-from pipeline.inference.layers import Work
+from pipeline.inference.layers import Layer, Work
 from pipeline.inference.network import LoadedModel, Wanted, map_layers
-from pipeline.inference.scene import Scene
 from pipeline.inference.seams import REACH, Seams, extended_core
 from pipeline.inference.windows import NetworkWindow, Tiling, network_windows
+from pipeline.scenes.scene import Scene
 
-AHEAD = 2
-"""Batches that are read while the network is busy."""
+STRIP_ROWS = 512
+"""Rows of a window that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,25 @@ class Batch:
 
 @dataclass(frozen=True)
 class Pixels:
-    """The windows of a batch that hold data."""
+    """The windows of a batch that hold data, and those that do not."""
 
     windows: list[NetworkWindow]
     images_NHWC: np.ndarray
     """uint8 RGB."""
     valid: list[np.ndarray]
     """valid_HW of the core of each window, bool."""
+    empty: list[NetworkWindow]
+
+
+@dataclass(frozen=True)
+class Core:
+    """The layers of a window's core."""
+
+    row: int
+    column: int
+    """Of its corner, within the mapped part."""
+    layers: dict[str, np.ndarray]
+    """uint8 (bands, height, width)."""
 
 
 @dataclass
@@ -113,57 +126,74 @@ class NetworkRun:
             for start in range(0, len(row), size)
         ]
 
+    def layers(self, work: Work) -> dict[str, Layer]:
+        """Return the layers' files."""
+        height, width = int(self.plan.bounds.height), int(self.plan.bounds.width)
+        return {name: work.layer(name, height, width, bands) for name, bands in self.layer_bands.items()}
+
     def read(self, batch: Batch) -> Pixels:
-        """Read the windows of a batch that hold data.
+        """Read the windows of a batch.
 
         Raises:
             PipelineError: pixels cannot be decoded.
         """
-        windows, images, valid = [], [], []
+        size = (batch.windows[0].rows.size, batch.windows[0].columns.size)
+        pixels = Pixels([], np.empty((len(batch.windows), *size, 3), np.uint8), [], [])
         for window in batch.windows:
-            core = window.core
-            if not self.is_wanted(core):
-                continue
-            image_HWC, valid_HW = self.scene.read(window.inside(self.scene.height, self.scene.width))
-            top, left = core.row_off - window.rows.start, core.col_off - window.columns.start
-            valid_HW = valid_HW[top : top + core.height, left : left + core.width]
+            valid_HW = self._read_window(window, pixels.images_NHWC[len(pixels.windows)])
             if valid_HW.any():
-                windows.append(window)
-                images.append(_complete(image_HWC, window))
-                valid.append(valid_HW)
-        return Pixels(windows, np.stack(images) if images else np.empty(0, np.uint8), valid)
+                pixels.windows.append(window)
+                pixels.valid.append(valid_HW)
+            else:
+                pixels.empty.append(window)
+        return pixels
 
-    def predict(self, pixels: Pixels, layers: dict[str, np.ndarray]) -> None:
-        """Put windows through the network and enter their cores into the layers of a row of windows."""
+    def _read_window(self, window: NetworkWindow, image_HWC: np.ndarray) -> np.ndarray:
+        """Fill image_HWC; return valid_HW of the window's core. Beyond the end of the scene the image is mirrored."""
+        core, inside = window.core, window.inside(self.scene.height, self.scene.width)
+        if not self.is_wanted(core):
+            return np.zeros((core.height, core.width), bool)
+        valid_HW = np.empty((inside.height, inside.width), bool)
+        for row in range(0, inside.height, STRIP_ROWS):  # conversion takes several times the memory of its result
+            rows = slice(row, min(row + STRIP_ROWS, inside.height))
+            strip = Window(inside.col_off, inside.row_off + row, inside.width, rows.stop - row)
+            image_HWC[rows, : inside.width], valid_HW[rows] = self.scene.read(strip)
+        missing = ((0, window.rows.size - inside.height), (0, window.columns.size - inside.width), (0, 0))
+        if any(after for _, after in missing):
+            image_HWC[:] = np.pad(image_HWC[: inside.height, : inside.width], missing, "symmetric")
+        top, left = core.row_off - window.rows.start, core.col_off - window.columns.start
+        return valid_HW[top : top + core.height, left : left + core.width]
+
+    def predict(self, pixels: Pixels) -> Iterator[Core]:
+        """Put the windows of a batch through the network; yield the layers of their cores."""
+        for window in pixels.empty:
+            shape = (window.core.height, window.core.width)
+            bands = self.layer_bands.items()
+            yield self._core(window, {name: np.full((count, *shape), IGNORE, np.uint8) for name, count in bands})
         if not pixels.windows:
             return
         start = time.perf_counter()
-        logits_NKHW = self.model.logits(pixels.images_NHWC)
+        logits_NKHW = self.model.logits(pixels.images_NHWC[: len(pixels.windows)])
         for window, logits_KHW, valid_HW in zip(pixels.windows, logits_NKHW, pixels.valid, strict=True):
-            extent = extended_core(window)
-            top, left = extent.top - window.rows.start, extent.left - window.columns.start
-            size = (extent.bottom - extent.top, extent.right - extent.left)
-            part_KHW = logits_KHW[:, top : top + size[0], left : left + size[1]]
-            predicted = map_layers(self.model, part_KHW, self.wanted)
-            if self.plan.tiling.halo >= REACH:
-                self.statistics.seams.add(window, predicted["classes"][0])
-            self._enter(window, predicted, valid_HW, layers)
+            yield self._core(window, self._map_core(window, logits_KHW, valid_HW))
         self.statistics.network_seconds += time.perf_counter() - start
         self.statistics.computed += sum(window.pixels for window in pixels.windows)
 
-    def _enter(
-        self,
-        window: NetworkWindow,
-        predicted: dict[str, np.ndarray],
-        valid_HW: np.ndarray,
-        layers: dict[str, np.ndarray],
-    ) -> None:
-        core, extent = window.core, extended_core(window)
+    def _map_core(self, window: NetworkWindow, logits_KHW: torch.Tensor, valid_HW: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the layers of a core, no data where it is not valid; compare the window with its neighbours."""
+        extent, core = extended_core(window), window.core
+        rows = slice(extent.top - window.rows.start, extent.bottom - window.rows.start)
+        columns = slice(extent.left - window.columns.start, extent.right - window.columns.start)
+        predicted = map_layers(self.model, logits_KHW[:, rows, columns], self.wanted)
+        if self.plan.tiling.halo >= REACH:
+            self.statistics.seams.add(window, predicted["classes"][0])
         top, left = core.row_off - extent.top, core.col_off - extent.left
-        column = core.col_off - self.plan.bounds.col_off
-        for name, values_CHW in predicted.items():
-            core_CHW = values_CHW[:, top : top + core.height, left : left + core.width]
-            layers[name][:, :, column : column + core.width] = np.where(valid_HW, core_CHW, IGNORE)
+        part = (slice(None), slice(top, top + core.height), slice(left, left + core.width))
+        return {name: np.where(valid_HW, values_CHW[part], np.uint8(IGNORE)) for name, values_CHW in predicted.items()}
+
+    def _core(self, window: NetworkWindow, layers: dict[str, np.ndarray]) -> Core:
+        bounds = self.plan.bounds
+        return Core(window.core.row_off - bounds.row_off, window.core.col_off - bounds.col_off, layers)
 
 
 def run_network(run: NetworkRun, work: Work, title: str) -> None:
@@ -171,57 +201,42 @@ def run_network(run: NetworkRun, work: Work, title: str) -> None:
 
     Args:
         run: the scene is read by one thread.
-        work: where the layers are written, a row of windows at a time.
+        work: where the layers are written.
         title: shown with the progress bar.
 
     Raises:
         PipelineError: pixels cannot be decoded.
     """
-    batches = run.batches(work.rows_done)
+    batches, layers = run.batches(work.rows_done), run.layers(work)
     rate = _Rate(sum(window.pixels for batch in batches for window in batch.windows))
     with thread_pool(1) as reader, thread_pool(1) as writer:
         written: Future[None] | None = None
-        layers: dict[str, np.ndarray] = {}
         for batch, pixels in progress(_read_ahead(reader, run, batches), title, len(batches), rate.text):
-            if not layers:
-                layers = _empty_layers(run, batch)
-            run.predict(pixels, layers)
-            rate.add(batch)
-            if batch.is_last:
+            for core in run.predict(pixels):
                 if written:
-                    written.result()
-                start = batch.windows[0].rows.core_start - run.plan.bounds.row_off
-                written, layers = writer.submit(work.write, start, layers), {}
-        if written:
-            written.result()
+                    written.result()  # one core waits at most
+                written = writer.submit(_write, core, layers)
+            if written and batch.is_last:
+                written.result()
+                work.finish_row()
+            rate.add(batch)
+
+
+def _write(core: Core, layers: Mapping[str, Layer]) -> None:
+    for name, values_CHW in core.layers.items():
+        layers[name].write(core.row, core.column, values_CHW)
 
 
 def _read_ahead(reader: Executor, run: NetworkRun, batches: list[Batch]) -> Iterator[tuple[Batch, Pixels]]:
+    """Yield the batches with their pixels; the next one is read while the network is busy."""
     pending: deque[tuple[Batch, Future[Pixels]]] = deque()
     for batch in batches:
         pending.append((batch, reader.submit(run.read, batch)))
-        if len(pending) > AHEAD:
+        if len(pending) > 1:
             first, future = pending.popleft()
             yield first, future.result()
     for last, future in pending:
         yield last, future.result()
-
-
-def _complete(image_HWC: np.ndarray, window: NetworkWindow) -> np.ndarray:
-    """Mirror the image beyond the end of the scene, up to the size of the window."""
-    height, width, _ = image_HWC.shape
-    missing = ((0, window.rows.size - height), (0, window.columns.size - width), (0, 0))
-    return (
-        np.pad(image_HWC, missing, "symmetric")
-        if (height, width) != (window.rows.size, window.columns.size)
-        else image_HWC
-    )
-
-
-def _empty_layers(run: NetworkRun, batch: Batch) -> dict[str, np.ndarray]:
-    """Return the layers of a row of windows without data."""
-    height, width = int(batch.windows[0].core.height), int(run.plan.bounds.width)
-    return {name: np.full((bands, height, width), IGNORE, np.uint8) for name, bands in run.layer_bands.items()}
 
 
 class _Rate:

@@ -7,8 +7,8 @@ import numpy as np
 from rasterio.windows import Window
 
 from pipeline.inference.layers import Layer
-from pipeline.inference.resample import ResampledScene, read_on_input_grid, resample
-from pipeline.inference.scene import Scene
+from pipeline.scenes.resample import ResampledScene, read_on_input_grid, resample
+from pipeline.scenes.scene import Scene
 
 
 @dataclass(frozen=True)

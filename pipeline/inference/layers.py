@@ -1,8 +1,9 @@
-"""Layers of a map in flat files: written row by row, kept when the process is killed, handed to GDAL as they are."""
+"""Layers of a map in flat files: written window by window, kept when the process is killed, read by GDAL."""
 
 import fcntl
+import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +32,17 @@ class Layer:
             file.seek(start * self.bands * self.width)
             return np.fromfile(file, np.uint8, int(np.prod(shape))).reshape(shape).transpose(1, 0, 2)
 
-    def write(self, start: int, rows_CHW: np.ndarray) -> None:
-        """Write rows (bands, rows, width) from row `start` on; the file is created if it does not exist."""
+    def write(self, row: int, column: int, values_CHW: np.ndarray) -> None:
+        """Write a rectangle with its corner at `row` and `column`; the file is created if it does not exist."""
         self.path.touch()
-        with self.path.open("r+b") as file:
-            file.seek(start * self.bands * self.width)
-            file.write(np.ascontiguousarray(rows_CHW.transpose(1, 0, 2)).data)
+        with self.path.open("r+b", buffering=0) as file:
+            for line, values_CW in enumerate(values_CHW.transpose(1, 0, 2), row):
+                for band, values_W in enumerate(values_CW):
+                    offset = (line * self.bands + band) * self.width + column
+                    view = memoryview(np.ascontiguousarray(values_W))
+                    while view:  # a full disk is an error only at the next attempt
+                        written = os.pwrite(file.fileno(), view, offset)
+                        view, offset = view[written:], offset + written
 
 
 class Work:
@@ -56,11 +62,8 @@ class Work:
         """Return a layer of this map."""
         return Layer(self.folder / f"{name}.bin", height, width, bands)
 
-    def write(self, start: int, rows: Mapping[str, np.ndarray]) -> None:
-        """Write the pixels of a row of windows, and then that it is done."""
-        for name, rows_CHW in rows.items():
-            bands, _, width = rows_CHW.shape
-            self.layer(name, 0, width, bands).write(start, rows_CHW)
+    def finish_row(self) -> None:
+        """Record that the next row of windows is written."""
         self.rows_done += 1
         write_json(self.path, self.rows_done)
 

@@ -19,14 +19,14 @@ from pipeline.learning.model import Model
 from pipeline.learning.model import load_model as load_folder
 
 HALO = {
-    ("unet", "resnet18"): 192,
-    ("unet", "resnet34"): 192,
+    ("unet", "resnet18"): 160,
+    ("unet", "resnet34"): 160,
     ("unet", "resnet101"): 192,
-    ("unetplusplus", "resnet34"): 192,
-    ("unet", "timm-tf_efficientnet_lite0"): 192,
+    ("unetplusplus", "resnet34"): 224,
+    ("unet", "timm-tf_efficientnet_lite0"): 256,
 }
 """Pixels of context that a window needs on each side, by architecture and encoder: measured by `benchmarks/halo.py`."""
-DEFAULT_HALO = 192
+DEFAULT_HALO = 256
 """For networks that were not measured; what their windows disagree about is measured and reported with each map."""
 LARGEST_WINDOW = 2048
 """Side in pixels: larger windows are not faster on a CPU."""

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from pipeline.inference.ground import ground_size
 from pipeline.raster.georeference import Georeference
+from pipeline.scenes.ground import ground_size
 
 LONGEST_SHARE = 0.25
 """Longest bar, as a share of the width of the scene."""

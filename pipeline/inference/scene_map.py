@@ -14,18 +14,13 @@ from pipeline.core.failures import OnError
 from pipeline.core.files import sha256
 from pipeline.core.fingerprint import digest, loaded_code_digest
 from pipeline.formats.classes import ClassTable
-from pipeline.inference.area import Area, AreaOptions, open_area
-from pipeline.inference.crop import CroppedScene
 from pipeline.inference.decimate import read_ids, read_image
 from pipeline.inference.estimate import estimate, require_disk
 from pipeline.inference.finished import Finish, Finished, finish_layers
 from pipeline.inference.forward import NetworkRun, Plan, run_network
 from pipeline.inference.frame import Frame, choose_frame
-from pipeline.inference.geotiff_scene import open_band_files
-from pipeline.inference.ground import min_pixels, pixel_size_note
 from pipeline.inference.layers import Work, begun_files, open_work
 from pipeline.inference.network import LoadedModel, Wanted
-from pipeline.inference.opening import merge_scenes, open_any
 from pipeline.inference.outputs import (
     MapFiles,
     describe_layers,
@@ -36,13 +31,18 @@ from pipeline.inference.outputs import (
 )
 from pipeline.inference.preview import Captions, Panels, write_preview
 from pipeline.inference.scale_bar import scale_bar
-from pipeline.inference.scene import ReadOptions, Scene
 from pipeline.inference.windows import Tiling
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.geotiff import open_geotiff
 from pipeline.raster.grids import require_same_grid
+from pipeline.scenes.area import Area, AreaOptions, open_area
+from pipeline.scenes.crop import CroppedScene
+from pipeline.scenes.geotiff_scene import open_band_files
+from pipeline.scenes.ground import min_pixels, pixel_size_note
+from pipeline.scenes.opening import merge_scenes, open_any
+from pipeline.scenes.scene import ReadOptions, Scene
 
-CACHE_BYTES = 96 << 20
+CACHE_BYTES = 48 << 20
 """GDAL's block cache: a row of windows of 2,048 px of a scene in strips, 16,000 px wide and 8-bit RGB."""
 
 

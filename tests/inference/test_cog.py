@@ -30,7 +30,7 @@ def raw_layer(folder: Path, rows_CHW: np.ndarray) -> Layer:
     bands, height, width = rows_CHW.shape
     folder.mkdir(parents=True, exist_ok=True)
     layer = Layer(folder / "layer.bin", height, width, bands)
-    layer.write(0, rows_CHW)
+    layer.write(0, 0, rows_CHW)
     return layer
 
 

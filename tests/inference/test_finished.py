@@ -9,13 +9,13 @@ import shapely
 from rasterio.windows import Window
 
 from pipeline.inference import finished as module
-from pipeline.inference.area import Area
 from pipeline.inference.finished import Finish, Finished, finish_layers
 from pipeline.inference.frame import choose_frame
 from pipeline.inference.layers import Layer, Work
 from pipeline.inference.sieve import sieve
-from tests.inference.array_scene import blank
+from pipeline.scenes.area import Area
 from tests.inference.world import TABLE
+from tests.scenes.array_scene import blank
 from tests.world import at
 
 HEIGHT, WIDTH = 40, 30
@@ -34,7 +34,7 @@ def finish(
 ) -> tuple[Finished, Layer]:
     work = Work(folder)
     raw = work.layer("classes", *rows_HW.shape)
-    raw.write(0, rows_HW[None])
+    raw.write(0, 0, rows_HW[None])
     return finish_layers(Finish(where, min_pixels, {"classes": raw.read}, is_unchanged), work, {"classes": raw}), raw
 
 
@@ -96,7 +96,7 @@ def test_other_layers_are_not_sieved(tmp_path: Path) -> None:
     work = Work(tmp_path)
     raw = {name: work.layer(name, HEIGHT, WIDTH) for name in ("classes", "confidence")}
     for layer in raw.values():
-        layer.write(0, CLASSES_HW[None])
+        layer.write(0, 0, CLASSES_HW[None])
     readers = {name: layer.read for name, layer in raw.items()}
     found = finish_layers(Finish(area(), 50, readers), work, raw)
     assert (found.layers["confidence"].read(0, HEIGHT)[0] == CLASSES_HW).all()
@@ -107,6 +107,6 @@ def test_a_resampled_map_comes_back_on_the_grid_of_the_scene(tmp_path: Path) -> 
     frame = choose_frame(blank(HEIGHT, WIDTH, at(y=0.0)), Window(0, 0, WIDTH, HEIGHT), (20.0,), resampled=True)
     work = Work(tmp_path)
     raw = work.layer("classes", HEIGHT // 2, WIDTH // 2)
-    raw.write(0, CLASSES_HW[None, : HEIGHT // 2, : WIDTH // 2])
+    raw.write(0, 0, CLASSES_HW[None, : HEIGHT // 2, : WIDTH // 2])
     found = finish_layers(Finish(area(), 1, {"classes": partial(frame.read_rows, raw)}), work, {"classes": raw})
     assert (pixels(found) == CLASSES_HW[: HEIGHT // 2, : WIDTH // 2].repeat(2, 0).repeat(2, 1)).all()

@@ -11,10 +11,9 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.inference.forward import duration, run_network
-from pipeline.inference.layers import Work, open_work
+from pipeline.inference.layers import Layer, Work, open_work
 from pipeline.inference.network import LoadedModel, Wanted
 from pipeline.inference.windows import Tiling, window_spans
-from tests.inference.array_scene import ArrayScene
 from tests.inference.world import (
     ALL,
     bright_scene,
@@ -29,6 +28,7 @@ from tests.inference.world import (
     whole,
 )
 from tests.learning.world import World
+from tests.scenes.array_scene import ArrayScene
 
 SMALL = Tiling(128, 32, 32)
 """Over 200 px: three windows from 0, 32 and 96, with cores from 0, 80 and 128."""
@@ -214,12 +214,18 @@ def test_damaged_pixels_end_the_run_with_their_error() -> None:
 
 
 def test_a_failed_write_ends_the_run(tmp_path: Path) -> None:
-    class FullDisk(Work):
-        def write(self, start: int, rows: object) -> None:
+    class FullDisk(Layer):
+        def write(self, row: int, column: int, values_CHW: np.ndarray) -> None:
             raise OSError(28, "No space left on device")
 
+    class FullWork(Work):
+        def layer(self, name: str, height: int, width: int, bands: int = 1) -> Layer:
+            return FullDisk(self.folder / name, height, width, bands)
+
+    work = FullWork(tmp_path)
     with pytest.raises(OSError, match="No space left"):
-        run_network(network_run(exact_model(), random_scene(200, 64), SMALL), FullDisk(tmp_path), "map")
+        run_network(network_run(exact_model(), random_scene(200, 64), SMALL), work, "map")
+    assert work.rows_done == 0
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from rasterio.windows import Window
 from pipeline.core.errors import PipelineError
 from pipeline.inference.frame import choose_frame
 from pipeline.inference.layers import Layer
-from tests.inference.array_scene import ArrayScene, blank
+from tests.scenes.array_scene import ArrayScene, blank
 from tests.world import at
 
 
 def layer(path: Path, rows_CHW: np.ndarray) -> Layer:
     found = Layer(path / "x.bin", *rows_CHW.shape[1:], len(rows_CHW))
-    found.write(0, rows_CHW)
+    found.write(0, 0, rows_CHW)
     return found
 
 

@@ -16,7 +16,7 @@ from pipeline.inference.layers import Layer, open_work
 
 def test_rows_are_stored_band_by_band(tmp_path: Path) -> None:
     layer = Layer(tmp_path / "x.bin", 2, 3, 2)
-    layer.write(0, np.array([[[1, 2, 3], [4, 5, 6]], [[11, 12, 13], [14, 15, 16]]], np.uint8))
+    layer.write(0, 0, np.array([[[1, 2, 3], [4, 5, 6]], [[11, 12, 13], [14, 15, 16]]], np.uint8))
     assert list(layer.path.read_bytes()) == [1, 2, 3, 11, 12, 13, 4, 5, 6, 14, 15, 16]
 
 
@@ -27,9 +27,10 @@ def test_what_is_written_in_pieces_is_read_in_other_pieces(
     bands, height, width = (data.draw(st.integers(1, 6)) for _ in range(3))
     rows_CHW = np.arange(bands * height * width, dtype=np.uint8).reshape(bands, height, width)
     layer = Layer(tmp_path_factory.mktemp("layer") / "x.bin", height, width, bands)
-    cut = data.draw(st.integers(0, height))
-    for start, stop in ((cut, height), (0, cut)):
-        layer.write(start, rows_CHW[:, start:stop])
+    cut, split = data.draw(st.integers(0, height)), data.draw(st.integers(0, width))
+    for top, bottom in ((cut, height), (0, cut)):
+        for left, right in ((split, width), (0, split)):
+            layer.write(top, left, rows_CHW[:, top:bottom, left:right])
     start = data.draw(st.integers(0, height - 1))
     stop = data.draw(st.integers(start + 1, height))
     assert (layer.read(start, stop) == rows_CHW[:, start:stop]).all()
@@ -42,15 +43,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_unfinished_work_is_found_again_and_finished_work_removed(cache: Path) -> None:
-    row = {"classes": np.full((1, 2, 3), 7, np.uint8)}
+    row_CHW = np.full((1, 2, 3), 7, np.uint8)
     with pytest.raises(PipelineError), open_work("key") as work:
-        work.write(0, row)
+        work.layer("classes", 4, 3).write(0, 0, row_CHW)
+        work.finish_row()
         raise PipelineError("stopped")
     with open_work("other") as work:
         assert work.rows_done == 0
     with open_work("key") as work:
         assert work.rows_done == 1
-        work.write(2, row)
+        work.layer("classes", 4, 3).write(2, 0, row_CHW)
+        work.finish_row()
         assert (work.layer("classes", 4, 3).read(0, 4) == 7).all()
         assert work.rows_done == 2
     with open_work("key") as work:
@@ -62,7 +65,7 @@ def test_a_second_process_waits(tmp_path: Path) -> None:
     code = "from pipeline.inference.layers import open_work\nwith open_work('key') as work: print(work.rows_done)"
     with open_work("key") as work:
         other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ, text=True)
-        work.write(0, {"classes": np.zeros((1, 1, 1), np.uint8)})
+        work.finish_row()
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(2)
     assert other.communicate(timeout=60)[0].split() == ["0"]

@@ -123,7 +123,7 @@ def finished(folder: Path) -> Finished:
     found = Finished()
     for name, bands in (("classes", 1), ("confidence", 1), ("probabilities", 3)):
         found.layers[name] = Layer(folder / f"{name}.bin", 4, 5, bands)
-        found.layers[name].write(0, np.full((bands, 4, 5), 10, np.uint8))
+        found.layers[name].write(0, 0, np.full((bands, 4, 5), 10, np.uint8))
     found.counts_V[10] = 20
     return found
 

@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
-from pipeline.inference.ground import ground_size
 from pipeline.inference.scale_bar import LONGEST_SHARE, ScaleBar, scale_bar
 from pipeline.raster.georeference import Georeference
+from pipeline.scenes.ground import ground_size
 
 TEN_METRES = Affine(10, 0, 500000, 0, -10, 4000000)
 NONE = Georeference(None, Affine.identity())

@@ -20,13 +20,13 @@ from pipeline.evaluation.test_pass import count_predictions
 from pipeline.formats.chips import read_chips
 from pipeline.formats.classes import ClassTable, LandCoverClass
 from pipeline.inference import scene_map
-from pipeline.inference.area import AreaOptions
 from pipeline.inference.network import LoadedModel, Wanted
 from pipeline.inference.scene_map import MapOptions, Source, is_finished, map_tags, predict_scene
 from pipeline.inference.sieve import sieve
 from pipeline.inference.windows import Tiling
 from pipeline.learning.data import Chips, scoring_loader
 from pipeline.raster.georeference import Georeference
+from pipeline.scenes.area import AreaOptions
 from pipeline.tile import TileParams, tile
 from tests.inference.world import (
     ALL,

@@ -17,14 +17,14 @@ from pipeline.formats.classes import ClassTable, LandCoverClass
 from pipeline.inference.forward import NetworkRun, Plan, run_network
 from pipeline.inference.layers import Work, open_work
 from pipeline.inference.network import LoadedModel, Wanted, load_model
-from pipeline.inference.scene import Scene
 from pipeline.inference.windows import Tiling
 from pipeline.learning.device import Device
 from pipeline.learning.model import Model, NetworkConfig, Segmenter, build
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
-from tests.inference.array_scene import ArrayScene
+from pipeline.scenes.scene import Scene
 from tests.learning.world import World, bright_chip
+from tests.scenes.array_scene import ArrayScene
 from tests.world import at
 
 TABLE = ClassTable(

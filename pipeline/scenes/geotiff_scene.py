@@ -11,17 +11,6 @@ import numpy as np
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.grid_notes import grid_notes
-from pipeline.inference.row_buffer import RowBuffer
-from pipeline.inference.scene import ReadOptions
-from pipeline.inference.scene_bands import (
-    choose_bands,
-    model_stretch,
-    read_bands,
-    require_contrast,
-    require_values,
-    sample_windows,
-)
 from pipeline.orthophoto.rgb_bands import Bands
 from pipeline.orthophoto.scenes import find_transparency
 from pipeline.raster.band_files import BandFiles
@@ -29,6 +18,17 @@ from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.imagery import to_rgb
 from pipeline.raster.remote import RemoteFile, locate
 from pipeline.raster.sidecars import with_sidecars
+from pipeline.scenes.grid_notes import grid_notes
+from pipeline.scenes.row_buffer import RowBuffer
+from pipeline.scenes.scene import ReadOptions
+from pipeline.scenes.scene_bands import (
+    choose_bands,
+    model_stretch,
+    read_bands,
+    require_contrast,
+    require_values,
+    sample_windows,
+)
 
 
 class GeoTiffScene:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.formats.chips import Imagery
-from pipeline.inference.scene_bands import centre, has_stored_units, model_stretch, sample_windows
+from pipeline.scenes.scene_bands import centre, has_stored_units, model_stretch, sample_windows
 
 
 @given(st.integers(1, 9000), st.integers(1, 9000))

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.tile_index import open_tile_index
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
-from tests.inference.mosaics import OPTIONS, read_all, read_with_gdal
+from pipeline.scenes.tile_index import open_tile_index
+from tests.scenes.mosaics import OPTIONS, read_all, read_with_gdal
 from tests.world import at
 
 DRIVERS = {".gpkg": "GPKG", ".fgb": "FlatGeobuf", ".shp": "ESRI Shapefile", ".geojson": "GeoJSON"}

@@ -10,8 +10,8 @@ import rasterio
 from rasterio.windows import Window
 
 from pipeline.formats.chips import Imagery
-from pipeline.inference.scene import ReadOptions, Scene
 from pipeline.raster.geotiff import write_geotiff
+from pipeline.scenes.scene import ReadOptions, Scene
 from tests.world import at, hide
 
 OPTIONS = ReadOptions(Imagery(("1", "2", "3")))

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.common_grid import GriddedFile, place_files, read_grid
-from pipeline.inference.geotiff_scene import open_scene
-from pipeline.inference.mosaic import Grid
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
-from tests.inference.mosaics import OPTIONS
+from pipeline.scenes.common_grid import GriddedFile, place_files, read_grid
+from pipeline.scenes.geotiff_scene import open_scene
+from pipeline.scenes.mosaic import Grid
+from tests.scenes.mosaics import OPTIONS
 from tests.world import CRS_NO_CODE, LOCAL_CRS, at, gradient
 
 

@@ -17,8 +17,8 @@ from pyproj.exceptions import ProjError
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.scene import Scene
 from pipeline.raster.grids import crs_label
+from pipeline.scenes.scene import Scene
 
 DRIVERS = {
     ".gpkg": ("GPKG", b"SQLite format 3\0"),

@@ -19,14 +19,14 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.common_grid import place_files, read_grid
-from pipeline.inference.geotiff_scene import open_scene
-from pipeline.inference.mosaic import Grid, Mosaic, open_mosaic
-from pipeline.inference.scene import ReadOptions
-from pipeline.inference.source_names import is_local_file, remote_url
 from pipeline.raster.georeference import Georeference, crs_text
 from pipeline.raster.remote import locate
 from pipeline.raster.sidecars import parse_crs, parse_number, parse_transform, read_xml
+from pipeline.scenes.common_grid import place_files, read_grid
+from pipeline.scenes.geotiff_scene import open_scene
+from pipeline.scenes.mosaic import Grid, Mosaic, open_mosaic
+from pipeline.scenes.scene import ReadOptions
+from pipeline.scenes.source_names import is_local_file, remote_url
 
 DRIVERS = {
     ".gpkg": ("GPKG", b"SQLite format 3\0"),

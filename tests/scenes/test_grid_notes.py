@@ -1,8 +1,8 @@
 import pytest
 from rasterio.transform import Affine
 
-from pipeline.inference.grid_notes import grid_notes
 from pipeline.raster.georeference import Georeference
+from pipeline.scenes.grid_notes import grid_notes
 from tests.world import at
 
 

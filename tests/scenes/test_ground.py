@@ -6,9 +6,9 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.ground import GroundSize, ground_size, min_pixels, pixel_area, pixel_size_note, training_size
 from pipeline.raster.georeference import Georeference
-from tests.inference.array_scene import degrees
+from pipeline.scenes.ground import GroundSize, ground_size, min_pixels, pixel_area, pixel_size_note, training_size
+from tests.scenes.array_scene import degrees
 from tests.world import CRS_NO_CODE, LOCAL_CRS, UTM, at
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from pipeline.inference.scene import Scene
+from pipeline.scenes.scene import Scene
 
 
 class CroppedScene:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from rasterio.windows import Window
 
-from pipeline.inference.crop import CroppedScene
 from pipeline.raster.georeference import Georeference
-from tests.inference.array_scene import ArrayScene
+from pipeline.scenes.crop import CroppedScene
 from tests.inference.world import random_scene
+from tests.scenes.array_scene import ArrayScene
 from tests.world import at
 
 BOUNDS = Window(30, 20, 50, 40)

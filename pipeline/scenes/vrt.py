@@ -18,13 +18,13 @@ from xml.etree.ElementTree import Element
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.geotiff_scene import open_band_files, open_scene
-from pipeline.inference.mosaic import Grid, Mosaic, PlacedFile, Placement, open_mosaic
-from pipeline.inference.scene import ReadOptions
-from pipeline.inference.source_names import is_local_file, remote_url
 from pipeline.raster.georeference import Georeference, crs_text
 from pipeline.raster.remote import locate
 from pipeline.raster.sidecars import parse_crs, parse_number, parse_transform, read_xml
+from pipeline.scenes.geotiff_scene import open_band_files, open_scene
+from pipeline.scenes.mosaic import Grid, Mosaic, PlacedFile, Placement, open_mosaic
+from pipeline.scenes.scene import ReadOptions
+from pipeline.scenes.source_names import is_local_file, remote_url
 
 MAX_SHIFT = 0.01
 """Largest deviation of a rectangle from whole pixels."""

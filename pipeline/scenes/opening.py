@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.common_grid import place_files, read_grid
-from pipeline.inference.geotiff_scene import open_scene
-from pipeline.inference.mosaic import Mosaic, open_mosaic
-from pipeline.inference.scene import ReadOptions, Scene
-from pipeline.inference.tile_index import DRIVERS, GTI, open_tile_index
-from pipeline.inference.vrt import VRT, open_vrt
 from pipeline.raster.remote import RemoteFile, locate
+from pipeline.scenes.common_grid import place_files, read_grid
+from pipeline.scenes.geotiff_scene import open_scene
+from pipeline.scenes.mosaic import Mosaic, open_mosaic
+from pipeline.scenes.scene import ReadOptions, Scene
+from pipeline.scenes.tile_index import DRIVERS, GTI, open_tile_index
+from pipeline.scenes.vrt import VRT, open_vrt
 
 
 def open_any(source: str, options: ReadOptions, check_values: bool = True) -> AbstractContextManager[Scene]:

@@ -11,10 +11,10 @@ from rasterio.windows import Window
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import OnError
 from pipeline.formats.chips import Imagery
-from pipeline.inference.geotiff_scene import open_scene
-from pipeline.inference.scene import ReadOptions
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.raster.remote import NetworkError
+from pipeline.scenes.geotiff_scene import open_scene
+from pipeline.scenes.scene import ReadOptions
 from tests.sources.bucket import bucket_server, put
 from tests.sources.faulty import Fault, Server, served
 from tests.world import at

@@ -11,10 +11,10 @@ from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
 from pipeline.inference import vrt as vrt_module
-from pipeline.inference.scene import ReadOptions
-from pipeline.inference.vrt import open_vrt
 from pipeline.raster.geotiff import write_geotiff
-from tests.inference.mosaics import OPTIONS, Piece, read_all, read_with_gdal, source, vrt, write_pieces
+from pipeline.scenes.scene import ReadOptions
+from pipeline.scenes.vrt import open_vrt
+from tests.scenes.mosaics import OPTIONS, Piece, read_all, read_with_gdal, source, vrt, write_pieces
 from tests.world import at, gradient, hide
 
 PIECE = Piece(1, 2, 5, 6)

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.inference.source_names import is_local_file, remote_url
+from pipeline.scenes.source_names import is_local_file, remote_url
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.mosaic import MAX_OPEN, Grid, PlacedFile, Placement, open_mosaic
-from pipeline.inference.vrt import open_vrt
 from pipeline.raster.georeference import Georeference
-from tests.inference.mosaics import OPTIONS, Piece, paint, read_all, read_with_gdal, write_pieces
+from pipeline.scenes.mosaic import MAX_OPEN, Grid, PlacedFile, Placement, open_mosaic
+from pipeline.scenes.vrt import open_vrt
+from tests.scenes.mosaics import OPTIONS, Piece, paint, read_all, read_with_gdal, write_pieces
 from tests.world import at
 
 PIECES = st.lists(

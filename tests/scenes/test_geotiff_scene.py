@@ -17,12 +17,12 @@ from pipeline.core.failures import OnError
 from pipeline.formats.chips import Imagery
 from pipeline.formats.png import read_image, read_mask
 from pipeline.inference import row_buffer
-from pipeline.inference.geotiff_scene import open_band_files, open_scene
-from pipeline.inference.scene import ReadOptions
 from pipeline.orthophoto.scenes import tile_scene
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import GeoTiff, open_geotiff, write_geotiff
 from pipeline.raster.layout import Scene
+from pipeline.scenes.geotiff_scene import open_band_files, open_scene
+from pipeline.scenes.scene import ReadOptions
 from pipeline.sentinel.clouds import PixelKind
 from pipeline.sentinel.items import ReadOptions as SentinelOptions
 from pipeline.tif_to_png import TifToPngParams, read_rgb

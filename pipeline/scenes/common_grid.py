@@ -12,11 +12,11 @@ from rasterio.transform import Affine, array_bounds
 from rasterio.warp import transform_bounds
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.mosaic import Grid, OpenFile, PlacedFile, Placement
 from pipeline.raster.gdal import quiet_gdal
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.grids import crs_label
 from pipeline.raster.remote import RemoteFile, locate
+from pipeline.scenes.mosaic import Grid, OpenFile, PlacedFile, Placement
 
 MAX_SHIFT = 0.01
 """Largest distance in pixels between a corner of a file and the grid."""

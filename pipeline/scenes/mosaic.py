@@ -11,9 +11,9 @@ import numpy as np
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.grid_notes import grid_notes
-from pipeline.inference.scene import Scene
 from pipeline.raster.georeference import Georeference
+from pipeline.scenes.grid_notes import grid_notes
+from pipeline.scenes.scene import Scene
 
 MAX_OPEN = 8
 """Files kept open at a time."""

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from rasterio.windows import Window
 
 from pipeline.inference import row_buffer
-from pipeline.inference.row_buffer import RowBuffer
+from pipeline.scenes.row_buffer import RowBuffer
 
 HEIGHT, WIDTH = 30, 10
 IMAGE_HWC = np.arange(HEIGHT * WIDTH * 3, dtype=np.uint8).reshape(HEIGHT, WIDTH, 3)

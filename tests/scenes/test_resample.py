@@ -10,9 +10,9 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.inference import resample as module
-from pipeline.inference.resample import Axis, ResampledScene, read_on_input_grid, resample, to_input_grid
 from pipeline.raster.georeference import Georeference
-from tests.inference.array_scene import ArrayScene, blank, degrees
+from pipeline.scenes.resample import Axis, ResampledScene, read_on_input_grid, resample, to_input_grid
+from tests.scenes.array_scene import ArrayScene, blank, degrees
 from tests.world import UTM, at
 
 SIDE = st.integers(1, 40)

@@ -17,9 +17,9 @@ from rasterio.windows import Window
 from scipy.sparse import csr_array
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.ground import ground_size, training_size
-from pipeline.inference.scene import Scene
 from pipeline.raster.georeference import Georeference
+from pipeline.scenes.ground import ground_size, training_size
+from pipeline.scenes.scene import Scene
 
 WEIGHT_UNIT = 2.0**-12
 """Weights are multiples of it: sums are then exact in float64, whatever their order, so that a pixel has the same value

@@ -1,0 +1,1 @@
+"""Scenes of any size: files, mosaics, parts of them, other pixel sizes."""
