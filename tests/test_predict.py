@@ -23,8 +23,8 @@ import pipeline.predict
 from pipeline.formats.chips import Imagery
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
-from tests.inference.test_tile_index import write_index
 from tests.maps import MEMORY, TABLE, Command, noise, outputs, write_model, write_scene
+from tests.scenes.test_tile_index import write_index
 from tests.sources.bucket import bucket_server, put
 from tests.sources.faulty import Server, served
 from tests.world import at

@@ -51,13 +51,13 @@ def _mean(image_HWC: np.ndarray, valid_HW: np.ndarray, factor: int) -> np.ndarra
     return np.dstack([colour_HWC, np.where(pixels_HW1 > 0, 255, 0)]).astype(np.uint8)
 
 
-def read_ids(path: Path, part: Window | None = None, longest: int = LONGEST) -> np.ndarray:
+def read_ids(path: Path, longest: int = LONGEST, part: Window | None = None) -> np.ndarray:
     """Read a GeoTIFF of class ids decimated, by its overviews where it has some; ids_HW, uint8.
 
     Args:
         path: of the file.
-        part: the part to read; None for all of it.
         longest: largest side of the result.
+        part: the part to read; None for all of it.
 
     Raises:
         PipelineError: the file cannot be read.

@@ -39,7 +39,7 @@ class Layer:
             for line, values_CW in enumerate(values_CHW.transpose(1, 0, 2), row):
                 for band, values_W in enumerate(values_CW):
                     offset = (line * self.bands + band) * self.width + column
-                    view = memoryview(np.ascontiguousarray(values_W))
+                    view = np.ascontiguousarray(values_W).data
                     while view:  # a full disk is an error only at the next attempt
                         written = os.pwrite(file.fileno(), view, offset)
                         view, offset = view[written:], offset + written

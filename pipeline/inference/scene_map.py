@@ -273,7 +273,7 @@ def _write(job: _Job, work: Work, files: MapFiles, options: MapOptions) -> None:
 def _preview(job: _Job, finished: Finished, options: MapOptions, path: Path, map_path: Path) -> None:
     """Draw image, truth if there is one, and map."""
     scene = CroppedScene(job.scene, job.area.bounds)
-    truth_HW = None if options.truth is None else read_ids(options.truth, job.area.bounds)
+    truth_HW = None if options.truth is None else read_ids(options.truth, part=job.area.bounds)
     panels = Panels(read_image(scene), read_ids(map_path), truth_HW)
     bar = scale_bar(scene.georeference, scene.height, scene.width)
     captions = Captions(Path(scene.name).name, options.credit)

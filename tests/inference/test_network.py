@@ -102,20 +102,20 @@ def test_without_a_free_id_no_pixel_can_be_undecided() -> None:
 def test_the_window_is_the_largest_that_fits(gigabytes: float) -> None:
     model = untrained_model()
     tiling, batch = model.plan(gigabytes)
-    assert (tiling.halo, tiling.stride, batch) == (192, 32, 1)
+    assert (tiling.halo, tiling.stride, batch) == (160, 32, 1)
     per_pixel = batch_bytes_per_pixel(model.model.segmenter, model.device)
     assert tiling.window % 32 == 0
     assert tiling.window**2 * per_pixel <= 1e9 * gigabytes < (tiling.window + 32) ** 2 * per_pixel
 
 
 def test_larger_windows_than_are_useful_are_not_chosen() -> None:
-    assert untrained_model().plan(1000.0) == (Tiling(2048, 192, 32), 1)
+    assert untrained_model().plan(1000.0) == (Tiling(2048, 160, 32), 1)
 
 
 def test_a_halo_covers_the_stride() -> None:
     assert exact_model().is_measured
     unknown = loaded(exact_model().model.segmenter, architecture="fpn")
-    assert (unknown.halo, unknown.is_measured) == (192, False)
+    assert (unknown.halo, unknown.is_measured) == (256, False)
 
 
 def test_the_identity_changes_with_model_and_precision() -> None:

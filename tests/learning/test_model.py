@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import pipeline
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import sha256
 from pipeline.learning.losses import LOSSES, LossConfig, LossName
 from pipeline.learning.model import (
     NetworkConfig,
@@ -96,6 +97,7 @@ def test_content_of_model_json(trained: World) -> None:
         "precision": description["precision"],
         "chip_sizes": [64],
         "pixel_sizes": [10.0],
+        "weights_sha256": sha256(trained.model / "model.safetensors"),
     }
     assert description["precision"] in ("fp32", "bf16")
     assert (params["loss"], params["seed"], params["train"]["optimizer"]) == ("ce", 1, "adam")
@@ -159,6 +161,11 @@ def test_weights_that_do_not_exist_are_refused(tmp_path: Path) -> None:
 
 
 def require_damaged_weights(folder: Path) -> None:
+    description = json.loads((folder / "model.json").read_text())
+    with pytest.raises(PipelineError, match=r"model\.safetensors is not the file that model\.json describes"):
+        load_model(folder)
+    del description["weights_sha256"]  # as in older models
+    (folder / "model.json").write_text(json.dumps(description))
     with pytest.raises(PipelineError) as error:
         load_model(folder)
     wrong = r"(does not fit the network in model\.json|is not a valid \.safetensors file): "
@@ -183,7 +190,9 @@ def test_weights_of_another_network_are_refused(saved: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"classes": [], "imagery": {}}'])
 def test_a_damaged_description_is_refused(saved: Path, text: str) -> None:
     (saved / "model.json").write_text(text)
-    with pytest.raises(PipelineError, match=r"model\.json is damaged \(\w+: .*\); run the stage train$"):
+    with pytest.raises(
+        PipelineError, match=r"model\.json is damaged, or of another program \(\w+: .*\); run the stage train, "
+    ):
         load_model(saved)
 
 
@@ -193,7 +202,9 @@ def test_an_unknown_precision_is_refused_and_a_missing_one_is_none(saved: Path) 
     (saved / "model.json").write_text(json.dumps(description | {"precision": "bf16"}))
     assert load_model(saved).precision == "bf16"
     (saved / "model.json").write_text(json.dumps(description | {"precision": "int8"}))
-    with pytest.raises(PipelineError, match=r"damaged \(ValueError: precision is 'int8'; known: fp32, bf16, fp16\)"):
+    with pytest.raises(
+        PipelineError, match=r"another program \(ValueError: precision is 'int8'; known: fp32, bf16, fp16\)"
+    ):
         load_model(saved)
 
 

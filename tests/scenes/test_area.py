@@ -12,15 +12,15 @@ from rasterio.features import geometry_mask
 from rasterio.transform import Affine
 from rasterio.warp import transform_geom
 from rasterio.windows import Window
-from tests.inference.test_polygons import save
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference import area
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
+from pipeline.scenes import area
 from pipeline.scenes.area import Area, AreaOptions, open_area
 from pipeline.scenes.polygons import clip, polygon_parts
 from tests.scenes.array_scene import ArrayScene, blank, degrees
+from tests.scenes.test_polygons import save
 from tests.world import CRS_NO_CODE, LOCAL_CRS, UTM, at, hide
 
 SCENE = blank(40, 60)

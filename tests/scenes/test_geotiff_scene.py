@@ -16,11 +16,11 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.failures import OnError
 from pipeline.formats.chips import Imagery
 from pipeline.formats.png import read_image, read_mask
-from pipeline.inference import row_buffer
 from pipeline.orthophoto.scenes import tile_scene
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import GeoTiff, open_geotiff, write_geotiff
 from pipeline.raster.layout import Scene
+from pipeline.scenes import row_buffer
 from pipeline.scenes.geotiff_scene import open_band_files, open_scene
 from pipeline.scenes.scene import ReadOptions
 from pipeline.sentinel.clouds import PixelKind

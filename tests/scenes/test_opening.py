@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.inference.test_tile_index import write_gti, write_index
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.scenes.opening import merge_scenes, open_any
 from tests.scenes.mosaics import OPTIONS, Piece, read_all, write_pieces
+from tests.scenes.test_tile_index import write_gti, write_index
 from tests.world import at, gradient
 
 

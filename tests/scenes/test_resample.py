@@ -9,8 +9,8 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference import resample as module
 from pipeline.raster.georeference import Georeference
+from pipeline.scenes import resample as module
 from pipeline.scenes.resample import Axis, ResampledScene, read_on_input_grid, resample, to_input_grid
 from tests.scenes.array_scene import ArrayScene, blank, degrees
 from tests.world import UTM, at

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
-from pipeline.inference import row_buffer
+from pipeline.scenes import row_buffer
 from pipeline.scenes.row_buffer import RowBuffer
 
 HEIGHT, WIDTH = 30, 10

@@ -10,8 +10,8 @@ import pytest
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference import vrt as vrt_module
 from pipeline.raster.geotiff import write_geotiff
+from pipeline.scenes import vrt as vrt_module
 from pipeline.scenes.scene import ReadOptions
 from pipeline.scenes.vrt import open_vrt
 from tests.scenes.mosaics import OPTIONS, Piece, read_all, read_with_gdal, source, vrt, write_pieces
