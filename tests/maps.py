@@ -27,7 +27,7 @@ TABLE = ClassTable(
     )
 )
 RGB = Imagery(("1", "2", "3"))
-MEMORY = "0.15"
+MEMORY = "0.21"
 """GB: windows of 544 px, of which 160 px are their core."""
 
 
