@@ -14,7 +14,7 @@ from pipeline.inference.forward import NetworkRun, duration
 from pipeline.inference.memory import batch_bytes_per_pixel
 from pipeline.inference.outputs import existing_parent
 
-SIDE = 512
+SIDE = 256
 """Of the image whose time is taken, in pixels."""
 
 

@@ -42,8 +42,9 @@ from pipeline.scenes.ground import min_pixels, pixel_size_note
 from pipeline.scenes.opening import merge_scenes, open_any
 from pipeline.scenes.scene import ReadOptions, Scene
 
-CACHE_BYTES = 48 << 20
-"""GDAL's block cache: a row of windows of 2,048 px of a scene in strips, 16,000 px wide and 8-bit RGB."""
+CACHE_BYTES = 32 << 20
+"""GDAL's block cache: memory must not grow with the scene. Tiles are decoded again where windows overlap; strips once
+for each window of a row unless a row of windows fits: 5,000 px wide, in 8-bit RGB."""
 
 
 @dataclass(frozen=True)
