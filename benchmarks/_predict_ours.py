@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from benchmarks._predict_common import report
-from pipeline.inference import load_model, predict_scene  # type: ignore[attr-defined,unused-ignore]
+from pipeline.inference import load_model, predict_scene
+from pipeline.inference.scene_map import MapOptions  # type: ignore[attr-defined,unused-ignore]
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
     model, scene, out = (Path(argument) for argument in sys.argv[1:4])
     loaded = load_model(model, "cpu")
     start = time.perf_counter()
-    result = predict_scene(loaded, scene, out)
+    result = predict_scene(loaded, scene, out, MapOptions(overwrite=True))
     report(time.perf_counter() - start, computed=result.computed, network_seconds=result.network_seconds)
 
 

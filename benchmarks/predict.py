@@ -17,7 +17,7 @@ MONAI and geoai run the same network in the same precision and memory format, wi
 are installed into `.venv-monai` and `.venv-geoai`, which also see this project's packages.
 
 Then the peak memory of the command: with the same small network (Linknet with MobileNetV2 x 0.35, random weights) at
-`--small` and `--large-stub` px, and with the model at `--small` and `--large` px.
+`--small` and `--large-stub` px, and with the model at `--small`, `--large` and `--large-stub` px.
 """
 
 import argparse
@@ -28,6 +28,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,8 +192,8 @@ def print_goals(setup: Setup, results: list[dict[str, Result | None]]) -> None:
         print(f"scene pixels per second / bare whole scene: {statistics.median(whole):.3f} (goal: 0.5)")
 
 
-def print_memory(name: str, model: Path, sides: tuple[int, int], folder: Path) -> None:
-    """Print the peak memory of the command on a small and a large scene."""
+def print_memory(name: str, model: Path, sides: Sequence[int], folder: Path) -> None:
+    """Print the peak memory of the command on scenes from small to large."""
     peaks = []
     for side in sides:
         scene, out = write_scene(folder / "memory.tif", side), folder / "memory-map.tif"
@@ -203,7 +204,7 @@ def print_memory(name: str, model: Path, sides: tuple[int, int], folder: Path) -
         print(f"{name}, {side:,} x {side:,} px: {result.peak_mb:.0f} MB, {result.seconds:.1f} s", flush=True)
         scene.unlink()
         out.unlink()
-    print(f"{name}: difference {peaks[1] - peaks[0]:.0f} MB (goal: within {MEMORY_GOAL_MB})", flush=True)
+    print(f"{name}: difference {max(peaks) - peaks[0]:.0f} MB (goal: within {MEMORY_GOAL_MB})", flush=True)
 
 
 def machine() -> str:
@@ -232,7 +233,7 @@ def main() -> None:
         print(f"{setup.window} px, halo {setup.halo} px; medians of {options.rounds} rounds", flush=True)
         print_speed(setup, options.rounds)
         print_memory("small network", write_stub(folder / "stub"), (options.small, options.large_stub), folder)
-        print_memory("the model", MODEL, (options.small, options.large), folder)
+        print_memory("the model", MODEL, (options.small, options.large, options.large_stub), folder)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ HALO = {
 """Pixels of context that a window needs on each side, by architecture and encoder: measured by `benchmarks/halo.py`."""
 DEFAULT_HALO = 256
 """For networks that were not measured; what their windows disagree about is measured and reported with each map."""
-LARGEST_WINDOW = 2048
-"""Side in pixels: larger windows are not faster on a CPU."""
+WINDOW_HALOS = 8
+"""Side of the largest window in halos: at least 56 % of the computed pixels are then in the map, and larger windows
+would take more memory than they save time."""
 DEFAULT_MEMORY_GB = 4.0
 UNDECIDED_COLOUR = (128, 128, 128)
 PER_CENT = 100
@@ -112,7 +113,7 @@ class LoadedModel:
         budget = 1e9 * memory_gb if memory_gb is not None else _default_budget(self.device)
         per_pixel = batch_bytes_per_pixel(self.model.segmenter, self.device)
         side = int((budget / per_pixel) ** 0.5) // self.stride * self.stride
-        window = min(side, max(LARGEST_WINDOW, 4 * self.halo))
+        window = min(side, WINDOW_HALOS * self.halo)
         batch = 1 if self.device.name == "cpu" or not window else max(1, int(budget / per_pixel / window**2))
         return Tiling(window, self.halo, self.stride), batch
 

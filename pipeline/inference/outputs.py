@@ -32,8 +32,8 @@ class MapFiles:
 
     @property
     def chosen(self) -> list[Path]:
-        """The files that replace others only if the user wants that."""
-        return [self.map, *map(self.layer, self.layers), *([self.preview] if self.preview else [])]
+        """The files that replace others only if the user wants that; people edit styles."""
+        return [self.map, self.style, *map(self.layer, self.layers), *([self.preview] if self.preview else [])]
 
     @property
     def pam(self) -> Path:

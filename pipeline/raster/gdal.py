@@ -1,6 +1,7 @@
 """GDAL through rasterio: settings, opening files, and errors as one line about a file."""
 
 import errno
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ LIBRARY_ERRORS = (RasterioError, CPLE_BaseError, ValueError, TypeError, LookupEr
 CACHE_MIB = 512
 """GDAL's block cache unless GDAL_CACHEMAX is set; GDAL's default, 5 % of memory, is too much on a large machine."""
 os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_MIB))
+logging.getLogger("rasterio").addHandler(logging.NullHandler())
+"""It logs the retries of requests with their addresses, which may contain a signature; without a handler to stderr."""
 _WARNINGS_LOCK = Lock()
 """Warning filters are global to the process."""
 

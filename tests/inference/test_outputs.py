@@ -38,6 +38,7 @@ def test_names_derive_from_the_map_s() -> None:
     assert (found.pam, found.style) == (Path("a/map.v2.tiff.aux.xml"), Path("a/map.v2.qml"))
     assert found.chosen == [
         Path("a/map.v2.tiff"),
+        Path("a/map.v2.qml"),
         Path("a/map.v2.confidence.tiff"),
         Path("a/map.v2.probabilities.tiff"),
     ]
