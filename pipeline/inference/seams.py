@@ -8,6 +8,8 @@ from pipeline.inference.windows import NetworkWindow
 
 REACH = 16
 """Pixels on each side of a border between cores that both windows predict and that are compared."""
+Corner = tuple[int, int]
+"""Row and column of a core's corner in the scene."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,10 @@ class Seams:
     """Predicted by two windows within `REACH` px of a border; those near a corner count twice."""
     different: int = 0
     """Those to which the two windows give different classes."""
-    _right: tuple[int, np.ndarray] | None = None
-    """Column of the last window's right border, and its classes around it."""
-    _below: dict[int, tuple[int, np.ndarray]] = field(default_factory=dict)
-    """By column of a core: the row of its lower border, and the classes around it."""
+    _right: tuple[Corner, np.ndarray] | None = None
+    """Top of the last window's right border, and its classes around it."""
+    _below: dict[int, tuple[Corner, np.ndarray]] = field(default_factory=dict)
+    """By column of a core: left end of its lower border, and the classes around it."""
 
     @property
     def disagreement(self) -> float | None:
@@ -61,13 +63,14 @@ class Seams:
         of_columns = slice(columns.core_start - extent.left, columns.core_stop - extent.left)
         top, bottom = (_around(row - extent.top) for row in (rows.core_start, rows.core_stop))
         left, right = (_around(column - extent.left) for column in (columns.core_start, columns.core_stop))
-        self._compare(self._right, columns.core_start, classes_HW[of_rows, left])
-        self._compare(self._below.get(columns.core_start), rows.core_start, classes_HW[top, of_columns])
-        self._right = columns.core_stop, classes_HW[of_rows, right].copy()
-        self._below[columns.core_start] = rows.core_stop, classes_HW[bottom, of_columns].copy()
+        corner = rows.core_start, columns.core_start
+        self._compare(self._right, corner, classes_HW[of_rows, left])
+        self._compare(self._below.get(columns.core_start), corner, classes_HW[top, of_columns])
+        self._right = (rows.core_start, columns.core_stop), classes_HW[of_rows, right].copy()
+        self._below[columns.core_start] = (rows.core_stop, columns.core_start), classes_HW[bottom, of_columns].copy()
 
-    def _compare(self, neighbour: tuple[int, np.ndarray] | None, border: int, classes_HW: np.ndarray) -> None:
-        if neighbour is not None and neighbour[0] == border:
+    def _compare(self, neighbour: tuple[Corner, np.ndarray] | None, corner: Corner, classes_HW: np.ndarray) -> None:
+        if neighbour is not None and neighbour[0] == corner:
             self.pixels += classes_HW.size
             self.different += int((neighbour[1] != classes_HW).sum())
 

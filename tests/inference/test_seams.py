@@ -57,3 +57,11 @@ def test_skipped_windows_are_not_compared() -> None:
         window = NetworkWindow(row, ONE)
         seams.add(window, classes(window))
     assert seams.disagreement is None
+
+
+def test_windows_of_two_rows_that_touch_at_a_corner_are_not_compared() -> None:
+    """As along a diagonal area, where the left neighbour is skipped and the window before lies in the row above."""
+    seams = Seams()
+    for window in (NetworkWindow(LEFT, LEFT), NetworkWindow(Span(32, 128, 64, 160), RIGHT)):
+        seams.add(window, classes(window))
+    assert seams.disagreement is None
