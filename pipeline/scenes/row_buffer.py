@@ -7,16 +7,23 @@ from rasterio.windows import Window
 
 CHUNK_PIXELS = 1 << 21
 """Pixels decoded at once, to bound the memory for intermediate values."""
+MAX_ROWS = 4096
+"""Rows kept at most: twice those of the largest window."""
 Read = Callable[[Window], tuple[np.ndarray, np.ndarray]]
 
 
 class RowBuffer:
-    """Decodes rows of full width and keeps those of the last window, so that windows row by row decode each once."""
+    """Decodes rows of full width and keeps those of the last window, so that windows row by row decode each once.
+
+    A window may be read in strips: parts that continue each other downwards are of one window.
+    """
 
     def __init__(self, read: Read, width: int) -> None:
         self._read, self._width = read, width
         self._chunk_rows = max(1, CHUNK_PIXELS // width)
         self._top = 0
+        self._window_top, self._window_bottom = 0, 0
+        """Of the last window, as far as it was read."""
         self._image_HWC = np.zeros((0, width, 3), np.uint8)
         self._valid_HW = np.zeros((0, width), bool)
 
@@ -28,15 +35,20 @@ class RowBuffer:
         return self._image_HWC[part].copy(), self._valid_HW[part].copy()
 
     def _hold(self, top: int, bottom: int) -> None:
+        if top != self._window_bottom or bottom - self._window_top > MAX_ROWS:
+            self._window_top = top
+        self._window_bottom = bottom
         end = self._top + len(self._valid_HW)
         if self._top <= top and bottom <= end:
             return
-        kept = slice(top - self._top, None) if self._top <= top <= end else slice(0, 0)
-        start = end if self._top <= top <= end else top
+        is_near = self._top <= top <= end
+        first = max(self._window_top, self._top) if is_near else top
+        start = end if is_near else top
+        kept = slice(first - self._top, None) if is_near else slice(0, 0)
         images, valids = [self._image_HWC[kept]], [self._valid_HW[kept]]
         for row in range(start, bottom, self._chunk_rows):
             window = Window(0, row, self._width, min(self._chunk_rows, bottom - row))
             image_HWC, valid_HW = self._read(window)
             images.append(image_HWC)
             valids.append(valid_HW)
-        self._top, self._image_HWC, self._valid_HW = top, np.concatenate(images), np.concatenate(valids)
+        self._top, self._image_HWC, self._valid_HW = first, np.concatenate(images), np.concatenate(valids)

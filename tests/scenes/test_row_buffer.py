@@ -52,6 +52,29 @@ def test_overlapping_windows_row_by_row_decode_each_row_once() -> None:
     assert source.rows == list(range(30))
 
 
+def test_windows_in_strips_decode_each_row_once() -> None:
+    source = Source()
+    buffer = RowBuffer(source.read, WIDTH)
+    for top in (0, 8, 16):
+        for column in (0, 5):
+            for row, height in ((top, 6), (top + 6, 6), (top + 12, 2)):
+                image_HWC, _ = buffer.read(Window(column, row, 5, height))
+                assert np.array_equal(image_HWC, IMAGE_HWC[row : row + height, column : column + 5])
+    assert source.rows == list(range(30))
+
+
+def test_rows_of_earlier_windows_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_buffer, "MAX_ROWS", 12)
+    source = Source()
+    buffer = RowBuffer(source.read, WIDTH)
+    for row in range(0, 30, 6):  # without a window of its own that begins elsewhere
+        buffer.read(Window(0, row, WIDTH, 6))
+    buffer.read(Window(0, 24, WIDTH, 6))
+    assert source.rows == list(range(30))
+    buffer.read(Window(0, 0, WIDTH, 6))
+    assert source.rows == [*range(30), *range(6)]
+
+
 def test_a_window_may_be_changed_by_its_reader() -> None:
     buffer = RowBuffer(Source().read, WIDTH)
     buffer.read(Window(0, 0, 5, 5))[0][:] = 0
