@@ -28,7 +28,8 @@ class ArrayScene:
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Return a window, as `Scene.read`."""
         rows, columns = window.toslices()
-        return self.image_HWC[rows, columns], self.valid_HW[rows, columns]
+        valid_HW = self.valid_HW[rows, columns]
+        return np.where(valid_HW[..., None], self.image_HWC[rows, columns], np.uint8(0)), valid_HW
 
 
 def predict_array(
@@ -43,7 +44,7 @@ def predict_array(
         model: see `load_model`.
         image_HWC: uint8 RGB, as the chips that the model was trained on: `to_rgb` of `pipeline.raster.imagery` converts
             other values.
-        valid_HW: bool; where False, the layers are 255. None: every pixel is valid.
+        valid_HW: bool; where False, the image counts as black and the layers are 255. None: every pixel is valid.
         wanted: layers besides the classes.
 
     Returns:

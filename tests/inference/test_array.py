@@ -10,7 +10,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.inference import load_model, predict_array, predict_scene
 from pipeline.inference.network import Wanted
 from pipeline.inference.scene_map import MapOptions
-from tests.inference.world import ALL, exact_model, ids_of, random_scene, save_scene, whole
+from tests.inference.world import ALL, exact_model, ids_of, random_scene, save_scene, untrained_model, whole
 from tests.learning.world import World
 
 IMAGE_HWC = random_scene(500, 610).image_HWC
@@ -35,7 +35,7 @@ def test_classes_are_those_of_the_network(size: tuple[int, int]) -> None:
 
 
 def test_several_windows_are_one_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.inference.network.LARGEST_WINDOW", 64)
+    monkeypatch.setattr("pipeline.inference.network.WINDOW_HALOS", 4)
     monkeypatch.setattr("pipeline.inference.network.DEFAULT_HALO", 32)
     monkeypatch.setattr("pipeline.inference.network.HALO", {})
     model = exact_model()
@@ -49,6 +49,15 @@ def test_invalid_pixels_are_255() -> None:
     valid_HW[3:9, 7:20] = False
     for layer_CHW in predict_array(exact_model(), image_HWC, valid_HW, ALL).values():
         assert ((layer_CHW == 255) == ~valid_HW).all()
+
+
+def test_values_of_invalid_pixels_do_not_matter() -> None:
+    image_HWC, valid_HW = IMAGE_HWC[:64, :64].copy(), np.ones((64, 64), bool)
+    valid_HW[20:40, 20:40] = False
+    before = predict_array(untrained_model(), image_HWC, valid_HW, ALL)
+    image_HWC[~valid_HW] = 255
+    after = predict_array(untrained_model(), image_HWC, valid_HW, ALL)
+    assert all((after[name] == layer_CHW).all() for name, layer_CHW in before.items())
 
 
 def test_an_image_may_be_read_only() -> None:
