@@ -44,8 +44,13 @@ class Estimate:
         )
 
 
-def estimate(run: NetworkRun) -> Estimate:
-    """Estimate what a map will take; the network's speed is that on a small image."""
+def estimate(run: NetworkRun, map_pixels: int) -> Estimate:
+    """Estimate what a map takes; the network's speed is that on a small image.
+
+    Args:
+        run: of the network.
+        map_pixels: of the map, on the scene's grid.
+    """
     window = run.plan.rows[0][0]
     size = (window.rows.size, window.columns.size)
     seconds_per_pixel = _seconds(run) / SIDE**2
@@ -58,19 +63,23 @@ def estimate(run: NetworkRun) -> Estimate:
         size,
         run.plan.computed * seconds_per_pixel,
         memory / 1e9,
-        _disk_bytes(run) / 1e9,
+        _disk_bytes(run, map_pixels) / 1e9,
     )
 
 
-def require_disk(run: NetworkRun, work: Path, out: Path) -> None:
+def require_disk(run: NetworkRun, map_pixels: int, work: Path, out: Path) -> None:
     """Check that there is space for the layers of a map, and for the map beside.
+
+    Layers of unfinished work count as free: they are continued or replaced.
 
     Raises:
         PipelineError: there is not.
     """
-    needed = _disk_bytes(run)
+    needed = _disk_bytes(run, map_pixels)
+    begun, disk = sum(512 * path.stat().st_blocks for path in work.iterdir()), work.stat().st_dev
     for place, purpose in ((work, "its unfinished layers"), (existing_parent(out), "the map")):
-        if (free := shutil.disk_usage(place).free) < needed:
+        free = shutil.disk_usage(place).free
+        if free + (begun if place.stat().st_dev == disk else 0) < needed:
             raise PipelineError(
                 f"{run.scene.name} needs up to {needed / 1e9:.1f} GB for {purpose}, and {free / 1e9:.1f} GB are free "
                 f"on the disk of {place}; free disk space, set PIPELINE_CACHE or -o to a larger disk, or map a part: "
@@ -87,9 +96,10 @@ def _seconds(run: NetworkRun) -> float:
     return time.perf_counter() - start
 
 
-def _disk_bytes(run: NetworkRun) -> int:
-    """Return an upper bound: all layers, uncompressed, before and after they are finished."""
-    return int(2 * run.plan.bounds.height * run.plan.bounds.width * sum(run.layer_bands.values()))
+def _disk_bytes(run: NetworkRun, map_pixels: int) -> int:
+    """Return an upper bound: all layers, uncompressed, as the network fills them and on the scene's grid."""
+    network_pixels = int(run.plan.bounds.height * run.plan.bounds.width)
+    return (network_pixels + map_pixels) * sum(run.layer_bands.values())
 
 
 def _resident_bytes() -> int:

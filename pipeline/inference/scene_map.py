@@ -6,10 +6,12 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 import rasterio
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.failures import OnError
 from pipeline.core.files import sha256
 from pipeline.core.fingerprint import digest, loaded_code_digest
@@ -180,9 +182,9 @@ def predict_scene(
             require_new(path for path in files.chosen if path.absolute() not in begun)
         for note in job.notes:
             report(f"note: {note}")
-        report(f"{scene.name}: {estimate(job.run)}")
+        report(f"{scene.name}: {estimate(job.run, job.pixels)}")
         with open_work(key) as work:
-            require_disk(job.run, work.folder, files.map)
+            require_disk(job.run, job.pixels, work.folder, files.map)
             if work.rows_done:
                 report(f"note: {work.rows_done} of {len(job.run.plan.rows)} rows of windows were finished before")
             run_network(job.run, work, f"map of {scene.name}")
@@ -228,6 +230,11 @@ class _Job:
     notes: tuple[str, ...]
     identity: list[Any]
 
+    @property
+    def pixels(self) -> int:
+        """Of the map, on the scene's grid."""
+        return int(self.area.bounds.height * self.area.bounds.width)
+
 
 def _job(model: LoadedModel, scene: Scene, area: Area, options: MapOptions) -> _Job:
     """Choose windows, and check everything that could fail later.
@@ -239,8 +246,7 @@ def _job(model: LoadedModel, scene: Scene, area: Area, options: MapOptions) -> _
     chosen, batch = model.plan(options.memory)
     plan = Plan.make(frame.bounds, frame.scene, options.tiling or chosen, batch)
     if options.truth is not None:
-        with open_geotiff(options.truth) as truth:
-            require_same_grid(scene, truth, "truth")
+        _require_truth(scene, options.truth)
     size = (scene.georeference, scene.height, scene.width)
     fewest = 1 if options.mmu is None else min_pixels(options.mmu, *size)
     run = NetworkRun(model, frame.scene, plan, options.wanted, lambda core: area.wants(frame.in_input(core)))
@@ -252,6 +258,16 @@ def _job(model: LoadedModel, scene: Scene, area: Area, options: MapOptions) -> _
     return _Job(
         scene, run, frame, area, table, fewest, notes, [*identity, asdict(plan.tiling), batch, loaded_code_digest()]
     )
+
+
+def _require_truth(scene: Scene, path: Path) -> None:
+    with open_geotiff(path) as truth:
+        require_same_grid(scene, truth, "truth")
+        if truth.dtypes != ("uint8",):
+            raise PipelineError(
+                f"{path} is {truth.dtypes[0]} with {truth.count} bands; a --truth has one band of class ids, uint8: "
+                f"gdal_translate -b 1 -ot Byte {quote(str(path))} truth8.tif"
+            )
 
 
 def _finish(job: _Job, work: Work) -> Finished:

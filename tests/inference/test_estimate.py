@@ -26,13 +26,16 @@ Usage = namedtuple("Usage", "total used free")
 
 
 def test_pixels_windows_and_disk_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_seconds", lambda run: 2.0)  # for 512 x 512 px
-    found = estimate(RUN)
+    monkeypatch.setattr(module, "_seconds", lambda run: 2.0)  # for 256 x 256 px
+    found = estimate(RUN, 200 * 300)
     assert (found.pixels, found.windows, found.size) == (200 * 300, 12, (128, 128))
-    assert found.seconds == pytest.approx(2.0 * 12 * 128**2 / 512**2)
+    assert found.seconds == pytest.approx(2.0 * 12 * 128**2 / 256**2)
     assert found.disk_gb == pytest.approx(2 * 5 * 200 * 300 / 1e9)
+    assert estimate(RUN, 9 * 200 * 300).disk_gb == pytest.approx(
+        10 * 5 * 200 * 300 / 1e9
+    )  # resampled from finer pixels
     part = network_run(exact_model(), random_scene(200, 300), TILING, Wanted(), Window(100, 50, 40, 30))
-    assert (estimate(part).pixels, estimate(part).windows) == (40 * 30, 1)
+    assert (estimate(part, 40 * 30).pixels, estimate(part, 40 * 30).windows) == (40 * 30, 1)
 
 
 def test_memory_grows_by_the_windows_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,11 +45,11 @@ def test_memory_grows_by_the_windows_of_a_batch(monkeypatch: pytest.MonkeyPatch)
     two = replace(RUN, plan=replace(RUN.plan, batch=2))
     for run, batch in ((RUN, 1), (two, 2)):
         expected = 300_000_000 + batch * 128**2 * per_pixel
-        assert estimate(run).memory_gb == pytest.approx(expected / 1e9)
+        assert estimate(run, 200 * 300).memory_gb == pytest.approx(expected / 1e9)
 
 
 def test_the_network_is_timed() -> None:
-    assert 0 < estimate(RUN).seconds < 60
+    assert 0 < estimate(RUN, 200 * 300).seconds < 60
     assert RUN.statistics.computed == 0
 
 
@@ -71,7 +74,7 @@ MEASURE = """if True:
     module._seconds = lambda run: 1.0
     for side in (320, 640):
         run = network_run(untrained_model(), random_scene(side, side), Tiling(side, 64, 32), Wanted())
-        expected = 1e9 * estimate(run).memory_gb
+        expected = 1e9 * estimate(run, side**2).memory_gb
         mapped(run, f"work {side}")
         found.append((expected, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
     print(json.dumps(found))
@@ -101,13 +104,24 @@ def test_a_small_disk_is_refused_with_the_figure(
     large = replace(RUN, plan=replace(RUN.plan, bounds=Window(0, 0, 10_000, 6_000)))
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: Usage(0, 0, 1e9 * free[path.name]))
     with pytest.raises(PipelineError, match=f"^scene.tif needs up to {problem}") as error:
-        require_disk(large, tmp_path / "work", tmp_path / "out/new/map.tif")
+        require_disk(large, 60_000_000, tmp_path / "work", tmp_path / "out/new/map.tif")
     assert str(error.value).endswith("set PIPELINE_CACHE or -o to a larger disk, or map a part: --bbox")
 
 
 def test_a_disk_that_is_large_enough_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: Usage(0, 0, 2 * 5 * 200 * 300))
-    require_disk(RUN, tmp_path, tmp_path / "map.tif")
+    require_disk(RUN, 200 * 300, tmp_path, tmp_path / "map.tif")
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: Usage(0, 0, 2 * 5 * 200 * 300 - 1))
     with pytest.raises(PipelineError, match="free disk space"):
-        require_disk(RUN, tmp_path, tmp_path / "map.tif")
+        require_disk(RUN, 200 * 300, tmp_path, tmp_path / "map.tif")
+
+
+def test_the_layers_of_unfinished_work_need_no_more_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed, begun = 2 * 5 * 200 * 300, 5 * 40_960
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/classes.bin").write_bytes(bytes([1]) * begun)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: Usage(0, 0, needed - begun))
+    require_disk(RUN, 200 * 300, tmp_path / "work", tmp_path / "map.tif")
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: Usage(0, 0, needed - 2 * begun))
+    with pytest.raises(PipelineError, match="free disk space"):
+        require_disk(RUN, 200 * 300, tmp_path / "work", tmp_path / "map.tif")

@@ -237,6 +237,15 @@ def test_a_truth_on_another_grid_is_refused_before_the_work(scene: Path, tmp_pat
         predict_scene(exact_model(), scene, tmp_path / "map.tif", replace(OPTIONS, truth=truth))
 
 
+@pytest.mark.parametrize(("bands", "dtype"), [(1, np.uint16), (1, np.float32), (2, np.uint8)])
+def test_a_truth_of_other_values_is_refused_before_the_work(
+    scene: Path, tmp_path: Path, bands: int, dtype: type[np.generic]
+) -> None:
+    truth = save_scene(tmp_path / "truth.tif", np.zeros((200, 170, bands), dtype))
+    with pytest.raises(PipelineError, match="truth.tif is .*; a --truth has one band of class ids, uint8: gdal_"):
+        predict_scene(exact_model(), scene, tmp_path / "map.tif", replace(OPTIONS, truth=truth))
+
+
 def test_undecided_without_a_free_id_is_refused_before_the_work(scene: Path, tmp_path: Path) -> None:
     entries = tuple(LandCoverClass(id=key, name=f"c{key}", colour=(key, 0, 0)) for key in range(255))
     with pytest.raises(PipelineError, match="--undecided needs a free class id"):
