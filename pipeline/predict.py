@@ -49,19 +49,19 @@ class Job:
 
     @property
     def record(self) -> Path:
-        """A file in the cache folder with the place of the scene: scenes of one name may lie in two folders."""
+        """A file in the cache folder with the places of the scenes: scenes of one name may lie in two folders."""
         return cache_folder() / "predict" / f"{digest(str(self.out.resolve()))}.scene.json"
 
     @property
     def is_recorded(self) -> bool:
         """Whether the map in OUT is of this scene, as far as that is known."""
-        return not self.record.exists() or read_json(self.record) == self.place
+        return not self.record.exists() or read_json(self.record) == self.places
 
     @property
-    def place(self) -> str:
-        """Where the scene is."""
-        location = locate(self.source.names[0])
-        return str(location.resolve() if isinstance(location, Path) else location)
+    def places(self) -> list[str]:
+        """Where the files are that the user named."""
+        locations = map(locate, self.source.names)
+        return [str(location.resolve() if isinstance(location, Path) else location) for location in locations]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -221,9 +221,11 @@ def _memory_errors() -> Iterator[None]:
 
 
 def predict_one(model: LoadedModel, job: Job, options: MapOptions) -> str:
-    """Make a map, and summarise it."""
+    """Make a map, record of what, and summarise it."""
     with _memory_errors():
-        return summary(model, predict_scene(model, job.source, job.out, options, note))
+        result = predict_scene(model, job.source, job.out, options, note)
+    write_json(job.record, job.places)  # not before: until then OUT may hold the map of another scene
+    return summary(model, result)
 
 
 def predict_all(model: LoadedModel, jobs: Sequence[Job], options: MapOptions) -> int:
@@ -242,7 +244,6 @@ def predict_all(model: LoadedModel, jobs: Sequence[Job], options: MapOptions) ->
                 "--overwrite replaces it"
             )
         preview = options.preview and options.preview / f"{job.out.stem}.png"
-        write_json(job.record, job.place)
         return predict_one(model, job, replace(options, preview=preview))
 
     guarded = catch_failures(attempt, lambda job: job.name)

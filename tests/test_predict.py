@@ -549,6 +549,26 @@ def test_a_map_made_otherwise_is_not_taken_as_finished(
     assert outputs(tmp_path / "maps") == before
 
 
+@pytest.mark.parametrize("other", ["damaged", "file", "merged"])
+def test_a_map_that_stays_or_comes_from_another_scene_is_not_taken_as_finished(
+    other: str, predict: Command, tmp_path: Path
+) -> None:
+    """A scene whose map was not replaced, and maps of this name that were made by themselves."""
+    first, second = write_scene(tmp_path / "scene.tif"), write_scene(tmp_path / "elsewhere/scene.tif")
+    out = tmp_path / "maps/scene.tif"
+    assert predict(first if other == "damaged" else second, "-o", f"{tmp_path}/maps/").code == 0
+    if other == "damaged":
+        second.write_text("no GeoTIFF")
+        assert predict(second, "-o", f"{tmp_path}/maps/", "--overwrite").code == 1
+    if other == "file":
+        assert predict(first, "-o", out, "--overwrite").code == 0
+    if other == "merged":
+        assert predict(second, first, "--merge", "-o", out, "--overwrite").code == 0
+    os.utime(second, ns=(0, 0))
+    outcome = predict(second, "-o", f"{tmp_path}/maps/")
+    assert re.search(r"  FAILED: .*maps/scene.tif exists, of another scene .*; --overwrite replaces it\n", outcome.out)
+
+
 def test_a_full_disk_ends_all_scenes(
     predict: Command, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
