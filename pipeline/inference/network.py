@@ -170,6 +170,6 @@ def map_layers(model: LoadedModel, logits_KHW: torch.Tensor, wanted: Wanted) -> 
 
 def _default_budget(device: Device) -> float:
     if device.name == "cuda":
-        return torch.cuda.mem_get_info()[0] / 2
+        return torch.cuda.mem_get_info()[1] / 2  # not of the free part: the same windows after a kill
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(1e9 * DEFAULT_MEMORY_GB, physical / 2)

@@ -112,6 +112,16 @@ def test_larger_windows_than_are_useful_are_not_chosen() -> None:
     assert untrained_model().plan(1000.0) == (Tiling(1280, 160, 32), 1)
 
 
+def test_windows_and_batches_do_not_depend_on_the_free_part_of_a_gpus_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a killed map would be started anew."""
+    model = replace(untrained_model(), device=Device("cuda", "fp32"))
+    plans = []
+    for free in (20, 60):
+        monkeypatch.setattr("torch.cuda.mem_get_info", lambda free=free: (free * 10**9, 80 * 10**9))
+        plans.append(model.plan(None))
+    assert plans[0] == plans[1] == model.plan(40.0)
+
+
 def test_a_halo_covers_the_stride() -> None:
     assert exact_model().is_measured
     unknown = loaded(exact_model().model.segmenter, architecture="fpn")
