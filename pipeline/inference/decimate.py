@@ -68,16 +68,3 @@ def read_ids(path: Path, longest: int = LONGEST, part: Window | None = None) -> 
         shape = (math.ceil(window.height / factor), math.ceil(window.width / factor))
         ids_HW: np.ndarray = dataset.read(1, window=window, out_shape=shape)  # nearest is rasterio's default
     return ids_HW
-
-
-def count_ids(path: Path) -> dict[int, int]:
-    """Count the pixels of a GeoTIFF of class ids, by block: pixels by value, 0 to 255.
-
-    Raises:
-        PipelineError: the file cannot be read.
-    """
-    counts = np.zeros(256, np.int64)
-    with file_errors(path, "cannot be read"), open_dataset(path) as dataset:
-        for _, window in dataset.block_windows(1):
-            counts += np.bincount(dataset.read(1, window=window).ravel(), minlength=256)
-    return dict(enumerate(counts.tolist()))

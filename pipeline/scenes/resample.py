@@ -6,7 +6,7 @@ other by integers, and no shift or partial pixel arises; the training's size is 
 T: target rows or columns. S: source rows or columns.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from shlex import quote
 from typing import Any
@@ -27,8 +27,6 @@ in every window, which GDAL's warp does not guarantee. Up to a step of 1000: 24 
 pixels."""
 STRIP_PIXELS = 1 << 20
 """Pixels of the source or the result, whichever is more, that are converted at once."""
-ROWS = 512
-"""Rows of the scene's grid that `to_input_grid` yields at once."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ class ResampledScene:
         return image_HWC, valid_HW
 
     def covering(self, window: Window) -> Window:
-        """Return the window of this scene in which `to_input_grid` finds the pixels of a window of the input."""
+        """Return the window of this scene in which `read_on_input_grid` finds the pixels of a window of the input."""
         (first_row, last_row), (first_column, last_column) = (
             axis.target_of(np.array([each.start, each.stop - 1])).tolist()
             for axis, each in zip((self.rows, self.columns), window.toslices(), strict=True)
@@ -155,26 +153,14 @@ def resample(scene: Scene, trained: Sequence[float]) -> ResampledScene:
     return ResampledScene(scene, max(round(height), 1), max(round(width), 1))
 
 
-def to_input_grid(
-    read: Callable[[Window], np.ndarray], resampled: ResampledScene, rows: int = ROWS
-) -> Iterator[tuple[Window, np.ndarray]]:
-    """Bring a map of a resampled scene onto the grid of the scene: each pixel takes the value at its centre.
+def read_on_input_grid(read: Callable[[Window], np.ndarray], resampled: ResampledScene, window: Window) -> np.ndarray:
+    """Bring a part of a map of a resampled scene onto the grid of the scene: each pixel takes the value at its centre.
 
     Args:
         read: reads a window of the map, (height, width) or (height, width, values).
         resampled: the scene that was mapped.
-        rows: of the scene's grid at once.
-
-    Yields:
-        Windows of all columns from top to bottom, and their values.
+        window: of the scene's grid.
     """
-    for top in range(0, resampled.scene.height, rows):
-        window = Window(0, top, resampled.scene.width, min(rows, resampled.scene.height - top))
-        yield window, read_on_input_grid(read, resampled, window)
-
-
-def read_on_input_grid(read: Callable[[Window], np.ndarray], resampled: ResampledScene, window: Window) -> np.ndarray:
-    """Read one window of the scene's grid from a map of the resampled scene, see `to_input_grid`."""
     part = resampled.covering(window)
     rows, columns = (np.arange(each.start, each.stop) for each in window.toslices())
     row_H = resampled.rows.target_of(rows) - int(part.row_off)

@@ -12,7 +12,7 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.inference import decimate
-from pipeline.inference.decimate import count_ids, decimation, read_ids, read_image
+from pipeline.inference.decimate import decimation, read_ids, read_image
 from pipeline.raster.gdal import open_dataset
 from pipeline.raster.georeference import Georeference
 
@@ -115,20 +115,7 @@ def test_a_scene_and_its_map_have_the_same_size(tmp_path: Path) -> None:
         assert read_ids(path, 10).shape == read_image(random_scene(height, width), 10).shape[:2]
 
 
-def test_all_pixels_are_counted_whatever_the_overviews(tmp_path: Path) -> None:
-    ids_HW = np.random.default_rng(0).choice(np.array([0, 3, 254, 255], np.uint8), (100, 70))
-    path = write(tmp_path / "map.tif", ids_HW, tiled=True, blockxsize=16, blockysize=16)
-    with open_dataset(path, "r+") as dataset:
-        dataset.build_overviews([2], Resampling.mode)
-    counts = count_ids(path)
-    assert {value: count for value, count in counts.items() if count} == {
-        value: int((ids_HW == value).sum()) for value in (0, 3, 254, 255)
-    }
-    assert list(counts) == list(range(256))
-
-
 def test_a_file_that_is_not_a_raster_is_named(tmp_path: Path) -> None:
     (tmp_path / "map.tif").write_text("no")
-    for read in (read_ids, count_ids):
-        with pytest.raises(PipelineError, match="map.tif cannot be read"):
-            read(tmp_path / "map.tif")
+    with pytest.raises(PipelineError, match="map.tif cannot be read"):
+        read_ids(tmp_path / "map.tif")

@@ -11,7 +11,7 @@ from rasterio.windows import Window
 from pipeline.core.errors import PipelineError
 from pipeline.raster.georeference import Georeference
 from pipeline.scenes import resample as module
-from pipeline.scenes.resample import Axis, ResampledScene, read_on_input_grid, resample, to_input_grid
+from pipeline.scenes.resample import Axis, ResampledScene, read_on_input_grid, resample
 from tests.scenes.array_scene import ArrayScene, blank, degrees
 from tests.world import UTM, at
 
@@ -128,6 +128,13 @@ def test_no_data_does_not_darken_its_neighbours(
     assert (image_HWC[valid_HW] == 201).all()
 
 
+def on_input_grid(classes_HW: np.ndarray, resampled: ResampledScene, rows: int) -> np.ndarray:
+    """Bring a map onto the scene's grid, by some rows at once."""
+    height, width = resampled.scene.height, resampled.scene.width
+    windows = (Window(0, row, width, min(rows, height - row)) for row in range(0, height, rows))
+    return np.concatenate([read_on_input_grid(lambda w: classes_HW[w.toslices()], resampled, w) for w in windows])
+
+
 @pytest.mark.parametrize(
     ("source", "target", "expected"),
     [
@@ -143,9 +150,7 @@ def test_the_way_back_by_hand(source: int, target: int, expected: list[int]) -> 
     assert Axis(source, target).target_of(np.arange(source)).tolist() == expected
     resampled = ResampledScene(blank(1, source), 1, target)
     classes_HW = np.arange(target)[None]
-    ((window, values_HW),) = to_input_grid(lambda window: classes_HW[window.toslices()], resampled)
-    assert window == Window(0, 0, source, 1)
-    assert values_HW.tolist() == [expected]
+    assert on_input_grid(classes_HW, resampled, 1).tolist() == [expected]
 
 
 @settings(max_examples=60)
@@ -155,9 +160,7 @@ def test_the_way_back_is_the_nearest_neighbour(
 ) -> None:
     resampled = ResampledScene(blank(height, width), target_height, target_width)
     classes_HW = np.arange(target_height * target_width).reshape(target_height, target_width)
-    blocks = list(to_input_grid(lambda window: classes_HW[window.toslices()], resampled, rows))
-    assert [int(window.row_off) for window, _ in blocks] == list(range(0, height, rows))
-    values_HW = np.concatenate([block_HW for _, block_HW in blocks])
+    values_HW = on_input_grid(classes_HW, resampled, rows)
     row_H, column_W = np.divmod(values_HW, target_width)[0][:, 0], values_HW[0] % target_width
     for index_N, source, target in ((row_H, height, target_height), (column_W, width, target_width)):
         centres_N = (np.arange(source) + 0.5) * target / source
@@ -179,8 +182,7 @@ def test_the_way_back_is_gdals_nearest_neighbour(size: tuple[int, int]) -> None:
         dst_crs=UTM,
         resampling=Resampling.nearest,
     )
-    values_HW = np.concatenate([block for _, block in to_input_grid(lambda w: classes_HW[w.toslices()], resampled, 7)])
-    assert np.array_equal(values_HW, expected_HW)
+    assert np.array_equal(on_input_grid(classes_HW, resampled, 7), expected_HW)
 
 
 @given(SIDE, SIDE, st.data())
