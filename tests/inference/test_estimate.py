@@ -26,10 +26,10 @@ Usage = namedtuple("Usage", "total used free")
 
 
 def test_pixels_windows_and_disk_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_seconds", lambda run: 2.0)  # for 512 x 512 px
+    monkeypatch.setattr(module, "_seconds", lambda run: 2.0)  # for 256 x 256 px
     found = estimate(RUN)
     assert (found.pixels, found.windows, found.size) == (200 * 300, 12, (128, 128))
-    assert found.seconds == pytest.approx(2.0 * 12 * 128**2 / 512**2)
+    assert found.seconds == pytest.approx(2.0 * 12 * 128**2 / 256**2)
     assert found.disk_gb == pytest.approx(2 * 5 * 200 * 300 / 1e9)
     part = network_run(exact_model(), random_scene(200, 300), TILING, Wanted(), Window(100, 50, 40, 30))
     assert (estimate(part).pixels, estimate(part).windows) == (40 * 30, 1)
@@ -53,7 +53,7 @@ def test_the_network_is_timed() -> None:
 def test_the_estimate_is_one_line() -> None:
     found = Estimate(123_456_789, 1234, (512, 640), 5000.0, 2.345, 0.1234)
     assert str(found) == (
-        "123 million px in 1,234 windows of 640 x 512 px, about 83 min, 2.3 GB of memory, at most 0.12 GB of disk"
+        "123 million px in 1,234 windows of 640 x 512 px, about 83 min, 2.3 GB of memory, at most 123 MB of disk"
     )
 
 
