@@ -26,6 +26,7 @@ from pipeline.inference.network import LoadedModel, Wanted, load_model
 from pipeline.inference.outputs import ENDINGS
 from pipeline.inference.revision import MODEL, model_of
 from pipeline.inference.scene_map import MapOptions, MapResult, Source, is_finished, predict_scene
+from pipeline.raster.blocks import BlockError
 from pipeline.raster.remote import locate
 from pipeline.scenes.area import AreaOptions
 
@@ -243,9 +244,18 @@ def _memory_errors() -> Iterator[None]:
 
 
 def predict_one(model: LoadedModel, job: Job, options: MapOptions) -> str:
-    """Make a map, and summarise it."""
-    with _memory_errors():
-        return summary(model, predict_scene(model, job.source, job.out, options, note))
+    """Make a map, and summarise it.
+
+    Raises:
+        PipelineError: see `predict_scene`.
+    """
+    try:
+        with _memory_errors():
+            return summary(model, predict_scene(model, job.source, job.out, options, note))
+    except BlockError as error:
+        if options.on_error == "skip":  # the block is of a mask
+            raise
+        raise PipelineError(f"{error}; restore the file, or write no data there: --on-error skip") from None
 
 
 def predict_all(model: LoadedModel, jobs: Sequence[Job], options: MapOptions) -> int:
