@@ -1,7 +1,7 @@
 """Make maps with a trained model: Cloud-Optimised GeoTIFFs of class ids.
 
 python -m pipeline.predict scene.tif -o map.tif
-python -m pipeline.predict scenes/*.tif -o maps/              # finished ones are skipped
+python -m pipeline.predict scenes/*.tif -o maps/              # finished maps are skipped
 python -m pipeline.predict west.tif east.tif --merge -o map.tif
 python -m pipeline.predict --bands B04.tif B03.tif B02.tif -o map.tif
 """
@@ -26,6 +26,7 @@ from pipeline.inference.network import LoadedModel, Wanted, load_model
 from pipeline.inference.outputs import ENDINGS
 from pipeline.inference.revision import MODEL, model_of
 from pipeline.inference.scene_map import MapOptions, MapResult, Source, is_finished, predict_scene
+from pipeline.raster.blocks import BlockError
 from pipeline.raster.remote import locate
 from pipeline.scenes.area import AreaOptions
 
@@ -49,12 +50,12 @@ class Job:
 
     @property
     def record(self) -> Path:
-        """A file in the cache folder with the places of the scenes: scenes of one name may lie in two folders."""
+        """File in the cache folder that records where the scenes are: two folders may hold scenes of the same name."""
         return cache_folder() / "predict" / f"{digest(str(self.out.resolve()))}.scene.json"
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the map in OUT is of this scene, as far as that is known."""
+        """Whether the map in OUT is of this scene, as far as recorded."""
         return not self.record.exists() or read_json(self.record) == self.places
 
     @property
@@ -74,26 +75,48 @@ def parser() -> argparse.ArgumentParser:
     add = command.add_argument
     add("scenes", nargs="*", metavar="SCENE", help="GeoTIFF, .vrt or tile index; a GeoTIFF may be https:// or s3://")
     add("-o", "--out", required=True, metavar="OUT", help="the map, NAME.tif; for several scenes a folder")
-    add("--bands", nargs=3, metavar="TIF", help="red, green and blue in files of their own, instead of SCENE")
+    add("--bands", nargs=3, metavar="TIF", help="red, green and blue in separate files, instead of SCENE")
     add("--merge", action="store_true", help="one map of all scenes; a later scene covers the earlier")
     model = command.add_mutually_exclusive_group()
     model.add_argument("--model", type=Path, default=Path(MODEL), metavar="FOLDER", help=f"default: {MODEL}")
     model.add_argument("--rev", metavar="EXPERIMENT", help="the model of an experiment or commit")
     add("--aoi", type=Path, metavar="FILE", help="map only inside these polygons")
     add("--bbox", nargs=4, type=_number, metavar=tuple("WSEN"), help="map only this box, in degrees")
-    add("--mask", type=Path, metavar="TIF", help="no data where this is not zero, such as clouds")
+    add("--mask", type=Path, metavar="TIF", help="no data where this raster is not zero, such as clouds")
     add("--confidence", action="store_true", help="also write the confidence in per cent")
     add("--probabilities", action="store_true", help="also write the probability of each class in per cent")
-    add("--undecided", type=_per_cent, metavar="PERCENT", help="a class of its own below this confidence")
-    add("--mmu", type=_positive, metavar="HECTARES", help="merge smaller patches into a neighbour")
+    add(
+        "--undecided",
+        type=_per_cent,
+        metavar="PERCENT",
+        help="assign pixels below this confidence to a class undecided",
+    )
+    add(
+        "--mmu", type=_positive, metavar="HECTARES", help="minimum mapping unit: merge smaller patches into a neighbour"
+    )
     add("--preview", type=Path, metavar="PNG", help="also draw image and map; for several scenes a folder")
-    add("--truth", type=Path, metavar="TIF", help="mask of class ids to show in the preview")
+    add("--truth", type=Path, metavar="TIF", help="reference mask of class ids to show in the preview")
     add("--credit", default="", metavar="TEXT", help="credit of the imagery, in the preview")
-    add("--offset", type=_number, metavar="NUMBER", help="instead of the model's, such as -0.1 for Sentinel-2")
-    add("--resample", action="store_true", help="run at the training's pixel size; the map keeps the scene's grid")
-    add("--memory", type=_positive, metavar="GB", help="for the network's windows")
+    add(
+        "--offset",
+        type=_number,
+        metavar="NUMBER",
+        help="added to scaled values instead of the model's, such as -0.1 for Sentinel-2",
+    )
+    add("--resample", action="store_true", help="run at the pixel size of the training; the map keeps the scene's grid")
+    add(
+        "--memory",
+        type=_positive,
+        metavar="GB",
+        help="memory for the network's windows; default: 4, or half of a GPU's free memory",
+    )
     add("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
-    add("--on-error", choices=("stop", "skip"), default="stop", help="blocks that cannot be read; skip: no data there")
+    add(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="at a block that cannot be read; skip: no data there",
+    )
     add("--overwrite", action="store_true", help="replace existing files")
     return command
 
@@ -130,7 +153,7 @@ def list_jobs(arguments: argparse.Namespace) -> list[Job]:
     """
     scenes, out = tuple(arguments.scenes), Path(arguments.out)
     if bool(scenes) == bool(arguments.bands):
-        raise PipelineError("give one or more scenes, or --bands with red, green and blue in files of their own")
+        raise PipelineError("give one or more scenes, or --bands with red, green and blue in separate files")
     if arguments.bands and arguments.merge:
         raise PipelineError("--merge joins scenes, and --bands is one scene; omit one of them")
     if arguments.bands:
@@ -197,7 +220,7 @@ def summary(model: LoadedModel, result: MapResult) -> str:
         f"{result.pixels / result.seconds / 1e6:.2g} million px/s"
     ]
     if (share := result.disagreement) is not None and (share >= NOTICEABLE or not model.is_measured):
-        parts.append(f"windows disagree on {100 * share:.2g} % of the pixels within 16 px of their borders")
+        parts.append(f"neighbouring windows differ in {100 * share:.2g} % of the pixels within 16 px of their borders")
     if count := len(result.damaged):
         more = f" and {count - LISTED} more" if count > LISTED else ""
         blocks = "1 damaged block" if count == 1 else f"{count} damaged blocks"
@@ -217,13 +240,22 @@ def _memory_errors() -> Iterator[None]:
     except RuntimeError as error:
         if not any(text in str(error) for text in ("out of memory", "can't allocate memory")):
             raise
-        raise PipelineError("the network needs more memory than there is; give it less with --memory") from None
+        raise PipelineError("the network ran out of memory; lower --memory") from None
 
 
 def predict_one(model: LoadedModel, job: Job, options: MapOptions) -> str:
-    """Make a map, record of what, and summarise it."""
-    with _memory_errors():
-        result = predict_scene(model, job.source, job.out, options, note)
+    """Make a map, record of what, and summarise it.
+
+    Raises:
+        PipelineError: see `predict_scene`.
+    """
+    try:
+        with _memory_errors():
+            result = predict_scene(model, job.source, job.out, options, note)
+    except BlockError as error:
+        if options.on_error == "skip":  # the block is of a mask
+            raise
+        raise PipelineError(f"{error}; restore the file, or write no data there: --on-error skip") from None
     write_json(job.record, job.places)  # not before: until then OUT may hold the map of another scene
     return summary(model, result)
 
@@ -238,9 +270,9 @@ def predict_all(model: LoadedModel, jobs: Sequence[Job], options: MapOptions) ->
     def attempt(job: Job) -> str:
         if job.out.exists() and not options.overwrite:
             if job.is_recorded and is_finished(model, job.source, job.out, options):
-                return "finished before"
+                return "skipped: already finished"
             raise PipelineError(
-                f"{job.out} exists, of another scene or model, with other options, or older than its scene; "
+                f"{job.out} exists, but is of another scene or model, has other options, or is older than its scene; "
                 "--overwrite replaces it"
             )
         preview = options.preview and options.preview / f"{job.out.stem}.png"
@@ -279,7 +311,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"predict: {predict_one(model, jobs[0], options)}")
         elif failed := predict_all(model, jobs, options):
             raise PipelineError(
-                f"{failed} of {len(jobs)} scenes failed, as listed above; run again: finished ones are skipped"
+                f"{failed} of {len(jobs)} scenes failed, as listed above; run again: finished maps are skipped"
             )
     except OSError as error:
         reraise_stage_errors(error)

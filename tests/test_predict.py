@@ -86,7 +86,7 @@ def read(path: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "give one or more scenes, or --bands with red, green and blue in files of their own"),
+        ("", "give one or more scenes, or --bands with red, green and blue in separate files"),
         ("scene.tif --bands red.tif green.tif blue.tif", "give one or more scenes, or --bands with .*"),
         ("--merge", "give one or more scenes, or --bands with .*"),
         ("--bands red.tif green.tif blue.tif --merge", "--merge joins scenes, and --bands is one scene; omit .*"),
@@ -109,7 +109,7 @@ def read(path: Path) -> np.ndarray:
         ("scene.tif --aoi missing.gpkg", ".*missing.gpkg does not exist"),
         ("scene.tif --aoi truth.tif", ".*truth.tif is not a known vector file .*ogr2ogr.*"),
         ("scene.tif --bbox 50 50 51 51", "--bbox 50 50 51 51 covers .*: they do not overlap"),
-        ("scene.tif --bbox 3 50 2 51", "--bbox 3 50 2 51 .*west must be less than east.*"),
+        ("scene.tif --bbox 3 50 2 51", "--bbox 3 50 2 51 .*west and east swapped; swap them back.*"),
         ("scene.tif --mask scene.tif", ".*scene.tif has 3 bands; a --mask has one: gdal_translate -b 1 .*"),
         ("scene.tif --mask small.tif", r".*small.tif differ in size: \(128, 96\) and \(50, 50\) px; .*gdalwarp.*"),
         ("scene.tif --mask missing.tif", ".*missing.tif does not exist"),
@@ -297,8 +297,12 @@ def test_a_map_has_the_grid_of_its_scene(
     assert outcome.code == 0
     *notes, estimate = outcome.err.splitlines()
     assert re.fullmatch(note, "".join(notes))
-    assert re.fullmatch(r".*scene.tif: [\d,.]+( million)? px in 1 window of \d+ x \d+ px, .* GB of disk", estimate)
-    assert re.fullmatch(rf"predict: .*map.tif, {size[1]} x {size[0]} px in \d+ s, .* million px/s\n", outcome.out)
+    assert re.fullmatch(
+        r".*scene.tif: [\d,.]+( million)? px in 1 window of [\d,]+ x [\d,]+ px, .* MB of disk", estimate
+    )
+    assert re.fullmatch(
+        rf"predict: .*map.tif, {size[1]} x {size[0]} px in (less than 1|\d+) s, .* million px/s\n", outcome.out
+    )
     with rasterio.open(scene) as before, rasterio.open(tmp_path / "map.tif") as after:
         assert (after.shape, after.crs, after.transform) == (before.shape, before.crs, before.transform)
         assert set(np.unique(after.read())) <= set(TABLE.ids)
@@ -333,7 +337,7 @@ def test_a_damaged_block_is_named(damaged: Path, predict: Command, tmp_path: Pat
     outcome = predict(damaged, "-o", tmp_path / "map.tif")
     assert re.fullmatch(
         r"predict: error: .*scene.tif cannot be read, the file is damaged: block column 1, row 2 \(pixel columns 128 "
-        r"to 255, rows 256 to 383\): .*",
+        r"to 255, rows 256 to 383\): .*; restore the file, or write no data there: --on-error skip",
         outcome.error,
     )
     assert outcome.code == 1
@@ -505,7 +509,7 @@ def test_one_scene_into_a_folder(predict: Command, files: Path, tmp_path: Path) 
     assert predict(files / "scene.tif", "-o", tmp_path).code == 0
     assert read(tmp_path / "scene.tif").shape == read(tmp_path / "new/scene.tif").shape == (1, 96, 128)
     again = predict(files / "scene.tif", "-o", tmp_path)
-    assert (again.code, again.out) == (0, f"{files / 'scene.tif'}  finished before\n")
+    assert (again.code, again.out) == (0, f"{files / 'scene.tif'}  skipped: already finished\n")
 
 
 def test_a_bad_scene_does_not_end_the_others(predict: Command, files: Path, tmp_path: Path) -> None:
@@ -517,13 +521,13 @@ def test_a_bad_scene_does_not_end_the_others(predict: Command, files: Path, tmp_
     rows = outcome.out.splitlines()
     assert [row.partition("  ")[0] for row in rows] == names
     assert ["FAILED: " in row for row in rows] == [False, True, False]
-    failed = "predict: error: 1 of 3 scenes failed, as listed above; run again: finished ones are skipped"
+    failed = "predict: error: 1 of 3 scenes failed, as listed above; run again: finished maps are skipped"
     assert (outcome.error, outcome.code) == (failed, 1)
     maps = {"a.b.tif", "a.b.qml", "a.b.tif.aux.xml", "a.c.tif", "a.c.qml", "a.c.tif.aux.xml"}
     written = outputs(tmp_path / "maps")
     assert written.keys() == maps | {"previews/a.b.png", "previews/a.c.png"}
     again = predict(*scenes, "-o", tmp_path / "maps")
-    assert ["finished before" in row for row in again.out.splitlines()] == [True, False, True]
+    assert ["already finished" in row for row in again.out.splitlines()] == [True, False, True]
     assert outputs(tmp_path / "maps") == written
 
 
@@ -544,7 +548,9 @@ def test_a_map_made_otherwise_is_not_taken_as_finished(
         scene = write_scene(tmp_path / "elsewhere/scene.tif")
         os.utime(scene, ns=(0, 0))
     outcome = predict(scene, "-o", f"{tmp_path}/maps/", *(given.split() if given[0] == "-" else ()), model=model)
-    assert re.search(r"  FAILED: .*maps/scene.tif exists, of another scene .*; --overwrite replaces it\n", outcome.out)
+    assert re.search(
+        r"  FAILED: .*maps/scene.tif exists, but is of another scene .*; --overwrite replaces it\n", outcome.out
+    )
     assert outcome.code == 1
     assert outputs(tmp_path / "maps") == before
 
@@ -591,7 +597,7 @@ def test_a_full_disk_ends_all_scenes(
 def test_a_lack_of_memory(predict: Command, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline.predict, "predict_scene", lambda *_: torch.empty(2**50))
     outcome = predict(files / "scene.tif", "-o", tmp_path / "map.tif")
-    line = "predict: error: the network needs more memory than there is; give it less with --memory"
+    line = "predict: error: the network ran out of memory; lower --memory"
     assert (outcome.error, outcome.code) == (line, 1)
 
 

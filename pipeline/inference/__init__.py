@@ -4,7 +4,7 @@ from pipeline.inference import load_model, predict_array, predict_scene
 
 model = load_model("data/model")
 predict_scene(model, "scene.tif", "map.tif")
-classes_HW = predict_array(model, image_HWC)
+classes_HW = predict_array(model, image_HWC)["classes"][0]
 """
 
 from pipeline.inference.array import predict_array

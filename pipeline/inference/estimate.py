@@ -23,7 +23,7 @@ class Estimate:
     """What a map will take."""
 
     pixels: int
-    """Of the mapped part, as the network sees it."""
+    """Of the mapped part, as the network reads it."""
     windows: int
     size: tuple[int, int]
     """Height and width of a window."""
@@ -35,12 +35,13 @@ class Estimate:
     def __str__(self) -> str:
         """Return it in one line."""
         height, width = self.size
-        pixels = f"{self.pixels / 1e6:,.3g} million" if self.pixels >= 1e4 else f"{self.pixels:,}"
+        pixels = f"{self.pixels / 1e6:,.3g} million" if self.pixels >= 1e6 else f"{self.pixels:,}"
         windows = f"{self.windows:,} windows" if self.windows > 1 else "1 window"
-        seconds = f"about {duration(self.seconds)}" if self.seconds >= 1 else "less than 1 s"
+        seconds = f"about {duration(self.seconds)}" if self.seconds >= 1 else duration(self.seconds)
+        disk = f"{self.disk_gb:.2g} GB" if self.disk_gb >= 1 else f"{max(1000 * self.disk_gb, 1):.0f} MB"
         return (
-            f"{pixels} px in {windows} of {width} x {height} px, {seconds}, {self.memory_gb:.1f} GB of memory, at most "
-            f"{max(self.disk_gb, 0.001):.2g} GB of disk"
+            f"{pixels} px in {windows} of {width:,} x {height:,} px, {seconds}, {self.memory_gb:.1f} GB of memory, "
+            f"at most {disk} of disk"
         )
 
 

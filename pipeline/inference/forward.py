@@ -256,7 +256,9 @@ class _Rate:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in words: `45 s`, `12 min`, `3.5 h`."""
+    """Return a duration in words: `less than 1 s`, `45 s`, `12 min`, `3.5 h`."""
+    if seconds < 1:
+        return "less than 1 s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

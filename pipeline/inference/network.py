@@ -27,7 +27,7 @@ HALO = {
 }
 """Pixels of context that a window needs on each side, by architecture and encoder: measured by `benchmarks/halo.py`."""
 DEFAULT_HALO = 256
-"""For networks that were not measured; what their windows disagree about is measured and reported with each map."""
+"""For networks that were not measured; how far their windows differ is measured and reported with each map."""
 WINDOW_HALOS = 8
 """Side of the largest window in halos: at least 56 % of the computed pixels are then in the map, and larger windows
 would take more memory than they save time."""
@@ -58,7 +58,7 @@ class LoadedModel:
     model: Model
     device: Device
     notes: tuple[str, ...] = ()
-    """Lines for the user, such as a precision that this machine lacks."""
+    """Lines for the user, such as a precision that the device does not support."""
 
     @property
     def halo(self) -> int:
@@ -141,7 +141,7 @@ def load_model(folder: Path | str, device: DeviceName = "auto", precision: Preci
         keep_freed_memory()
     wanted, notes = precision or model.precision, []
     if wanted not in (None, chosen.precision):
-        notes.append(f"{wanted} is not supported by this {chosen.name}: the network runs in {chosen.precision}")
+        notes.append(f"{wanted} is not supported on this {chosen.name}: the network runs in {chosen.precision}")
     model.segmenter.eval().to(chosen.name).to(memory_format=chosen.memory_format)
     return LoadedModel(model, chosen, tuple(notes))
 

@@ -37,6 +37,7 @@ from pipeline.inference.windows import Tiling
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.geotiff import open_geotiff
 from pipeline.raster.grids import require_same_grid
+from pipeline.raster.remote import locate
 from pipeline.scenes.area import Area, AreaOptions, open_area
 from pipeline.scenes.crop import CroppedScene
 from pipeline.scenes.geotiff_scene import open_band_files
@@ -51,12 +52,18 @@ for each window of a row unless a row of windows fits: 5,000 px wide, in 8-bit R
 
 @dataclass(frozen=True)
 class Source:
-    """What is mapped, as the user named it."""
+    """The scene to map, as given by the user."""
 
     names: tuple[str, ...]
-    """Paths or addresses."""
+    """Paths or URLs."""
     kind: Literal["scene", "bands", "merge"] = "scene"
-    """One scene; red, green, blue in files of their own; or several scenes as one, the later above the earlier."""
+    """One scene; red, green, blue in separate files; or several scenes as one, the later above the earlier."""
+
+    @property
+    def title(self) -> str:
+        """Names of the files without their folders, for the preview."""
+        names = [Path(str(locate(name))).name for name in self.names]
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
     def open(self, options: ReadOptions) -> AbstractContextManager[Scene]:
         """Open it as one scene.
@@ -154,7 +161,7 @@ def predict_scene(
 
     Args:
         model: see `load_model`.
-        source: a path or an address, or several files: see `Source`.
+        source: a path or URL, or several files: see `Source`.
         out: the GeoTIFF; beside it appear `.tif.aux.xml`, `.qml`, and other layers if wanted.
         options: of the map.
         report: gets lines for the user: notes about the scene, and an estimate.
@@ -175,7 +182,7 @@ def predict_scene(
         open_area(scene, options.area) as area,
     ):
         require_no_input(files, scene.files)
-        job = _job(model, scene, area, options)
+        job = _job(model, source, scene, area, options)
         key = digest(str(files.map.resolve()), job.identity)
         if not options.overwrite:
             begun = begun_files(key)
@@ -194,7 +201,7 @@ def predict_scene(
 
 
 def map_tags(model: LoadedModel, options: MapOptions) -> dict[str, str]:
-    """Return what a map's file says about its making."""
+    """Return the tags that record how a map was made."""
     return {"MODEL_SHA256": model.model.digest, "PRECISION": model.device.precision} | options.tags()
 
 
@@ -219,6 +226,8 @@ def is_finished(model: LoadedModel, source: Source, out: Path, options: MapOptio
 class _Job:
     """A map that is ready to be made."""
 
+    title: str
+    """Of the preview."""
     scene: Scene
     """As stored."""
     run: NetworkRun
@@ -236,7 +245,7 @@ class _Job:
         return int(self.area.bounds.height * self.area.bounds.width)
 
 
-def _job(model: LoadedModel, scene: Scene, area: Area, options: MapOptions) -> _Job:
+def _job(model: LoadedModel, source: Source, scene: Scene, area: Area, options: MapOptions) -> _Job:
     """Choose windows, and check everything that could fail later.
 
     Raises:
@@ -255,9 +264,8 @@ def _job(model: LoadedModel, scene: Scene, area: Area, options: MapOptions) -> _
     identity: list[Any] = [frame.scene.identity, area.identity, model.identity, asdict(options.wanted)]
     identity += [options.offset, options.on_error]
     table = model.table(options.wanted.undecided is not None)
-    return _Job(
-        scene, run, frame, area, table, fewest, notes, [*identity, asdict(plan.tiling), batch, loaded_code_digest()]
-    )
+    identity += [asdict(plan.tiling), batch, loaded_code_digest()]
+    return _Job(source.title, scene, run, frame, area, table, fewest, notes, identity)
 
 
 def _require_truth(scene: Scene, path: Path) -> None:
@@ -293,7 +301,7 @@ def _preview(job: _Job, finished: Finished, options: MapOptions, path: Path, map
     truth_HW = None if options.truth is None else read_ids(options.truth, part=job.area.bounds)
     panels = Panels(read_image(scene), read_ids(map_path), truth_HW)
     bar = scale_bar(scene.georeference, scene.height, scene.width)
-    captions = Captions(Path(scene.name).name, options.credit)
+    captions = Captions(job.title, options.credit)
     write_preview(path, panels, job.table, bar, captions, finished.counts(job.table))
 
 

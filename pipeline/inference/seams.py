@@ -1,4 +1,4 @@
-"""What neighbouring windows disagree about where they meet."""
+"""How far neighbouring windows differ where they meet."""
 
 from dataclasses import dataclass, field
 

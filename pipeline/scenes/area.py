@@ -114,7 +114,7 @@ def open_area(scene: Scene, options: AreaOptions) -> Iterator[Area]:
         tree = shapely.STRtree(subdivide(polygons_P, (0, 0, -(-scene.width // BLOCK), -(-scene.height // BLOCK))))
         if not any(_rasterise(tree, intersection(block, bounds)).any() for block in _blocks(bounds)):
             raise PipelineError(
-                f"{options.aoi} contains no centre of a pixel of {scene.name}"
+                f"{options.aoi} contains no pixel centre of {scene.name}"
                 f"{'' if options.bbox is None else ' within --bbox'}; enlarge the area"
             )
     with ExitStack() as stack:
@@ -165,8 +165,8 @@ def _bbox_in_pixels(scene: Scene, bbox: Box) -> np.ndarray:
     given = f"--bbox {' '.join(f'{value:g}' for value in bbox)}"
     if -180 <= east < west <= 180:
         raise PipelineError(
-            f"{given} crosses the antimeridian or has west and east exchanged; west must be less than east: give the "
-            "area as two polygons of an --aoi"
+            f"{given} crosses the antimeridian or has west and east swapped; swap them back, or give the area as "
+            "two polygons of an --aoi"
         )
     if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
         raise PipelineError(f"{given} is not W S E N in degrees, with W < E within ±180 and S < N within ±90")

@@ -90,7 +90,7 @@ def _box(file: GriddedFile, reference: Grid, name: str) -> tuple[int, int, int, 
     elif stretch * max(height, width) > MAX_SHIFT:
         problem = f"differ in pixels: {_pixel_text(own.transform)} and {_pixel_text(reference.georeference.transform)}"
     elif shift > MAX_SHIFT:
-        problem = f"have pixels that are {shift:.2g} px apart, of which {MAX_SHIFT} px are allowed"
+        problem = f"have pixels that are {shift:.2g} px apart; at most {MAX_SHIFT} px is allowed"
     else:
         return top, left, top + height, left + width
     raise PipelineError(f"{file.name} and {name} {problem}; resample it to that grid: {_warp_command(file, reference)}")

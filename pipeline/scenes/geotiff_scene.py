@@ -67,7 +67,7 @@ class GeoTiffScene:
         return to_rgb(bands_CHW, self._imagery, valid_HW), valid_HW
 
 
-_UNUSED_ALPHA = "{}: its alpha hides nothing, since it has more than two values, as near infrared has"
+_UNUSED_ALPHA = "{}: its alpha band is ignored, since it has more than two values, as near infrared has"
 
 
 @contextmanager

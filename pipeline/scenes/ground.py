@@ -163,8 +163,8 @@ def pixel_size_note(georeference: Georeference, height: int, width: int, trained
     if lowest <= min(ground.width, ground.height) and max(ground.width, ground.height) <= highest:
         return None
     return (
-        f"{pixel}; the model was trained at {_list(trained)} (units of its CRS, taken as metres): elsewhere its "
-        "accuracy is unknown; --resample maps at the training's size"
+        f"{pixel}; the model was trained at {_list(trained)} (units of its CRS, taken as metres): at other sizes "
+        "its accuracy is unknown; --resample maps at the pixel size of the training"
     )
 
 

@@ -151,7 +151,7 @@ def _source(path: Path) -> str:
     driver, signature = DRIVERS[path.suffix.lower()]
     with path.open("rb") as reader:
         if reader.read(len(signature)) != signature:
-            raise PipelineError(f"{path} is not {driver}, which its suffix stands for; rename or convert it")
+            raise PipelineError(f"{path} is not {driver}, despite its suffix; rename or convert it")
     return f"GeoJSON:{path.absolute()}" if driver == "GeoJSON" else str(path.absolute())
 
 

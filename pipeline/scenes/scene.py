@@ -1,4 +1,4 @@
-"""What a scene is to the network: pixels on a grid, read window by window as 8-bit RGB."""
+"""A scene as the network reads it: pixels on a grid, window by window, in 8-bit RGB."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -56,7 +56,7 @@ def test_the_network_is_timed() -> None:
 def test_the_estimate_is_one_line() -> None:
     found = Estimate(123_456_789, 1234, (512, 640), 5000.0, 2.345, 0.1234)
     assert str(found) == (
-        "123 million px in 1,234 windows of 640 x 512 px, about 83 min, 2.3 GB of memory, at most 0.12 GB of disk"
+        "123 million px in 1,234 windows of 640 x 512 px, about 83 min, 2.3 GB of memory, at most 123 MB of disk"
     )
 
 

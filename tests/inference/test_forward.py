@@ -229,7 +229,8 @@ def test_a_failed_write_ends_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")]
+    ("seconds", "text"),
+    [(0.4, "less than 1 s"), (1, "1 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -145,7 +145,7 @@ def test_a_model_is_loaded_in_the_precision_of_its_training(trained: World) -> N
 def test_a_precision_that_the_device_lacks_becomes_fp32(trained: World) -> None:
     model = load_model(trained.model, "cpu", "fp16")
     assert model.device == Device("cpu", "fp32")
-    assert model.notes == ("fp16 is not supported by this cpu: the network runs in fp32",)
+    assert model.notes == ("fp16 is not supported on this cpu: the network runs in fp32",)
 
 
 def test_a_missing_model_is_an_error(tmp_path: Path) -> None:

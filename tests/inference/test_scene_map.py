@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+from PIL import Image
 from rasterio.transform import Affine
 from rasterio.windows import Window
 from rio_cogeo import cog_validate
@@ -88,6 +89,18 @@ def test_a_scene_becomes_a_map_with_its_files(scene: Path, tmp_path: Path) -> No
     assert len(lines) == 1
     assert lines[0].startswith(f"{scene}: ")
     assert " px in 6 windows of 128 x 128 px, " in lines[0]
+
+
+def test_the_preview_is_titled_by_all_files_of_a_scene(tmp_path: Path) -> None:
+    source = Source(("folder/west.tif", "https://host/east.tif"), "merge")
+    assert source.title == "west.tif, east.tif"
+    assert Source(tuple("abcde"), "merge").title == "a, b, c and 2 more"
+    left = save_scene(tmp_path / "left.tif", IMAGE_HWC)
+    right = save_scene(tmp_path / "right.tif", IMAGE_HWC)
+    options = replace(OPTIONS, preview=tmp_path / "preview.png")
+    predict_scene(exact_model(), Source((str(left), str(right)), "merge"), tmp_path / "map.tif", options)
+    with Image.open(tmp_path / "preview.png") as image:
+        assert image.info["Title"] == "left.tif, right.tif"
 
 
 GEOREFERENCES = {

@@ -1,4 +1,4 @@
-"""What windows disagree about, counted by head."""
+"""Where windows differ, counted by hand."""
 
 import numpy as np
 

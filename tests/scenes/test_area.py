@@ -192,7 +192,7 @@ def test_box_and_polygons_are_intersected(tmp_path: Path) -> None:
     assert found.read(Window(0, 0, 100, 100)).sum() == 10 * 40
     with pytest.raises(PipelineError, match="--bbox and .*aoi.geojson do not overlap in scene.tif"):
         describe(scene, aoi=aoi, bbox=(10.05, 60.5, 10.1, 60.6))
-    with pytest.raises(PipelineError, match=r"contains no centre of a pixel of scene.tif within --bbox; enlarge"):
+    with pytest.raises(PipelineError, match=r"contains no pixel centre of scene.tif within --bbox; enlarge"):
         describe(scene, aoi=aoi, bbox=(10.5, 60.5, 10.6, 60.6))  # between its polygons
 
 
@@ -208,7 +208,7 @@ def test_a_scene_across_the_antimeridian_meets_boxes_on_either_side(crs: str) ->
 @pytest.mark.parametrize(
     ("bbox", "message"),
     [
-        ((170, -20, -170, -10), "--bbox 170 -20 -170 -10 crosses the antimeridian or has west and east exchanged"),
+        ((170, -20, -170, -10), "--bbox 170 -20 -170 -10 crosses the antimeridian or has west and east swapped"),
         ((1, 3, 2, 2), "--bbox 1 3 2 2 is not W S E N in degrees"),
         ((500000, 999600, 500600, 1000000), "is not W S E N in degrees"),
         ((float("nan"), 1, 2, 3), "is not W S E N in degrees"),
@@ -237,7 +237,7 @@ def test_a_scene_without_a_position_is_refused(georeference: Georeference, messa
 
 def test_a_polygon_between_the_centres_of_pixels_is_refused(tmp_path: Path) -> None:
     aoi = save(tmp_path / "aoi.gpkg", place(1.6, 1.6, 2.4, 2.4), crs=UTM)
-    with pytest.raises(PipelineError, match="aoi.gpkg contains no centre of a pixel of scene.tif; enlarge the area$"):
+    with pytest.raises(PipelineError, match="aoi.gpkg contains no pixel centre of scene.tif; enlarge the area$"):
         describe(SCENE, aoi=aoi)
 
 

@@ -397,7 +397,7 @@ def test_near_infrared_taken_for_alpha_is_noted(tmp_path: Path) -> None:
     with_nir(tmp_path / "a.tif")
     with open_scene(str(tmp_path / "a.tif"), ReadOptions(RGB)) as scene:
         assert scene.notes == [
-            f"{tmp_path}/a.tif: its alpha hides nothing, since it has more than two values, as near infrared has"
+            f"{tmp_path}/a.tif: its alpha band is ignored, since it has more than two values, as near infrared has"
         ]
 
 

@@ -89,7 +89,7 @@ def test_other_pixels_are_noted_with_both_figures(trained: list[float]) -> None:
     listed = ", ".join(f"{size:g}" for size in sorted(trained))
     assert pixel_size_note(at(), 4, 4, trained) == (
         f"a pixel is 10 x 10 m on the ground; the model was trained at {listed} (units of its CRS, taken as metres): "
-        "elsewhere its accuracy is unknown; --resample maps at the training's size"
+        "at other sizes its accuracy is unknown; --resample maps at the pixel size of the training"
     )
 
 
