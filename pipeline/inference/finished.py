@@ -10,6 +10,7 @@ from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.inference.layers import Layer, Work
 from pipeline.inference.sieve import sieve
 from pipeline.scenes.area import Area
+from pipeline.scenes.scene import Scene
 
 ROWS = 512
 """Rows of a block."""
@@ -26,6 +27,8 @@ class Finish:
     """Smaller patches are merged; 1 for none."""
     readers: Mapping[str, ReadRows]
     """By layer."""
+    scene: Scene | None = None
+    """As stored: where it has no data, the map has none. None where the network's layers already are 255 there."""
     is_unchanged: bool = False
     """Whether the network's layers are the finished ones."""
 
@@ -82,4 +85,7 @@ def _blocks(finish: Finish, name: str) -> Iterator[np.ndarray]:
         stop = min(start + ROWS, int(bounds.height))
         block_CHW = read(start, stop)
         window = Window(bounds.col_off, bounds.row_off + start, bounds.width, stop - start)
-        yield np.where(finish.area.read(window), block_CHW, np.uint8(IGNORE))
+        wanted_HW = finish.area.read(window)
+        if finish.scene is not None:
+            wanted_HW &= finish.scene.read(window)[1]
+        yield np.where(wanted_HW, block_CHW, np.uint8(IGNORE))

@@ -283,7 +283,8 @@ def _finish(job: _Job, work: Work) -> Finished:
     raw = {name: work.layer(name, int(bounds.height), int(bounds.width), count) for name, count in bands.items()}
     readers = {name: partial(job.frame.read_rows, layer) for name, layer in raw.items()}
     is_unchanged = job.frame.resampled is None and job.area.is_whole and job.min_pixels == 1
-    return finish_layers(Finish(job.area, job.min_pixels, readers, is_unchanged), work, raw)
+    scene = None if job.frame.resampled is None else job.scene  # a thin line of no data is lost at another pixel size
+    return finish_layers(Finish(job.area, job.min_pixels, readers, scene, is_unchanged), work, raw)
 
 
 def _write(job: _Job, work: Work, files: MapFiles, options: MapOptions) -> None:

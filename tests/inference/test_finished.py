@@ -35,7 +35,9 @@ def finish(
     work = Work(folder)
     raw = work.layer("classes", *rows_HW.shape)
     raw.write(0, 0, rows_HW[None])
-    return finish_layers(Finish(where, min_pixels, {"classes": raw.read}, is_unchanged), work, {"classes": raw}), raw
+    return finish_layers(
+        Finish(where, min_pixels, {"classes": raw.read}, is_unchanged=is_unchanged), work, {"classes": raw}
+    ), raw
 
 
 def pixels(found: Finished) -> np.ndarray:

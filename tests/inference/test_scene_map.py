@@ -194,6 +194,15 @@ def test_a_scene_of_half_the_pixel_size_keeps_its_grid(tmp_path: Path) -> None:
     assert same.mean() > 0.9
 
 
+def test_a_thin_line_of_no_data_stays_at_another_pixel_size(tmp_path: Path) -> None:
+    image_HWC = np.maximum(IMAGE_HWC[:120, :160], 1)
+    image_HWC[:, 51] = 0
+    fine = save_scene(tmp_path / "fine.tif", image_HWC, at(y=0.0, pixel=5.0), nodata=0)
+    predict_scene(exact_model(), fine, tmp_path / "map.tif", replace(OPTIONS, resample=True))
+    missing_HW = pixels(tmp_path / "map.tif")[0] == 255
+    assert missing_HW[:, 51].all() and missing_HW.sum(axis=1).max() <= 2
+
+
 def test_small_patches_are_merged(scene: Path, tmp_path: Path) -> None:
     predict_scene(exact_model(), scene, tmp_path / "map.tif", replace(OPTIONS, mmu=1.0))
     (expected_HW,) = sieve(lambda: [expected_ids()], 100)  # of 100 m² each
