@@ -572,7 +572,9 @@ def test_a_map_that_stays_or_comes_from_another_scene_is_not_taken_as_finished(
         assert predict(second, first, "--merge", "-o", out, "--overwrite").code == 0
     os.utime(second, ns=(0, 0))
     outcome = predict(second, "-o", f"{tmp_path}/maps/")
-    assert re.search(r"  FAILED: .*maps/scene.tif exists, but is of another scene .*; --overwrite replaces it\n", outcome.out)
+    assert re.search(
+        r"  FAILED: .*maps/scene.tif exists, but is of another scene .*; --overwrite replaces it\n", outcome.out
+    )
 
 
 def test_a_full_disk_ends_all_scenes(
