@@ -1,5 +1,6 @@
 """A trained network, ready to be applied to windows of a scene."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ would take more memory than they save time."""
 DEFAULT_MEMORY_GB = 4.0
 UNDECIDED_COLOUR = (128, 128, 128)
 PER_CENT = 100
+OTHER_LAYERS = ("confidence", "probabilities")
+"""Layers that a map may have besides its classes."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Wanted:
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers besides `classes`."""
-        return tuple(name for name in ("confidence", "probabilities") if getattr(self, name))
+        return tuple(name for name in OTHER_LAYERS if getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -109,13 +112,23 @@ class LoadedModel:
         Args:
             memory_gb: for a batch of windows inside the network; None: half of the device's memory, at most 4 GB on
                 a CPU.
+
+        Raises:
+            PipelineError: it is too little for one window.
         """
         budget = 1e9 * memory_gb if memory_gb is not None else _default_budget(self.device)
         per_pixel = batch_bytes_per_pixel(self.model.segmenter, self.device)
         side = int((budget / per_pixel) ** 0.5) // self.stride * self.stride
         window = min(side, WINDOW_HALOS * self.halo)
         batch = 1 if self.device.name == "cpu" or not window else max(1, int(budget / per_pixel / window**2))
-        return Tiling(window, self.halo, self.stride), batch
+        tiling = Tiling(window, self.halo, self.stride)
+        if window < tiling.smallest_window:
+            needed = math.ceil(100 * tiling.smallest_window**2 * per_pixel / 1e9) / 100
+            raise PipelineError(
+                f"{budget / 1e9:.2g} GB are too little for this network, whose windows have at least "
+                f"{tiling.smallest_window} px a side: --memory {needed:g}"
+            )
+        return tiling, batch
 
     def logits(self, images_NHWC: np.ndarray) -> torch.Tensor:
         """Return logits_NKHW, float32, of uint8 RGB images whose sides are multiples of the stride."""

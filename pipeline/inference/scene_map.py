@@ -22,7 +22,7 @@ from pipeline.inference.finished import Finish, Finished, finish_layers
 from pipeline.inference.forward import NetworkRun, Plan, run_network
 from pipeline.inference.frame import Frame, choose_frame
 from pipeline.inference.layers import Work, begun_files, open_work
-from pipeline.inference.network import LoadedModel, Wanted
+from pipeline.inference.network import OTHER_LAYERS, LoadedModel, Wanted
 from pipeline.inference.outputs import (
     MapFiles,
     describe_layers,
@@ -45,6 +45,7 @@ from pipeline.scenes.ground import min_pixels, pixel_size_note
 from pipeline.scenes.opening import merge_scenes, open_any
 from pipeline.scenes.scene import ReadOptions, Scene
 
+SYNTHETIC = "synthetic sample"
 CACHE_BYTES = 32 << 20
 """GDAL's block cache: memory must not grow with the scene. Tiles are decoded again where windows overlap; strips once
 for each window of a row unless a row of windows fits: 5,000 px wide, in 8-bit RGB."""
@@ -202,7 +203,8 @@ def predict_scene(
 
 def map_tags(model: LoadedModel, options: MapOptions) -> dict[str, str]:
     """Return the tags that record how a map was made."""
-    return {"MODEL_SHA256": model.model.digest, "PRECISION": model.device.precision} | options.tags()
+    trained = {"TRAINED_ON": SYNTHETIC} if model.model.imagery.synthetic else {}
+    return {"MODEL_SHA256": model.model.digest, "PRECISION": model.device.precision} | trained | options.tags()
 
 
 def is_finished(model: LoadedModel, source: Source, out: Path, options: MapOptions) -> bool:
@@ -293,6 +295,9 @@ def _write(job: _Job, work: Work, files: MapFiles, options: MapOptions) -> None:
     georeference = CroppedScene(job.scene, job.area.bounds).georeference
     rasters = describe_layers(georeference, job.table, model.model.table, map_tags(model, options))
     work.start_writing(files.chosen)
+    if options.overwrite:  # layers of the map that is replaced do not belong to the new one
+        for name in set(OTHER_LAYERS) - set(files.layers):
+            files.layer(name).unlink(missing_ok=True)
     write_outputs(files, finished, rasters, partial(_preview, job, finished, options))
 
 
@@ -302,7 +307,8 @@ def _preview(job: _Job, finished: Finished, options: MapOptions, path: Path, map
     truth_HW = None if options.truth is None else read_ids(options.truth, part=job.area.bounds)
     panels = Panels(read_image(scene), read_ids(map_path), truth_HW)
     bar = scale_bar(scene.georeference, scene.height, scene.width)
-    captions = Captions(job.title, options.credit)
+    trained = f"Model trained on a {SYNTHETIC}." if job.run.model.model.imagery.synthetic else ""
+    captions = Captions(job.title, " ".join(filter(None, (options.credit, trained))))
     write_preview(path, panels, job.table, bar, captions, finished.counts(job.table))
 
 

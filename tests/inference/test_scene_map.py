@@ -280,7 +280,7 @@ def test_undecided_without_a_free_id_is_refused_before_the_work(scene: Path, tmp
 
 
 def test_windows_that_leave_no_core_are_refused(scene: Path, tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match="raise --memory$"):
+    with pytest.raises(PipelineError, match=r"GB are too little for this network, .* --memory \d"):
         predict_scene(exact_model(), scene, tmp_path / "map.tif", MapOptions(memory=1e-9))
 
 
@@ -421,3 +421,17 @@ def test_without_overlap_a_map_has_the_predictions_that_evaluate_scores(
     assert result.disagreement is None
     overlapping = predict_scene(model, photo.image, tmp_path / "overlap.tif")
     assert (pixels(overlapping.path) != pixels(result.path)).any()
+
+
+def test_a_map_by_a_model_of_the_sample_is_marked_as_such(scene: Path, tmp_path: Path) -> None:
+    model = exact_model()
+    imagery = replace(model.model.imagery, synthetic=True)
+    of_sample = replace(model, model=replace(model.model, imagery=imagery))
+    options = replace(OPTIONS, preview=tmp_path / "map.png", overwrite=True)
+    previews = []
+    for each, expected in ((of_sample, "synthetic sample"), (model, None)):
+        predict_scene(each, scene, tmp_path / "map.tif", options)
+        with rasterio.open(tmp_path / "map.tif") as dataset:
+            assert dataset.tags().get("TRAINED_ON") == expected
+        previews.append((tmp_path / "map.png").read_bytes())
+    assert previews[0] != previews[1]
