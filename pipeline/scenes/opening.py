@@ -11,7 +11,8 @@ from pipeline.scenes.common_grid import place_files, read_grid
 from pipeline.scenes.geotiff_scene import open_scene
 from pipeline.scenes.mosaic import Mosaic, open_mosaic
 from pipeline.scenes.scene import ReadOptions, Scene
-from pipeline.scenes.tile_index import DRIVERS, GTI, open_tile_index
+from pipeline.scenes.tile_index import GTI, open_tile_index
+from pipeline.scenes.vector_files import DRIVERS
 from pipeline.scenes.vrt import VRT, open_vrt
 
 

@@ -1,4 +1,4 @@
-"""Read polygons from a vector file, by the one driver that its suffix names, and place them in a scene.
+"""Read polygons from a vector file, and place them in a scene.
 
 P: polygons. Pixel coordinates are (column, row) from the scene's top-left corner; the centre of a pixel is at .5.
 """
@@ -19,19 +19,8 @@ from rasterio.transform import Affine
 from pipeline.core.errors import PipelineError
 from pipeline.raster.grids import crs_label
 from pipeline.scenes.scene import Scene
+from pipeline.scenes.vector_files import vector_source
 
-DRIVERS = {
-    ".gpkg": ("GPKG", b"SQLite format 3\0"),
-    ".fgb": ("FlatGeobuf", b"fgb\x03"),
-    ".shp": ("ESRI Shapefile", b"\0\0\x27\x0a"),
-    ".geojson": ("GeoJSON", b""),
-    ".json": ("GeoJSON", b""),
-}
-"""From suffix to GDAL driver and the first bytes of its files.
-
-pyogrio cannot restrict the drivers, and GDAL chooses by content: a VRT named .geojson would open any file or address.
-The first bytes exclude all other drivers; JSON has none, but its driver can be named by a prefix.
-"""
 POLYGON = 3
 """shapely.GeometryType of a polygon."""
 Box = tuple[float, float, float, float]
@@ -68,7 +57,7 @@ def read_polygons(path: Path) -> Polygons:
         PipelineError: the file is missing, unreadable or of another format; it has several layers, no polygons, other
             geometries, no CRS, or coordinates that do not fit its CRS.
     """
-    source = _source(path)
+    source = vector_source(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's, such as about the nesting of rings: repaired below
         try:
@@ -135,24 +124,6 @@ def clip(pixels_P: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return valid parts of polygons within a scene of this size, all in pixel coordinates."""
     rounded_P = shapely.transform(pixels_P, lambda points_N2: np.round(points_N2 / PRECISION) * PRECISION)
     return polygon_parts(shapely.intersection(_valid(rounded_P), shapely.box(0, 0, width, height)))
-
-
-def _source(path: Path) -> str:
-    """Return a name by which GDAL opens the file with the expected driver only."""
-    if path.suffix.lower() not in DRIVERS:
-        raise PipelineError(
-            f"{path} is not a known vector file ({', '.join(DRIVERS)}); convert it: ogr2ogr polygons.gpkg "
-            f"{quote(str(path))}"
-        )
-    if not path.is_file():
-        raise PipelineError(f"{path} does not exist")
-    if "!" in str(path.absolute()):  # pyogrio opens what follows it, as a member of an archive
-        raise PipelineError(f"{path} contains an exclamation mark, which is not supported; rename it")
-    driver, signature = DRIVERS[path.suffix.lower()]
-    with path.open("rb") as reader:
-        if reader.read(len(signature)) != signature:
-            raise PipelineError(f"{path} is not {driver}, despite its suffix; rename or convert it")
-    return f"GeoJSON:{path.absolute()}" if driver == "GeoJSON" else str(path.absolute())
 
 
 def _only_layer(path: Path, source: str) -> str:

@@ -27,14 +27,8 @@ from pipeline.scenes.geotiff_scene import open_scene
 from pipeline.scenes.mosaic import Grid, Mosaic, open_mosaic
 from pipeline.scenes.scene import ReadOptions
 from pipeline.scenes.source_names import is_local_file, remote_url
+from pipeline.scenes.vector_files import DRIVERS, vector_source
 
-DRIVERS = {
-    ".gpkg": ("GPKG", b"SQLite format 3\0"),
-    ".fgb": ("FlatGeobuf", b"fgb"),
-    ".shp": ("ESRI Shapefile", b"\0\0\x27\x0a"),
-    ".geojson": ("GeoJSON", b"{"),
-}
-"""Driver and first bytes by suffix. pyogrio cannot restrict the drivers, and would open a VRT of any name."""
 GTI = ".gti"
 RESOLUTION, EXTENT, SIZES = ("RESX", "RESY"), ("MINX", "MINY", "MAXX", "MAXY"), ("XSIZE", "YSIZE")
 MAX_SIDE = 2**31 - 1
@@ -85,19 +79,14 @@ def _read_gti(path: Path) -> _Layer:
 
 def _open_layer(path: Path, index: Path, name: str | None, options: Mapping[str, str]) -> _Layer:
     """Open the layer of a vector file that `path` names; `options` override the layer's metadata."""
-    driver, magic = DRIVERS.get(index.suffix.lower(), ("", b""))
-    if not driver or not index.is_file():
-        problem = "does not exist" if driver else f"is not one of {', '.join(DRIVERS)}"
+    is_known = index.suffix.lower() in DRIVERS
+    if not is_known or not index.is_file():
+        problem = "does not exist" if is_known else f"is not one of {', '.join(DRIVERS)}"
         raise PipelineError(f"{path}: the tile index {index} {problem}")
-    with index.open("rb") as file:
-        is_genuine = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(magic)
-    if not is_genuine:
-        raise PipelineError(f"{index} is not a {driver} file; recreate it: gdaltindex")
+    source = vector_source(index)
     with _vector_errors(index):
-        layers = [str(layer) for layer, _ in pyogrio.list_layers(index)]
-        info = pyogrio.read_info(index, layer=name or layers[0])
-    if info["driver"] != driver:
-        raise PipelineError(f"{index} is in the format {info['driver']}, not {driver}; recreate it: gdaltindex")
+        layers = [str(layer) for layer, _ in pyogrio.list_layers(source)]
+        info = pyogrio.read_info(source, layer=name or layers[0])
     marked = (info["dataset_metadata"] or {}).get("TILE_INDEX_LAYER")
     if name is None and marked in layers and marked != layers[0]:
         return _open_layer(path, index, marked, options)
@@ -133,7 +122,7 @@ def _list_files(path: Path, layer: _Layer) -> list[str]:
     columns = [fields[column.lower()] for column in columns]
     with _vector_errors(layer.path):
         meta, fids_N, _, values = pyogrio.raw.read(
-            layer.path, layer=layer.name, columns=columns, read_geometry=False, return_fids=True
+            vector_source(layer.path), layer=layer.name, columns=columns, read_geometry=False, return_fids=True
         )
     by_field = dict(zip(meta["fields"], values, strict=True))
     rows = [

@@ -222,15 +222,14 @@ def test_a_sort_field_without_a_value_is_refused(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("wrapper", ["{}", '{{"name": "{}"}}'], ids=["plain", "within JSON"])
 @pytest.mark.parametrize("suffix", DRIVERS)
-def test_only_the_named_driver_opens_an_index(tmp_path: Path, suffix: str) -> None:
+def test_only_the_named_driver_opens_an_index(tmp_path: Path, suffix: str, wrapper: str) -> None:
     secret = write_index(tmp_path / "secret.gpkg", write_tiles(tmp_path, 0))
     path = tmp_path / f"i{suffix}"
-    path.write_text(
-        f'<OGRVRTDataSource><OGRVRTLayer name="index"><SrcDataSource>{secret}</SrcDataSource></OGRVRTLayer>'
-        "</OGRVRTDataSource>"
-    )
-    message = f"{re.escape(str(path))} is not a {DRIVERS[suffix]} file"
+    vrt = f"<OGRVRTDataSource><OGRVRTLayer name='index'><SrcDataSource>{secret}</SrcDataSource></OGRVRTLayer>"
+    path.write_text(wrapper.format(f"{vrt}</OGRVRTDataSource>"))
+    message = f"{re.escape(str(path))} is not ({DRIVERS[suffix]}, despite its suffix|a readable tile index)"
     with pytest.raises(PipelineError, match=message), open_tile_index(path, OPTIONS):
         pass
 
@@ -238,7 +237,7 @@ def test_only_the_named_driver_opens_an_index(tmp_path: Path, suffix: str) -> No
 @pytest.mark.parametrize(
     ("index", "message"),
     [
-        ("PG:dbname=a", "the tile index .*PG:dbname=a is not one of .gpkg, .fgb, .shp, .geojson"),
+        ("PG:dbname=a", "the tile index .*PG:dbname=a is not one of .gpkg, .fgb, .shp, .geojson, .json"),
         ("missing.gpkg", "missing.gpkg does not exist"),
         ("", "is not one of"),
     ],

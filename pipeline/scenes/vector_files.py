@@ -1,0 +1,41 @@
+"""Vector files, opened by the one driver that their suffix names."""
+
+from pathlib import Path
+from shlex import quote
+
+from pipeline.core.errors import PipelineError
+
+DRIVERS = {
+    ".gpkg": ("GPKG", b"SQLite format 3\0"),
+    ".fgb": ("FlatGeobuf", b"fgb\x03"),
+    ".shp": ("ESRI Shapefile", b"\0\0\x27\x0a"),
+    ".geojson": ("GeoJSON", b""),
+    ".json": ("GeoJSON", b""),
+}
+"""From suffix to GDAL driver and the first bytes of its files.
+
+pyogrio cannot restrict the drivers, and GDAL chooses by content: a VRT named .geojson would open any file or address.
+The first bytes exclude all other drivers; JSON has none, but its driver can be named by a prefix.
+"""
+
+
+def vector_source(path: Path) -> str:
+    """Return a name by which GDAL opens a vector file with the driver of its suffix only.
+
+    Raises:
+        PipelineError: the file does not exist, or is of another format.
+    """
+    if path.suffix.lower() not in DRIVERS:
+        raise PipelineError(
+            f"{path} is not a known vector file ({', '.join(DRIVERS)}); convert it: ogr2ogr polygons.gpkg "
+            f"{quote(str(path))}"
+        )
+    if not path.is_file():
+        raise PipelineError(f"{path} does not exist")
+    if "!" in str(path.absolute()):  # pyogrio opens what follows it, as a member of an archive
+        raise PipelineError(f"{path} contains an exclamation mark, which is not supported; rename it")
+    driver, signature = DRIVERS[path.suffix.lower()]
+    with path.open("rb") as reader:
+        if reader.read(len(signature)) != signature:
+            raise PipelineError(f"{path} is not {driver}, despite its suffix; rename or convert it")
+    return f"GeoJSON:{path.absolute()}" if driver == "GeoJSON" else str(path.absolute())
