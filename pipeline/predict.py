@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
         "--memory",
         type=_positive,
         metavar="GB",
-        help="memory for the network's windows; default: 4, or half of a GPU's free memory",
+        help="memory for the network's windows; default: half of the device's memory, on a CPU at most 4",
     )
     add("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
     add(

@@ -1,11 +1,10 @@
 """Put the windows of a scene through the network; reading, the network and writing overlap."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, zip_longest
 
 import numpy as np
 import torch
@@ -229,14 +228,11 @@ def _write(core: Core, layers: Mapping[str, Layer]) -> None:
 
 def _read_ahead(reader: Executor, run: NetworkRun, batches: list[Batch]) -> Iterator[tuple[Batch, Pixels]]:
     """Yield the batches with their pixels; the next one is read while the network is busy."""
-    pending: deque[tuple[Batch, Future[Pixels]]] = deque()
-    for batch in batches:
-        pending.append((batch, reader.submit(run.read, batch)))
-        if len(pending) > 1:
-            first, future = pending.popleft()
-            yield first, future.result()
-    for last, future in pending:
-        yield last, future.result()
+    ahead: Future[Pixels] | None = None
+    for batch, following in zip_longest(batches, batches[1:]):
+        pixels = ahead or reader.submit(run.read, batch)
+        ahead = reader.submit(run.read, following) if following else None
+        yield batch, pixels.result()
 
 
 class _Rate:

@@ -30,8 +30,9 @@ HALO = {
 DEFAULT_HALO = 256
 """For networks that were not measured; how far their windows differ is measured and reported with each map."""
 WINDOW_HALOS = 8
-"""Side of the largest window in halos: at least 56 % of the computed pixels are then in the map, and larger windows
-would take more memory than they save time."""
+"""Side of the largest window in halos: at least 56 % of the computed pixels are then in the map. Over 4,000 x 4,000 px
+on two cores, windows of 1,568 px took a tenth less time than those of 1,248 px and 0.4 GB more, and the memory of
+larger ones varied by more than 100 MB from run to run."""
 DEFAULT_MEMORY_GB = 4.0
 UNDECIDED_COLOUR = (128, 128, 128)
 PER_CENT = 100

@@ -48,7 +48,7 @@ from pipeline.scenes.scene import ReadOptions, Scene
 SYNTHETIC = "synthetic sample"
 CACHE_BYTES = 32 << 20
 """GDAL's block cache: memory must not grow with the scene. Tiles are decoded again where windows overlap; strips once
-for each window of a row unless a row of windows fits: 5,000 px wide, in 8-bit RGB."""
+for each window of a row, unless a row of windows fits: windows of 1,280 px up to a width of 8,700 px, in 8-bit RGB."""
 
 
 @dataclass(frozen=True)
@@ -281,8 +281,7 @@ def _require_truth(scene: Scene, path: Path) -> None:
 
 
 def _finish(job: _Job, work: Work) -> Finished:
-    bounds, bands = job.frame.bounds, job.run.layer_bands
-    raw = {name: work.layer(name, int(bounds.height), int(bounds.width), count) for name, count in bands.items()}
+    raw = job.run.layers(work)
     readers = {name: partial(job.frame.read_rows, layer) for name, layer in raw.items()}
     is_unchanged = job.frame.resampled is None and job.area.is_whole and job.min_pixels == 1
     scene = None if job.frame.resampled is None else job.scene  # a thin line of no data is lost at another pixel size
