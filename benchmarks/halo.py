@@ -27,7 +27,6 @@ import rasterio
 import torch
 from rasterio.windows import Window
 
-from pipeline.evaluation.test_pass import predict_logits
 from pipeline.learning.device import Device, keep_freed_memory
 from pipeline.learning.model import Model, load_model
 
@@ -110,7 +109,7 @@ def read_scene(path: Path, side: int) -> torch.Tensor:
 
 def probabilities(model: Model, image_1CHW: torch.Tensor, device: Device) -> torch.Tensor:
     """Predict probabilities_KHW, float32."""
-    return predict_logits(model, image_1CHW, device)[0].softmax(dim=0)
+    return model.segmenter.predict_logits(image_1CHW, device)[0].softmax(dim=0)
 
 
 def windowed(

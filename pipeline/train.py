@@ -1,6 +1,6 @@
 """Train a segmentation network on the chips of one dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from pipeline.core.fingerprint import digest, source_digest, versions
 from pipeline.core.params import Params
 from pipeline.formats.chips import class_column, read_chips, read_imagery
 from pipeline.formats.classes import ClassTable, read_classes
+from pipeline.formats.splits import read_groups
+from pipeline.learning.calibration import Calibration, calibrate
 from pipeline.learning.checkpoint import Checkpoint, locked_checkpoint
 from pipeline.learning.cost import PACKAGES, cost
 from pipeline.learning.data import BatchPlan, Chips, read_list, scoring_loader, training_loader
@@ -186,7 +188,12 @@ def build_task(parts: Parts, params: TrainParams, processes: ProcessGroup) -> Ta
 
 
 def run_training(
-    parts: Parts, params: TrainParams, placement: Placement, progress: L.Callback, checkpoint: Checkpoint
+    parts: Parts,
+    group_of: Mapping[str, str],
+    params: TrainParams,
+    placement: Placement,
+    progress: L.Callback,
+    checkpoint: Checkpoint,
 ) -> tuple[Segmenter, BestEpoch]:
     """Train from scratch or from the checkpoint; return the network with the weights of its best epoch.
 
@@ -209,14 +216,27 @@ def run_training(
         if not (processes.is_rank_zero and checkpoint.file.exists()):
             raise
         folder = checkpoint.folder / "model"
-        write_model(folder, parts["train"].folder, task.segmenter, params, placement.device)
+        calibration = fit_temperature(task.segmenter, parts["val"], group_of, params, placement.device)
+        write_model(folder, parts["train"].folder, task.segmenter, params, placement.device, calibration)
         raise PipelineError(f"{error}; the best model so far is in {folder}") from None
 
 
-def write_model(folder: Path, chips: Path, segmenter: Segmenter, params: TrainParams, device: Device) -> None:
+def fit_temperature(
+    segmenter: Segmenter, val: Chips, group_of: Mapping[str, str], params: TrainParams, device: Device
+) -> Calibration:
+    """Fit the temperature of a trained network on the validation chips; on rank 0 alone."""
+    segmenter.eval().to(device.name).to(memory_format=device.memory_format)
+    loader = scoring_loader(val, params.train.batch_size, loader_workers(params.train.workers, device))
+    return calibrate(segmenter, loader, device, val.ids, group_of)
+
+
+def write_model(
+    folder: Path, chips: Path, segmenter: Segmenter, params: TrainParams, device: Device, calibration: Calibration
+) -> None:
     """Write the network with everything that is needed to use it."""
     table = read_classes(chips / "classes.json")
-    more = {"precision": device.precision} | chip_geometry(chips) | {"params": params.model_dump()}
+    more = {"precision": device.precision, "calibration": asdict(calibration)}
+    more |= chip_geometry(chips) | {"params": params.model_dump()}
     description = describe_model(params.network(table), table, read_imagery(chips), **more)
     with atomic_path(folder) as partial:
         partial.mkdir()
@@ -234,7 +254,7 @@ def train(
     chip_geometry(chips)
     keep_freed_memory()
     table, placement = read_classes(chips / "classes.json"), params.placement
-    processes = placement.processes
+    processes, group_of = placement.processes, read_groups(lists)
     parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table) for part in ("train", "val")}
     train_count, val_count = (len(part) for part in parts.values())
     epoch_chips = train_count + val_count
@@ -244,12 +264,13 @@ def train(
         lock as checkpoint,
         training_progress(plots, epoch_chips, processes) as progress,
     ):
-        segmenter, tracker = run_training(parts, params, placement, progress, checkpoint)
+        segmenter, tracker = run_training(parts, group_of, params, placement, progress, checkpoint)
         if not processes.is_rank_zero:
             return ""
         best = tracker.best
         assert best is not None
-        write_model(model, chips, segmenter, params, placement.device)
+        calibration = fit_temperature(segmenter, parts["val"], group_of, params, placement.device)
+        write_model(model, chips, segmenter, params, placement.device, calibration)
         write_json(metrics, {"best_epoch": best.number, "train": best.train, "val": best.val})
         write_json(cost_file, cost(placement.device, processes.world_size, tracker.epochs, epoch_chips))
     return (

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from pipeline.learning.confusion import argmax, confusion_matrices, reliability
 from pipeline.learning.data import Batch, unwrap_worker_errors
@@ -28,14 +27,6 @@ class PredictionCounts:
     """float64, by bin of the predicted probability: pixels, sum of their probabilities, correct pixels."""
 
 
-def predict_logits(model: Model, images_NCHW: torch.Tensor, device: Device) -> torch.Tensor:
-    """Predict logits_NKHW, float32, of uint8 RGB images; on the device unless that is Apple's GPU."""
-    with torch.inference_mode(), device.autocast():
-        images = images_NCHW.to(device.name).contiguous(memory_format=device.memory_format)
-        logits_NKHW: torch.Tensor = model.segmenter(images)
-    return logits_NKHW.cpu() if device.name == "mps" else logits_NKHW  # Apple's GPU lacks float64
-
-
 def count_predictions(model: Model, batches: Iterable[Batch], device: Device) -> PredictionCounts:
     """Predict every chip once and count its pixels.
 
@@ -47,7 +38,7 @@ def count_predictions(model: Model, batches: Iterable[Batch], device: Device) ->
     counts, reliability_3B = [], np.zeros((3, BINS))
     with unwrap_worker_errors():
         for images, masks in batches:
-            logits_NKHW = predict_logits(model, images, device)
+            logits_NKHW = model.segmenter.predict_logits(images, device)
             target_NHW = masks.to(logits_NKHW.device)
             matrix_NKK = confusion_matrices(argmax(logits_NKHW), target_NHW, classes).cpu().numpy()
             matrix_KK += matrix_NKK.sum(axis=0)

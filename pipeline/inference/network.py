@@ -10,7 +10,6 @@ import torch
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.fingerprint import versions
-from pipeline.evaluation.test_pass import predict_logits
 from pipeline.formats.classes import IGNORE, ClassTable, LandCoverClass
 from pipeline.inference.memory import batch_bytes_per_pixel
 from pipeline.inference.windows import Tiling
@@ -133,7 +132,7 @@ class LoadedModel:
 
     def logits(self, images_NHWC: np.ndarray) -> torch.Tensor:
         """Return logits_NKHW, float32, of uint8 RGB images whose sides are multiples of the stride."""
-        return predict_logits(self.model, torch.from_numpy(images_NHWC).permute(0, 3, 1, 2), self.device)
+        return self.model.segmenter.predict_logits(torch.from_numpy(images_NHWC).permute(0, 3, 1, 2), self.device)
 
 
 def load_model(folder: Path | str, device: DeviceName = "auto", precision: Precision | None = None) -> LoadedModel:
@@ -171,7 +170,7 @@ def map_layers(model: LoadedModel, logits_KHW: torch.Tensor, wanted: Wanted) -> 
     classes_HW = ids[argmax(logits_KHW[None])[0]]
     layers = {}
     if wanted.confidence or wanted.probabilities or wanted.undecided is not None:
-        probability_KHW = PER_CENT * logits_KHW.softmax(dim=0)
+        probability_KHW = PER_CENT * (logits_KHW / model.model.temperature).softmax(dim=0)
         confidence_HW = probability_KHW.amax(dim=0)
         if wanted.undecided is not None:
             classes_HW[confidence_HW < wanted.undecided] = model.undecided_class().id

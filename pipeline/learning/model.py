@@ -20,7 +20,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json, sha256, write_json
 from pipeline.formats.chips import Imagery, parse_imagery
 from pipeline.formats.classes import ClassTable
-from pipeline.learning.device import Precision
+from pipeline.learning.calibration import Calibration
+from pipeline.learning.device import Device, Precision
 from pipeline.learning.losses import Loss
 from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, load_encoder, load_weights, normalisation
 
@@ -56,6 +57,12 @@ class Segmenter(nn.Module):
         normalised_NCHW = (images_NCHW.float() - self.mean) / self.std
         logits_NKHW: torch.Tensor = self.net(normalised_NCHW)
         return logits_NKHW.float()
+
+    def predict_logits(self, images_NCHW: torch.Tensor, device: Device) -> torch.Tensor:
+        """Predict logits_NKHW without gradients, on the device of the network unless that is Apple's GPU."""
+        with torch.inference_mode(), device.autocast():
+            logits_NKHW: torch.Tensor = self(images_NCHW.to(device.name).contiguous(memory_format=device.memory_format))
+        return logits_NKHW.cpu() if device.name == "mps" else logits_NKHW  # Apple's GPU lacks float64
 
 
 def architectures() -> list[str]:
@@ -180,10 +187,17 @@ class Model:
     """Of the training; None for older models, which do not record it."""
     seed: int | None
     """Of the training; None for older models."""
+    calibration: Calibration | None
+    """None for older models, which are not calibrated."""
     pixel_sizes: tuple[float, ...]
     """Of the training chips, in units of their CRS; empty if unknown."""
     digest: str
     """SHA-256 of the description, which includes that of the weights."""
+
+    @property
+    def temperature(self) -> float:
+        """Divides the logits before the softmax that gives probabilities; 1 for older models."""
+        return 1.0 if self.calibration is None else self.calibration.temperature
 
 
 def load_model(folder: Path) -> Model:
@@ -199,6 +213,8 @@ def load_model(folder: Path) -> Model:
         description = read_json(path)
         table, imagery = ClassTable(classes=description["classes"]), parse_imagery(description["imagery"])
         precision, seed = _parse_precision(description.get("precision")), description.get("params", {}).get("seed")
+        fitted = description.get("calibration")
+        calibration = None if fitted is None else Calibration(**fitted)
         pixel_sizes = tuple(map(float, description.get("pixel_sizes", ())))
         names = (description["architecture"], description["encoder"], len(table.classes))
         config = NetworkConfig(*names, tuple(description["mean"]), tuple(description["std"]))
@@ -210,7 +226,7 @@ def load_model(folder: Path) -> Model:
     segmenter = build(config)
     _require_same_weights(folder / WEIGHTS, description.get("weights_sha256"))
     _load_state(segmenter.net, folder / WEIGHTS)
-    return Model(config, segmenter, table, imagery, precision, seed, pixel_sizes, sha256(path))
+    return Model(config, segmenter, table, imagery, precision, seed, calibration, pixel_sizes, sha256(path))
 
 
 def _require_same_weights(path: Path, expected: str | None) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from pipeline.evaluation.test_pass import BINS, count_predictions, predict_logits
+from pipeline.evaluation.test_pass import BINS, count_predictions
 from pipeline.learning.confusion import confusion_matrix
 from pipeline.learning.data import Chips, scoring_loader
 from pipeline.learning.device import Device
@@ -18,7 +18,9 @@ def test_counts_equal_those_of_single_chips(trained: World) -> None:
     counts = count_predictions(model, scoring_loader(chips, 2, 0), CPU)
     for index, counts_3K in enumerate(counts.counts_N3K):
         image_CHW, mask_HW = chips[index]
-        expected = confusion_matrix(predict_logits(model, image_CHW[None], CPU).argmax(1), mask_HW[None], 3).numpy()
+        expected = confusion_matrix(
+            model.segmenter.predict_logits(image_CHW[None], CPU).argmax(1), mask_HW[None], 3
+        ).numpy()
         assert counts_3K.tolist() == [expected.sum(1).tolist(), expected.sum(0).tolist(), np.diag(expected).tolist()]
     assert counts.counts_N3K.sum(axis=0)[0].tolist() == counts.matrix_KK.sum(axis=1).tolist()
     pixels, probability, correct = counts.reliability_3B
@@ -38,5 +40,5 @@ def test_counts_do_not_depend_on_the_batch_size(trained: World) -> None:
 
 def test_logits_are_float32_and_as_large_as_the_image(trained: World) -> None:
     model = load_model(trained.model)
-    logits = predict_logits(model, torch.zeros(1, 3, 64, 32, dtype=torch.uint8), CPU)
+    logits = model.segmenter.predict_logits(torch.zeros(1, 3, 64, 32, dtype=torch.uint8), CPU)
     assert (logits.dtype, tuple(logits.shape)) == (torch.float32, (1, 3, 64, 32))

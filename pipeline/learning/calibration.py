@@ -1,0 +1,106 @@
+"""Temperature scaling: one number that makes the probabilities of a trained network match its accuracy.
+
+Probabilities are softmax(logits / T). T minimises the negative log-likelihood of the labels of the validation chips:
+Guo et al. 2017, "On Calibration of Modern Neural Networks". It changes no prediction. T is below 1 for a network that
+is less confident than accurate, as after focal loss, and above 1 for one that is too confident.
+
+Only sums by chip are kept: the derivative of the negative log-likelihood by 1/T at fixed values of 1/T. It increases
+with 1/T, so that T of any set of chips is the one root of their summed derivatives.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import brentq
+
+from pipeline.formats.classes import IGNORE
+from pipeline.learning.data import Batch, unwrap_worker_errors
+from pipeline.learning.device import Device
+
+LOG2_BETAS = np.arange(-5, 5.01, 0.25)
+"""Logarithms of 1/T at which derivatives are computed: T is between 1/32 and 32."""
+STRIDE = 4
+"""Every fourth row and column is used: neighbours add time and little information."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The temperature of a network, and how much it varies over groups of chips; in `model.json`."""
+
+    temperature: float
+    """Divides the logits; of all validation chips."""
+    groups: int
+    """Independent groups of validation chips with labelled pixels."""
+    lowest: float
+    """Lowest temperature of a single group."""
+    highest: float
+
+
+class Network(Protocol):
+    """What predicts logits: `pipeline.learning.model.Segmenter`."""
+
+    def predict_logits(self, images_NCHW: torch.Tensor, device: Device) -> torch.Tensor:
+        """Predict logits_NKHW, float32."""
+
+
+def calibrate(
+    network: Network, batches: Iterable[Batch], device: Device, ids: Sequence[str], group_of: Mapping[str, str]
+) -> Calibration:
+    """Fit the temperature of a network in one pass over the validation chips.
+
+    Args:
+        network: in evaluation mode on `device`.
+        batches: of the chips `ids`, in order.
+        device: where the network is.
+        ids: of the chips.
+        group_of: by chip id.
+
+    Raises:
+        PipelineError: a chip cannot be read.
+    """
+    with unwrap_worker_errors():
+        slopes_NB = np.concatenate(
+            [likelihood_slopes(network.predict_logits(images, device), masks) for images, masks in batches]
+        )
+    by_group: dict[str, np.ndarray] = {}
+    for chip, slopes_B in zip(ids, slopes_NB, strict=True):
+        group = group_of[chip]
+        by_group[group] = by_group.get(group, 0) + slopes_B
+    single = [temperature(slopes_B) for slopes_B in by_group.values() if slopes_B.any()]
+    return Calibration(temperature(slopes_NB.sum(axis=0)), len(single), min(single), max(single))
+
+
+def likelihood_slopes(logits_NKHW: torch.Tensor, target_NHW: torch.Tensor) -> np.ndarray:
+    """Differentiate the negative log-likelihood of each chip's labels by 1/T, at each 1/T of `LOG2_BETAS`.
+
+    Args:
+        logits_NKHW: float32.
+        target_NHW: class indices, or `IGNORE`.
+
+    Returns:
+        slopes_NB, float64: the sum over labelled pixels, of which every `STRIDE`-th row and column is used, of the
+        expected logit under softmax(logits / T) minus the logit of the true class.
+    """
+    target_NP = target_NHW[:, ::STRIDE, ::STRIDE].to(logits_NKHW.device).flatten(1).long()
+    logits_NKP = logits_NKHW[:, :, ::STRIDE, ::STRIDE].flatten(2).double()
+    is_labelled_NP = target_NP != IGNORE
+    true_NP = logits_NKP.gather(1, target_NP.where(is_labelled_NP, 0)[:, None])[:, 0]
+    slopes = []
+    for beta in 2**LOG2_BETAS:
+        expected_NP = ((beta * logits_NKP).softmax(dim=1) * logits_NKP).sum(dim=1)
+        slopes.append(((expected_NP - true_NP) * is_labelled_NP).sum(dim=1))
+    return torch.stack(slopes, dim=1).cpu().numpy()
+
+
+def temperature(slopes_B: np.ndarray) -> float:
+    """Return T at which the summed derivatives are 0, rounded to six digits; else the nearest T in range."""
+    if slopes_B[0] >= 0:
+        return float(2 ** -LOG2_BETAS[0])
+    if slopes_B[-1] <= 0:
+        return float(2 ** -LOG2_BETAS[-1])
+    root = brentq(PchipInterpolator(LOG2_BETAS, slopes_B), LOG2_BETAS[0], LOG2_BETAS[-1], xtol=1e-9)
+    return round(float(2**-root), 6)
