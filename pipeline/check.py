@@ -33,9 +33,6 @@ class CheckParams(
 ):
     """All of params.yaml: the params of every stage."""
 
-    dataset: DatasetName
-    """Dataset that `train` and `evaluate` use; dvc.yaml reads it."""
-
 
 def require_known_keys(keys: set[str]) -> None:
     """Check that a stage reads each top-level key.

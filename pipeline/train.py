@@ -14,8 +14,9 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path, sha256, write_json
 from pipeline.core.fingerprint import digest, source_digest, versions
 from pipeline.core.params import Params
-from pipeline.formats.chips import class_column, read_chips, read_imagery
+from pipeline.formats.chips import class_column, read_chips, read_imagery, read_origin
 from pipeline.formats.classes import ClassTable, read_classes
+from pipeline.formats.datasets import DatasetName, licence
 from pipeline.formats.splits import read_groups
 from pipeline.learning.calibration import Calibration, calibrate
 from pipeline.learning.checkpoint import Checkpoint, locked_checkpoint
@@ -29,6 +30,7 @@ from pipeline.learning.losses import LOSSES, Loss, LossConfig, LossName, class_w
 from pipeline.learning.model import (
     NetworkConfig,
     Segmenter,
+    TrainingData,
     build,
     describe_model,
     freeze_unused,
@@ -62,6 +64,8 @@ class Placement:
 class TrainParams(Params):
     """Parameters of the stage."""
 
+    dataset: DatasetName
+    """The dataset of the chips; dvc.yaml reads it too."""
     architecture: str
     encoder: str
     encoder_weights: str = Field(min_length=1)
@@ -217,7 +221,7 @@ def run_training(
             raise
         folder = checkpoint.folder / "model"
         calibration = fit_temperature(task.segmenter, parts["val"], group_of, params, placement.device)
-        write_model(folder, parts["train"].folder, task.segmenter, params, placement.device, calibration)
+        write_model(folder, parts, task.segmenter, params, placement.device, calibration)
         raise PipelineError(f"{error}; the best model so far is in {folder}") from None
 
 
@@ -230,12 +234,19 @@ def fit_temperature(
     return calibrate(segmenter, loader, device, val.ids, group_of)
 
 
+def describe_data(parts: Parts, dataset: DatasetName) -> TrainingData:
+    """Describe the chips, for model.json."""
+    source = read_origin(parts["train"].folder).source
+    return TrainingData(dataset, source, licence(dataset, source), len(parts["train"]), len(parts["val"]))
+
+
 def write_model(
-    folder: Path, chips: Path, segmenter: Segmenter, params: TrainParams, device: Device, calibration: Calibration
+    folder: Path, parts: Parts, segmenter: Segmenter, params: TrainParams, device: Device, calibration: Calibration
 ) -> None:
     """Write the network with everything that is needed to use it."""
-    table = read_classes(chips / "classes.json")
-    more = {"precision": device.precision, "calibration": asdict(calibration)}
+    chips = parts["train"].folder
+    table, data = read_classes(chips / "classes.json"), describe_data(parts, params.dataset)
+    more = {"precision": device.precision, "calibration": asdict(calibration), "data": asdict(data)}
     more |= chip_geometry(chips) | {"params": params.model_dump()}
     description = describe_model(params.network(table), table, read_imagery(chips), **more)
     with atomic_path(folder) as partial:
@@ -270,7 +281,7 @@ def train(
         best = tracker.best
         assert best is not None
         calibration = fit_temperature(segmenter, parts["val"], group_of, params, placement.device)
-        write_model(model, chips, segmenter, params, placement.device, calibration)
+        write_model(model, parts, segmenter, params, placement.device, calibration)
         write_json(metrics, {"best_epoch": best.number, "train": best.train, "val": best.val})
         write_json(cost_file, cost(placement.device, processes.world_size, tracker.epochs, epoch_chips))
     return (

@@ -176,6 +176,20 @@ def describe_model(config: NetworkConfig, table: ClassTable, imagery: Imagery, *
 
 
 @dataclass(frozen=True)
+class TrainingData:
+    """The data that a network was trained on."""
+
+    dataset: str
+    """`dataset` of params.yaml."""
+    source: str
+    """`download.D.source`: `sample`, `local`, …"""
+    licence: str
+    """Of the images."""
+    train_chips: int
+    val_chips: int
+
+
+@dataclass(frozen=True)
 class Model:
     """A trained network and its description."""
 
@@ -189,6 +203,8 @@ class Model:
     """Of the training; None for older models."""
     calibration: Calibration | None
     """None for older models, which are not calibrated."""
+    data: TrainingData | None
+    """None for older models, which do not record it."""
     pixel_sizes: tuple[float, ...]
     """Of the training chips, in units of their CRS; empty if unknown."""
     digest: str
@@ -213,8 +229,8 @@ def load_model(folder: Path) -> Model:
         description = read_json(path)
         table, imagery = ClassTable(classes=description["classes"]), parse_imagery(description["imagery"])
         precision, seed = _parse_precision(description.get("precision")), description.get("params", {}).get("seed")
-        fitted = description.get("calibration")
-        calibration = None if fitted is None else Calibration(**fitted)
+        calibration = Calibration(**fitted) if (fitted := description.get("calibration")) else None
+        data = TrainingData(**trained) if (trained := description.get("data")) else None
         pixel_sizes = tuple(map(float, description.get("pixel_sizes", ())))
         names = (description["architecture"], description["encoder"], len(table.classes))
         config = NetworkConfig(*names, tuple(description["mean"]), tuple(description["std"]))
@@ -226,7 +242,7 @@ def load_model(folder: Path) -> Model:
     segmenter = build(config)
     _require_same_weights(folder / WEIGHTS, description.get("weights_sha256"))
     _load_state(segmenter.net, folder / WEIGHTS)
-    return Model(config, segmenter, table, imagery, precision, seed, calibration, pixel_sizes, sha256(path))
+    return Model(config, segmenter, table, imagery, precision, seed, calibration, data, pixel_sizes, sha256(path))
 
 
 def _require_same_weights(path: Path, expected: str | None) -> None:

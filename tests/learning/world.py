@@ -48,6 +48,7 @@ CONFIG: dict[str, Any] = {
     "devices": 1,
 }
 TRAIN: dict[str, Any] = {
+    "dataset": "landcoverai",
     "architecture": "unet",
     "encoder": "resnet18",
     "encoder_weights": "none",
