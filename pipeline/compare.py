@@ -8,7 +8,6 @@ python -m pipeline.compare ce-1,ce-2 dice-1,dice-2
 import argparse
 import io
 import json
-import sys
 from fnmatch import fnmatchcase
 
 import pandas as pd
@@ -18,8 +17,8 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.scm import SCMError
 
+from pipeline.core.cli import one_line_errors
 from pipeline.core.errors import PipelineError
-from pipeline.core.interrupt import exit_on_interrupt
 from pipeline.evaluation.verdict import Comparison, Result, compare_results
 from pipeline.scoring.counts import from_table
 
@@ -134,17 +133,13 @@ def main() -> None:
         parser.add_argument(name, help="a revision or experiment; several with commas, or a pattern such as 'ce-*'")
     arguments = parser.parse_args()
     sides = (arguments.a, arguments.b)
-    try:
-        with exit_on_interrupt("compare"):
-            experiments = list_experiments() if "*" in "".join(sides) else []
-            results = (
-                [load_result(name) for name in expand_names(sides[0], experiments)],
-                [load_result(name) for name in expand_names(sides[1], experiments)],
-            )
-            lines = report_lines(sides, results, compare_results(*results))
-    except PipelineError as error:
-        sys.exit(f"compare: error: {error}")
-    print("\n".join(lines))
+    with one_line_errors("compare"):
+        experiments = list_experiments() if "*" in "".join(sides) else []
+        results = (
+            [load_result(name) for name in expand_names(sides[0], experiments)],
+            [load_result(name) for name in expand_names(sides[1], experiments)],
+        )
+        print("\n".join(report_lines(sides, results, compare_results(*results))))
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.core.cache import cache_folder
+from pipeline.core.cli import one_line_errors
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure, catch_failures, reraise_stage_errors
 from pipeline.core.files import read_json, write_json
 from pipeline.core.fingerprint import digest
-from pipeline.core.interrupt import exit_on_interrupt
 from pipeline.inference.forward import duration
 from pipeline.inference.network import LoadedModel, Wanted, load_model
 from pipeline.inference.outputs import ENDINGS
@@ -95,6 +95,12 @@ def parser() -> argparse.ArgumentParser:
         "--mmu", type=_positive, metavar="HECTARES", help="minimum mapping unit: merge smaller patches into a neighbour"
     )
     add("--preview", type=Path, metavar="PNG", help="also draw image and map; for several scenes a folder")
+    add(
+        "--vector",
+        type=Path,
+        metavar="GPKG",
+        help="also write polygons, and the confidence; for several scenes a folder",
+    )
     add("--truth", type=Path, metavar="TIF", help="reference mask of class ids to show in the preview")
     add("--credit", default="", metavar="TEXT", help="credit of the imagery, in the preview")
     add(
@@ -188,13 +194,14 @@ def map_options(arguments: argparse.Namespace) -> MapOptions:
     Raises:
         PipelineError: options of the preview without one, or another kind of file.
     """
-    preview, several = arguments.preview, is_folder(arguments)
+    preview, vector, several = arguments.preview, arguments.vector, is_folder(arguments)
     if preview is None and (arguments.truth or arguments.credit):
         option = "--truth" if arguments.truth else "--credit"
         raise PipelineError(f"{option} is shown in the preview; add --preview, or omit it")
-    if preview is not None and (preview.suffix.lower() == ".png") == several:
-        allowed = "a folder, as for OUT" if several else "a name that ends in .png"
-        raise PipelineError(f"--preview {preview}: give {allowed}")
+    for option, path, ending in (("--preview", preview, ".png"), ("--vector", vector, ".gpkg")):
+        if path is not None and (path.suffix.lower() == ending) == several:
+            allowed = "a folder, as for OUT" if several else f"a name that ends in {ending}"
+            raise PipelineError(f"{option} {path}: give {allowed}")
     if several and arguments.truth:
         raise PipelineError("--truth is the mask of one scene; map it by itself")
     bbox = None if arguments.bbox is None else tuple(arguments.bbox)
@@ -202,6 +209,7 @@ def map_options(arguments: argparse.Namespace) -> MapOptions:
         wanted=Wanted(arguments.confidence, arguments.probabilities, arguments.undecided),
         area=AreaOptions(arguments.aoi, bbox, arguments.mask),
         preview=preview,
+        vector=vector,
         truth=arguments.truth,
         credit=arguments.credit,
         mmu=arguments.mmu,
@@ -268,15 +276,17 @@ def predict_all(model: LoadedModel, jobs: Sequence[Job], options: MapOptions) ->
     """
 
     def attempt(job: Job) -> str:
+        preview = options.preview and options.preview / f"{job.out.stem}.png"
+        vector = options.vector and options.vector / f"{job.out.stem}.gpkg"
+        own = replace(options, preview=preview, vector=vector)
         if job.out.exists() and not options.overwrite:
-            if job.is_recorded and is_finished(model, job.source, job.out, options):
+            if job.is_recorded and is_finished(model, job.source, job.out, own):
                 return "skipped: already finished"
             raise PipelineError(
                 f"{job.out} exists, but is of another scene or model, has other options, or is older than its scene; "
                 "--overwrite replaces it"
             )
-        preview = options.preview and options.preview / f"{job.out.stem}.png"
-        return predict_one(model, job, replace(options, preview=preview))
+        return predict_one(model, job, own)
 
     guarded = catch_failures(attempt, lambda job: job.name)
     outcomes: list[str | Failure] = []
@@ -321,15 +331,8 @@ def run(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Run the command; a user's mistake is one line."""
     arguments = parser().parse_args()
-    try:
-        with exit_on_interrupt("predict"):
-            run(arguments)
-            sys.stdout.flush()  # here, for the error of a closed pipe
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports it once more
-        sys.exit("predict: error: the result could not be printed, since the program that reads it has ended")
-    except (PipelineError, OSError) as error:
-        sys.exit(f"predict: error: {' '.join(str(error).split())}")
+    with one_line_errors("predict"):
+        run(arguments)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 STAGES = ("check", "download", "cloud_filter", "tif_to_png", "tile", "split", "train", "evaluate")
 DATA_STAGES = STAGES[1:6]
-COMMANDS = ("compare", "predict")
+COMMANDS = ("compare", "predict", "vectors", "export")
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 LAYERS = {
@@ -29,7 +29,9 @@ LAYERS = {
     "evaluation": ("core", "formats", "scoring", "learning"),
     "sources": ("core", "formats", "raster", "sentinel"),
     "scenes": ("core", "formats", "raster", "orthophoto"),
-    "inference": ("core", "formats", "raster", "learning", "evaluation", "scenes"),
+    "polygons": ("core", "formats", "raster", "scenes"),
+    "inference": ("core", "formats", "raster", "learning", "evaluation", "scenes", "polygons"),
+    "publishing": ("core", "formats", "scoring", "learning", "evaluation", "inference"),
 }
 """Folders of pipeline/ to the folders they may import, which are listed before them."""
 
@@ -38,9 +40,10 @@ RASTER = "rasterio PIL cv2 osgeo"
 NETWORK = (
     "requests urllib.request urllib3 http httpx aiohttp socket ssl ftplib radiant_mlhub boto3 botocore s3fs fsspec"
 )
+TORCH_COMMANDS = ("check.py", "train.py", "evaluate.py", "predict.py", "export.py")
 ALLOWED = [
-    (LEARNING, ("learning/", "evaluation/", "inference/", "check.py", "train.py", "evaluate.py", "predict.py")),
-    (RASTER, ("formats/", "raster/", "sentinel/", "orthophoto/", "splitting/", "scenes/", "inference/")),
+    (LEARNING, ("learning/", "evaluation/", "inference/", "publishing/", *TORCH_COMMANDS)),
+    (RASTER, ("formats/", "raster/", "sentinel/", "orthophoto/", "splitting/", "scenes/", "polygons/", "inference/")),
     (NETWORK, ("sources/", "learning/hub.py")),
 ]
 """Libraries, and the only paths under pipeline/ that may import them."""

@@ -2,11 +2,11 @@
 
 import argparse
 import inspect
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from os import cpu_count
 from threading import Event, Thread
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -51,6 +51,26 @@ def run(stage: Stage) -> None:
         sys.exit(getattr(error, "code", 1))
     if summary:
         print(f"{label}: {summary}, {time.monotonic() - start:.1f} s", flush=True)
+
+
+@contextmanager
+def one_line_errors(command: str) -> Iterator[None]:
+    """End the process with one line and exit code 1 at a user's mistake; at Ctrl-C with exit code 130.
+
+    For commands that are no stages, which `run` runs.
+
+    Args:
+        command: its name, at the start of the line.
+    """
+    try:
+        with exit_on_interrupt(command):
+            yield
+            sys.stdout.flush()  # here, for the error of a closed pipe
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports it once more
+        sys.exit(f"{command}: error: the result could not be printed, since the program that reads it has ended")
+    except (PipelineError, OSError) as error:
+        sys.exit(f"{command}: error: {' '.join(str(error).split())}")
 
 
 def _argument_options(hint: Any) -> dict[str, Any]:
@@ -115,7 +135,7 @@ def parallel_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     Threads are enough: GDAL, OpenCV and Pillow release the GIL. The order of results, and thus the output, does not
     depend on the number of cores.
     """
-    with thread_pool(cpu_count()) as pool:
+    with thread_pool(os.cpu_count()) as pool:
         futures = [pool.submit(function, item) for item in items]
         for future in futures:
             yield future.result()

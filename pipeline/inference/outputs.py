@@ -29,11 +29,13 @@ class MapFiles:
     """Names of other layers that are written."""
     preview: Path | None = None
     """PNG of image and map."""
+    vector: Path | None = None
+    """GeoPackage of the map's polygons."""
 
     @property
     def chosen(self) -> list[Path]:
         """The files that replace others only if the user wants that; people edit styles."""
-        return [self.map, self.style, *map(self.layer, self.layers), *([self.preview] if self.preview else [])]
+        return [self.map, self.style, *map(self.layer, self.layers), *filter(None, (self.preview, self.vector))]
 
     @property
     def pam(self) -> Path:
@@ -63,7 +65,7 @@ def require_writable(files: MapFiles) -> None:
     for path in files.chosen:
         if path.is_dir():
             raise PipelineError(f"{path} is a folder, and the map needs a file of this name; choose another")
-    for path in (files.map, files.preview or files.map):
+    for path in filter(None, (files.map, files.preview, files.vector)):
         folder = existing_parent(path)
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             raise PipelineError(f"{path} cannot be written: {folder} is not a folder that you may write to")
@@ -117,7 +119,7 @@ def describe_layers(
 
 
 def write_outputs(
-    files: MapFiles, finished: Finished, rasters: dict[str, Raster], draw: Callable[[Path, Path], None]
+    files: MapFiles, finished: Finished, rasters: dict[str, Raster], complete: Callable[[Path], None]
 ) -> None:
     """Write all files of a map; the map itself appears last, when everything that belongs to it is there.
 
@@ -125,7 +127,7 @@ def write_outputs(
         files: their names.
         finished: the layers.
         rasters: see `describe_layers`.
-        draw: draws the preview: gets the path to write and that of the map.
+        complete: writes what is made from the map's file, such as the preview: gets its path.
 
     Raises:
         PipelineError: GDAL cannot write a file.
@@ -142,8 +144,7 @@ def write_outputs(
     with atomic_path(files.map) as partial:
         with _write_errors(files.map, partial, finished.layers["classes"]):
             write_cog(partial, finished.layers["classes"], rasters["classes"])
-        if files.preview:
-            draw(files.preview, partial)
+        complete(partial)
 
 
 @contextmanager

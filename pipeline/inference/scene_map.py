@@ -34,6 +34,8 @@ from pipeline.inference.outputs import (
 from pipeline.inference.preview import Captions, Panels, write_preview
 from pipeline.inference.scale_bar import scale_bar
 from pipeline.inference.windows import Tiling
+from pipeline.polygons.class_map import open_class_map
+from pipeline.polygons.vectorise import vectorise
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.geotiff import open_geotiff
 from pipeline.raster.grids import require_same_grid
@@ -85,6 +87,8 @@ class MapOptions:
     area: AreaOptions = field(default_factory=AreaOptions)
     preview: Path | None = None
     """PNG of image and map."""
+    vector: Path | None = None
+    """GeoPackage of the map's polygons, with the confidence, which is then written too."""
     truth: Path | None = None
     """Mask of class ids on the scene's grid, shown in the preview."""
     credit: str = ""
@@ -103,6 +107,15 @@ class MapOptions:
     on_error: OnError = "stop"
     """What to do with blocks of a file that cannot be decoded; skip: no data there."""
     overwrite: bool = False
+
+    @property
+    def layers(self) -> Wanted:
+        """The layers that are made."""
+        return self.wanted if self.vector is None else replace(self.wanted, confidence=True)
+
+    def files(self, out: Path) -> MapFiles:
+        """Return the files of a map."""
+        return MapFiles(out, self.layers.layers, self.preview, self.vector)
 
     @property
     def inputs(self) -> list[str]:
@@ -172,7 +185,7 @@ def predict_scene(
         OSError: the disk is full.
     """
     start, options = time.monotonic(), options or MapOptions()
-    files = MapFiles(Path(out), options.wanted.layers, options.preview)
+    files = options.files(Path(out))
     source = source if isinstance(source, Source) else Source((str(source),))
     require_writable(files)
     require_no_input(files, [*source.names, *options.inputs])
@@ -213,7 +226,9 @@ def is_finished(model: LoadedModel, source: Source, out: Path, options: MapOptio
     Raises:
         PipelineError: the file is no GeoTIFF.
     """
-    if not out.is_file() or any(not MapFiles(out).layer(name).is_file() for name in options.wanted.layers):
+    files = options.files(out)
+    needed = [out, *map(files.layer, files.layers), *filter(None, (files.vector,))]
+    if not all(path.is_file() for path in needed):
         return False
     scenes = [Path(name) for name in source.names]
     if any(scene.is_file() and scene.stat().st_mtime_ns > out.stat().st_mtime_ns for scene in scenes):
@@ -260,10 +275,10 @@ def _job(model: LoadedModel, source: Source, scene: Scene, area: Area, options: 
         _require_truth(scene, options.truth)
     size = (scene.georeference, scene.height, scene.width)
     fewest = 1 if options.mmu is None else min_pixels(options.mmu, *size)
-    run = NetworkRun(model, frame.scene, plan, options.wanted, lambda core: area.wants(frame.in_input(core)))
+    run = NetworkRun(model, frame.scene, plan, options.layers, lambda core: area.wants(frame.in_input(core)))
     size_note = None if options.resample else pixel_size_note(*size, model.model.pixel_sizes)
     notes = (*model.notes, *scene.notes, *area.notes, *([size_note] if size_note else []))
-    identity: list[Any] = [frame.scene.identity, area.identity, model.identity, asdict(options.wanted)]
+    identity: list[Any] = [frame.scene.identity, area.identity, model.identity, asdict(options.layers)]
     identity += [options.offset, options.on_error]
     table = model.table(options.wanted.undecided is not None)
     identity += [asdict(plan.tiling), batch, loaded_code_digest()]
@@ -297,7 +312,16 @@ def _write(job: _Job, work: Work, files: MapFiles, options: MapOptions) -> None:
     if options.overwrite:  # layers of the map that is replaced do not belong to the new one
         for name in set(OTHER_LAYERS) - set(files.layers):
             files.layer(name).unlink(missing_ok=True)
-    write_outputs(files, finished, rasters, partial(_preview, job, finished, options))
+    write_outputs(files, finished, rasters, partial(_complete, job, finished, files, options))
+
+
+def _complete(job: _Job, finished: Finished, files: MapFiles, options: MapOptions, map_path: Path) -> None:
+    """Write the preview and the polygons of a map."""
+    if files.preview:
+        _preview(job, finished, options, files.preview, map_path)
+    if files.vector:
+        with open_class_map(map_path, files.layer("confidence")) as source:
+            vectorise(source, files.vector)
 
 
 def _preview(job: _Job, finished: Finished, options: MapOptions, path: Path, map_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""Turn a map of class ids into a GeoPackage of polygons, block by block.
+
+A patch is a set of pixels of one class that are connected along edges. The map is read twice in blocks of 2,048 x
+2,048 px: to find the patches, and to write their polygons. A patch that lies in several blocks becomes one polygon in
+each, and these share its patch id. Memory does not grow with the map, except by 17 bytes for each patch of each block.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import shapely
+from rasterio.windows import Window
+
+from pipeline.core.cli import progress
+from pipeline.core.files import atomic_path
+from pipeline.polygons.areas import pixel_areas
+from pipeline.polygons.class_map import ClassMap
+from pipeline.polygons.geopackage import Features, dissolve, write_geopackage
+from pipeline.polygons.patches import Patches, PatchLabeller
+from pipeline.polygons.rings import trace
+from pipeline.polygons.simplify import TOLERANCE, simplify
+from pipeline.raster.georeference import Georeference
+
+BLOCK = 2048
+"""Side of a block in pixels."""
+
+
+CACHE_BYTES = 32 << 20
+"""GDAL's block cache that is enough: each block is read once."""
+
+
+@dataclass(frozen=True)
+class VectorOptions:
+    """How polygons are made."""
+
+    tolerance: float = TOLERANCE
+    """Of the simplification, in pixels; 0 for none: see `simplify`."""
+    dissolve: bool = False
+    """Merge the pieces of each patch; all polygons are then in memory at once."""
+
+
+@dataclass(frozen=True)
+class VectorResult:
+    """A finished GeoPackage."""
+
+    path: Path
+    polygons: int
+    patches: int
+    seconds: float
+
+
+def vectorise(source: ClassMap, path: Path, options: VectorOptions | None = None) -> VectorResult:
+    """Write the polygons of a map; the file appears when it is complete.
+
+    Args:
+        source: the map.
+        path: of the GeoPackage; an existing file is replaced.
+        options: of the polygons.
+
+    Raises:
+        PipelineError: pixels cannot be decoded, or GDAL cannot write the file.
+        OSError: the disk is full.
+    """
+    start, options = time.monotonic(), options or VectorOptions()
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), atomic_path(path) as partial:
+        patches = find_patches(source)
+        chunks = features(source, patches, options.tolerance)
+        if options.dissolve:
+            chunks = iter([dissolve(chunks)])
+        count = write_geopackage(partial, chunks, source.table, source.georeference.crs, path.stem)
+    return VectorResult(path, count, len(patches.class_P) - 1, time.monotonic() - start)
+
+
+def block_windows(height: int, width: int, side: int = BLOCK) -> list[Window]:
+    """List the blocks of a map in reading order; those at the right and the bottom may be smaller."""
+    return [
+        Window(column, row, min(side, width - column), min(side, height - row))
+        for row in range(0, height, side)
+        for column in range(0, width, side)
+    ]
+
+
+def find_patches(source: ClassMap) -> Patches:
+    """Number the patches of a map."""
+    labeller, windows = PatchLabeller(source.file.width), _windows(source)
+    for window in progress(windows, "patches", len(windows)):
+        labeller.add(source.read(window))
+    return labeller.finish()
+
+
+def features(source: ClassMap, patches: Patches, tolerance: float) -> Iterator[Features]:
+    """Yield the polygons of each block with their attributes."""
+    labeller, windows = PatchLabeller(source.file.width), _windows(source)
+    for window in progress(windows, "polygons", len(windows)):
+        id_HW = labeller.add(source.read(window))
+        if id_HW.any():
+            yield _block_features(source, patches, window, id_HW, tolerance)
+
+
+def _windows(source: ClassMap) -> list[Window]:
+    return block_windows(source.file.height, source.file.width)
+
+
+def _block_features(
+    source: ClassMap, patches: Patches, window: Window, id_HW: np.ndarray, tolerance: float
+) -> Features:
+    first = int(id_HW[id_HW > 0].min())  # ids of a block are consecutive
+    label_HW = np.where(id_HW > 0, id_HW - (first - 1), 0)
+    pieces = simplify(trace(label_HW, window.row_off, window.col_off), tolerance)
+    label = label_HW.ravel()
+    pixels_L = np.bincount(label)
+    areas, confidence_HW = pixel_areas(source.georeference, window), source.read_confidence(window)
+    label_N = pieces.label_N
+    patch_N = patches.id_N[label_N + (first - 1)]
+    return Features(
+        to_crs(pieces.polygon_N, source.georeference),
+        patch_N,
+        patches.class_P[patch_N],
+        pixels_L[label_N],
+        None if areas is None else np.bincount(label, np.broadcast_to(areas, label_HW.shape).ravel())[label_N],
+        None if confidence_HW is None else np.bincount(label, confidence_HW.ravel())[label_N] / pixels_L[label_N],
+    )
+
+
+def to_crs(polygon_N: np.ndarray, georeference: Georeference) -> np.ndarray:
+    """Transform polygons from pixels (column, row) to the CRS; without a transform to (column, -row), as QGIS does."""
+    transform = georeference.transform
+
+    def positions(pixel_V2: np.ndarray) -> np.ndarray:
+        column_V, row_V = pixel_V2.T
+        if not georeference.is_known:
+            return np.stack([column_V, -row_V], axis=1)
+        return np.stack(transform @ (column_V, row_V), axis=1)
+
+    return np.asarray(shapely.transform(polygon_N, positions))

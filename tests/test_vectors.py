@@ -1,0 +1,75 @@
+"""`python -m pipeline.vectors` in this process."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pytest
+
+import pipeline.vectors
+from tests.polygons.world import smooth_classes, write_map
+
+CLASSES = smooth_classes(50, 60)
+CONFIDENCE = np.where(CLASSES == 255, 255, 80).astype(np.uint8)
+
+
+@pytest.fixture
+def map_path(tmp_path: Path) -> Path:
+    return write_map(tmp_path / "map.tif", CLASSES, CONFIDENCE)
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["vectors", *map(str, words)])
+    pipeline.vectors.main()
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, *words: object) -> str:
+    with pytest.raises(SystemExit) as end:
+        call(monkeypatch, *words)
+    assert isinstance(end.value.code, str)
+    return end.value.code
+
+
+def test_one_line_about_the_file(
+    map_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = map_path.with_suffix(".gpkg")
+    call(monkeypatch, map_path, "-o", out)
+    (line,) = capsys.readouterr().out.splitlines()
+    count = pyogrio.read_info(out)["features"]
+    assert line.startswith(f"vectors: {out}, {count} polygons of {count} patches, ")
+    assert pyogrio.list_layers(out).tolist()[0] == ["map", "Polygon"]
+    assert set(pyogrio.read_dataframe(out, read_geometry=False)["confidence"]) == {80}
+
+
+def test_confidence_can_be_left_out(
+    map_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = map_path.with_suffix(".gpkg")
+    call(monkeypatch, map_path, "-o", out, "--no-confidence", "--dissolve", "--simplify", 0)
+    captured = capsys.readouterr()
+    assert captured.out.endswith("; no confidence\n")
+    assert captured.err == "note: --dissolve holds all polygons in memory\n"
+    assert pyogrio.read_dataframe(out, read_geometry=False)["confidence"].isna().all()
+
+
+def test_an_existing_file_is_kept(map_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = map_path.with_suffix(".gpkg")
+    out.write_text("mine")
+    assert refusal(monkeypatch, map_path, "-o", out) == f"vectors: error: {out} exists; --overwrite replaces it"
+    assert out.read_text() == "mine"
+    call(monkeypatch, map_path, "-o", out, "--overwrite")
+    assert pyogrio.read_info(out)["features"] > 0
+
+
+def test_mistakes_are_one_line(map_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    out = tmp_path / "map.gpkg"
+    assert "missing.tif does not exist" in refusal(monkeypatch, tmp_path / "missing.tif", "-o", out)
+    assert "map.shp" in refusal(monkeypatch, map_path, "-o", tmp_path / "map.shp")
+    assert "is a folder" in refusal(monkeypatch, map_path, "-o", tmp_path)
+    for tolerance in ("-1", "much", "nan", "inf"):
+        with pytest.raises(SystemExit) as end:
+            call(monkeypatch, map_path, "-o", out, "--simplify", tolerance)
+        assert end.value.code == 2
+    assert not out.exists()
