@@ -19,7 +19,9 @@ class Pieces:
     """The polygons of a block: a patch of the map is cut into pieces at the lines between blocks."""
 
     polygon_N: np.ndarray
-    """shapely Polygons, in pixels of the whole map: x to the right, y down, (0, 0) its corner. No gaps, no overlaps."""
+    """shapely Polygons, in pixels of the whole map: x to the right, y down, (0, 0) its corner. No gaps, no overlaps.
+
+    Rings run in either direction."""
     label_N: np.ndarray
     """Label of each polygon, int32, ascending."""
 
