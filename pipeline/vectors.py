@@ -15,7 +15,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.failures import reraise_stage_errors
 from pipeline.polygons.class_map import confidence_beside, open_class_map
 from pipeline.polygons.geopackage import require_writable
-from pipeline.polygons.simplify import TOLERANCE
+from pipeline.polygons.simplify import TOLERANCE_PX
 from pipeline.polygons.vectorise import VectorOptions, vectorise
 
 
@@ -32,9 +32,9 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--simplify",
         type=_tolerance,
-        default=TOLERANCE,
+        default=TOLERANCE_PX,
         metavar="PIXELS",
-        help=f"simplify borders by about this distance; 0: not at all; default: {TOLERANCE:g}",
+        help=f"simplify borders by about this distance; 0: not at all; default: {TOLERANCE_PX:g}",
     )
     add("--dissolve", action="store_true", help="merge the pieces of patches across blocks: all polygons in memory")
     add("--classes", type=Path, metavar="FILE", help="classes.yaml or classes.json, for maps without names")

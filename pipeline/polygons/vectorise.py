@@ -22,7 +22,7 @@ from pipeline.polygons.class_map import ClassMap
 from pipeline.polygons.geopackage import Features, dissolve, write_geopackage
 from pipeline.polygons.patches import Patches, PatchLabeller
 from pipeline.polygons.rings import trace
-from pipeline.polygons.simplify import TOLERANCE, simplify
+from pipeline.polygons.simplify import TOLERANCE_PX, simplify
 from pipeline.raster.georeference import Georeference
 
 BLOCK = 2048
@@ -37,7 +37,7 @@ CACHE_BYTES = 32 << 20
 class VectorOptions:
     """How polygons are made."""
 
-    tolerance: float = TOLERANCE
+    tolerance: float = TOLERANCE_PX
     """Of the simplification, in pixels; 0 for none: see `simplify`."""
     dissolve: bool = False
     """Merge the pieces of each patch; all polygons are then in memory at once."""

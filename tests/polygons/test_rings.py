@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.features import rasterize, shapes
+
+from pipeline.polygons.rings import trace
+from tests.polygons.label_maps import class_maps, label, sizes
+
+
+def test_a_vertex_lies_at_every_pixel_corner_in_pixels_of_the_map() -> None:
+    pieces = trace(np.array([[0, 7, 7]], np.int32), row=10, column=20)
+    assert pieces.label_N.tolist() == [7]
+    assert pieces.label_N.dtype == np.int32
+    assert shapely.get_coordinates(pieces.polygon_N).tolist() == [
+        [21, 10],
+        [22, 10],
+        [23, 10],
+        [23, 11],
+        [22, 11],
+        [21, 11],
+        [21, 10],
+    ]
+
+
+def test_a_hole_that_touches_its_shell_at_a_corner_is_a_hole() -> None:
+    label_HW = np.array(
+        [
+            [1, 1, 1],
+            [1, 2, 1],
+            [1, 1, 3],
+        ],
+        np.int32,
+    )
+    polygon = trace(label_HW, 0, 0).polygon_N[0]
+    assert polygon.is_valid
+    assert [len(ring.coords) for ring in (polygon.exterior, *polygon.interiors)] == [13, 5]
+    assert (2, 2) in polygon.exterior.coords
+    assert (2, 2) in polygon.interiors[0].coords
+
+
+def test_a_block_without_labels_has_no_pieces() -> None:
+    pieces = trace(np.zeros((2, 3), np.int32), 0, 0)
+    assert len(pieces.polygon_N) == len(pieces.label_N) == 0
+
+
+@given(class_maps)
+def test_polygons_are_a_valid_coverage_and_cover_their_pixels_exactly(class_HW: np.ndarray) -> None:
+    label_HW = label(class_HW)
+    pieces = trace(label_HW, 0, 0)
+    labels, pixels = np.unique(label_HW[label_HW > 0], return_counts=True)
+    assert pieces.label_N.tolist() == labels.tolist()
+    assert shapely.area(pieces.polygon_N).tolist() == pixels.tolist()
+    assert shapely.is_valid(pieces.polygon_N).all()
+    assert shapely.coverage_is_valid(pieces.polygon_N)
+    assert shapely.union_all(pieces.polygon_N).area == pixels.sum()
+
+
+@given(class_maps)
+def test_gdal_rasterizes_polygons_to_the_labels(class_HW: np.ndarray) -> None:
+    label_HW = label(class_HW)
+    pieces = trace(label_HW, 0, 0)
+    burned = [(polygon, int(own)) for polygon, own in zip(pieces.polygon_N, pieces.label_N, strict=True)]
+    raster_HW = rasterize(burned, label_HW.shape, dtype=np.int32) if burned else np.zeros_like(label_HW)
+    assert raster_HW.tolist() == label_HW.tolist()
+
+
+@given(class_maps, st.integers(0, 10**6), st.integers(0, 10**6))
+def test_polygons_are_those_of_gdal_with_vertices_at_every_corner(class_HW: np.ndarray, row: int, column: int) -> None:
+    label_HW = label(class_HW)
+    found = sorted(shapes(label_HW, mask=label_HW > 0, connectivity=4), key=lambda pair: pair[1])
+    gdal_N = np.array([shapely.geometry.shape(outline) for outline, _ in found], object)
+    gdal_N = shapely.transform(shapely.segmentize(gdal_N, 1.0), lambda xy: np.rint(xy) + [column, row])
+    pieces = trace(label_HW, row, column)
+    assert shapely.equals_exact(shapely.normalize(pieces.polygon_N), shapely.normalize(gdal_N)).all()
+
+
+@given(class_maps, sizes, sizes)
+def test_blocks_of_one_map_share_all_vertices(class_HW: np.ndarray, row: int, column: int) -> None:
+    blocks = [
+        trace(label(class_HW[rows, columns]), rows.start, columns.start).polygon_N
+        for rows in (slice(0, row), slice(row, None))
+        for columns in (slice(0, column), slice(column, None))
+        if class_HW[rows, columns].size
+    ]
+    assert shapely.coverage_is_valid(np.concatenate(blocks))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1)])
+def test_a_checkerboard_has_squares_of_one_pixel(shape: tuple[int, int]) -> None:
+    label_HW = np.arange(1, 1 + np.prod(shape), dtype=np.int32).reshape(shape)
+    assert (shapely.get_num_coordinates(trace(label_HW, 0, 0).polygon_N) == 5).all()
