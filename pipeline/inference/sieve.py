@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from pipeline.inference.patches import Patches, PatchLabeller
+from pipeline.polygons.patches import Patches, PatchLabeller
 
 Blocks = Callable[[], Iterable[np.ndarray]]
 """Start reading a map: its row blocks class_HW from top to bottom, uint8, the same at every call."""
@@ -21,7 +21,7 @@ Blocks = Callable[[], Iterable[np.ndarray]]
 def sieve(blocks: Blocks, min_pixels: int) -> Iterator[np.ndarray]:
     """Merge patches of fewer than `min_pixels` into neighbours; the map is read twice, in blocks of any height.
 
-    Patches (`pipeline.inference.patches`) are merged smallest first, of equal size in reading order of their first
+    Patches (`pipeline.polygons.patches`) are merged smallest first, of equal size in reading order of their first
     pixels. A patch joins the neighbour with the longest shared border; of equal borders, the larger patch, then the
     lower class id, then the earlier first pixel. It takes that neighbour's class, and patches of equal class that touch
     then are one. In the end every patch smaller than `min_pixels` has no neighbour. Nodata stays, and is no neighbour.
@@ -34,8 +34,7 @@ def sieve(blocks: Blocks, min_pixels: int) -> Iterator[np.ndarray]:
     if min_pixels <= 1:
         yield from blocks()
         return
-    class_N = _new_classes(blocks(), min_pixels)
-    labeller = PatchLabeller()
+    class_N, labeller = _new_classes(blocks(), min_pixels), PatchLabeller()
     for class_HW in blocks():
         yield class_N[labeller.add(class_HW)]
 

@@ -49,7 +49,7 @@ def ground_size(georeference: Georeference, height: int, width: int) -> GroundSi
     """
     columns = width / 2 + np.array([-0.5, 0.5, 0.0, 0.0])
     rows = height / 2 + np.array([0.0, 0.0, -0.5, 0.5])
-    positions = _positions(georeference, columns, rows)
+    positions = ground_positions(georeference, columns, rows)
     if positions is None:
         return None
     geod, lon, lat = positions
@@ -63,7 +63,7 @@ def pixel_area(georeference: Georeference, height: int, width: int) -> float | N
     In the plane of the projection it may be far off: in EPSG:3857 at 52° N it is 2.6 times as large.
     """
     columns, rows = width / 2 + np.array([-0.5, 0.5, 0.5, -0.5]), height / 2 + np.array([-0.5, -0.5, 0.5, 0.5])
-    positions = _positions(georeference, columns, rows)
+    positions = ground_positions(georeference, columns, rows)
     if positions is None:
         return None
     geod, lon, lat = positions
@@ -97,10 +97,13 @@ def min_pixels(hectares: float, georeference: Georeference, height: int, width: 
     return math.ceil(HECTARE * hectares / area * (1 - 1e-9))  # rounding errors must not add a pixel
 
 
-def _positions(
+def ground_positions(
     georeference: Georeference, columns: np.ndarray, rows: np.ndarray
 ) -> tuple[Geod, np.ndarray, np.ndarray] | None:
-    """Return the ellipsoid of a scene's CRS, and longitudes and latitudes in degrees of points given in pixels."""
+    """Return the ellipsoid of a scene's CRS, and longitudes and latitudes in degrees of points given in pixels.
+
+    None without a transform, a CRS, or a position on the Earth.
+    """
     if georeference.crs is None or not georeference.is_known:
         return None
     crs = CRS.from_user_input(georeference.crs)

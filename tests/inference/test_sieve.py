@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from pipeline.inference.patches import NODATA
 from pipeline.inference.sieve import sieve
+from pipeline.polygons.patches import NODATA
 
 maps = arrays(np.uint8, st.tuples(st.integers(1, 8), st.integers(1, 8)), elements=st.sampled_from([0, 1, 2, NODATA]))
 sizes = st.integers(1, 12)

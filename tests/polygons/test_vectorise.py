@@ -131,7 +131,7 @@ def test_a_map_without_georeference_is_drawn_downwards_without_areas(tmp_path: P
 
 
 def test_rotated_grids_are_followed() -> None:
-    rotated = Georeference(UTM, Affine.translation(500000, 100) * Affine.rotation(30) * Affine.scale(10, -10))
+    rotated = Georeference(UTM, Affine.translation(500000, 100) @ Affine.rotation(30) @ Affine.scale(10, -10))
     (polygon,) = to_crs(np.array([shapely.box(0, 0, 2, 1)]), rotated)
     assert polygon.area == pytest.approx(200)
     assert shapely.get_coordinates(polygon)[0].tolist() == pytest.approx(rotated.transform @ (2, 0))

@@ -1,4 +1,4 @@
-"""Connected patches of equal class in a class map that is labelled row block by row block.
+"""Connected patches of equal class in a class map that is labelled block by block.
 
 Pixels are connected along edges (4-connectivity). As in `scipy.ndimage.label`, 0 is no patch (nodata) and patches count
 from 1. Shapes: H, W: rows and columns of a block; N: provisional ids; P: patches; both with entry 0 for nodata.
@@ -17,7 +17,7 @@ NODATA = 255
 
 @dataclass(frozen=True)
 class Patches:
-    """The patches of a map, numbered from 1 by their first pixel in reading order, whatever the block heights."""
+    """The patches of a map, numbered from 1 by their first pixel in reading order, whatever the blocks."""
 
     id_N: np.ndarray
     """Patch of each provisional id, int32: `id_N[ids_HW]` is the patch of each pixel of a block."""
@@ -29,21 +29,35 @@ class Patches:
     """First pixel in reading order, `row * width + column`, int64; -1 for entry 0."""
 
 
-class PatchLabeller:
-    """Label a map whose row blocks are added from top to bottom; all of the same width, of any height.
+@dataclass(frozen=True)
+class _Line:
+    """Pixels along a side of a block."""
 
-    Memory: a block, 17 bytes for each patch within a block, and 8 for each pair of them that touch across a block line.
+    class_N: np.ndarray
+    id_N: np.ndarray
+    """Provisional ids."""
+
+
+class PatchLabeller:
+    """Label a map whose blocks are added in reading order: rows of blocks from top to bottom, each from left to right.
+
+    Blocks of a row have the same height; sizes may differ otherwise.
+
+    Memory: a block, a row of the map, 17 bytes for each patch within a block, and 8 for each pair of them that touch
+    across a block line.
     """
 
-    def __init__(self) -> None:
-        """Start with an empty map."""
+    def __init__(self, width: int | None = None) -> None:
+        """Start with an empty map of this width in pixels; None: its blocks are as wide as the map."""
+        self._width = width
+        self._row = self._column = 0  # of the next block
         self._count = 1
-        self._size = 0
         self._class = [np.array([NODATA], np.uint8)]
         self._pixels = [np.array([0])]
         self._first = [np.array([-1])]
         self._links = [np.empty(0, np.int64)]  # both ids in one number, for a fast np.unique
-        self._above: tuple[np.ndarray, np.ndarray] | None = None
+        self._above: _Line | None = None
+        self._left: _Line | None = None
 
     def add(self, class_HW: np.ndarray) -> np.ndarray:
         """Label the next block.
@@ -52,24 +66,38 @@ class PatchLabeller:
             class_HW: class ids, uint8, `NODATA` where there is none.
 
         Returns:
-            ids_HW: provisional ids, int32, 0 where nodata. A new labeller gives the same ids to the same blocks.
+            ids_HW: provisional ids, int32, 0 where nodata, consecutive and of no other block. A new labeller gives the
+            same ids to the same blocks.
         """
+        height, width = class_HW.shape
+        self._width = self._width or width
         label_HW, class_L = _label(class_HW)
         label = label_HW.ravel()
         first_L = np.empty(len(class_L), np.int64)
         first_L[label[::-1]] = np.arange(label.size)[::-1]  # the last value assigned stays
+        row_L, column_L = np.divmod(first_L[1:], width)
         self._class.append(class_L[1:])
         self._pixels.append(np.bincount(label, minlength=len(class_L))[1:])
-        self._first.append(first_L[1:] + self._size)
+        self._first.append((self._row + row_L) * self._width + self._column + column_L)
         label_HW[label_HW > 0] += self._count - 1
-        if self._above is not None:
-            class_W, id_W = self._above
-            joined = class_W == class_HW[0]  # where nodata, 0 with itself
-            self._links.append(np.unique(id_W[joined].astype(np.int64) << 32 | label_HW[0, joined]))
         self._count += len(class_L) - 1
-        self._size += class_HW.size
-        self._above = class_HW[-1].copy(), label_HW[-1].copy()
+        if self._above is None:
+            self._above = _Line(np.full(self._width, NODATA, np.uint8), np.zeros(self._width, np.int32))
+        columns = slice(self._column, self._column + width)
+        self._link(_Line(self._above.class_N[columns], self._above.id_N[columns]), _Line(class_HW[0], label_HW[0]))
+        if self._left is not None:
+            self._link(self._left, _Line(class_HW[:, 0], label_HW[:, 0]))
+        self._above.class_N[columns], self._above.id_N[columns] = class_HW[-1], label_HW[-1]
+        self._left = _Line(class_HW[:, -1].copy(), label_HW[:, -1].copy())
+        self._column += width
+        if self._column == self._width:
+            self._row, self._column, self._left = self._row + height, 0, None
         return label_HW
+
+    def _link(self, one: _Line, other: _Line) -> None:
+        """Record which provisional ids are of one patch across a block line."""
+        joined_N = one.class_N == other.class_N  # where nodata, 0 with itself
+        self._links.append(np.unique(one.id_N[joined_N].astype(np.int64) << 32 | other.id_N[joined_N]))
 
     def finish(self) -> Patches:
         """Join the patches that touch across block lines."""

@@ -5,18 +5,24 @@ from hypothesis.extra.numpy import arrays
 from rasterio.features import shapes
 from scipy import ndimage
 
-from pipeline.inference.patches import NODATA, Patches, PatchLabeller
+from pipeline.polygons.patches import NODATA, Patches, PatchLabeller
 
 maps = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([0, 1, 2, NODATA]))
 rows = st.integers(1, 9)
+columns = st.none() | st.integers(1, 9)
 
 
-def label(class_HW: np.ndarray, block_rows: int) -> tuple[np.ndarray, Patches]:
-    """Return the patch of every pixel, and the patches."""
-    labeller = PatchLabeller()
-    ids = [labeller.add(class_HW[top : top + block_rows]) for top in range(0, len(class_HW), block_rows)]
+def label(class_HW: np.ndarray, rows: int, columns: int | None = None) -> tuple[np.ndarray, Patches]:
+    """Return the patch of every pixel, and the patches; of full-width blocks if `columns` is None."""
+    height, width = class_HW.shape
+    labeller = PatchLabeller(None if columns is None else width)
+    ids_HW = np.empty(class_HW.shape, np.int32)
+    for top in range(0, height, rows):
+        for left in range(0, width, columns or width):
+            block = (slice(top, top + rows), slice(left, left + (columns or width)))
+            ids_HW[block] = labeller.add(class_HW[block])
     patches = labeller.finish()
-    return patches.id_N[np.concatenate(ids)], patches
+    return patches.id_N[ids_HW], patches
 
 
 def test_patches_are_numbered_by_their_first_pixel_and_0_is_nodata() -> None:
@@ -59,9 +65,9 @@ def test_pixels_that_touch_at_a_corner_are_not_connected() -> None:
     assert label(np.array([[1, 0], [0, 1]], np.uint8), 1)[0].tolist() == [[1, 2], [3, 4]]
 
 
-@given(maps, rows)
-def test_patches_do_not_depend_on_the_block_height(class_HW: np.ndarray, block_rows: int) -> None:
-    id_HW, patches = label(class_HW, block_rows)
+@given(maps, rows, columns)
+def test_patches_do_not_depend_on_the_blocks(class_HW: np.ndarray, block_rows: int, block_columns: int | None) -> None:
+    id_HW, patches = label(class_HW, block_rows, block_columns)
     whole_HW, whole = label(class_HW, len(class_HW))
     assert (id_HW == whole_HW).all()
     assert (patches.class_P == whole.class_P).all()
@@ -69,9 +75,11 @@ def test_patches_do_not_depend_on_the_block_height(class_HW: np.ndarray, block_r
     assert (patches.first_P == whole.first_P).all()
 
 
-@given(maps, rows)
-def test_patches_are_those_of_scipy_class_by_class(class_HW: np.ndarray, block_rows: int) -> None:
-    id_HW, patches = label(class_HW, block_rows)
+@given(maps, rows, columns)
+def test_patches_are_those_of_scipy_class_by_class(
+    class_HW: np.ndarray, block_rows: int, block_columns: int | None
+) -> None:
+    id_HW, patches = label(class_HW, block_rows, block_columns)
     found = 0
     for class_id in set(np.unique(class_HW)) - {NODATA}:
         own_HW, count = ndimage.label(class_HW == class_id)
@@ -81,9 +89,11 @@ def test_patches_are_those_of_scipy_class_by_class(class_HW: np.ndarray, block_r
     assert len(patches.class_P) == found + 1
 
 
-@given(maps, rows)
-def test_patches_have_the_class_size_and_first_pixel_of_their_pixels(class_HW: np.ndarray, block_rows: int) -> None:
-    id_HW, patches = label(class_HW, block_rows)
+@given(maps, rows, columns)
+def test_patches_have_the_class_size_and_first_pixel_of_their_pixels(
+    class_HW: np.ndarray, block_rows: int, block_columns: int | None
+) -> None:
+    id_HW, patches = label(class_HW, block_rows, block_columns)
     assert (patches.class_P[id_HW] == class_HW).all()
     assert ((id_HW == 0) == (class_HW == NODATA)).all()
     assert patches.pixels_P[1:].tolist() == np.bincount(id_HW.ravel())[1:].tolist()
