@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import dvc.api
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
@@ -12,6 +13,22 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path
 
 MODEL = "data/model"
+
+
+def text_of(revision: str, path: str) -> str:
+    """Read a text file of a revision.
+
+    Args:
+        revision: name of an experiment, a commit, a branch or a tag.
+        path: below the root of the repository.
+
+    Raises:
+        PipelineError: there is no such revision, or it lacks the file.
+    """
+    try:
+        return str(dvc.api.read(path, rev=revision))
+    except (DvcException, SCMError, OSError) as error:
+        raise PipelineError(f"--rev {revision}: cannot read its {path} ({' '.join(str(error).split())})") from None
 
 
 def model_of(revision: str) -> Path:

@@ -199,8 +199,8 @@ class Model:
     imagery: Imagery
     precision: Precision | None
     """Of the training; None for older models, which do not record it."""
-    seed: int | None
-    """Of the training; None for older models."""
+    params: dict[str, Any]
+    """Of the training, as in params.yaml; empty for older models."""
     calibration: Calibration | None
     """None for older models, which are not calibrated."""
     data: TrainingData | None
@@ -209,6 +209,11 @@ class Model:
     """Of the training chips, in units of their CRS; empty if unknown."""
     digest: str
     """SHA-256 of the description, which includes that of the weights."""
+
+    @property
+    def seed(self) -> int | None:
+        """Of the training; None for older models."""
+        return self.params.get("seed")
 
     @property
     def temperature(self) -> float:
@@ -228,7 +233,7 @@ def load_model(folder: Path) -> Model:
     try:
         description = read_json(path)
         table, imagery = ClassTable(classes=description["classes"]), parse_imagery(description["imagery"])
-        precision, seed = _parse_precision(description.get("precision")), description.get("params", {}).get("seed")
+        precision, params = _parse_precision(description.get("precision")), dict(description.get("params", {}))
         calibration = Calibration(**fitted) if (fitted := description.get("calibration")) else None
         data = TrainingData(**trained) if (trained := description.get("data")) else None
         pixel_sizes = tuple(map(float, description.get("pixel_sizes", ())))
@@ -242,7 +247,7 @@ def load_model(folder: Path) -> Model:
     segmenter = build(config)
     _require_same_weights(folder / WEIGHTS, description.get("weights_sha256"))
     _load_state(segmenter.net, folder / WEIGHTS)
-    return Model(config, segmenter, table, imagery, precision, seed, calibration, data, pixel_sizes, sha256(path))
+    return Model(config, segmenter, table, imagery, precision, params, calibration, data, pixel_sizes, sha256(path))
 
 
 def _require_same_weights(path: Path, expected: str | None) -> None:

@@ -64,7 +64,7 @@ def _outline() -> np.ndarray:
 
 
 def _weights(line_N: np.ndarray) -> np.ndarray:
-    """Return the weight of each cell for each pixel along one axis: linear between centres, and beyond the outer ones."""
+    """Return the weight of each cell for each pixel along one axis: linear between centres, also beyond the outer."""
     centre_N = (line_N[:-1] + line_N[1:]) / 2
     pixel_H = np.arange(line_N[0], line_N[-1]) + 0.5
     if len(centre_N) == 1:

@@ -60,7 +60,9 @@ def bright_scene(rows: int, columns: int, side: int = 64) -> tuple[np.ndarray, n
 def loaded(segmenter: Segmenter, table: ClassTable = TABLE, digest: str = "digest", **config: Any) -> LoadedModel:
     names = {"architecture": "unet", "encoder": "resnet18"} | config
     network = NetworkConfig(**names, classes=len(table.ids))
-    return LoadedModel(Model(network, segmenter.eval(), table, RGB, "fp32", 0, None, None, (10.0,), digest), FP32)
+    return LoadedModel(
+        Model(network, segmenter.eval(), table, RGB, "fp32", {"seed": 0}, None, None, (10.0,), digest), FP32
+    )
 
 
 @cache
