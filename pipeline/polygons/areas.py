@@ -30,8 +30,8 @@ UNIT_SQUARE = np.array([[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]])
 def pixel_areas(georeference: Georeference, window: Window) -> np.ndarray | None:
     """Compute the geodesic area of each pixel of a window in m².
 
-    In UTM, EPSG:2180, EPSG:3857, EPSG:3031 and degrees of 0.0001 per pixel right to 3e-7; at 0.1° per pixel in a block of
-    2,048 x 1,600 px from 85° N to 75° S to 2e-6 from 65° N to 45° S, 3e-5 at 80° N and 3e-4 at 85° N.
+    In UTM, EPSG:2180, EPSG:3857, EPSG:3031 and degrees of 0.0001 per pixel right to 3e-7. At 0.1° per pixel, in a block
+    of 2,048 x 1,600 px from 85° N to 75° S: to 2e-6 from 65° N to 45° S, 3e-5 at 80° N and 3e-4 at 85° N.
 
     Args:
         georeference: of the map.
@@ -59,7 +59,8 @@ def pixel_areas(georeference: Georeference, window: Window) -> np.ndarray | None
     area = np.abs([geod.polygon_area_perimeter(lon_P, lat_P)[0] for lon_P, lat_P in outlines])
     if not (area > 0).all():  # NaN beyond the poles
         return None
-    return _weights(row_R) @ area.reshape(len(height_R), len(width_C)) @ _weights(column_C).T
+    area_HW: np.ndarray = _weights(row_R) @ area.reshape(len(height_R), len(width_C)) @ _weights(column_C).T
+    return area_HW
 
 
 def _cell_lines(start: int, size: int, cell: int, side: float) -> np.ndarray:

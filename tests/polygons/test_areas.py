@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pyproj import CRS, Geod, Transformer
+from pyproj import CRS, Transformer
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
@@ -32,7 +32,8 @@ def polygon_area(place: Georeference, window: Window, points: int) -> float:
     crs = CRS.from_user_input(place.crs)
     to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
     lon, lat = to_degrees.transform(*(place.transform @ (columns, rows)))
-    geod: Geod = crs.get_geod()
+    geod = crs.get_geod()
+    assert geod is not None
     return abs(geod.polygon_area_perimeter(lon, lat)[0])
 
 
