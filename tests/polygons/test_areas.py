@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pyproj import CRS, Geod, Transformer
+from pyproj import CRS, Transformer
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
@@ -32,7 +32,8 @@ def polygon_area(place: Georeference, window: Window, points: int) -> float:
     crs = CRS.from_user_input(place.crs)
     to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
     lon, lat = to_degrees.transform(*(place.transform @ (columns, rows)))
-    geod: Geod = crs.get_geod()
+    geod = crs.get_geod()
+    assert geod is not None
     return abs(geod.polygon_area_perimeter(lon, lat)[0])
 
 
@@ -63,6 +64,17 @@ def test_a_global_map_of_a_tenth_of_a_degree() -> None:
     assert area_HW.sum() == pytest.approx(360 * meridians, rel=1e-4)
     assert np.ptp(area_HW[:, 7]) > 0.4 * area_HW.max()
     assert area_HW[600, 7] == pytest.approx(polygon_area(place, Window(7, 600, 1, 1), 100), rel=1e-4)
+
+
+@pytest.mark.parametrize("row", [300, 440, 600])
+def test_a_small_block_at_the_end_of_a_map_of_a_tenth_of_a_degree(row: int) -> None:
+    """Over 20 rows of 0.1° at 50° N areas differ by 4 %."""
+    place = Georeference("EPSG:4326", Affine(0.1, 0, -180, 0, -0.1, 80))
+    area_HW = pixel_areas(place, Window(40, row, 30, 20))
+    assert area_HW is not None
+    for top in (0, 8, 16):
+        expected = polygon_area(place, Window(40, row + top, 4, 4), 100)
+        assert area_HW[top : top + 4, :4].sum() == pytest.approx(expected, rel=2e-6)
 
 
 def test_blocks_of_a_map_agree() -> None:
