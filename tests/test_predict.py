@@ -25,6 +25,7 @@ from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
 from tests.maps import MEMORY, TABLE, Command, noise, outputs, write_model, write_scene
 from tests.scenes.test_tile_index import write_index
+from tests.small_disk import NAMESPACE, can_mount
 from tests.sources.bucket import bucket_server, put
 from tests.sources.faulty import Server, served
 from tests.world import at
@@ -646,17 +647,6 @@ def test_s3_gives_the_bytes_of_the_file(
 
 
 # Processes
-
-
-def can_mount() -> bool:
-    """Whether this user may mount a small disk in a mount namespace."""
-    if shutil.which("unshare") is None:
-        return False
-    mount = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return subprocess.run(mount, capture_output=True).returncode == 0
-
-
-NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 
 
 @pytest.mark.skipif(not can_mount(), reason="needs `unshare` and user namespaces, for a small disk")
