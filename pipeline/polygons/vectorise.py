@@ -75,7 +75,7 @@ def vectorise(source: ClassMap, path: Path, options: VectorOptions | None = None
     return VectorResult(path, count, len(patches.class_P) - 1, time.monotonic() - start)
 
 
-def block_windows(height: int, width: int, side: int = BLOCK) -> list[Window]:
+def block_windows(height: int, width: int, side: int) -> list[Window]:
     """List the blocks of a map in reading order; those at the right and the bottom may be smaller."""
     return [
         Window(column, row, min(side, width - column), min(side, height - row))
@@ -102,7 +102,7 @@ def features(source: ClassMap, patches: Patches, tolerance: float) -> Iterator[F
 
 
 def _windows(source: ClassMap) -> list[Window]:
-    return block_windows(source.file.height, source.file.width)
+    return block_windows(source.file.height, source.file.width, BLOCK)
 
 
 def _block_features(

@@ -129,15 +129,19 @@ def finished(folder: Path) -> Finished:
     return found
 
 
-def draw(path: Path, map_path: Path) -> None:
+def draw(folder: Path) -> Callable[[Path], None]:
     """Draw the preview: here, the map's pixels."""
-    with rasterio.open(map_path) as dataset:
-        path.write_bytes(dataset.read().tobytes())
+
+    def complete(map_path: Path) -> None:
+        with rasterio.open(map_path) as dataset:
+            (folder / "preview.png").write_bytes(dataset.read().tobytes())
+
+    return complete
 
 
-def write(folder: Path, draw_preview: Callable[[Path, Path], None] = draw) -> None:
+def write(folder: Path, complete: Callable[[Path], None] | None = None) -> None:
     rasters = describe_layers(at(), TABLE, TABLE, {})
-    write_outputs(files(folder), finished(folder.parent / "work"), rasters, draw_preview)
+    write_outputs(files(folder), finished(folder.parent / "work"), rasters, complete or draw(folder))
 
 
 def test_everything_is_written(tmp_path: Path) -> None:
@@ -170,7 +174,7 @@ def test_a_map_appears_only_when_everything_else_is_there(
         for name in ("write_cog", "write_text"):
             patch.setattr(outputs, name, step(getattr(outputs, name)))
         with pytest.raises(OSError, match="No space left"):
-            write(out, step(draw))
+            write(out, step(draw(out)))
     names = {path.name for path in out.iterdir()}
     assert "map.tif" not in names
     assert names < set(FILES)  # nothing temporary
@@ -183,7 +187,7 @@ def test_the_map_is_replaced_at_once(tmp_path: Path) -> None:
     write(out)
     before = (out / "map.tif").read_bytes()
 
-    def fail(path: Path, map_path: Path) -> None:
+    def fail(map_path: Path) -> None:
         raise PipelineError("stopped")
 
     with pytest.raises(PipelineError, match="^stopped$"):

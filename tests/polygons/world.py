@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+import shapely
+from pyogrio import raw
 from scipy import ndimage
 
 from pipeline.formats.classes import ClassTable, LandCoverClass
@@ -44,3 +46,9 @@ def write_map(
         dataset.update_tags(1, **{f"{CLASS_TAG}{entry.id}": entry.name for entry in TABLE.classes})
         dataset.write_colormap(1, {entry.id: entry.colour for entry in TABLE.classes})
     return path
+
+
+def read_features(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The polygons of a GeoPackage, and its columns."""
+    meta, _, geometry, columns = raw.read(path, layer=path.stem)
+    return shapely.from_wkb(geometry), dict(zip(meta["fields"], columns, strict=True))
