@@ -24,6 +24,7 @@ from pipeline.formats.chips import Imagery
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
 from tests.maps import MEMORY, TABLE, Command, noise, outputs, write_model, write_scene
+from tests.polygons.world import read_features
 from tests.scenes.test_tile_index import write_index
 from tests.small_disk import NAMESPACE, can_mount
 from tests.sources.bucket import bucket_server, put
@@ -714,3 +715,37 @@ def test_ctrl_c(model: Path, tmp_path: Path) -> None:
     line = "predict: error: stopped by Ctrl-C; no partial output is left, run the same command again to continue\n"
     assert (run.returncode, out, err) == (130, "", line)
     assert not (tmp_path / "out").exists()
+
+
+def test_polygons_come_with_the_map(predict: Command, tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "scene.tif")
+    run = predict(scene, "-o", tmp_path / "map.tif", "--vector", tmp_path / "map.gpkg")
+    assert run.code == 0
+    polygon_N, fields = read_features(tmp_path / "map.gpkg")
+    with rasterio.open(tmp_path / "map.tif") as dataset:
+        class_HW = dataset.read(1)
+    with rasterio.open(tmp_path / "map.confidence.tif") as dataset:
+        confidence_HW = dataset.read(1)
+    for class_id in TABLE.ids:
+        is_own_N = fields["class_id"] == class_id
+        assert fields["pixels"][is_own_N].sum() == (class_HW == class_id).sum() > 0
+        total = (fields["pixels"] * fields["confidence"])[is_own_N].sum()
+        assert total == pytest.approx(confidence_HW[class_HW == class_id].sum())
+    before = outputs(tmp_path)
+    error = predict(scene, "-o", tmp_path / "other.tif", "--vector", tmp_path / "map.gpkg").error
+    assert error == f"predict: error: {tmp_path / 'map.gpkg'} exists; --overwrite replaces it"
+    assert outputs(tmp_path) == before
+    error = predict(scene, "-o", tmp_path / "other.tif", "--vector", tmp_path / "map.shp").error
+    assert error.endswith("--vector " + str(tmp_path / "map.shp") + ": give a name that ends in .gpkg")
+
+
+def test_polygons_of_several_scenes_lie_in_a_folder(predict: Command, tmp_path: Path) -> None:
+    scenes = [write_scene(tmp_path / f"{name}.tif") for name in ("a", "b")]
+    arguments = (*scenes, "-o", f"{tmp_path}/maps/", "--vector", tmp_path / "polygons")
+    assert predict(*arguments).code == 0
+    assert sorted(path.name for path in (tmp_path / "polygons").iterdir()) == ["a.gpkg", "b.gpkg"]
+    assert predict(*arguments).out.count("skipped: already finished") == 2
+    (tmp_path / "polygons/b.gpkg").unlink()
+    again = predict(*arguments)
+    assert again.code == 1
+    assert "--overwrite replaces it" in again.out
