@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from pipeline.formats.classes import ClassTable
+from pipeline.polygons.style import qgis_document, qgis_root
 
 INTEGER, REAL, STRING = "0", "1", "2"
 """Types of the columns of an attribute table: GDALRATFieldType in gdal.h."""
@@ -24,8 +25,6 @@ COLUMNS = (
 """Name, type and usage of each column, named as QGIS names them in a table of its own."""
 LARGEST_INTEGER = 2**31 - 1
 """Integer columns have 32 bits in GDAL, which reads a larger value as another number without an error."""
-QGIS_VERSION = "3.22.16"
-"""The version that the style was written after; later ones convert it."""
 
 
 def pam_xml(table: ClassTable, counts: Mapping[int, int] | None = None) -> str:
@@ -44,7 +43,8 @@ def pam_xml(table: ClassTable, counts: Mapping[int, int] | None = None) -> str:
     for class_id in range(max(names) + 1):
         SubElement(categories, "Category").text = names.get(class_id, "")
     _add_attribute_table(band, table, counts)
-    return _serialize(root)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
 def _add_attribute_table(band: Element, table: ClassTable, counts: Mapping[int, int] | None) -> None:
@@ -72,7 +72,7 @@ def qml(table: ClassTable) -> str:
     Without it, QGIS lists all 256 entries of the colour table. Values that are not in the style, such as nodata, are
     not drawn. The style contains symbology alone, so that loading it changes no other property of a layer.
     """
-    root = Element("qgis", version=QGIS_VERSION, styleCategories="Symbology")
+    root = qgis_root()
     renderer = SubElement(
         SubElement(root, "pipe"), "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1"
     )
@@ -80,9 +80,4 @@ def qml(table: ClassTable) -> str:
     for entry in table.classes:
         colour = f"#{bytes(entry.colour).hex()}"
         SubElement(palette, "paletteEntry", value=str(entry.id), color=colour, alpha="255", label=entry.name)
-    return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + _serialize(root)
-
-
-def _serialize(root: Element) -> str:
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode") + "\n"
+    return qgis_document(root)

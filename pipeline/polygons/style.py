@@ -23,7 +23,7 @@ def polygon_qml(table: ClassTable, column: str) -> str:
         table: the classes.
         column: with the class ids.
     """
-    root = ElementTree.Element("qgis", version=QGIS_VERSION, styleCategories="Symbology")
+    root = qgis_root()
     renderer = SubElement(root, "renderer-v2", type="categorizedSymbol", attr=column, symbollevels="0", forceraster="0")
     categories, symbols = SubElement(renderer, "categories"), SubElement(renderer, "symbols")
     for index, entry in enumerate(table.classes):
@@ -43,5 +43,15 @@ def polygon_qml(table: ClassTable, column: str) -> str:
         ):
             SubElement(properties, "Option", name=name, type="QString", value=text)
     SubElement(root, "layerGeometryType").text = POLYGON_GEOMETRY
+    return qgis_document(root)
+
+
+def qgis_root() -> ElementTree.Element:
+    """Start a style that contains symbology alone."""
+    return ElementTree.Element("qgis", version=QGIS_VERSION, styleCategories="Symbology")
+
+
+def qgis_document(root: ElementTree.Element) -> str:
+    """Return a finished style as text."""
     ElementTree.indent(root)
     return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ElementTree.tostring(root, "unicode") + "\n"
