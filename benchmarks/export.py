@@ -1,10 +1,11 @@
 """The exported ONNX file: against PyTorch, in QGIS' plugin Deepness, in GeoDeep, and in an older onnxruntime.
 
-    make repro && python -m benchmarks.export [--model FOLDER] [--side PX]
+    make repro && python -m benchmarks.export [--model FOLDER] [--side PX] [--scene SCENE]
 
-On the CPU in fp32, with the model of the last run. Two scenes: the first of the sample, and a mosaic of all of them,
-3 x 3 squares, `--side` px wide. Printed are the comparison of one tile that the export itself makes, and per scene the
-share of pixels with equal classes in pairs of maps, farther than 128 px from the scene's edge and in the whole scene:
+On the CPU in fp32, with the model of the last run. Two scenes: the first of the sample, and a mosaic of nine of them,
+3 x 3 squares, `--side` px wide; or `--scene`, a GeoTIFF of 8-bit RGB. Printed are the comparison of one tile that the
+export itself makes, and per scene the share of pixels with equal classes in pairs of maps, farther than 128 px from the
+scene's edge and in the whole scene:
 
 - Deepness and predict with the same windows: Deepness' rules (`benchmarks._export_deepness`) run by onnxruntime, and
   `predict_scene` with windows of 1,024 px that overlap by 256 px, over the scene extended to whole tiles;
@@ -72,10 +73,11 @@ class Setup:
         predict_scene(self.model, scene, out, MapOptions(tiling=tiling, overwrite=True))
         with open_dataset(out) as file:
             classes_HW = file.read(1)
-        ids = self.model.model.table.ids
+        ids = list(self.model.model.table.ids)
         index_by_id = np.zeros(256, np.uint8)
         index_by_id[ids] = range(len(ids))
-        return index_by_id[classes_HW]
+        indices_HW: np.ndarray = index_by_id[classes_HW]
+        return indices_HW
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -146,7 +148,10 @@ def compare(title: str, setup: Setup, peer: Path | None) -> None:
         older_HW, version = setup.run(peer, "_export_deepness")
         report(f"Deepness in onnxruntime {version}, in this one", older_HW, deepness_HW)
         geodeep_HW, _ = setup.run(peer, "_export_geodeep")
-        report("GeoDeep, Deepness", geodeep_HW, median_filter(deepness_HW, 5))
+        if geodeep_HW.shape == deepness_HW.shape:
+            report("GeoDeep, Deepness", geodeep_HW, median_filter(deepness_HW, 5))
+        else:
+            print("\nGeoDeep reduced the scene to the pixel size of the training: not compared", flush=True)
 
 
 def main() -> None:
@@ -154,6 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FOLDER")
     parser.add_argument("--side", type=int, default=2560, help="of the mosaic in px; by default, whole tiles")
+    parser.add_argument("--scene", type=Path, help="instead of the sample's; of the kind that the model was trained on")
     options = parser.parse_args()
     model, peer = load_model(options.model, "cpu", "fp32"), peer_python()
     with tempfile.TemporaryDirectory() as scratch:
@@ -165,8 +171,11 @@ def main() -> None:
         print(f"{machine()}; {names}, {onnx.stat().st_size / 1e6:.1f} MB")
         print(f"one tile against PyTorch: {check.equal_share:.4%} equal, largest difference of probabilities", end=" ")
         print(f"{check.largest_difference:.2g}", flush=True)
+        if options.scene:
+            compare(options.scene.name, Setup(model, onnx, options.scene, folder), peer)
+            return
         first = sorted(SAMPLE.glob("*.tif"))[0]
-        scene = write_scene(folder / "first.tif", read_image(first))
+        scene = write_scene(folder / "first.tif", read_image(first))  # tiled, as GeoDeep wants it
         compare(first.name, Setup(model, onnx, scene, folder), peer)
         scene = write_scene(folder / "mosaic.tif", mosaic(options.side))
         compare("mosaic", Setup(model, onnx, scene, folder), peer)

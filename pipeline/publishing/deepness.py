@@ -1,8 +1,8 @@
 """Metadata by which QGIS' plugin Deepness runs an ONNX file without further settings.
 
 Keys and their use are those of Deepness 0.6.5 (`processing/models/model_base.py`); GeoDeep 0.9.13 reads the same ones.
-Values are JSON. Deepness applies them when a user presses "Load default parameters"; before, it has its own: a
-threshold of 0.5, segments of up to 9 px removed, 15 % overlap, 3 cm/px.
+Values are JSON. Deepness applies them when a user presses "Load default parameters"; before, it has its own: 3 cm/px,
+15 % overlap, a threshold of 0.5, and a median filter of 9 px ("Remove small segment areas").
 
 Deepness divides the values of a layer by 255, whatever their type; GeoDeep divides integers by the range of their type.
 So both need layers of 8 bits. Other imagery is converted first, as the key `imagery` describes:

@@ -176,6 +176,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
+    options.enable_cpu_mem_arena = False  # it keeps the memory of a run: 0.4 GB with U-Net and ResNet18 at 1,024 px
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except RUNTIME_ERRORS as error:
