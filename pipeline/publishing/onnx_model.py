@@ -111,7 +111,8 @@ def _export(model: Model, tile: int) -> bytes:
                 dynamo=False,
             )
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:  # timm asserts the size of an image
-        reason = textwrap.shorten(str(error).partition("\n")[0], 140, placeholder=" …") or type(error).__name__
+        first = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")  # a request to report it follows
+        reason = textwrap.shorten(first, 140, placeholder=" …") or type(error).__name__
         raise PipelineError(
             f"architecture {model.config.architecture!r} with encoder {model.config.encoder!r} cannot be exported to "
             f"ONNX with a tile of {tile} px: {reason}; use the model with `python -m pipeline.predict`, or train "
