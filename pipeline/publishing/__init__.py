@@ -1,0 +1,1 @@
+"""What others need to use a trained network."""

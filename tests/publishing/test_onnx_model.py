@@ -1,0 +1,188 @@
+"""The file in onnxruntime, against PyTorch and scipy; and by Deepness' rules against a map."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from benchmarks._export_deepness import Tiles, deepness_map, extend, read_parameters
+from pipeline.core.errors import PipelineError
+from pipeline.inference.network import Wanted
+from pipeline.inference.windows import Tiling
+from pipeline.learning.calibration import Calibration
+from pipeline.learning.model import Model, NetworkConfig, build
+from pipeline.publishing.onnx_model import Check, check_onnx, open_session, synthetic_image, write_onnx
+from tests.inference.world import TABLE, exact_model, loaded, mapped, network_run, random_scene, untrained_model
+from tests.scenes.array_scene import ArrayScene
+
+ROOT = Path(__file__).parents[2]
+TILE = 64
+
+
+def at_temperature(temperature: float, seed: int = 0) -> Model:
+    return replace(untrained_model(seed).model, calibration=Calibration(temperature, 1, temperature, temperature))
+
+
+@cache
+def pspnet() -> Model:
+    """Its pooling into 3 x 3 and 6 x 6 cells does not divide a tile."""
+    return loaded(build(NetworkConfig("pspnet", "resnet18", len(TABLE.ids))), architecture="pspnet").model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nothing but model.onnx, with T = 0.5; read-only."""
+    folder = tmp_path_factory.mktemp("onnx")
+    write_onnx(at_temperature(0.5), folder / "model.onnx", TILE)
+    return folder
+
+
+@pytest.fixture
+def path(folder: Path) -> Path:
+    return folder / "model.onnx"
+
+
+def images(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 3, TILE, TILE), dtype=np.uint8)
+
+
+def run(path: Path, images_NCHW: np.ndarray) -> np.ndarray:
+    (found_NKHW,) = open_session(path).run(None, {"image": np.float32(images_NCHW / 255)})
+    return np.asarray(found_NKHW)
+
+
+def logits(model: Model, images_NCHW: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return model.segmenter(torch.from_numpy(images_NCHW)).numpy()
+
+
+def test_it_is_one_file_that_older_programs_read(folder: Path, path: Path) -> None:
+    assert list(folder.iterdir()) == [path]
+    proto = onnx.load(path, load_external_data=False)
+    onnx.checker.check_model(proto, full_check=True)
+    assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 17)]
+    assert proto.ir_version == 8
+    assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in proto.graph.initializer)
+
+
+def test_input_and_output_are_square_in_batches_of_any_size(path: Path) -> None:
+    session = open_session(path)
+    (given_,), (found,) = session.get_inputs(), session.get_outputs()
+    assert (given_.name, given_.shape, given_.type) == ("image", ["batch", 3, TILE, TILE], "tensor(float)")
+    assert (found.name, found.shape, found.type) == ("probabilities", ["batch", 3, TILE, TILE], "tensor(float)")
+
+
+def test_probabilities_are_those_of_the_network(path: Path) -> None:
+    images_NCHW = images(3)
+    expected_NKHW = softmax(logits(at_temperature(0.5), images_NCHW).astype(np.float64) / 0.5, axis=1)
+    assert np.abs(run(path, images_NCHW) - expected_NKHW).max() < 1e-4
+
+
+def test_the_temperature_is_inside(path: Path, tmp_path: Path) -> None:
+    write_onnx(untrained_model().model, tmp_path / "one.onnx", TILE)
+    images_NCHW = images(1)
+    squared_NKHW = run(tmp_path / "one.onnx", images_NCHW).astype(np.float64) ** 2  # exp(2 x) is exp(x)²
+    assert np.abs(run(path, images_NCHW) - squared_NKHW / squared_NKHW.sum(axis=1, keepdims=True)).max() < 1e-4
+    assert np.abs(run(path, images_NCHW) - run(tmp_path / "one.onnx", images_NCHW)).max() > 0.01
+
+
+def test_the_metadata_is_in_the_file(path: Path) -> None:
+    found = open_session(path).get_modelmeta().custom_metadata_map
+    assert json.loads(found["class_names"]) == {"0": "field", "1": "water", "2": "forest & scrub"}
+    assert json.loads(found["class_ids"]) == [10, 30, 70]
+    assert json.loads(found["tile_size"]) == TILE
+    assert json.loads(found["resolution"]) == 1000
+
+
+def test_the_same_model_gives_the_same_bytes(path: Path, tmp_path: Path) -> None:
+    write_onnx(at_temperature(0.5), tmp_path / "again.onnx", TILE)
+    assert (tmp_path / "again.onnx").read_bytes() == path.read_bytes()
+
+
+def test_networks_that_onnx_lacks_are_refused_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(
+        PipelineError, match=r"'pspnet' with encoder 'resnet18'.* tile of 64 px: .*adaptive_avg"
+    ) as found:
+        write_onnx(pspnet(), tmp_path / "model.onnx", TILE)
+    assert "\n" not in str(found.value)
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_good_file_passes(path: Path) -> None:
+    check = check_onnx(path, at_temperature(0.5))
+    assert check.equal_share >= 0.9999
+    assert 0 <= check.largest_difference < 1e-4
+
+
+@pytest.mark.parametrize("size", [(20, 90), (TILE, TILE), (100, 70)])
+def test_the_image_may_have_any_size(path: Path, size: tuple[int, int]) -> None:
+    assert isinstance(check_onnx(path, at_temperature(0.5), random_scene(*size).image_HWC), Check)
+
+
+def test_another_network_is_found(path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"same class as PyTorch on only [\d.]+% of the pixels"):
+        check_onnx(path, at_temperature(0.5, seed=1))
+
+
+def test_another_temperature_shows_in_the_probabilities(path: Path) -> None:
+    check = check_onnx(path, at_temperature(1.0))
+    assert check.equal_share >= 0.9999
+    assert check.largest_difference > 0.01
+
+
+def test_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
+    (tmp_path / "damaged.onnx").write_bytes(b"no model")
+    for name in ("missing.onnx", "damaged.onnx", ""):
+        with pytest.raises(PipelineError, match=r"cannot be opened by onnxruntime 1\.") as found:
+            open_session(tmp_path / name)
+        assert str(found.value).startswith(str(tmp_path / name))
+        assert "\n" not in str(found.value)
+
+
+def test_the_synthetic_image_has_dark_and_bright_fields_and_texture() -> None:
+    image_HWC = synthetic_image(256)
+    assert image_HWC.shape == (256, 256, 3)
+    assert image_HWC.dtype == np.uint8
+    assert (image_HWC == synthetic_image(256)).all()
+    assert image_HWC.std() > 30
+    assert np.abs(np.diff(image_HWC.astype(int), axis=1)).mean() < 10  # noise of this contrast has more than 30
+
+
+def test_predict_does_not_import_onnx() -> None:
+    script = "import sys, pipeline.predict; print(*{'onnx', 'onnxruntime', 'onnxscript'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout.decode().split() == []
+
+
+@given(st.integers(1, 5000), st.sampled_from([32, 256, 1024]), st.integers(0, 50))
+def test_tiles_of_deepness_cover_each_pixel_once(length: int, size: int, per_cent: int) -> None:
+    overlap = int(size * per_cent / 100 * 2) // 2
+    overlap -= overlap % 2  # an odd one leaves a line of pixels in between that no tile fills
+    tiles = Tiles(length, size, overlap)
+    spans = list(tiles.spans)
+    assert [kept.start for _, kept in spans] == [0, *(kept.stop for _, kept in spans[:-1])]
+    assert spans[-1][1].stop == spans[-1][0] + size == length + tiles.missing
+    assert 0 <= tiles.missing < max(size, tiles.step)
+
+
+@pytest.mark.parametrize("size", [(448, 448), (300, 500)])
+def test_deepness_makes_the_map_of_the_same_windows(tmp_path: Path, size: tuple[int, int]) -> None:
+    model, image_HWC = exact_model(), random_scene(*size).image_HWC
+    write_onnx(model.model, tmp_path / "model.onnx", 256)
+    session = open_session(tmp_path / "model.onnx")
+    tile, overlap, _ = read_parameters(session)
+    scene = ArrayScene(extend(image_HWC, tile, overlap))
+    classes_HW = mapped(network_run(model, scene, Tiling(tile, overlap // 2, 32), Wanted()))["classes"][0]
+    found_HW = np.array(TABLE.ids)[deepness_map(session, image_HWC)]
+    assert (found_HW == classes_HW[-size[0] :, : size[1]]).mean() > 0.999  # scaling to 0..1 leaves few ties
