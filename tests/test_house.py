@@ -31,7 +31,7 @@ LAYERS = {
     "scenes": ("core", "formats", "raster", "orthophoto"),
     "polygons": ("core", "formats", "raster", "scenes"),
     "inference": ("core", "formats", "raster", "learning", "evaluation", "scenes", "polygons"),
-    "publishing": ("core", "formats", "scoring", "learning", "evaluation", "inference"),
+    "publishing": ("core", "formats", "learning", "scenes", "inference"),
 }
 """Folders of pipeline/ to the folders they may import, which are listed before them."""
 
