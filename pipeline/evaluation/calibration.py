@@ -4,6 +4,7 @@ Confidence is the probability of the predicted class. bins_3B: float64, by bin o
 of their confidence, row 2: correct pixels. A leading N is one per chip, G one per group. Ignored pixels do not count.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,30 +22,35 @@ PIXELS, CONFIDENCE, CORRECT = range(3)
 
 
 def reliability(
-    logits_NKHW: torch.Tensor, predicted_NHW: torch.Tensor, target_NHW: torch.Tensor, temperature: float
+    logits_NKHW: torch.Tensor, predicted_NHW: torch.Tensor, target_NHW: torch.Tensor, temperatures: Sequence[float]
 ) -> torch.Tensor:
-    """Count the pixels of each chip by the confidence of their prediction.
+    """Count the pixels of each chip by the confidence of their prediction, at several temperatures.
 
     Args:
         logits_NKHW: float32.
         predicted_NHW: index of the largest logit.
         target_NHW: class indices, or `IGNORE`.
-        temperature: divides the logits.
+        temperatures: T values by which the logits are divided.
 
     Returns:
-        bins_N3B on the device of the logits.
+        bins_TN3B on the device of the logits.
     """
-    below_NKHW = (logits_NKHW - logits_NKHW.amax(dim=1, keepdim=True)) / temperature
-    confidence_NHW = 1 / sum(below_NKHW.exp_().unbind(dim=1))  # half the time of a softmax and its maximum
-    chips = len(logits_NKHW)
-    bin_NHW = (confidence_NHW * BINS).long().clamp_(max=BINS - 1)
-    bin_NHW += BINS * torch.arange(chips, device=bin_NHW.device)[:, None, None]
-    cells = bin_NHW.where(target_NHW != IGNORE, chips * BINS).flatten()
-    correct = (predicted_NHW == target_NHW).flatten()
-    # float32 cannot add up millions of probabilities
-    weights = (None, confidence_NHW.flatten().double(), correct.double())
-    rows = [torch.bincount(cells, weight, minlength=chips * BINS + 1)[:-1].double() for weight in weights]
-    return torch.stack([row.reshape(chips, BINS) for row in rows], dim=1)
+    chips, size = len(logits_NKHW), 2 * BINS  # a cell for wrong and one for correct pixels of each bin
+    below_NKHW = logits_NKHW - logits_NKHW.amax(dim=1, keepdim=True)
+    first_NHW = (predicted_NHW == target_NHW) + size * torch.arange(chips, device=target_NHW.device)[:, None, None]
+    first_NHW.masked_fill_(target_NHW == IGNORE, size * chips)
+    bins = []
+    for temperature in temperatures:
+        confidence_NHW = 1 / sum((below_NKHW / temperature).exp_().unbind(dim=1))  # faster than softmax and maximum
+        bin_NHW = (confidence_NHW * BINS).long().clamp_(max=BINS - 1)
+        cells = (first_NHW + 2 * bin_NHW).flatten()
+        # float32 cannot add up millions of probabilities
+        pixels, confidence = (
+            torch.bincount(cells, weights, minlength=size * (chips + 1))[: size * chips].double().view(chips, BINS, 2)
+            for weights in (None, confidence_NHW.flatten().double())
+        )
+        bins.append(torch.stack([pixels.sum(dim=2), confidence.sum(dim=2), pixels[..., 1]], dim=1))
+    return torch.stack(bins)
 
 
 def calibration_error(bins_3B: np.ndarray) -> np.ndarray:

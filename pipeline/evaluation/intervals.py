@@ -124,10 +124,10 @@ def share_limits(part_GX: np.ndarray, whole_GX: np.ndarray) -> np.ndarray:
     part_X, whole_X = part_GX.sum(axis=0), whole_GX.sum(axis=0)
     for share in np.flatnonzero((whole_GX > 0).sum(axis=0) >= MIN_GROUPS_PER_CLASS):
         left_out_G = (part_X - part_GX)[:, share] / (whole_X - whole_GX)[:, share]
-        low, high = _logit_limits(part_X[share] / whole_X[share], left_out_G)
-        if low < high:
-            limits_2X[:, share] = low, high
-    return limits_2X.round(6)
+        limits = np.round(_logit_limits(part_X[share] / whole_X[share], left_out_G), 6)
+        if limits[0] < limits[1]:
+            limits_2X[:, share] = limits
+    return limits_2X
 
 
 def error_limits(error: float, left_out_G: np.ndarray) -> tuple[float, float] | None:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from pipeline.evaluation.calibration import reliability
 from pipeline.learning.confusion import argmax, confusion_matrices
@@ -44,7 +43,7 @@ def count_predictions(model: Model, batches: Iterable[Batch], device: Device) ->
             matrix_NKK = confusion_matrices(predicted_NHW, target_NHW, classes).cpu().numpy()
             matrix_KK += matrix_NKK.sum(axis=0)
             counts.append(counts_of(matrix_NKK))
-            before_after = [reliability(logits_NKHW, predicted_NHW, target_NHW, t) for t in (1.0, model.temperature)]
-            bins.append(torch.stack(before_after).cpu().numpy())
+            bins_TN3B = reliability(logits_NKHW, predicted_NHW, target_NHW, (1.0, model.temperature))
+            bins.append(bins_TN3B.cpu().numpy())
     before_N3B, after_N3B = np.concatenate(bins, axis=1)
     return PredictionCounts(matrix_KK, np.concatenate(counts), before_N3B, after_N3B)
