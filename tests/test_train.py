@@ -220,9 +220,17 @@ def test_the_fingerprint_depends_on_every_input_but_not_on_workers(small: World)
 
 WITHOUT_EFFECT = {
     *(f"core.{name}" for name in ("cache", "choices", "cli", "errors", "files", "fingerprint", "interrupt", "params")),
-    *("formats.splits", "learning.cost", "learning.hub", "learning.preemption", "learning.progress"),
+    *(
+        "formats.splits",
+        "learning.calibration",
+        "learning.cost",
+        "learning.hub",
+        "learning.preemption",
+        "learning.progress",
+    ),
 }
-"""Modules that `train` imports and that do not change its result: paths, messages, curves."""
+"""Modules that `train` imports and that do not change the weights: paths, messages, curves, and the temperature, which
+is fitted after every training, an interrupted one too."""
 
 
 def test_learning_code_is_complete() -> None:

@@ -41,7 +41,7 @@ def reliability(
     first_NHW.masked_fill_(target_NHW == IGNORE, size * chips)
     bins = []
     for temperature in temperatures:
-        confidence_NHW = 1 / sum((below_NKHW / temperature).exp_().unbind(dim=1))  # faster than softmax and maximum
+        confidence_NHW = (below_NKHW / temperature).exp_().sum(dim=1).reciprocal()  # faster than softmax and maximum
         bin_NHW = (confidence_NHW * BINS).long().clamp_(max=BINS - 1)
         cells = (first_NHW + 2 * bin_NHW).flatten()
         # float32 cannot add up millions of probabilities

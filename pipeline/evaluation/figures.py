@@ -141,7 +141,7 @@ def draw_reliability(path: Path, reliability: Reliability, title: str) -> None:
         curves.vlines(table["confidence"], table["low"], table["high"], color=colour, linewidth=1.5, alpha=0.6)
         shares.stairs(_pixel_shares(bins_G3B), np.linspace(0, 1, BINS + 1), color=colour, linewidth=1.5)
     curves.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of correct pixels")
-    curves.legend(loc="upper left", fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", fontsize=8, frameon=False)
     shares.set(xlabel="confidence: probability of the predicted class", ylabel="share of pixels", ylim=(0, None))
     _save(figure, path)
 
