@@ -70,7 +70,10 @@ def test_the_same_seed_gives_the_same_bytes_with_any_workers(
     small.train(tmp_path, workers=1)
     again = written(tmp_path)
     assert first.keys() == again.keys()
-    again.pop("model/model.json")  # records the number of workers
+    descriptions = [json.loads(files["model/model.json"]) for files in (first, again)]
+    assert [description["params"]["train"].pop("workers") for description in descriptions] == [0, 1]
+    assert descriptions[0] == descriptions[1]
+    again.pop("model/model.json")
     assert [name for name, content in again.items() if first[name] != content] == []
 
 
