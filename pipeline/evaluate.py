@@ -11,9 +11,17 @@ from pipeline.core.cli import progress, run
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path, read_json, write_json, write_text
 from pipeline.core.params import Params
+from pipeline.evaluation.calibration import Reliability
 from pipeline.evaluation.examples import ExampleSource, draw_example_grids
 from pipeline.evaluation.figures import write_plots
-from pipeline.evaluation.intervals import MIN_GROUPS, describe_limits, labelled_groups, mean_iou_interval
+from pipeline.evaluation.intervals import (
+    MIN_GROUPS,
+    MIN_GROUPS_PER_CLASS,
+    describe_limits,
+    labelled_groups,
+    mean_iou_interval,
+    share_limits,
+)
 from pipeline.evaluation.test_pass import PredictionCounts, count_predictions
 from pipeline.formats.chips import read_imagery
 from pipeline.formats.classes import ClassTable, read_classes
@@ -21,8 +29,8 @@ from pipeline.formats.splits import leak_summary, read_groups
 from pipeline.learning.data import Chips, read_list, scoring_loader
 from pipeline.learning.device import Device, DeviceName, keep_freed_memory, loader_workers, select_scoring_device
 from pipeline.learning.model import Model, load_model
-from pipeline.scoring.counts import sum_by_group, to_table
-from pipeline.scoring.scores import class_scores, paper_iou, scores
+from pipeline.scoring.counts import HITS, PREDICTED, TRUE, sum_by_group, to_table
+from pipeline.scoring.scores import class_scores, disagreement, paper_iou, scores
 
 SUMMARY = ("mean_iou", "mean_iou_low", "mean_iou_high", "paper_iou")
 """The metrics that `dvc exp show` prints: more would not fit a line of 100 columns."""
@@ -47,7 +55,8 @@ class EvaluateParams(Params):
 def all_scores(counts_N3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
     """Compute the scores of a set of chips, and of each class."""
     counts_3K = counts_N3K.sum(axis=0)
-    return {"paper_iou": paper_iou(counts_N3K)} | scores(counts_3K, names) | {"classes": class_scores(counts_3K, names)}
+    whole = {"paper_iou": paper_iou(counts_N3K)} | scores(counts_3K, names) | disagreement(counts_3K)
+    return whole | {"classes": class_scores(counts_3K, names)}
 
 
 def interval_metrics(counts_G3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
@@ -66,6 +75,22 @@ def interval_metrics(counts_G3K: np.ndarray, names: tuple[str, ...]) -> dict[str
         "mean_iou_high": interval and interval.high,
         "interval": details,
     }
+
+
+def class_intervals(counts_G3K: np.ndarray, names: tuple[str, ...]) -> dict[str, dict[str, float | None]]:
+    """Compute the 95 % intervals of user's and producer's accuracy, by class name.
+
+    They are null as in `share_limits`, and for classes with true pixels in fewer than `MIN_GROUPS_PER_CLASS` groups.
+    """
+    counts_G3K = labelled_groups(counts_G3K)
+    is_scarce_K = (counts_G3K[:, TRUE] > 0).sum(axis=0) < MIN_GROUPS_PER_CLASS
+    limits: dict[str, dict[str, float | None]] = {name: {} for name in names}
+    for score, whole in (("users_accuracy", PREDICTED), ("producers_accuracy", TRUE)):
+        limits_2K = share_limits(counts_G3K[:, HITS], counts_G3K[:, whole])
+        for end, limits_K in zip(("low", "high"), limits_2K, strict=True):
+            for name, limit, is_scarce in zip(names, limits_K, is_scarce_K, strict=True):
+                limits[name][f"{score}_{end}"] = None if is_scarce or np.isnan(limit) else float(limit)
+    return limits
 
 
 def leak_metrics(lists: Path) -> dict[str, Any]:
@@ -121,20 +146,26 @@ def evaluate(
     test_chips, val_chips = (Chips(chips, read_list(lists / f"{part}.txt"), trained.table) for part in ("test", "val"))
     test, val = (predict(trained, part, section.batch_size, device) for part in (test_chips, val_chips))
     names, ids, group_of = trained.table.names, test_chips.ids, read_groups(lists)
-    groups, counts_G3K = sum_by_group(test.counts_N3K, [group_of[chip] for chip in ids])
+    group_N = [group_of[chip] for chip in ids]
+    groups, counts_G3K = sum_by_group(test.counts_N3K, group_N)
+    before_G3B, after_G3B = (sum_by_group(bins_N3B, group_N)[1] for bins_N3B in (test.before_N3B, test.after_N3B))
+    reliability = Reliability.of_groups(before_G3B, after_G3B)
+    whole, intervals = all_scores(test.counts_N3K, names), class_intervals(counts_G3K, names)
+    classes = {name: scored | intervals[name] for name, scored in whole["classes"].items()}
     result = (
-        all_scores(test.counts_N3K, names)
+        whole
+        | {"classes": classes, "calibration": reliability.metrics(trained.calibration)}
         | interval_metrics(counts_G3K, names)
         | {"chips": len(ids), "test_list": hash_ids(ids)}
         | leak
-        | {"synthetic": synthetic, "seed": trained.seed}
+        | {"synthetic": synthetic, "seed": trained.seed, "model_sha256": trained.digest}
         | {"arithmetic": {"trained": trained.precision, "scored": device.precision}}
     )
     prefix = "synthetic sample: " if synthetic else ""
     title = f"{prefix}{len(ids)} test chips, mean IoU {format_score(result['mean_iou'], 3)}"
     with atomic_path(plots) as folder:
         folder.mkdir()
-        write_plots(folder, test, names, title)
+        write_plots(folder, test, reliability, names, title)
         source = ExampleSource(trained, test_chips, device)
         draw_example_grids(folder, source, test.counts_N3K, section.examples, title)
     write_text(units, to_table(groups, counts_G3K, names).to_csv(index=False, lineterminator="\n"))

@@ -230,7 +230,10 @@ def fit_temperature(
 ) -> Calibration:
     """Fit the temperature of a trained network on the validation chips; on rank 0 alone."""
     segmenter.eval().to(device.name).to(memory_format=device.memory_format)
-    loader = scoring_loader(val, params.train.batch_size, loader_workers(params.train.workers, device))
+    of_rank = -(
+        -params.train.batch_size // params.placement.processes.world_size
+    )  # as in validation, which fits memory
+    loader = scoring_loader(val, of_rank, loader_workers(params.train.workers, device))
     return calibrate(segmenter, loader, device, val.ids, group_of)
 
 

@@ -11,12 +11,13 @@ import pytest
 import torch
 from PIL import Image
 from sklearn import metrics
+from torchmetrics.classification import MulticlassCalibrationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluate import interval_metrics, summary_line
+from pipeline.evaluate import class_intervals, interval_metrics, summary_line
 from pipeline.formats.classes import ClassTable, write_classes
 from pipeline.learning.model import load_model
-from pipeline.scoring.counts import from_table
+from pipeline.scoring.counts import HITS, from_table
 from pipeline.scoring.scores import scores
 from tests.learning.world import BRIGHTNESS, World, evaluate_params, written
 
@@ -50,16 +51,24 @@ def predicted(world: World) -> tuple[np.ndarray, np.ndarray]:
 
 
 SCORES = ["paper_iou", "mean_iou", "micro_iou", "frequency_weighted_iou", "pixel_accuracy", "precision", "recall"]
-SCORES += ["f_score", "classes_scored", "iou", "classes"]
-ABOUT = ["mean_iou_low", "mean_iou_high", "interval", "chips", "test_list", "leak_share"]
-ABOUT += ["leak_share_at_least", "split_strategy", "synthetic", "seed", "arithmetic"]
+SCORES += ["f_score", "classes_scored", "iou", "quantity_disagreement", "allocation_disagreement", "classes"]
+ABOUT = ["calibration", "mean_iou_low", "mean_iou_high", "interval", "chips", "test_list", "leak_share"]
+ABOUT += ["leak_share_at_least", "split_strategy", "synthetic", "seed", "model_sha256"]
+ABOUT += ["arithmetic"]
 
 
 def test_the_scores_have_these_keys(scored: Path, result: Any) -> None:
     assert list(result) == [*SCORES, *ABOUT, "validation"]
     assert list(result["validation"]) == SCORES
     assert list(result["iou"]) == list(result["classes"]) == ["water", "field", "roof"]
-    assert list(result["classes"]["roof"]) == ["pixels", "precision", "recall", "f_score"]
+    by_class = ["pixels", "users_accuracy", "producers_accuracy", "f_score"]
+    limits = [f"{side}_accuracy_{end}" for side in ("users", "producers") for end in ("low", "high")]
+    assert list(result["classes"]["roof"]) == by_class + limits
+    assert list(result["validation"]["classes"]["roof"]) == by_class
+    assert list(result["calibration"]) == [
+        *("temperature", "temperature_groups", "temperature_lowest", "temperature_highest"),
+        *("error_before", "error_after", "error_after_low", "error_after_high"),
+    ]
     assert (result["synthetic"], result["chips"], result["classes_scored"]) == (True, 3, 3)
     assert (result["leak_share"], result["split_strategy"]) == (0.25, "random")
     assert result["test_list"] == hashlib.sha256(b"c10\nc11\nc12").hexdigest()
@@ -82,6 +91,42 @@ def test_a_missing_interval_has_a_reason(result: Any) -> None:
     assert (result["mean_iou_low"], result["mean_iou_high"]) == (None, None)
     assert result["interval"]["why_null"] == "3 independent groups; an interval needs at least 10"
     assert (result["interval"]["approximate"], result["interval"]["held_fixed"]) == (False, [])
+    assert result["calibration"]["error_after_low"] is result["calibration"]["error_after_high"] is None
+    assert result["classes"]["roof"]["users_accuracy_low"] is None
+
+
+def test_the_model_is_identified(trained: World, result: Any) -> None:
+    description = (trained.model / "model.json").read_bytes()
+    assert result["model_sha256"] == hashlib.sha256(description).hexdigest()
+    fitted = json.loads(description)["calibration"]
+    found = result["calibration"]
+    assert [found[f"temperature{name}"] for name in ("", "_groups", "_lowest", "_highest")] == list(fitted.values())
+
+
+def test_torchmetrics_finds_the_same_calibration_error(trained: World, result: Any) -> None:
+    model = load_model(trained.model)
+    pairs = []
+    for name in TEST:
+        image_HWC = np.array(Image.open(trained.folder / f"chips/images/{name}.png"))
+        mask_HW = np.array(Image.open(trained.folder / f"chips/masks/{name}.png"))
+        with torch.inference_mode():
+            logits_KHW = model.segmenter.eval()(torch.from_numpy(image_HWC).permute(2, 0, 1)[None])[0]
+        labelled_HW = mask_HW != 255
+        pairs.append((logits_KHW.permute(1, 2, 0)[labelled_HW], np.searchsorted([1, 4, 9], mask_HW[labelled_HW])))
+    logits, target = torch.cat([pair[0] for pair in pairs]), torch.from_numpy(np.concatenate([p[1] for p in pairs]))
+    oracle = MulticlassCalibrationError(3, n_bins=20, norm="l1")
+    for key, temperature in (("error_before", 1.0), ("error_after", model.temperature)):
+        expected = float(oracle((logits / temperature).softmax(1), target))
+        assert result["calibration"][key] == pytest.approx(expected, abs=0.003)  # mixed precision rounds differently
+
+
+def test_an_older_model_has_temperature_1(copied: World) -> None:
+    description = json.loads((copied.model / "model.json").read_text())
+    del description["calibration"]
+    (copied.model / "model.json").write_text(json.dumps(description))
+    found = copied.evaluate("metrics")["calibration"]
+    assert (found["temperature"], found["temperature_groups"]) == (1.0, None)
+    assert found["error_before"] == found["error_after"]
 
 
 def test_the_counts_of_units_csv_add_up_to_the_scores(scored: Path, result: Any) -> None:
@@ -95,6 +140,11 @@ def test_with_enough_groups_the_interval_contains_the_score(tmp_path: Path) -> N
     world.train(epochs=1)
     result = world.evaluate("first")
     assert result["mean_iou_low"] <= result["mean_iou"] <= result["mean_iou_high"]
+    found = result["calibration"]
+    assert 0 <= found["error_after_low"] < found["error_after"] < found["error_after_high"] <= 1
+    table = pd.read_csv(tmp_path / "plots/reliability.csv")
+    assert (table["low"].isna() | (table["low"] <= table["accuracy"])).all()
+    assert table["low"].notna().any()
     assert result["interval"] == {
         "covers": "the sampling of the test set, not training",
         "units": 12,
@@ -111,6 +161,24 @@ def rare_counts(groups: int) -> np.ndarray:
     counts_G3K[:, :, 0] = np.array([[100, 90, 60 + number] for number in range(12)])
     counts_G3K[:groups, :, 1] = (50, 60, 40)
     return counts_G3K
+
+
+def test_intervals_of_classes() -> None:
+    counts_G3K = rare_counts(3)
+    found = class_intervals(counts_G3K, ("field", "roof"))
+    field = found["field"]
+    assert (field["users_accuracy_low"], field["users_accuracy_high"]) != (None, None)
+    assert field["users_accuracy_low"] < 786 / 1080 < field["users_accuracy_high"]  # type: ignore[operator]
+    assert field["producers_accuracy_low"] < 786 / 1200 < field["producers_accuracy_high"]  # type: ignore[operator]
+    assert set(found["roof"].values()) == {None}  # 40 of 50 in each group: no variation
+    counts_G3K[0, HITS, 1] = 20
+    assert None not in class_intervals(counts_G3K, ("field", "roof"))["roof"].values()
+    counts_G3K[2, :, 1] = (0, 60, 0)  # mapped in three groups, but in two there is any
+    assert set(class_intervals(counts_G3K, ("field", "roof"))["roof"].values()) == {None}
+    nothing = np.zeros((3, 3, 2), np.int64)  # groups without labels do not make it enough
+    assert set(class_intervals(np.concatenate([rare_counts(3)[:9], nothing]), ("field", "roof"))["field"].values()) == {
+        None
+    }
 
 
 def other_metrics(score: float | None) -> dict[str, Any]:
@@ -166,8 +234,9 @@ def test_the_confusion_matrix_counts_all_labelled_pixels(scored: Path, result: A
 
 def test_files_of_the_plots_folder(scored: Path, result: Any) -> None:
     out = scored
-    tables = ["confusion.csv", "iou.csv", "reliability.csv"]
-    images = [f"{name}.png" for name in ("best", "confusion", "confusion_counts", "errors", "examples", "worst")]
+    tables = ["confusion.csv", "iou.csv", "reliability.csv", "reliability_before.csv"]
+    names = ("best", "confusion", "confusion_counts", "errors", "examples", "reliability", "worst")
+    images = [f"{name}.png" for name in names]
     assert sorted(path.name for path in (out / "plots").iterdir()) == sorted([*tables, *images])
     for name, size in (("confusion", (530, 430)), ("examples", (720, 570))):
         with Image.open(out / f"plots/{name}.png") as image:

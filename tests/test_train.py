@@ -70,7 +70,10 @@ def test_the_same_seed_gives_the_same_bytes_with_any_workers(
     small.train(tmp_path, workers=1)
     again = written(tmp_path)
     assert first.keys() == again.keys()
-    again.pop("model/model.json")  # records the number of workers
+    descriptions = [json.loads(files["model/model.json"]) for files in (first, again)]
+    assert [description["params"]["train"].pop("workers") for description in descriptions] == [0, 1]
+    assert descriptions[0] == descriptions[1]
+    again.pop("model/model.json")
     assert [name for name, content in again.items() if first[name] != content] == []
 
 
@@ -220,9 +223,17 @@ def test_the_fingerprint_depends_on_every_input_but_not_on_workers(small: World)
 
 WITHOUT_EFFECT = {
     *(f"core.{name}" for name in ("cache", "choices", "cli", "errors", "files", "fingerprint", "interrupt", "params")),
-    *("formats.splits", "learning.cost", "learning.hub", "learning.preemption", "learning.progress"),
+    *(
+        "formats.splits",
+        "learning.calibration",
+        "learning.cost",
+        "learning.hub",
+        "learning.preemption",
+        "learning.progress",
+    ),
 }
-"""Modules that `train` imports and that do not change its result: paths, messages, curves."""
+"""Modules that `train` imports and that do not change the weights: paths, messages, curves, and the temperature, which
+is fitted after every training, an interrupted one too."""
 
 
 def test_learning_code_is_complete() -> None:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from pipeline.core.files import write_text
+from pipeline.evaluation.calibration import BINS, PIXELS, Reliability, reliability_table
 from pipeline.evaluation.test_pass import PredictionCounts
 from pipeline.formats.classes import IGNORE, ClassTable, Colour
 from pipeline.scoring.counts import TRUE
@@ -20,6 +21,8 @@ DPI = 100
 ERROR_COLOURS = {"found": (0, 114, 178), "missed": (240, 228, 66), "false alarm": (213, 94, 0)}
 """True positive, false negative, false positive: blue, yellow and vermilion of the colour-blind safe palette of Okabe
 and Ito 2008, "Color Universal Design"; true negatives stay grey."""
+SERIES = (("#d55e00", "s"), ("#0072b2", "o"))
+"""Colour and marker before and after temperature scaling: vermilion and blue of the same palette."""
 
 
 @dataclass(frozen=True)
@@ -121,23 +124,51 @@ def error_overlay(example: Example, class_id: int) -> np.ndarray:
     return overlay_HWC
 
 
-def write_plots(folder: Path, counts: PredictionCounts, names: Sequence[str], title: str) -> None:
-    """Write confusion matrices as images and as a table, and tables of IoU by class and of reliability."""
+def draw_reliability(path: Path, reliability: Reliability, title: str) -> None:
+    """Draw accuracy over confidence before and after temperature scaling, above the share of pixels in each bin.
+
+    Bars are 95 % intervals over groups, where there are any.
+    """
+    figure = Figure(figsize=(5.2, 5.6), dpi=DPI, layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    curves, shares = figure.subplots(2, sharex=True, height_ratios=(3, 1))
+    curves.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
+    sides = (("before", reliability.before_G3B), ("after", reliability.after_G3B))
+    for (name, bins_G3B), error, (colour, marker) in zip(sides, reliability.errors, SERIES, strict=True):
+        table = reliability_table(bins_G3B)
+        label = f"{name} temperature scaling" + ("" if error is None else f": calibration error {error:.3f}")
+        curves.plot(table["confidence"], table["accuracy"], color=colour, marker=marker, markersize=4, label=label)
+        curves.vlines(table["confidence"], table["low"], table["high"], color=colour, linewidth=1.5, alpha=0.6)
+        shares.stairs(_pixel_shares(bins_G3B), np.linspace(0, 1, BINS + 1), color=colour, linewidth=1.5)
+    curves.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of correct pixels")
+    figure.legend(loc="outside lower center", fontsize=8, frameon=False)
+    shares.set(xlabel="confidence: probability of the predicted class", ylabel="share of pixels", ylim=(0, None))
+    _save(figure, path)
+
+
+def _pixel_shares(bins_G3B: np.ndarray) -> np.ndarray:
+    pixels_B = bins_G3B[:, PIXELS].sum(axis=0)
+    return np.asarray(pixels_B / max(1, pixels_B.sum()))
+
+
+def write_plots(
+    folder: Path, counts: PredictionCounts, reliability: Reliability, names: Sequence[str], title: str
+) -> None:
+    """Write confusion matrices and reliability as images and tables, and a table of IoU by class."""
     draw_confusion(folder / "confusion.png", counts.matrix_KK, names, title)
     draw_confusion(folder / "confusion_counts.png", counts.matrix_KK, names, title, counts=True)
+    draw_reliability(folder / "reliability.png", reliability, title)
     matrix = pd.DataFrame(counts.matrix_KK, index=pd.Index(names, name="true class"), columns=list(names))
     write_text(folder / "confusion.csv", matrix.to_csv(lineterminator="\n"))
     counts_3K = counts.counts_N3K.sum(axis=0)
     iou = pd.DataFrame({"class": names, "iou": class_iou(counts_3K).round(6)})[counts_3K[TRUE] > 0]
-    write_text(folder / "iou.csv", iou.to_csv(index=False, lineterminator="\n"))
-    write_text(folder / "reliability.csv", reliability_table(counts).to_csv(index=False, lineterminator="\n"))
-
-
-def reliability_table(counts: PredictionCounts) -> pd.DataFrame:
-    """Return, by non-empty bin, `confidence` (mean probability), `accuracy` (share correct) and `pixels`."""
-    pixels, probability, correct = (row[counts.reliability_3B[0] > 0] for row in counts.reliability_3B)
-    columns = {"confidence": probability / pixels, "accuracy": correct / pixels}
-    return pd.DataFrame(columns).round(6).assign(pixels=pixels.astype(np.int64))
+    tables = {
+        "iou": iou,
+        "reliability": reliability_table(reliability.after_G3B),
+        "reliability_before": reliability_table(reliability.before_G3B),
+    }
+    for name, table in tables.items():
+        write_text(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
 def _show(axes: Axes, image_HWC: np.ndarray) -> None:

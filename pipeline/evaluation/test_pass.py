@@ -5,26 +5,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.learning.confusion import argmax, confusion_matrices, reliability
+from pipeline.evaluation.calibration import reliability
+from pipeline.learning.confusion import argmax, confusion_matrices
 from pipeline.learning.data import Batch, unwrap_worker_errors
 from pipeline.learning.device import Device
 from pipeline.learning.model import Model
 from pipeline.scoring.counts import counts_of
 
-BINS = 20
-"""Bins of the reliability curve."""
-
 
 @dataclass(frozen=True)
 class PredictionCounts:
-    """Pixel counts of one pass: 24 bytes per chip and class, whatever the size of the chips."""
+    """Pixel counts of one pass: a kilobyte per chip, whatever its size."""
 
     matrix_KK: np.ndarray
     """Confusion matrix, int64; rows: true class, columns: predicted class."""
     counts_N3K: np.ndarray
     """int64, by chip in the order of the list; see `pipeline.scoring.counts`."""
-    reliability_3B: np.ndarray
-    """float64, by bin of the predicted probability: pixels, sum of their probabilities, correct pixels."""
+    before_N3B: np.ndarray
+    """By chip and bin of confidence at temperature 1; see `pipeline.evaluation.calibration`."""
+    after_N3B: np.ndarray
+    """The same at the temperature of the model."""
 
 
 def count_predictions(model: Model, batches: Iterable[Batch], device: Device) -> PredictionCounts:
@@ -35,13 +35,15 @@ def count_predictions(model: Model, batches: Iterable[Batch], device: Device) ->
     """
     classes = len(model.table.classes)
     matrix_KK = np.zeros((classes, classes), np.int64)
-    counts, reliability_3B = [], np.zeros((3, BINS))
+    counts, bins = [], []
     with unwrap_worker_errors():
         for images, masks in batches:
             logits_NKHW = model.segmenter.predict_logits(images, device)
-            target_NHW = masks.to(logits_NKHW.device)
-            matrix_NKK = confusion_matrices(argmax(logits_NKHW), target_NHW, classes).cpu().numpy()
+            predicted_NHW, target_NHW = argmax(logits_NKHW), masks.to(logits_NKHW.device)
+            matrix_NKK = confusion_matrices(predicted_NHW, target_NHW, classes).cpu().numpy()
             matrix_KK += matrix_NKK.sum(axis=0)
             counts.append(counts_of(matrix_NKK))
-            reliability_3B += reliability(logits_NKHW, target_NHW, BINS).cpu().numpy()
-    return PredictionCounts(matrix_KK, np.concatenate(counts), reliability_3B)
+            bins_TN3B = reliability(logits_NKHW, predicted_NHW, target_NHW, (1.0, model.temperature))
+            bins.append(bins_TN3B.cpu().numpy())
+    before_N3B, after_N3B = np.concatenate(bins, axis=1)
+    return PredictionCounts(matrix_KK, np.concatenate(counts), before_N3B, after_N3B)

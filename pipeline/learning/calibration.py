@@ -34,7 +34,7 @@ class Calibration:
     temperature: float
     """Divides the logits; of all validation chips."""
     groups: int
-    """Independent groups of validation chips with labelled pixels."""
+    """Independent groups of validation chips whose labels determine a temperature."""
     lowest: float
     """Lowest temperature of a single group."""
     highest: float
@@ -70,8 +70,9 @@ def calibrate(
     for chip, slopes_B in zip(ids, slopes_NB, strict=True):
         group = group_of[chip]
         by_group[group] = by_group.get(group, 0) + slopes_B
+    of_all = temperature(slopes_NB.sum(axis=0))
     single = [temperature(slopes_B) for slopes_B in by_group.values() if slopes_B.any()]
-    return Calibration(temperature(slopes_NB.sum(axis=0)), len(single), min(single), max(single))
+    return Calibration(of_all, len(single), min(single, default=of_all), max(single, default=of_all))
 
 
 def likelihood_slopes(logits_NKHW: torch.Tensor, target_NHW: torch.Tensor) -> np.ndarray:
@@ -83,21 +84,28 @@ def likelihood_slopes(logits_NKHW: torch.Tensor, target_NHW: torch.Tensor) -> np
 
     Returns:
         slopes_NB, float64: the sum over labelled pixels, of which every `STRIDE`-th row and column is used, of the
-        expected logit under softmax(logits / T) minus the logit of the true class.
+        expected logit under softmax(logits / T) minus the logit of the true class. Pixels with an infinite logit, as
+        overflows of fp16 leave them, are not used.
     """
     target_NP = target_NHW[:, ::STRIDE, ::STRIDE].to(logits_NKHW.device).flatten(1).long()
     logits_NKP = logits_NKHW[:, :, ::STRIDE, ::STRIDE].flatten(2).double()
-    is_labelled_NP = target_NP != IGNORE
-    true_NP = logits_NKP.gather(1, target_NP.where(is_labelled_NP, 0)[:, None])[:, 0]
+    is_used_NP = (target_NP != IGNORE) & logits_NKP.isfinite().all(dim=1)
+    logits_NKP = logits_NKP.where(is_used_NP[:, None], 0)  # equal logits add nothing to any sum
+    true_NP = logits_NKP.gather(1, target_NP.where(is_used_NP, 0)[:, None])[:, 0]
     slopes = []
     for beta in 2**LOG2_BETAS:
         expected_NP = ((beta * logits_NKP).softmax(dim=1) * logits_NKP).sum(dim=1)
-        slopes.append(((expected_NP - true_NP) * is_labelled_NP).sum(dim=1))
+        slopes.append((expected_NP - true_NP).sum(dim=1))
     return torch.stack(slopes, dim=1).cpu().numpy()
 
 
 def temperature(slopes_B: np.ndarray) -> float:
-    """Return T at which the summed derivatives are 0, rounded to six digits; else the nearest T in range."""
+    """Return T at which the summed derivatives are 0, rounded to six digits; else the nearest T in range.
+
+    1 if all of them are 0: without labelled pixels, or with a single class.
+    """
+    if not slopes_B.any():
+        return 1.0
     if slopes_B[0] >= 0:
         return float(2 ** -LOG2_BETAS[0])
     if slopes_B[-1] <= 0:

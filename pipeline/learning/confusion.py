@@ -1,4 +1,4 @@
-"""Confusion matrices and reliability, counted on the device of the predictions."""
+"""Confusion matrices, counted on the device of the predictions."""
 
 import torch
 
@@ -43,23 +43,3 @@ def _bincount(cells: torch.Tensor, size: int) -> torch.Tensor:
     if cells.device.type == "cpu":
         return torch.bincount(cells, minlength=size)
     return torch.zeros(size, dtype=torch.int64, device=cells.device).scatter_add_(0, cells, torch.ones_like(cells))
-
-
-def reliability(logits_NKHW: torch.Tensor, target_NHW: torch.Tensor, bins: int) -> torch.Tensor:
-    """Count correct predictions by the softmax probability of the predicted class.
-
-    Args:
-        logits_NKHW: float32.
-        target_NHW: class indices, or `IGNORE`.
-        bins: number of bins of equal width from 0 to 1.
-
-    Returns:
-        (3, bins), float64: pixels, sum of their probabilities, correct pixels.
-    """
-    probability, predicted = logits_NKHW.softmax(dim=1).max(dim=1)
-    labelled = (target_NHW != IGNORE).flatten()
-    bin_index = (probability * bins).long().clamp(max=bins - 1).flatten()
-    correct = (predicted == target_NHW).flatten()
-    # float32 cannot add up millions of probabilities
-    weights = (labelled.double(), labelled * probability.flatten().double(), (labelled & correct).double())
-    return torch.stack([torch.bincount(bin_index, weight, minlength=bins) for weight in weights])

@@ -20,9 +20,9 @@ def counts_of(matrix_KK: np.ndarray) -> np.ndarray:
 
 
 def sum_by_group(counts_N3K: np.ndarray, group_N: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Sum the counts of each group's chips; return the groups, sorted, and counts_G3K."""
+    """Sum the counts of each group's chips, of any dtype; return the groups, sorted, and counts_G3K."""
     groups, index_N = np.unique(np.asarray(group_N, dtype=object).astype(str), return_inverse=True)
-    counts_G3K = np.zeros((len(groups), *counts_N3K.shape[1:]), np.int64)
+    counts_G3K = np.zeros((len(groups), *counts_N3K.shape[1:]), counts_N3K.dtype)
     np.add.at(counts_G3K, index_N, counts_N3K)
     return groups.tolist(), counts_G3K
 

@@ -41,13 +41,36 @@ def scores(counts_3K: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def class_scores(counts_3K: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Compute `pixels`, `precision`, `recall` and `f_score` of each class; null for a class without true pixels."""
-    present_K = counts_3K[TRUE] > 0
-    columns = [_by_name(names, values_K, present_K) for values_K in _retrieval(counts_3K)]
+def disagreement(counts_3K: np.ndarray) -> dict[str, float | None]:
+    """Divide the share of wrong pixels into two, rounded to six digits; null if there are no labelled pixels.
+
+    Pontius and Millones 2011, "Death to Kappa". `quantity_disagreement`: what remains if predicted pixels may be
+    rearranged, because a class has too many or too few; `allocation_disagreement`: what rearranging would correct.
+    """
+    true_K, predicted_K, hits_K = counts_3K
+    total = int(true_K.sum())
+    quantity, allocation = np.abs(true_K - predicted_K).sum() / 2, (np.minimum(true_K, predicted_K) - hits_K).sum()
     return {
-        name: {"pixels": int(pixels)}
-        | {key: column[name] for key, column in zip(("precision", "recall", "f_score"), columns, strict=True)}
+        "quantity_disagreement": round(float(quantity / total), 6) if total else None,
+        "allocation_disagreement": round(float(allocation / total), 6) if total else None,
+    }
+
+
+def class_scores(counts_3K: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Score each class; null for a class without true pixels.
+
+    Returns:
+        by class name: `pixels`; `users_accuracy`, which is its precision; `producers_accuracy`, its recall; `f_score`.
+    """
+    present_K = counts_3K[TRUE] > 0
+    users, producers, f_score = (_by_name(names, values_K, present_K) for values_K in _retrieval(counts_3K))
+    return {
+        name: {
+            "pixels": int(pixels),
+            "users_accuracy": users[name],
+            "producers_accuracy": producers[name],
+            "f_score": f_score[name],
+        }
         for name, pixels in zip(names, counts_3K[TRUE], strict=True)
     }
 

@@ -1,9 +1,12 @@
 """The coverage simulation of the confidence intervals, with few test sets."""
 
+import re
+
 import numpy as np
 import pytest
 
 from benchmarks import _coverage_populations as populations
+from benchmarks import calibration_coverage
 from benchmarks.coverage import alternatives, covered, limits_of, print_by_rarest, print_differences, print_scores
 from pipeline.evaluation.intervals import mean_iou_interval
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE
@@ -48,3 +51,9 @@ def test_the_tables_are_printed(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert len(scores.splitlines()) == 1 + len(list(populations.populations())) * 4
     assert len(rarest.splitlines()) == 1 + 2 * 4
     assert len(differences.splitlines()) == 1 + 4 * 3 * 2
+
+
+def test_limits_of_a_calibration_error_cover_more_on_its_own_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration_coverage, "TEST_SETS", 100)
+    own, on_logit = re.findall(r"(\d+\.\d) \(", calibration_coverage.row(11, 0.0, 0.3))
+    assert float(on_logit) < 80 < float(own) <= 100

@@ -1,17 +1,19 @@
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.evaluation.calibration import BINS, Reliability
 from pipeline.evaluation.figures import (
     ERROR_COLOURS,
     Example,
     draw_confusion,
     draw_errors,
     draw_examples,
+    draw_reliability,
     error_overlay,
-    reliability_table,
     write_plots,
 )
 from pipeline.evaluation.test_pass import PredictionCounts
@@ -32,6 +34,11 @@ def colours(path: Path) -> set[tuple[int, ...]]:
         pixels = np.array(image.convert("RGB")).reshape(-1, 3)
     kinds, counts = np.unique(pixels, axis=0, return_counts=True)
     return {tuple(kind) for kind in kinds[counts > 300].tolist()}
+
+
+def count_colours(path: Path) -> "Counter[tuple[int, ...]]":
+    with Image.open(path) as image:
+        return Counter(map(tuple, np.array(image.convert("RGB")).reshape(-1, 3).tolist()))
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -118,11 +125,37 @@ def test_counts_and_shares_are_different_images(tmp_path: Path) -> None:
     assert (tmp_path / "shares.png").read_bytes() != (tmp_path / "counts.png").read_bytes()
 
 
+def curve(*shares: float) -> np.ndarray:
+    """A group with 1,000 pixels of confidence 0.92, of which a share is correct."""
+    bins_G3B = np.zeros((len(shares), 3, BINS))
+    bins_G3B[:, :, 18] = [(1000, 920, 1000 * share) for share in shares]
+    return bins_G3B
+
+
 def test_content_of_the_tables(tmp_path: Path) -> None:
-    bins = np.array([[0, 10, 40], [0, 6, 38], [0, 5, 40]], np.float64)
-    counts = PredictionCounts(MATRIX, counts_of(MATRIX)[None], bins)
-    assert reliability_table(counts).to_numpy().tolist() == [[0.6, 0.5, 10], [0.95, 1.0, 40]]
-    write_plots(tmp_path, counts, BRIGHTNESS.names, "title")
+    reliability = Reliability(curve(0.5), curve(0.9))
+    counts = PredictionCounts(MATRIX, counts_of(MATRIX)[None], reliability.before_G3B, reliability.after_G3B)
+    write_plots(tmp_path, counts, reliability, BRIGHTNESS.names, "title")
     # 90 of 100 + 90 - 90; 50 of 100 + 60 - 50; the third class has no pixel
     assert (tmp_path / "iou.csv").read_text() == f"class,iou\nwater,0.9\nfield,{50 / 110:.6f}\n"
     assert (tmp_path / "confusion.csv").read_text().splitlines()[1] == "water,90,10,0"
+    heads = "confidence,accuracy,low,high,pixels\n"
+    assert (tmp_path / "reliability_before.csv").read_text() == f"{heads}0.92,0.5,,,1000\n"
+    assert (tmp_path / "reliability.csv").read_text() == f"{heads}0.92,0.9,,,1000\n"
+
+
+def test_both_curves_of_reliability_are_drawn_with_their_intervals(tmp_path: Path) -> None:
+    before, after = ((213, 94, 0), (0, 114, 178))
+    with_groups = Reliability(curve(*np.linspace(0.1, 0.4, 12)), curve(*np.linspace(0.6, 0.9, 12)))
+    draw_reliability(tmp_path / "groups.png", with_groups, "title")
+    draw_reliability(tmp_path / "few.png", Reliability(curve(0.25), curve(0.75)), "title")
+    counted = {name: count_colours(tmp_path / f"{name}.png") for name in ("groups", "few")}
+    for colour in (before, after):
+        assert counted["few"][colour] > 100
+    white = (255, 255, 255)  # bars are the only difference
+    assert counted["few"][white] - counted["groups"][white] > 50
+
+
+def test_reliability_without_labelled_pixels_is_drawn_empty(tmp_path: Path) -> None:
+    draw_reliability(tmp_path / "empty.png", Reliability.of_groups(np.zeros((2, 3, BINS)), np.zeros((2, 3, BINS))), "")
+    assert size(tmp_path / "empty.png") == (520, 560)

@@ -12,9 +12,11 @@ from pipeline.evaluation.intervals import (
     Interval,
     difference,
     difference_interval,
+    error_limits,
     labelled_groups,
     mean_iou,
     mean_iou_interval,
+    share_limits,
 )
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE
 
@@ -261,3 +263,44 @@ def test_a_class_in_few_groups_is_named_for_a_difference() -> None:
     assert result.describe("+.3f") == (
         f"approximate 95 % interval {result.low:+.3f} to {result.high:+.3f}: water held fixed, in fewer than 3 groups"
     )
+
+
+def test_the_limits_of_a_share_are_those_of_a_mean_iou_with_the_same_values() -> None:
+    # of one class without false alarms, IoU is the share of its pixels that are found
+    found, pixels = np.arange(40, 64, 2), np.arange(100, 124, 2)
+    counts_G3K = np.stack([pixels, found, found], axis=1)[:, :, None]
+    result = required(mean_iou_interval(counts_G3K, ("field",)))
+    low, high = share_limits(found[:, None], pixels[:, None])
+    assert (low.tolist(), high.tolist()) == ([result.low], [result.high])
+
+
+def test_shares_without_limits() -> None:
+    part = np.tile(np.arange(1, 13)[:, None], 4)
+    whole = np.full_like(part, 20)
+    part[2:, 1] = whole[2:, 1] = 0  # in two groups
+    part[3:, 2] = whole[3:, 2] = 0  # in three
+    part[:, 3] = whole[:, 3]  # 1 in all groups
+    assert np.isnan(share_limits(part, whole)).tolist() == [[False, True, False, True]] * 2
+    assert np.isnan(share_limits(part[:9], whole[:9])).all()
+
+
+@given(arrays(np.int64, (12, 3), elements=st.integers(0, 50)), arrays(np.int64, (12, 3), elements=st.integers(0, 50)))
+def test_limits_of_shares_contain_them_and_lie_within_0_and_1(part: np.ndarray, rest: np.ndarray) -> None:
+    whole = part + rest
+    low, high = share_limits(part, whole)
+    share = part.sum(axis=0) / np.maximum(whole.sum(axis=0), 1)
+    known = ~np.isnan(low)
+    assert np.array_equal(known, ~np.isnan(high))
+    assert (low[known] >= 0).all()
+    assert (high[known] <= 1).all()
+    assert (low[known] <= share[known] + 1e-6).all()
+    assert (share[known] <= high[known] + 1e-6).all()
+
+
+def test_limits_of_an_error_are_symmetric_until_they_reach_0_or_1() -> None:
+    values = np.linspace(0.09, 0.11, 12)  # the score without each group
+    half = naive_t(values.tolist())
+    assert error_limits(0.1, values) == pytest.approx((0.1 - half, 0.1 + half), abs=1e-6)
+    low, high = error_limits(half / 2, values) or (None, None)
+    assert (low, high) == (0, pytest.approx(1.5 * half, abs=1e-6))
+    assert error_limits(0.1, values[: MIN_GROUPS - 1]) is None

@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 
-from pipeline.evaluation.test_pass import BINS, count_predictions
+from pipeline.evaluation.calibration import CONFIDENCE, CORRECT, PIXELS
+from pipeline.evaluation.test_pass import count_predictions
 from pipeline.learning.confusion import confusion_matrix
 from pipeline.learning.data import Chips, scoring_loader
 from pipeline.learning.device import Device
 from pipeline.learning.model import load_model
+from pipeline.scoring.counts import HITS
 from tests.learning.world import BRIGHTNESS, World
 
 CPU = Device("cpu", "fp32")
@@ -23,11 +27,21 @@ def test_counts_equal_those_of_single_chips(trained: World) -> None:
         ).numpy()
         assert counts_3K.tolist() == [expected.sum(1).tolist(), expected.sum(0).tolist(), np.diag(expected).tolist()]
     assert counts.counts_N3K.sum(axis=0)[0].tolist() == counts.matrix_KK.sum(axis=1).tolist()
-    pixels, probability, correct = counts.reliability_3B
-    assert len(pixels) == BINS
-    assert pixels.sum() == counts.matrix_KK.sum() == 3 * (64 * 64 - 64)  # a row of each chip is ignored
-    assert correct.sum() == np.trace(counts.matrix_KK)
-    assert ((pixels / 3 <= probability * 1.000001) | (pixels == 0)).all()  # the argmax of three is at least a third
+    assert model.temperature != 1
+    for bins_N3B in (counts.before_N3B, counts.after_N3B):
+        pixels_N, correct_N = bins_N3B[:, PIXELS].sum(axis=1), bins_N3B[:, CORRECT].sum(axis=1)
+        assert pixels_N.tolist() == [64 * 64 - 64] * 3  # a row of each chip is ignored
+        assert correct_N.tolist() == counts.counts_N3K[:, HITS].sum(axis=1).tolist()
+    confident = counts.before_N3B.sum(axis=(0, 2))[CONFIDENCE] < counts.after_N3B.sum(axis=(0, 2))[CONFIDENCE]
+    assert confident == (model.temperature < 1)
+
+
+def test_an_older_model_has_the_same_reliability_before_and_after(trained: World) -> None:
+    model = replace(load_model(trained.model), calibration=None)
+    chips = Chips(trained.folder / "chips", TEST, BRIGHTNESS)
+    model.segmenter.eval()
+    counts = count_predictions(model, scoring_loader(chips, 2, 0), CPU)
+    assert np.array_equal(counts.before_N3B, counts.after_N3B)
 
 
 def test_counts_do_not_depend_on_the_batch_size(trained: World) -> None:
@@ -35,7 +49,8 @@ def test_counts_do_not_depend_on_the_batch_size(trained: World) -> None:
     model.segmenter.eval()
     one, three = (count_predictions(model, scoring_loader(chips, size, 0), CPU) for size in (1, 3))
     assert np.array_equal(one.matrix_KK, three.matrix_KK)
-    assert np.allclose(one.reliability_3B, three.reliability_3B, rtol=1e-6)
+    assert np.allclose(one.after_N3B, three.after_N3B, atol=1e-3)
+    assert np.allclose(one.before_N3B, three.before_N3B, atol=1e-3)  # the network rounds differently
 
 
 def test_logits_are_float32_and_as_large_as_the_image(trained: World) -> None:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics
-from torchmetrics.classification import MulticlassCalibrationError, MulticlassConfusionMatrix
+from torchmetrics.classification import MulticlassConfusionMatrix
 
-from pipeline.learning.confusion import argmax, confusion_matrices, confusion_matrix, reliability
+from pipeline.learning.confusion import argmax, confusion_matrices, confusion_matrix
 
 K = 4
 
@@ -70,22 +70,3 @@ def test_matrices_are_computed_chip_by_chip(chips: int, seed: int) -> None:
     predicted = torch.from_numpy(random.integers(0, K, (chips, 3, 4)))
     separate = [confusion_matrix(predicted[index], target[index], K) for index in range(chips)]
     assert torch.equal(confusion_matrices(predicted, target, K), torch.stack(separate))
-
-
-def test_reliability_of_three_pixels() -> None:
-    # probabilities 0.9, 0.9, 0.7, 1.0 of class 0, away from the edges of bins; the last pixel is ignored
-    odds = torch.tensor([[9.0, 9.0, 7 / 3, 1e9]])
-    logits_NKHW = torch.stack([odds.log(), torch.zeros_like(odds)])[None]
-    counts = reliability(logits_NKHW, torch.tensor([[[0, 1, 0, 255]]], dtype=torch.uint8), 5)
-    assert counts[0].tolist() == [0, 0, 0, 1, 2]
-    assert counts[1].tolist() == pytest.approx([0, 0, 0, 0.7, 1.8])
-    assert counts[2].tolist() == [0, 0, 0, 1, 1]
-
-
-def test_torchmetrics_finds_the_same_calibration_error() -> None:
-    logits = torch.randn(6, K, 8, 8, generator=torch.Generator().manual_seed(1))
-    target = torch.randint(0, K, (6, 8, 8), generator=torch.Generator().manual_seed(2))
-    pixels, probability, correct = reliability(logits, target, 15)
-    ours = float((correct - probability).abs().sum() / pixels.sum())
-    theirs = MulticlassCalibrationError(K, n_bins=15, norm="l1")(logits.softmax(1), target)
-    assert ours == pytest.approx(float(theirs), abs=1e-5)

@@ -181,9 +181,12 @@ def test_two_processes_give_the_result_of_one(
     assert read_json(both.out / "train.json")["val"]["iou"] == pytest.approx(
         read_json(single.out / "train.json")["val"]["iou"], abs=1e-3
     )
+    fitted = [read_json(trial.out / "model/model.json")["calibration"] for trial in (both, single)]
+    assert fitted[0] == pytest.approx(fitted[1], rel=1e-3)
     (read_by_one,), read_by_two = single.reads, both.reads
     assert len(read_by_two) == 2
-    assert Counter(read_by_two[0] + read_by_two[1]) == Counter(read_by_one) == dict.fromkeys(ALL, 2)
+    once_more = dict.fromkeys(ALL[11:], 3)  # the validation chips, for the temperature
+    assert Counter(read_by_two[0] + read_by_two[1]) == Counter(read_by_one) == dict.fromkeys(ALL, 2) | once_more
     lines = [text.split(":")[0] for text in output.splitlines() if text.startswith(("epoch", "train:"))]
     assert lines == ["epoch 1/2", "epoch 2/2", "train"]
     assert read_json(both.out / "cost.json")["devices"] == 2

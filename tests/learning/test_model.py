@@ -95,11 +95,16 @@ def test_content_of_model_json(trained: World) -> None:
             "synthetic": True,
         },
         "precision": description["precision"],
+        "calibration": description["calibration"],  # recomputed in test_calibration.py
         "chip_sizes": [64],
         "pixel_sizes": [10.0],
         "weights_sha256": sha256(trained.model / "model.safetensors"),
     }
     assert description["precision"] in ("fp32", "bf16")
+    calibration = description["calibration"]
+    assert list(calibration) == ["temperature", "groups", "lowest", "highest"]
+    assert calibration["groups"] == 2  # the validation chips
+    assert calibration["lowest"] <= calibration["temperature"] <= calibration["highest"]
     assert (params["loss"], params["seed"], params["train"]["optimizer"]) == ("ce", 1, "adam")
 
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from benchmarks.score_oracles import ORACLES, Case, degenerate_cases, deviations, ours
 from pipeline.scoring.counts import counts_of
-from pipeline.scoring.scores import class_scores, paper_iou, scores
+from pipeline.scoring.scores import class_scores, disagreement, paper_iou, scores
 
 NAMES = ("field", "wood", "water", "road")
 K = len(NAMES)
@@ -45,8 +45,39 @@ def test_scores_of_a_confusion_matrix() -> None:
 def test_class_scores_of_a_confusion_matrix() -> None:
     matrix = np.array([[5, 1, 0, 0], [0, 3, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
     by_class = class_scores(counts_of(matrix), NAMES)
-    assert by_class["wood"] == {"pixels": 4, "precision": 0.75, "recall": 0.75, "f_score": 0.75}
-    assert by_class["water"] == {"pixels": 0, "precision": None, "recall": None, "f_score": None}
+    assert by_class["field"] == {
+        "pixels": 6,
+        "users_accuracy": 1.0,  # all that is mapped as field is field
+        "producers_accuracy": round(5 / 6, 6),
+        "f_score": round(10 / 11, 6),
+    }
+    unknown = {"pixels": 0, "users_accuracy": None, "producers_accuracy": None, "f_score": None}
+    assert by_class["water"] == by_class["road"] == unknown
+
+
+def test_quantity_and_allocation_disagreement() -> None:
+    # wood is mapped twice too often: of 10 px, 2 of field would have to be mapped as field instead, wherever they lie;
+    # the other 2 wrong pixels are a swap of field and wood
+    matrix = np.array([[3, 3, 0, 0], [1, 3, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    assert disagreement(counts_of(matrix)) == {"quantity_disagreement": 0.2, "allocation_disagreement": 0.2}
+    swap = np.array([[0, 5, 0, 0], [5, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    assert disagreement(counts_of(swap)) == {"quantity_disagreement": 0.0, "allocation_disagreement": 1.0}
+    nothing = disagreement(np.zeros((3, K), np.int64))
+    assert nothing == {"quantity_disagreement": None, "allocation_disagreement": None}
+
+
+@given(arrays(np.int64, (K, K), elements=st.integers(0, 1000)).filter(np.any))
+def test_disagreement_is_that_of_the_paper_and_adds_up_to_the_error(matrix: np.ndarray) -> None:
+    result, shares = disagreement(counts_of(matrix)), matrix / matrix.sum()
+    quantity = allocation = 0.0
+    for own in range(K):  # equations 2 to 5 of the paper, row and column totals of the matrix of shares
+        missed, wrong = shares[own].sum() - shares[own, own], shares[:, own].sum() - shares[own, own]
+        quantity += abs(wrong - missed) / 2
+        allocation += 2 * min(wrong, missed) / 2
+    assert result["quantity_disagreement"] == pytest.approx(quantity, abs=ROUNDING)
+    assert result["allocation_disagreement"] == pytest.approx(allocation, abs=ROUNDING)
+    accuracy = scores(counts_of(matrix), NAMES)["pixel_accuracy"]
+    assert sum(value for value in result.values() if value is not None) == pytest.approx(1 - accuracy, abs=3e-6)
 
 
 def test_a_class_that_is_never_predicted_scores_0() -> None:

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from torchmetrics.classification import MulticlassCalibrationError
+
+from pipeline.evaluation.calibration import (
+    BINS,
+    CONFIDENCE,
+    CORRECT,
+    PIXELS,
+    Reliability,
+    calibration_error,
+    reliability,
+    reliability_table,
+)
+from pipeline.evaluation.intervals import error_limits
+from pipeline.learning.calibration import Calibration
+
+FITTED = Calibration(0.5, 4, 0.4, 0.7)
+
+group_bins = arrays(np.float64, (12, 3, BINS), elements=st.integers(0, 99)).map(
+    lambda parts: np.stack([parts.sum(axis=1), parts[:, 0] + parts[:, 1] / 2, parts[:, 0]], axis=1)
+)
+"""Groups whose pixels are correct, half confident or neither."""
+
+
+def groups(*shares: float, confidence: float = 0.92) -> np.ndarray:
+    """A group with 1,000 pixels of one confidence, of which a share is correct."""
+    bins_G3B = np.zeros((len(shares), 3, BINS))
+    bins_G3B[:, :, int(confidence * BINS)] = [(1000, 1000 * confidence, 1000 * share) for share in shares]
+    return bins_G3B
+
+
+def counted(logits: torch.Tensor, target: torch.Tensor, temperature: float = 1.0) -> np.ndarray:
+    neither, bins_N3B = reliability(logits, logits.argmax(1), target, (7.0, temperature)).numpy()
+    assert np.array_equal(neither[:, [PIXELS, CORRECT]].sum(axis=2), bins_N3B[:, [PIXELS, CORRECT]].sum(axis=2))
+    return bins_N3B
+
+
+def test_three_pixels() -> None:
+    # probabilities 0.9, 0.9, 0.7, 1.0 of class 0, away from the edges of bins; the last pixel is ignored
+    odds = torch.tensor([[9.0 - 1e-3, 9.0 - 1e-3, 7 / 3 - 1e-3, 1e9]])
+    logits_NKHW = torch.stack([odds.log(), torch.zeros_like(odds)])[None]
+    target = torch.tensor([[[0, 1, 0, 255]]], dtype=torch.uint8)
+    (bins_3B,) = counted(logits_NKHW, target)
+    assert {index: row.tolist() for index, row in enumerate(bins_3B.T) if row.any()} == {
+        13: [1, pytest.approx(0.7, abs=1e-3), 1],
+        17: [2, pytest.approx(1.8, abs=1e-3), 1],
+    }
+    (halved_3B,) = counted(logits_NKHW, target, 0.5)  # odds are squared: 81 and 5.4
+    assert np.flatnonzero(halved_3B[PIXELS]).tolist() == [16, 19]
+    assert halved_3B[CONFIDENCE].sum() == pytest.approx(2 * 81 / 82 + 49 / 58, abs=1e-3)
+    # |1.8 - 1| + |0.7 - 1|, of three
+    assert calibration_error(bins_3B) == pytest.approx(1.1 / 3, abs=1e-3)
+
+
+def test_each_chip_has_its_own_bins_and_a_certain_pixel_is_in_the_last() -> None:
+    logits = torch.zeros(3, 2, 1, 1)
+    logits[1:, 0] = 1000.0
+    target = torch.tensor([0, 0, 255], dtype=torch.uint8)[:, None, None]
+    bins_N3B = counted(logits, target)
+    assert bins_N3B.shape == (3, 3, BINS)
+    assert bins_N3B[0, :, BINS // 2].tolist() == [1, 0.5, 1]
+    assert bins_N3B[1, :, -1].tolist() == [1, 1, 1]
+    assert not bins_N3B[2].any()
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_torchmetrics_finds_the_same_error(temperature: float, layout: torch.memory_format) -> None:
+    logits = 2 * torch.randn(6, 4, 8, 8, generator=torch.Generator().manual_seed(1)).contiguous(memory_format=layout)
+    target = torch.randint(0, 4, (6, 8, 8), generator=torch.Generator().manual_seed(2))
+    before = logits.clone()
+    ours = calibration_error(counted(logits, target.byte(), temperature).sum(axis=0))
+    theirs = MulticlassCalibrationError(4, n_bins=BINS, norm="l1")((logits / temperature).softmax(1), target)
+    assert ours == pytest.approx(float(theirs), abs=1e-5)
+    assert torch.equal(logits, before)
+
+
+@given(group_bins)
+def test_the_error_is_a_share_and_0_only_where_every_bin_fits(bins_G3B: np.ndarray) -> None:
+    error_G = calibration_error(bins_G3B)
+    assert np.array_equal(np.isnan(error_G), ~bins_G3B[:, PIXELS].any(axis=1))
+    known_G = ~np.isnan(error_G)
+    assert ((error_G[known_G] >= 0) & (error_G[known_G] <= 1)).all()
+    fits_G = (bins_G3B[:, CONFIDENCE] == bins_G3B[:, CORRECT]).all(axis=1)
+    assert np.array_equal(error_G[known_G] == 0, fits_G[known_G])
+
+
+def test_errors_of_opposite_groups_cancel() -> None:
+    assert calibration_error(groups(0.82, 1.0)) == pytest.approx([0.1, 0.08])
+    assert calibration_error(groups(0.82, 1.0).sum(axis=0)) == pytest.approx(0.01)
+
+
+def test_metrics_with_few_groups_have_no_interval() -> None:
+    assert Reliability(groups(0.42, 0.52), groups(0.82, 1.0)).metrics(FITTED) == {
+        "temperature": 0.5,
+        "temperature_groups": 4,
+        "temperature_lowest": 0.4,
+        "temperature_highest": 0.7,
+        "error_before": pytest.approx(0.45),
+        "error_after": pytest.approx(0.01),
+        "error_after_low": None,
+        "error_after_high": None,
+    }
+
+
+def test_the_interval_of_the_error_leaves_out_each_group() -> None:
+    shares = np.linspace(0.5, 0.9, 12)
+    found = Reliability(groups(*shares), groups(*shares)).metrics(None)
+    assert (found["temperature"], found["temperature_groups"], found["temperature_lowest"]) == (1.0, None, None)
+    left_out = [abs(0.92 - np.delete(shares, index).mean()) for index in range(12)]
+    expected = error_limits(0.92 - shares.mean(), np.array(left_out))
+    assert (found["error_after_low"], found["error_after_high"]) == pytest.approx(expected, abs=2e-6)
+
+
+def test_groups_without_labelled_pixels_do_not_count() -> None:
+    shares, nothing = groups(*np.linspace(0.5, 0.9, 9)), np.zeros((3, 3, BINS))
+    both = Reliability.of_groups(*[np.concatenate([shares, nothing])] * 2)
+    assert both.metrics(FITTED)["error_after_low"] is None
+    empty = Reliability.of_groups(nothing, nothing)
+    assert empty.errors == (None, None)
+    assert set(list(empty.metrics(FITTED).values())[4:]) == {None}
+    assert reliability_table(empty.after_G3B).empty
+
+
+def test_the_table_has_the_bins_with_pixels() -> None:
+    table = reliability_table(groups(0.5, 0.7) + groups(0.2, 0.2, confidence=0.3))
+    assert table.to_numpy(na_value=-1).tolist() == [[0.3, 0.2, -1, -1, 2000], [0.92, 0.6, -1, -1, 2000]]
+
+
+def test_the_interval_of_a_bin_is_over_the_groups_that_have_it() -> None:
+    shares = np.linspace(0.4, 0.8, 12)
+    bins_G3B = groups(*shares)
+    bins_G3B[:2] += groups(0.1, 0.3, confidence=0.3)  # in two groups only
+    table = reliability_table(bins_G3B)
+    assert table["low"].isna().tolist() == table["high"].isna().tolist() == [True, False]
+    low, accuracy, high = table.loc[1, ["low", "accuracy", "high"]]
+    assert low < accuracy < high
+    assert (low + high) / 2 == pytest.approx(0.6, abs=0.01)
