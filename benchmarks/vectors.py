@@ -84,7 +84,10 @@ def main() -> None:
             scene, path = write_scene(folder / "scene.tif", side), folder / f"map{side}.tif"
             run("pipeline.predict", scene, "-o", path, "--model", MODEL, "--confidence")
             counts_V = count_pixels(path)
-            kinds = [("simplified", ("--simplify", TOLERANCE_PX)), ("exact", ("--simplify", 0))]
+            kinds: list[tuple[str, tuple[object, ...]]] = [
+                ("simplified", ("--simplify", TOLERANCE_PX)),
+                ("exact", ("--simplify", 0)),
+            ]
             if arguments.dissolve:
                 kinds.append(("dissolved", ("--dissolve",)))
             for kind, options in kinds:

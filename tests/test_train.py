@@ -224,6 +224,7 @@ def test_the_fingerprint_depends_on_every_input_but_not_on_workers(small: World)
 WITHOUT_EFFECT = {
     *(f"core.{name}" for name in ("cache", "choices", "cli", "errors", "files", "fingerprint", "interrupt", "params")),
     *(
+        "formats.datasets",
         "formats.splits",
         "learning.calibration",
         "learning.cost",
@@ -232,8 +233,8 @@ WITHOUT_EFFECT = {
         "learning.progress",
     ),
 }
-"""Modules that `train` imports and that do not change the weights: paths, messages, curves, and the temperature, which
-is fitted after every training, an interrupted one too."""
+"""Modules that `train` imports and that do not change the weights: paths, messages, curves, the licence, and the temperature,
+which is fitted after every training, an interrupted one too."""
 
 
 def test_learning_code_is_complete() -> None:

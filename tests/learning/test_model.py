@@ -96,6 +96,13 @@ def test_content_of_model_json(trained: World) -> None:
         },
         "precision": description["precision"],
         "calibration": description["calibration"],  # recomputed in test_calibration.py
+        "data": {
+            "dataset": "landcoverai",
+            "source": "sample",
+            "licence": "MIT, with this project: made from a seed",
+            "train_chips": 8,
+            "val_chips": 2,
+        },
         "chip_sizes": [64],
         "pixel_sizes": [10.0],
         "weights_sha256": sha256(trained.model / "model.safetensors"),
