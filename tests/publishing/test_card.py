@@ -1,4 +1,4 @@
-"""The card: front matter in the hub's reader, what it says, and code that runs."""
+"""The card: front matter in the reader of the hub, and what it contains."""
 
 from functools import partial
 
@@ -7,11 +7,9 @@ from huggingface_hub import ModelCard
 
 from pipeline.formats.chips import Imagery
 from pipeline.formats.datasets import licence
-from pipeline.publishing.card import example, model_card
+from pipeline.publishing.card import model_card
 from pipeline.publishing.publication import Publication
 from tests.publishing.world import OLD_SCORES, SCORES, data, old_model, publication
-
-RGB = Imagery(("1", "2", "3"))
 
 
 def old(scores: dict[str, object] | None = None) -> Publication:
@@ -104,19 +102,3 @@ def test_class_names_do_not_break_tables() -> None:
         update={"classes": (table.classes[0].model_copy(update={"name": "a|b"}), *table.classes[1:])}
     )
     assert "| 10 | 0 | a\\|b | `#FFCC00` |" in model_card(publication(table=odd))
-
-
-def test_other_values_are_converted_first() -> None:
-    card = model_card(publication())
-    assert "255 * (value - 1000) / (4000 - 1000), rounded, and cut off at 0 and 255" in card
-    assert "gdal_translate -ot Byte -scale 1000 4000 0 255 scene.tif scene8.tif" in card
-    assert "(tile - 1000) / (4000 - 1000)" in example(publication())
-    plain = model_card(publication(imagery=RGB))
-    assert "gdal_translate" not in plain
-    assert "none: values are 8-bit" in plain
-
-
-def test_a_stretch_by_chip_is_named() -> None:
-    card = model_card(publication(imagery=Imagery(("1", "2", "3"), stretch="minmax")))
-    assert "`pipeline.predict` refuses this model" in card
-    assert "gdal_translate" not in card
