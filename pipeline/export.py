@@ -134,8 +134,8 @@ def run(arguments: argparse.Namespace) -> str:
     return "; ".join(
         [
             f"{out}, {ONNX} {(out / ONNX).stat().st_size / 1e6:.3g} MB",
-            f"same class as PyTorch on {check.equal_share:.4%} of a tile's pixels, probabilities differ by at most "
-            f"{check.largest_difference:.1g}",
+            f"same class as PyTorch on {check.equal_share:.4%} of a tile's pixels, largest difference of "
+            f"probabilities {check.largest_difference:.2g}",
             f"calibrated, T = {model.temperature:.3g}" if model.calibration else "not calibrated",
             "with the scores of this model" if scores else "without scores",
         ]

@@ -111,7 +111,7 @@ def _check(publication: Publication) -> str:
     check = publication.check
     return (
         f"on a tile of {TILE} x {TILE} px the same class as PyTorch on {check.equal_share:.4%} of the pixels, "
-        f"probabilities differ by at most {check.largest_difference:.1g}"
+        f"largest difference of probabilities {check.largest_difference:.2g}"
     )
 
 
