@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from pipeline.core.errors import PipelineError
-from pipeline.inference.revision import model_of
+from pipeline.inference.revision import model_of, text_of
 
 STAGE = {
     "cmd": "mkdir -p data/model && cp params.yaml data/model/model.json && cp params.yaml data/model/model.safetensors",
@@ -127,3 +127,15 @@ def test_outside_a_repository_of_git_and_dvc(make: Any, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PipelineError, match="^--rev other: cannot get its model"):
         model_of("other")
+
+
+@pytest.mark.parametrize(("revision", "seed"), [("first", 1), ("other", 2)])
+def test_text_files_are_those_of_the_revision(revision: str, seed: int) -> None:
+    assert text_of(revision, "params.yaml") == f"seed: {seed}\n"
+
+
+@pytest.mark.parametrize(("revision", "path"), [("missing", "params.yaml"), ("empty", "params.yaml")])
+def test_a_revision_without_a_file_is_one_line(revision: str, path: str) -> None:
+    with pytest.raises(PipelineError, match=f"^--rev {revision}: cannot read its {path} ") as error:
+        text_of(revision, path)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,48 @@
+"""Scores belong to their model; names and licences."""
+
+import json
+
+import pytest
+
+from pipeline.core.errors import PipelineError
+from pipeline.formats.datasets import DATASETS, licence
+from pipeline.publishing.publication import parse_scores
+from tests.publishing.world import SCORES, data, model, publication
+
+
+def test_own_scores_are_taken() -> None:
+    assert parse_scores(json.dumps(SCORES), "a.json", model()) == SCORES
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"model_sha256": "other"}',
+            r"^a.json has the scores of another model \(other…, not digest 0…\); run .* --metrics",
+        ),
+        ('{"mean_iou": 0.6}', "^a.json does not record its model, as older versions; run `dvc repro evaluate`$"),
+        ("[1]", "^a.json is not a file of the stage evaluate; run"),
+        ("{", "^a.json is not a file of the stage evaluate; run"),
+    ],
+)
+def test_other_files_are_refused(text: str, message: str) -> None:
+    with pytest.raises(PipelineError, match=message):
+        parse_scores(text, "a.json", model())
+
+
+SPDX = {"landcoverai": "CC-BY-NC-SA-4.0", "landcovernet": "CC-BY-4.0", "ghana": "CC-BY-SA-4.0"}
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_licences_of_all_datasets_have_identifiers(dataset: str) -> None:
+    found = {
+        source: publication(data=data(dataset, source, licence(dataset, source))).spdx  # type: ignore[arg-type]
+        for source in ("archive", "sample", "local")
+    }
+    assert found == {"archive": SPDX[dataset], "sample": "MIT", "local": None}
+
+
+def test_names() -> None:
+    assert publication().name == "landcovernet-unet-resnet18"
+    assert publication(data=None).name == "land-cover-unet-resnet18"

@@ -1,0 +1,124 @@
+"""Items against the schemas of MLM 1.5.2 and STAC 1.1.0, offline, and against pystac's reader."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pystac
+import pytest
+from pystac.validation.local_validator import get_local_schema_cache
+from referencing import Registry, Resource
+
+from pipeline.publishing.publication import Publication
+from pipeline.publishing.stac_mlm import is_mlm_item, mlm_item, raw_limits
+from pipeline.raster.imagery import to_rgb
+from tests.publishing.world import SENTINEL_2, old_model, publication
+
+SCHEMAS = Path(__file__).parent / "schemas"
+"""Of github.com/stac-extensions, at the tags that are in the names."""
+STAC = "https://schemas.stacspec.org/v1.1.0/item-spec/json-schema/item.json"
+
+
+@cache
+def registry() -> Registry[Any]:
+    own = [json.loads(path.read_text(encoding="utf-8")) for path in SCHEMAS.iterdir()]
+    known = {schema["$id"].rstrip("#"): schema for schema in own} | get_local_schema_cache()
+    return Registry().with_resources((uri, Resource.from_contents(schema)) for uri, schema in known.items())
+
+
+def validate(item: dict[str, Any]) -> None:
+    """Validate against every schema that the item names."""
+    for uri in (STAC, *item["stac_extensions"]):
+        jsonschema.Draft7Validator(registry().contents(uri), registry=registry()).validate(item)
+
+
+@pytest.fixture
+def item_of(tmp_path: Path) -> Callable[[Publication], dict[str, Any]]:
+    (tmp_path / "model.onnx").write_bytes(b"network")
+    (tmp_path / "README.md").write_bytes(b"card")
+    return lambda published: json.loads(json.dumps(mlm_item(published, tmp_path)))  # type: ignore[no-any-return]
+
+
+def old() -> Publication:
+    return Publication(old_model(), None, "unknown", publication().check)
+
+
+@pytest.mark.parametrize(
+    "published",
+    [
+        publication,
+        old,
+        lambda: publication(params={"encoder_weights": "none"}),
+        lambda: publication(params={"encoder_weights": "/home/a/b.safetensors", "train": {"lr": 1}}),
+    ],
+)
+def test_items_are_valid(
+    published: Callable[[], Publication], item_of: Callable[[Publication], dict[str, Any]]
+) -> None:
+    item = item_of(published())
+    validate(item)
+    assert is_mlm_item(item)
+    read = pystac.Item.from_dict(copy.deepcopy(item))
+    assert read.geometry is None
+    assert read.bbox is None
+    assert set(read.assets) == {"model", "card"}
+    assert "/home" not in json.dumps(item)
+
+
+def test_the_schemas_refuse_other_items(item_of: Callable[[Publication], dict[str, Any]]) -> None:
+    for break_it in (
+        lambda item: item["properties"].pop("mlm:name"),
+        lambda item: item["properties"].pop("bands"),
+        lambda item: item["properties"].pop("datetime"),
+        lambda item: item["assets"]["model"].update(roles=["data"]),
+        lambda item: item["properties"]["mlm:output"][0]["classification:classes"][0].update(color_hint="#fff"),
+        lambda item: item["properties"]["mlm:input"][0]["input"].update(data_type="float"),
+        lambda item: item["assets"]["card"].update({"file:checksum": "x"}),
+    ):
+        item = item_of(publication())
+        break_it(item)
+        with pytest.raises(jsonschema.ValidationError):
+            validate(item)
+
+
+def test_classes_are_positions_with_names_and_colours(item_of: Callable[[Publication], dict[str, Any]]) -> None:
+    (output,) = item_of(publication())["properties"]["mlm:output"]
+    assert output["result"]["shape"] == [-1, 3, 1024, 1024]
+    assert [tuple(entry.values()) for entry in output["classification:classes"]] == [
+        (0, "field", "field, id 10 in maps", "FFCC00"),
+        (1, "water", "water, id 30 in maps", "0000FF"),
+        (2, "forest & scrub", "forest & scrub, id 70 in maps", "008000"),
+    ]
+
+
+def test_checksums_are_multihashes_of_the_files(item_of: Callable[[Publication], dict[str, Any]]) -> None:
+    asset = item_of(publication())["assets"]["model"]
+    assert asset["file:size"] == 7
+    assert asset["file:checksum"] == f"1220{hashlib.sha256(b'network').hexdigest()}"
+
+
+@pytest.mark.parametrize(("weights", "expected"), [("none", (False, None)), ("imagenet", (True, "ImageNet"))])
+def test_pretraining(
+    weights: str, expected: tuple[bool, str | None], item_of: Callable[[Publication], dict[str, Any]]
+) -> None:
+    properties = item_of(publication(params={"encoder_weights": weights}))["properties"]
+    assert (properties["mlm:pretrained"], properties["mlm:pretrained_source"]) == expected
+
+
+def test_scaling_equals_the_conversion_of_the_training_chips() -> None:
+    assert raw_limits(SENTINEL_2) == (1000, 4000)
+    values_CHW = np.arange(0, 5001, dtype=np.uint16).reshape(1, 1, -1).repeat(3, axis=0)
+    chip_HWC = to_rgb(values_CHW, SENTINEL_2, np.ones(values_CHW.shape[1:], bool))
+    scaled_CHW = np.clip((values_CHW - 1000.0) / 3000, 0, 1)
+    np.testing.assert_allclose(chip_HWC.transpose(2, 0, 1) / 255, scaled_CHW, atol=0.51 / 255)
+
+
+def test_other_json_is_no_item() -> None:
+    for value in ([], {}, {"properties": None}, {"properties": {}}):
+        assert not is_mlm_item(value)
