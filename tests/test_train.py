@@ -233,8 +233,8 @@ WITHOUT_EFFECT = {
         "learning.progress",
     ),
 }
-"""Modules that `train` imports and that do not change the weights: paths, messages, curves, the licence, and the temperature,
-which is fitted after every training, an interrupted one too."""
+"""Modules that `train` imports and that do not change the weights: paths, messages, curves, the licence, and the
+temperature, which is fitted after every training, an interrupted one too."""
 
 
 def test_learning_code_is_complete() -> None:
