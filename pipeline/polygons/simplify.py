@@ -5,8 +5,9 @@ import shapely
 
 from pipeline.polygons.rings import Pieces
 
-TOLERANCE_PX = 2.0
-"""Chosen on pictures: staircases become plain lines, and roads 2 px wide remain; 4 px thins them out."""
+TOLERANCE_PX = 1.0
+"""Steps along slanted borders become plain lines, and thin patches remain: in a map of a Sentinel-2 mosaic with roads 1
+to 3 px wide these lost 1.5 % of their area, and 6 % with 2 px, which makes lines still plainer."""
 
 _TILE_PX = 64
 """Pieces are passed to GEOS tile by tile, so that neighbours in the map are neighbours in memory: for 59,078 pieces
