@@ -33,8 +33,6 @@ RESERVED = ("gpkg", "sqlite_", STYLES)
 """Starts of names that a layer cannot have: those of GeoPackage and SQLite, and the table of styles."""
 FULL = "disk is full"
 """What SQLite reports. GDAL passes it on as text, or reports what failed in consequence: see `_is_full`."""
-TILE = 64
-"""Polygons of a tile in the order in which GEOS gets them: neighbours near each other in memory take less time."""
 EXPECTED_WARNINGS = (
     ".*extension.*GPKG",  # of a temporary name
     ".*non conformant file extension",
@@ -187,9 +185,8 @@ def _is_full(path: Path, size: int) -> bool:
 def dissolve(chunks: Iterable[Features]) -> Features:
     """Merge the pieces of each patch: one polygon, the sums of pixels and area, the mean confidence of all pixels.
 
-    All polygons are in memory at once. Vertices on straight lines go, such as those that the cut left on block lines,
-    unless the polygons are no valid coverage, where neighbours could then differ. In a rotated map some stay, because
-    rounded coordinates are not exactly on a line.
+    All polygons are in memory at once. Vertices stay, also those on straight borders along block lines: to remove them
+    alike in both neighbours (`shapely.coverage_simplify`) takes minutes for a map of 10,980 px a side.
 
     Args:
         chunks: pieces that together cover each patch without overlap; neighbours share all vertices.
@@ -209,7 +206,7 @@ def dissolve(chunks: Iterable[Features]) -> Features:
     if pieces.confidence_N is not None:
         confidence_P = _sums(patch_N, pieces.confidence_N * pieces.pixels_N) / pixels_P
     return Features(
-        _without_straight_vertices(polygon_P),
+        polygon_P,
         pieces.patch_N[first_P],
         pieces.class_N[first_P],
         pixels_P,
@@ -228,15 +225,3 @@ def _concatenate(chunks: list[Features]) -> Features:
 
 def _sums(patch_N: np.ndarray, value_N: np.ndarray) -> np.ndarray:
     return np.bincount(patch_N, value_N).astype(value_N.dtype)  # exact for counts: sums below 2**53
-
-
-def _without_straight_vertices(polygon_P: np.ndarray) -> np.ndarray:
-    if not len(polygon_P) or not shapely.coverage_is_valid(polygon_P):
-        return polygon_P
-    bounds_P4 = shapely.bounds(polygon_P)
-    width, height = bounds_P4[:, 2:].max(axis=0) - bounds_P4[:, :2].min(axis=0)
-    left_P, top_P = (bounds_P4[:, :2] // np.sqrt(width * height * TILE / len(polygon_P))).T
-    order_P = np.lexsort((left_P, top_P))
-    simple_P = np.empty_like(polygon_P)
-    simple_P[order_P] = shapely.coverage_simplify(polygon_P[order_P], 0)
-    return simple_P
