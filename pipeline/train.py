@@ -1,5 +1,6 @@
 """Train a segmentation network on the chips of one dataset."""
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -195,7 +196,6 @@ def run_training(
     parts: Parts,
     group_of: Mapping[str, str],
     params: TrainParams,
-    placement: Placement,
     progress: L.Callback,
     checkpoint: Checkpoint,
 ) -> tuple[Segmenter, BestEpoch]:
@@ -204,7 +204,8 @@ def run_training(
     Raises:
         PipelineError: a loss became NaN or infinite; the best model so far is then written next to the checkpoint.
     """
-    config, processes = params.train, placement.processes
+    config, placement = params.train, params.placement
+    processes = placement.processes
     task = build_task(parts, params, processes)
     workers = loader_workers(config.workers, placement.device, processes.local_world_size)
     plan = BatchPlan(config.batch_size, processes, config.accumulate)
@@ -220,20 +221,17 @@ def run_training(
         if not (processes.is_rank_zero and checkpoint.file.exists()):
             raise
         folder = checkpoint.folder / "model"
-        calibration = fit_temperature(task.segmenter, parts["val"], group_of, params, placement.device)
-        write_model(folder, parts, task.segmenter, params, placement.device, calibration)
+        write_model(folder, parts, group_of, task.segmenter, params)
         raise PipelineError(f"{error}; the best model so far is in {folder}") from None
 
 
-def fit_temperature(
-    segmenter: Segmenter, val: Chips, group_of: Mapping[str, str], params: TrainParams, device: Device
-) -> Calibration:
+def fit_temperature(segmenter: Segmenter, val: Chips, group_of: Mapping[str, str], params: TrainParams) -> Calibration:
     """Fit the temperature of a trained network on the validation chips; on rank 0 alone."""
+    config, placement = params.train, params.placement
+    device = placement.device
     segmenter.eval().to(device.name).to(memory_format=device.memory_format)
-    of_rank = -(
-        -params.train.batch_size // params.placement.processes.world_size
-    )  # as in validation, which fits memory
-    loader = scoring_loader(val, of_rank, loader_workers(params.train.workers, device))
+    batch_size = math.ceil(config.batch_size / placement.processes.world_size)  # as in validation, which fits memory
+    loader = scoring_loader(val, batch_size, loader_workers(config.workers, device))
     return calibrate(segmenter, loader, device, val.ids, group_of)
 
 
@@ -244,12 +242,12 @@ def describe_data(parts: Parts, dataset: DatasetName) -> TrainingData:
 
 
 def write_model(
-    folder: Path, parts: Parts, segmenter: Segmenter, params: TrainParams, device: Device, calibration: Calibration
+    folder: Path, parts: Parts, group_of: Mapping[str, str], segmenter: Segmenter, params: TrainParams
 ) -> None:
-    """Write the network with everything that is needed to use it."""
-    chips = parts["train"].folder
+    """Fit the network's temperature, and write it with everything that is needed to use it."""
+    chips, calibration = parts["train"].folder, fit_temperature(segmenter, parts["val"], group_of, params)
     table, data = read_classes(chips / "classes.json"), describe_data(parts, params.dataset)
-    more = {"precision": device.precision, "calibration": asdict(calibration), "data": asdict(data)}
+    more = {"precision": params.placement.device.precision, "calibration": asdict(calibration), "data": asdict(data)}
     more |= chip_geometry(chips) | {"params": params.model_dump()}
     description = describe_model(params.network(table), table, read_imagery(chips), **more)
     with atomic_path(folder) as partial:
@@ -278,13 +276,12 @@ def train(
         lock as checkpoint,
         training_progress(plots, epoch_chips, processes) as progress,
     ):
-        segmenter, tracker = run_training(parts, group_of, params, placement, progress, checkpoint)
+        segmenter, tracker = run_training(parts, group_of, params, progress, checkpoint)
         if not processes.is_rank_zero:
             return ""
         best = tracker.best
         assert best is not None
-        calibration = fit_temperature(segmenter, parts["val"], group_of, params, placement.device)
-        write_model(model, parts, segmenter, params, placement.device, calibration)
+        write_model(model, parts, group_of, segmenter, params)
         write_json(metrics, {"best_epoch": best.number, "train": best.train, "val": best.val})
         write_json(cost_file, cost(placement.device, processes.world_size, tracker.epochs, epoch_chips))
     return (
