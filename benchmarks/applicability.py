@@ -1,7 +1,8 @@
 """Whether a distance of a window's features to those of the training chips flags imagery unlike training's.
 
-    python -m benchmarks.applicability --model FOLDER --chips FOLDER --split FOLDER NAME=FOLDER[:bgr]...
+    make repro && python -m benchmarks.applicability [--model FOLDER --chips FOLDER --split FOLDER] [NAME=FOLDER[:bgr]]...
 
+The default is the model of the last run.
 Each NAME is a folder of foreign images (GeoTIFF or PNG; of their first three bands, `:bgr` reverses the order). Masks
 with the same names in the folder `masks` beside it are used if the model has their class ids. Own windows are compared
 with the training windows of other groups only, so that no neighbour is in the reference. The network was trained on the
@@ -26,7 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio
 import torch
 from PIL import Image
 from scipy.stats import spearmanr
@@ -37,6 +37,7 @@ from pipeline.formats.png import read_mask
 from pipeline.formats.splits import read_groups
 from pipeline.inference.network import LoadedModel, load_model
 from pipeline.learning.data import read_list
+from pipeline.raster.gdal import open_dataset
 
 SIDE = 256
 NEIGHBOUR = 5
@@ -72,7 +73,7 @@ def read_image(path: Path) -> np.ndarray:
     """Read the first three bands as image_HWC."""
     if path.suffix == ".png":
         return np.asarray(Image.open(path).convert("RGB"))
-    with rasterio.open(path) as dataset:
+    with open_dataset(path) as dataset:
         return np.moveaxis(dataset.read([1, 2, 3]), 0, -1)
 
 
@@ -81,7 +82,7 @@ def labels_of(image: Path) -> np.ndarray | None:
     path = image.parent.parent / "masks" / image.name
     if not path.is_file():
         return None
-    with rasterio.open(path) as dataset:
+    with open_dataset(path) as dataset:
         return np.asarray(dataset.read(1))
 
 
@@ -201,10 +202,10 @@ def interval(own: tuple[np.ndarray, np.ndarray], foreign: tuple[np.ndarray, np.n
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--chips", type=Path, required=True)
-    parser.add_argument("--split", type=Path, required=True)
-    parser.add_argument("foreign", nargs="+", metavar="NAME=FOLDER[:bgr]")
+    parser.add_argument("--model", type=Path, default=Path("data/model"))
+    parser.add_argument("--chips", type=Path, default=Path("data/chips/landcoverai"))
+    parser.add_argument("--split", type=Path, default=Path("data/split/landcoverai"))
+    parser.add_argument("foreign", nargs="*", metavar="NAME=FOLDER[:bgr]")
     args = parser.parse_args()
     torch.set_num_threads(1)
     model = load_model(args.model, "cpu")
