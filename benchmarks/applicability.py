@@ -1,13 +1,12 @@
 """Whether a distance of a window's features to those of the training chips flags imagery unlike training's.
 
-    make repro && python -m benchmarks.applicability [--model FOLDER --chips FOLDER --split FOLDER] [NAME=FOLDER[:bgr]]...
+    make repro && python -m benchmarks.applicability [--model FOLDER --chips FOLDER --split FOLDER] [NAME=FOLDER[:bgr]]…
 
-The default is the model of the last run.
-Each NAME is a folder of foreign images (GeoTIFF or PNG; of their first three bands, `:bgr` reverses the order). Masks
-with the same names in the folder `masks` beside it are used if the model has their class ids. Own windows are compared
-with the training windows of other groups only, so that no neighbour is in the reference. The network was trained on the
-training groups, so held-out windows are new to it only if the split is by group: shared groups are counted. Printed by
-score:
+The default is the model of the last run. Each NAME is a folder of foreign images (GeoTIFF or PNG; of their first three
+bands, `:bgr` reverses the order). Masks with the same names in the folder `masks` beside it are used if the model has
+their class ids. Own windows are compared with the training windows of other groups only, so that no neighbour is in the
+reference. The network was trained on the training groups, so held-out windows are new to it only if the split is by
+group: shared groups are counted. Printed by score:
 
     AUROC of foreign against held-out windows, with a 95 % bootstrap interval over images (foreign) and groups (own);
     images that overlap or show one place at several dates are not independent, and the interval is too narrow then;
