@@ -113,7 +113,7 @@ def _block_features(
     pieces = simplify(trace(label_HW, window.row_off, window.col_off), tolerance)
     label = label_HW.ravel()
     pixels_L = np.bincount(label)
-    areas, confidence_HW = pixel_areas(source.georeference, window), source.read_confidence(window)
+    areas, confidence_HW = pixel_areas(source.georeference, window), source.read_confidence(window, id_HW > 0)
     label_N = pieces.label_N
     patch_N = patches.id_N[label_N + (first - 1)]
     return Features(
