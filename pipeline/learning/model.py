@@ -11,7 +11,7 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 from huggingface_hub import constants
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save
 from torch import nn
 
@@ -234,8 +234,8 @@ def load_model(folder: Path) -> Model:
         description = read_json(path)
         table, imagery = ClassTable(classes=description["classes"]), parse_imagery(description["imagery"])
         precision, params = _parse_precision(description.get("precision")), dict(description.get("params", {}))
-        calibration = Calibration(**fitted) if (fitted := description.get("calibration")) else None
-        data = TrainingData(**trained) if (trained := description.get("data")) else None
+        calibration = TypeAdapter(Calibration | None).validate_python(description.get("calibration"))
+        data = TypeAdapter(TrainingData | None).validate_python(description.get("data"))
         pixel_sizes = tuple(map(float, description.get("pixel_sizes", ())))
         names = (description["architecture"], description["encoder"], len(table.classes))
         config = NetworkConfig(*names, tuple(description["mean"]), tuple(description["std"]))
