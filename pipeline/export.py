@@ -111,6 +111,8 @@ def write_export(out: Path, model: Model, scores: dict[str, Any] | None, why_no_
             publication = Publication(model, scores, why_no_scores, check_onnx(partial / ONNX, model))
             write_text(partial / CARD, model_card(publication))
             write_json(partial / ITEM, mlm_item(publication, partial))
+    except PipelineError as error:
+        raise PipelineError(str(error).replace(str(partial), str(out))) from None
     except OSError as error:
         reraise_stage_errors(error)
         raise PipelineError(f"-o {out}: cannot be written ({error.strerror or error}); give another folder") from None
