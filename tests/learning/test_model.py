@@ -226,6 +226,7 @@ DATA = {"dataset": "mine", "source": "local", "licence": "MIT", "train_chips": 3
         {"calibration": [0.5, 4, 0.4, 0.7]},
         {"calibration": {}},
         {"data": DATA | {"licence": None}},
+        *({"pixel_sizes": wrong} for wrong in (None, [0], [-1], [math.nan], ["x"])),
     ],
 )
 def test_calibration_and_data_that_cannot_be_are_refused(saved: Path, change: dict[str, Any]) -> None:
