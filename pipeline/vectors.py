@@ -18,6 +18,9 @@ from pipeline.polygons.geopackage import require_writable
 from pipeline.polygons.simplify import TOLERANCE_PX
 from pipeline.polygons.vectorise import VectorOptions, vectorise
 
+MAX_TOLERANCE = 1_000_000
+"""Pixels; far larger numbers overflow when they are squared."""
+
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
@@ -48,8 +51,8 @@ def _tolerance(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels of 0 or more")
+    if not 0 <= value <= MAX_TOLERANCE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels from 0 to {MAX_TOLERANCE:,}")
     return value
 
 
@@ -61,7 +64,7 @@ def run(arguments: argparse.Namespace) -> str:
         OSError: a file cannot be read or written.
     """
     path, out = arguments.map, arguments.out
-    require_writable(out, "-o")
+    require_writable(out, "-o", [path, *([arguments.classes] if arguments.classes else [])])
     if out.exists() and not arguments.overwrite:
         raise PipelineError(f"{out} exists; --overwrite replaces it")
     confidence = None if arguments.no_confidence else confidence_beside(path)

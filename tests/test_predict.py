@@ -745,7 +745,10 @@ def test_polygons_of_several_scenes_lie_in_a_folder(predict: Command, tmp_path: 
     assert predict(*arguments).code == 0
     assert sorted(path.name for path in (tmp_path / "polygons").iterdir()) == ["a.gpkg", "b.gpkg"]
     assert predict(*arguments).out.count("skipped: already finished") == 2
+    older = (tmp_path / "maps/a.tif").stat().st_mtime_ns - 1
+    os.utime(tmp_path / "polygons/a.gpkg", ns=(older, older))
     (tmp_path / "polygons/b.gpkg").unlink()
     again = predict(*arguments)
+    assert again.out.count("FAILED") == 2
     assert again.code == 1
     assert "--overwrite replaces it" in again.out

@@ -70,8 +70,23 @@ def test_mistakes_are_one_line(map_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert "map.shp" in refusal(monkeypatch, map_path, "-o", tmp_path / "map.shp")
     (tmp_path / "folder.gpkg").mkdir()
     assert "is a folder" in refusal(monkeypatch, map_path, "-o", tmp_path / "folder.gpkg")
-    for tolerance in ("-1", "much", "nan", "inf"):
+    (tmp_path / "file").touch()
+    assert "file is not a folder that you may write to" in refusal(
+        monkeypatch, map_path, "-o", tmp_path / "file/m.gpkg"
+    )
+    (tmp_path / "bad.json").write_text("{")
+    assert "bad.json is not valid JSON" in refusal(monkeypatch, map_path, "-o", out, "--classes", tmp_path / "bad.json")
+    for tolerance in ("-1", "much", "nan", "inf", "1e200"):
         with pytest.raises(SystemExit) as end:
             call(monkeypatch, map_path, "-o", out, "--simplify", tolerance)
         assert end.value.code == 2
     assert not out.exists()
+
+
+def test_a_map_is_never_its_own_output(map_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = map_path.rename(tmp_path / "own.gpkg")
+    before = own.read_bytes()
+    (tmp_path / "link.gpkg").symlink_to(own)
+    for out in (own, tmp_path / "link.gpkg"):
+        assert "it is an input; choose another name" in refusal(monkeypatch, own, "-o", out, "--overwrite")
+    assert own.read_bytes() == before

@@ -33,7 +33,8 @@ def reliability(
         temperatures: T values by which the logits are divided.
 
     Returns:
-        bins_TN3B on the device of the logits.
+        bins_TN3B on the device of the logits. Pixels with a logit of infinity or NaN, as overflows of fp16 leave them,
+        have no confidence and do not count.
     """
     chips, size = len(logits_NKHW), 2 * BINS  # a cell for wrong and one for correct pixels of each bin
     below_NKHW = logits_NKHW - logits_NKHW.amax(dim=1, keepdim=True)
@@ -42,8 +43,10 @@ def reliability(
     bins = []
     for temperature in temperatures:
         confidence_NHW = (below_NKHW / temperature).exp_().sum(dim=1).reciprocal()  # faster than softmax and maximum
+        is_known_NHW = confidence_NHW.isfinite()
+        confidence_NHW.masked_fill_(~is_known_NHW, 0)
         bin_NHW = (confidence_NHW * BINS).long().clamp_(max=BINS - 1)
-        cells = (first_NHW + 2 * bin_NHW).flatten()
+        cells = (first_NHW + 2 * bin_NHW).where(is_known_NHW, size * chips).flatten()
         # float32 cannot add up millions of probabilities
         pixels, confidence = (
             torch.bincount(cells, weights, minlength=size * (chips + 1))[: size * chips].double().view(chips, BINS, 2)

@@ -102,7 +102,11 @@ def read_classes(path: Path) -> ClassTable:
     """
     if not path.is_file():
         raise PipelineError(f"{path} does not exist; every raw and chips folder needs a class table: run `dvc repro`")
-    return validate(ClassTable, read_json(path) if path.suffix == ".json" else read_yaml(path), path)
+    try:
+        values = read_json(path) if path.suffix == ".json" else read_yaml(path)
+    except ValueError as error:
+        raise PipelineError(f"{path} is not valid JSON: {error}") from None
+    return validate(ClassTable, values, path)
 
 
 def user_classes(folder: Path, known_as: Path) -> ClassTable | None:

@@ -164,13 +164,14 @@ def map_layers(model: LoadedModel, logits_KHW: torch.Tensor, wanted: Wanted) -> 
 
     Returns:
         `classes`, uint8 ids (1, H, W); if wanted, `confidence`, the softmax probability of the class in per cent,
-        uint8 (1, H, W), and `probabilities`, of each class in per cent, uint8 (K, H, W).
+        uint8 (1, H, W), and `probabilities`, of each class in per cent, uint8 (K, H, W). Both are 0 where the
+        softmax is NaN, as after overflows of fp16: such pixels are undecided.
     """
     ids = torch.tensor(model.model.table.ids, dtype=torch.uint8, device=logits_KHW.device)
     classes_HW = ids[argmax(logits_KHW[None])[0]]
     layers = {}
     if wanted.confidence or wanted.probabilities or wanted.undecided is not None:
-        probability_KHW = PER_CENT * (logits_KHW / model.model.temperature).softmax(dim=0)
+        probability_KHW = PER_CENT * (logits_KHW / model.model.temperature).softmax(dim=0).nan_to_num(0)
         confidence_HW = probability_KHW.amax(dim=0)
         if wanted.undecided is not None:
             classes_HW[confidence_HW < wanted.undecided] = model.undecided_class().id

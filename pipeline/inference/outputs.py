@@ -15,6 +15,7 @@ from pipeline.inference.cog import Band, Raster, class_raster, write_cog
 from pipeline.inference.finished import Finished
 from pipeline.inference.layers import Layer
 from pipeline.inference.style import pam_xml, qml
+from pipeline.polygons import geopackage
 from pipeline.raster.georeference import Georeference
 
 ENDINGS = (".tif", ".tiff")
@@ -65,7 +66,9 @@ def require_writable(files: MapFiles) -> None:
     for path in files.chosen:
         if path.is_dir():
             raise PipelineError(f"{path} is a folder, and the map needs a file of this name; choose another")
-    for path in filter(None, (files.map, files.preview, files.vector)):
+    if files.vector:
+        geopackage.require_writable(files.vector, "--vector")
+    for path in filter(None, (files.map, files.preview)):
         folder = existing_parent(path)
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             raise PipelineError(f"{path} cannot be written: {folder} is not a folder that you may write to")

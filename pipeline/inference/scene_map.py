@@ -230,6 +230,8 @@ def is_finished(model: LoadedModel, source: Source, out: Path, options: MapOptio
     needed = [out, *map(files.layer, files.layers), *filter(None, (files.vector,))]
     if not all(path.is_file() for path in needed):
         return False
+    if files.vector and files.vector.stat().st_mtime_ns < out.stat().st_mtime_ns:
+        return False  # of an older map: its own polygons are written after the map's pixels
     scenes = [Path(name) for name in source.names]
     if any(scene.is_file() and scene.stat().st_mtime_ns > out.stat().st_mtime_ns for scene in scenes):
         return False

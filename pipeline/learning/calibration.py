@@ -10,10 +10,11 @@ with 1/T, so that T of any set of chips is the one root of their summed derivati
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import torch
+from pydantic import Field
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
@@ -25,19 +26,20 @@ LOG2_BETAS = np.arange(-5, 5.01, 0.25)
 """Logarithms of 1/T at which derivatives are computed: T is between 1/32 and 32."""
 STRIDE = 4
 """Every fourth row and column is used: neighbours add time and little information."""
+Temperature = Annotated[float, Field(ge=2.0 ** -LOG2_BETAS[-1], le=2.0 ** -LOG2_BETAS[0])]
 
 
 @dataclass(frozen=True)
 class Calibration:
     """The temperature of a network, and how much it varies over groups of chips; in `model.json`."""
 
-    temperature: float
+    temperature: Temperature
     """Divides the logits; of all validation chips."""
-    groups: int
+    groups: Annotated[int, Field(ge=0)]
     """Independent groups of validation chips whose labels determine a temperature."""
-    lowest: float
+    lowest: Temperature
     """Lowest temperature of a single group."""
-    highest: float
+    highest: Temperature
 
 
 class Network(Protocol):

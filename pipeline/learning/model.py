@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import segmentation_models_pytorch as smp
 import timm
 import torch
 from huggingface_hub import constants
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from safetensors.torch import save
 from torch import nn
 
@@ -27,6 +27,7 @@ from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, load_encoder,
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 """The files of a model folder."""
+PixelSize = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -234,9 +235,9 @@ def load_model(folder: Path) -> Model:
         description = read_json(path)
         table, imagery = ClassTable(classes=description["classes"]), parse_imagery(description["imagery"])
         precision, params = _parse_precision(description.get("precision")), dict(description.get("params", {}))
-        calibration = Calibration(**fitted) if (fitted := description.get("calibration")) else None
-        data = TrainingData(**trained) if (trained := description.get("data")) else None
-        pixel_sizes = tuple(map(float, description.get("pixel_sizes", ())))
+        calibration = TypeAdapter(Calibration | None).validate_python(description.get("calibration"))
+        data = TypeAdapter(TrainingData | None).validate_python(description.get("data"))
+        pixel_sizes = TypeAdapter(tuple[PixelSize, ...]).validate_python(description.get("pixel_sizes", ()))
         names = (description["architecture"], description["encoder"], len(table.classes))
         config = NetworkConfig(*names, tuple(description["mean"]), tuple(description["std"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

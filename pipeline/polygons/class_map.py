@@ -1,23 +1,28 @@
 """A map of class ids that is turned into polygons: a GeoTIFF with class names and colours, and its confidence."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.classes import ClassTable, LandCoverClass, read_classes
+from pipeline.core.params import validate
+from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
 from pipeline.raster.labels import read_labels
 
-CLASS_TAG = "CLASS_"
-"""Start of the names of band 1's tags that hold the class names, as `pipeline.predict` writes them."""
+CLASS_TAG = re.compile("CLASS_(0|[1-9][0-9]{0,8})")
+"""Names of band 1's tags that hold the class names, as `pipeline.predict` writes them."""
+GIVE_CLASSES = "classes.yaml or classes.json: --classes FILE"
+LEAVE_OUT = "leave it out: --no-confidence"
 MODEL_TAG = "MODEL_SHA256"
 
 
@@ -43,13 +48,25 @@ class ClassMap:
         """
         return read_labels(self.file, self.table, window).mask_HW
 
-    def read_confidence(self, window: Window) -> np.ndarray | None:
+    def read_confidence(self, window: Window, mapped_HW: np.ndarray) -> np.ndarray | None:
         """Read confidence_HW in per cent, uint8; None for a map without.
 
+        Args:
+            window: in pixels of the map.
+            mapped_HW: bool; where pixels of the window have a class; elsewhere the confidence is any value.
+
         Raises:
-            PipelineError: pixels cannot be decoded.
+            PipelineError: pixels cannot be decoded, or a pixel with a class has no confidence.
         """
-        return None if self.confidence_file is None else self.confidence_file.read((1,), window)[0]
+        if self.confidence_file is None:
+            return None
+        confidence_HW: np.ndarray = self.confidence_file.read((1,), window)[0]
+        if wrong := int((confidence_HW[mapped_HW] > 100).sum()):
+            raise PipelineError(
+                f"{self.confidence_file.path} has no confidence (0 to 100) in {wrong} px that have a class in "
+                f"{self.file.path}; map the scene again, or {LEAVE_OUT}"
+            )
+        return confidence_HW
 
 
 @contextmanager
@@ -65,6 +82,11 @@ def open_class_map(path: Path, confidence: Path | None = None, classes: Path | N
         PipelineError: a file is missing, damaged, has no class names, or the confidence is of another map.
     """
     with open_geotiff(path) as file:
+        if file.count != 1:
+            raise PipelineError(
+                f"{path} has {file.count} bands; a map has one, of class ids: gdal_translate -b 1 {quote(str(path))} "
+                "map1.tif"
+            )
         table = class_table(path) if classes is None else read_classes(classes)
         with nullcontext() if confidence is None else open_geotiff(confidence) as confidence_file:
             if confidence_file is not None:
@@ -82,31 +104,39 @@ def class_table(path: Path) -> ClassTable:
     """Return the classes of a map by the tags and the colour table of its first band.
 
     Raises:
-        PipelineError: it has no class names.
+        PipelineError: it has no class names and colours, or they are no table of classes.
     """
     with file_errors(path, "is not a readable GeoTIFF"), open_dataset(path) as dataset:
         tags = dataset.tags(1)
         colours = dataset.colormap(1) if dataset.colorinterp[0].name == "palette" else {}
-    names = {name.removeprefix(CLASS_TAG): value for name, value in tags.items() if name.startswith(CLASS_TAG)}
+    names = {int(found[1]): name for key, name in tags.items() if (found := CLASS_TAG.fullmatch(key))}
     if not names or not colours:
         raise PipelineError(
             f"{path} has no class names and colours, as pipeline.predict writes them; give a table of its classes, "
-            "classes.yaml or classes.json: --classes FILE"
+            f"{GIVE_CLASSES}"
         )
-    ids = sorted(map(int, names))
-    return ClassTable(
-        classes=tuple(LandCoverClass(id=number, name=names[str(number)], colour=colours[number][:3]) for number in ids)
-    )
+    classes = [
+        {"id": number, "name": name, "colour": colours[number][:3] if number in colours else None}
+        for number, name in sorted(names.items())
+    ]
+    try:
+        return validate(ClassTable, {"classes": classes}, path)
+    except PipelineError as error:
+        raise PipelineError(f"{error}; give another table of its classes, {GIVE_CLASSES}") from None
 
 
 def _require_same_map(file: GeoTiff, confidence: GeoTiff) -> None:
     require_same_grid(file, confidence, "confidence layer", "the map")
+    if confidence.dtypes != ("uint8",):
+        raise PipelineError(
+            f"{confidence.path} is {confidence.dtypes[0]} with {confidence.count} bands, no confidence in per cent as "
+            f"pipeline.predict writes it (one band, uint8); {LEAVE_OUT}"
+        )
     models = []
     for path in (file.path, confidence.path):
         with file_errors(path, "is not a readable GeoTIFF"), open_dataset(path) as dataset:
             models.append(dataset.tags().get(MODEL_TAG))
     if models[0] != models[1]:
         raise PipelineError(
-            f"{confidence.path} is of another model than {file.path}; map the scene again, or leave it out: "
-            "--no-confidence"
+            f"{confidence.path} is of another model than {file.path}; map the scene again, or {LEAVE_OUT}"
         )

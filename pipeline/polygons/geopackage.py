@@ -29,8 +29,9 @@ STYLES = "layer_styles"
 """The table in which QGIS looks for the styles of a file."""
 VERSION = "1.2"
 """Of the GeoPackage standard; GDAL before 3.7 warns of the current default, 1.4."""
-RESERVED = ("gpkg", "sqlite_", STYLES)
-"""Starts of names that a layer cannot have: those of GeoPackage and SQLite, and the table of styles."""
+RESERVED = ("gpkg", "sqlite_", STYLES, *"`~!@#$%^&*()+-={}|[]\\:\";'<>?,./")
+"""Starts of names that a layer cannot have: those of GeoPackage and SQLite, the table of styles, and what GDAL refuses
+(`OGRGeoPackageLayer`: a name must not begin with a special character)."""
 FULL = "disk is full"
 """What SQLite reports. GDAL passes it on as text, or reports what failed in consequence: see `_is_full`."""
 EXPECTED_WARNINGS = (
@@ -58,15 +59,17 @@ class Features:
     """Mean over the pixels in per cent, float64; None for maps without confidence."""
 
 
-def require_writable(path: Path, option: str) -> None:
+def require_writable(path: Path, option: str, inputs: Iterable[Path] = ()) -> None:
     """Check the name of a GeoPackage before there is anything to write.
 
     Args:
         path: of the file.
         option: by which the user gave it, for the message.
+        inputs: files that are read.
 
     Raises:
-        PipelineError: it does not end in .gpkg, is a folder, or has a name that pyogrio cannot open.
+        PipelineError: it does not end in .gpkg, is a folder or an input, is in a folder that cannot be written to, or
+            has a name that pyogrio cannot open.
     """
     if path.suffix.lower() != ENDING:
         raise PipelineError(
@@ -75,6 +78,11 @@ def require_writable(path: Path, option: str) -> None:
         )
     if path.is_dir():
         raise PipelineError(f"{option} {path} is a folder; give the name of a file")
+    if path.resolve() in [given.resolve() for given in inputs]:
+        raise PipelineError(f"{option} {path} would be overwritten, but it is an input; choose another name")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise PipelineError(f"{option} {path} cannot be written: {folder} is not a folder that you may write to")
     if "!" in str(path.absolute()):  # pyogrio opens what follows it, as a member of an archive
         raise PipelineError(f"{option} {path.absolute()} contains an exclamation mark, which is not supported")
 
@@ -92,7 +100,7 @@ def write_geopackage(path: Path, chunks: Iterable[Features], table: ClassTable, 
         chunks: may be empty, which gives an empty layer.
         table: names and colours of all classes in the chunks.
         crs: `EPSG:NNNN` or WKT, as in `Georeference`; None for none.
-        layer: its name; `map_` is put before names that GeoPackage reserves.
+        layer: its name; `map_` is put before the names of `RESERVED`.
 
     Returns:
         Number of polygons.

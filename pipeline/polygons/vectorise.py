@@ -16,6 +16,7 @@ import shapely
 from rasterio.windows import Window
 
 from pipeline.core.cli import progress
+from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path
 from pipeline.polygons.areas import pixel_areas
 from pipeline.polygons.class_map import ClassMap
@@ -71,7 +72,10 @@ def vectorise(source: ClassMap, path: Path, options: VectorOptions | None = None
         chunks = features(source, patches, options.tolerance)
         if options.dissolve:
             chunks = iter([dissolve(chunks)])
-        count = write_geopackage(partial, chunks, source.table, source.georeference.crs, path.stem)
+        try:
+            count = write_geopackage(partial, chunks, source.table, source.georeference.crs, path.stem)
+        except PipelineError as error:
+            raise PipelineError(str(error).replace(str(partial), str(path))) from None
     return VectorResult(path, count, len(patches.class_P) - 1, time.monotonic() - start)
 
 
@@ -113,7 +117,7 @@ def _block_features(
     pieces = simplify(trace(label_HW, window.row_off, window.col_off), tolerance)
     label = label_HW.ravel()
     pixels_L = np.bincount(label)
-    areas, confidence_HW = pixel_areas(source.georeference, window), source.read_confidence(window)
+    areas, confidence_HW = pixel_areas(source.georeference, window), source.read_confidence(window, id_HW > 0)
     label_N = pieces.label_N
     patch_N = patches.id_N[label_N + (first - 1)]
     return Features(

@@ -1,5 +1,6 @@
 """The model card: a Markdown page with the front matter of the Hugging Face hub."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -126,7 +127,7 @@ def _conversion(imagery: Imagery) -> str:
 
 def _classes(publication: Publication) -> Iterable[tuple[str, ...]]:
     for channel, entry in enumerate(publication.model.table.classes):
-        yield str(entry.id), str(channel), entry.name, f"`#{hex_colour(entry.colour)}`"
+        yield str(entry.id), str(channel), _plain(entry.name), f"`#{hex_colour(entry.colour)}`"
 
 
 def _scores(publication: Publication) -> Iterable[list[str]]:
@@ -160,7 +161,7 @@ def _class_rows(scores: dict[str, Any]) -> Iterable[tuple[str, ...]]:
     by_class = scores.get("classes") or {}
     for name, iou in (scores.get("iou") or {}).items():
         own = by_class.get(name) or {}
-        yield name, _number(iou), _with_limits(own, "users_accuracy"), _with_limits(own, "producers_accuracy")
+        yield _plain(name), _number(iou), _with_limits(own, "users_accuracy"), _with_limits(own, "producers_accuracy")
 
 
 def _with_limits(values: dict[str, Any], key: str, label: str = "") -> str:
@@ -229,6 +230,11 @@ def _training(publication: Publication) -> Iterable[tuple[str, str]]:
     yield "precision", model.precision or UNKNOWN
     parameters = sum(parameter.numel() for parameter in model.segmenter.parameters())
     yield "parameters", f"{parameters:,}"
+
+
+def _plain(name: str) -> str:
+    """Escape a user's name, so that Markdown shows it as it is; `_table` escapes the pipe."""
+    return re.sub(r"[\\`*\[\]<>~]|&(?=#?\w+;)", r"\\\g<0>", name)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -141,3 +143,13 @@ def test_the_interval_of_a_bin_is_over_the_groups_that_have_it() -> None:
     low, accuracy, high = table.loc[1, ["low", "accuracy", "high"]]
     assert low < accuracy < high
     assert (low + high) / 2 == pytest.approx(0.6, abs=0.01)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_pixels_without_a_confidence_do_not_count(value: float) -> None:
+    logits_NKHW = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    target_NHW = torch.zeros(2, 4, 4, dtype=torch.long)
+    target_NHW[:, 0] = 255
+    expected = reliability(logits_NKHW, logits_NKHW.argmax(dim=1), target_NHW, (1.0, 0.5))
+    logits_NKHW[:, 1, 0], target_NHW[:, 0] = value, 1
+    assert torch.equal(reliability(logits_NKHW, logits_NKHW.argmax(dim=1), target_NHW, (1.0, 0.5)), expected)

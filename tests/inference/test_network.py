@@ -161,3 +161,14 @@ def test_logits_are_those_of_the_network() -> None:
     found = model.logits(images_NHWC)
     assert (found.shape, found.dtype) == ((2, 3, 32, 64), torch.float32)
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_pixels_whose_softmax_is_nan_are_undecided(value: float) -> None:
+    logits_KHW = LOGITS_KHW.copy()
+    logits_KHW[1, 0, 0] = value
+    found = layers(replace(ALL, undecided=20.0), logits_KHW=logits_KHW)
+    undecided = exact_model(TABLE).undecided_class().id
+    assert np.argwhere(found["classes"][0] == undecided).tolist() == [[0, 0]]  # of three classes one has 33 %
+    assert found["confidence"][0, 0, 0] == 0
+    assert not found["probabilities"][:, 0, 0].any()

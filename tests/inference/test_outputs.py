@@ -69,6 +69,10 @@ def test_a_file_in_place_of_a_folder_is_found_before_the_work(tmp_path: Path) ->
         require_writable(MapFiles(tmp_path / "x/y/map.tif"))
     with pytest.raises(PipelineError, match=r"x/p.png cannot be written: .*/x is not a folder that you may write to$"):
         require_writable(MapFiles(tmp_path / "map.tif", preview=tmp_path / "x/p.png"))
+    with pytest.raises(PipelineError, match=r"^--vector .*x/p\.gpkg cannot be written: .*x is not a folder"):
+        require_writable(MapFiles(tmp_path / "map.tif", vector=tmp_path / "x/p.gpkg"))
+    with pytest.raises(PipelineError, match=r"^--vector .*an exclamation mark"):
+        require_writable(MapFiles(tmp_path / "map.tif", vector=tmp_path / "a!b.gpkg"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -1,6 +1,7 @@
 import ast
 import dataclasses
 import json
+import math
 import re
 import stat
 from pathlib import Path
@@ -14,10 +15,12 @@ from safetensors.torch import load_file, save_file
 import pipeline
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import sha256
+from pipeline.learning.calibration import Calibration
 from pipeline.learning.losses import LOSSES, LossConfig, LossName
 from pipeline.learning.model import (
     NetworkConfig,
     Segmenter,
+    TrainingData,
     architectures,
     build,
     describe_model,
@@ -205,6 +208,35 @@ def test_a_damaged_description_is_refused(saved: Path, text: str) -> None:
     with pytest.raises(
         PipelineError, match=r"model\.json is damaged, or of another program \(\w+: .*\); run the stage train, "
     ):
+        load_model(saved)
+
+
+FITTED = {"temperature": 0.5, "groups": 4, "lowest": 0.4, "highest": 0.7}
+DATA = {"dataset": "mine", "source": "local", "licence": "MIT", "train_chips": 3, "val_chips": 1}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            {"calibration": FITTED | {"temperature": wrong}}
+            for wrong in (0, -1, math.nan, math.inf, None, "warm", 1e-30)
+        ),
+        {"calibration": FITTED | {"lowest": 0}},
+        {"calibration": [0.5, 4, 0.4, 0.7]},
+        {"calibration": {}},
+        {"data": DATA | {"licence": None}},
+        *({"pixel_sizes": wrong} for wrong in (None, [0], [-1], [math.nan], ["x"])),
+    ],
+)
+def test_calibration_and_data_that_cannot_be_are_refused(saved: Path, change: dict[str, Any]) -> None:
+    path = saved / "model.json"
+    description = json.loads(path.read_text())
+    path.write_text(json.dumps(description | {"calibration": FITTED, "data": DATA}))
+    model = load_model(saved)
+    assert (model.calibration, model.data) == (Calibration(**FITTED), TrainingData(**DATA))
+    path.write_text(json.dumps(description | change))
+    with pytest.raises(PipelineError, match=r"model\.json is damaged, .* \(ValidationError: "):
         load_model(saved)
 
 

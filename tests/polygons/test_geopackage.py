@@ -158,7 +158,9 @@ def test_the_spatial_index_is_complete(tmp_path: Path) -> None:
     assert pyogrio.raw.read(path, layer="map", bbox=inside)[3][0].tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("name", ["gpkg_map", "GPKG", "sqlite_map", "layer_styles"])
+@pytest.mark.parametrize(
+    "name", ["gpkg_map", "GPKG", "sqlite_map", "layer_styles", *"`~!@#$%^&*()+-={}|[]\\:\";'<>?,.", ".map"]
+)
 def test_reserved_names_of_layers_are_avoided(tmp_path: Path, name: str) -> None:
     write_geopackage(tmp_path / "map.gpkg", [squares([3])], TABLE, "EPSG:32652", name)
     assert [layer for layer, _ in pyogrio.list_layers(tmp_path / "map.gpkg")] == [f"map_{name}", "layer_styles"]

@@ -9,7 +9,7 @@ from pyogrio import raw
 from scipy import ndimage
 
 from pipeline.formats.classes import ClassTable, LandCoverClass
-from pipeline.polygons.class_map import CLASS_TAG, MODEL_TAG
+from pipeline.polygons.class_map import MODEL_TAG
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
 from tests.world import at
@@ -43,7 +43,7 @@ def write_map(
         with rasterio.open(name, "r+") as dataset:
             dataset.update_tags(**{MODEL_TAG: "abc"})
     with rasterio.open(path, "r+") as dataset:
-        dataset.update_tags(1, **{f"{CLASS_TAG}{entry.id}": entry.name for entry in TABLE.classes})
+        dataset.update_tags(1, **{f"CLASS_{entry.id}": entry.name for entry in TABLE.classes})
         dataset.write_colormap(1, {entry.id: entry.colour for entry in TABLE.classes})
     return path
 

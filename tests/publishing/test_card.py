@@ -96,9 +96,19 @@ def test_a_synthetic_sample_is_named_first() -> None:
     assert "synthetic" not in model_card(publication())
 
 
-def test_class_names_do_not_break_tables() -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a|b", "a\\|b"),
+        ("a\\|b", "a\\\\\\|b"),
+        ("<b>", "\\<b\\>"),
+        ("`a` *b*", "\\`a\\` \\*b\\*"),
+        ("[a](b)", "\\[a\\](b)"),
+        ("&lt; & x", "\\&lt; & x"),
+        ("snow/ice_1", "snow/ice_1"),
+    ],
+)
+def test_class_names_are_no_markdown(name: str, text: str) -> None:
     table = publication().model.table
-    odd = table.model_copy(
-        update={"classes": (table.classes[0].model_copy(update={"name": "a|b"}), *table.classes[1:])}
-    )
-    assert "| 10 | 0 | a\\|b | `#FFCC00` |" in model_card(publication(table=odd))
+    odd = table.model_copy(update={"classes": (table.classes[0].model_copy(update={"name": name}), *table.classes[1:])})
+    assert f"| 10 | 0 | {text} | `#FFCC00` |" in model_card(publication(table=odd))
