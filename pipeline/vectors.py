@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pipeline.core.cli import one_line_errors
 from pipeline.core.errors import PipelineError
-from pipeline.core.failures import reraise_stage_errors
 from pipeline.polygons.class_map import confidence_beside, open_class_map
 from pipeline.polygons.geopackage import require_writable
 from pipeline.polygons.simplify import TOLERANCE_PX
@@ -82,11 +81,7 @@ def main() -> None:
     """Run the command; a user's mistake is one line."""
     arguments = parser().parse_args()
     with one_line_errors("vectors"):
-        try:
-            print(f"vectors: {run(arguments)}")
-        except OSError as error:
-            reraise_stage_errors(error)
-            raise
+        print(f"vectors: {run(arguments)}")
 
 
 if __name__ == "__main__":

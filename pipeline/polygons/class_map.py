@@ -12,7 +12,7 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import validate
-from pipeline.formats.classes import ClassTable, read_classes
+from pipeline.formats.classes import IGNORE, ClassTable, read_classes
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
@@ -46,7 +46,12 @@ class ClassMap:
         Raises:
             PipelineError: pixels cannot be decoded, or are not ids of the table.
         """
-        return read_labels(self.file, self.table, window).mask_HW
+        return read_labels(self.file, self._with_no_class, window).mask_HW
+
+    @property
+    def _with_no_class(self) -> ClassTable:
+        """The table with 255 as no class, also where the file no longer declares it as no-data."""
+        return self.table.model_copy(update={"remap": {IGNORE: "ignore"} | self.table.remap})
 
     def read_confidence(self, window: Window, mapped_HW: np.ndarray) -> np.ndarray | None:
         """Read confidence_HW in per cent, uint8; None for a map without.

@@ -2,7 +2,8 @@
 
 A patch is a set of pixels of one class that are connected along edges. The map is read twice in blocks of 2,048 x
 2,048 px: to find the patches, and to write their polygons. A patch that lies in several blocks becomes one polygon in
-each, and these share its patch id. Memory does not grow with the map, except by 17 bytes for each patch of each block.
+each, and these share its patch id. Memory does not grow with the map, except by 17 bytes for each patch of each block;
+where patches are many, blocks are smaller.
 """
 
 import time
@@ -27,9 +28,9 @@ from pipeline.polygons.simplify import TOLERANCE_PX, simplify
 from pipeline.raster.georeference import Georeference
 
 BLOCK = 2048
-"""Side of a block in pixels."""
-
-
+"""Side of a block in pixels, if it holds at most `MAX_PATCHES`; else a half of it, a quarter, …"""
+MAX_PATCHES = 200_000
+"""In a block: half a million take 2.3 GB."""
 CACHE_BYTES = 32 << 20
 """GDAL's block cache that is enough: each block is read once."""
 
@@ -68,15 +69,23 @@ def vectorise(source: ClassMap, path: Path, options: VectorOptions | None = None
     """
     start, options = time.monotonic(), options or VectorOptions()
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), atomic_path(path) as partial:
-        patches = find_patches(source)
-        chunks = features(source, patches, options.tolerance)
+        found = find_patches(source, BLOCK)
+        chunks = features(source, found, options.tolerance)
         if options.dissolve:
             chunks = iter([dissolve(chunks)])
         try:
             count = write_geopackage(partial, chunks, source.table, source.georeference.crs, path.stem)
         except PipelineError as error:
             raise PipelineError(str(error).replace(str(partial), str(path))) from None
-    return VectorResult(path, count, len(patches.class_P) - 1, time.monotonic() - start)
+    return VectorResult(path, count, len(found.patches.class_P) - 1, time.monotonic() - start)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The patches of a map, and the blocks in which they were found."""
+
+    patches: Patches
+    windows: list[Window]
 
 
 def block_windows(height: int, width: int, side: int) -> list[Window]:
@@ -88,25 +97,25 @@ def block_windows(height: int, width: int, side: int) -> list[Window]:
     ]
 
 
-def find_patches(source: ClassMap) -> Patches:
-    """Number the patches of a map."""
-    labeller, windows = PatchLabeller(source.file.width), _windows(source)
+def find_patches(source: ClassMap, side: int) -> Found:
+    """Number the patches of a map, in blocks of at most this side with at most `MAX_PATCHES` each."""
+    windows = block_windows(source.file.height, source.file.width, side)
+    labeller, before = PatchLabeller(source.file.width), 0
     for window in progress(windows, "patches", len(windows)):
-        labeller.add(source.read(window))
-    return labeller.finish()
+        last = int(labeller.add(source.read(window)).max())
+        if last - before > MAX_PATCHES:
+            return find_patches(source, side // 2)
+        before = max(before, last)
+    return Found(labeller.finish(), windows)
 
 
-def features(source: ClassMap, patches: Patches, tolerance: float) -> Iterator[Features]:
+def features(source: ClassMap, found: Found, tolerance: float) -> Iterator[Features]:
     """Yield the polygons of each block with their attributes."""
-    labeller, windows = PatchLabeller(source.file.width), _windows(source)
-    for window in progress(windows, "polygons", len(windows)):
+    labeller = PatchLabeller(source.file.width)
+    for window in progress(found.windows, "polygons", len(found.windows)):
         id_HW = labeller.add(source.read(window))
         if id_HW.any():
-            yield _block_features(source, patches, window, id_HW, tolerance)
-
-
-def _windows(source: ClassMap) -> list[Window]:
-    return block_windows(source.file.height, source.file.width, BLOCK)
+            yield _block_features(source, found.patches, window, id_HW, tolerance)
 
 
 def _block_features(

@@ -35,7 +35,7 @@ def test_a_map_without_confidence(tmp_path: Path) -> None:
 
 
 def test_a_map_without_names_needs_a_class_table(tmp_path: Path) -> None:
-    write_geotiff(tmp_path / "plain.tif", CLASSES[None], nodata=255)
+    write_geotiff(tmp_path / "plain.tif", CLASSES[None])  # without no-data
     with (
         pytest.raises(PipelineError, match=r"plain\.tif has no class names and colours, .*--classes FILE$"),
         open_class_map(tmp_path / "plain.tif"),

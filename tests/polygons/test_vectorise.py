@@ -145,3 +145,17 @@ def test_nothing_is_left_where_pixels_are_no_class(tmp_path: Path) -> None:
         write(tmp_path / "map.tif", class_HW)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["map.gpkg", "map.tif"]
     assert (tmp_path / "map.gpkg").read_bytes() == b"before"
+
+
+def test_blocks_with_many_patches_are_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class_HW = np.where(np.indices((40, 70)).sum(axis=0) % 2, 3, 7).astype(np.uint8)
+    class_HW[:, :35] = 0  # the first block holds few
+    monkeypatch.setattr(module, "MAX_PATCHES", 100)
+    path = write_map(tmp_path / "map.tif", class_HW)
+    with open_class_map(path) as source:
+        found = module.find_patches(source, 32)
+    assert {(window.height, window.width) for window in found.windows} == {(8, 8), (8, 6)}
+    polygon_N, fields = read_features(write(path, class_HW).path)
+    assert shapely.coverage_is_valid(polygon_N)
+    assert fields["pixels"].sum() == class_HW.size
+    assert len(set(fields["patch"])) == 40 * 35 + 1
