@@ -283,8 +283,8 @@ def predict_all(model: LoadedModel, jobs: Sequence[Job], options: MapOptions) ->
             if job.is_recorded and is_finished(model, job.source, job.out, own):
                 return "skipped: already finished"
             raise PipelineError(
-                f"{job.out} exists, but is of another scene or model, has other options, lacks a layer or polygons, or is "
-                "older than its scene; --overwrite replaces it"
+                f"{job.out} exists, but is of another scene or model, has other options, lacks a layer or polygons, or "
+                "is older than its scene; --overwrite replaces it"
             )
         return predict_one(model, job, own)
 
