@@ -81,6 +81,8 @@ def labels_of(image: Path) -> np.ndarray | None:
     path = image.parent.parent / "masks" / image.name
     if not path.is_file():
         return None
+    if path.suffix == ".png":
+        return read_mask(path)
     with open_dataset(path) as dataset:
         return np.asarray(dataset.read(1))
 
