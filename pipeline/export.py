@@ -15,7 +15,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.failures import reraise_stage_errors
 from pipeline.core.files import atomic_path, read_json, write_json, write_text
 from pipeline.inference.revision import MODEL, model_of, text_of
-from pipeline.learning.model import DESCRIPTION, Model, load_model
+from pipeline.learning.model import Model, load_model
 from pipeline.publishing.card import model_card
 from pipeline.publishing.onnx_model import check_onnx, write_onnx
 from pipeline.publishing.publication import CARD, FILES, ITEM, ONNX, Publication, parse_scores
@@ -109,14 +109,8 @@ def write_export(out: Path, model: Model, scores: dict[str, Any] | None, why_no_
             partial.mkdir()
             write_onnx(model, partial / ONNX)
             publication = Publication(model, scores, why_no_scores, check_onnx(partial / ONNX, model))
-            try:
-                write_text(partial / CARD, model_card(publication))
-                write_json(partial / ITEM, mlm_item(publication, partial))
-            except (TypeError, ValueError, AttributeError) as error:
-                raise PipelineError(
-                    f"{DESCRIPTION} or the scores contain a value of another type than `dvc repro` writes "
-                    f"({' '.join(str(error).split())}); restore the files, or run it again"
-                ) from None
+            write_text(partial / CARD, model_card(publication))
+            write_json(partial / ITEM, mlm_item(publication, partial))
     except PipelineError as error:
         raise PipelineError(str(error).replace(str(partial), str(out))) from None
     except OSError as error:

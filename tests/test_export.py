@@ -201,8 +201,15 @@ def test_a_failed_export_leaves_nothing(export: Export, monkeypatch: pytest.Monk
 @pytest.mark.usefixtures("quick")
 def test_scores_of_another_type_are_one_line(export: Export, metrics: Path, tmp_path: Path) -> None:
     scores = json.loads(metrics.read_text())
-    for key, value in (("pixel_accuracy", "high"), ("iou", [1]), ("classes", {"a": 3}), ("interval", 5)):
+    for key, value in (
+        ("pixel_accuracy", "high"),
+        ("iou", [1]),
+        ("classes", {"a": 3}),
+        ("interval", 5),
+        ("mean_iou", float("nan")),
+    ):
         (tmp_path / "odd.json").write_text(json.dumps(scores | {"iou": {"a": 0.5}} | {key: value}))
         line = export("-o", "out", "--metrics", tmp_path / "odd.json")
-        assert line.startswith("export: error: model.json or the scores contain a value of another type"), line
+        assert line.startswith(f"export: error: {tmp_path / 'odd.json'}: {key}"), line
+        assert line.endswith(" is no score; run `dvc repro evaluate`")
     assert [path.name for path in tmp_path.iterdir()] == ["odd.json"]

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from pipeline.core.errors import PipelineError
 from pipeline.formats.datasets import LICENCES
 from pipeline.learning.model import Model
@@ -42,6 +44,19 @@ class Publication:
         return licence.replace(" ", "-") if licence in LICENCES.values() else None
 
 
+class Scores(BaseModel):
+    """The scores that a card shows; others are not checked."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    mean_iou: float | None = None
+    pixel_accuracy: float | None = None
+    iou: dict[str, float | None] = {}
+    classes: dict[str, dict[str, float | None]] = {}
+    calibration: dict[str, float | None] = {}
+    interval: dict[str, Any] = {}
+
+
 def parse_scores(text: str, name: str, model: Model) -> dict[str, Any]:
     """Parse `metrics/evaluate.json`, and require that it is of this model.
 
@@ -65,4 +80,9 @@ def parse_scores(text: str, name: str, model: Model) -> dict[str, Any]:
             f"{name} has the scores of another model ({str(digest)[:12]}…, not {model.digest[:12]}…); "
             "run `dvc repro evaluate`, or give the scores of this model: --metrics"
         )
+    try:
+        Scores.model_validate(scores)
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise PipelineError(f"{name}: {key} is no score; run `dvc repro evaluate`") from None
     return dict(scores)
