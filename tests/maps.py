@@ -88,6 +88,7 @@ def write_model(folder: Path, imagery: Imagery = RGB, seed: int = 0, **changes: 
     segmenter = build(config).eval()
     _balance(segmenter)
     described: dict[str, Any] = {"precision": "fp32", "pixel_sizes": [10.0], "params": {"seed": seed}}
+    described["calibration"] = {"temperature": 1.0, "groups": 1, "lowest": 1.0, "highest": 1.0}
     save_model(folder, segmenter, describe_model(config, TABLE, imagery, **described | changes))
     return folder
 

@@ -79,7 +79,7 @@ def test_three_files_and_one_line(export: Export, metrics: Path, tmp_path: Path)
     assert line.startswith(
         f"export: out, model.onnx {size:.3g} MB; same class as PyTorch on 100.0000% of a tile's pixels"
     )
-    assert line.endswith("; not calibrated; with the scores of this model")
+    assert line.endswith("; calibrated, T = 1; with the scores of this model")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

@@ -30,7 +30,7 @@ LAYERS = {
     "sources": ("core", "formats", "raster", "sentinel"),
     "scenes": ("core", "formats", "raster", "orthophoto"),
     "polygons": ("core", "formats", "raster", "scenes"),
-    "inference": ("core", "formats", "raster", "learning", "evaluation", "scenes", "polygons"),
+    "inference": ("core", "formats", "raster", "learning", "scenes", "polygons"),
     "publishing": ("core", "formats", "learning", "scenes", "inference"),
 }
 """Folders of pipeline/ to the folders they may import, which are listed before them."""

@@ -752,3 +752,10 @@ def test_polygons_of_several_scenes_lie_in_a_folder(predict: Command, tmp_path: 
     assert again.out.count("FAILED") == 2
     assert again.code == 1
     assert "--overwrite replaces it" in again.out
+
+
+def test_confidence_of_an_older_model_is_not_calibrated(predict: Command, tmp_path: Path) -> None:
+    model, scene = write_model(tmp_path / "old", calibration=None), write_scene(tmp_path / "scene.tif")
+    note = "note: the model is of an older version and not calibrated"
+    assert note in predict(scene, "-o", tmp_path / "a.tif", "--confidence", model=model).err
+    assert note not in predict(scene, "-o", tmp_path / "b.tif", model=model).err

@@ -48,6 +48,7 @@ from pipeline.scenes.opening import merge_scenes, open_any
 from pipeline.scenes.scene import ReadOptions, Scene
 
 SYNTHETIC = "synthetic sample"
+UNCALIBRATED = "the model is of an older version and not calibrated: confidence is the softmax as it is; train it again"
 CACHE_BYTES = 32 << 20
 """GDAL's block cache: memory must not grow with the scene. Tiles are decoded again where windows overlap; strips once
 for each window of a row, unless a row of windows fits: windows of 1,280 px up to a width of 8,700 px, in 8-bit RGB."""
@@ -112,6 +113,11 @@ class MapOptions:
     def layers(self) -> Wanted:
         """The layers that are made."""
         return self.wanted if self.vector is None else replace(self.wanted, confidence=True)
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether what is made depends on the network's probabilities, not on its classes alone."""
+        return bool(self.layers.layers) or self.wanted.undecided is not None
 
     def files(self, out: Path) -> MapFiles:
         """Return the files of a map."""
@@ -279,7 +285,9 @@ def _job(model: LoadedModel, source: Source, scene: Scene, area: Area, options: 
     fewest = 1 if options.mmu is None else min_pixels(options.mmu, *size)
     run = NetworkRun(model, frame.scene, plan, options.layers, lambda core: area.wants(frame.in_input(core)))
     size_note = None if options.resample else pixel_size_note(*size, model.model.pixel_sizes)
-    notes = (*model.notes, *scene.notes, *area.notes, *([size_note] if size_note else []))
+    uncalibrated = model.model.calibration is None and options.needs_probabilities
+    more = filter(None, (UNCALIBRATED if uncalibrated else None, size_note))
+    notes = (*model.notes, *scene.notes, *area.notes, *more)
     identity: list[Any] = [frame.scene.identity, area.identity, model.identity, asdict(options.layers)]
     identity += [options.offset, options.on_error]
     table = model.table(options.wanted.undecided is not None)

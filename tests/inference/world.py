@@ -18,6 +18,7 @@ from pipeline.inference.forward import NetworkRun, Plan, run_network
 from pipeline.inference.layers import Work, open_work
 from pipeline.inference.network import LoadedModel, Wanted, load_model
 from pipeline.inference.windows import Tiling
+from pipeline.learning.calibration import Calibration
 from pipeline.learning.device import Device
 from pipeline.learning.model import Model, NetworkConfig, Segmenter, build
 from pipeline.raster.georeference import Georeference
@@ -36,6 +37,7 @@ TABLE = ClassTable(
 )
 FP32 = Device("cpu", "fp32")
 RGB = Imagery(("1", "2", "3"))
+FITTED = Calibration(temperature=1.0, groups=1, lowest=1.0, highest=1.0)
 ALL = Wanted(confidence=True, probabilities=True)
 
 
@@ -61,7 +63,7 @@ def loaded(segmenter: Segmenter, table: ClassTable = TABLE, digest: str = "diges
     names = {"architecture": "unet", "encoder": "resnet18"} | config
     network = NetworkConfig(**names, classes=len(table.ids))
     return LoadedModel(
-        Model(network, segmenter.eval(), table, RGB, "fp32", {"seed": 0}, None, None, (10.0,), digest), FP32
+        Model(network, segmenter.eval(), table, RGB, "fp32", {"seed": 0}, FITTED, None, (10.0,), digest), FP32
     )
 
 
