@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         "--metrics",
         type=Path,
         metavar="FILE",
-        help=f"scores of the model, which must be its own; default: {METRICS} if it is of this model",
+        help=f"scores of this model; default: {METRICS}, if it is of this model",
     )
     add("--overwrite", action="store_true", help="replace an existing export")
     return command
@@ -50,12 +50,14 @@ def require_replaceable(out: Path, overwrite: bool) -> None:
     """Check the folder before there is anything to write.
 
     Raises:
-        PipelineError: it exists without `--overwrite`, or is not an export, which is never deleted.
+        PipelineError: it exists without `--overwrite`, or is not an export; only an export is deleted.
     """
     if not (out.exists() or out.is_symlink()):
         return
     if not is_export(out):
-        raise PipelineError(f"-o {out} exists and is not an export, which alone is replaced; give another folder")
+        raise PipelineError(
+            f"-o {out} exists and is not an export ({', '.join(FILES)} and no other file); give another folder"
+        )
     if not overwrite:
         raise PipelineError(f"-o {out} exists; --overwrite replaces it")
 

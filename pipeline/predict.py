@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
         "--vector",
         type=Path,
         metavar="GPKG",
-        help="also write polygons, and the confidence; for several scenes a folder",
+        help="also write polygons, and the confidence layer; for several scenes a folder",
     )
     add("--truth", type=Path, metavar="TIF", help="reference mask of class ids to show in the preview")
     add("--credit", default="", metavar="TEXT", help="credit of the imagery, in the preview")

@@ -1,4 +1,4 @@
-"""Turn maps into polygons: a GeoPackage with class, area, confidence and patch of each.
+"""Turn a map into polygons: a GeoPackage with the class, area, confidence and patch of each.
 
 python -m pipeline.vectors map.tif -o map.gpkg
 python -m pipeline.vectors map.tif -o map.gpkg --dissolve         # patches in one piece
@@ -38,9 +38,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="PIXELS",
         help=f"simplify borders by about this distance; 0: not at all; default: {TOLERANCE_PX:g}",
     )
-    add("--dissolve", action="store_true", help="merge the pieces of patches across blocks: all polygons in memory")
+    add("--dissolve", action="store_true", help="merge the pieces of each patch; holds all polygons in memory")
     add("--classes", type=Path, metavar="FILE", help="classes.yaml or classes.json, for maps without names")
-    add("--no-confidence", action="store_true", help="ignore the confidence beside the map")
+    add("--no-confidence", action="store_true", help="ignore the confidence layer beside the map")
     add("--overwrite", action="store_true", help="replace an existing file")
     return command
 

@@ -140,7 +140,8 @@ def test_other_folders_are_kept(fill: Callable[[Path], None], export: Export, tm
     folder.mkdir()
     fill(folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    message = "export: error: -o out exists and is not an export, which alone is replaced; give another folder"
+    contents = "model.onnx, mlm.json, README.md and no other file"
+    message = f"export: error: -o out exists and is not an export ({contents}); give another folder"
     assert export("-o", "out", "--overwrite") == message
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 

@@ -1,7 +1,7 @@
 """Calibration: whether 80 % of the pixels with confidence 0.8 are correct, before and after temperature scaling.
 
 Confidence is the probability of the predicted class. bins_3B: float64, by bin of confidence; row 0: pixels, row 1: sum
-of their confidence, row 2: correct pixels. A leading N is one per chip, G one per group. Ignored pixels do not count.
+of their confidence, row 2: correct pixels. Leading dimensions: N, chips; G, groups. Ignored pixels do not count.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Temperature scaling: one number that makes the probabilities of a trained network match its accuracy.
 
 Probabilities are softmax(logits / T). T minimises the negative log-likelihood of the labels of the validation chips:
-Guo et al. 2017, "On Calibration of Modern Neural Networks". It changes no prediction. T is below 1 for a network that
-is less confident than accurate, as after focal loss, and above 1 for one that is too confident.
+Guo et al. 2017, "On Calibration of Modern Neural Networks". It changes no predicted class. T is below 1 for a network
+that is less confident than accurate, as after focal loss, and above 1 for one that is too confident.
 
 Only sums by chip are kept: the derivative of the negative log-likelihood by 1/T at fixed values of 1/T. It increases
 with 1/T, so that T of any set of chips is the one root of their summed derivatives.
@@ -34,7 +34,7 @@ class Calibration:
     """The temperature of a network, and how much it varies over groups of chips; in `model.json`."""
 
     temperature: Temperature
-    """Divides the logits; of all validation chips."""
+    """Divides the logits; fitted on all validation chips."""
     groups: Annotated[int, Field(ge=0)]
     """Independent groups of validation chips whose labels determine a temperature."""
     lowest: Temperature

@@ -18,7 +18,7 @@ CELL, CELL_OF_LARGE = 64, 32
 LARGE = 10_000
 """Area in m² from which a pixel is large."""
 MIN_CELLS = 4
-"""Least number of cells along an axis, for a cubic spline also in the small blocks at the ends of a map."""
+"""Least number of cells along an axis, so that the spline is cubic in the small blocks at the ends of a map too."""
 MIN_SIDE = 10
 """Side in metres below which no further cells are made: geodesic areas have an absolute rounding error."""
 EDGE_POINTS, EDGE_POINTS_OF_LARGE = 4, 16
@@ -30,8 +30,8 @@ UNIT_SQUARE = np.array([[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]])
 def pixel_areas(georeference: Georeference, window: Window) -> np.ndarray | None:
     """Compute the geodesic area of each pixel of a window in m².
 
-    In UTM, EPSG:2180, EPSG:3857, EPSG:3031 and degrees of 0.0001 per pixel right to 3e-7. At 0.1° per pixel, in a block
-    of 2,048 x 1,600 px from 85° N to 75° S: to 2e-6 from 65° N to 45° S, 3e-5 at 80° N and 3e-4 at 85° N.
+    Relative errors: up to 3e-7 in UTM, EPSG:2180, EPSG:3857, EPSG:3031, and in degrees at 0.0001° per pixel. At 0.1°,
+    in a block of 2,048 x 1,600 px from 85° N to 75° S: up to 2e-6 from 65° N to 45° S, 3e-5 at 80° N, 3e-4 at 85° N.
 
     Args:
         georeference: of the map.

@@ -100,7 +100,7 @@ def open_class_map(path: Path, confidence: Path | None = None, classes: Path | N
 
 
 def confidence_beside(path: Path) -> Path | None:
-    """Return the confidence that `pipeline.predict` wrote with a map; None if it did not."""
+    """Return the confidence layer that `pipeline.predict` wrote with a map; None if there is none."""
     confidence = path.with_suffix(f".confidence{path.suffix}")
     return confidence if confidence.is_file() else None
 

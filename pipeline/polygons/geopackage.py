@@ -1,4 +1,4 @@
-"""Write the polygons of a class map to a GeoPackage, chunk by chunk, with a style by which QGIS opens it in colour.
+"""Write the polygons of a class map to a GeoPackage, chunk by chunk, with a style with which QGIS opens it in colour.
 
 N: polygons of a chunk.
 """
@@ -33,7 +33,7 @@ RESERVED = ("gpkg", "sqlite_", STYLES, *"`~!@#$%^&*()+-={}|[]\\:\";'<>?,./")
 """Starts of names that a layer cannot have: those of GeoPackage and SQLite, the table of styles, and what GDAL refuses
 (`OGRGeoPackageLayer`: a name must not begin with a special character)."""
 FULL = "disk is full"
-"""What SQLite reports. GDAL passes it on as text, or reports what failed in consequence: see `_is_full`."""
+"""What SQLite reports. GDAL passes it on as text, or reports what failed as a consequence: see `_is_full`."""
 EXPECTED_WARNINGS = (
     ".*extension.*GPKG",  # of a temporary name
     ".*non conformant file extension",
@@ -73,8 +73,8 @@ def require_writable(path: Path, option: str, inputs: Iterable[Path] = ()) -> No
     """
     if path.suffix.lower() != ENDING:
         raise PipelineError(
-            f"{option} {path}: only GeoPackage is written; give a name that ends in {ENDING}, and convert the file "
-            "with ogr2ogr for other formats"
+            f"{option} {path}: only GeoPackage is written; give a name that ends in {ENDING}, and convert its layer "
+            "for other formats: ogr2ogr map.geojson map.gpkg map"
         )
     if path.is_dir():
         raise PipelineError(f"{option} {path} is a folder; give the name of a file")
@@ -84,7 +84,9 @@ def require_writable(path: Path, option: str, inputs: Iterable[Path] = ()) -> No
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise PipelineError(f"{option} {path} cannot be written: {folder} is not a folder that you may write to")
     if "!" in str(path.absolute()):  # pyogrio opens what follows it, as a member of an archive
-        raise PipelineError(f"{option} {path.absolute()} contains an exclamation mark, which is not supported")
+        raise PipelineError(
+            f"{option} {path.absolute()} contains an exclamation mark, which is not supported; give another name"
+        )
 
 
 def write_geopackage(path: Path, chunks: Iterable[Features], table: ClassTable, crs: str | None, layer: str) -> int:

@@ -15,7 +15,7 @@ def polygon_qml(table: ClassTable, column: str) -> str:
     """Return a QGIS style that draws polygons by their class id: filled, labelled by class names, and nothing else.
 
     The outline is a hairline (one pixel of the screen at any scale) in the colour of the class. Without it, up to 25 %
-    of the background show through where anti-aliased neighbours meet, as lines where patches are cut; with it 3 %.
+    of the background shows through where anti-aliased neighbours meet, as lines where patches are cut; with it 3 %.
     Polygons of other ids are not drawn. The style contains symbology alone, so that loading it changes no other
     property of a layer.
 

@@ -32,7 +32,7 @@ BLOCK = 2048
 MAX_PATCHES = 200_000
 """In a block: half a million take 2.3 GB."""
 CACHE_BYTES = 32 << 20
-"""GDAL's block cache that is enough: each block is read once."""
+"""Size of GDAL's block cache; enough, since each pass reads a block once."""
 
 
 @dataclass(frozen=True)

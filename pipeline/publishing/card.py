@@ -146,13 +146,15 @@ def _scores(publication: Publication) -> Iterable[list[str]]:
     ]
     yield _table(("class", "IoU", "user's accuracy", "producer's accuracy"), _class_rows(scores))
     yield [
-        "User's accuracy is the share of the pixels mapped as a class that are of it, producer's accuracy the share of "
-        "the pixels of a class that are mapped as it; in brackets 95 % intervals over independent groups of chips."
+        "User's accuracy is the share of the pixels mapped as a class that belong to it, producer's accuracy the "
+        "share of the pixels of a class that are mapped as it. Brackets, if any, are 95 % intervals over independent "
+        "groups of chips."
     ]
     if scores.get("quantity_disagreement") is not None:
         yield [
             f"Of all pixels, {_per_cent(scores['quantity_disagreement'])} are wrong because a class has too many or "
-            f"too few, and {_per_cent(scores.get('allocation_disagreement'))} because classes are in the wrong place."
+            f"too few pixels, and {_per_cent(scores.get('allocation_disagreement'))} because classes are in the wrong "
+            "place."
         ]
     yield [_leak(scores)]
 
@@ -181,7 +183,7 @@ def _per_cent(value: float | None) -> str:
 def _leak(scores: dict[str, Any]) -> str:
     share, at_least = scores.get("leak_share"), scores.get("leak_share_at_least")
     if share is None and at_least is None:
-        return "Whether test chips show the same or adjacent ground as training chips is not known."
+        return "It is not known whether test chips show the same ground as training chips, or adjacent ground."
     known = f"at least {_per_cent(at_least)}" if share is None else _per_cent(share)
     text = f"Leak: {known} of the test chips show the same ground as a training chip, or adjacent ground"
     return f"{text}." if share == 0 else f"{text}, so that scores on new ground may be lower."
@@ -209,10 +211,10 @@ def _limits(publication: Publication) -> list[str]:
     sizes = publication.model.pixel_sizes
     known = f"pixels of {', '.join(f'{size:g}' for size in sizes)} (units of the CRS)"
     return [
-        "- Scores and calibration hold for images like the training's: its places, seasons and sensor, with the same "
+        "- Scores and calibration hold for images like those of the training: the same places, seasons, sensor and "
         "classes.",
         f"- The network is not invariant to scale: it expects {known if sizes else 'the pixel size of its training'}.",
-        "- For anything else nothing was measured.",
+        "- Nothing was measured on other images.",
     ]
 
 

@@ -5,7 +5,7 @@ Values are JSON. Deepness applies them when a user presses "Load default paramet
 15 % overlap, a threshold of 0.5, and a median filter of 9 px ("Remove small segment areas").
 
 Deepness divides the values of a layer by 255, whatever their type; GeoDeep divides integers by the range of their type.
-So both need layers of 8 bits. Other imagery is converted first, as the key `imagery` describes:
+So both need 8-bit layers. Other imagery is converted first, as the key `imagery` describes:
 `255 * (scale * value + offset - low) / (high - low)`, cut off at 0 and 255.
 """
 
@@ -58,7 +58,7 @@ def deepness_metadata(model: Model, tile: int) -> dict[str, str]:
 
 
 def resolutions_cm(model: Model) -> list[float]:
-    """Return the pixel sizes of the training in cm, ascending: a file has one default, of which this takes the finest.
+    """Return the pixel sizes of the training in cm, ascending; the first, the finest, is the default of a file.
 
     Like `pipeline.scenes.ground`, it takes them as metres. Empty if unknown, or if they can only be degrees.
     """

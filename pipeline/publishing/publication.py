@@ -74,7 +74,7 @@ def parse_scores(text: str, name: str, model: Model) -> dict[str, Any]:
     except (ValueError, AttributeError):
         raise PipelineError(f"{name} is not a file of the stage evaluate; run `dvc repro evaluate`") from None
     if digest is None:
-        raise PipelineError(f"{name} does not record its model, as older versions; run `dvc repro evaluate`")
+        raise PipelineError(f"{name} does not record its model, like files of older versions; run `dvc repro evaluate`")
     if digest != model.digest:
         raise PipelineError(
             f"{name} has the scores of another model ({str(digest)[:12]}…, not {model.digest[:12]}…); "

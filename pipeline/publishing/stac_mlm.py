@@ -24,7 +24,7 @@ UNNAMED = re.compile(r"[^0-9a-zA-Z_.-]")
 def mlm_item(publication: Publication, folder: Path) -> dict[str, Any]:
     """Describe a model; the same item for the same files.
 
-    `geometry` is null, and the period the widest: footprints and dates of the training images are not recorded.
+    `geometry` is null, and the period the widest possible: places and dates of the training images are not recorded.
 
     Args:
         publication: the model.
@@ -70,7 +70,7 @@ def _properties(publication: Publication) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "title": publication.name,
         "description": f"{synthetic}Semantic segmentation of land cover. Footprints and dates of the training images "
-        "are not recorded: the geometry is null, and the period is the widest.",
+        "are not recorded: the geometry is null, and the period is the widest possible.",
         **UNKNOWN_TIME,
         "license": publication.spdx or "other",
         "bands": _bands(model.imagery),

@@ -50,7 +50,7 @@ def test_scores_with_intervals_where_there_are_some() -> None:
     assert "On 12 test chips, split by strategy `block`: mean IoU **0.604 (95 % interval 0.500 to 0.700)**. " in card
     assert "| water | 0.500 | 0.900 (0.800 to 0.950) | 0.700 |" in card
     assert "| forest & scrub | – | – | – |" in card
-    assert "10.0 % are wrong because a class has too many or too few, and 7.8 % because" in card
+    assert "10.0 % are wrong because a class has too many or too few pixels, and 7.8 % because" in card
     assert "Leak: 25.0 % of the test chips show the same ground" in card
 
 
@@ -64,7 +64,7 @@ def test_why_there_is_no_interval() -> None:
     [
         (0.0, 0.0, "Leak: 0.0 % of the test chips show the same ground as a training chip, or adjacent ground."),
         (None, 0.1, "Leak: at least 10.0 % of the test chips"),
-        (None, None, "is not known."),
+        (None, None, "It is not known whether test chips show the same ground"),
     ],
 )
 def test_leaks(share: float | None, at_least: float | None, expected: str) -> None:

@@ -21,7 +21,10 @@ def test_own_scores_are_taken() -> None:
             '{"model_sha256": "other"}',
             r"^a.json has the scores of another model \(other…, not digest 0…\); run .* --metrics",
         ),
-        ('{"mean_iou": 0.6}', "^a.json does not record its model, as older versions; run `dvc repro evaluate`$"),
+        (
+            '{"mean_iou": 0.6}',
+            "^a.json does not record its model, like files of older versions; run `dvc repro evaluate`$",
+        ),
         ("[1]", "^a.json is not a file of the stage evaluate; run"),
         ("{", "^a.json is not a file of the stage evaluate; run"),
     ],
