@@ -52,6 +52,8 @@ def require_replaceable(out: Path, overwrite: bool) -> None:
     Raises:
         PipelineError: it exists without `--overwrite`, or is not an export; only an export is deleted.
     """
+    if out.suffix in (".onnx", ".json", ".md"):
+        raise PipelineError(f"-o {out}: give the name of a folder, in which {', '.join(FILES)} are written")
     if not (out.exists() or out.is_symlink()):
         return
     if not is_export(out):

@@ -63,6 +63,8 @@ def run(arguments: argparse.Namespace) -> str:
         OSError: a file cannot be read or written.
     """
     path, out = arguments.map, arguments.out
+    if path.is_dir():
+        raise PipelineError(f"{path} is a folder; give one map, a GeoTIFF")
     require_writable(out, "-o", [path, *([arguments.classes] if arguments.classes else [])])
     if out.exists() and not arguments.overwrite:
         raise PipelineError(f"{out} exists; --overwrite replaces it")

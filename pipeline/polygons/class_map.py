@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 
 import numpy as np
 from rasterio.windows import Window
@@ -18,12 +17,15 @@ from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
 from pipeline.raster.labels import read_labels
+from pipeline.raster.remote import Location
 
 CLASS_TAG = re.compile("CLASS_(0|[1-9][0-9]{0,8})")
 """Names of band 1's tags that hold the class names, as `pipeline.predict` writes them."""
 GIVE_CLASSES = "classes.yaml or classes.json: --classes FILE"
 LEAVE_OUT = "leave it out: --no-confidence"
 MODEL_TAG = "MODEL_SHA256"
+TIFF_TAGS = ("AREA_OR_POINT", "OVR_RESAMPLING_ALG")
+"""Tags that GDAL adds to any file."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class ClassMap:
     table: ClassTable
     confidence_file: GeoTiff | None
     """In per cent, on the same grid."""
+    tags: dict[str, str]
+    """Of the file, by which a map is traced to its model; without those of TIFF itself."""
 
     @property
     def georeference(self) -> Georeference:
@@ -46,7 +50,13 @@ class ClassMap:
         Raises:
             PipelineError: pixels cannot be decoded, or are not ids of the table.
         """
-        return read_labels(self.file, self._with_no_class, window).mask_HW
+        try:
+            return read_labels(self.file, self._with_no_class, window).mask_HW
+        except PipelineError as error:  # with the advice for a folder of training data
+            what, is_unknown, _ = str(error).partition(": add the value to classes.yaml")
+            raise PipelineError(
+                f"{what}; give a table with all of them, {GIVE_CLASSES}" if is_unknown else what
+            ) from None
 
     @property
     def _with_no_class(self) -> ClassTable:
@@ -89,14 +99,14 @@ def open_class_map(path: Path, confidence: Path | None = None, classes: Path | N
     with open_geotiff(path) as file:
         if file.count != 1:
             raise PipelineError(
-                f"{path} has {file.count} bands; a map has one, of class ids: gdal_translate -b 1 {quote(str(path))} "
-                "map1.tif"
+                f"{path} has {file.count} bands, and a map has one, of class ids: give the file that pipeline.predict "
+                "wrote, or one band: gdal_translate -b N"
             )
         table = class_table(path) if classes is None else read_classes(classes)
         with nullcontext() if confidence is None else open_geotiff(confidence) as confidence_file:
             if confidence_file is not None:
                 _require_same_map(file, confidence_file)
-            yield ClassMap(file, table, confidence_file)
+            yield ClassMap(file, table, confidence_file, _own_tags(path))
 
 
 def confidence_beside(path: Path) -> Path | None:
@@ -131,17 +141,21 @@ def class_table(path: Path) -> ClassTable:
 
 
 def _require_same_map(file: GeoTiff, confidence: GeoTiff) -> None:
-    require_same_grid(file, confidence, "confidence layer", "the map")
+    try:
+        require_same_grid(file, confidence, "confidence layer", "the map")
+    except PipelineError as error:
+        raise PipelineError(f"{error}; or {LEAVE_OUT}") from None
     if confidence.dtypes != ("uint8",):
         raise PipelineError(
             f"{confidence.path} is {confidence.dtypes[0]} with {confidence.count} bands, no confidence in per cent as "
             f"pipeline.predict writes it (one band, uint8); {LEAVE_OUT}"
         )
-    models = []
-    for path in (file.path, confidence.path):
-        with file_errors(path, "is not a readable GeoTIFF"), open_dataset(path) as dataset:
-            models.append(dataset.tags().get(MODEL_TAG))
-    if models[0] != models[1]:
+    if _own_tags(file.path).get(MODEL_TAG) != _own_tags(confidence.path).get(MODEL_TAG):
         raise PipelineError(
             f"{confidence.path} is of another model than {file.path}; map the scene again, or {LEAVE_OUT}"
         )
+
+
+def _own_tags(path: Location) -> dict[str, str]:
+    with file_errors(path, "is not a readable GeoTIFF"), open_dataset(path) as dataset:
+        return {name: value for name, value in dataset.tags().items() if name not in TIFF_TAGS}

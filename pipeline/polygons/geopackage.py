@@ -9,7 +9,7 @@ import shutil
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,20 @@ def require_writable(path: Path, option: str, inputs: Iterable[Path] = ()) -> No
         )
 
 
-def write_geopackage(path: Path, chunks: Iterable[Features], table: ClassTable, crs: str | None, layer: str) -> int:
+@dataclass(frozen=True)
+class LayerInfo:
+    """What a layer contains besides its polygons."""
+
+    name: str
+    """`map_` is put before the names of `RESERVED`."""
+    table: ClassTable
+    """Names and colours of all classes in the layer."""
+    crs: str | None
+    """`EPSG:NNNN` or WKT, as in `Georeference`; None for none."""
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def write_geopackage(path: Path, chunks: Iterable[Features], info: LayerInfo) -> int:
     """Write polygons to a GeoPackage; memory is bounded by the largest chunk.
 
     The layer has the columns `patch`, `class_id`, `class` (the name), `pixels`, `area_m2` and `confidence` (the last
@@ -100,9 +113,7 @@ def write_geopackage(path: Path, chunks: Iterable[Features], table: ClassTable, 
     Args:
         path: a file that does not exist yet; its ending does not matter.
         chunks: may be empty, which gives an empty layer.
-        table: names and colours of all classes in the chunks.
-        crs: `EPSG:NNNN` or WKT, as in `Georeference`; None for none.
-        layer: its name; `map_` is put before the names of `RESERVED`.
+        info: name, classes, CRS and metadata of the layer.
 
     Returns:
         Number of polygons.
@@ -111,17 +122,17 @@ def write_geopackage(path: Path, chunks: Iterable[Features], table: ClassTable, 
         PipelineError: GDAL cannot write the file.
         OSError: the disk is full.
     """
-    layer = f"map_{layer}" if layer.lower().startswith(RESERVED) else layer
+    layer = f"map_{info.name}" if info.name.lower().startswith(RESERVED) else info.name
     name_C = np.full(256, None, object)
-    name_C[list(table.ids)] = table.names
-    options = {"layer": layer, "geometry_type": "Polygon", "crs": crs}
-    new = {"append": False, "dataset_options": {"VERSION": VERSION}}
+    name_C[list(info.table.ids)] = info.table.names
+    options = {"layer": layer, "geometry_type": "Polygon", "crs": info.crs}
+    new = {"append": False, "dataset_options": {"VERSION": VERSION}, "layer_metadata": info.metadata or None}
     _write(path, _columns(_empty(), name_C), shapely.to_wkb(_empty().polygon_N), **options, **new)
     count = 0
     for features in chunks:
         _write(path, _columns(features, name_C), shapely.to_wkb(features.polygon_N), **options, append=True)
         count += len(features.polygon_N)
-    _write(path, _style_columns(table, layer), None, layer=STYLES, layer_options={"FID": "id"}, append=False)
+    _write(path, _style_columns(info.table, layer), None, layer=STYLES, layer_options={"FID": "id"}, append=False)
     return count
 
 
@@ -137,8 +148,8 @@ def _columns(features: Features, name_C: np.ndarray) -> dict[str, np.ndarray]:
         CLASS_COLUMN: features.class_N.astype(np.int32),
         "class": name_C[features.class_N],
         "pixels": features.pixels_N.astype(np.int64),
-        "area_m2": unknown_N if features.area_N is None else features.area_N,
-        "confidence": unknown_N if features.confidence_N is None else features.confidence_N,
+        "area_m2": unknown_N if features.area_N is None else features.area_N.round(4),
+        "confidence": unknown_N if features.confidence_N is None else features.confidence_N.round(2),
     }
 
 

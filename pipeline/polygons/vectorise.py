@@ -21,7 +21,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path
 from pipeline.polygons.areas import pixel_areas
 from pipeline.polygons.class_map import ClassMap
-from pipeline.polygons.geopackage import Features, dissolve, write_geopackage
+from pipeline.polygons.geopackage import Features, LayerInfo, dissolve, write_geopackage
 from pipeline.polygons.patches import Patches, PatchLabeller
 from pipeline.polygons.rings import trace
 from pipeline.polygons.simplify import TOLERANCE_PX, simplify
@@ -74,7 +74,8 @@ def vectorise(source: ClassMap, path: Path, options: VectorOptions | None = None
         if options.dissolve:
             chunks = iter([dissolve(chunks)])
         try:
-            count = write_geopackage(partial, chunks, source.table, source.georeference.crs, path.stem)
+            info = LayerInfo(path.stem, source.table, source.georeference.crs, source.tags)
+            count = write_geopackage(partial, chunks, info)
         except PipelineError as error:
             raise PipelineError(str(error).replace(str(partial), str(path))) from None
     return VectorResult(path, count, len(found.patches.class_P) - 1, time.monotonic() - start)

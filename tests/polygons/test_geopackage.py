@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path
-from pipeline.polygons.geopackage import Features, dissolve, require_writable, write_geopackage
+from pipeline.polygons.geopackage import Features, LayerInfo, dissolve, require_writable, write_geopackage
 from tests.polygons.world import TABLE, smooth_classes
 from tests.small_disk import NAMESPACE, can_mount
 
@@ -101,7 +101,7 @@ def query(path: Path, sql: str) -> list[Any]:
 
 def test_the_columns_of_all_chunks_are_read_back(tmp_path: Path) -> None:
     path, chunks = tmp_path / "map.gpkg", [squares([0, 3]), squares([]), squares([7], first=2)]
-    assert write_geopackage(path, iter(chunks), TABLE, "EPSG:32652", "map") == 3
+    assert write_geopackage(path, iter(chunks), LayerInfo("map", TABLE, "EPSG:32652")) == 3
     meta, polygon_N, rows = read(path)
     assert meta["crs"] == "EPSG:32652"
     assert meta["geometry_type"] == "Polygon"
@@ -118,15 +118,15 @@ def test_the_columns_of_all_chunks_are_read_back(tmp_path: Path) -> None:
 
 
 def test_text_is_utf_8(tmp_path: Path) -> None:
-    write_geopackage(tmp_path / "map.gpkg", [squares([7])], TABLE, None, "été")
+    write_geopackage(tmp_path / "map.gpkg", [squares([7])], LayerInfo("été", TABLE, None))
     assert query(tmp_path / "map.gpkg", "SELECT CAST(class AS BLOB) FROM été") == [("forêt".encode(),)]
 
 
 @pytest.mark.parametrize("chunks", [[], [squares([], known=False)], [squares([3], known=False)]])
 def test_what_is_unknown_is_null_in_the_same_columns(tmp_path: Path, chunks: list[Features]) -> None:
     known, unknown = tmp_path / "known.gpkg", tmp_path / "unknown.gpkg"
-    write_geopackage(known, [squares([3])], TABLE, None, "map")
-    count = write_geopackage(unknown, chunks, TABLE, None, "map")
+    write_geopackage(known, [squares([3])], LayerInfo("map", TABLE, None))
+    count = write_geopackage(unknown, chunks, LayerInfo("map", TABLE, None))
     (meta, *_), (own, polygon_N, rows) = read(known), read(unknown)
     assert own["fields"].tolist() == meta["fields"].tolist()
     assert [str(kind) for kind in own["dtypes"]] == [str(kind) for kind in meta["dtypes"]]
@@ -136,18 +136,18 @@ def test_what_is_unknown_is_null_in_the_same_columns(tmp_path: Path, chunks: lis
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", CUSTOM_CRS])
 def test_any_crs_is_kept(tmp_path: Path, crs: str) -> None:
-    write_geopackage(tmp_path / "map.gpkg", [squares([3])], TABLE, crs, "map")
+    write_geopackage(tmp_path / "map.gpkg", [squares([3])], LayerInfo("map", TABLE, crs))
     assert rasterio.CRS.from_user_input(read(tmp_path / "map.gpkg")[0]["crs"]) == rasterio.CRS.from_user_input(crs)
 
 
 def test_a_map_without_crs_has_none(tmp_path: Path) -> None:
-    write_geopackage(tmp_path / "map.gpkg", [squares([3])], TABLE, None, "map")
+    write_geopackage(tmp_path / "map.gpkg", [squares([3])], LayerInfo("map", TABLE, None))
     assert read(tmp_path / "map.gpkg")[0]["crs"] is None
 
 
 def test_the_spatial_index_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "map.gpkg"
-    write_geopackage(path, [squares([0] * 300), squares([3] * 300, first=300)], TABLE, "EPSG:32652", "map")
+    write_geopackage(path, [squares([0] * 300), squares([3] * 300, first=300)], LayerInfo("map", TABLE, "EPSG:32652"))
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
     assert query(path, "SELECT rtreecheck('rtree_map_geom')") == [("ok",)]
     boxes = query(path, "SELECT minx, maxx, miny, maxy FROM rtree_map_geom ORDER BY id")
@@ -162,17 +162,17 @@ def test_the_spatial_index_is_complete(tmp_path: Path) -> None:
     "name", ["gpkg_map", "GPKG", "sqlite_map", "layer_styles", *"`~!@#$%^&*()+-={}|[]\\:\";'<>?,.", ".map"]
 )
 def test_reserved_names_of_layers_are_avoided(tmp_path: Path, name: str) -> None:
-    write_geopackage(tmp_path / "map.gpkg", [squares([3])], TABLE, "EPSG:32652", name)
+    write_geopackage(tmp_path / "map.gpkg", [squares([3])], LayerInfo(name, TABLE, "EPSG:32652"))
     assert [layer for layer, _ in pyogrio.list_layers(tmp_path / "map.gpkg")] == [f"map_{name}", "layer_styles"]
 
 
 def test_a_name_may_contain_anything_else(tmp_path: Path) -> None:
-    write_geopackage(tmp_path / "map.gpkg", [squares([3])] * 2, TABLE, "EPSG:32652", "a \"b\" 'c' ü.;--%")
+    write_geopackage(tmp_path / "map.gpkg", [squares([3])] * 2, LayerInfo("a \"b\" 'c' ü.;--%", TABLE, "EPSG:32652"))
     assert pyogrio.list_layers(tmp_path / "map.gpkg")[0][0] == "a \"b\" 'c' ü.;--%"
 
 
 def test_the_style_is_registered(tmp_path: Path) -> None:
-    write_geopackage(tmp_path / "map.gpkg", [squares([3])], TABLE, "EPSG:32652", "map")
+    write_geopackage(tmp_path / "map.gpkg", [squares([3])], LayerInfo("map", TABLE, "EPSG:32652"))
     contents = query(tmp_path / "map.gpkg", "SELECT table_name, data_type FROM gpkg_contents ORDER BY table_name")
     assert contents == [("layer_styles", "attributes"), ("map", "features")]
     assert [row[1] for row in query(tmp_path / "map.gpkg", "PRAGMA table_info(layer_styles)")] == [
@@ -203,12 +203,12 @@ def test_names_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_path_that_is_not_writable(tmp_path: Path, path: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PipelineError, match=r"map\.gpkg cannot be written: .*unable to open database file"):
-        write_geopackage(tmp_path / path, [squares([3])], TABLE, None, "map")
+        write_geopackage(tmp_path / path, [squares([3])], LayerInfo("map", TABLE, None))
 
 
 def test_a_temporary_path_gives_the_same_file(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "map.gpkg") as partial:
-        write_geopackage(partial, [squares([3]), squares([7], first=1)], TABLE, "EPSG:32652", "map")
+        write_geopackage(partial, [squares([3]), squares([7], first=1)], LayerInfo("map", TABLE, "EPSG:32652"))
     assert [path.name for path in tmp_path.iterdir()] == ["map.gpkg"]
     assert read(tmp_path / "map.gpkg")[2]["class_id"] == [3, 7]
 
@@ -217,7 +217,7 @@ FULL_DISK = """if True:
     import errno, subprocess, sys
     from pathlib import Path
     import numpy as np
-    from pipeline.polygons.geopackage import write_geopackage
+    from pipeline.polygons.geopackage import LayerInfo, write_geopackage
     from tests.polygons.test_geopackage import TABLE, squares
 
     disk = Path(sys.argv[1])
@@ -225,7 +225,7 @@ FULL_DISK = """if True:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], check=True)
         chunks = (squares([3] * 8000, first=first) for first in range(0, 24_000, 8000))
         try:
-            print(size, write_geopackage(disk / "new", chunks, TABLE, None, "map"))
+            print(size, write_geopackage(disk / "new", chunks, LayerInfo("map", TABLE, None)))
         except OSError as error:
             print(size, errno.errorcode[error.errno], error.filename)
         subprocess.run(["umount", disk], check=True)
@@ -352,7 +352,7 @@ def qgis(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], np.n
     if not SYSTEM_PYTHON.exists() or subprocess.run([SYSTEM_PYTHON, "-c", "import qgis.core"], **python).returncode:
         pytest.skip("QGIS is not installed: apt install python3-qgis")
     class_HW = np.repeat(np.array([[0, 3, 7]], np.uint8), [20, 20, 20], axis=1).repeat(50, axis=0)
-    write_geopackage(folder / "map.gpkg", pieces(class_HW, 7), TABLE, "EPSG:32652", "map")
+    write_geopackage(folder / "map.gpkg", pieces(class_HW, 7), LayerInfo("map", TABLE, "EPSG:32652"))
     run = subprocess.run([SYSTEM_PYTHON, "-c", IN_QGIS, folder / "map.gpkg", folder / "map.png"], **python)
     assert run.returncode == 0, run.stderr
     with Image.open(folder / "map.png") as picture:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import pyogrio
 import pytest
+import rasterio
 import rasterio.features
 import shapely
 from hypothesis import given, settings
@@ -74,7 +76,7 @@ def test_polygons_are_the_map(
         assert fields["pixels"][is_own_N].sum() == (class_HW == class_id).sum()
         assert len(set(fields["patch"][is_own_N])) == ndimage.label(class_HW == class_id)[1]
         means = fields["confidence"][is_own_N] * fields["pixels"][is_own_N]
-        assert means.sum() == pytest.approx(confidence_HW[class_HW == class_id].sum())
+        assert means.sum() == pytest.approx(confidence_HW[class_HW == class_id].sum(), abs=0.005 * class_HW.size)
     names = dict(zip(TABLE.ids, TABLE.names, strict=True))
     assert [names[number] for number in fields["class_id"]] == fields["class"].tolist()
     assert shapely.area(polygon_N) == pytest.approx(fields["pixels"] * at().transform.a ** 2)
@@ -159,3 +161,13 @@ def test_blocks_with_many_patches_are_halved(tmp_path: Path, monkeypatch: pytest
     assert shapely.coverage_is_valid(polygon_N)
     assert fields["pixels"].sum() == class_HW.size
     assert len(set(fields["patch"])) == 40 * 35 + 1
+
+
+def test_polygons_are_traced_to_their_model(tmp_path: Path) -> None:
+    path = write_map(tmp_path / "map.tif", smooth_classes(20, 20))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(TRAINED_ON="synthetic sample")
+    with open_class_map(path) as source:
+        vectorise(source, tmp_path / "map.gpkg")
+    metadata = pyogrio.read_info(tmp_path / "map.gpkg", layer="map")["layer_metadata"]
+    assert metadata == {"MODEL_SHA256": "abc", "TRAINED_ON": "synthetic sample"}
