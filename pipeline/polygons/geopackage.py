@@ -9,7 +9,7 @@ import shutil
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,10 @@ class Features:
     """Class id, uint8."""
     pixels_N: np.ndarray
     """Number of pixels, int64."""
-    area_N: np.ndarray | None
-    """In m², float64; None without georeference."""
-    confidence_N: np.ndarray | None
-    """Mean over the pixels in per cent, float64; None for maps without confidence."""
+    area_N: np.ndarray
+    """In m², float64; NaN where unknown, as without georeference."""
+    confidence_N: np.ndarray
+    """Mean over the pixels in per cent, float64; NaN for maps without confidence."""
 
 
 def require_writable(path: Path, option: str, inputs: Iterable[Path] = ()) -> None:
@@ -138,18 +138,17 @@ def write_geopackage(path: Path, chunks: Iterable[Features], info: LayerInfo) ->
 
 def _empty() -> Features:
     integers = np.empty(0, np.int64)
-    return Features(np.empty(0, object), integers, np.empty(0, np.uint8), integers, None, None)
+    return Features(np.empty(0, object), integers, np.empty(0, np.uint8), integers, np.empty(0), np.empty(0))
 
 
 def _columns(features: Features, name_C: np.ndarray) -> dict[str, np.ndarray]:
-    unknown_N = np.full(len(features.patch_N), np.nan)  # written as NULL
     return {
         "patch": features.patch_N.astype(np.int64),
         CLASS_COLUMN: features.class_N.astype(np.int32),
         "class": name_C[features.class_N],
         "pixels": features.pixels_N.astype(np.int64),
-        "area_m2": unknown_N if features.area_N is None else features.area_N.round(4),
-        "confidence": unknown_N if features.confidence_N is None else features.confidence_N.round(2),
+        "area_m2": features.area_N.round(4),  # NaN is written as NULL
+        "confidence": features.confidence_N.round(2),
     }
 
 
@@ -215,7 +214,7 @@ def dissolve(chunks: Iterable[Features]) -> Features:
     Returns:
         Patches in the order of their ids.
     """
-    pieces = _concatenate(list(chunks))
+    pieces = _concatenate([_empty(), *chunks])
     _, first_P, patch_N, count_P = np.unique(pieces.patch_N, return_index=True, return_inverse=True, return_counts=True)
     polygon_P = pieces.polygon_N[first_P]
     piece_N = np.argsort(patch_N, kind="stable")
@@ -223,25 +222,19 @@ def dissolve(chunks: Iterable[Features]) -> Features:
         if len(own) > 1:
             polygon_P[patch] = shapely.coverage_union_all(pieces.polygon_N[own])
     pixels_P = _sums(patch_N, pieces.pixels_N)
-    confidence_P = None
-    if pieces.confidence_N is not None:
-        confidence_P = _sums(patch_N, pieces.confidence_N * pieces.pixels_N) / pixels_P
     return Features(
         polygon_P,
         pieces.patch_N[first_P],
         pieces.class_N[first_P],
         pixels_P,
-        None if pieces.area_N is None else _sums(patch_N, pieces.area_N),
-        confidence_P,
+        _sums(patch_N, pieces.area_N),
+        _sums(patch_N, pieces.confidence_N * pieces.pixels_N) / pixels_P,
     )
 
 
 def _concatenate(chunks: list[Features]) -> Features:
-    def joined(name: str) -> Any:
-        values = [getattr(chunk, name) for chunk in chunks]
-        return None if any(value is None for value in values) else np.concatenate(values)
-
-    return Features(**{name: joined(name) for name in Features.__dataclass_fields__}) if chunks else _empty()
+    names = [column.name for column in fields(Features)]
+    return Features(**{name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in names})
 
 
 def _sums(patch_N: np.ndarray, value_N: np.ndarray) -> np.ndarray:

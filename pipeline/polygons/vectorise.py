@@ -128,15 +128,15 @@ def _block_features(
     label = label_HW.ravel()
     pixels_L = np.bincount(label)
     areas, confidence_HW = pixel_areas(source.georeference, window), source.read_confidence(window, id_HW > 0)
-    label_N = pieces.label_N
+    label_N, unknown_N = pieces.label_N, np.full(len(pieces.label_N), np.nan)
     patch_N = patches.id_N[label_N + (first - 1)]
     return Features(
         to_crs(pieces.polygon_N, source.georeference),
         patch_N,
         patches.class_P[patch_N],
         pixels_L[label_N],
-        None if areas is None else np.bincount(label, np.broadcast_to(areas, label_HW.shape).ravel())[label_N],
-        None if confidence_HW is None else np.bincount(label, confidence_HW.ravel())[label_N] / pixels_L[label_N],
+        unknown_N if areas is None else np.bincount(label, areas.ravel())[label_N],
+        unknown_N if confidence_HW is None else np.bincount(label, confidence_HW.ravel())[label_N] / pixels_L[label_N],
     )
 
 

@@ -36,14 +36,14 @@ def squares(ids: list[int], first: int = 0, known: bool = True) -> Features:
     """Squares of 10 m side by side, one for each class id."""
     number_N = np.arange(len(ids)) + first
     x_N = 500_000 + 10.0 * number_N
-    value_N = np.full(len(ids), 100.0)
+    value_N = np.full(len(ids), 100.0 if known else np.nan)
     return Features(
         shapely.box(x_N, 4_000_000, x_N + 10, 4_000_010),
         number_N + 1,
         np.array(ids, np.uint8),
         np.ones(len(ids), np.int64),
-        value_N if known else None,
-        value_N - number_N if known else None,
+        value_N,
+        value_N - number_N,
     )
 
 
@@ -248,10 +248,10 @@ def test_a_full_disk_is_an_os_error(tmp_path: Path) -> None:
 def check_dissolved(class_HW: np.ndarray, block: int) -> None:
     chunks = pieces(class_HW, block)
     whole = dissolve(chunks)
-    patch_N, pixels_N = (np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("patch_N", "pixels_N"))
-    confidence_N = np.concatenate([chunk.confidence_N for chunk in chunks if chunk.confidence_N is not None])
+    patch_N, pixels_N, confidence_N = (
+        np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("patch_N", "pixels_N", "confidence_N")
+    )
     assert sorted(whole.patch_N.tolist()) == np.unique(patch_N).tolist()
-    assert whole.area_N is not None and whole.confidence_N is not None
     assert (whole.area_N == whole.pixels_N * 2.5).all()
     for index, patch in enumerate(whole.patch_N):
         own = patch_N == patch
@@ -292,8 +292,8 @@ def test_nothing_dissolves_to_nothing(chunks: list[Features]) -> None:
 
 
 def test_what_is_unknown_stays_unknown() -> None:
-    whole = dissolve([squares([0], known=False), squares([3], first=1, known=False)])
-    assert whole.area_N is None and whole.confidence_N is None
+    whole = dissolve([squares([0], known=False), squares([3], first=1)])
+    assert np.isnan([whole.area_N, whole.confidence_N]).tolist() == [[True, False]] * 2
     assert whole.class_N.tolist() == [0, 3]
 
 

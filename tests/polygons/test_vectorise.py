@@ -118,6 +118,17 @@ def test_areas_are_geodesic(tmp_path: Path) -> None:
     assert fields["pixels"].tolist() == [20]
 
 
+@pytest.mark.parametrize("dissolve", [False, True])
+def test_a_block_beyond_the_pole_leaves_the_areas_of_the_others(tmp_path: Path, dissolve: bool) -> None:
+    """Rows 0 to 4 of 1° are beyond 90° N, in the first of two blocks."""
+    class_HW = np.repeat(np.array([3, 7], np.uint8), 32)[:, None].repeat(4, axis=1)
+    place = Georeference("EPSG:4326", Affine(1, 0, 0, 0, -1, 95))
+    path = write(tmp_path / "map.tif", class_HW, VectorOptions(0, dissolve), place=place).path
+    _, fields = read_features(path)
+    assert fields["class_id"].tolist() == [3, 7]
+    assert np.isnan(fields["area_m2"]).tolist() == [True, False]
+
+
 def test_a_map_without_georeference_is_drawn_downwards_without_areas(tmp_path: Path) -> None:
     identity = Georeference(None, Affine.identity())
     polygon_N, fields = read_features(write(tmp_path / "map.tif", np.array([[3], [7]], np.uint8), place=identity).path)
