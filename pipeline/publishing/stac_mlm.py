@@ -118,10 +118,8 @@ def _input(imagery: Imagery) -> dict[str, Any]:
     }
     if limits := raw_limits(imagery):
         low, high = limits
-        found["value_scaling"] = [
-            {"type": "min-max", "minimum": low, "maximum": high},
-            {"type": "clip", "minimum": 0, "maximum": 1},
-        ]
+        found["value_scaling"] = [{"type": "min-max", "minimum": low, "maximum": high}]  # of all bands; or one for each
+        found["description"] += " Scaled values below 0 and above 1 are cut off."
     else:
         found["description"] += " Each training image was stretched from its own smallest to its own largest value."
     return found

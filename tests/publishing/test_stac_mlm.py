@@ -97,6 +97,13 @@ def test_classes_are_positions_with_names_and_colours(item_of: Callable[[Publica
     ]
 
 
+def test_one_scaling_is_that_of_all_bands(item_of: Callable[[Publication], dict[str, Any]]) -> None:
+    """MLM 1.5.2, "Value Scaling Object": one for each band, or a single one; the schema does not check it."""
+    (given,) = item_of(publication())["properties"]["mlm:input"]
+    assert given["value_scaling"] == [{"type": "min-max", "minimum": 1000, "maximum": 4000}]
+    assert given["description"].endswith("Scaled values below 0 and above 1 are cut off.")
+
+
 def test_checksums_are_multihashes_of_the_files(item_of: Callable[[Publication], dict[str, Any]]) -> None:
     asset = item_of(publication())["assets"]["model"]
     assert asset["file:size"] == 7
