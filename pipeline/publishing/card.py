@@ -111,8 +111,8 @@ def _facts(publication: Publication) -> Iterable[tuple[str, str]]:
 def _check(publication: Publication) -> str:
     check = publication.check
     return (
-        f"on a tile of {TILE} x {TILE} px the same class as PyTorch on {check.equal_share:.4%} of the pixels, "
-        f"largest difference of probabilities {check.largest_difference:.2g}"
+        f"on a generated image of {TILE} x {TILE} px the same class as PyTorch on {check.equal_share:.4%} of the "
+        f"pixels, largest difference of probabilities {check.largest_difference:.2g}"
     )
 
 

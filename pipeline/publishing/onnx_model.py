@@ -139,22 +139,19 @@ def _without_stdout() -> Iterator[None]:
         os.close(saved)
 
 
-def check_onnx(path: Path, model: Model, image_HWC: np.ndarray | None = None) -> Check:
-    """Compare an ONNX file, run by onnxruntime on the CPU, with its network in PyTorch and fp32.
+def check_onnx(path: Path, model: Model) -> Check:
+    """Compare an ONNX file, run by onnxruntime on the CPU, with its network in PyTorch and fp32, on a synthetic image.
 
     Args:
         path: see `write_onnx`.
         model: with the network on the CPU, in evaluation mode.
-        image_HWC: uint8 RGB of the kind that the model was trained on; cropped or mirrored to one tile. None: a
-            synthetic image.
 
     Raises:
         PipelineError: the file cannot be opened, or fewer than 99.99 % of the pixels have the same class.
     """
     session = open_session(path)
-    side = session.get_inputs()[0].shape[-1]
-    tile_HWC = synthetic_image(side) if image_HWC is None else _fit(image_HWC, side)
-    image_1CHW = np.ascontiguousarray(tile_HWC.transpose(2, 0, 1))[None]
+    image_HWC = synthetic_image(session.get_inputs()[0].shape[-1])
+    image_1CHW = np.ascontiguousarray(image_HWC.transpose(2, 0, 1))[None]
     (found_1KHW,) = session.run([OUTPUT], {INPUT: (image_1CHW / 255).astype(np.float32)})
     logits_1KHW = model.segmenter.predict_logits(torch.from_numpy(image_1CHW), FP32)
     expected_1KHW = (logits_1KHW / model.temperature).softmax(dim=1).numpy()
@@ -198,9 +195,3 @@ def synthetic_image(side: int) -> np.ndarray:
         image_HWC += levels_YXC[rows_H1 // block, columns_1W // block]
     image_HWC += 25 * np.sin(rows_H1 / 90 + columns_1W / 140)[..., None]
     return image_HWC.clip(0, 255).astype(np.uint8)
-
-
-def _fit(image_HWC: np.ndarray, side: int) -> np.ndarray:
-    height, width, _ = image_HWC.shape
-    missing = ((0, max(0, side - height)), (0, max(0, side - width)), (0, 0))
-    return np.pad(image_HWC, missing, "symmetric")[:side, :side]

@@ -21,7 +21,7 @@ from pipeline.inference.network import Wanted
 from pipeline.inference.windows import Tiling
 from pipeline.learning.calibration import Calibration
 from pipeline.learning.model import Model, NetworkConfig, build
-from pipeline.publishing.onnx_model import Check, check_onnx, open_session, synthetic_image, write_onnx
+from pipeline.publishing.onnx_model import check_onnx, open_session, synthetic_image, write_onnx
 from tests.inference.world import TABLE, exact_model, loaded, mapped, network_run, random_scene, untrained_model
 from tests.scenes.array_scene import ArrayScene
 
@@ -123,11 +123,6 @@ def test_a_good_file_passes(path: Path) -> None:
     check = check_onnx(path, at_temperature(0.5))
     assert check.equal_share >= 0.9999
     assert 0 <= check.largest_difference < 1e-4
-
-
-@pytest.mark.parametrize("size", [(20, 90), (TILE, TILE), (100, 70)])
-def test_the_image_may_have_any_size(path: Path, size: tuple[int, int]) -> None:
-    assert isinstance(check_onnx(path, at_temperature(0.5), random_scene(*size).image_HWC), Check)
 
 
 def test_another_network_is_found(path: Path) -> None:
