@@ -165,7 +165,7 @@ def map_layers(model: LoadedModel, logits_KHW: torch.Tensor, wanted: Wanted) -> 
     Returns:
         `classes`, uint8 ids (1, H, W); if wanted, `confidence`, the softmax probability of the class in per cent,
         uint8 (1, H, W), and `probabilities`, of each class in per cent, uint8 (K, H, W). Both are 0 where the
-        softmax is NaN, as after overflows of fp16: such pixels are undecided.
+        softmax is NaN, as after overflows of fp16.
     """
     ids = torch.tensor(model.model.table.ids, dtype=torch.uint8, device=logits_KHW.device)
     classes_HW = ids[argmax(logits_KHW[None])[0]]
