@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> str:
     path, out = arguments.map, arguments.out
     if path.is_dir():
         raise PipelineError(f"{path} is a folder; give one map, a GeoTIFF")
-    require_writable(out, "-o", [path, *([arguments.classes] if arguments.classes else [])])
+    require_writable(out, "-o", filter(None, (path, arguments.classes)))
     if out.exists() and not arguments.overwrite:
         raise PipelineError(f"{out} exists; --overwrite replaces it")
     confidence = None if arguments.no_confidence else confidence_beside(path)

@@ -53,6 +53,11 @@ class Wanted:
         """Names of the layers besides `classes`."""
         return tuple(name for name in OTHER_LAYERS if getattr(self, name))
 
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether a map depends on the network's probabilities, not on its classes alone."""
+        return bool(self.layers) or self.undecided is not None
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -170,7 +175,7 @@ def map_layers(model: LoadedModel, logits_KHW: torch.Tensor, wanted: Wanted) -> 
     ids = torch.tensor(model.model.table.ids, dtype=torch.uint8, device=logits_KHW.device)
     classes_HW = ids[argmax(logits_KHW[None])[0]]
     layers = {}
-    if wanted.confidence or wanted.probabilities or wanted.undecided is not None:
+    if wanted.needs_probabilities:
         probability_KHW = PER_CENT * (logits_KHW / model.model.temperature).softmax(dim=0).nan_to_num(0)
         confidence_HW = probability_KHW.amax(dim=0)
         if wanted.undecided is not None:

@@ -34,7 +34,7 @@ from pipeline.inference.outputs import (
 from pipeline.inference.preview import Captions, Panels, write_preview
 from pipeline.inference.scale_bar import scale_bar
 from pipeline.inference.windows import Tiling
-from pipeline.polygons.class_map import open_class_map
+from pipeline.polygons.class_map import MODEL_TAG, open_class_map
 from pipeline.polygons.vectorise import vectorise
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.geotiff import open_geotiff
@@ -113,11 +113,6 @@ class MapOptions:
     def layers(self) -> Wanted:
         """The layers that are made."""
         return self.wanted if self.vector is None else replace(self.wanted, confidence=True)
-
-    @property
-    def needs_probabilities(self) -> bool:
-        """Whether what is made depends on the network's probabilities, not on its classes alone."""
-        return bool(self.layers.layers) or self.wanted.undecided is not None
 
     def files(self, out: Path) -> MapFiles:
         """Return the files of a map."""
@@ -223,7 +218,7 @@ def predict_scene(
 def map_tags(model: LoadedModel, options: MapOptions) -> dict[str, str]:
     """Return the tags that record how a map was made."""
     trained = {"TRAINED_ON": SYNTHETIC} if model.model.imagery.synthetic else {}
-    return {"MODEL_SHA256": model.model.digest, "PRECISION": model.device.precision} | trained | options.tags()
+    return {MODEL_TAG: model.model.digest, "PRECISION": model.device.precision} | trained | options.tags()
 
 
 def is_finished(model: LoadedModel, source: Source, out: Path, options: MapOptions) -> bool:
@@ -285,8 +280,8 @@ def _job(model: LoadedModel, source: Source, scene: Scene, area: Area, options: 
     fewest = 1 if options.mmu is None else min_pixels(options.mmu, *size)
     run = NetworkRun(model, frame.scene, plan, options.layers, lambda core: area.wants(frame.in_input(core)))
     size_note = None if options.resample else pixel_size_note(*size, model.model.pixel_sizes)
-    uncalibrated = model.model.calibration is None and options.needs_probabilities
-    more = filter(None, (UNCALIBRATED if uncalibrated else None, size_note))
+    is_uncalibrated = model.model.calibration is None and options.layers.needs_probabilities
+    more = filter(None, (UNCALIBRATED if is_uncalibrated else None, size_note))
     notes = (*model.notes, *scene.notes, *area.notes, *more)
     identity: list[Any] = [frame.scene.identity, area.identity, model.identity, asdict(options.layers)]
     identity += [options.offset, options.on_error]
