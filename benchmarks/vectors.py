@@ -1,11 +1,12 @@
 """Polygons of a map: time, memory, file size, and whether they are exactly the map.
 
-    make repro && python -m benchmarks.vectors [--side PX …] [--dissolve]
+    make repro && python -m benchmarks.vectors [--side PX …] [--dissolve] [--checkerboard PX]
 
 For each side, a scene of the sample, mirrored and repeated, is mapped with the model of the last run, and the map
 turned into polygons by `pipeline.vectors`, with simplified borders and with exact ones. Peak memory is VmHWM of the
 command. All polygons are then read at once, to check that they are a valid coverage (no gaps, no overlaps), that their
 pixels add up to those of the map class by class, and how far the areas of the drawn polygons differ from the map's.
+`--checkerboard` is the worst map: each pixel is a patch.
 """
 
 import argparse
@@ -19,10 +20,13 @@ import numpy as np
 import rasterio
 import shapely
 from pyogrio import raw
+from rasterio.transform import Affine
 
 from benchmarks.predict import MODEL, ROOT, write_scene
 from pipeline.polygons.simplify import TOLERANCE_PX
 from pipeline.raster.gdal import open_dataset
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.geotiff import write_geotiff
 
 COMMAND = """
 import re, runpy, sys
@@ -72,30 +76,43 @@ def check(path: Path, counts_V: np.ndarray) -> str:
     )
 
 
+def write_checkerboard(path: Path, side: int) -> Path:
+    """Write a map of the classes 0 and 1, without names."""
+    class_HW = np.add.outer(np.arange(side), np.arange(side)) % 2
+    place = Georeference("EPSG:32634", Affine(0.5, 0, 500_000, 0, -0.5, 5_800_000))
+    write_geotiff(path, class_HW[None].astype(np.uint8), place)
+    return path
+
+
+def measure(path: Path, name: str, *options: object) -> Path:
+    """Turn a map into polygons; print what it took; return the GeoPackage."""
+    out = path.with_name(f"{name}{path.stem}.gpkg")
+    seconds, peak = run("pipeline.vectors", path, "-o", out, *options)
+    print(f"{path.stem}, {name}: {seconds:.1f} s, peak {peak:,.0f} MB, {out.stat().st_size / 1e6:.1f} MB", flush=True)
+    return out
+
+
 def main() -> None:
-    """Print a line for each side and tolerance."""
+    """Print two lines for each map and kind of polygons."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, nargs="+", default=[2000, 10980], help="of the map in pixels")
     parser.add_argument("--dissolve", action="store_true", help="also with --dissolve")
+    parser.add_argument("--checkerboard", type=int, metavar="PX", help="side of a checkerboard of pixels")
     arguments = parser.parse_args()
+    kinds: dict[str, tuple[object, ...]] = {"simplified": ("--simplify", TOLERANCE_PX), "exact": ("--simplify", 0)}
+    if arguments.dissolve:
+        kinds["dissolved"] = ("--dissolve",)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for side in arguments.side:
-            scene, path = write_scene(folder / "scene.tif", side), folder / f"map{side}.tif"
+            scene, path = write_scene(folder / "scene.tif", side), folder / f"{side}.tif"
             run("pipeline.predict", scene, "-o", path, "--model", MODEL, "--confidence")
             counts_V = count_pixels(path)
-            kinds: list[tuple[str, tuple[object, ...]]] = [
-                ("simplified", ("--simplify", TOLERANCE_PX)),
-                ("exact", ("--simplify", 0)),
-            ]
-            if arguments.dissolve:
-                kinds.append(("dissolved", ("--dissolve",)))
-            for kind, options in kinds:
-                out = folder / f"{kind}{side}.gpkg"
-                seconds, peak = run("pipeline.vectors", path, "-o", out, *options)
-                size = out.stat().st_size / 1e6
-                print(f"{side:,} px a side, {kind}: {seconds:.1f} s, peak {peak:,.0f} MB, {size:.1f} MB")
-                print(f"    {check(out, counts_V)}", flush=True)
+            for kind, options in kinds.items():
+                print(f"    {check(measure(path, kind, *options), counts_V)}", flush=True)
+        if arguments.checkerboard:
+            path = write_checkerboard(folder / f"{arguments.checkerboard}.tif", arguments.checkerboard)
+            measure(path, "checkerboard", "--classes", MODEL.parent / "chips/landcoverai/classes.json")
 
 
 if __name__ == "__main__":
