@@ -48,7 +48,8 @@ def test_a_map_without_names_needs_a_class_table(tmp_path: Path) -> None:
 
 def test_values_that_are_no_class_are_named(tmp_path: Path) -> None:
     path = write_map(tmp_path / "map.tif", np.array([[0, 5]], np.uint8))
-    with open_class_map(path) as source, pytest.raises(PipelineError, match=r"map\.tif .*5"):
+    message = r"map\.tif .*: 5 in 1 px; .*; give a table with all of them, .*: --classes FILE$"
+    with open_class_map(path) as source, pytest.raises(PipelineError, match=message):
         source.read(Window(0, 0, 2, 1))
 
 
