@@ -1,5 +1,4 @@
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.inference.style import pam_xml, qml
 from pipeline.raster.gdal import open_dataset
 from pipeline.raster.sidecars import Pam, read_pam
+from tests.qgis_python import run_qgis
 
 NAMES = {
     0: 'water & "ice" <sea>',
@@ -30,8 +30,6 @@ TABLE = ClassTable.model_validate(
 )
 IDS_HW = np.repeat(np.array([[0, 3, 9, 10, 254, IGNORE]], np.uint8), 4, axis=0)
 
-SYSTEM_PYTHON = Path("/usr/bin/python3")
-"""Debian's, which has the bindings of QGIS."""
 IN_QGIS = """if True:
     import json, sys
     from qgis.core import Qgis, QgsApplication, QgsRasterLayer
@@ -168,22 +166,10 @@ def test_the_style_lists_the_classes_and_no_other_value() -> None:
 def qgis(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     """What QGIS makes of plain.tif, without a style, and map.tif, with one; the folder has the style it saves."""
     folder = tmp_path_factory.mktemp("qgis")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "XDG_RUNTIME_DIR": str(folder),
-        "QT_QPA_PLATFORM": "offscreen",
-        "LC_ALL": "C.UTF-8",
-    }
-    python: dict[str, Any] = {"env": environment, "capture_output": True, "text": True}
-    if not SYSTEM_PYTHON.exists() or subprocess.run([SYSTEM_PYTHON, "-c", "import qgis.core"], **python).returncode:
-        pytest.skip("QGIS is not installed: apt install python3-qgis")
     for name in ("plain.tif", "map.tif"):
         write_map(folder / name, {0: 4})
     (folder / "map.qml").write_text(qml(TABLE), encoding="utf-8")
-    run = subprocess.run([SYSTEM_PYTHON, "-c", IN_QGIS, folder], **python)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout.splitlines()[-1]), folder
+    return json.loads(run_qgis(IN_QGIS, folder, folder)), folder
 
 
 EXPECTED = [[key, name, [*COLOURS[key], 255]] for key, name in NAMES.items()]

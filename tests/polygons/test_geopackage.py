@@ -1,5 +1,4 @@
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -22,11 +21,10 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path
 from pipeline.polygons.geopackage import Features, LayerInfo, dissolve, require_writable, write_geopackage
 from tests.polygons.world import TABLE, smooth_classes
+from tests.qgis_python import run_qgis
 from tests.small_disk import NAMESPACE, can_mount
 
 ROOT = Path(__file__).parents[2]
-SYSTEM_PYTHON = Path("/usr/bin/python3")
-"""Debian's, which has the bindings of QGIS."""
 NAMES = dict(zip(TABLE.ids, TABLE.names, strict=True))
 CUSTOM_CRS = rasterio.CRS.from_string("+proj=tmerc +lat_0=0 +lon_0=19 +k=0.9993 +x_0=500000 +y_0=-5300000").to_wkt()
 """Of no code, as LandCover.ai's."""
@@ -341,22 +339,11 @@ IN_QGIS = """if True:
 def qgis(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], np.ndarray]:
     """What QGIS finds in a GeoPackage of pieces without nodata, and its picture, image_HWC."""
     folder = tmp_path_factory.mktemp("qgis")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "XDG_RUNTIME_DIR": str(folder),
-        "QT_QPA_PLATFORM": "offscreen",
-        "LC_ALL": "C.UTF-8",
-    }
-    python: dict[str, Any] = {"env": environment, "capture_output": True, "text": True}
-    if not SYSTEM_PYTHON.exists() or subprocess.run([SYSTEM_PYTHON, "-c", "import qgis.core"], **python).returncode:
-        pytest.skip("QGIS is not installed: apt install python3-qgis")
     class_HW = np.repeat(np.array([[0, 3, 7]], np.uint8), [20, 20, 20], axis=1).repeat(50, axis=0)
     write_geopackage(folder / "map.gpkg", pieces(class_HW, 7), LayerInfo("map", TABLE, "EPSG:32652"))
-    run = subprocess.run([SYSTEM_PYTHON, "-c", IN_QGIS, folder / "map.gpkg", folder / "map.png"], **python)
-    assert run.returncode == 0, run.stderr
+    found = run_qgis(IN_QGIS, folder, folder / "map.gpkg", folder / "map.png")
     with Image.open(folder / "map.png") as picture:
-        return json.loads(run.stdout.splitlines()[-1]), np.asarray(picture.convert("RGB"))
+        return json.loads(found), np.asarray(picture.convert("RGB"))
 
 
 def test_qgis_draws_by_the_style(qgis: tuple[dict[str, Any], np.ndarray]) -> None:
