@@ -7,7 +7,6 @@ python -m pipeline.predict --bands B04.tif B03.tif B02.tif -o map.tif
 """
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.core.cache import cache_folder
-from pipeline.core.cli import one_line_errors
+from pipeline.core.cli import number, one_line_errors
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure, catch_failures, reraise_stage_errors
 from pipeline.core.files import read_json, write_json
@@ -81,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument("--model", type=Path, default=Path(MODEL), metavar="FOLDER", help=f"default: {MODEL}")
     model.add_argument("--rev", metavar="EXPERIMENT", help="the model of an experiment or commit")
     add("--aoi", type=Path, metavar="FILE", help="map only inside these polygons")
-    add("--bbox", nargs=4, type=_number, metavar=tuple("WSEN"), help="map only this box, in degrees")
+    add("--bbox", nargs=4, type=number, metavar=tuple("WSEN"), help="map only this box, in degrees")
     add("--mask", type=Path, metavar="TIF", help="no data where this raster is not zero, such as clouds")
     add("--confidence", action="store_true", help="also write the confidence in per cent")
     add("--probabilities", action="store_true", help="also write the probability of each class in per cent")
@@ -105,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
     add("--credit", default="", metavar="TEXT", help="credit of the imagery, in the preview")
     add(
         "--offset",
-        type=_number,
+        type=number,
         metavar="NUMBER",
         help="added to scaled values instead of the model's, such as -0.1 for Sentinel-2",
     )
@@ -127,25 +126,15 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return value
-
-
 def _positive(text: str) -> float:
-    value = _number(text)
+    value = number(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
 
 
 def _per_cent(text: str) -> float:
-    value = _number(text)
+    value = number(text)
     if not 0 <= value <= 100:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100")
     return value

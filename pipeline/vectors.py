@@ -6,11 +6,10 @@ python -m pipeline.vectors map.tif -o map.gpkg --simplify 0       # borders pixe
 """
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
-from pipeline.core.cli import one_line_errors
+from pipeline.core.cli import number, one_line_errors
 from pipeline.core.errors import PipelineError
 from pipeline.polygons.class_map import confidence_beside, open_class_map
 from pipeline.polygons.geopackage import require_writable
@@ -36,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         type=_tolerance,
         default=TOLERANCE_PX,
         metavar="PIXELS",
-        help=f"simplify borders by about this distance; 0: not at all; default: {TOLERANCE_PX:g}",
+        help=f"simplify borders: remove corners up to the area of its square; 0: none; default: {TOLERANCE_PX:g}",
     )
     add("--dissolve", action="store_true", help="merge the pieces of each patch; holds all polygons in memory")
     add("--classes", type=Path, metavar="FILE", help="classes.yaml or classes.json, for maps without names")
@@ -46,12 +45,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _tolerance(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = number(text)
     if not 0 <= value <= MAX_TOLERANCE:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels from 0 to {MAX_TOLERANCE:,}")
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {MAX_TOLERANCE:,} pixels")
     return value
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import math
 import os
 import sys
 import time
@@ -71,6 +72,21 @@ def one_line_errors(command: str) -> Iterator[None]:
         sys.exit(f"{command}: error: the result could not be printed, since the program that reads it has ended")
     except (PipelineError, OSError) as error:
         sys.exit(f"{command}: error: {' '.join(str(error).split())}")
+
+
+def number(text: str) -> float:
+    """Parse an argument that is a finite number.
+
+    Raises:
+        ArgumentTypeError: it is not; argparse prints the message.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
 
 
 def _argument_options(hint: Any) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import argparse
 import io
 import sys
 import threading
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.cli import parallel_map, progress, run
+from pipeline.core.cli import number, parallel_map, progress, run
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Params
 from pipeline.formats.datasets import DatasetName
@@ -154,3 +155,10 @@ def test_the_first_error_is_raised_and_pending_items_are_cancelled(
     with pytest.raises(PipelineError, match="item 1"):
         list(results)
     assert len(started) <= 3 + (cpu_count() or 1)
+
+
+def test_numbers_are_finite() -> None:
+    assert [number(text) for text in ("-1", "2.5", "1e3")] == [-1, 2.5, 1000]
+    for text in ("", "1m", "nan", "inf"):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not a number$"):
+            number(text)
