@@ -21,6 +21,7 @@ from scipy.optimize import brentq
 from pipeline.formats.classes import IGNORE
 from pipeline.learning.data import Batch, unwrap_worker_errors
 from pipeline.learning.device import Device
+from pipeline.scoring.counts import sum_by_group
 
 LOG2_BETAS = np.arange(-5, 5.01, 0.25)
 """Logarithms of 1/T at which derivatives are computed: T is between 1/32 and 32."""
@@ -68,12 +69,9 @@ def calibrate(
         slopes_NB = np.concatenate(
             [likelihood_slopes(network.predict_logits(images, device), masks) for images, masks in batches]
         )
-    by_group: dict[str, np.ndarray] = {}
-    for chip, slopes_B in zip(ids, slopes_NB, strict=True):
-        group = group_of[chip]
-        by_group[group] = by_group.get(group, 0) + slopes_B
+    _, slopes_GB = sum_by_group(slopes_NB, [group_of[chip] for chip in ids])
     of_all = temperature(slopes_NB.sum(axis=0))
-    single = [temperature(slopes_B) for slopes_B in by_group.values() if slopes_B.any()]
+    single = [temperature(slopes_B) for slopes_B in slopes_GB if slopes_B.any()]
     return Calibration(of_all, len(single), min(single, default=of_all), max(single, default=of_all))
 
 
