@@ -110,13 +110,13 @@ class MapOptions:
     overwrite: bool = False
 
     @property
-    def layers(self) -> Wanted:
+    def made(self) -> Wanted:
         """The layers that are made."""
         return self.wanted if self.vector is None else replace(self.wanted, confidence=True)
 
     def files(self, out: Path) -> MapFiles:
         """Return the files of a map."""
-        return MapFiles(out, self.layers.layers, self.preview, self.vector)
+        return MapFiles(out, self.made.layers, self.preview, self.vector)
 
     @property
     def inputs(self) -> list[str]:
@@ -278,12 +278,12 @@ def _job(model: LoadedModel, source: Source, scene: Scene, area: Area, options: 
         _require_truth(scene, options.truth)
     size = (scene.georeference, scene.height, scene.width)
     fewest = 1 if options.mmu is None else min_pixels(options.mmu, *size)
-    run = NetworkRun(model, frame.scene, plan, options.layers, lambda core: area.wants(frame.in_input(core)))
+    run = NetworkRun(model, frame.scene, plan, options.made, lambda core: area.wants(frame.in_input(core)))
     size_note = None if options.resample else pixel_size_note(*size, model.model.pixel_sizes)
-    is_uncalibrated = model.model.calibration is None and options.layers.needs_probabilities
+    is_uncalibrated = model.model.calibration is None and options.made.needs_probabilities
     more = filter(None, (UNCALIBRATED if is_uncalibrated else None, size_note))
     notes = (*model.notes, *scene.notes, *area.notes, *more)
-    identity: list[Any] = [frame.scene.identity, area.identity, model.identity, asdict(options.layers)]
+    identity: list[Any] = [frame.scene.identity, area.identity, model.identity, asdict(options.made)]
     identity += [options.offset, options.on_error]
     table = model.table(options.wanted.undecided is not None)
     identity += [asdict(plan.tiling), batch, loaded_code_digest()]

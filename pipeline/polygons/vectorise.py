@@ -82,7 +82,7 @@ def vectorise(source: ClassMap, path: Path, options: VectorOptions | None = None
 
 
 @dataclass(frozen=True)
-class Found:
+class MapPatches:
     """The patches of a map, and the blocks in which they were found."""
 
     patches: Patches
@@ -98,7 +98,7 @@ def block_windows(height: int, width: int, side: int) -> list[Window]:
     ]
 
 
-def find_patches(source: ClassMap, side: int) -> Found:
+def find_patches(source: ClassMap, side: int) -> MapPatches:
     """Number the patches of a map, in blocks of at most this side with at most `MAX_PATCHES` each."""
     windows = block_windows(source.file.height, source.file.width, side)
     labeller, before = PatchLabeller(source.file.width), 0
@@ -107,10 +107,10 @@ def find_patches(source: ClassMap, side: int) -> Found:
         if last - before > MAX_PATCHES:
             return find_patches(source, side // 2)
         before = max(before, last)
-    return Found(labeller.finish(), windows)
+    return MapPatches(labeller.finish(), windows)
 
 
-def features(source: ClassMap, found: Found, tolerance: float) -> Iterator[Features]:
+def features(source: ClassMap, found: MapPatches, tolerance: float) -> Iterator[Features]:
     """Yield the polygons of each block with their attributes."""
     labeller = PatchLabeller(source.file.width)
     for window in progress(found.windows, "polygons", len(found.windows)):
