@@ -15,6 +15,11 @@ settings.register_profile("project", deadline=None, derandomize=True, database=N
 settings.load_profile("project")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by argument and number: packed files contain times, and all workers must collect the same names."""
+    return argname if isinstance(val, bytes) else None
+
+
 class NetworkRefusedError(BaseException):
     """A BaseException, so that no retry or `except Exception` hides it."""
 

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +122,11 @@ def describe_layers(
 
 
 def write_outputs(
-    files: MapFiles, finished: Finished, rasters: dict[str, Raster], complete: Callable[[Path], None]
+    files: MapFiles,
+    finished: Finished,
+    rasters: dict[str, Raster],
+    complete: Callable[[dict[str, Path]], None],
+    replaced: Iterable[Path] = (),
 ) -> None:
     """Write all files of a map; the map itself appears last, when everything that belongs to it is there.
 
@@ -130,24 +134,28 @@ def write_outputs(
         files: their names.
         finished: the layers.
         rasters: see `describe_layers`.
-        complete: writes what is made from the map's file, such as the preview: gets its path.
+        complete: writes what is made from the layers' files, such as the preview: gets their temporary paths by name.
+        replaced: files of an older map, removed when all is written and nothing has its name: at no moment does a
+            layer of one map lie beside another map.
 
     Raises:
         PipelineError: GDAL cannot write a file.
         OSError: the disk is full.
     """
-    for name, layer in finished.layers.items():
-        if name != "classes":
-            with atomic_path(files.layer(name)) as partial, _write_errors(files.layer(name), partial, layer):
-                write_cog(partial, layer, rasters[name])
     table = rasters["classes"].table
     assert table is not None
-    write_text(files.pam, pam_xml(table, finished.counts(table)))
-    write_text(files.style, qml(table))
-    with atomic_path(files.map) as partial:
-        with _write_errors(files.map, partial, finished.layers["classes"]):
-            write_cog(partial, finished.layers["classes"], rasters["classes"])
-        complete(partial)
+    targets = {name: files.map if name == "classes" else files.layer(name) for name in finished.layers}
+    partials: dict[str, Path] = {}
+    with ExitStack() as stack:  # renames in reverse order: the map's comes last
+        for name in sorted(targets, key=lambda name: name != "classes"):
+            partials[name] = stack.enter_context(atomic_path(targets[name]))
+            with _write_errors(targets[name], partials[name], finished.layers[name]):
+                write_cog(partials[name], finished.layers[name], rasters[name])
+        complete(partials)
+        for path in replaced:
+            path.unlink(missing_ok=True)
+        write_text(files.pam, pam_xml(table, finished.counts(table)))
+        write_text(files.style, qml(table))
 
 
 @contextmanager

@@ -314,18 +314,16 @@ def _write(job: _Job, work: Work, files: MapFiles, options: MapOptions) -> None:
     georeference = CroppedScene(job.scene, job.area.bounds).georeference
     rasters = describe_layers(georeference, job.table, model.model.table, map_tags(model, options))
     work.start_writing(files.chosen)
-    if options.overwrite:  # layers of the map that is replaced do not belong to the new one
-        for name in set(OTHER_LAYERS) - set(files.layers):
-            files.layer(name).unlink(missing_ok=True)
-    write_outputs(files, finished, rasters, partial(_complete, job, finished, files, options))
+    replaced = (files.map, *map(files.layer, OTHER_LAYERS)) if options.overwrite else ()
+    write_outputs(files, finished, rasters, partial(_complete, job, finished, files, options), replaced)
 
 
-def _complete(job: _Job, finished: Finished, files: MapFiles, options: MapOptions, map_path: Path) -> None:
+def _complete(job: _Job, finished: Finished, files: MapFiles, options: MapOptions, layers: dict[str, Path]) -> None:
     """Write the preview and the polygons of a map."""
     if files.preview:
-        _preview(job, finished, options, files.preview, map_path)
+        _preview(job, finished, options, files.preview, layers["classes"])
     if files.vector:
-        with open_class_map(map_path, files.layer("confidence")) as source:
+        with open_class_map(layers["classes"], layers["confidence"]) as source:
             vectorise(source, files.vector)
 
 

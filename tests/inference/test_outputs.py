@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,19 +134,21 @@ def finished(folder: Path) -> Finished:
     return found
 
 
-def draw(folder: Path) -> Callable[[Path], None]:
+def draw(folder: Path) -> Callable[[dict[str, Path]], None]:
     """Draw the preview: here, the map's pixels."""
 
-    def complete(map_path: Path) -> None:
-        with rasterio.open(map_path) as dataset:
+    def complete(layers: dict[str, Path]) -> None:
+        with rasterio.open(layers["classes"]) as dataset:
             (folder / "preview.png").write_bytes(dataset.read().tobytes())
 
     return complete
 
 
-def write(folder: Path, complete: Callable[[Path], None] | None = None) -> None:
+def write(
+    folder: Path, complete: Callable[[dict[str, Path]], None] | None = None, replaced: tuple[Path, ...] = ()
+) -> None:
     rasters = describe_layers(at(), TABLE, TABLE, {})
-    write_outputs(files(folder), finished(folder.parent / "work"), rasters, complete or draw(folder))
+    write_outputs(files(folder), finished(folder.parent / "work"), rasters, complete or draw(folder), replaced)
 
 
 def test_everything_is_written(tmp_path: Path) -> None:
@@ -186,14 +189,32 @@ def test_a_map_appears_only_when_everything_else_is_there(
     assert sorted(path.name for path in out.iterdir()) == FILES
 
 
-def test_the_map_is_replaced_at_once(tmp_path: Path) -> None:
+def test_an_older_map_stays_whole_until_all_of_the_new_one_is_written(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(out)
-    before = (out / "map.tif").read_bytes()
+    layers = [path for path in out.iterdir() if path.suffix == ".tif"]
+    before = [(path.stat().st_ino, path.read_bytes()) for path in layers]
 
-    def fail(map_path: Path) -> None:
+    def fail(layers: dict[str, Path]) -> None:
         raise PipelineError("stopped")
 
     with pytest.raises(PipelineError, match="^stopped$"):
-        write(out, fail)
-    assert (out / "map.tif").read_bytes() == before
+        write(out, fail, replaced=tuple(layers))
+    assert [(path.stat().st_ino, path.read_bytes()) for path in layers] == before
+
+
+def test_a_layer_never_lies_beside_another_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, rename, moments = tmp_path / "out", os.rename, []
+    write(out)
+    layers = tuple(sorted(path for path in out.iterdir() if path.suffix == ".tif"))
+    old = {path.stat().st_ino for path in layers}
+
+    def rename_and_look(*arguments: Any, **options: Any) -> None:
+        rename(*arguments, **options)
+        moments.append({path.stat().st_ino in old for path in layers if path.exists()})
+
+    monkeypatch.setattr(os, "rename", rename_and_look)
+    write(out, replaced=layers)
+    assert len(moments) >= len(layers)
+    assert all(len(moment) <= 1 for moment in moments)
+    assert moments[-1] == {False}
