@@ -30,6 +30,7 @@ from pipeline.inference.scene_map import MapOptions, predict_scene
 from pipeline.learning.calibration import Calibration, calibrate
 from pipeline.learning.data import Chips, read_list, scoring_loader
 from pipeline.learning.model import DESCRIPTION, WEIGHTS
+from pipeline.polygons.class_map import layer_file
 
 MODEL, CHIPS, SPLIT = Path("data/model"), Path("data/chips/landcoverai"), Path("data/split/landcoverai")
 RAW = Path("data/raw/landcoverai/images")
@@ -90,7 +91,7 @@ def map_bins(map_path: Path, truth_HW: np.ndarray, ids: tuple[int, ...]) -> np.n
     Returns:
         bins_3B, float64.
     """
-    paths = (map_path, map_path.with_suffix(".confidence.tif"))
+    paths = (map_path, layer_file(map_path, "confidence"))
     predicted_HW, confidence_HW = (_read(path) for path in paths)
     counted_HW = np.isin(truth_HW, ids) & np.isin(predicted_HW, ids)
     confidence, correct = confidence_HW[counted_HW].astype(np.int64), (predicted_HW == truth_HW)[counted_HW]

@@ -5,6 +5,7 @@ import fcntl
 import glob
 import hashlib
 import json
+import os
 import shutil
 import stat
 import sys
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from pipeline.core.errors import PipelineError
 
 FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file (btrfs, xfs, bcachefs)
 NEW, OLD, LOCK = "new", "old", "lock"
@@ -108,6 +111,26 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def existing_parent(path: Path) -> Path:
+    """Return the closest folder above a path that exists; it may be a file."""
+    return next(parent for parent in path.absolute().parents if parent.exists())
+
+
+def require_writable_parent(path: Path, name: str) -> None:
+    """Check that a file can be created, in a folder that may not exist yet, before there is anything to write.
+
+    Args:
+        path: of the file.
+        name: of the file in the message, such as `-o map.tif`.
+
+    Raises:
+        PipelineError: it cannot.
+    """
+    folder = existing_parent(path)
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise PipelineError(f"{name} cannot be written: {folder} is not a folder that you may write to")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import existing_parent
 from pipeline.inference.forward import NetworkRun, duration
 from pipeline.inference.memory import batch_bytes_per_pixel
-from pipeline.inference.outputs import existing_parent
 
 SIDE = 256
 """Of the image whose time is taken, in pixels."""

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import atomic_path, write_text
+from pipeline.core.files import atomic_path, require_writable_parent, write_text
 from pipeline.formats.classes import ClassTable
 from pipeline.inference.cog import Band, Raster, class_raster, write_cog
 from pipeline.inference.finished import Finished
 from pipeline.inference.layers import Layer
 from pipeline.inference.style import pam_xml, qml
 from pipeline.polygons import geopackage
+from pipeline.polygons.class_map import layer_file
 from pipeline.raster.georeference import Georeference
 
 ENDINGS = (".tif", ".tiff")
@@ -50,7 +51,7 @@ class MapFiles:
 
     def layer(self, name: str) -> Path:
         """The GeoTIFF of another layer, such as `map.confidence.tif`."""
-        return self.map.with_suffix(f".{name}{self.map.suffix}")
+        return layer_file(self.map, name)
 
 
 def require_writable(files: MapFiles) -> None:
@@ -69,14 +70,7 @@ def require_writable(files: MapFiles) -> None:
     if files.vector:
         geopackage.require_writable(files.vector, "--vector")
     for path in filter(None, (files.map, files.preview)):
-        folder = existing_parent(path)
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            raise PipelineError(f"{path} cannot be written: {folder} is not a folder that you may write to")
-
-
-def existing_parent(path: Path) -> Path:
-    """Return the closest folder above a path that exists; it may be a file."""
-    return next(parent for parent in path.absolute().parents if parent.exists())
+        require_writable_parent(path, str(path))
 
 
 def require_no_input(files: MapFiles, inputs: Iterable[str | Path]) -> None:

@@ -11,7 +11,7 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 from huggingface_hub import constants
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 from safetensors.torch import save
 from torch import nn
 
@@ -27,7 +27,7 @@ from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, load_encoder,
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 """The files of a model folder."""
-PixelSize = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -237,9 +237,10 @@ def load_model(folder: Path) -> Model:
         precision, params = _parse_precision(description.get("precision")), dict(description.get("params", {}))
         calibration = TypeAdapter(Calibration | None).validate_python(description.get("calibration"))
         data = TypeAdapter(TrainingData | None).validate_python(description.get("data"))
-        pixel_sizes = TypeAdapter(tuple[PixelSize, ...]).validate_python(description.get("pixel_sizes", ()))
-        names = (description["architecture"], description["encoder"], len(table.classes))
-        config = NetworkConfig(*names, tuple(description["mean"]), tuple(description["std"]))
+        pixel_sizes = TypeAdapter(tuple[Positive, ...]).validate_python(description.get("pixel_sizes", ()))
+        mean = TypeAdapter(tuple[FiniteFloat, FiniteFloat, FiniteFloat]).validate_python(description["mean"])
+        std = TypeAdapter(tuple[Positive, Positive, Positive]).validate_python(description["std"])
+        config = NetworkConfig(description["architecture"], description["encoder"], len(table.classes), mean, std)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PipelineError(
             f"{path} is damaged, or of another program ({type(error).__name__}: {_first_line(error)}); run the stage "

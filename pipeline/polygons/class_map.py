@@ -109,9 +109,14 @@ def open_class_map(path: Path, confidence: Path | None = None, classes: Path | N
             yield ClassMap(file, table, confidence_file, _own_tags(path))
 
 
+def layer_file(path: Path, name: str) -> Path:
+    """Return the GeoTIFF of another layer of a map, such as `map.confidence.tif`."""
+    return path.with_suffix(f".{name}{path.suffix}")
+
+
 def confidence_beside(path: Path) -> Path | None:
     """Return the confidence layer that `pipeline.predict` wrote with a map; None if there is none."""
-    confidence = path.with_suffix(f".confidence{path.suffix}")
+    confidence = layer_file(path, "confidence")
     return confidence if confidence.is_file() else None
 
 

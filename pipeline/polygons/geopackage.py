@@ -19,6 +19,7 @@ import shapely
 from pyogrio import raw
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import require_writable_parent
 from pipeline.formats.classes import ClassTable
 from pipeline.polygons.style import polygon_qml
 
@@ -80,9 +81,7 @@ def require_writable(path: Path, option: str, inputs: Iterable[Path] = ()) -> No
         raise PipelineError(f"{option} {path} is a folder; give the name of a file")
     if path.resolve() in [given.resolve() for given in inputs]:
         raise PipelineError(f"{option} {path} would be overwritten, but it is an input; choose another name")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise PipelineError(f"{option} {path} cannot be written: {folder} is not a folder that you may write to")
+    require_writable_parent(path, f"{option} {path}")
     if "!" in str(path.absolute()):  # pyogrio opens what follows it, as a member of an archive
         raise PipelineError(
             f"{option} {path.absolute()} contains an exclamation mark, which is not supported; give another name"

@@ -12,6 +12,7 @@ from pipeline.core.files import (
     STALE_AFTER,
     atomic_path,
     copy,
+    existing_parent,
     read_json,
     remove,
     visible_files,
@@ -301,3 +302,9 @@ def test_the_temporary_path_is_beside_the_target(tmp_path: Path) -> None:
         (hidden,) = names(tmp_path)
         assert re.fullmatch(r"\.out\.csv\.\w{8}\.partial", hidden)
         partial.touch()
+
+
+def test_the_closest_folder_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert existing_parent(tmp_path / "a/b/c.tif") == tmp_path
+    assert existing_parent(Path("c.tif")) == tmp_path

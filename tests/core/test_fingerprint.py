@@ -8,7 +8,7 @@ import pytest
 from pipeline.core.fingerprint import IMAGING, digest, source_digest, versions
 
 ROOT = Path(__file__).parents[2]
-FILES = ("__init__.py", "core/__init__.py", "core/fingerprint.py", "core/files.py")
+FILES = ("core/errors.py", "__init__.py", "core/__init__.py", "core/fingerprint.py", "core/files.py")
 
 
 def test_a_digest_is_32_hex_digits_and_changes_with_any_part() -> None:

@@ -227,9 +227,11 @@ DATA = {"dataset": "mine", "source": "local", "licence": "MIT", "train_chips": 3
         {"calibration": {}},
         {"data": DATA | {"licence": None}},
         *({"pixel_sizes": wrong} for wrong in (None, [0], [-1], [math.nan], ["x"])),
+        *({"mean": wrong} for wrong in (None, [0.5], [0.5, 0.5, math.nan])),
+        *({"std": wrong} for wrong in ([0.2], [0.2, 0.2, 0])),
     ],
 )
-def test_calibration_and_data_that_cannot_be_are_refused(saved: Path, change: dict[str, Any]) -> None:
+def test_values_that_cannot_be_are_refused(saved: Path, change: dict[str, Any]) -> None:
     path = saved / "model.json"
     description = json.loads(path.read_text())
     path.write_text(json.dumps(description | {"calibration": FITTED, "data": DATA}))
