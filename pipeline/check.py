@@ -18,6 +18,7 @@ from pipeline.download import DownloadParams
 from pipeline.evaluate import EvaluateParams
 from pipeline.formats.classes import ClassTable, user_classes
 from pipeline.formats.datasets import CLASSES, LAYOUTS, DatasetName
+from pipeline.importing.rules import rules_kind
 from pipeline.learning.device import select_device
 from pipeline.learning.model import NetworkConfig, build
 from pipeline.sources.settings import NETWORK_SOURCES
@@ -81,7 +82,7 @@ def expected_classes(dataset: DatasetName, params: CheckParams) -> ClassTable:
     if not folder.is_dir():
         path = f"download.{dataset}.path is {settings.path!r}"
         raise PipelineError(f"{path}, which is not a folder; set it to the folder with your files")
-    return user_classes(folder, known_as=folder) or CLASSES[dataset]
+    return user_classes(folder, folder, rules_kind(dataset, settings.source)) or CLASSES[dataset]
 
 
 def require_clouds_first(dataset: DatasetName, params: CheckParams) -> None:

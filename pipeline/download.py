@@ -11,6 +11,7 @@ from pipeline.core.files import atomic_path, sha256, write_text
 from pipeline.core.params import Params
 from pipeline.formats.classes import user_classes, write_classes
 from pipeline.formats.datasets import CLASSES, BandsSection, DatasetName
+from pipeline.importing.rules import rules_kind
 from pipeline.raster.layout import MANIFEST, WRITTEN_BY_DOWNLOAD, write_source
 from pipeline.raster.originals import Originals
 from pipeline.sources.base import Fetched, Request
@@ -54,6 +55,7 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
     """
     settings: LandcoveraiSettings | CollectionSettings = getattr(params.download, dataset)
     known_as = Originals(dataset, settings.source, settings.path).location(raw)
+    kind = rules_kind(dataset, settings.source)
     request = Request(dataset, settings, params.bands)
     with atomic_path(raw) as folder:
         folder.mkdir()
@@ -61,7 +63,7 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
         fetched, failed = partition_results(progress(files, f"download {dataset}", status=request.statistics.status))
         failures_summary = report_failures(failed, params.on_error, failures, Path(settings.path))
         rows = manifest(folder, fetched)
-        write_classes(folder / "classes.json", user_classes(folder, known_as) or CLASSES[dataset])
+        write_classes(folder / "classes.json", user_classes(folder, known_as, kind) or CLASSES[dataset])
         write_source(folder, settings.source)
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([("path", "size", "sha256", "origin"), *rows])

@@ -22,13 +22,15 @@ LAYERS = {
     "scoring": (),
     "formats": ("core",),
     "raster": ("core", "formats"),
+    "shapes": ("core", "raster"),
     "splitting": ("core", "formats"),
     "learning": ("core", "formats", "scoring"),
     "sentinel": ("core", "formats", "raster"),
     "orthophoto": ("core", "formats", "raster"),
     "evaluation": ("core", "formats", "scoring", "learning"),
-    "sources": ("core", "formats", "raster", "sentinel"),
-    "scenes": ("core", "formats", "raster", "orthophoto"),
+    "importing": ("core", "formats", "raster", "shapes"),
+    "sources": ("core", "formats", "raster", "sentinel", "importing"),
+    "scenes": ("core", "formats", "raster", "orthophoto", "shapes"),
     "polygons": ("core", "formats", "raster", "scenes"),
     "inference": ("core", "formats", "raster", "learning", "scenes", "polygons"),
     "publishing": ("core", "formats", "learning", "scenes", "inference"),
@@ -40,10 +42,25 @@ RASTER = "rasterio PIL cv2 osgeo"
 NETWORK = (
     "requests urllib.request urllib3 http httpx aiohttp socket ssl ftplib radiant_mlhub boto3 botocore s3fs fsspec"
 )
+RASTER_FOLDERS = ("formats/", "raster/", "shapes/", "importing/", "sentinel/", "orthophoto/")
 TORCH_COMMANDS = ("check.py", "train.py", "evaluate.py", "predict.py", "export.py")
 ALLOWED = [
     (LEARNING, ("learning/", "evaluation/", "inference/", "publishing/", *TORCH_COMMANDS)),
-    (RASTER, ("formats/", "raster/", "sentinel/", "orthophoto/", "splitting/", "scenes/", "polygons/", "inference/")),
+    (
+        RASTER,
+        (
+            "formats/",
+            "raster/",
+            "sentinel/",
+            "orthophoto/",
+            "splitting/",
+            "shapes/",
+            "importing/",
+            "scenes/",
+            "polygons/",
+            "inference/",
+        ),
+    ),
     (NETWORK, ("sources/", "learning/hub.py")),
 ]
 """Libraries, and the only paths under pipeline/ that may import them."""

@@ -69,15 +69,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         PipelineError: the file cannot be read, or its top level is not a mapping.
     """
+    values = parse_yaml(path)
+    if not isinstance(values, dict):
+        raise PipelineError(f"{path} contains {type(values).__name__}; expected a mapping of keys to values")
+    return values
+
+
+def parse_yaml(path: Path) -> Any:
+    """Read a YAML file of any structure.
+
+    Raises:
+        PipelineError: the file cannot be read.
+    """
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # a SafeLoader
+        return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # a SafeLoader
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist in {Path.cwd()}; run from the folder that contains it") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise PipelineError(f"{path} contains {type(values).__name__}; expected a mapping of keys to values")
-    return values
 
 
 def validate(kind: type[M], values: Any, path: Path) -> M:

@@ -1,13 +1,14 @@
 """The table of land-cover classes: ids, names, colours, and how label values map to ids."""
 
+import colorsys
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json, write_json
-from pipeline.core.params import Params, read_yaml, validate
+from pipeline.core.params import Params, parse_yaml, validate
 
 IGNORE = 255
 """Mask value excluded from loss and scores: padding, no-data, unlabelled."""
@@ -54,8 +55,23 @@ class ClassTable(Params):
     """The classes of a dataset, in the order of the model's outputs, sorted by id."""
 
     classes: tuple[LandCoverClass, ...] = Field(min_length=2)
+    """In a user's file also `[NAME, …]`, with ids from 0, or `{ID: NAME, …}`; a class may lack its colour."""
     remap: dict[FileId, ClassId | Literal["ignore"]] = {}
     """Maps label values to an id of `classes` or to *ignore*; other values are unchanged."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, values: Any) -> Any:
+        """Accept the short forms of `classes`, and add colours."""
+        entries = values.get("classes") if isinstance(values, dict) else None
+        if isinstance(entries, dict):
+            entries = [{"id": number, "name": name} for number, name in entries.items()]
+        elif isinstance(entries, list) and all(isinstance(entry, str) for entry in entries):
+            entries = [{"id": number, "name": name} for number, name in enumerate(entries)]
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            return values
+        _require_small_ids([entry.get("id") for entry in entries], values.get("remap"))
+        return values | {"classes": [{"colour": _colour(k)} | entry for k, entry in enumerate(entries)]}
 
     @field_validator("classes")
     @classmethod
@@ -89,9 +105,43 @@ class ClassTable(Params):
         colours = {entry.id: entry.colour for entry in self.classes} | {IGNORE: IGNORE_COLOUR}
         return b"".join(bytes(colours.get(value, (0, 0, 0))) for value in range(256))
 
+    @property
+    def ignored_value(self) -> int:
+        """A label value that can be declared as no-data: it is neither a class nor remapped."""
+        return IGNORE if IGNORE not in self.remap else 2**16 - 1
+
+    def raw_value(self, class_id: int) -> int:
+        """Return a label value that `remap` maps to a class, or the id itself where `remap` merges it into another."""
+        if self.remap.get(class_id, class_id) == class_id:
+            return class_id
+        return next((value for value, target in self.remap.items() if target == class_id), class_id)
+
     def without_remap(self) -> "ClassTable":
         """Return the table for masks that are already remapped."""
         return ClassTable(classes=self.classes)
+
+
+T = TypeVar("T", bound=ClassTable)
+
+
+def _colour(number: int) -> Colour:
+    """Return a colour for the class at a position: hues apart by the golden ratio, so that any number differ."""
+    red, green, blue = (round(255 * level) for level in colorsys.hsv_to_rgb(number * 0.618034 % 1, 0.7, 0.9))
+    return red, green, blue
+
+
+def _require_small_ids(ids: list[Any], remap: Any) -> None:
+    """Refuse ids above 254 with the `remap` that gives them others."""
+    if large := [number for number in ids if isinstance(number, int) and number >= IGNORE]:
+        free = (number for number in range(IGNORE) if number not in ids)
+        others = dict(zip(large, free, strict=False))
+        pasted = remap | others if isinstance(remap, dict) else others
+        pairs = ", ".join(f"{value}: {target}" for value, target in pasted.items())
+        renamed = ", ".join(f"id {target} instead of {value}" for value, target in others.items())
+        raise ValueError(
+            f"class ids are 0 to {IGNORE - 1}, because masks have 8 bits and {IGNORE} is ignored; write {renamed}, "
+            f"and add the line: remap: {{{pairs}}}"
+        )
 
 
 def read_classes(path: Path) -> ClassTable:
@@ -100,21 +150,16 @@ def read_classes(path: Path) -> ClassTable:
     Raises:
         PipelineError: the file does not exist or is invalid, with the key and what is allowed.
     """
-    if not path.is_file():
-        raise PipelineError(f"{path} does not exist; every raw and chips folder needs a class table: run `dvc repro`")
-    try:
-        values = read_json(path) if path.suffix == ".json" else read_yaml(path)
-    except ValueError as error:
-        raise PipelineError(f"{path} is not valid JSON: {error}") from None
-    return validate(ClassTable, values, path)
+    return _read(path, ClassTable)
 
 
-def user_classes(folder: Path, known_as: Path) -> ClassTable | None:
+def user_classes(folder: Path, known_as: Path, kind: type[T]) -> T | None:
     """Read the `classes.yaml` in `folder`; None if there is none.
 
     Args:
         folder: where to look.
         known_as: the user's own path of that folder, for messages.
+        kind: the keys that are allowed.
 
     Raises:
         PipelineError: the table is invalid, or its file name is slightly different.
@@ -124,12 +169,28 @@ def user_classes(folder: Path, known_as: Path) -> ClassTable | None:
             if path.name != USER_CLASSES:
                 raise PipelineError(f"{known_as / path.name} is not read; rename it to {USER_CLASSES}, or remove it")
             try:
-                return read_classes(path)
+                return _read(path, kind)
             except PipelineError as error:
                 raise PipelineError(str(error).replace(str(path), str(known_as / USER_CLASSES))) from None
     return None
 
 
+def _read(path: Path, kind: type[T]) -> T:
+    if not path.is_file():
+        raise PipelineError(f"{path} does not exist; every raw and chips folder needs a class table: run `dvc repro`")
+    try:
+        values = read_json(path) if path.suffix == ".json" else _with_key(parse_yaml(path))
+    except ValueError as error:
+        raise PipelineError(f"{path} is not valid JSON: {error}") from None
+    return validate(kind, values, path)
+
+
+def _with_key(values: Any) -> Any:
+    """Accept a file that contains the value of `classes` only."""
+    is_short = isinstance(values, list) or (isinstance(values, dict) and all(isinstance(key, int) for key in values))
+    return {"classes": values} if values and is_short else values
+
+
 def write_classes(path: Path, table: ClassTable) -> None:
-    """Write the table as JSON."""
-    write_json(path, table.model_dump(mode="json", exclude_defaults=True))
+    """Write the classes and their remap as JSON."""
+    write_json(path, table.model_dump(mode="json", exclude_defaults=True, include={"classes", "remap"}))

@@ -12,8 +12,8 @@ from pipeline.scenes.geotiff_scene import open_scene
 from pipeline.scenes.mosaic import Mosaic, open_mosaic
 from pipeline.scenes.scene import ReadOptions, Scene
 from pipeline.scenes.tile_index import GTI, open_tile_index
-from pipeline.scenes.vector_files import DRIVERS
 from pipeline.scenes.vrt import VRT, open_vrt
+from pipeline.shapes.vector_files import DRIVERS
 
 
 def open_any(source: str, options: ReadOptions, check_values: bool = True) -> AbstractContextManager[Scene]:

@@ -27,7 +27,7 @@ from pipeline.scenes.geotiff_scene import open_scene
 from pipeline.scenes.mosaic import Grid, Mosaic, open_mosaic
 from pipeline.scenes.scene import ReadOptions
 from pipeline.scenes.source_names import is_local_file, remote_url
-from pipeline.scenes.vector_files import DRIVERS, vector_source
+from pipeline.shapes.vector_files import DRIVERS, vector_source
 
 GTI = ".gti"
 RESOLUTION, EXTENT, SIZES = ("RESX", "RESY"), ("MINX", "MINY", "MAXX", "MAXY"), ("XSIZE", "YSIZE")

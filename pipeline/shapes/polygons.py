@@ -17,9 +17,8 @@ from pyproj.exceptions import ProjError
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
-from pipeline.raster.grids import crs_label
-from pipeline.scenes.scene import Scene
-from pipeline.scenes.vector_files import vector_source
+from pipeline.raster.grids import Gridded, crs_label
+from pipeline.shapes.vector_files import vector_source
 
 POLYGON = 3
 """shapely.GeometryType of a polygon."""
@@ -86,7 +85,7 @@ def polygon_parts(geometries_N: np.ndarray) -> np.ndarray:
     return np.asarray(parts_P[(shapely.get_type_id(parts_P) == POLYGON) & ~shapely.is_empty(parts_P)])
 
 
-def to_pixels(polygons: Polygons, scene: Scene) -> np.ndarray:
+def to_pixels(polygons: Polygons, scene: Gridded) -> np.ndarray:
     """Return the parts of polygons within a scene, in its pixel coordinates.
 
     Raises:
@@ -214,7 +213,7 @@ def _reproject(polygons_P: np.ndarray, extent: Box, to_scene: Transformer, trans
     return pixels_P
 
 
-def _extent(scene: Scene) -> Box:
+def _extent(scene: Gridded) -> Box:
     """Return the extent of a scene in its CRS, of a rotated one too."""
     columns, rows = np.array([0, scene.width, 0, scene.width]), np.array([0, 0, scene.height, scene.height])
     xs, ys = scene.georeference.transform @ (columns, rows)

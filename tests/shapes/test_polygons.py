@@ -8,7 +8,7 @@ import shapely
 from pyogrio import raw
 
 from pipeline.core.errors import PipelineError
-from pipeline.scenes.polygons import polygon_parts, read_polygons
+from pipeline.shapes.polygons import polygon_parts, read_polygons
 from tests.world import UTM
 
 SQUARE = shapely.box(18, 52, 19, 53)

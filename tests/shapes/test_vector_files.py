@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.scenes.vector_files import DRIVERS, vector_source
+from pipeline.shapes.vector_files import DRIVERS, vector_source
 
 
 def test_a_file_is_opened_by_its_path_and_json_by_its_driver(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""The user's `classes.yaml`: the classes, and how masks in colours and polygons become class ids."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.core.params import Params
+from pipeline.formats.classes import ClassTable
+from pipeline.formats.datasets import DatasetName
+
+ClassName = Annotated[str, Field(min_length=1)]
+
+
+class ColourRules(Params):
+    """`colours`: masks that are painted."""
+
+    tolerance: int = Field(default=0, ge=0, le=255)
+    """Largest difference of red, green and blue from the colour of a class, as in masks saved as JPEG."""
+    edges: Literal["refuse", "ignore"] = "refuse"
+    """ignore: antialiased edges, whose colours are between those of two classes, become *ignore*."""
+
+
+class PolygonRules(Params):
+    """`polygons`: labels in vector files."""
+
+    attribute: ClassName | None = None
+    """The attribute that holds the class; None: the only one whose values are all classes."""
+    layer: ClassName | None = None
+    """The layer of a file with several."""
+    values: dict[str | int, str | int] = {}
+    """From values of the attribute to a class, by name or id, or to `ignore`."""
+    order: tuple[ClassName, ...] = ()
+    """Classes where polygons overlap, the one on top first; without it, overlaps are refused."""
+    background: ClassName | None = None
+    """The class of what no polygon covers; None: *ignore*."""
+    all_touched: bool = False
+    """Whether a polygon covers each pixel that it touches, not only those whose centre is in it."""
+    annotated: ClassName | None = None
+    """A vector file with the areas that were annotated; what is outside is *ignore*."""
+
+
+class LabelRules(ClassTable):
+    """Contents of a user's `classes.yaml`."""
+
+    masks: Literal["auto", "values", "colours"] = "auto"
+    """Whether pixels of masks with a colour table are read as values or as colours; auto: as the one that fits."""
+    colours: ColourRules = ColourRules()
+    polygons: PolygonRules = PolygonRules()
+
+    @model_validator(mode="after")
+    def _require_known_classes(self) -> Self:
+        background = () if self.polygons.background is None else (self.polygons.background,)
+        for key, names in (("order", self.polygons.order), ("background", background)):
+            if unknown := [name for name in names if name not in self.names]:
+                raise ValueError(
+                    f"polygons.{key} contains {unknown[0]!r}, which is not a class; classes: {list(self.names)}"
+                )
+        for target in self.polygons.values.values():
+            if target not in ("ignore", *self.names, *self.ids):
+                raise ValueError(f"polygons.values contains {target!r}, which is not a class: {list(self.names)}")
+        return self
+
+    @property
+    def table(self) -> ClassTable:
+        """The classes with their remap."""
+        return ClassTable(classes=self.classes, remap=self.remap)
+
+
+def rules_kind(dataset: DatasetName, source: str) -> type[ClassTable]:
+    """Return what the `classes.yaml` of a source may contain: rules for labels only where labels are imported."""
+    return LabelRules if (dataset, source) == ("landcoverai", "local") else ClassTable
