@@ -1,0 +1,84 @@
+"""Write the GeoTIFFs that the import makes: tiled, lossless, row by row."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.windows import Window
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import atomic_path
+from pipeline.raster.gdal import file_errors, open_dataset
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.integrity import is_sparse
+
+TILE = 256
+"""Side of a tile in pixels, and the rows that are best written at once."""
+OPTIONS = {
+    "tiled": True,
+    "blockxsize": TILE,
+    "blockysize": TILE,
+    "compress": "DEFLATE",
+    "zlevel": 1,
+    "interleave": "pixel",
+    "BIGTIFF": "IF_SAFER",
+}
+
+
+class TiffWriter:
+    """An open GeoTIFF, written from top to bottom, so that equal pixels give equal bytes."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def write(self, row: int, bands_CHW: np.ndarray) -> None:
+        """Write rows of full width, (bands, height, width), from `row` on."""
+        self.dataset.write(bands_CHW, window=_rows(row, bands_CHW))
+
+    def write_mask(self, row: int, visible_HW: np.ndarray) -> None:
+        """Write rows of the internal mask, bool (height, width): False where hidden."""
+        self.dataset.write_mask(visible_HW.astype(np.uint8) * 255, window=_rows(row, visible_HW))
+
+
+@contextmanager
+def tiff_writer(target: Path, georeference: Georeference, **profile: Any) -> Iterator[TiffWriter]:
+    """Create a GeoTIFF, which appears under its name when it is complete.
+
+    Args:
+        target: parent folders are created.
+        georeference: position of the pixels; may be unknown.
+        profile: `height`, `width`, `count`, `dtype`, and further creation options of GDAL's GTiff driver.
+
+    Raises:
+        PipelineError: the file cannot be written.
+        OSError: the disk is full.
+    """
+    options = OPTIONS | profile | ({"crs": georeference.crs} if georeference.crs else {})
+    if georeference.is_known:
+        options["transform"] = georeference.transform
+    with atomic_path(target) as partial:
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), file_errors(target, "cannot be written"):
+            dataset = open_dataset(partial, "w", **options)
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), closing(dataset):
+            yield TiffWriter(dataset)
+        _require_complete(partial, target)
+
+
+def _require_complete(partial: Path, target: Path) -> None:
+    """Look for missing blocks: GDAL does not always report a full disk."""
+    with file_errors(target, "cannot be written"), closing(open_dataset(partial)) as dataset:
+        is_incomplete = is_sparse(dataset)
+    if is_incomplete:
+        if shutil.disk_usage(partial.parent).free < TILE * TILE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        raise PipelineError(f"{target} cannot be written: blocks are missing; is the disk full?")
+
+
+def _rows(row: int, array: np.ndarray) -> Window:
+    return Window(0, row, array.shape[-1], array.shape[-2])
