@@ -68,10 +68,8 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([("path", "size", "sha256", "origin"), *rows])
         write_text(folder / MANIFEST, text.getvalue())
-    size = sum(row[1] for row in rows)
-    return (
-        f"{len(rows)} files, {size / 1e6:.1f} MB from {settings.source}{request.statistics.summary()}{failures_summary}"
-    )
+    details = "".join((request.statistics.summary(), failures_summary, *(f"; {note}" for note in request.notes)))
+    return f"{len(rows)} files, {sum(row[1] for row in rows) / 1e6:.1f} MB from {settings.source}{details}"
 
 
 if __name__ == "__main__":

@@ -218,7 +218,7 @@ def tif_to_png(
             "without a labelled pixel": len(converted) - len(rows),
         }
         require_chips(len(rows), dropped, len(failed), source)
-        dropped |= unmatched_entry(official, (row["scene"] for row in rows))
+        dropped |= unmatched_entry(sorted(official.keys() - {str(row["scene"]) for row in rows}))
         imagery = replace(params.imagery(dataset), synthetic=source.synthetic)
         left_out = dropped_dates(selection) | dropped | failed_entry("dates", len(failed))
         write_tables(folder, rows, table, imagery, Origin(source.source, left_out))

@@ -12,7 +12,6 @@ from pipeline.core.files import atomic_path
 from pipeline.core.params import Params
 from pipeline.core.stage_cache import StageCache, stage_cache
 from pipeline.formats.chips import (
-    OFFICIAL,
     Origin,
     dropped_summary,
     failed_entry,
@@ -22,15 +21,13 @@ from pipeline.formats.chips import (
     write_tables,
 )
 from pipeline.formats.classes import ClassTable
+from pipeline.orthophoto.part_lists import PartLists
 from pipeline.orthophoto.scenes import TiledScene, tile_scene
 from pipeline.orthophoto.section import TileSection
 from pipeline.raster.labels import nodata_classes_summary
 from pipeline.raster.layout import RawFolder, Scene
 from pipeline.raster.originals import report_original_paths
 from pipeline.raster.sidecars import with_sidecars
-
-OFFICIAL_SIZE = 512
-"""Pixels of the chips in LandCover.ai's lists; at another size the same numbers denote other ground."""
 
 
 class TileParams(Params):
@@ -105,7 +102,7 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
     """Cut every scene in RAW into the chips folder CHIPS; list scenes that failed in the table FAILURES."""
     source = RawFolder("landcoverai", raw)
     table, scenes, section = source.classes, source.scenes, params.tile
-    official = source.official_parts if section.size == OFFICIAL_SIZE else {}
+    lists = PartLists.for_size(source.official_parts, section.size, is_own=source.source == "local")
     with (
         stage_cache("tile", source.checksum, section.model_dump(), table.model_dump()) as cache,
         atomic_path(chips) as folder,
@@ -120,9 +117,9 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
         for scene_folder, _ in results:
             link_chips(scene_folder, folder)
         tiled = [scene for _, scene in results]
-        rows = [row | {OFFICIAL: official.get(str(row["id"]))} for scene in tiled for row in scene.rows]
+        rows = [lists.assign(row) for scene in tiled for row in scene.rows]
         require_chips(tiled, len(failed), section.size, raw)
-        dropped = dropped_windows(tiled) | unmatched_entry(official, (row["id"] for row in rows))
+        dropped = dropped_windows(tiled) | unmatched_entry(lists.unmatched(rows))
         imagery = replace(section.imagery, synthetic=source.synthetic)
         origin = Origin(source.source, dropped | failed_entry("scenes", len(failed)))
         write_tables(folder, rows, table, imagery, origin)

@@ -138,7 +138,7 @@ def test_the_card_the_class_shares_and_the_imbalance_are_written(tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"split.strategy": "official"}, "split.strategy is official, but no chip has a part by"),
+        ({"split.strategy": "official"}, "split.strategy is official, but no chip is named by"),
         (
             {"split.skew": {"class": "water", "share": 0.9, "keep_at_least": 0}},
             "split.skew.class is 'water'; allowed: none, field, wood",

@@ -106,7 +106,7 @@ def test_official_lists_name_places_and_all_their_dates_stay_together(tmp_path: 
             ghana_item(tmp_path / "raw", chip, day)
     (tmp_path / "raw/test.txt").write_text("000002\n000003\n")
     summary = convert(tmp_path, "ghana")
-    unmatched = "entries of train.txt, val.txt, test.txt that match no chip"
+    unmatched = "entries of train.txt, val.txt, test.txt that match no chip (000003)"
     assert f", 1 {unmatched}" in summary
     assert read_origin(tmp_path / "chips").dropped[unmatched] == 1
     frame = read_chips(tmp_path / "chips")

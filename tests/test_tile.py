@@ -17,6 +17,7 @@ from pipeline.formats.chips import Imagery, Origin, read_chips, read_imagery, re
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.png import read_mask
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
+from pipeline.raster.layout import write_source
 from pipeline.tile import TileParams, tile
 from tests.world import TWO_CLASSES, UTM, archive, at, changed, gradient, halves, hide, orthophoto, params, write_params
 
@@ -55,14 +56,24 @@ def test_every_scene_is_cut_into_a_chips_folder(raw: Path) -> None:
     assert read_classes(chips / "classes.json") == TWO_CLASSES
 
 
-def test_official_parts_are_kept_only_for_chips_of_512_px(raw: Path) -> None:
+def test_lists_of_an_archive_count_only_for_chips_of_512_px(raw: Path) -> None:
     orthophoto(raw, "a", gradient(512, 1024), halves(512, 1024))
     (raw / "train.txt").write_text("a_1\na_7\n")
-    assert ", 1 entries of train.txt, val.txt, test.txt that match no chip" in cut(raw, **{"tile.size": 512})
+    assert ", 1 entries of train.txt, val.txt, test.txt that match no chip (a_7)" in cut(raw, **{"tile.size": 512})
     frame = read_chips(raw.parent / "chips")
     assert (frame["unit"].tolist(), frame["official"].tolist()) == (["a", "a"], ["", "train"])
+    write_source(raw, "archive")
     cut(raw, **{"tile.size": 256})  # same ids, but other ground
     assert set(read_chips(raw.parent / "chips")["official"]) == {""}
+
+
+def test_own_lists_name_chips_or_images_at_any_size(raw: Path) -> None:
+    for scene in "ab":
+        orthophoto(raw, scene, gradient(64, 128), halves(64, 128))
+    (raw / "train.txt").write_text("a_0\n")
+    (raw / "test.txt").write_text("images/b.png\nc.tif\n")
+    assert ", 1 entries of train.txt, val.txt, test.txt that match no chip (c)" in cut(raw, **{"tile.size": 64})
+    assert read_chips(raw.parent / "chips")["official"].tolist() == ["train", "", "test", "test"]
 
 
 def test_partial_windows_are_padded_on_request(raw: Path) -> None:

@@ -10,7 +10,7 @@
 `pipeline.formats.png` reads and writes the PNG files.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,8 @@ class Origin:
     """Number of windows (or of chips and dates) that were dropped, by reason."""
 
 
+MAX_LISTED = 3
+"""Unmatched entries of lists that a summary names."""
 IMAGE_FOLDERS = ("images", "masks")
 
 
@@ -127,10 +129,12 @@ def failed_entry(kind: str, count: int) -> dict[str, int]:
     return {f"{kind} that failed (on_error: skip)": count} if count else {}
 
 
-def unmatched_entry(listed: Iterable[str], chips: Iterable[object]) -> dict[str, int]:
-    """Return the entry of `Origin.dropped` for listed ids that match no chip; empty if there are none."""
-    count = len(set(listed) - set(map(str, chips)))
-    return {"entries of train.txt, val.txt, test.txt that match no chip": count} if count else {}
+def unmatched_entry(entries: Sequence[str]) -> dict[str, int]:
+    """Return the entry of `Origin.dropped` for entries of lists that match no chip; empty if there are none."""
+    if not entries:
+        return {}
+    named = ", ".join(entries[:MAX_LISTED]) + ", …" * (len(entries) > MAX_LISTED)
+    return {f"entries of train.txt, val.txt, test.txt that match no chip ({named})": len(entries)}
 
 
 def read_chips(folder: Path) -> pd.DataFrame:

@@ -21,6 +21,8 @@ class Request:
     bands: BandsSection
     """The bands that are used; a network source fetches no others."""
     statistics: TransferStatistics = field(default_factory=TransferStatistics)
+    notes: list[str] = field(default_factory=list)
+    """What the user should read about the files, one line each; the source adds them."""
 
     @property
     def collection(self) -> CollectionSettings:

@@ -1,7 +1,6 @@
-"""The source `local`: an archive, or your own data in the layout of an archive, in a folder on disk."""
+"""The source `local`: own images and labels, or a copy of an archive, in a folder on disk."""
 
 from collections.abc import Iterator
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -9,21 +8,23 @@ from pipeline.core.errors import PipelineError, StageError
 from pipeline.core.failures import Failure, reraise_stage_errors
 from pipeline.core.files import copy, remove, visible_files
 from pipeline.formats.classes import USER_CLASSES
-from pipeline.raster.layout import OFFICIAL_LISTS, TIFF_ENDINGS, RawFolder
+from pipeline.importing.importer import Importer, read_rules
+from pipeline.raster.layout import OFFICIAL_LISTS, RawFolder
 from pipeline.sources.base import Fetched, Request
 
 EXPECTED = {
-    "landcoverai": "images/*.tif and masks/*.tif",
+    "landcoverai": "images/*.tif, .png or .jpg, and masks/ of the same names or labels.gpkg",
     "landcovernet": "ref_landcovernet_*_labels/ and ref_landcovernet_*_source_sentinel_2/",
     "ghana": "su_african_crops_ghana_labels/ and su_african_crops_ghana_source_s2/",
 }
 
 
 def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
-    """Copy all visible files below `download.D.path`; a relative path is relative to the project.
+    """Bring the files below `download.D.path` into the raw folder; a relative path is relative to the project.
 
-    If a file cannot be copied, its whole scene or item is left out: an image must not lose its sidecar files, which
-    may define its no-data.
+    Own images and their labels are imported, see `pipeline.importing`; all visible files of another archive are copied.
+    If a file fails, its whole scene or item is left out: an image must not lose its sidecar files, which may define its
+    no-data.
 
     Raises:
         PipelineError: the path is not a folder, is empty, or has another layout.
@@ -45,17 +46,22 @@ def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
             f"{setting}, which contains no files; put {expected} there, or set another folder "
             "(an absolute path for `dvc exp run --queue` or `--temp`, which run in a copy of the project)"
         )
+    if request.dataset == "landcoverai":
+        yield from _import(request, root, folder, files)
+        return
     RawFolder(request.dataset, root).require_layout()  # before gigabytes are copied
-    group_of = partial(_group, scenes={path.stem for path in files if path.suffix.lower() in TIFF_ENDINGS})
-    for _, group in groupby(sorted(files, key=lambda path: (group_of(path), path)), group_of):
+    for _, group in groupby(sorted(files, key=lambda path: (_item(path), path)), _item):
         yield from _copy_together(root, folder, list(group))
 
 
-def _group(path: Path, scenes: set[str]) -> str:
-    """Return the scene or item of a file: the longest scene name with which it begins, else its folder."""
-    if path.parts[0] in ("images", "masks"):
-        matching = (scene for scene in scenes if path.name.startswith(f"{scene}."))
-        return max(matching, key=len, default=path.name)
+def _import(request: Request, root: Path, folder: Path, files: list[Path]) -> Iterator[Fetched | Failure]:
+    importer = Importer(root, folder, read_rules(root), request.notes)
+    for result in importer.import_files(files):
+        yield result if isinstance(result, Failure) else Fetched(result.path, result.origin.as_posix())
+
+
+def _item(path: Path) -> str:
+    """Return the item of a file, its folder."""
     return path.parent.as_posix() if len(path.parts) > 1 else path.name
 
 

@@ -74,16 +74,16 @@ def random_split(chips: pd.DataFrame, _: Locations, section: SplitSection) -> pd
 
 
 def official_split(chips: pd.DataFrame, _: Locations, __: SplitSection) -> pd.Series:
-    """Follow the archive's own train.txt, val.txt and test.txt; a chip that is in none of them has no part.
+    """Follow train.txt, val.txt and test.txt of the archive or the user; a chip that is in none of them has no part.
 
     Raises:
         InfeasibleSplitError: no chip is in any of them.
     """
     if (chips[OFFICIAL] == "").all():
         raise InfeasibleSplitError(
-            "split.strategy is official, but no chip has a part by train.txt, val.txt and test.txt of the archive: it "
-            "came without them, they name other chips, or tile.size is not the 512 for which LandCover.ai's are read; "
-            "choose random, scene or block"
+            "split.strategy is official, but no chip is named by train.txt, val.txt or test.txt beside the images: the "
+            f"lists name chips, such as {chips['id'].iloc[0]}, or images, such as {chips['scene'].iloc[0]}, one a line "
+            "(those of LandCover.ai itself count at tile.size 512 only); write them, or choose random, scene or block"
         )
     return _series(chips, chips[OFFICIAL].tolist())
 

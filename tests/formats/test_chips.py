@@ -94,10 +94,10 @@ def test_the_origin_round_trips(tmp_path: Path) -> None:
 
 
 def test_list_entries_without_a_chip_are_counted() -> None:
-    assert unmatched_entry(["a", "b", "c"], iter(["b"])) == {
-        "entries of train.txt, val.txt, test.txt that match no chip": 2
-    }
-    assert unmatched_entry({"a": "train"}, ["a", "b"]) == {}
+    reason = "entries of train.txt, val.txt, test.txt that match no chip"
+    assert unmatched_entry(["a", "c"]) == {f"{reason} (a, c)": 2}
+    assert unmatched_entry(["a", "b", "c", "d"]) == {f"{reason} (a, b, c, …)": 4}
+    assert unmatched_entry([]) == {}
 
 
 def test_failures_are_counted() -> None:

@@ -90,7 +90,7 @@ def test_the_official_split_follows_the_lists_and_leaves_out_the_rest() -> None:
 
 
 def test_the_official_split_is_refused_without_lists() -> None:
-    with pytest.raises(InfeasibleSplitError, match=r"strategy is official, but no chip has a part by train\.txt"):
+    with pytest.raises(InfeasibleSplitError, match=r"strategy is official, but no chip is named by train\.txt"):
         parts_of(grid(rows=2, columns=2), section(strategy="official"))
 
 

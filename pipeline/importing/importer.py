@@ -1,0 +1,164 @@
+"""Import the images and labels of a folder as GeoTIFFs in the layout of LandCover.ai."""
+
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+from pipeline.core.cli import parallel_map
+from pipeline.core.errors import PipelineError, StageError
+from pipeline.core.failures import Failure, catch_failures, reraise_stage_errors
+from pipeline.core.files import copy, remove, write_text
+from pipeline.formats.classes import USER_CLASSES, user_classes
+from pipeline.formats.datasets import CLASSES
+from pipeline.importing.pictures import import_image
+from pipeline.importing.polygon_classes import LabelledPolygons, read_labelled
+from pipeline.importing.polygon_masks import PolygonMask, write_polygon_mask
+from pipeline.importing.raster_masks import import_mask
+from pipeline.importing.rules import LabelRules
+from pipeline.importing.survey import PICTURE_ENDINGS, Pair, is_vector, part_lists, survey
+from pipeline.raster.layout import OFFICIAL_LISTS
+from pipeline.raster.sidecars import find_sidecars
+
+IMAGES, MASKS = "images", "masks"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A file in the raw folder."""
+
+    path: Path
+    """Relative to the raw folder."""
+    origin: Path
+    """Relative to the user's folder: the file that it was made from."""
+
+
+@dataclass(frozen=True)
+class Importer:
+    """Brings files of the user's folder `root` into the raw folder `target`."""
+
+    root: Path
+    target: Path
+    rules: LabelRules
+    notes: list[str] = field(default_factory=list)
+    """What the user should read, one line each; complete after `import_files`."""
+
+    def import_files(self, files: Sequence[Path]) -> Iterator[Imported | Failure]:
+        """Import each image with its label, and copy the files that all depend on.
+
+        Args:
+            files: visible files of the folder, relative to it.
+
+        Raises:
+            PipelineError: see `survey`; or a file that all depend on is invalid, or has no polygon in any image.
+            StageError: such a file cannot be copied.
+        """
+        pairs = survey(self.root, files, self._annotated)
+        yield from self._copy_shared(files, pairs)
+        labels = {pair.label for pair in pairs}
+        common = self._read_polygons(pairs[0].label) if len(labels) == 1 < len(pairs) else None
+        masks: list[PolygonMask] = []
+        attempt = catch_failures(partial(self._import_pair, common=common, masks=masks), lambda pair: str(pair.image))
+        for result in parallel_map(attempt, pairs):
+            yield from [result] if isinstance(result, Failure) else result
+        if common and masks and all(mask.apart for mask in masks):
+            raise PipelineError(masks[0].apart)
+        self._add_notes([note for mask in masks for note in mask.notes])
+
+    @cached_property
+    def _annotated(self) -> Path | None:
+        annotated = self.rules.polygons.annotated
+        return None if annotated is None else Path(annotated)
+
+    def _copy_shared(self, files: Sequence[Path], pairs: Sequence[Pair]) -> Iterator[Imported]:
+        """Copy the class table, lists of chips, and vector files with their parts; write lists for folders of parts."""
+        vectors = {pair.label for pair in pairs if is_vector(pair.label)} | {self._annotated} - {None}
+        rasters = {path for pair in pairs for path in (pair.image, pair.label)} - vectors
+        for path in files:
+            is_part = any(v and path.parent == v.parent and path.name.startswith(f"{v.stem}.") for v in vectors)
+            if path.as_posix() in (USER_CLASSES, *OFFICIAL_LISTS) or (is_part and path not in rasters):
+                try:
+                    yield self._copy(path, path)
+                except PipelineError as error:
+                    raise StageError(f"{error}; all files depend on it: make it readable, or remove it") from None
+        for name, text in part_lists(pairs).items():
+            write_text(self.target / name, text)
+            yield Imported(Path(name), Path(name))
+
+    def _read_polygons(self, label: Path) -> LabelledPolygons:
+        labelled = read_labelled(self.root / label, self.rules, self._annotated and self.root / self._annotated)
+        self.notes.extend(labelled.notes)
+        return labelled
+
+    def _import_pair(self, pair: Pair, common: LabelledPolygons | None, masks: list[PolygonMask]) -> list[Imported]:
+        """Write or copy image and mask with their sidecars; neither, if one fails."""
+        imported = self._import_raster(pair.image, IMAGES, pair.scene, self._import_image)
+        try:
+            if not is_vector(pair.label):
+                return [*imported, *self._import_raster(pair.label, MASKS, pair.scene, self._import_mask)]
+            image, mask = imported[0].path, Path(MASKS, f"{pair.scene}.tif")
+            labelled = common or self._read_polygons(pair.label)
+            written = write_polygon_mask(labelled, self.target / image, self.target / mask, self.rules)
+            imported.append(Imported(mask, pair.label))
+            if written.apart and not common:
+                raise PipelineError(written.apart)
+            masks.append(written)
+            return imported
+        except (PipelineError, OSError):
+            self._remove(imported)
+            raise
+
+    def _import_raster(
+        self, path: Path, folder: str, scene: str, convert: Callable[[Path, Path], bool]
+    ) -> list[Imported]:
+        """Convert a raster, or copy it with its sidecars where `convert` returns False; the raster comes first."""
+        target = Path(folder, f"{scene}.tif")
+        if convert(self.root / path, self.target / target):
+            return [Imported(target, path)]
+        sidecars = [file.relative_to(self.root) for file in find_sidecars(self.root / path).values()]
+        is_renamed = unicodedata.normalize("NFC", path.stem) != scene
+        copied: list[Imported] = []
+        try:
+            for file in (path, *sorted(sidecars)):
+                name = f"{scene}{file.name.removeprefix(path.stem)}" if is_renamed else file.name
+                copied.append(self._copy(file, Path(folder, name)))
+        except PipelineError:
+            self._remove(copied)
+            raise
+        return copied
+
+    def _remove(self, files: Sequence[Imported]) -> None:
+        for file in files:
+            remove(self.target / file.path)
+
+    def _import_image(self, source: Path, target: Path) -> bool:
+        is_picture = source.suffix.lower() in PICTURE_ENDINGS
+        if is_picture:
+            import_image(source, target)
+        return is_picture
+
+    def _import_mask(self, source: Path, target: Path) -> bool:
+        return import_mask(source, target, self.rules)
+
+    def _copy(self, path: Path, target: Path) -> Imported:
+        try:
+            copy(self.root / path, self.target / target)
+        except OSError as error:
+            reraise_stage_errors(error)
+            raise PipelineError(f"{self.root / path} cannot be copied: {error.strerror or error}") from None
+        return Imported(target, path)
+
+    def _add_notes(self, notes: Sequence[str]) -> None:
+        """Add the first note about an image, and the number of others."""
+        if notes:
+            self.notes.append(f"{notes[0]}{f' (and {len(notes) - 1} more such notes)' if len(notes) > 1 else ''}")
+
+
+def read_rules(root: Path) -> LabelRules:
+    """Read the rules for labels from `classes.yaml`; LandCover.ai's classes without one.
+
+    Raises:
+        PipelineError: the file is invalid.
+    """
+    return user_classes(root, root, LabelRules) or LabelRules(classes=CLASSES["landcoverai"].classes)

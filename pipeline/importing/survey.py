@@ -1,0 +1,216 @@
+"""Find the images of a folder and their labels, in the layouts that people use."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pipeline.core.errors import PipelineError
+from pipeline.importing.pairing import LABEL_SUFFIXES, Labelled, Member, match_names, scene_name
+from pipeline.raster.layout import OFFICIAL_LISTS, TIFF_ENDINGS
+from pipeline.shapes.vector_files import DRIVERS
+
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
+IMAGE_ENDINGS = (*TIFF_ENDINGS, *PICTURE_ENDINGS)
+OTHER_ENDINGS = (
+    ".jp2",
+    ".j2k",
+    ".img",
+    ".bmp",
+    ".gif",
+    ".webp",
+    ".vrt",
+    ".ecw",
+    ".sid",
+    ".heic",
+    ".npy",
+    ".asc",
+    ".xml",
+)
+"""Files that are not read, but worth naming where an image or a label is missing."""
+IMAGE_FOLDERS = ("images", "image", "imgs", "img")
+LABEL_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "gt")
+PART_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
+    ("val", "valid", "validation"), "val"
+)
+COMMON_LABELS = "labels"
+"""Stem of a vector file with the labels of all images."""
+LISTED = 5
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its label."""
+
+    scene: str
+    """Its unique name: that of the image, without a suffix such as `_sat`."""
+    image: Path
+    """Relative to the folder, as all paths here."""
+    label: Path
+    """A raster or a vector file; the latter may hold the labels of all images."""
+    part: str = ""
+    """train, val or test, where folders of these names divide the files."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What the folders of a file tell."""
+
+    part: str
+    image_folder: str
+    """Name of the folder for images, "" for a file in none."""
+    label_folder: str
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """The files that may be images or labels, by place."""
+
+    root: Path
+    files: Sequence[Path]
+    """All of the folder."""
+    places: dict[Path, _Place] = field(default_factory=dict)
+
+    @property
+    def image_folders(self) -> set[str]:
+        return {place.image_folder for path, place in self.places.items() if is_raster(path)} - {""}
+
+    @property
+    def label_folders(self) -> set[str]:
+        return {place.label_folder for place in self.places.values()} - {""}
+
+    def members(self, is_label: bool) -> Iterator[tuple[str, Member]]:
+        """Yield the images, or the labels, with their part."""
+        for path, place in self.places.items():
+            if is_label == self._is_label(path, place) and self._counts(path, place):
+                yield place.part, Member(self.root, path)
+
+    def _is_label(self, path: Path, place: _Place) -> bool:
+        by_suffix = not self.label_folders and path.stem.lower().endswith(LABEL_SUFFIXES)
+        return bool(place.label_folder) or by_suffix
+
+    def _counts(self, path: Path, place: _Place) -> bool:
+        """Return whether a file counts: beside folders for images, other pictures are not part of the data."""
+        return bool(place.image_folder or place.label_folder) or (is_raster(path) and not self.image_folders)
+
+
+def is_raster(path: Path) -> bool:
+    """Return whether a file is an image or a raster of labels, by its suffix."""
+    return path.suffix.lower() in IMAGE_ENDINGS
+
+
+def is_vector(path: Path) -> bool:
+    """Return whether a file has polygons, by its suffix."""
+    return path.suffix.lower() in DRIVERS
+
+
+def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> list[Pair]:
+    """Pair the images of a folder with their labels, sorted by scene.
+
+    Images are in `images/` and labels of the same names in `masks/` or `labels/`; or side by side, where a label has a
+    suffix such as `_mask`. Folders `train`, `val` and `test`, above or below these, divide both. One vector file
+    `labels` beside the images serves all, and so does the only file in `labels/`.
+
+    Args:
+        root: the folder, for messages.
+        files: its visible files, relative to it.
+        excluded: a vector file that holds no labels.
+
+    Raises:
+        PipelineError: there is no image; an image or a label has no counterpart, or more than one.
+    """
+    listing = _Listing(root, files, dict(_places(root, [path for path in files if path != excluded])))
+    _require_one_folder(root, listing.image_folders, "images")
+    _require_one_folder(root, listing.label_folders, "labels")
+    images, labels = (list(listing.members(is_label)) for is_label in (False, True))
+    if not images:
+        raise PipelineError(
+            f"{root / 'images'} contains no .tif, .png or .jpg; expected images there, and their masks, of the same "
+            f"names, in masks/; {_seen(root, files)}"
+        )
+    if common := _common_labels(root, files, images, labels):
+        matched = [(part, Labelled(scene_name(image), image.path, common)) for part, image in images]
+    else:
+        parts = sorted({part for part, _ in (*images, *labels)})
+        matched = [
+            (part, labelled)
+            for part in parts
+            for labelled in match_names(_of(images, part), _of(labels, part), _unread(files))
+        ]
+    pairs = [Pair(labelled.scene, labelled.image, labelled.label, part) for part, labelled in matched]
+    if any(pair.part for pair in pairs) and (lists := [path for path in files if path.as_posix() in OFFICIAL_LISTS]):
+        raise PipelineError(
+            f"{root / lists[0]} lists chips, and folders such as {pairs[-1].part}/ divide them too; remove one of both"
+        )
+    return _distinct(root, pairs)
+
+
+def part_lists(pairs: Sequence[Pair]) -> dict[str, str]:
+    """Return the contents of train.txt, val.txt and test.txt for folders of these names; empty without them."""
+    parts = sorted({pair.part for pair in pairs} - {""})
+    return {f"{part}.txt": "".join(f"{pair.scene}\n" for pair in pairs if pair.part == part) for part in parts}
+
+
+def _places(root: Path, files: Sequence[Path]) -> Iterator[tuple[Path, _Place]]:
+    """Yield the files in folders of known names, or in none."""
+    known = {*IMAGE_FOLDERS, *LABEL_FOLDERS, *PART_FOLDERS}
+    has_raster_labels = any(is_raster(path) and {*map(str.lower, path.parts[:-1])} & {*LABEL_FOLDERS} for path in files)
+    for path in files:
+        folders = [name.lower() for name in path.parts[:-1]]
+        part = [PART_FOLDERS[name] for name in folders if name in PART_FOLDERS]
+        image, label = ([name for name in folders if name in names] for names in (IMAGE_FOLDERS, LABEL_FOLDERS))
+        is_label = bool(label) and is_vector(path) and not (path.suffix.lower() == ".json" and has_raster_labels)
+        if not (is_raster(path) or is_label) or (folders and folders[0] not in known):
+            continue
+        if len(folders) > len(part) + len(image) + len(label) or max(len(part), len(image) + len(label)) > 1:
+            raise PipelineError(f"{root / path}: nested folders are not searched; move it to {root / path.parts[0]}")
+        yield path, _Place("".join(part), "".join(image), "".join(label))
+
+
+def _require_one_folder(root: Path, names: set[str], content: str) -> None:
+    if len(names) > 1:
+        raise PipelineError(f"{root} has {content} in {' and in '.join(f'{n}/' for n in sorted(names))}; keep one")
+
+
+def _common_labels(
+    root: Path, files: Sequence[Path], images: list[tuple[str, Member]], labels: list[tuple[str, Member]]
+) -> Path | None:
+    """Return the vector file with the labels of all images; None if there is none."""
+    beside = [path for path in files if len(path.parts) == 1 and is_vector(path) and path.stem.lower() == COMMON_LABELS]
+    if not beside and len(labels) == 1 and len(images) > 1 and is_vector(labels[0][1].path):
+        return labels[0][1].path
+    if len(beside) + bool(labels and beside) > 1:
+        other = beside[1] if len(beside) > 1 else labels[0][1].path
+        raise PipelineError(f"{root / beside[0]} and {root / other} are both labels; keep one")
+    return beside[0] if beside else None
+
+
+def _distinct(root: Path, pairs: list[Pair]) -> list[Pair]:
+    """Sort by scene; put the part before names that occur in several."""
+    counts = Counter(pair.scene for pair in pairs)
+    pairs = [
+        replace(pair, scene=f"{pair.part}_{pair.scene}" if counts[pair.scene] > 1 else pair.scene) for pair in pairs
+    ]
+    pairs.sort(key=lambda pair: pair.scene)
+    for first, second in zip(pairs, pairs[1:], strict=False):
+        if first.scene == second.scene:
+            raise PipelineError(f"{root / first.image} and {root / second.image} are two files for one scene; keep one")
+    return pairs
+
+
+def _of(members: list[tuple[str, Member]], part: str) -> list[Member]:
+    return [member for own, member in members if own == part]
+
+
+def _unread(files: Sequence[Path]) -> list[Path]:
+    return [path for path in files if path.suffix.lower() in OTHER_ENDINGS]
+
+
+def _seen(root: Path, files: Sequence[Path]) -> str:
+    """Describe the contents of a folder: numbers of files by folder and suffix."""
+    counts = Counter((path.parent, path.suffix.lower()) for path in files)
+    listed = [
+        f"{count} {suffix or 'without a suffix'} in {root / folder}"
+        for (folder, suffix), count in counts.most_common(LISTED)
+    ]
+    return f"found {', '.join(listed)}" if listed else "it is empty"

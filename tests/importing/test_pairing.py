@@ -1,0 +1,111 @@
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.errors import PipelineError
+from pipeline.importing.pairing import IMAGE_SUFFIXES, LABEL_SUFFIXES, Labelled, Member, match_names, scene_name
+
+ROOT = Path("/mine")
+
+
+def members(*names: str) -> list[Member]:
+    return [Member(ROOT, Path(name)) for name in names]
+
+
+def matched(images: str, labels: str) -> list[tuple[str, str, str]]:
+    found = match_names(members(*images.split()), members(*labels.split()), [])
+    return [(pair.scene, pair.image.name, pair.label.name) for pair in found]
+
+
+@pytest.mark.parametrize("suffix", LABEL_SUFFIXES)
+def test_a_label_may_have_a_suffix(suffix: str) -> None:
+    assert matched("images/a.tif", f"masks/a{suffix}.png") == [("a", "a.tif", f"a{suffix}.png")]
+    assert matched("images/a.tif", f"masks/a{suffix.upper()}.png") == [("a", "a.tif", f"a{suffix.upper()}.png")]
+
+
+@pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
+def test_an_image_may_have_another_suffix(suffix: str) -> None:
+    assert matched(f"images/a{suffix}.jpg", "masks/a_mask.png") == [("a", f"a{suffix}.jpg", "a_mask.png")]
+
+
+def test_the_same_name_comes_first() -> None:
+    assert matched("images/a.tif images/a_mask.tif", "masks/a.tif masks/a_mask.tif") == [
+        ("a", "a.tif", "a.tif"),
+        ("a_mask", "a_mask.tif", "a_mask.tif"),
+    ]
+    assert matched("images/a.tif images/a_rgb.tif", "masks/a_mask.tif masks/a_rgb_mask.tif") == [
+        ("a", "a.tif", "a_mask.tif"),
+        ("a_rgb", "a_rgb.tif", "a_rgb_mask.tif"),
+    ]
+
+
+@given(st.sets(st.text("abc_", min_size=1, max_size=4), min_size=1), st.sampled_from(("", *LABEL_SUFFIXES)))
+def test_each_image_gets_the_label_of_its_name(names: set[str], suffix: str) -> None:
+    images = members(*(f"{name}.tif" for name in names))
+    labels = members(*(f"{name}{suffix}.png" for name in names))
+    found = match_names(images, labels, [])
+    assert [pair.image.stem + suffix for pair in found] == [pair.label.stem for pair in found]
+    assert {pair.scene for pair in found} == names
+
+
+def test_decomposed_names_match() -> None:
+    decomposed = unicodedata.normalize("NFD", "ü")
+    assert match_names(members(f"{decomposed}.tif"), members("ü.tif"), []) == [
+        Labelled("ü", Path(f"{decomposed}.tif"), Path("ü.tif"))
+    ]
+
+
+def test_names_fit_on_a_line() -> None:
+    assert scene_name(members("images/a b.tif")[0]) == "a b"
+    with pytest.raises(PipelineError) as error:
+        scene_name(members("a\nb.tif")[0])
+    assert str(error.value) == r"'/mine/a\nb.tif' has a line break or control character in its name; rename it"
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "unread", "message"),
+    [
+        (
+            "images/s0.tif",
+            "masks/s_0.png",
+            "",
+            "/mine/images/s0.tif has no mask; nearest is /mine/masks/s_0.png: rename it; expected s0.tif or .png in "
+            "images/ and in masks/",
+        ),
+        (
+            "images/s0.tif images/s1.tif images/s2.tif",
+            "masks/s2.tif",
+            "",
+            "/mine/images/s0.tif has no mask (and 1 more without one); expected s0.tif or .png in images/ and in "
+            "masks/",
+        ),
+        (
+            "images/s0.tif images/s1.tif",
+            "masks/s1.tif",
+            "masks/s0.jp2",
+            "/mine/images/s0.tif has no mask; /mine/masks/s0.jp2 lies there, but is not read: convert it to .tif or "
+            ".png (gdal_translate)",
+        ),
+        (
+            "images/s1.tif",
+            "masks/s1.tif masks/s9.tif",
+            "",
+            "/mine/masks/s9.tif has no image; expected s9.tif or .png in images/ and in masks/",
+        ),
+        (
+            "images/a.tif images/a.png",
+            "masks/a.tif",
+            "",
+            "/mine/images/a.tif and /mine/images/a.png are two files for one scene; keep one",
+        ),
+    ],
+)
+def test_a_file_without_its_counterpart_is_refused_with_the_nearest_fit(
+    images: str, labels: str, unread: str, message: str
+) -> None:
+    with pytest.raises(PipelineError) as error:
+        match_names(members(*images.split()), members(*labels.split()), [Path(name) for name in unread.split()])
+    assert str(error.value) == message
