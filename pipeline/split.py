@@ -14,7 +14,9 @@ from pipeline.formats.chips import read_chips, read_imagery, read_origin
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.datasets import DatasetName
 from pipeline.formats.splits import GROUP, GROUPS, REFUSED, leak_summary
-from pipeline.splitting.card import Provenance, data_card
+from pipeline.splitting.card import FirstLook, Provenance, data_card
+from pipeline.splitting.data_warnings import data_warnings
+from pipeline.splitting.first_look import draw_grid
 from pipeline.splitting.footprints import feature_collection
 from pipeline.splitting.groups import find_groups, large_group_summary
 from pipeline.splitting.leaks import measure_leak
@@ -74,8 +76,8 @@ def skew_metrics(chips: pd.DataFrame, table: ClassTable, section: SplitSection) 
     return {"skew": {"class": name, "asked": section.skew.share, "reached": reached}}
 
 
-def summary_line(chips: pd.DataFrame, metrics: dict[str, Any], outlines: int, note: str) -> str:
-    """Summarise counts, the share that a skew reached, the leak, a large group, and chips without an outline."""
+def summary_line(chips: pd.DataFrame, metrics: dict[str, Any], outlines: int, notes: list[str]) -> str:
+    """Summarise counts, the share that a skew reached, the leak, notes, and chips without an outline."""
     sizes = " / ".join(f"{int((chips['part'] == part).sum())} {part}" for part in PARTS)
     groups = chips[GROUP].nunique()
     left_out = int((chips["part"] == "").sum())
@@ -83,8 +85,7 @@ def summary_line(chips: pd.DataFrame, metrics: dict[str, Any], outlines: int, no
     if skew := metrics.get("skew"):
         text += f", {skew['class']} at {100 * skew['reached']:.0f} % (requested: {100 * skew['asked']:.0f} %)"
     text += f"; {leak_summary(metrics['leak_share'], metrics['leak_share_at_least'])}"
-    if note:
-        text += f"; {note}"
+    text += "".join(f"; {note}" for note in notes if note)
     if missing := len(chips) - outlines:
         text += f"; {missing} chips are not in footprints.geojson: their position on the globe is not known"
     return text
@@ -114,10 +115,13 @@ def refuse(outputs: SplitOutputs, reason: InfeasibleSplitError, synthetic: bool)
     return f"no split: {reason}"
 
 
-def split(dataset: DatasetName, chips: Path, lists: Path, metrics: Path, card: Path, params: SplitParams) -> str:
-    """Split CHIPS; write LISTS with groups, leak and footprints, METRICS with the composition, and a data CARD."""
+def split(
+    dataset: DatasetName, chips: Path, lists: Path, metrics: Path, card: Path, picture: Path, params: SplitParams
+) -> str:
+    """Split CHIPS; write LISTS with groups, leak and footprints, METRICS, and a data CARD with a PICTURE of chips."""
     table, section = read_classes(chips / "classes.json"), params.split
     imagery = read_imagery(chips)
+    provenance = Provenance(dataset, read_origin(chips), imagery)
     frame = read_chips(chips)
     locations = Locations.from_chips(frame)
     try:
@@ -127,14 +131,19 @@ def split(dataset: DatasetName, chips: Path, lists: Path, metrics: Path, card: P
     except InfeasibleSplitError as reason:
         if dataset == params.dataset:  # end before DVC removes the model trained on the previous split
             raise
+        draw_grid(picture, chips, frame.assign(group=frame["scene"], part=""), table, provenance.title)
         return refuse(SplitOutputs(lists, metrics, card), reason, imagery.synthetic)
     leak = {"strategy": section.strategy} | measure_leak(frame, locations)
     outlines = write_lists(lists, frame, table, leak, imagery.synthetic)
     parts = {part: composition(frame[frame["part"] == part], table) for part in PARTS}
     values = {"synthetic": imagery.synthetic} | leak | skew_metrics(frame, table, section) | parts
     write_json(metrics, values)
-    write_text(card, data_card(Provenance(dataset, read_origin(chips), imagery), frame, table, section))
-    return summary_line(frame, values, outlines, note)
+    look = FirstLook(picture.name, list(data_warnings(chips, frame, table)))
+    draw_grid(picture, chips, frame, table, provenance.title)
+    write_text(card, data_card(provenance, look, frame, table, section))
+    count = len(look.warnings)
+    noted = f"{count} warning{'s' * (count > 1)}: see {card}" if count else ""
+    return summary_line(frame, values, outlines, [note, noted])
 
 
 if __name__ == "__main__":

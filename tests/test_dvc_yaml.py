@@ -40,6 +40,7 @@ PREFIXES = {
     "summary": "metrics/summary.json",
     "units": "metrics/units.csv",
     "card": "plots/data/",
+    "picture": "plots/data/",
     "plots": "plots/",
 }
 """Parameter of a stage to the prefix of its path."""

@@ -3,11 +3,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.chips import Chip, Imagery, Origin, write_tables
+from pipeline.formats.chips import Chip, Imagery, Origin, make_chip_folders, write_tables
+from pipeline.formats.png import write_image, write_mask
 from pipeline.learning.data import read_list
 from pipeline.split import SplitParams, split
 from pipeline.splitting.section import PARTS
@@ -16,6 +18,7 @@ from tests.world import LOCAL_CRS, TWO_CLASSES, UTM, params
 
 def write_chips(folder: Path, count: int = 10, dates: int = 1, synthetic: bool = False) -> Path:
     """A row of adjacent chips; chip i has i pixels of class 1, 4 of class 2 and 6 ignored on each date."""
+    make_chip_folders(folder)
     rows = []
     for number in range(count):
         for day in range(1, dates + 1):
@@ -32,6 +35,8 @@ def write_chips(folder: Path, count: int = 10, dates: int = 1, synthetic: bool =
                 pixel_size=10.0,
                 date=f"2020-01-0{day}",
             )
+            write_image(folder / f"images/{chip.id}.png", np.full((64, 64, 3), 9 * number, np.uint8))
+            write_mask(folder / f"masks/{chip.id}.png", np.full((64, 64), 2, np.uint8), TWO_CLASSES)
             rows.append(vars(chip) | {"pixels_1": number, "pixels_2": 4, "pixels_ignored": 6})
     imagery = Imagery(("1", "2", "3"), synthetic=synthetic)
     write_tables(folder, rows, TWO_CLASSES, imagery, Origin("local", {"partial": 3}))
@@ -39,7 +44,12 @@ def write_chips(folder: Path, count: int = 10, dates: int = 1, synthetic: bool =
 
 
 def run_split(tmp_path: Path, folder: Path, **changes: Any) -> str:
-    outputs = (tmp_path / "split", tmp_path / "metrics/ghana.json", tmp_path / "plots/ghana.md")
+    outputs = (
+        tmp_path / "split",
+        tmp_path / "metrics/ghana.json",
+        tmp_path / "plots/ghana.md",
+        tmp_path / "plots/ghana.png",
+    )
     return split("ghana", folder, *outputs, params(SplitParams, **changes))
 
 
@@ -82,7 +92,8 @@ def test_the_same_chips_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_the_leak_is_in_the_summary_the_metrics_and_leak_json(tmp_path: Path) -> None:
     summary = run_split(tmp_path, write_chips(tmp_path / "chips"))  # each test chip has a neighbour in train
-    assert summary.endswith("100 % of test chips touch a training chip; see split.strategy")
+    leak = "; 100 % of test chips touch a training chip; see split.strategy; 1 warning: see "
+    assert summary.endswith(f"{leak}{tmp_path / 'plots/ghana.md'}")
     leak = json.loads((tmp_path / "split/leak.json").read_text())
     assert leak == {"strategy": "random", "leak_share": 1.0, "leak_share_at_least": 1.0, "scenes_shared": 0}
     assert leak.items() <= read_metrics(tmp_path).items()

@@ -171,11 +171,20 @@ class RawFolder:
     @cached_property
     def _manifest(self) -> dict[Path, str]:
         """From file to its SHA-256 at download; empty without a manifest."""
+        return {self.path / row["path"]: row["sha256"] for row in self._manifest_rows}
+
+    @cached_property
+    def renamed(self) -> dict[Path, str]:
+        """From file to the path of its original, relative to the source, where that has another path."""
+        return {self.path / row["path"]: row["origin"] for row in self._manifest_rows if row["path"] != row["origin"]}
+
+    @cached_property
+    def _manifest_rows(self) -> list[dict[str, str]]:
         table = self.path / MANIFEST
         if not table.is_file():
-            return {}
+            return []
         with table.open(encoding="utf-8", newline="") as reader:
-            return {self.path / row["path"]: row["sha256"] for row in csv.DictReader(reader)}
+            return list(csv.DictReader(reader))
 
     def _matching(self, pattern: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
         matches = [(folder, match) for folder in self._folders if (match := pattern.fullmatch(folder.name))]

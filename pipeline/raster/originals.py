@@ -14,6 +14,7 @@ from pipeline.formats.datasets import DatasetName
 from pipeline.raster.layout import WRITTEN_BY_DOWNLOAD, RawFolder
 
 P = ParamSpec("P")
+PATH_END = r"(?=[\s:;,)'\"]|$)"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Originals:
         return Path(self.path) if is_local else raw
 
     def restore_paths(self, text: str, raw: Path) -> str:
-        """Replace the raw folder in the paths of `text` by the location of the originals."""
+        """Replace the paths of files in `raw` by those of their originals, which may have other names."""
+        for path, origin in sorted(RawFolder("landcoverai", raw).renamed.items() if self.source == "local" else ()):
+            text = re.sub(rf"{re.escape(str(path))}{PATH_END}", lambda _: str(self.location(raw) / origin), text)  # noqa: B023
         return _raw_path_pattern(raw).sub(lambda _: str(self.location(raw)), text)
 
     def advice(self, raw: Path) -> str:

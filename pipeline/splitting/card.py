@@ -21,19 +21,37 @@ class Provenance:
     origin: Origin
     imagery: Imagery
 
+    @property
+    def title(self) -> str:
+        """The dataset, marked if it is synthetic."""
+        return f"{self.dataset}{' (synthetic sample)' if self.imagery.synthetic else ''}"
 
-def data_card(provenance: Provenance, chips: pd.DataFrame, table: ClassTable, section: SplitSection) -> str:
+
+@dataclass(frozen=True)
+class FirstLook:
+    """What a person looks at before a training."""
+
+    picture: str
+    """Path of the grid of chips, relative to the card."""
+    warnings: Sequence[str]
+
+
+def data_card(
+    provenance: Provenance, look: FirstLook, chips: pd.DataFrame, table: ClassTable, section: SplitSection
+) -> str:
     """Write the card.
 
     Args:
         provenance: where the chips come from.
+        look: the picture and the warnings.
         chips: rows of `chips.csv` with their group and `part`, including those without a part.
         table: the classes.
         section: the parameters of the split.
     """
-    note = " (synthetic sample)" if provenance.imagery.synthetic else ""
     blocks = [
-        [f"# Data card: {provenance.dataset}{note}"],
+        [f"# Data card: {provenance.title}"],
+        ["## Warnings", "", *(f"- {warning}" for warning in look.warnings or ("none",))],
+        [f"![Chips beside their masks]({look.picture})"],
         _table(("", ""), _facts(provenance, chips)),
         ["## Classes", "", "Shares of the labelled pixels."],
         _table(("id", "class", "colour", *PARTS), _classes(chips, table)),

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pandas as pd
 
 from pipeline.formats.chips import Imagery, Origin
-from pipeline.splitting.card import Provenance, data_card
+from pipeline.splitting.card import FirstLook, Provenance, data_card
 from tests.splitting.world import grid, section
 from tests.world import TWO_CLASSES
 
@@ -17,8 +17,22 @@ CHIPS = pd.concat(
 PROVENANCE = Provenance("ghana", Origin("local", {"dates: cloud": 4}), Imagery(("3", "2", "1")))
 
 
-def card(chips: pd.DataFrame = CHIPS, provenance: Provenance = PROVENANCE) -> str:
-    return data_card(provenance, chips, TWO_CLASSES, section())
+LOOK = FirstLook("ghana.png", ["val has no pixel of wood"])
+
+
+def card(chips: pd.DataFrame = CHIPS, provenance: Provenance = PROVENANCE, look: FirstLook = LOOK) -> str:
+    return data_card(provenance, look, chips, TWO_CLASSES, section())
+
+
+def test_warnings_come_first_and_the_picture_is_shown() -> None:
+    assert card().splitlines()[2:7] == [
+        "## Warnings",
+        "",
+        "- val has no pixel of wood",
+        "",
+        "![Chips beside their masks](ghana.png)",
+    ]
+    assert card(look=FirstLook("a.png", [])).splitlines()[4] == "- none"
 
 
 def test_the_card_describes_origin_classes_and_parts() -> None:
