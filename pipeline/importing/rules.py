@@ -30,7 +30,7 @@ class PolygonRules(Params):
     values: dict[str | int, str | int] = {}
     """From values of the attribute to a class, by name or id, or to `ignore`."""
     order: tuple[ClassName, ...] = ()
-    """Classes where polygons overlap, the one on top first; without it, overlaps are refused."""
+    """Classes, and `ignore`, where polygons overlap, the one on top first; without it, overlaps are refused."""
     background: ClassName | None = None
     """The class of what no polygon covers; None: *ignore*."""
     all_touched: bool = False
@@ -51,7 +51,8 @@ class LabelRules(ClassTable):
     def _require_known_classes(self) -> Self:
         background = () if self.polygons.background is None else (self.polygons.background,)
         for key, names in (("order", self.polygons.order), ("background", background)):
-            if unknown := [name for name in names if name not in self.names]:
+            known = (*self.names, "ignore") if key == "order" else self.names
+            if unknown := [name for name in names if name not in known]:
                 raise ValueError(
                     f"polygons.{key} contains {unknown[0]!r}, which is not a class; classes: {list(self.names)}"
                 )

@@ -22,7 +22,8 @@ from pipeline.core.files import sha256
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
 from pipeline.scenes.scene import Scene
-from pipeline.shapes.polygons import Box, Polygons, polygon_parts, read_polygons, to_pixels
+from pipeline.shapes.placement import Box, to_pixels
+from pipeline.shapes.polygons import Polygons, polygon_parts, read_polygons
 
 BLOCK = 512
 """Side in pixels of the blocks in which polygons are rasterised, from the scene's corner: rounding in GDAL depends on

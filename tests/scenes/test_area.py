@@ -18,7 +18,8 @@ from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.scenes import area
 from pipeline.scenes.area import Area, AreaOptions, open_area
-from pipeline.shapes.polygons import clip, polygon_parts
+from pipeline.shapes.placement import clip
+from pipeline.shapes.polygons import polygon_parts
 from tests.scenes.array_scene import ArrayScene, blank, degrees
 from tests.shapes.test_polygons import save
 from tests.world import CRS_NO_CODE, LOCAL_CRS, UTM, at, hide

@@ -87,8 +87,8 @@ def test_a_vrt_is_never_opened_whatever_its_suffix(tmp_path: Path, suffix: str, 
 @pytest.mark.parametrize(
     ("geometries", "message"),
     [
-        ([shapely.Point(1, 2)], "contains point; an area is made of polygons"),
-        ([SQUARE, shapely.LineString([(1, 2), (3, 4)])], "contains linestring"),
+        ([shapely.Point(1, 2)] * 2, "contains 2 points and 0 polygons; only polygons are read: .* buffer"),
+        ([SQUARE, shapely.LineString([(1, 2), (3, 4)])], "contains 1 linestring and 1 polygon;"),
         ([shapely.Polygon()], "contains no polygon"),
         ([shapely.box(500000, 1000000, 500010, 1000010)], "up to 500010, 1.00001e\\+06, which look like projected"),
     ],
