@@ -1,13 +1,31 @@
 """Import PNG and JPEG images as GeoTIFFs."""
 
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rasterio.enums import ColorInterp
+from rasterio.windows import Window
+
+from pipeline.core.errors import PipelineError
+from pipeline.importing.tiff_writer import TILE, TiffWriter, tiff_writer
+from pipeline.raster.geotiff import GeoTiff
+from pipeline.raster.pictures import Picture, open_picture
+
+Rows = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+"""From first row and the row after the last to bands_CHW and visible_HW (bool) of these rows."""
+TRANSPOSED, ROWS_REVERSED, COLUMNS_REVERSED = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)
+"""EXIF orientations (CIPA DC-008, 4.6.4 A): first transpose, then reverse rows and columns of the result."""
 
 
 def import_image(source: Path, target: Path) -> None:
     """Convert a PNG or JPEG image to a GeoTIFF with the same pixels, bands and dtype.
 
     Georeference and no-data come from world file, `.prj` and `.aux.xml`; an EXIF orientation is applied; what is
-    transparent other than by an alpha band is hidden by the internal mask. Grey images keep one band.
+    transparent other than by an alpha band is hidden by the internal mask. Grey images keep one band; grey of 1, 2 or
+    4 bits is scaled to 0 to 255, as viewers show it.
 
     Args:
         source: `.png`, `.jpg` or `.jpeg`, in upper or lower case, with its sidecars.
@@ -17,4 +35,92 @@ def import_image(source: Path, target: Path) -> None:
         PipelineError: the file is missing, empty, truncated, damaged, in another format or in an unsupported form.
         OSError: the disk is full.
     """
-    raise NotImplementedError
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open_picture(source) as picture, tempfile.TemporaryDirectory(dir=target.parent, prefix=".turned.") as folder:
+        file = picture.file
+        if file.sidecar_colour_table:
+            raise PipelineError(
+                f"{file.sidecar_colour_table} has a colour table for {source.name}, which is not supported; remove "
+                "that file, or save the image in its colours"
+            )
+        height, width = file.height, file.width
+        read = _reader(file)
+        if picture.orientation != 1:
+            read = _turn(picture, read, Path(folder))
+            height, width = (width, height) if picture.orientation in TRANSPOSED else (height, width)
+        with tiff_writer(target, file.georeference, height=height, width=width, **_profile(file)) as writer:
+            _describe(file, writer)
+            for start in range(0, height, TILE):
+                bands_CHW, visible_HW = read(start, min(start + TILE, height))
+                writer.write(start, bands_CHW)
+                if _hides(file):
+                    writer.write_mask(start, visible_HW)
+
+
+def _reader(file: GeoTiff) -> Rows:
+    """Return a function that reads rows; grey of few bits is scaled (https://www.w3.org/TR/png-3/#13Sample-depth-rescaling)."""
+    factor = 255 // (2**file.bits - 1) if file.bits < 8 and file.colour_table is None else 1
+
+    def read(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        window = Window(0, start, file.width, stop - start)
+        bands_CHW = file.read(window=window)
+        visible_HW = file.valid_mask(window) if _hides(file) else np.ones(bands_CHW.shape[1:], bool)
+        if file.colour_table is not None:
+            if (highest := int(bands_CHW.max())) >= len(file.colour_table):
+                raise PipelineError(
+                    f"{file.path} contains the index {highest}, but its palette has {len(file.colour_table)} colours; "
+                    "save it again"
+                )
+            visible_HW &= file.colour_table[bands_CHW[0], 3] > 0
+        return (bands_CHW * np.uint8(factor) if factor > 1 else bands_CHW), visible_HW
+
+    return read
+
+
+def _hides(file: GeoTiff) -> bool:
+    """Return whether pixels may be hidden other than by an alpha band."""
+    is_transparent = file.colour_table is not None and bool((file.colour_table[:, 3] == 0).any())
+    return file.has_internal_mask or is_transparent or any(value is not None for value in file.nodata)
+
+
+def _turn(picture: Picture, read: Rows, folder: Path) -> Rows:
+    """Turn an image upright, through files in `folder`, so that memory does not depend on its size."""
+    file, orientation = picture.file, picture.orientation
+    shape = (file.width, file.height) if orientation in TRANSPOSED else (file.height, file.width)
+    bands_CHW = np.memmap(folder / "bands", file.dtypes[0], "w+", shape=(file.count, *shape))
+    visible_HW = np.memmap(folder / "visible", bool, "w+", shape=shape)
+    for start in range(0, file.height, TILE):
+        stop = min(start + TILE, file.height)
+        for turned, part in zip((bands_CHW, visible_HW), read(start, stop), strict=True):
+            _stored_view(turned, orientation)[..., start:stop, :] = part
+    return lambda start, stop: (np.array(bands_CHW[:, start:stop]), np.array(visible_HW[start:stop]))
+
+
+def _stored_view(upright: np.ndarray, orientation: int) -> np.ndarray:
+    """Return a view of an upright image (…, height, width) with rows and columns as stored."""
+    if orientation in ROWS_REVERSED:
+        upright = upright[..., ::-1, :]
+    if orientation in COLUMNS_REVERSED:
+        upright = upright[..., ::-1]
+    return upright.swapaxes(-1, -2) if orientation in TRANSPOSED else upright
+
+
+def _profile(file: GeoTiff) -> dict[str, Any]:
+    """Return creation options: three bands or more are colours, a second or fourth may be alpha."""
+    photometric = "RGB" if file.count > 2 else "MINISBLACK" if file.colour_table is None else "PALETTE"
+    alpha = {"alpha": "UNASSOCIATED"} if file.alpha_band else {"alpha": "NO"} if file.count in (2, 4) else {}
+    predictor = {} if file.colour_table is not None else {"predictor": 2}
+    return {"count": file.count, "dtype": file.dtypes[0], "photometric": photometric} | alpha | predictor
+
+
+def _describe(file: GeoTiff, writer: TiffWriter) -> None:
+    """Copy what is not pixels."""
+    if file.colour_table is not None:
+        colours = file.colour_table.copy()
+        colours[:, 3] = 255  # GeoTIFF has no transparent colours: the internal mask hides them
+        writer.dataset.write_colormap(1, {value: tuple(map(int, colour)) for value, colour in enumerate(colours)})
+    elif file.alpha_band:
+        colours_of = {2: (ColorInterp.gray,), 4: (ColorInterp.red, ColorInterp.green, ColorInterp.blue)}
+        writer.dataset.colorinterp = (*colours_of[file.count], ColorInterp.alpha)
+    if file.is_scaled(tuple(range(1, file.count + 1))):
+        writer.dataset.scales, writer.dataset.offsets = file.scales, file.offsets

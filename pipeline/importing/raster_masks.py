@@ -1,12 +1,57 @@
 """Import masks of values or colours, from GeoTIFF and PNG."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from rasterio.windows import Window
+
+from pipeline.core.errors import PipelineError
+from pipeline.importing.colours import REACH, UNKNOWN, ColourReader
+from pipeline.importing.mask_writer import mask_writer
 from pipeline.importing.rules import LabelRules
+from pipeline.importing.tiff_writer import TILE, tiff_writer
+from pipeline.raster.geotiff import GeoTiff, is_nodata, open_geotiff
+from pipeline.raster.labels import require_unscaled
+from pipeline.raster.pictures import DRIVERS, open_picture
+
+
+@dataclass(frozen=True)
+class RasterMask:
+    """An open mask."""
+
+    file: GeoTiff
+    rules: LabelRules
+    driver: str
+    """GDAL's: GTiff, PNG or JPEG."""
+
+    @property
+    def is_jpeg(self) -> bool:
+        """Whether compression has changed its values."""
+        return self.driver == "JPEG" or self.file.is_jpeg
+
+    @property
+    def is_painted(self) -> bool:
+        """Whether the file has red, green and blue, with or without alpha."""
+        return self.file.count == 3 or (self.file.count == 4 and self.file.alpha_band == 4)
+
+    def rows(self, margin: int = 0) -> Iterator[tuple[Window, slice]]:
+        """Yield windows of full width from top to bottom, with rows above and below, and the slice without these."""
+        height, width = self.file.height, self.file.width
+        for start in range(0, height, TILE):
+            stop, above = min(start + TILE, height), min(start, margin)
+            below = min(height - stop, margin)
+            window = Window(0, start - above, width, stop + below - start + above)
+            yield window, slice(above, above + stop - start)
 
 
 def import_mask(source: Path, target: Path, rules: LabelRules) -> bool:
     """Convert a mask to a GeoTIFF of raw label values; leave a GeoTIFF of values as it is.
+
+    Values are copied, whatever they are: `tile` maps and checks them. Colours become the raw values of the classes
+    that have them. *Ignore* are pixels that are transparent, hidden by the internal mask or declared no-data.
 
     Args:
         source: a GeoTIFF or PNG mask, with its sidecars; a JPEG in colours if `rules.colours.tolerance` is not 0.
@@ -21,4 +66,228 @@ def import_mask(source: Path, target: Path, rules: LabelRules) -> bool:
             ways.
         OSError: the disk is full.
     """
-    raise NotImplementedError
+    with _open(source, rules) as mask:
+        if _is_in_colours(mask):
+            _require_exact(mask)
+            _import_colours(mask, target)
+        elif mask.file.count == 1 and mask.driver == "GTiff":
+            return False
+        else:
+            _require_exact(mask)
+            _import_values(mask, target)
+    return True
+
+
+@contextmanager
+def _open(source: Path, rules: LabelRules) -> Iterator[RasterMask]:
+    if source.suffix.lower() not in DRIVERS:
+        with open_geotiff(source) as file:
+            yield RasterMask(file, rules, "GTiff")
+        return
+    with open_picture(source) as picture:
+        if picture.orientation != 1:
+            raise PipelineError(
+                f"{source} has EXIF orientation {picture.orientation}; a mask is stored upright: save it without EXIF"
+            )
+        yield RasterMask(picture.file, rules, DRIVERS[source.suffix.lower()])
+
+
+def _require_exact(mask: RasterMask) -> None:
+    """Refuse JPEG, unless colours need not be exact."""
+    if not mask.is_jpeg or (mask.is_painted and mask.rules.masks != "values" and mask.rules.colours.tolerance):
+        return
+    advice = "save it as PNG from its source"
+    if mask.is_painted:
+        advice += (
+            ", or write in classes.yaml how far colours may be off, such as colours: {tolerance: 30, edges: ignore}"
+        )
+    raise PipelineError(
+        f"{mask.file.path} is JPEG-compressed, which invents values along the edges of classes; {advice}"
+    )
+
+
+def _is_in_colours(mask: RasterMask) -> bool:
+    """Decide how a mask is read.
+
+    Raises:
+        PipelineError: it has other bands than a mask has, or fits both ways with different classes.
+    """
+    file, masks = mask.file, mask.rules.masks
+    if mask.is_painted:
+        return masks != "values"
+    if file.count > 2 or (file.count == 2 and file.alpha_band != 2):
+        raise PipelineError(
+            f"{file.path} has {file.count} bands; a mask has one of values, or red, green and blue, and may have alpha"
+        )
+    if file.colour_table is None or file.count > 1:
+        if masks == "colours":
+            raise PipelineError(
+                f"{file.path} has no colours, but classes.yaml contains masks: colours; write masks: auto, or paint it"
+            )
+        return False
+    return masks == "colours" or (masks == "auto" and _palette_is_colours(mask, file.colour_table))
+
+
+def _palette_is_colours(mask: RasterMask, colour_table_V4: np.ndarray) -> bool:
+    """Return whether the colours of a palette count: those in use are of classes, and their indices are not all known.
+
+    Raises:
+        PipelineError: indices and colours are both of classes, but of different ones.
+    """
+    rules, known = mask.rules, {*mask.rules.ids, *mask.rules.remap}
+    used = [index for index in _used_indices(mask) if index in known or not _is_declared_empty(mask.file, index)]
+    if not used or max(used) >= len(colour_table_V4):
+        return False
+    are_known = known.issuperset(used)
+    try:
+        position_U = ColourReader(mask.file.path, rules).positions(colour_table_V4[used, :3])
+    except PipelineError:  # two classes have one colour
+        return False
+    if (position_U == UNKNOWN).any():
+        return False
+    by_colour = [rules.ids[position] for position in position_U]
+    by_value = [rules.remap.get(index, index) for index in used]
+    if are_known and by_colour != by_value:
+        index, colour_id, value_id = next(
+            (index, first, second)
+            for index, first, second in zip(used, by_colour, by_value, strict=True)
+            if first != second
+        )
+        name_of = dict(zip(rules.ids, rules.names, strict=True))
+        value_name = name_of.get(value_id, value_id) if isinstance(value_id, int) else value_id
+        raise PipelineError(
+            f"{mask.file.path} has a palette that can be read in two ways: value {index} is {value_name!r} in "
+            f"classes.yaml, and its colour {colour_table_V4[index, :3].tolist()} is {name_of[colour_id]!r}; "
+            "write masks: values, or masks: colours, in classes.yaml"
+        )
+    return not are_known
+
+
+def _used_indices(mask: RasterMask) -> list[int]:
+    count_V = np.zeros(1 << 16, np.int64)
+    for window, _ in mask.rows():
+        values_HW = mask.file.read((1,), window)[0]
+        if mask.file.has_internal_mask:
+            values_HW = values_HW[mask.file.internal_mask(window)]
+        count_V += np.bincount(values_HW.reshape(-1), minlength=len(count_V))
+    return [int(index) for index in np.flatnonzero(count_V)]
+
+
+def _is_declared_empty(file: GeoTiff, index: int) -> bool:
+    """Return whether an index is the declared no-data, or of a transparent colour."""
+    table = file.colour_table
+    is_transparent = table is not None and index < len(table) and table[index, 3] == 0
+    return index == file.nodata[0] or bool(is_transparent)
+
+
+def _import_values(mask: RasterMask, target: Path) -> None:
+    """Copy values with their no-data; transparent pixels are hidden by the internal mask.
+
+    As with declared no-data, values of a palette that are classes or remapped count although they are transparent.
+    """
+    file = mask.file
+    require_unscaled(file)
+    transparent = _transparent_values(mask)
+    hides = file.has_internal_mask or bool(file.alpha_band) or bool(transparent)
+    nodata = file.nodata[0] if _fits(file.nodata[0], file.dtypes[0]) else None
+    profile = {"height": file.height, "width": file.width, "count": 1, "dtype": file.dtypes[0], "nodata": nodata}
+    with tiff_writer(target, file.georeference, **profile) as writer:
+        for window, _ in mask.rows():
+            bands_CHW = file.read(window=window)
+            _require_equal_bands(mask, bands_CHW)
+            writer.write(window.row_off, bands_CHW[:1])
+            if hides:
+                visible_HW = file.internal_mask(window) & ~np.isin(bands_CHW[0], transparent)
+                if file.alpha_band:
+                    visible_HW &= _opaque(mask, bands_CHW[file.alpha_band - 1])
+                writer.write_mask(window.row_off, visible_HW)
+
+
+def _transparent_values(mask: RasterMask) -> list[int]:
+    """Return the indices of transparent colours that are no known values."""
+    table = mask.file.colour_table
+    indices = [] if table is None else np.flatnonzero(table[:, 3] == 0).tolist()
+    return [index for index in indices if index not in mask.rules.ids and index not in mask.rules.remap]
+
+
+def _fits(nodata: float | None, dtype: str) -> bool:
+    return nodata is not None and np.iinfo(dtype).min <= nodata <= np.iinfo(dtype).max
+
+
+def _require_equal_bands(mask: RasterMask, bands_CHW: np.ndarray) -> None:
+    """Check that red, green and blue are one value, where `masks: values` is set for a file with three bands."""
+    if mask.is_painted and not (bands_CHW[:3] == bands_CHW[0]).all():
+        raise PipelineError(
+            f"{mask.file.path} has {mask.file.count} bands that differ, but classes.yaml contains masks: values; a "
+            "mask of values has one band: write masks: colours, or save it with one"
+        )
+
+
+def _opaque(mask: RasterMask, alpha_HW: np.ndarray) -> np.ndarray:
+    """Return bool (height, width): False where values are transparent, or partly so along edges to be ignored.
+
+    Raises:
+        PipelineError: pixels are partly transparent, and edges are not to be ignored.
+    """
+    full = np.iinfo(alpha_HW.dtype).max
+    partial = int(((alpha_HW > 0) & (alpha_HW < full)).sum())
+    if partial and mask.rules.colours.edges == "refuse":
+        raise PipelineError(
+            f"{mask.file.path} contains pixels that are partly transparent, as along antialiased edges; to ignore "
+            "them, write in classes.yaml: colours: {edges: ignore}"
+        )
+    return np.asarray(alpha_HW == full)
+
+
+def _import_colours(mask: RasterMask, target: Path) -> None:
+    """Convert colours to raw values, with the rows around each part for what lies near."""
+    file, rules = mask.file, mask.rules
+    if set(file.dtypes) != {"uint8"}:
+        raise PipelineError(f"{file.path} has colours of type {file.dtypes[0]}; save the mask with 8 bits per channel")
+    if file.is_scaled(tuple(range(1, file.count + 1))):
+        raise PipelineError(
+            f"{file.path} is painted, but declares a scale or offset; remove it: gdal_edit.py -unsetscale"
+        )
+    reader = ColourReader(file.path, rules)
+    with mask_writer(target, file.height, file.width, file.georeference, rules) as writer:
+        for window, inner in mask.rows(REACH):
+            colours_CHW, hidden_HW = _read_colours(mask, reader, window)
+            writer.write(window.row_off + inner.start, reader.read(colours_CHW, hidden_HW, inner))
+        reader.require_known()
+
+
+def _read_colours(mask: RasterMask, reader: ColourReader, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Read red, green, blue, and alpha if there is one, and where pixels are hidden or no-data.
+
+    Raises:
+        PipelineError: a GeoTIFF declares the colour of a class as no-data: either could be meant.
+    """
+    file = mask.file
+    bands_CHW, hidden_HW = file.read(window=window), ~file.internal_mask(window)
+    empty_HW = np.ones(hidden_HW.shape, bool)
+    for band_HW, nodata in zip(bands_CHW[:3], file.nodata, strict=False):
+        empty_HW &= is_nodata(band_HW, nodata)
+    colours_CHW = bands_CHW if file.colour_table is None else _expand(bands_CHW[0], file.colour_table, file)
+    if mask.driver == "GTiff" and empty_HW.any():
+        colour = colours_CHW[:3, empty_HW][:, 0]
+        if (position := int(reader.positions(colour))) != UNKNOWN:
+            raise PipelineError(
+                f"{file.path} declares {file.nodata[0]:g} as no-data, but {colour.tolist()} is the colour of "
+                f"{mask.rules.names[position]!r}; remove the declaration (gdal_edit.py -unsetnodata), or paint that "
+                "class in another colour"
+            )
+    return colours_CHW, hidden_HW | empty_HW
+
+
+def _expand(values_HW: np.ndarray, colour_table_V4: np.ndarray, file: GeoTiff) -> np.ndarray:
+    """Return the colours of palette indices, uint8 (4, height, width).
+
+    Raises:
+        PipelineError: an index has no colour.
+    """
+    if (highest := int(values_HW.max())) >= len(colour_table_V4):
+        raise PipelineError(
+            f"{file.path} contains the index {highest}, but its palette has {len(colour_table_V4)} colours; "
+            "save it again"
+        )
+    return np.ascontiguousarray(np.moveaxis(colour_table_V4[values_HW], -1, 0))

@@ -59,7 +59,7 @@ def tiff_writer(target: Path, georeference: Georeference, **profile: Any) -> Ite
         PipelineError: the file cannot be written.
         OSError: the disk is full.
     """
-    options = OPTIONS | profile | ({"crs": georeference.crs} if georeference.crs else {})
+    options: dict[str, Any] = OPTIONS | profile | ({"crs": georeference.crs} if georeference.crs else {})
     if georeference.is_known:
         options["transform"] = georeference.transform
     with atomic_path(target) as partial:

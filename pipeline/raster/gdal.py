@@ -36,14 +36,14 @@ def quiet_gdal(**options: Any) -> rasterio.Env:
     return rasterio.Env(session=DummySession(), **options)
 
 
-def open_dataset(path: Location, mode: str = "r", **options: Any) -> Any:
-    """Open a file with the GTiff driver only, without a warning if it has no georeference, which is common here."""
+def open_dataset(path: Location, mode: str = "r", driver: str = "GTiff", **options: Any) -> Any:
+    """Open a file with one driver only, without a warning if it has no georeference, which is common here."""
     # EMPTY_DIR: GDAL would open a .msk or .ovr beside the file with any driver that fits, such as VRT
     env = quiet_gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", **gdal_options(path))
     name = path.gdal_path if isinstance(path, RemoteFile) else path
     with _WARNINGS_LOCK, env, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(name, mode, driver="GTiff", **options)
+        return rasterio.open(name, mode, driver=driver, **options)
 
 
 @contextmanager

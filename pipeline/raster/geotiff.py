@@ -26,7 +26,7 @@ MAX_PIXELS = 1 << 28
 
 
 class GeoTiff:
-    """An open GeoTIFF that has passed the checks of `open_geotiff`."""
+    """An open GeoTIFF, or a PNG or JPEG, that has passed the checks of `open_geotiff`."""
 
     def __init__(
         self,
@@ -61,6 +61,8 @@ class GeoTiff:
         """Band marked as alpha, counted from 1. By default GDAL marks the fourth of four 8-bit bands, even if it is
         near infrared."""
         self._mask_bands = _mask_bands(dataset)
+        self.has_internal_mask = bool(self._mask_bands)
+        """Whether a mask is stored in the file; no-data and alpha do not count."""
         self._dataset = dataset
         self._blocks = BlockReader(path, dataset, damaged)
         self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
@@ -164,26 +166,28 @@ class GeoTiff:
 
 
 @contextmanager
-def open_geotiff(path: Location, damaged: list[str] | None = None) -> Iterator[GeoTiff]:
+def open_geotiff(path: Location, damaged: list[str] | None = None, driver: str = "GTiff") -> Iterator[GeoTiff]:
     """Open and check a GeoTIFF, with the GTiff driver only: a VRT named .tif could read any file.
 
     Args:
         path: a file, with its sidecars; or a remote file, whose sidecars are ignored.
         damaged: None: a block that cannot be decoded is an error, and so is a truncated file. A list: such blocks are
             read as 0, hidden by the internal mask and by `left_out`, and appended as text, each once.
+        driver: GDAL's name of another format; see `open_picture`.
 
     Raises:
         PipelineError: the file is missing, empty, damaged or truncated, or has a feature that is not supported.
     """
     if isinstance(path, Path):
-        _require_content(path)
+        require_content(path)
+    noun = "GeoTIFF" if driver == "GTiff" else driver
     sidecars = find_sidecars(path)
     refuse_external_mask(path, sidecars)
     pam = read_pam(sidecars.get(PAM))
-    with file_errors(path, "is not a readable GeoTIFF"):
-        dataset = open_dataset(path)
+    with file_errors(path, f"is not a readable {noun}"):
+        dataset = open_dataset(path, driver=driver)
     with closing(dataset):
-        with file_errors(path, "is a damaged GeoTIFF"):  # GDAL reads some tags only on access
+        with file_errors(path, f"is a damaged {noun}"):  # GDAL reads some tags only on access
             require_readable(path, dataset, allow_truncated=damaged is not None)
             if pam.nodata and is_sparse(dataset) and _overrides_nodata(dataset, pam):
                 raise PipelineError(
@@ -226,7 +230,12 @@ def is_nodata(values: np.ndarray, nodata: float | None) -> np.ndarray:
     return np.asarray(values == nodata)
 
 
-def _require_content(path: Path) -> None:
+def require_content(path: Path) -> None:
+    """Check that a file exists and is not empty.
+
+    Raises:
+        PipelineError: it does not, or is.
+    """
     if not path.is_file():
         raise PipelineError(f"{path} does not exist")
     if not path.stat().st_size:

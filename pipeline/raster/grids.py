@@ -18,6 +18,8 @@ from pipeline.raster.sidecars import PRJ, find_sidecars, read_prj
 
 MAX_SHIFT = 0.1
 """Largest distance in pixels between a corner of a mask and that of its image."""
+MIN_FACTOR = 1.1
+"""Smallest ratio of sizes that is taken for resampling."""
 ORIENTATIONS = (((2, 3, 0, 1), "south-up"), ((1, 0, 3, 2), "mirrored"), ((3, 2, 1, 0), "rotated by 180°"))
 """Permutations of the corners, and what they mean."""
 
@@ -59,8 +61,13 @@ def require_same_grid(image: Gridded, mask: Gridded, noun: str = "mask", referen
     sizes = [(file.width, file.height) for file in (image, mask)]
     is_known = image.georeference.is_known and mask.georeference.is_known
     if sizes[0] != sizes[1]:
-        covers = f"a {noun} covers {reference}{advice() if is_known else ''}"
-        raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px; {covers}")
+        covers = f"a {noun} covers {reference}"
+        if factor := _size_factor(*sizes):
+            covers = f"the {noun} is {factor} than {reference}: save it at full size"
+        elif sizes[0] == sizes[1][::-1]:
+            covers += f"; the {noun} is turned by 90°, as with an EXIF orientation in one of the two programs"
+        resample = advice() if is_known else _outsize_advice(image, mask) if factor else ""
+        raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px; {covers}{resample}")
     if not is_known:
         return
     corners_42 = np.array([(0, 0), (image.width, 0), (0, image.height), (image.width, image.height)], float)
@@ -77,6 +84,20 @@ def require_same_grid(image: Gridded, mask: Gridded, noun: str = "mask", referen
     if _differ_in_crs(image, mask):
         raise PipelineError(f"{both} differ in CRS: {names}, and are {shift:.3g} px apart{advice()}")
     raise PipelineError(f"{both} are {shift:.3g} px apart; at most {MAX_SHIFT} px is allowed{advice()}")
+
+
+def _size_factor(image: tuple[int, int], mask: tuple[int, int]) -> str:
+    """Return how many times a mask is smaller or larger than its image; empty if its shape is another."""
+    small, large = sorted((image, mask))
+    factor = large[0] / small[0]
+    if factor < MIN_FACTOR or abs(large[1] - factor * small[1]) > factor:  # sides may be rounded
+        return ""
+    return f"{factor:.3g} times {'smaller' if mask == small else 'larger'}"
+
+
+def _outsize_advice(image: Gridded, mask: Gridded) -> str:
+    size = f"-outsize {image.width} {image.height}"
+    return f", or resample it with nearest neighbour: gdal_translate -r nearest {size} {quote(mask.name)} resized.tif"
 
 
 def crs_label(crs: str | None) -> str:

@@ -14,6 +14,8 @@ from pipeline.raster.remote import Location
 
 MAX_LISTED = 5
 """Unknown values that an error lists."""
+MAX_COUNTED = 256
+"""Unknown values, the lowest ones, that are counted."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def to_mask(
     """
     visible_HW = np.ones(values_HW.shape, bool) if visible_HW is None else visible_HW
     mask_HW, unknown = _remap(values_HW, table, nodata, visible_HW)
-    _refuse([unknown], table, path)
+    if len(unknown):
+        _refuse([(mask_HW, unknown)], table, path)
     return mask_HW
 
 
@@ -106,8 +109,8 @@ def refuse_unknown_labels(mask: GeoTiff, table: ClassTable, windows: Iterable[Wi
         PipelineError: there is such a value.
     """
     parts = ((mask.read((1,), window)[0], mask.internal_mask(window)) for window in windows)
-    unknown = (_remap(values_HW, table, mask.nodata[0], visible_HW)[1] for values_HW, visible_HW in parts)
-    _refuse(unknown, table, mask.path)
+    remapped = (_remap(values_HW, table, mask.nodata[0], visible_HW) for values_HW, visible_HW in parts)
+    _refuse(remapped, table, mask.path)
 
 
 def _remap(
@@ -123,27 +126,53 @@ def _remap(
     return mask_HW, values_HW[~known_HW]
 
 
-def _refuse(parts: Iterable[np.ndarray], table: ClassTable, path: Location) -> None:
-    """Raise for the first fraction among unknown values, or else for the lowest few, counted over all parts."""
+def _refuse(parts: Iterable[tuple[np.ndarray, np.ndarray]], table: ClassTable, path: Location) -> None:
+    """Raise for the first fraction among unknown values, or else for the lowest few, counted over all parts.
+
+    Args:
+        parts: masks and their unknown values.
+        table: the classes.
+        path: the file, for messages.
+    """
     lowest: Counter[int] = Counter()
     fractions: list[float] = []
     fraction_pixels = 0
-    for unknown in parts:
+    unseen = set(table.ids)
+    for mask_HW, unknown in parts:
+        unseen -= set(np.flatnonzero(np.bincount(mask_HW.ravel())).tolist())
         whole = np.isfinite(unknown)
         whole[whole] = unknown[whole] == np.floor(unknown[whole])  # floor warns of a signalling NaN
         fractions += unknown[~whole][:1].tolist()
         fraction_pixels += int((~whole).sum())
         for value, count in zip(*np.unique(unknown[whole], return_counts=True), strict=True):
             lowest[int(value)] += int(count)
-        lowest = Counter(dict(sorted(lowest.items())[:MAX_LISTED]))  # a float raster may hold millions
+        lowest = Counter(dict(sorted(lowest.items())[:MAX_COUNTED]))  # a float raster may hold millions
     if fractions:
         raise PipelineError(
             f"{path} contains the label {fractions[0]}; {fraction_pixels} pixels are NaN or a fraction, but labels are "
             "whole numbers: was it resampled with interpolation?"
         )
     if lowest:
+        listed = ", ".join(f"{value} in {count} px" for value, count in list(lowest.items())[:MAX_LISTED])
         raise PipelineError(
-            f"{path} contains label values outside the class table: "
-            f"{', '.join(f'{value} in {count} px' for value, count in lowest.items())}; classes are {list(table.ids)}: "
-            "add the value to classes.yaml in the source folder, or remap it there to a class or to ignore"
+            f"{path} contains label values outside the class table: {listed}"
+            f"{' and others' if len(lowest) > MAX_LISTED else ''}; classes are {list(table.ids)}: "
+            f"{_remap_advice(list(lowest), sorted(unseen), table)}"
         )
+
+
+def _remap_advice(unknown: list[int], unseen: list[int], table: ClassTable) -> str:
+    """Return a `remap` to paste: of the unknown values to the classes without pixels, if there are as many of these."""
+    targets: dict[int, int | str] = dict(table.remap)
+    if len(unknown) == len(unseen):
+        names = dict(zip(table.ids, table.names, strict=True))
+        meaning = " and ".join(f"{value} is {names[target]!r}" for value, target in zip(unknown, unseen, strict=True))
+        condition, choice = f"if {meaning}, ", " (else another class, or ignore)"
+        targets |= dict(zip(unknown, unseen, strict=True))
+    else:
+        condition, choice = "", f", where CLASS is one of {list(table.ids)}, or ignore"
+        targets |= dict.fromkeys(unknown[:MAX_LISTED], "CLASS")
+    pairs = ", ".join(f"{value}: {target}" for value, target in targets.items())
+    advice = f"{condition}write in classes.yaml of the source folder: remap: {{{pairs}}}{choice}"
+    is_id = unknown[0] >= 0 and unknown[-1] < IGNORE
+    return f"{advice}; or add the values to its classes" if is_id else advice

@@ -196,6 +196,37 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "factor"),
+    [
+        ((20, 30), "2 times smaller"),
+        ((80, 120), "2 times larger"),
+        ((13, 20), "3 times smaller"),  # 13.3 rows
+        ((14, 20), "3 times smaller"),
+        ((27, 40), "1.5 times smaller"),
+    ],
+)
+def test_a_resampled_mask_is_refused_with_the_factor(tmp_path: Path, size: tuple[int, int], factor: str) -> None:
+    with pytest.raises(PipelineError) as error:
+        compare(tmp_path, None, None, size)
+    assert str(error.value).endswith(
+        f"mask.tif differ in size: (60, 40) and {size[::-1]} px; the mask is {factor} than its image: save it at full "
+        f"size, or resample it with nearest neighbour: gdal_translate -r nearest -outsize 60 40 {tmp_path}/mask.tif "
+        "resized.tif"
+    )
+    with pytest.raises(PipelineError, match=f"the mask is {factor} than its image: save it at full size" + WARP):
+        compare(tmp_path, at(), at(), size)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [((20, 40), "its image$"), ((41, 61), "its image$"), ((60, 40), "; the mask is turned by 90°")]
+)
+def test_a_mask_of_another_shape_has_no_factor(tmp_path: Path, size: tuple[int, int], text: str) -> None:
+    with pytest.raises(PipelineError, match=rf"px; a mask covers .*{text}") as error:
+        compare(tmp_path, None, None, size)
+    assert "times" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("crs", "name"),
     [
         (None, "none"),

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -52,13 +53,64 @@ def test_declared_no_data_of_float_labels_is_ignored(nodata: float) -> None:
     assert masked([2, nodata], remapping(id_255=1), "float32", nodata) == [2, IGNORE]
 
 
-def test_a_value_outside_the_table_is_refused_with_its_count() -> None:
+OUTSIDE = "mask.tif contains label values outside the class table: "
+PASTE = "write in classes.yaml of the source folder: "
+
+
+@pytest.mark.parametrize(
+    ("values", "remap", "advice"),
+    [
+        (
+            [1, 7, 7, 9],
+            {},
+            f"7 in 2 px, 9 in 1 px; classes are [1, 2]: {PASTE}remap: {{7: CLASS, 9: CLASS}}, where CLASS is one of "
+            "[1, 2], or ignore; or add the values to its classes",
+        ),
+        (  # above 254: no class id
+            [1, 2, 1, 255],
+            {9: 1},
+            f"255 in 1 px; classes are [1, 2]: {PASTE}remap: {{9: 1, 255: CLASS}}, where CLASS is one of [1, 2], or "
+            "ignore",
+        ),
+        (  # one value, and one class without pixels
+            [9, 9, 255, 255],
+            {9: 1},
+            f"255 in 2 px; classes are [1, 2]: if 255 is 'wood', {PASTE}remap: {{9: 1, 255: 2}} (else another class, "
+            "or ignore)",
+        ),
+        (
+            [40, 80, 80, 80],
+            {},
+            "40 in 1 px, 80 in 3 px; classes are [1, 2]: if 40 is 'field' and 80 is 'wood', "
+            f"{PASTE}remap: {{40: 1, 80: 2}} (else another class, or ignore); or add the values to its classes",
+        ),
+        (
+            [1, -5, 1, 1],
+            {},
+            f"-5 in 1 px; classes are [1, 2]: if -5 is 'wood', {PASTE}remap: {{-5: 2}} (else another class, or ignore)",
+        ),
+    ],
+)
+def test_a_value_outside_the_table_is_refused_with_its_count_and_a_remap_to_paste(
+    values: list[float], remap: dict[int, Any], advice: str
+) -> None:
+    table = ClassTable.model_validate({"classes": TWO_CLASSES.classes, "remap": remap})
     with pytest.raises(PipelineError) as error:
-        masked([1, 7, 7, 9], TWO_CLASSES)
-    assert str(error.value) == (
-        "mask.tif contains label values outside the class table: 7 in 2 px, 9 in 1 px; classes are [1, 2]: "
-        "add the value to classes.yaml in the source folder, or remap it there to a class or to ignore"
-    )
+        masked(values, table, "int16")
+    assert str(error.value) == OUTSIDE + advice
+
+
+def test_the_remap_to_paste_is_valid_and_sufficient() -> None:
+    with pytest.raises(PipelineError) as error:
+        masked([9, 255], remapping(id_9=1))
+    pasted = yaml.safe_load(str(error.value).split("folder: ")[1].split(" (else")[0])
+    assert masked([9, 255], ClassTable.model_validate({"classes": TWO_CLASSES.classes} | pasted)) == [1, 2]
+
+
+def test_classes_of_the_whole_file_count_for_the_remap_to_paste(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "mask.tif", np.array([[[1, 255, 1, 2]]], np.uint8))
+    with open_geotiff(tmp_path / "mask.tif") as mask, pytest.raises(PipelineError, match="{255: CLASS}, where"):
+        refuse_unknown_labels(mask, TWO_CLASSES, [Window(0, 0, 2, 1), Window(2, 0, 2, 1)])
 
 
 def test_a_float_value_outside_the_table_is_printed_as_an_integer() -> None:
@@ -84,7 +136,9 @@ def test_unknown_values_are_counted_over_all_windows_and_the_lowest_few_listed(t
     columns = [Window(column, 0, 2, 2) for column in (0, 2, 4)]
     with open_geotiff(tmp_path / "mask.tif") as mask:
         refuse_unknown_labels(mask, TWO_CLASSES, [Window(0, 0, 1, 1), Window(5, 1, 1, 1)])
-        with pytest.raises(PipelineError, match="table: 14 in 1 px, 15 in 2 px, 16 in 1 px, 17 in 1 px, 18 in 1 px; "):
+        with pytest.raises(
+            PipelineError, match="table: 14 in 1 px, 15 in 2 px, 16 in 1 px, 17 in 1 px, 18 in 1 px and others; "
+        ):
             refuse_unknown_labels(mask, TWO_CLASSES, columns)
 
 

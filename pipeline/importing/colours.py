@@ -1,0 +1,270 @@
+"""Find the classes of painted masks by their colours."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import combinations
+
+import cv2
+import numpy as np
+
+from pipeline.core.errors import PipelineError
+from pipeline.formats.classes import LandCoverClass
+from pipeline.importing.rules import LabelRules
+from pipeline.raster.remote import Location
+
+REACH = 2
+"""Pixels from an antialiased edge to the classes on both sides."""
+SLACK = 2
+"""Smallest difference by which a blend may miss the mixture of two colours, by rounding."""
+COLOURS = 1 << 24
+UNKNOWN = -1
+MAX_LISTED = 3
+"""Unknown colours that an error lists."""
+MAX_TOLERANCE = 64
+"""Largest tolerance that an error advises."""
+MAX_TESTED = 1000
+"""Most frequent unknown colours that are tested for what to advise."""
+
+
+@lru_cache(maxsize=1)
+def class_positions(colours: tuple[tuple[int, int, int], ...], tolerance: int) -> np.ndarray:
+    """Return the position in `colours` for each colour, int16 by `red << 16 | green << 8 | blue`, or `UNKNOWN`.
+
+    Args:
+        colours: red, green, blue of each class.
+        tolerance: largest difference per channel. Of several colours within it, the nearest (Euclidean) counts; a
+            colour at equal distances from two is unknown.
+    """
+    position_RGB = np.full((256, 256, 256), UNKNOWN, np.int16)
+    distance_RGB = np.full((256, 256, 256), np.iinfo(np.int32).max, np.int32) if tolerance else position_RGB
+    for position, colour in enumerate(colours):
+        if not tolerance:
+            position_RGB[colour] = position
+            continue
+        near = tuple(slice(max(level - tolerance, 0), level + tolerance + 1) for level in colour)
+        red, green, blue = (
+            (np.arange(256, dtype=np.int32)[part] - level) ** 2 for part, level in zip(near, colour, strict=True)
+        )
+        squared_RGB = red[:, None, None] + green[:, None] + blue
+        positions, distances = position_RGB[near], distance_RGB[near]
+        positions[squared_RGB == distances] = UNKNOWN
+        positions[squared_RGB < distances] = position
+        np.minimum(distances, squared_RGB, out=distances)
+    return position_RGB.reshape(-1)
+
+
+@dataclass
+class ColourReader:
+    """Converts colours to raw label values, and collects the colours that are of no class."""
+
+    path: Location
+    """The mask, for messages."""
+    rules: LabelRules
+    _count_V: np.ndarray | None = field(default=None, init=False)
+    """Pixels of each unknown colour."""
+    _partial: int = field(default=0, init=False)
+    """Pixels that are partly transparent."""
+
+    def __post_init__(self) -> None:
+        first: dict[tuple[int, int, int], LandCoverClass] = {}
+        for entry in self.rules.classes:
+            if (other := first.setdefault(entry.colour, entry)) is not entry:
+                raise PipelineError(
+                    f"{self.path} is painted, but the classes {other.name!r} and {entry.name!r} of classes.yaml have "
+                    f"one colour, {list(entry.colour)}; give each class its own"
+                )
+        self._colours_K3 = np.array(list(first), np.uint8)
+        self._between = _classes_between(self._colours_K3, self._slack) if self.rules.colours.edges == "ignore" else []
+        # by position; the last is that of UNKNOWN
+        self._raw_P = np.array([*map(self.rules.raw_value, self.rules.ids), self.rules.ignored_value])
+
+    @property
+    def _slack(self) -> int:
+        """Largest difference per channel between a pixel of an edge and a mixture of colours."""
+        return max(SLACK, self.rules.colours.tolerance)
+
+    def positions(self, colours: np.ndarray) -> np.ndarray:
+        """Return the position of the class of each colour, int16 (…), or `UNKNOWN`.
+
+        Args:
+            colours: uint8 (…, 3).
+        """
+        return np.asarray(self._table()[pack(*np.moveaxis(colours, -1, 0))])
+
+    def read(self, bands_CHW: np.ndarray, hidden_HW: np.ndarray, rows: slice) -> np.ndarray:
+        """Convert rows of a mask; call `require_known` at the end.
+
+        Args:
+            bands_CHW: red, green, blue, and alpha if there is one, uint8 (3 or 4, height, width); with `REACH` rows
+                above and below where the mask has them.
+            hidden_HW: bool; True where a pixel is *ignore* whatever its colour.
+            rows: the rows to return, without those above and below.
+
+        Returns:
+            Raw label values (height, width).
+        """
+        packed_HW = pack(*bands_CHW[:3])
+        position_HW = self._table()[packed_HW]
+        partial_HW = np.zeros(position_HW.shape, bool)
+        if len(bands_CHW) == 4:
+            hidden_HW = hidden_HW | (bands_CHW[3] == 0)
+            partial_HW = (bands_CHW[3] < 255) & ~hidden_HW
+        position_HW[hidden_HW | partial_HW] = UNKNOWN
+        unknown_HW = (position_HW == UNKNOWN) & ~hidden_HW
+        for middle, first, second in self._between:
+            position_HW[_is_edge(position_HW, middle, first, second)] = UNKNOWN
+        if unknown_HW.any() and self.rules.colours.edges == "ignore":
+            unknown_HW &= ~partial_HW
+            partial_HW[:] = False
+            unknown_HW[unknown_HW] = ~self._is_blend(bands_CHW[:3], position_HW, unknown_HW)
+        if (unknown_HW := unknown_HW[rows]).any():
+            self._partial += int((unknown_HW & partial_HW[rows]).sum())
+            unknown_N = packed_HW[rows][unknown_HW & ~partial_HW[rows]]
+            counts_V = np.bincount(unknown_N, minlength=COLOURS)
+            self._count_V = counts_V if self._count_V is None else self._count_V + counts_V
+        return np.asarray(self._raw_P[position_HW[rows]])
+
+    def _table(self) -> np.ndarray:
+        return class_positions(tuple(entry.colour for entry in self.rules.classes), self.rules.colours.tolerance)
+
+    def _is_blend(self, rgb_CHW: np.ndarray, position_HW: np.ndarray, unknown_HW: np.ndarray) -> np.ndarray:
+        """Return whether unknown pixels have a mixture of the colours of classes within `REACH` px, bool (pixels,)."""
+        present = np.unique(position_HW[position_HW != UNKNOWN])
+        if not len(present):
+            return np.zeros(int(unknown_HW.sum()), bool)
+        near_NK = np.stack([_near(position_HW == position)[unknown_HW] for position in present], 1)
+        colours_N3 = rgb_CHW[:, unknown_HW].T
+        sets_SB, set_N = np.unique(np.packbits(near_NK, axis=1), axis=0, return_inverse=True)
+        blend_N = np.zeros(len(colours_N3), bool)
+        for number, bits_B in enumerate(sets_SB):
+            classes_K3 = self._colours_K3[present[np.unpackbits(bits_B, count=len(present)) > 0]]
+            pixels = np.flatnonzero(set_N.reshape(-1) == number)
+            blend_N[pixels] = is_mixture(colours_N3[pixels], classes_K3, self._slack)
+        return blend_N
+
+    def require_known(self) -> None:
+        """Check that all colours so far were of a class.
+
+        Raises:
+            PipelineError: some were not: their counts, the nearest classes, and what to do.
+        """
+        if self._count_V is None:
+            return
+        total = int(self._count_V.sum())
+        if not total:
+            raise PipelineError(
+                f"{self.path} contains {self._partial} px that are partly transparent, as along antialiased edges; to "
+                "ignore them, write in classes.yaml: colours: {edges: ignore}"
+            )
+        found_U = np.flatnonzero(self._count_V)
+        found_U = found_U[np.argsort(-self._count_V[found_U], kind="stable")]
+        near_U = self._differences(found_U).min(1)
+        listed = "; ".join(map(self._describe, found_U[:MAX_LISTED]))
+        more = f" and {len(found_U) - MAX_LISTED} more" if len(found_U) > MAX_LISTED else ""
+        advice = self._advice(found_U, int(near_U.max()))
+        raise PipelineError(f"{self.path} contains colours of no class in {total} px: {listed}{more}: {advice}")
+
+    def _differences(self, packed_U: np.ndarray) -> np.ndarray:
+        """Return the largest difference per channel between colours and classes, (colours, classes)."""
+        columns = [
+            np.abs(unpack(packed_U).astype(np.int16) - colour.astype(np.int16)).max(1) for colour in self._colours_K3
+        ]
+        return np.stack(columns, 1)
+
+    def _describe(self, packed: int) -> str:
+        assert self._count_V is not None
+        differences_K = self._differences(np.array([packed]))[0]
+        nearest = self.rules.classes[int(differences_K.argmin())]
+        return (
+            f"{unpack(np.array([packed]))[0].tolist()} in {self._count_V[packed]} px, nearest {nearest.name!r} "
+            f"{list(nearest.colour)}, {differences_K.min()} off"
+        )
+
+    def _advice(self, found_U: np.ndarray, farthest: int) -> str:
+        colours = self.rules.colours
+        pairs = combinations(self._colours_K3.astype(int), 2)
+        apart = min(int(np.abs(first - second).max()) for first, second in pairs)
+        if farthest <= min((apart - 1) // 2, MAX_TOLERANCE):
+            options = f"tolerance: {farthest}" + (", edges: ignore" if colours.edges == "ignore" else "")
+            return (
+                f"if they are the colours of classes, changed by compression, write in classes.yaml: colours: "
+                f"{{{options}}}; else add them to its classes"
+            )
+        tested_U3 = unpack(found_U[:MAX_TESTED])
+        if colours.edges == "refuse" and is_mixture(tested_U3, self._colours_K3, SLACK, largest=2).all():
+            options = (f"tolerance: {colours.tolerance}, " if colours.tolerance else "") + "edges: ignore"
+            return (
+                f"if they are antialiased edges, write in classes.yaml: colours: {{{options}}}; else add them to its "
+                "classes"
+            )
+        return "add them to the classes of classes.yaml, or correct the colours there"
+
+
+def _near(is_class_HW: np.ndarray) -> np.ndarray:
+    """Return bool (height, width): whether a pixel of the class is within `REACH` rows and columns."""
+    kernel = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
+    return np.asarray(cv2.dilate(is_class_HW.astype(np.uint8), kernel) > 0)
+
+
+def _classes_between(colours_K3: np.ndarray, slack: int) -> list[tuple[int, int, int]]:
+    """Return positions of classes whose colour is a mixture of two others', each followed by the two."""
+    return [
+        (int(middle), first, second)
+        for first, second in combinations(range(len(colours_K3)), 2)
+        for middle in np.flatnonzero(is_mixture(colours_K3, colours_K3[[first, second]], slack))
+        if middle not in (first, second)
+    ]
+
+
+def _is_edge(position_HW: np.ndarray, middle: int, first: int, second: int) -> np.ndarray:
+    """Return where a class whose colour is a mixture of two others' is but an edge between them, bool (height, width).
+
+    It is one where it is less than three pixels wide, with both within `REACH` px.
+    """
+    is_middle_HW = (position_HW == middle).astype(np.uint8)
+    if not is_middle_HW.any():
+        return np.zeros(position_HW.shape, bool)
+    wide_HW = cv2.morphologyEx(is_middle_HW, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return np.asarray((is_middle_HW > wide_HW) & _near(position_HW == first) & _near(position_HW == second))
+
+
+def is_mixture(colours_N3: np.ndarray, corners_K3: np.ndarray, slack: int, largest: int = 4) -> np.ndarray:
+    """Return whether colours are mixtures of two or more of others, bool (colours,).
+
+    Four suffice for any mixture in three dimensions (Carathéodory's theorem).
+
+    Args:
+        colours_N3: colours.
+        corners_K3: the others.
+        slack: largest difference per channel from a mixture.
+        largest: how many of the others make up a mixture at most.
+    """
+    mixed_N = np.zeros(len(colours_N3), bool)
+    for size in range(2, largest + 1):
+        for corners in combinations(corners_K3.astype(float), size):
+            rest = np.flatnonzero(~mixed_N)
+            if not len(rest):
+                return mixed_N
+            mixed_N[rest] = _is_near_simplex(colours_N3[rest].astype(float), np.array(corners), slack)
+    return mixed_N
+
+
+def _is_near_simplex(colours_N3: np.ndarray, corners_S3: np.ndarray, slack: int) -> np.ndarray:
+    edges_S3 = corners_S3[1:] - corners_S3[0]
+    share_NS = np.clip((colours_N3 - corners_S3[0]) @ np.linalg.pinv(edges_S3), 0, 1)
+    share_NS /= np.maximum(share_NS.sum(1, keepdims=True), 1)
+    return np.asarray((np.abs(corners_S3[0] + share_NS @ edges_S3 - colours_N3) <= slack).all(1))
+
+
+def pack(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarray:
+    """Return uint8 channels as one number each, uint32."""
+    packed = red.astype(np.uint32)
+    for channel in (green, blue):
+        packed <<= np.uint32(8)
+        packed |= channel
+    return packed
+
+
+def unpack(packed_N: np.ndarray) -> np.ndarray:
+    """Return the channels of packed colours, uint8 (colours, 3)."""
+    return np.stack([packed_N >> shift & 255 for shift in (16, 8, 0)], -1).astype(np.uint8)

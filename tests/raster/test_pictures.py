@@ -1,0 +1,193 @@
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.core.errors import PipelineError
+from pipeline.raster.pictures import open_picture
+from tests.world import gradient
+
+RGB_HWC = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
+
+
+def saved(path: Path, **options: object) -> Path:
+    Image.fromarray(RGB_HWC).save(path, **options)
+    return path
+
+
+def read(path: Path) -> np.ndarray:
+    with open_picture(path) as picture:
+        return picture.file.read().transpose(1, 2, 0)
+
+
+def refuse(path: Path, match: str) -> None:
+    with pytest.raises(PipelineError, match=match) as error:
+        read(path)
+    assert "\n" not in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def oriented(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.PNG", "a.jpg", "a.JPEG"])
+def test_pixels_are_pillow_s(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path / name)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(read(path), np.asarray(image))
+
+
+def test_a_progressive_jpeg_is_read(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", progressive=True)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(read(path), np.asarray(image))
+
+
+@pytest.mark.parametrize("side", [40, 600])
+def test_each_truncation_of_a_png_is_an_error(tmp_path: Path, side: int) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(2).integers(0, 256, (side, side), np.uint8)).save(path)
+    whole = path.read_bytes()
+    for end in [*range(8, 60, 5), *np.linspace(60, len(whole) - 1, 20, dtype=int)]:
+        path.write_bytes(whole[:end])
+        refuse(path, f"a.png is truncated: it ends after {end} bytes; copy or download it again")
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_each_truncation_of_a_jpeg_is_an_error(tmp_path: Path, progressive: bool) -> None:
+    path = saved(tmp_path / "a.jpg", progressive=progressive)
+    whole = path.read_bytes()
+    for end in np.linspace(4, len(whole) - 20, 30, dtype=int):
+        path.write_bytes(whole[:end])
+        refuse(path, f"a.jpg is truncated: it ends after {end} bytes; copy or download it again")
+
+
+def test_a_changed_byte_of_a_png_is_an_error(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png")
+    whole = path.read_bytes()
+    for place in np.linspace(45, len(whole) - 20, 10, dtype=int):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        refuse(path, "a.png is damaged: its chunk 'IDAT' has a wrong checksum")
+
+
+def test_damaged_jpeg_data_is_an_error(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg")
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + b"\xff\xd9" + whole[middle:])  # an end in the middle
+    refuse(path, "a.jpg is truncated|a.jpg cannot be read, the file is damaged")
+    path.write_bytes(whole[:20] + b"\0" * 30 + whole[50:])
+    refuse(path, "a.jpg is a damaged JPEG: no marker at byte")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_missing_and_empty_files_are_refused(tmp_path: Path, name: str) -> None:
+    refuse(tmp_path / name, f"{name} does not exist")
+    (tmp_path / name).touch()
+    refuse(tmp_path / name, rf"{name} is empty \(0 bytes\)")
+
+
+@pytest.mark.parametrize(
+    ("format_", "name", "text"),
+    [
+        ("JPEG", "a.png", "a.png is a JPEG file, although its name ends in .png; rename it to a.jpg"),
+        ("PNG", "a.JPG", "a.JPG is a PNG file, although its name ends in .JPG; rename it to a.png"),
+        ("TIFF", "a.png", "a.png is a TIFF file, although its name ends in .png; rename it to a.tif"),
+        ("GIF", "a.png", "a.png is a GIF file, although its name ends in .png; save it as PNG"),
+        ("BMP", "a.jpg", "a.jpg is a BMP file, although its name ends in .jpg; save it as PNG"),
+        ("WEBP", "a.jpg", "a.jpg is a WebP file, although its name ends in .jpg; save it as PNG"),
+    ],
+)
+def test_another_format_under_the_name_is_refused(tmp_path: Path, format_: str, name: str, text: str) -> None:
+    refuse(saved(tmp_path / name, format=format_), text)
+
+
+def test_other_content_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    refuse(path, "a.png is not a PNG file: it begins with 76 65 72 73")
+
+
+def test_a_vrt_under_the_name_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_text('<VRTDataset rasterXSize="1" rasterYSize="1"></VRTDataset>')
+    refuse(path, "a.png is not a PNG file")
+
+
+def test_cmyk_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(RGB_HWC).convert("CMYK").save(path)
+    refuse(path, "a.jpg has four bands, CMYK or YCCK colours for print")
+
+
+def test_a_jpeg_of_twelve_bits_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg")
+    whole = path.read_bytes()
+    frame = whole.index(b"\xff\xc0")
+    path.write_bytes(whole[: frame + 4] + b"\x0c" + whole[frame + 5 :])
+    refuse(path, "a.jpg is a JPEG of 12 bits")
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+def tiny_png(width: int, height: int, interlaced: bool = False) -> bytes:
+    """A grey PNG with less data than it has pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, interlaced)
+    data = zlib.compress(b"\0" * 1000)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def test_a_row_too_large_to_decode_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(tiny_png(900_000_000, 1))
+    refuse(path, "a.png is stored in blocks of 900000000 x 1 px|a.png is not a readable PNG")
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_fewer_pixels_than_announced_are_an_error(tmp_path: Path, interlaced: bool) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(tiny_png(40, 40, interlaced))
+    refuse(path, "a.png cannot be read, the file is damaged")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_the_orientation_is_read(tmp_path: Path, name: str, orientation: int) -> None:
+    with open_picture(saved(tmp_path / name, exif=oriented(orientation))) as picture:
+        assert picture.orientation == (orientation if orientation in range(1, 9) else 1)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_unreadable_exif_is_no_orientation(tmp_path: Path, name: str) -> None:
+    for exif in (b"Exif\0\0", b"Exif\0\0MM\0*\0\0\xff\xff", b"Exif\0\0junk"):
+        with open_picture(saved(tmp_path / name, exif=exif)) as picture:
+            assert picture.orientation == 1
+
+
+@pytest.mark.parametrize(("name", "world"), [("a.png", "a.pgw"), ("a.png", "a.pngw"), ("a.jpg", "a.jgw")])
+def test_a_world_file_places_the_image_and_refuses_an_orientation(tmp_path: Path, name: str, world: str) -> None:
+    path = saved(tmp_path / name)
+    (tmp_path / world).write_text("0.5\n0\n0\n-0.5\n500000.25\n999999.75\n")
+    with open_picture(path) as picture:
+        assert picture.file.georeference.corner(0, 0) == (500000, 1000000)
+        assert picture.file.georeference.pixel_size == 0.5
+    refuse(saved(tmp_path / name, exif=oriented(6)), "has a georeference, and EXIF orientation 6")
+
+
+def test_no_data_of_an_aux_xml_counts(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(gradient(4, 6)[0]).save(path)
+    band = '<PAMRasterBand band="1"><NoDataValue>2</NoDataValue></PAMRasterBand>'
+    (tmp_path / "a.png.aux.xml").write_text(f"<PAMDataset>{band}</PAMDataset>")
+    with open_picture(path) as picture:
+        assert picture.file.nodata == (2,)
+        assert picture.file.valid_mask().all(axis=1).tolist() == [True, False, True, True]
