@@ -71,7 +71,7 @@ class ClassTable(Params):
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             return values
         _require_small_ids([entry.get("id") for entry in entries], values.get("remap"))
-        return values | {"classes": [{"colour": _colour(k)} | entry for k, entry in enumerate(entries)]}
+        return values | {"classes": [{"colour": distinct_colour(k)} | entry for k, entry in enumerate(entries)]}
 
     @field_validator("classes")
     @classmethod
@@ -124,7 +124,7 @@ class ClassTable(Params):
 T = TypeVar("T", bound=ClassTable)
 
 
-def _colour(number: int) -> Colour:
+def distinct_colour(number: int) -> Colour:
     """Return a colour for the class at a position: hues apart by the golden ratio, so that any number differ."""
     red, green, blue = (round(255 * level) for level in colorsys.hsv_to_rgb(number * 0.618034 % 1, 0.7, 0.9))
     return red, green, blue

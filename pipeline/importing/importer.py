@@ -156,9 +156,14 @@ class Importer:
 
 
 def read_rules(root: Path) -> LabelRules:
-    """Read the rules for labels from `classes.yaml`; LandCover.ai's classes without one.
+    """Read the rules for labels from `classes.yaml`; the default ones without it.
 
     Raises:
         PipelineError: the file is invalid.
     """
-    return user_classes(root, root, LabelRules) or LabelRules(classes=CLASSES["landcoverai"].classes)
+    return user_classes(root, root, LabelRules) or default_rules()
+
+
+def default_rules() -> LabelRules:
+    """Return the rules for LandCover.ai's classes."""
+    return LabelRules(classes=CLASSES["landcoverai"].classes)

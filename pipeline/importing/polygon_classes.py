@@ -64,7 +64,7 @@ def resolve(value: Any, rules: LabelRules) -> int | None:
     `polygons.values` counts first, its keys compared as text; then the exact name of a class; then, for whole numbers
     (1, 1.0 and "1" are one), `remap` and the class ids.
     """
-    text = _text(value)
+    text = as_text(value)
     targets = {str(key): target for key, target in rules.polygons.values.items()}
     ids = dict(zip(rules.names, rules.ids, strict=True))
     target: int | str | None = None
@@ -81,8 +81,8 @@ def resolve(value: Any, rules: LabelRules) -> int | None:
     return target
 
 
-def _text(value: Any) -> str:
-    """Return a value as text: whole numbers without a fraction, also those written as text."""
+def as_text(value: Any) -> str:
+    """Return a value as text, as in `polygons.values`: whole numbers without a fraction, also those written as text."""
     if value is None or value != value or (isinstance(value, np.datetime64) and np.isnat(value)):  # NaN
         return NULL
     if isinstance(value, bool | np.bool_):
@@ -120,7 +120,7 @@ def _classify(polygons: Polygons, rules: LabelRules) -> tuple[np.ndarray, str]:
     candidates = {
         name: values_P
         for name, values_P in polygons.attributes.items()
-        if name.lower() not in ROW_NUMBERS and set(map(_text, values_P)) != {NULL}
+        if name.lower() not in ROW_NUMBERS and set(map(as_text, values_P)) != {NULL}
     }
     if not candidates:
         return _only_class(polygons, rules)
@@ -168,7 +168,7 @@ def _classes(polygons: Polygons, name: str, rules: LabelRules) -> np.ndarray:
     """
     values_P = polygons.attributes[name]
     known = {text: resolve(value, rules) for text, value in _distinct(values_P).items()}
-    texts_P = list(map(_text, values_P))
+    texts_P = list(map(as_text, values_P))
     unknown = Counter(text for text in texts_P if known[text] is None)
     if not unknown:
         return np.array([known[text] for text in texts_P], np.uint8)
@@ -196,8 +196,8 @@ def _nearest(text: str, rules: LabelRules) -> str | None:
 
 def _distinct(values_P: np.ndarray) -> dict[str, Any]:
     """Return the distinct values by their text, most frequent first."""
-    values = dict(zip(map(_text, values_P), values_P, strict=True))
-    return {text: values[text] for text, _ in Counter(map(_text, values_P)).most_common()}
+    values = dict(zip(map(as_text, values_P), values_P, strict=True))
+    return {text: values[text] for text, _ in Counter(map(as_text, values_P)).most_common()}
 
 
 def _describe_attributes(attributes: Mapping[str, np.ndarray]) -> str:

@@ -66,7 +66,7 @@ def import_mask(source: Path, target: Path, rules: LabelRules) -> bool:
             ways.
         OSError: the disk is full.
     """
-    with _open(source, rules) as mask:
+    with open_mask(source, rules) as mask:
         if _is_in_colours(mask):
             _require_exact(mask)
             _import_colours(mask, target)
@@ -79,7 +79,7 @@ def import_mask(source: Path, target: Path, rules: LabelRules) -> bool:
 
 
 @contextmanager
-def _open(source: Path, rules: LabelRules) -> Iterator[RasterMask]:
+def open_mask(source: Path, rules: LabelRules) -> Iterator[RasterMask]:
     if source.suffix.lower() not in DRIVERS:
         with open_geotiff(source) as file:
             yield RasterMask(file, rules, "GTiff")
