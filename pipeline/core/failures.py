@@ -75,10 +75,17 @@ def catch_failures(function: Callable[[T], R], name: Callable[[T], str]) -> Call
             return function(item)
         except (PipelineError, OSError, MemoryError) as error:
             reraise_stage_errors(error)
-            reason = " ".join(str(error).split())
+            reason = " ".join(_text(error).split())
             return Failure(name(item), reason or f"{name(item)} needs more memory than is available")
 
     return wrapped
+
+
+def _text(error: Exception) -> str:
+    """Return the message; of a system error, without its number."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def partition_results(results: Iterable[R | Failure]) -> tuple[list[R], Failures]:

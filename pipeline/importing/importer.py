@@ -63,7 +63,9 @@ class Importer:
         for result in parallel_map(attempt, pairs):
             yield from [result] if isinstance(result, Failure) else result
         if common and masks and all(mask.apart for mask in masks):
-            raise PipelineError(masks[0].apart)
+            raise PipelineError(
+                f"{masks[0].apart}: they do not overlap, nor do the other images; check the CRS of both"
+            )
         self._add_notes([note for mask in masks for note in mask.notes])
 
     @cached_property
@@ -97,17 +99,24 @@ class Importer:
         try:
             if not is_vector(pair.label):
                 return [*imported, *self._import_raster(pair.label, MASKS, pair.scene, self._import_mask)]
-            image, mask = imported[0].path, Path(MASKS, f"{pair.scene}.tif")
-            labelled = common or self._read_polygons(pair.label)
-            written = write_polygon_mask(labelled, self.target / image, self.target / mask, self.rules)
-            imported.append(Imported(mask, pair.label))
-            if written.apart and not common:
-                raise PipelineError(written.apart)
-            masks.append(written)
-            return imported
+            mask = Imported(Path(MASKS, f"{pair.scene}.tif"), pair.label)
+            masks.append(self._burn(pair, imported[0].path, mask.path, common))
+            return [*imported, mask]
         except (PipelineError, OSError):
             self._remove(imported)
             raise
+
+    def _burn(self, pair: Pair, image: Path, mask: Path, common: LabelledPolygons | None) -> PolygonMask:
+        """Write the mask of an image from polygons; those of this image alone must cover a part of it."""
+        labelled = common or self._read_polygons(pair.label)
+        try:
+            written = write_polygon_mask(labelled, self.target / image, self.target / mask, self.rules)
+            if written.apart and not common:
+                remove(self.target / mask)
+                raise PipelineError(f"{written.apart}: they do not overlap; check the CRS of both")
+        except PipelineError as error:
+            raise PipelineError(str(error).replace(str(self.target / image), str(self.root / pair.image))) from None
+        return written
 
     def _import_raster(
         self, path: Path, folder: str, scene: str, convert: Callable[[Path, Path], bool]

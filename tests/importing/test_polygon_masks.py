@@ -8,7 +8,6 @@ import rasterio
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyogrio import raw
 from pyproj import Transformer
 from rasterio.features import rasterize, shapes
 from rasterio.transform import Affine

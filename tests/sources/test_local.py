@@ -1,6 +1,7 @@
 import errno
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from pipeline.core.failures import Failure, partition_results
 from pipeline.core.files import write_text
 from pipeline.sources.base import Fetched
 from pipeline.sources.local import fetch_local
-from tests.sources.world import request
+from tests.sources.world import files_below, request, small_ghana
+from tests.world import orthophoto
 
 
 def fetch(path: Path | str, folder: Path, dataset: Any = "landcoverai") -> list[Fetched | Failure]:
@@ -19,24 +21,30 @@ def fetch(path: Path | str, folder: Path, dataset: Any = "landcoverai") -> list[
     return list(fetch_local(request(dataset, **{f"download.{dataset}.path": str(path)}), folder))
 
 
-def scene(folder: Path, name: str) -> None:
-    for kind in ("images", "masks"):
-        write_text(folder / kind / f"{name}.tif", "pixels")
+def test_images_labels_and_tables_are_copied_byte_by_byte(tmp_path: Path) -> None:
+    mine, raw = tmp_path / "mine", tmp_path / "raw"
+    orthophoto(mine, "b")
+    write_text(mine / "classes.yaml", "[field, wood, water]")
+    for name in (".gitkeep", "images/.DS_Store", "notes.txt"):
+        write_text(mine / name, "")
+    names = ("classes.yaml", "images/b.tif", "masks/b.tif")
+    assert fetch(mine, raw) == [Fetched(Path(name), name) for name in names]
+    assert [(raw / name).read_bytes() for name in names] == [(mine / name).read_bytes() for name in names]
+    assert sorted(path.name for path in raw.iterdir()) == ["classes.yaml", "images", "masks"]
 
 
-def test_every_visible_file_is_copied_with_its_path(tmp_path: Path) -> None:
-    for name in ("images/b.tif", "masks/b.tif", "classes.yaml", ".gitkeep", "images/.DS_Store"):
-        write_text(tmp_path / "mine" / name, name)
-    fetched = fetch(tmp_path / "mine", tmp_path / "raw")
-    assert sorted(map(str, fetched)) == [
-        str(Fetched(Path(name), name)) for name in ("classes.yaml", "images/b.tif", "masks/b.tif")
-    ]
-    assert (tmp_path / "raw/images/b.tif").read_text() == "images/b.tif"
-    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["classes.yaml", "images", "masks"]
+def test_every_visible_file_of_another_archive_is_copied(tmp_path: Path) -> None:
+    mine = small_ghana(tmp_path / "mine")
+    write_text(mine / "notes.txt", "")
+    write_text(mine / ".gitkeep", "")
+    fetched = fetch(mine, tmp_path / "raw", "ghana")
+    expected = sorted(path for path in files_below(mine) if not path.endswith(".gitkeep"))
+    assert sorted(str(file.path) for file in fetched if isinstance(file, Fetched)) == expected
+    assert "notes.txt" in expected
 
 
 def test_originals_are_not_linked(tmp_path: Path) -> None:
-    scene(tmp_path / "mine", "a")
+    orthophoto(tmp_path / "mine", "a")
     fetch(tmp_path / "mine", tmp_path / "raw")
     assert (tmp_path / "mine/images/a.tif").stat().st_nlink == 1
     assert (tmp_path / "mine/images/a.tif").stat().st_ino != (tmp_path / "raw/images/a.tif").stat().st_ino
@@ -44,14 +52,14 @@ def test_originals_are_not_linked(tmp_path: Path) -> None:
 
 def test_a_relative_path_is_relative_to_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    scene(tmp_path / "data of mine", "a")
+    orthophoto(tmp_path / "data of mine", "a")
     assert [file.origin for file in fetch("data of mine", tmp_path / "raw")] == ["images/a.tif", "masks/a.tif"]
 
 
 @pytest.mark.parametrize(
     ("dataset", "expected"),
     [
-        ("landcoverai", r"images/\*.tif and masks/\*.tif"),
+        ("landcoverai", r"images/\*.tif, .png or .jpg, and masks/ of the same names or labels.gpkg"),
         ("landcovernet", r"ref_landcovernet_\*_labels/ and ref_landcovernet_\*_source_sentinel_2/"),
         ("ghana", r"su_african_crops_ghana_labels/ and su_african_crops_ghana_source_s2/"),
     ],
@@ -70,22 +78,19 @@ def test_an_empty_or_missing_folder_is_refused_with_the_expected_layout(
         fetch(tmp_path / "gone", tmp_path / "other", dataset)
 
 
-WHOLE = [Fetched(Path(f"{kind}/b.tif"), f"{kind}/b.tif") for kind in ("images", "masks")]
-
-
-def test_a_broken_link_fails_and_the_others_are_copied(tmp_path: Path) -> None:
-    scene(tmp_path / "mine", "b")
-    (tmp_path / "mine/a.txt").symlink_to(tmp_path / "gone")
-    failure = Failure("a.txt", f"{tmp_path}/mine/a.txt cannot be copied: No such file or directory")
-    assert fetch(tmp_path / "mine", tmp_path / "raw") == [failure, *WHOLE]
-    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["images", "masks"]
-
-
-def test_a_pipe_fails_and_the_others_are_copied(tmp_path: Path) -> None:
-    scene(tmp_path / "mine", "b")
-    os.mkfifo(tmp_path / "mine/a.txt")
-    reason = f"{tmp_path}/mine/a.txt cannot be copied: it is a folder, a pipe, a socket or a device, not a file"
-    assert fetch(tmp_path / "mine", tmp_path / "raw") == [Failure("a.txt", reason), *WHOLE]
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda path: path.symlink_to("/nowhere/at/all"), "No such file or directory"),
+        (os.mkfifo, "it is a folder, a pipe, a socket or a device, not a file"),
+    ],
+)
+def test_an_item_that_cannot_be_copied_fails_alone(tmp_path: Path, make: Callable[[Path], None], problem: str) -> None:
+    mine = small_ghana(tmp_path / "mine")
+    make(mine / "a.txt")
+    fetched, failures = partition_results(fetch(mine, tmp_path / "raw", "ghana"))
+    assert failures == [Failure("a.txt", f"{mine}/a.txt cannot be copied: {problem}")]
+    assert len(fetched) == sum(path.is_file() for path in mine.rglob("*"))
 
 
 @pytest.mark.parametrize(
@@ -94,9 +99,9 @@ def test_a_pipe_fails_and_the_others_are_copied(tmp_path: Path) -> None:
         (
             "landcoverai",
             ["a.tif"],
-            "{mine}/images contains no .tif; expected orthophotos there, and their masks in masks/",
+            "{mine}/a.tif has no mask; expected a.tif or .png in images/ and in masks/",
         ),
-        ("landcoverai", ["images/a.tif"], "{mine}/images/a.tif has no mask; expected a.tif in images/ and in masks/"),
+        ("landcoverai", ["images/a.tif"], "{mine}/images/a.tif has no mask; expected a.tif or .png"),
         (
             "landcoverai",
             ["images/x/a.tif"],
@@ -129,8 +134,8 @@ def test_a_full_disk_ends_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    scene(tmp_path / "mine", "a")
-    monkeypatch.setattr("pipeline.sources.local.copy", full)
+    orthophoto(tmp_path / "mine", "a")
+    monkeypatch.setattr("pipeline.importing.importer.copy", full)
     with pytest.raises(StageError, match="^No space left on device; free disk space"):
         fetch(tmp_path / "mine", tmp_path / "raw")
 
@@ -161,26 +166,28 @@ def unreadable(path: Path) -> None:
 @pytest.mark.parametrize("name", ["images/a.tif.aux.xml", "images/a.tfw", "masks/a.TIF.aux.xml", "masks/a.prj"])
 def test_a_file_that_cannot_be_copied_excludes_its_scene_alone(tmp_path: Path, name: str) -> None:
     for stem in ("a", "a.b", "ab"):
-        scene(tmp_path / "mine", stem)
+        orthophoto(tmp_path / "mine", stem)
+    (tmp_path / "mine/masks/a.tif").rename(tmp_path / "mine/masks/a.TIF")
     unreadable(tmp_path / "mine" / name)
-    fetched, failures = partition_results(fetch(tmp_path / "mine", tmp_path / "raw"))
-    assert [failure.file for failure in failures] == [name]
+    fetched, (failure,) = partition_results(fetch(tmp_path / "mine", tmp_path / "raw"))
+    assert failure.file == "images/a.tif"
+    assert f"{tmp_path}/mine/{name}" in failure.reason
+    assert failure.reason.endswith(": No such file or directory")
     kept = [f"{kind}/{stem}.tif" for kind in ("images", "masks") for stem in ("a.b", "ab")]
     assert sorted(str(file.path) for file in fetched) == kept
-    raw = tmp_path / "raw"
-    assert sorted(path.relative_to(raw).as_posix() for path in raw.rglob("*.*") if path.is_file()) == kept
+    assert sorted(files_below(tmp_path / "raw")) == kept
 
 
-@pytest.mark.parametrize("name", ["classes.yaml", "train.txt", "test.txt"])
-def test_a_class_table_or_list_that_cannot_be_copied_ends_the_stage(tmp_path: Path, name: str) -> None:
-    scene(tmp_path / "mine", "a")
+@pytest.mark.parametrize("name", ["train.txt", "test.txt"])
+def test_a_list_that_cannot_be_copied_ends_the_stage(tmp_path: Path, name: str) -> None:
+    orthophoto(tmp_path / "mine", "a")
     unreadable(tmp_path / "mine" / name)
     with pytest.raises(StageError, match=rf"{name} cannot be copied: .*; all files depend on it: make it readable"):
         fetch(tmp_path / "mine", tmp_path / "raw")
 
 
 def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene(tmp_path / "mine", "a")
+    orthophoto(tmp_path / "mine", "a")
 
     def refused(_: Path) -> list[Path]:
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "mine/sub"))

@@ -1,0 +1,168 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import write_text
+from pipeline.formats.datasets import CLASSES as DATASETS
+from pipeline.importing.importer import default_rules, read_rules
+from pipeline.raster.geotiff import open_geotiff
+from tests.importing.world import (
+    BUILDING,
+    MASK_HW,
+    run_import,
+    write_picture,
+    write_rules,
+    write_tif,
+    write_vector,
+)
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    write_rules(tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+def mask_of(target: Path, scene: str = "a") -> np.ndarray:
+    """Class ids, 255 where ignored."""
+    with open_geotiff(target / f"masks/{scene}.tif") as file:
+        values_HW = file.read()[0]
+        return np.where(file.valid_mask(), values_HW, 255)
+
+
+def test_a_pair_of_pictures_becomes_a_pair_of_geotiffs(mine: Path, tmp_path: Path) -> None:
+    write_picture(mine / "images/a.png")
+    write_picture(mine / "masks/a.png", MASK_HW)
+    imported, failures, notes = run_import(mine, tmp_path / "raw")
+    assert (failures, notes) == ([], [])
+    assert [(str(file.path), str(file.origin)) for file in imported] == [
+        ("classes.yaml", "classes.yaml"),
+        ("images/a.tif", "images/a.png"),
+        ("masks/a.tif", "masks/a.png"),
+    ]
+    assert (mask_of(tmp_path / "raw") == MASK_HW).all()
+
+
+def test_a_geotiff_may_have_a_mask_in_colours(mine: Path, tmp_path: Path) -> None:
+    write_tif(mine / "images/a.tif")
+    write_picture(mine / "labels/a_mask.png", np.stack([255 * MASK_HW, 0 * MASK_HW, 0 * MASK_HW], axis=2))
+    imported, _, _ = run_import(mine, tmp_path / "raw")
+    assert [str(file.origin) for file in imported[1:]] == ["images/a.tif", "labels/a_mask.png"]
+    assert (tmp_path / "raw/images/a.tif").read_bytes() == (mine / "images/a.tif").read_bytes()
+    assert (mask_of(tmp_path / "raw") == MASK_HW).all()
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson", "shp", "fgb"])
+def test_one_vector_file_labels_all_images_and_is_copied(mine: Path, tmp_path: Path, suffix: str) -> None:
+    for scene in "ab":
+        write_tif(mine / f"images/{scene}.tif")
+    write_vector(mine / f"labels.{suffix}", kind=["building"])
+    imported, failures, notes = run_import(mine, tmp_path / "raw")
+    assert failures == []
+    parts = sorted(path.name for path in mine.glob("labels.*"))
+    assert len(parts) == (5 if suffix == "shp" else 1)
+    copied = [str(file.path) for file in imported]
+    assert copied[: 1 + len(parts)] == ["classes.yaml", *parts]
+    assert [str(file.origin) for file in imported[-4:]] == ["images/a.tif", f"labels.{suffix}"] + [
+        "images/b.tif",
+        f"labels.{suffix}",
+    ]
+    for scene in "ab":
+        assert (mask_of(tmp_path / "raw", scene) == np.where(MASK_HW == 1, 1, 255)).all()
+    assert notes == [f"{mine}/labels.{suffix}: 1 polygons, class by attribute 'kind', which was found: 1 building"]
+
+
+def test_each_image_may_have_its_own_vector_file(mine: Path, tmp_path: Path) -> None:
+    write_rules(mine, polygons={"background": "other"})
+    write_picture(mine / "images/b.png")
+    write_picture(mine / "labels/b.png", MASK_HW)
+    write_tif(mine / "images/a.tif")
+    write_vector(mine / "labels/a.gpkg", kind=["building"])
+    imported, failures, _ = run_import(mine, tmp_path / "raw")
+    assert failures == []
+    assert "labels/a.gpkg" in [str(file.path) for file in imported]
+    assert (mask_of(tmp_path / "raw", "a") == MASK_HW).all()
+    assert (mask_of(tmp_path / "raw", "b") == MASK_HW).all()
+
+
+def test_the_annotated_areas_are_read_and_copied(mine: Path, tmp_path: Path) -> None:
+    write_rules(mine, polygons={"background": "other", "annotated": "areas.gpkg"})
+    write_tif(mine / "images/a.tif")
+    write_vector(mine / "labels.gpkg", kind=["building"])
+    write_vector(mine / "areas.gpkg", BUILDING)
+    imported, _, _ = run_import(mine, tmp_path / "raw")
+    assert "areas.gpkg" in [str(file.path) for file in imported]
+    assert (mask_of(tmp_path / "raw") == np.where(MASK_HW == 1, 1, 255)).all()
+
+
+def test_labels_far_from_every_image_are_refused(mine: Path, tmp_path: Path) -> None:
+    for scene in "ab":
+        write_tif(mine / f"images/{scene}.tif")
+    write_vector(mine / "labels.gpkg", BUILDING, crs="EPSG:32631", kind=["building"])
+    with pytest.raises(PipelineError, match=r"labels.gpkg covers .*: they do not overlap, nor do the"):
+        run_import(mine, tmp_path / "raw")
+
+
+def test_labels_far_from_their_own_image_fail_alone(mine: Path, tmp_path: Path) -> None:
+    for scene in "ab":
+        write_tif(mine / f"images/{scene}.tif")
+    write_vector(mine / "labels/a.gpkg", kind=["building"])
+    write_vector(mine / "labels/b.gpkg", crs="EPSG:32631", kind=["building"])
+    imported, (failure,), _ = run_import(mine, tmp_path / "raw")
+    assert failure.file == "images/b.tif"
+    assert "do not overlap" in failure.reason
+    assert not (tmp_path / "raw/images/b.tif").exists()
+    assert not (tmp_path / "raw/masks/b.tif").exists()
+    assert "images/a.tif" in [str(file.path) for file in imported]
+
+
+def test_folders_of_parts_become_lists(mine: Path, tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        write_picture(mine / part / "images/1.jpg")
+        write_picture(mine / part / "masks/1.png", MASK_HW)
+    imported, _, _ = run_import(mine, tmp_path / "raw")
+    lists = {file.path.name for file in imported if file.path.suffix == ".txt"}
+    assert lists == {"train.txt", "val.txt", "test.txt"}
+    assert (tmp_path / "raw/val.txt").read_text() == "val_1\n"
+    assert sorted(path.name for path in (tmp_path / "raw/images").iterdir()) == [
+        "test_1.tif",
+        "train_1.tif",
+        "val_1.tif",
+    ]
+
+
+def test_sidecars_follow_a_renamed_image(mine: Path, tmp_path: Path) -> None:
+    write_tif(mine / "1_sat.tif").rename(mine / "1_sat.TIF")
+    write_text(mine / "1_sat.tfw", "0.5\n0\n0\n-0.5\n500000\n1000000\n")
+    write_text(mine / "1_sat.TIF.aux.xml", "<PAMDataset></PAMDataset>")
+    write_tif(mine / "1_mask.tif", MASK_HW)
+    run_import(mine, tmp_path / "raw")
+    assert sorted(path.name for path in (tmp_path / "raw/images").iterdir()) == ["1.TIF", "1.TIF.aux.xml", "1.tfw"]
+
+
+def test_a_label_that_fails_takes_its_image_along(mine: Path, tmp_path: Path) -> None:
+    for scene in ("a", "a.b"):
+        write_tif(mine / f"images/{scene}.tif")
+        write_tif(mine / f"masks/{scene}.tif", MASK_HW)
+    write_text(mine / "masks/a.tif", "not an image")
+    imported, (failure,), _ = run_import(mine, tmp_path / "raw")
+    assert failure.file == "images/a.tif"
+    assert failure.reason.startswith(f"{mine}/masks/a.tif is not a readable GeoTIFF")
+    assert [str(file.path) for file in imported[1:]] == ["images/a.b.tif", "masks/a.b.tif"]
+    assert not (tmp_path / "raw/images/a.tif").exists()
+
+
+def test_a_vector_file_that_all_depend_on_is_checked_first(mine: Path, tmp_path: Path) -> None:
+    for scene in "ab":
+        write_tif(mine / f"images/{scene}.tif")
+    write_vector(mine / "labels.gpkg", kind=["bilding"])
+    with pytest.raises(PipelineError, match=r"no attribute has only values that are classes.*kind \(bilding\)"):
+        run_import(mine, tmp_path / "raw")
+    assert not (tmp_path / "raw/images").exists()
+
+
+def test_without_classes_yaml_the_classes_are_those_of_landcoverai(tmp_path: Path) -> None:
+    assert read_rules(tmp_path) == default_rules()
+    assert default_rules().table == DATASETS["landcoverai"]
