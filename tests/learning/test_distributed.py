@@ -128,8 +128,8 @@ class Trial:
 
     def start(self, launcher: tuple[str, ...] = (), **changes: Any) -> "subprocess.Popen[str]":
         self.out.mkdir(exist_ok=True)
-        config = {"epochs": 2, "batch_size": 4, "optimizer": "sgd", "lr": 0.002, "precision": "fp32", "augment": "all"}
-        (self.out / "params.yaml").write_text(yaml.safe_dump(train_params(**config | changes).model_dump(mode="json")))
+        config = {"epochs": 2, "batch_size": 4, "optimizer": "sgd", "lr": 0.002, "precision": "fp32"} | changes
+        (self.out / "params.yaml").write_text(yaml.safe_dump(train_params(**config).model_dump(mode="json")))
         paths = [*self.world.inputs, "model", "train.json", "cost.json", "plots"]
         launched = launcher or ("tests.learning.frozen",)
         command = [sys.executable, "-W", "error", "-m", *launched, *map(str, paths)]
