@@ -48,8 +48,8 @@ Parts = dict[str, Chips]
 
 LEARNING_CODE = (
     *("train", "formats.chips", "formats.classes", "formats.png", "scoring.counts", "scoring.scores"),
-    *(f"learning.{name}" for name in ("augment", "checkpoint", "confusion", "data", "device", "distributed")),
-    *(f"learning.{name}" for name in ("fit", "losses", "model", "task", "weights")),
+    *(f"learning.{name}" for name in ("augment", "checkpoint", "confusion", "data", "device", "distortions")),
+    *(f"learning.{name}" for name in ("distributed", "fit", "losses", "model", "task", "weights")),
 )
 """The modules that determine the result of a training; interrupted trainings survive edits to others."""
 

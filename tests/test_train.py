@@ -37,7 +37,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="module")
 def first(small: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("first")
-    small.train(out)
+    small.train(out, augment="all")
     return written(out)
 
 
@@ -67,7 +67,7 @@ def test_the_cost_is_a_file_of_its_own(trained: World) -> None:
 def test_the_same_seed_gives_the_same_bytes_with_any_workers(
     small: World, first: dict[str, bytes], tmp_path: Path
 ) -> None:
-    small.train(tmp_path, workers=1)
+    small.train(tmp_path, augment="all", workers=1)
     again = written(tmp_path)
     assert first.keys() == again.keys()
     descriptions = [json.loads(files["model/model.json"]) for files in (first, again)]
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_bytes_with_any_workers(
 
 
 def test_another_seed_gives_another_model(small: World, first: dict[str, bytes], tmp_path: Path) -> None:
-    small.train(tmp_path, seed=2)
+    small.train(tmp_path, augment="all", seed=2)
     other = written(tmp_path)
     for name in ("model/model.safetensors", "train.json", "plots/plots/metrics/val/loss.tsv"):
         assert other[name] != first[name]

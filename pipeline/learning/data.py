@@ -112,6 +112,8 @@ class Stream(IntEnum):
     """Layers that draw from torch's global generator, such as dropout."""
     WORKERS = 4
     """Seeds of the loader workers."""
+    DISTORTIONS = 5
+    """Scale, colour and blur of a batch; how many numbers flips draw depends on the rank."""
 
 
 def generator(stream: Stream, *key: int) -> torch.Generator:

@@ -16,6 +16,7 @@ from pipeline.learning.augment import random_flip_rotate
 from pipeline.learning.confusion import argmax, confusion_matrix
 from pipeline.learning.data import Batch, MicroBatchSampler, Stream, generator
 from pipeline.learning.device import Device, DeviceName, PrecisionName
+from pipeline.learning.distortions import KINDS, Kind, distort
 from pipeline.learning.distributed import (
     SINGLE_PROCESS,
     SharedError,
@@ -61,6 +62,8 @@ class TrainConfig(Params):
     alpha: Literal["none"] | Annotated[float, Field(gt=0, lt=1)]
     """Of focal loss."""
     class_weights: Weighting
+    augment: Literal["flips", "all"] | Kind | tuple[Kind, ...]
+    """Flips and quarter turns alone, or every distortion too, or those named."""
     precision: PrecisionName
     deterministic: bool
     """On CUDA: bit-identical results, but slower; CPU results always are."""
@@ -76,6 +79,15 @@ class TrainConfig(Params):
     def lr_step_epochs(self) -> int:
         """`lr_step`, with `auto` resolved."""
         return max(1, self.epochs * 4 // 5) if self.lr_step == "auto" else self.lr_step
+
+    @property
+    def distortions(self) -> tuple[Kind, ...]:
+        """`augment` without flips and quarter turns, which are always made."""
+        if self.augment == "flips":
+            return ()
+        if self.augment == "all":
+            return KINDS
+        return (self.augment,) if isinstance(self.augment, str) else self.augment
 
 
 @dataclass
@@ -152,8 +164,12 @@ class Task(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         """Return the loss of a micro-batch, augmented as seed, epoch and position in the batch determine."""
         number, skip = self.sampler.position(index) if self.sampler else (index, 0)
-        draws = generator(Stream.AUGMENTATION, self.seed, self.current_epoch, number)
-        loss, weight = self._step("train", *random_flip_rotate(*batch, draws, skip))
+        key = self.seed, self.current_epoch, number
+        images_NCHW, masks_NHW = random_flip_rotate(*batch, generator(Stream.AUGMENTATION, *key), skip)
+        if kinds := self.config.distortions:
+            draws = generator(Stream.DISTORTIONS, *key)
+            images_NCHW, masks_NHW = distort(images_NCHW, masks_NHW, kinds, draws, skip)
+        loss, weight = self._step("train", images_NCHW, masks_NHW)
         loss = loss * self.processes.world_size  # DDP averages gradients; here they add up
         if self.config.accumulate == 1:
             return loss

@@ -35,7 +35,7 @@ class TrainProcess:
     out: Path
 
     def start(self, **changes: Any) -> "subprocess.Popen[str]":
-        values = train_params(epochs=EPOCHS, batch_size=2, **changes).model_dump(mode="json")
+        values = train_params(epochs=EPOCHS, batch_size=2, augment="all", **changes).model_dump(mode="json")
         (self.out / "params.yaml").write_text(yaml.safe_dump(values))
         paths = [*self.world.inputs, "model", "train.json", "cost.json", "plots"]
         command = [sys.executable, "-m", "pipeline.train", *map(str, paths)]

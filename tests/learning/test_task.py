@@ -94,33 +94,66 @@ def test_the_first_step_with_a_bad_loss_is_found(losses: list[float], bad: int |
     assert metrics.first_bad_step() == bad
 
 
-def test_augmentation_depends_on_seed_epoch_and_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    task, images = tiny(), drawn(8)
+def record(task: Task, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """Record what reaches the network instead of training: pixels of images and masks, one row per chip."""
     seen: list[torch.Tensor] = []
-    monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks) or (torch.zeros(()), ONE))
+
+    def step(part: str, images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(torch.cat([images.flatten(1), masks.flatten(1)], dim=1))
+        return torch.zeros(()), ONE
+
+    monkeypatch.setattr(task, "_step", step)
+    return seen
+
+
+@pytest.mark.parametrize("augment", ["flips", "all"])
+def test_augmentation_depends_on_seed_epoch_and_batch(monkeypatch: pytest.MonkeyPatch, augment: str) -> None:
+    task, batch = tiny(augment=augment), drawn(8)
+    seen = record(task, monkeypatch)
     for index in (0, 0, 1):
-        task.training_step(images, index)
+        task.training_step(batch, index)
     assert torch.equal(seen[0], seen[1])
     assert not torch.equal(seen[0], seen[2])
-    assert not torch.equal(seen[0], images[1])
+    assert not torch.equal(seen[0][:, 48:], batch[1].flatten(1))
 
 
+def test_distortions_follow_the_same_flips(monkeypatch: pytest.MonkeyPatch) -> None:
+    flips, blurred = tiny(), tiny(augment=["colour", "blur"])
+    seen = [record(task, monkeypatch) for task in (flips, blurred)]
+    for task in (flips, blurred):
+        task.training_step(drawn(20), 3)
+    assert torch.equal(seen[0][0][:, 48:], seen[1][0][:, 48:])
+    assert not torch.equal(seen[0][0][:, :48], seen[1][0][:, :48])
+
+
+@pytest.mark.parametrize(
+    ("given", "kinds"),
+    [
+        ("flips", ()),
+        ([], ()),
+        ("all", ("scale", "colour", "blur")),
+        ("blur", ("blur",)),
+        (["scale", "colour"], ("scale", "colour")),
+    ],
+)
+def test_kinds_of_distortions(given: str | list[str], kinds: tuple[str, ...]) -> None:
+    assert train_config(augment=given).distortions == kinds
+
+
+@pytest.mark.parametrize("augment", ["flips", "all"])
 @pytest.mark.parametrize(("size", "accumulate"), [(2, 1), (1, 3), (2, 2)])
 def test_micro_batches_are_augmented_like_the_whole_batch(
-    monkeypatch: pytest.MonkeyPatch, size: int, accumulate: int
+    monkeypatch: pytest.MonkeyPatch, size: int, accumulate: int, augment: str
 ) -> None:
     images, masks = drawn(10)
-    seen: list[torch.Tensor] = []
 
     def augmented(processes: ProcessGroup, accumulate: int) -> torch.Tensor:
-        task = tiny(batch_size=6, accumulate=accumulate)
-        monkeypatch.setattr(task, "_step", lambda part, images, masks: seen.append(masks) or (torch.zeros(()), ONE))
+        task = tiny(batch_size=6, accumulate=accumulate, augment=augment)
+        seen = record(task, monkeypatch)
         sampler = MicroBatchSampler(SequentialSampler(range(10)), 10, BatchPlan(6, processes, accumulate))
         for index, chosen in enumerate(sampler):
             task.prepare(Device("cpu", "fp32"), sampler).training_step((images[chosen], masks[chosen]), index)
-        masks_NHW = torch.cat(seen)
-        seen.clear()
-        return masks_NHW
+        return torch.cat(seen)
 
     whole = augmented(SINGLE_PROCESS, 1)
     micro_batches = torch.cat([augmented(ProcessGroup(size, rank, size), accumulate) for rank in range(size)])
@@ -185,6 +218,8 @@ def test_bf16_weights_are_channels_last() -> None:
         ("device", "gpu"),
         ("devices", 0),
         ("accumulate", 0),
+        ("augment", "turns"),
+        ("augment", ["scale", "color"]),
     ],
 )
 def test_invalid_params_are_refused(key: str, value: object) -> None:

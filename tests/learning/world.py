@@ -40,6 +40,7 @@ CONFIG: dict[str, Any] = {
     "gamma": 2.0,
     "alpha": "none",
     "class_weights": "none",
+    "augment": "flips",
     "precision": "auto",
     "deterministic": False,
     "compile": False,
