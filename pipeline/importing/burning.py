@@ -139,7 +139,7 @@ def _burn(
 
 
 def _near(pixels_P: np.ndarray, codes_P: np.ndarray, block: Window) -> tuple[np.ndarray, np.ndarray]:
-    """Return what may have effect on a block: polygons within a pixel of it, large ones without their other vertices."""
+    """Return polygons within a pixel of a block, large ones without the vertices that have no effect on it."""
     left, top, right, bottom = shapely.bounds(pixels_P).T
     near_P = (bottom > block.row_off - 1) & (top < block.row_off + block.height + 1)
     near_P &= (right > -1) & (left < block.width + 1)

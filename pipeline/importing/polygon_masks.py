@@ -2,7 +2,7 @@
 
 A pixel belongs to the polygon that contains its centre; a centre exactly on an edge belongs to the polygon on its
 left, and, where the edge runs along the row, to the one below. In the image's own CRS that is GDAL's rasterize, pixel
-by pixel.
+by pixel; with `all_touched` too, but where an edge meets the corner of a pixel in the first or last row of a block.
 """
 
 from collections.abc import Iterator
