@@ -16,6 +16,8 @@ from pipeline.formats.classes import IGNORE
 from pipeline.importing.rules import LabelRules
 from pipeline.shapes.placement import Placed
 
+Coded = list[tuple[shapely.Polygon, int]]
+"""Polygons and their codes, in the order in which they are burned."""
 MARGIN = 0.05
 """Pixels: a centre that is less than this inside an overlap does not count; it lies on a border of neighbours that was
 digitised twice."""
@@ -49,7 +51,7 @@ class Layers:
     """Polygons near an image, and the order in which they are burned. A code is the rank of a class, from 1."""
 
     pixels_P: np.ndarray
-    """In pixel coordinates, sorted by code, so that the highest is burned last."""
+    """In pixel coordinates, columns times `sign`, sorted by code, so that the highest is burned last."""
     codes_P: np.ndarray
     """uint16."""
     ids: np.ndarray
@@ -57,6 +59,8 @@ class Layers:
     unordered: int
     """Codes up to this one are of classes without an order."""
     all_touched: bool
+    sign: int
+    """-1 if the pixels are mirrored: GDAL turns rings by their orientation before the transform."""
 
     @classmethod
     def of(cls, placed: Placed, classes_P: np.ndarray, rules: LabelRules) -> "Layers":
@@ -75,7 +79,14 @@ class Layers:
         codes[ids[1:]] = np.arange(1, len(ids))
         codes_P = codes[classes_P[placed.index_P]]
         sorted_P = np.argsort(codes_P, kind="stable")
-        return cls(placed.pixels_P[sorted_P], codes_P[sorted_P], ids, len(others), rules.polygons.all_touched)
+        pixels_P, sign = _with_sign(placed)
+        return cls(pixels_P[sorted_P], codes_P[sorted_P], ids, len(others), rules.polygons.all_touched, sign)
+
+    @classmethod
+    def of_areas(cls, placed: Placed) -> "Layers":
+        """Return a layer of one class, whose code is 1."""
+        pixels_P, sign = _with_sign(placed)
+        return cls(pixels_P, np.ones(len(pixels_P), np.uint16), np.array([IGNORE, 0], np.uint8), 0, False, sign)
 
     def burn(self, block: Window, overlaps: Overlaps, wanted_HW: np.ndarray) -> np.ndarray:
         """Return codes_HW of a block of whole rows, uint16, 0 where no polygon is; and count overlaps.
@@ -89,81 +100,84 @@ class Layers:
             overlaps: to be added to.
             wanted_HW: bool, where overlaps matter.
         """
-        pixels_P, codes_P = _near(self.pixels_P, self.codes_P, block)
-        base, top = codes_P <= self.unordered, codes_P > self.unordered
-        upper_HW, lower_HW = _both(pixels_P[base], codes_P[base], block)
+        base, top = self._near(block, above=False), self._near(block, above=True)
+        upper_HW, lower_HW = self._both(base, block)
         codes_HW = upper_HW.copy()
         if self.all_touched:
-            touched_HW = _burn(pixels_P[base], codes_P[base], block, all_touched=True)
+            touched_HW = self._burn(base, block, all_touched=True)
             codes_HW = np.where(upper_HW > 0, upper_HW, touched_HW)
-        _burn(pixels_P[top], codes_P[top], block, self.all_touched, out_HW=codes_HW)
+        self._burn(top, block, self.all_touched, out_HW=codes_HW)
         is_overlap_HW = (upper_HW != lower_HW) & (codes_HW <= self.unordered) & wanted_HW
         found = np.count_nonzero(is_overlap_HW)
         for shift in ((-MARGIN, 0.0), (MARGIN, 0.0), (0.0, -MARGIN), (0.0, MARGIN)):
             if is_overlap_HW.any():
-                is_overlap_HW &= np.not_equal(*_both(pixels_P[base], codes_P[base], block, shift))
+                is_overlap_HW &= np.not_equal(*self._both(base, block, shift))
         overlaps.slivers += int(found - np.count_nonzero(is_overlap_HW))
         overlaps.add(self.ids[lower_HW], self.ids[upper_HW], is_overlap_HW, int(block.row_off))
         return codes_HW
 
+    def _near(self, block: Window, above: bool) -> Coded:
+        """Return what may have effect on a block, of the classes of the order or of the others.
 
-def burn_areas(areas: Placed, block: Window) -> np.ndarray:
-    """Return bool (height, width) of a block of whole rows: where the centre of a pixel is in a polygon."""
-    return _burn(*_near(areas.pixels_P, np.ones(len(areas.pixels_P), np.uint16), block), block) > 0
+        These are polygons within a pixel of it, large ones without the vertices that have no effect.
+        """
+        _, top, _, bottom = shapely.bounds(self.pixels_P).T
+        near_P = (bottom > block.row_off - 1) & (top < block.row_off + block.height + 1)
+        near_P &= (self.codes_P > self.unordered) == above
+        pixels_P, codes_P = self.pixels_P[near_P], self.codes_P[near_P]
+        is_large_P = shapely.get_num_coordinates(pixels_P) > MAX_VERTICES
+        pixels_P[is_large_P] = [_near_rows(polygon, block) for polygon in pixels_P[is_large_P]]
+        return list(zip(pixels_P, codes_P.tolist(), strict=True))
+
+    def _both(
+        self, polygons: Coded, block: Window, shift: tuple[float, float] = (0.0, 0.0)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the highest and the lowest code of each pixel: they differ where polygons of two classes overlap."""
+        return self._burn(polygons, block, shift=shift), self._burn(polygons[::-1], block, shift=shift)
+
+    def _burn(
+        self,
+        polygons: Coded,
+        block: Window,
+        all_touched: bool = False,
+        shift: tuple[float, float] = (0.0, 0.0),
+        out_HW: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Burn codes into a block, in this order, over zeros or what is there."""
+        out_HW = np.zeros((block.height, block.width), np.uint16) if out_HW is None else out_HW
+        if polygons:
+            transform = Affine(self.sign, 0, shift[0], 0, 1, block.row_off + shift[1])
+            rasterize(polygons, out=out_HW, transform=transform, all_touched=all_touched)
+        return out_HW
 
 
-def _both(
-    pixels_P: np.ndarray, codes_P: np.ndarray, block: Window, shift: tuple[float, float] = (0.0, 0.0)
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the highest and the lowest code of each pixel: they differ where polygons of two classes overlap."""
-    highest_HW = _burn(pixels_P, codes_P, block, shift=shift)
-    return highest_HW, _burn(pixels_P[::-1], codes_P[::-1], block, shift=shift)
-
-
-def _burn(
-    pixels_P: np.ndarray,
-    codes_P: np.ndarray,
-    block: Window,
-    all_touched: bool = False,
-    shift: tuple[float, float] = (0.0, 0.0),
-    out_HW: np.ndarray | None = None,
-) -> np.ndarray:
-    """Burn codes into a block, in this order, over zeros or what is there."""
-    out_HW = np.zeros((block.height, block.width), np.uint16) if out_HW is None else out_HW
-    if len(pixels_P):
-        transform = Affine.translation(shift[0], block.row_off + shift[1])
-        rasterize(
-            zip(pixels_P, codes_P.tolist(), strict=True), out=out_HW, transform=transform, all_touched=all_touched
-        )
-    return out_HW
-
-
-def _near(pixels_P: np.ndarray, codes_P: np.ndarray, block: Window) -> tuple[np.ndarray, np.ndarray]:
-    """Return polygons within a pixel of a block, large ones without the vertices that have no effect on it."""
-    left, top, right, bottom = shapely.bounds(pixels_P).T
-    near_P = (bottom > block.row_off - 1) & (top < block.row_off + block.height + 1)
-    near_P &= (right > -1) & (left < block.width + 1)
-    pixels_P, codes_P = pixels_P[near_P], codes_P[near_P]
-    is_large_P = shapely.get_num_coordinates(pixels_P) > MAX_VERTICES
-    pixels_P[is_large_P] = [_near_rows(polygon, block) for polygon in pixels_P[is_large_P]]
-    is_left_P = ~shapely.is_empty(pixels_P)
-    return pixels_P[is_left_P], codes_P[is_left_P]
+def _with_sign(placed: Placed) -> tuple[np.ndarray, int]:
+    """Return polygons with their columns times -1 if the pixels are mirrored, and that sign."""
+    if not placed.is_mirrored:
+        return placed.pixels_P, 1
+    return np.asarray(shapely.transform(placed.pixels_P, lambda points_N2: points_N2 * (-1, 1))), -1
 
 
 def _near_rows(polygon: shapely.Polygon, block: Window) -> shapely.Polygon:
     """Leave out vertices that have no effect on the rows of a block.
 
     Of successive vertices that are all above the block, or all below, the first and the last remain: edges that meet
-    the block are unchanged, to the last bit.
+    the block are unchanged, to the last bit. So remains the vertex, with its neighbours, by which GDAL finds the
+    orientation of a ring (OGRLinearRing::isClockwise): of the lowest y, the one with the highest x.
     """
     points_N2, ring_N = shapely.get_coordinates(shapely.get_rings(polygon), return_index=True)
-    below = points_N2[:, 1] > block.row_off + block.height + 1
-    side_N = below.astype(int) - (points_N2[:, 1] < block.row_off - 1)
-    changes_N = (np.diff(side_N) != 0) | (np.diff(ring_N) != 0)  # between a vertex and the next
-    changes_N = np.concatenate([[True], changes_N, [True]])
-    is_kept_N = (side_N == 0) | changes_N[1:] | changes_N[:-1]
-    rings, counts = np.unique(ring_N[is_kept_N], return_counts=True)
-    is_kept_N &= np.isin(ring_N, rings[counts >= 4])  # of a ring without effect, two points remain
+    first_R = np.flatnonzero(np.diff(ring_N, prepend=-1))
+    last_R = np.append(first_R[1:], len(ring_N)) - 1  # equals the first
+    below_N = points_N2[:, 1] > block.row_off + block.height + 1
+    side_N = below_N.astype(int) - (points_N2[:, 1] < block.row_off - 1)
+    changes_N = np.diff(side_N) != 0  # between a vertex and the next
+    is_kept_N = (side_N == 0) | np.append(changes_N, True) | np.append(True, changes_N)
+    pivot_R = np.lexsort((-points_N2[:, 0], points_N2[:, 1], ring_N))[first_R]
+    before_R = np.where(pivot_R == first_R, last_R, pivot_R) - 1
+    is_kept_N[np.concatenate([first_R, last_R, pivot_R, before_R, pivot_R + 1])] = True
+    sides_R = np.minimum.reduceat(side_N, first_R), np.maximum.reduceat(side_N, first_R)
+    has_effect_R = (sides_R[0] != sides_R[1]) | (sides_R[0] == 0)
+    is_kept_N &= has_effect_R[ring_N]
     if not is_kept_N.any():
         return shapely.Polygon()
     _, index_N = np.unique(ring_N[is_kept_N], return_inverse=True)

@@ -1,8 +1,9 @@
 """Masks from polygons: one vector file with the labels of one or of many images.
 
-A pixel belongs to the polygon that contains its centre; a centre exactly on an edge belongs to the polygon on its
-left, and, where the edge runs along the row, to the one below. In the image's own CRS that is GDAL's rasterize, pixel
-by pixel; with `all_touched` too, but where an edge meets the corner of a pixel in the first or last row of a block.
+A pixel belongs to the polygon that contains its centre, by the rule of GDAL's rasterize, whose pixels these are in the
+image's own CRS: a centre exactly on an edge belongs to the polygon on its left; where the edge runs along the row, in
+north-up images to the polygons on both sides, of which the one with the lower class id counts. With `all_touched` too
+pixels are GDAL's, but where an edge meets the corner of a pixel in the first or last row of a block.
 """
 
 from collections.abc import Iterator
@@ -17,12 +18,12 @@ from rasterio.windows import Window
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path
 from pipeline.formats.classes import IGNORE, USER_CLASSES
-from pipeline.importing.burning import MARGIN, Layers, Overlaps, burn_areas
+from pipeline.importing.burning import MARGIN, Layers, Overlaps
 from pipeline.importing.polygon_classes import LabelledPolygons
 from pipeline.importing.rules import LabelRules
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
-from pipeline.shapes.placement import Placed, place
+from pipeline.shapes.placement import place
 from pipeline.shapes.polygons import Polygons
 
 TILE = 256
@@ -59,7 +60,7 @@ def write_polygon_mask(labelled: LabelledPolygons, image: Path, target: Path, ru
     """
     with open_geotiff(image) as grid:
         placed = place(labelled.polygons, grid)
-        areas = None if labelled.annotated is None else place(labelled.annotated, grid)
+        areas = None if labelled.annotated is None else Layers.of_areas(place(labelled.annotated, grid))
         layers = Layers.of(placed, labelled.classes_P, rules)
         overlaps = Overlaps()
         with atomic_path(target) as partial:
@@ -79,7 +80,7 @@ def write_polygon_mask(labelled: LabelledPolygons, image: Path, target: Path, ru
 
 
 def _write(
-    target: Path, grid: GeoTiff, layers: Layers, areas: Placed | None, overlaps: Overlaps, rules: LabelRules
+    target: Path, grid: GeoTiff, layers: Layers, areas: Layers | None, overlaps: Overlaps, rules: LabelRules
 ) -> tuple[np.ndarray, int]:
     """Write a mask by blocks of rows.
 
@@ -92,7 +93,9 @@ def _write(
         closing(open_dataset(target, "w", **_profile(grid, raw_values.dtype, rules))) as mask,
     ):
         for block in _blocks(grid.height, grid.width):
-            inside_HW = np.ones((block.height, block.width), bool) if areas is None else burn_areas(areas, block)
+            inside_HW = np.ones((block.height, block.width), bool)
+            if areas is not None:
+                inside_HW = areas.burn(block, Overlaps(), inside_HW) > 0
             codes_HW = layers.burn(block, overlaps, inside_HW)
             covered += int(np.count_nonzero(codes_HW if areas is None else inside_HW))
             mask_HW = layers.ids[codes_HW]

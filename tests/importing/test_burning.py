@@ -11,7 +11,7 @@ from rasterio.windows import Window
 
 from pipeline.formats.classes import IGNORE
 from pipeline.importing import burning
-from pipeline.importing.burning import Layers, Overlaps, burn_areas
+from pipeline.importing.burning import Layers, Overlaps
 from pipeline.importing.rules import LabelRules
 from pipeline.shapes.placement import Placed
 
@@ -19,7 +19,7 @@ CLASSES = ["other", "building", "field", "water"]
 
 
 def placed(*polygons: shapely.Polygon) -> Placed:
-    return Placed(np.array(polygons), np.arange(len(polygons)), "")
+    return Placed(np.array(polygons), np.arange(len(polygons)), False, "")
 
 
 def burn(
@@ -95,6 +95,7 @@ def test_vertices_left_out_change_nothing(data: st.DataObject) -> None:
 
 
 def test_areas_are_covered_by_centres() -> None:
-    areas = placed(shapely.box(0.6, 0, 3, 4), shapely.box(2, 0, 4.4, 2))
-    inside_HW = np.concatenate([burn_areas(areas, Window(0, top, 8, 2)) for top in (0, 2)])
+    areas = Layers.of_areas(placed(shapely.box(0.6, 0, 3, 4), shapely.box(2, 0, 4.4, 2)))
+    wanted_HW = np.ones((2, 8), bool)
+    inside_HW = np.concatenate([areas.burn(Window(0, top, 8, 2), Overlaps(), wanted_HW) for top in (0, 2)])
     assert inside_HW.astype(int).tolist() == [[0, 1, 1, 1, 0, 0, 0, 0]] * 2 + [[0, 1, 1, 0, 0, 0, 0, 0]] * 2
