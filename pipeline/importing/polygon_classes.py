@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.classes import IGNORE, USER_CLASSES
+from pipeline.formats.classes import IGNORE, USER_CLASSES, LandCoverClass
 from pipeline.importing.rules import LabelRules
 from pipeline.shapes.polygons import Polygons, layer_names, read_layer
 
@@ -58,39 +58,39 @@ def read_labelled(path: Path, rules: LabelRules, annotated: Path | None = None) 
     return LabelledPolygons(polygons, classes_P, areas, notes + ([] if areas is None else areas.notes))
 
 
-def resolve(value: Any, rules: LabelRules) -> int | None:
+def resolve(text: str, rules: LabelRules) -> int | None:
     """Return the class id that a value of an attribute means, `IGNORE`, or None if it is no class.
 
-    `polygons.values` counts first, its keys compared as text; then the exact name of a class; then, for whole numbers
-    (1, 1.0 and "1" are one), `remap` and the class ids.
+    `polygons.values` counts first, then the exact name of a class, then, for whole numbers, `remap` and the class ids.
+
+    Args:
+        text: the value as by `value_text`: 1, 1.0 and "1" are one.
+        rules: the user's `classes.yaml`.
     """
-    text = as_text(value)
     targets = {str(key): target for key, target in rules.polygons.values.items()}
     ids = dict(zip(rules.names, rules.ids, strict=True))
     target: int | str | None = None
     if text in targets:
         target = targets[text]
-        target = ids.get(target, target) if isinstance(target, str) and target != "ignore" else target
-    elif isinstance(value, str) and value in ids:
-        target = ids[value]
+    elif text in ids:
+        return ids[text]
     elif re.fullmatch(r"0|-?[1-9]\d*", text):
         number = int(text)
         target = rules.remap.get(number, number if number in rules.ids else None)
-    if isinstance(target, str):
+    if target == "ignore":
         return IGNORE
-    return target
+    return ids[target] if isinstance(target, str) else target
 
 
-def as_text(value: Any) -> str:
-    """Return a value as text, as in `polygons.values`: whole numbers without a fraction, also those written as text."""
-    if value is None or value != value or (isinstance(value, np.datetime64) and np.isnat(value)):  # NaN
+def value_text(value: Any) -> str:
+    """Return a value of an attribute as text: whole numbers without a fraction, true, false, and `NULL` for none."""
+    if value is None:
         return NULL
     if isinstance(value, bool | np.bool_):
-        return str(int(value))
+        return str(bool(value)).lower()  # not a class id: any column of yes and no would fit the classes 0 and 1
     if isinstance(value, float | np.floating):
-        return str(int(value)) if np.isfinite(value) and value == int(value) else str(float(value))
-    text = str(value)
-    return text.split(".")[0] if re.fullmatch(r"-?\d+\.0+", text) else text
+        return NULL if np.isnan(value) else str(int(value)) if value.is_integer() else str(float(value))
+    return str(value)
 
 
 def _layer(path: Path, name: str | None) -> str:
@@ -109,42 +109,55 @@ def _layer(path: Path, name: str | None) -> str:
 
 def _classify(polygons: Polygons, rules: LabelRules) -> tuple[np.ndarray, str]:
     """Return the class of each polygon, and what it is based on."""
+    texts = {name: list(map(value_text, values_P)) for name, values_P in polygons.attributes.items()}
     if (name := rules.polygons.attribute) is not None:
-        if name not in polygons.attributes:
-            near = get_close_matches(name, polygons.attributes, 1)
+        if name not in texts:
+            near = get_close_matches(name, texts, 1)
             raise PipelineError(
                 f"{polygons.name} has no attribute {name!r}, which polygons.attribute names"
-                f"{f' (nearest: {near[0]})' if near else ''}; {_describe_attributes(polygons.attributes)}"
+                f"{f' (nearest: {near[0]})' if near else ''}; {_describe(texts)}"
             )
         return _classes(polygons, name, rules), f"class by attribute {name!r}"
-    candidates = {
-        name: values_P
-        for name, values_P in polygons.attributes.items()
-        if name.lower() not in ROW_NUMBERS and set(map(as_text, values_P)) != {NULL}
-    }
+    candidates = {name: texts_P for name, texts_P in texts.items() if name.lower() not in ROW_NUMBERS}
+    candidates = {name: texts_P for name, texts_P in candidates.items() if set(texts_P) != {NULL}}
     if not candidates:
         return _only_class(polygons, rules)
-    known = {name: _known(values_P, rules) for name, values_P in candidates.items()}
-    complete = [name for name, (some, every) in known.items() if every]
-    partial = [name for name, (some, every) in known.items() if some]
-    if not complete and len(partial) == 1:
-        complete = partial  # its other values are named
-    classes = [_classes(polygons, name, rules) for name in complete]
+    keys = {*rules.names, *map(str, rules.polygons.values)}
+    # an attribute with a name of a class, even beside unknown ones, goes before numbers that happen to be ids
+    candidates = {name: texts_P for name, texts_P in candidates.items() if keys & set(texts_P)} or candidates
+    known = {name: [resolve(text, rules) is not None for text in set(texts_P)] for name, texts_P in candidates.items()}
+    fitting = [name for name in candidates if all(known[name])]
+    partial = [name for name in candidates if any(known[name])]
+    if not fitting and len(partial) == 1:
+        fitting = partial  # its other values are named
+    classes = [_classes(polygons, name, rules) for name in fitting]
     if classes and all(np.array_equal(classes[0], others) for others in classes):
-        return classes[0], f"class by attribute {complete[0]!r}, which was found"
+        return classes[0], f"class by attribute {fitting[0]!r}, which was found"
     reason = "no attribute has only values that are classes"
-    if complete:
-        candidates = {name: candidates[name] for name in complete}
-        reason = f"{len(complete)} attributes have values that are all classes, but not the same ones"
+    if fitting:
+        candidates = {name: candidates[name] for name in fitting}
+        reason = f"{len(fitting)} attributes have values that are all classes, but not the same ones"
     raise PipelineError(
-        f"{polygons.name}: {reason}; {_describe_attributes(candidates)}; classes: {', '.join(rules.names)}: name the "
-        f"attribute as polygons.attribute in {USER_CLASSES}, and map its values there in polygons.values"
+        f"{polygons.name}: {reason}; {_describe(candidates)}; classes: {', '.join(rules.names)}: name the attribute as "
+        f"polygons.attribute in {USER_CLASSES}, and map its values there in polygons.values{_binary_advice(rules)}"
     )
+
+
+def _others(rules: LabelRules) -> list[LandCoverClass]:
+    """Return the classes besides the background."""
+    return [entry for entry in rules.classes if entry.name != rules.polygons.background]
+
+
+def _binary_advice(rules: LabelRules) -> str:
+    others = _others(rules)
+    if len(others) > 1:
+        return ""
+    return f"; or, if all polygons are {others[0].name}, save them without attributes: ogr2ogr -select '' one.gpkg"
 
 
 def _only_class(polygons: Polygons, rules: LabelRules) -> tuple[np.ndarray, str]:
     """Return the class of polygons without attributes: the only one besides the background."""
-    others = [entry for entry in rules.classes if entry.name != rules.polygons.background]
+    others = _others(rules)
     if len(others) > 1:
         raise PipelineError(
             f"{polygons.name} has no attribute that could hold the class, and there are {len(others)} classes that its "
@@ -154,36 +167,28 @@ def _only_class(polygons: Polygons, rules: LabelRules) -> tuple[np.ndarray, str]
     return np.full(len(polygons.geometries_P), others[0].id, np.uint8), "without attributes"
 
 
-def _known(values_P: np.ndarray, rules: LabelRules) -> tuple[bool, bool]:
-    """Return whether some, and whether all values are classes."""
-    known = [resolve(value, rules) is not None for value in _distinct(values_P).values()]
-    return any(known), all(known)
-
-
 def _classes(polygons: Polygons, name: str, rules: LabelRules) -> np.ndarray:
     """Return the class of each polygon, uint8.
 
     Raises:
         PipelineError: a value is no class; each is named with its count.
     """
-    values_P = polygons.attributes[name]
-    known = {text: resolve(value, rules) for text, value in _distinct(values_P).items()}
-    texts_P = list(map(as_text, values_P))
-    unknown = Counter(text for text in texts_P if known[text] is None)
+    texts_P = list(map(value_text, polygons.attributes[name]))
+    known = {text: resolve(text, rules) for text in set(texts_P)}
+    unknown = Counter(text for text in texts_P if known[text] is None).most_common()
     if not unknown:
         return np.array([known[text] for text in texts_P], np.uint8)
-    described, first = [], None
-    for text, count in unknown.most_common(MAX_LISTED):
+    described = []
+    for text, count in unknown[:MAX_LISTED]:
         near = _nearest(text, rules)
-        first = first or (text, near)
-        label = text if text == NULL else repr(text)
-        described.append(f"{label} in {count} polygon{'s' * (count > 1)}{f' (nearest: {near})' if near else ''}")
-    assert first is not None
+        value = NULL if text == NULL else repr(text)
+        described.append(f"{value} in {count} polygon{'s' * (count > 1)}{f' (nearest: {near})' if near else ''}")
     more = f" and {len(unknown) - MAX_LISTED} more" if len(unknown) > MAX_LISTED else ""
+    first = unknown[0][0]
     raise PipelineError(
         f"{polygons.name}: attribute {name!r} has values that are no class: {', '.join(described)}{more}; classes: "
         f"{', '.join(rules.names)}; map each in {USER_CLASSES} to a class or to ignore: polygons: "
-        f'{{values: {{"{first[0]}": {first[1] or "ignore"}}}}}'
+        f'{{values: {{"{first}": {_nearest(first, rules) or "ignore"}}}}}'
     )
 
 
@@ -194,19 +199,15 @@ def _nearest(text: str, rules: LabelRules) -> str | None:
     return lower[near[0]] if near else None
 
 
-def _distinct(values_P: np.ndarray) -> dict[str, Any]:
-    """Return the distinct values by their text, most frequent first."""
-    values = dict(zip(map(as_text, values_P), values_P, strict=True))
-    return {text: values[text] for text, _ in Counter(map(as_text, values_P)).most_common()}
-
-
-def _describe_attributes(attributes: Mapping[str, np.ndarray]) -> str:
+def _describe(attributes: Mapping[str, list[str]]) -> str:
+    """List attributes with their most frequent values."""
     if not attributes:
         return "it has no attributes"
     listed = []
-    for name, values_P in list(attributes.items())[:MAX_LISTED]:
-        texts = list(_distinct(values_P))
-        listed.append(f"{name} ({', '.join(texts[:MAX_LISTED])}{', …' * (len(texts) > MAX_LISTED)})")
+    for name, texts_P in list(attributes.items())[:MAX_LISTED]:
+        counts = Counter(texts_P)
+        values = ", ".join(text for text, _ in counts.most_common(MAX_LISTED))
+        listed.append(f"{name} ({values}{', …' * (len(counts) > MAX_LISTED)})")
     more = f" and {len(attributes) - MAX_LISTED} more" if len(attributes) > MAX_LISTED else ""
     return f"attributes: {', '.join(listed)}{more}"
 

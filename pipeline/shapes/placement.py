@@ -41,6 +41,9 @@ class Placed:
     """Polygons without multipolygons; they may reach beyond the scene."""
     index_P: np.ndarray
     """Which of `Polygons.geometries_P` each is part of."""
+    is_mirrored: bool
+    """Whether rows run against the y axis, or columns against x, as in north-up images: GDAL's rule for centres on
+    horizontal edges depends on it."""
     apart: str
     """The extents of all polygons and of the scene, for a message."""
 
@@ -87,7 +90,8 @@ def place(polygons: Polygons, scene: Gridded) -> Placed:
             f"{crs_label(polygons.crs)} and {crs_label(grid.crs)}, and the scene's position with gdalinfo"
         ) from None
     parts_P, part_of_P = indexed_parts(pixels_P)
-    return Placed(parts_P, index_P[part_of_P], _describe(polygons, scene, extent))
+    is_mirrored = grid.transform.determinant < 0
+    return Placed(parts_P, index_P[part_of_P], is_mirrored, _describe(polygons, scene, extent))
 
 
 def clip(pixels_P: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -118,13 +122,16 @@ def _is_same(first: str | None, second: str | None) -> bool:
 
 
 def _to_grid(transform: Affine) -> Convert:
-    """Return the inverse of a transform, rounded as by GDALInvGeoTransform where pixels are not rotated."""
-    if transform.b or transform.d:
-        inverse = ~transform
-        return lambda xs, ys: inverse @ (xs, ys)
-    width, height = 1 / transform.a, 1 / transform.e
-    west, north = -transform.c / transform.a, -transform.f / transform.e
-    return lambda xs, ys: (west + xs * width, north + ys * height)
+    """Return the inverse of a transform, rounded as by GDALInvGeoTransform."""
+    a, b, c, d, e, f = transform[:6]
+    if b == d == 0:
+        return lambda xs, ys: (-c / a + xs * (1 / a), -f / e + ys * (1 / e))
+    scale = 1 / (a * e - b * d)
+    west, north = (b * f - c * e) * scale, (-a * f + c * d) * scale
+    return lambda xs, ys: (
+        west + xs * (e * scale) + ys * (-b * scale),
+        north + xs * (-d * scale) + ys * (a * scale),
+    )
 
 
 def _near(geometries_P: np.ndarray, extent: Box) -> tuple[np.ndarray, np.ndarray]:

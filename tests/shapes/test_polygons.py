@@ -8,7 +8,8 @@ import shapely
 from pyogrio import raw
 
 from pipeline.core.errors import PipelineError
-from pipeline.shapes.polygons import polygon_parts, read_polygons
+from pipeline.shapes.polygons import indexed_parts, layer_names, polygon_parts, read_layer, read_polygons
+from tests.importing.vectors import save_labels
 from tests.world import UTM
 
 SQUARE = shapely.box(18, 52, 19, 53)
@@ -153,6 +154,43 @@ def test_parts_are_the_polygons_of_nested_collections() -> None:
     pair = shapely.MultiPolygon([SQUARE, shapely.box(0, 0, 1, 1)])
     collection = shapely.GeometryCollection([point, line, pair, shapely.Polygon()])
     assert list(polygon_parts(np.array([collection, SQUARE]))) == [*pair.geoms, SQUARE]
+
+
+def test_parts_have_the_index_of_their_geometry() -> None:
+    pair = shapely.MultiPolygon([SQUARE, shapely.box(0, 0, 1, 1)])
+    parts_P, index_P = indexed_parts(np.array([shapely.Polygon(), pair, shapely.Point(0, 0), SQUARE]))
+    assert (list(parts_P), index_P.tolist()) == ([*pair.geoms, SQUARE], [1, 1, 3])
+
+
+def test_attributes_are_read_and_stay_with_their_polygons(tmp_path: Path) -> None:
+    flat, empty = shapely.Polygon([(0, 0), (1, 0), (2, 0)]), None
+    values = {"name": ["a", None, "c", "d"], "code": [1, 2, 3, 4], "share": [0.5, 1.5, 2.5, float("nan")]}
+    path = save_labels(tmp_path / "labels.gpkg", [flat, empty, BOWTIE, SQUARE], values)
+    polygons = read_layer(path, "labels")
+    assert {name: values_P[:1].tolist() for name, values_P in polygons.attributes.items()} == {
+        "name": ["c"],
+        "code": [3],
+        "share": [2.5],
+    }
+    assert polygons.attributes["name"].tolist() == ["c", "d"]
+    assert np.isnan(polygons.attributes["share"][1])
+    assert shapely.area(polygons.geometries_P).tolist() == [2, 1]
+    assert [note.split(": ", 1)[1][:34] for note in polygons.notes] == [
+        "2 of 3 polygons were invalid and h",
+        "1 of 4 features have no geometry a",
+    ]
+    assert read_layer(path, "labels", with_attributes=False).attributes == {}
+
+
+def test_a_layer_may_lack_a_crs(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="crs"):
+        path = save(tmp_path / "aoi.shp", SQUARE, crs=None)
+    assert read_layer(path, "aoi").crs is None
+
+
+def test_layers_with_geometries_are_listed(tmp_path: Path) -> None:
+    path = save(tmp_path / "aoi.gpkg", SQUARE, layer="north")
+    assert layer_names(save(path, SQUARE, layer="south", append=True)) == ["north", "south"]
 
 
 def test_projected_coordinates_are_kept(tmp_path: Path) -> None:
