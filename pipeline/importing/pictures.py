@@ -44,7 +44,7 @@ def import_image(source: Path, target: Path) -> None:
                 "that file, or save the image in its colours"
             )
         height, width = file.height, file.width
-        read = _reader(file)
+        read = _reader(picture)
         if picture.orientation != 1:
             read = _turn(picture, read, Path(folder))
             height, width = (width, height) if picture.orientation in TRANSPOSED else (height, width)
@@ -57,13 +57,17 @@ def import_image(source: Path, target: Path) -> None:
                     writer.write_mask(start, visible_HW)
 
 
-def _reader(file: GeoTiff) -> Rows:
-    """Return a function that reads rows; grey of few bits is scaled (https://www.w3.org/TR/png-3/#13Sample-depth-rescaling)."""
+def _reader(picture: Picture) -> Rows:
+    """Return a function that reads rows; grey of few bits is scaled.
+
+    Formula: https://www.w3.org/TR/png-3/#13Sample-depth-rescaling
+    """
+    file = picture.file
     factor = 255 // (2**file.bits - 1) if file.bits < 8 and file.colour_table is None else 1
 
     def read(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         window = Window(0, start, file.width, stop - start)
-        bands_CHW = file.read(window=window)
+        bands_CHW = picture.read(window)
         visible_HW = file.valid_mask(window) if _hides(file) else np.ones(bands_CHW.shape[1:], bool)
         if file.colour_table is not None:
             if (highest := int(bands_CHW.max())) >= len(file.colour_table):
