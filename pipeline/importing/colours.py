@@ -203,8 +203,8 @@ class ColourReader:
             options = (f"tolerance: {colours.tolerance}, " if colours.tolerance else "") + "edges: ignore"
         elif 0 < colours.tolerance < separating:
             return (
-                f"raise the tolerance of {colours.tolerance} in classes.yaml (up to {separating}, no colour is near two "
-                "classes), or add them to its classes"
+                f"raise the tolerance of {colours.tolerance} in classes.yaml (up to {separating}, no colour is within "
+                "that of two classes), or add them to its classes"
             )
         else:
             return "add them to the classes of classes.yaml, or correct the colours there"

@@ -1,5 +1,8 @@
 """Import PNG and JPEG images as GeoTIFFs."""
 
+import errno
+import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +94,8 @@ def _turn(picture: Picture, read: Rows, folder: Path) -> Rows:
     """Turn an image upright, through files in `folder`, so that memory does not depend on its size."""
     file, orientation = picture.file, picture.orientation
     shape = (file.width, file.height) if orientation in TRANSPOSED else (file.height, file.width)
+    if shutil.disk_usage(folder).free < shape[0] * shape[1] * (file.count * np.dtype(file.dtypes[0]).itemsize + 1):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))  # else the process would be killed
     bands_CHW = np.memmap(folder / "bands", file.dtypes[0], "w+", shape=(file.count, *shape))
     visible_HW = np.memmap(folder / "visible", bool, "w+", shape=shape)
     for start in range(0, file.height, TILE):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, ImageDraw
@@ -37,6 +37,7 @@ def refusal(source: Path, table: LabelRules) -> str:
     return str(error.value).removeprefix(f"{source} ")
 
 
+@settings(max_examples=40)  # each writes a file
 @given(masks, st.sampled_from(["rgb", "rgba", "palette", "rgb tiff", "rgba tiff", "palette tiff"]), st.randoms())
 def test_a_painted_mask_is_read_back_exactly(
     tmp_path_factory: pytest.TempPathFactory, mask_HW: np.ndarray, kind: str, random: Any
@@ -64,6 +65,7 @@ def test_a_painted_mask_is_read_back_exactly(
     np.testing.assert_array_equal(labels(source, rules(masks="colours")), expected_HW)
 
 
+@settings(max_examples=40)  # each writes a file
 @given(masks, st.permutations(IDS), st.booleans())
 def test_colours_give_classes_whatever_the_remap(
     tmp_path_factory: pytest.TempPathFactory, mask_HW: np.ndarray, order: list[int], takes_255: bool
@@ -288,12 +290,13 @@ def test_a_jpeg_within_the_tolerance_is_read(tmp_path: Path) -> None:
 def test_a_jpeg_with_edges_is_read_elsewhere(tmp_path: Path) -> None:
     mask_HW = blobs()
     source = save(tmp_path / "a.jpg", paint(mask_HW), quality=90)
-    read_HW = labels(source, rules(colours={"tolerance": 60, "edges": "ignore"}))
+    read_HW = labels(source, rules(colours={"tolerance": 64, "edges": "ignore"}))
     assert is_edge(mask_HW, 2)[read_HW != mask_HW].all()
     text = refusal(source, rules(colours={"tolerance": 20, "edges": "ignore"}))
-    assert "raise the tolerance of 20 in classes.yaml (up to 79, no colour is near two classes), or add them" in text
+    assert "raise the tolerance of 20 in classes.yaml (up to 79, no colour is within that of two classes), or" in text
 
 
+@settings(max_examples=40)  # each writes a file
 @given(masks, st.integers(0, 40), st.integers(0, 10**6))
 def test_noise_within_the_tolerance_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, mask_HW: np.ndarray, tolerance: int, seed: int
