@@ -108,7 +108,7 @@ class ClassTable(Params):
     @property
     def ignored_value(self) -> int:
         """A label value that can be declared as no-data: it is neither a class nor remapped."""
-        return IGNORE if IGNORE not in self.remap else 2**16 - 1
+        return int(next(value for value in (IGNORE, *range(2**16 - 1, IGNORE, -1)) if value not in self.remap))
 
     def raw_value(self, class_id: int) -> int:
         """Return a label value that `remap` maps to a class, or the id itself where `remap` merges it into another."""

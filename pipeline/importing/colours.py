@@ -12,8 +12,10 @@ from pipeline.formats.classes import LandCoverClass
 from pipeline.importing.rules import LabelRules
 from pipeline.raster.remote import Location
 
-REACH = 2
-"""Pixels from an antialiased edge to the classes on both sides."""
+NEAR = 2
+"""Rows and columns from a pixel of an antialiased edge to one of its classes."""
+REACH = 8
+"""The same to the others: the tip of a sharp corner is an edge along its length."""
 SLACK = 2
 """Smallest difference by which a blend may miss the mixture of two colours, by rounding."""
 COLOURS = 1 << 24
@@ -22,6 +24,8 @@ MAX_LISTED = 3
 """Unknown colours that an error lists."""
 MAX_TOLERANCE = 64
 """Largest tolerance that an error advises."""
+EDGE_SHARE = 0.9
+"""Share of the unknown pixels that are between two colours if a mask is antialiased; the others have more."""
 MAX_TESTED = 1000
 """Most frequent unknown colours that are tested for what to advise."""
 
@@ -128,11 +132,11 @@ class ColourReader:
         return class_positions(tuple(entry.colour for entry in self.rules.classes), self.rules.colours.tolerance)
 
     def _is_blend(self, rgb_CHW: np.ndarray, position_HW: np.ndarray, unknown_HW: np.ndarray) -> np.ndarray:
-        """Return whether unknown pixels have a mixture of the colours of classes within `REACH` px, bool (pixels,)."""
+        """Return whether unknown pixels have a mixture of the colours of classes around them, bool (pixels,)."""
         present = np.unique(position_HW[position_HW != UNKNOWN])
         if not len(present):
             return np.zeros(int(unknown_HW.sum()), bool)
-        near_NK = np.stack([_near(position_HW == position)[unknown_HW] for position in present], 1)
+        near_NK = np.stack([_near(position_HW == position, REACH)[unknown_HW] for position in present], 1)
         colours_N3 = rgb_CHW[:, unknown_HW].T
         sets_SB, set_N = np.unique(np.packbits(near_NK, axis=1), axis=0, return_inverse=True)
         blend_N = np.zeros(len(colours_N3), bool)
@@ -140,7 +144,7 @@ class ColourReader:
             classes_K3 = self._colours_K3[present[np.unpackbits(bits_B, count=len(present)) > 0]]
             pixels = np.flatnonzero(set_N.reshape(-1) == number)
             blend_N[pixels] = is_mixture(colours_N3[pixels], classes_K3, self._slack)
-        return blend_N
+        return np.asarray(blend_N & _near(position_HW != UNKNOWN, NEAR)[unknown_HW])
 
     def require_known(self) -> None:
         """Check that all colours so far were of a class.
@@ -181,28 +185,38 @@ class ColourReader:
         )
 
     def _advice(self, found_U: np.ndarray, farthest: int) -> str:
+        """Return what to do about unknown colours, the most frequent first, by what they look like."""
+        assert self._count_V is not None
         colours = self.rules.colours
+        tested_U3, count_U = unpack(found_U[:MAX_TESTED]), self._count_V[found_U[:MAX_TESTED]]
+        known = {*self.rules.ids, *self.rules.remap}
+        if (tested_U3 == tested_U3[:, :1]).all() and known.issuperset(tested_U3[:, 0].tolist()):
+            return "if its bands hold values, write masks: values in classes.yaml; else add the colours to its classes"
         pairs = combinations(self._colours_K3.astype(int), 2)
         apart = min(int(np.abs(first - second).max()) for first, second in pairs)
-        if farthest <= min((apart - 1) // 2, MAX_TOLERANCE):
+        separating = (apart - 1) // 2
+        if farthest <= min(separating, MAX_TOLERANCE):
+            meaning = "the colours of classes, changed by compression"
             options = f"tolerance: {farthest}" + (", edges: ignore" if colours.edges == "ignore" else "")
-            return (
-                f"if they are the colours of classes, changed by compression, write in classes.yaml: colours: "
-                f"{{{options}}}; else add them to its classes"
-            )
-        tested_U3 = unpack(found_U[:MAX_TESTED])
-        if colours.edges == "refuse" and is_mixture(tested_U3, self._colours_K3, SLACK, largest=2).all():
+        elif colours.edges == "refuse" and count_U @ self._is_mixture_of_two(tested_U3) >= EDGE_SHARE * count_U.sum():
+            meaning = "antialiased edges"
             options = (f"tolerance: {colours.tolerance}, " if colours.tolerance else "") + "edges: ignore"
+        elif 0 < colours.tolerance < separating:
             return (
-                f"if they are antialiased edges, write in classes.yaml: colours: {{{options}}}; else add them to its "
-                "classes"
+                f"raise the tolerance of {colours.tolerance} in classes.yaml (up to {separating}, no colour is within "
+                "that of two classes), or add them to its classes"
             )
-        return "add them to the classes of classes.yaml, or correct the colours there"
+        else:
+            return "add them to the classes of classes.yaml, or correct the colours there"
+        return f"if they are {meaning}, write in classes.yaml: colours: {{{options}}}; else add them to its classes"
+
+    def _is_mixture_of_two(self, colours_U3: np.ndarray) -> np.ndarray:
+        return is_mixture(colours_U3, self._colours_K3, self._slack, largest=2)
 
 
-def _near(is_class_HW: np.ndarray) -> np.ndarray:
-    """Return bool (height, width): whether a pixel of the class is within `REACH` rows and columns."""
-    kernel = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
+def _near(is_class_HW: np.ndarray, reach: int) -> np.ndarray:
+    """Return bool (height, width): whether a pixel of the class is within `reach` rows and columns."""
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     return np.asarray(cv2.dilate(is_class_HW.astype(np.uint8), kernel) > 0)
 
 
@@ -219,13 +233,13 @@ def _classes_between(colours_K3: np.ndarray, slack: int) -> list[tuple[int, int,
 def _is_edge(position_HW: np.ndarray, middle: int, first: int, second: int) -> np.ndarray:
     """Return where a class whose colour is a mixture of two others' is but an edge between them, bool (height, width).
 
-    It is one where it is less than three pixels wide, with both within `REACH` px.
+    It is one where it is less than three pixels wide, with both within `NEAR` px.
     """
     is_middle_HW = (position_HW == middle).astype(np.uint8)
     if not is_middle_HW.any():
         return np.zeros(position_HW.shape, bool)
     wide_HW = cv2.morphologyEx(is_middle_HW, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    return np.asarray((is_middle_HW > wide_HW) & _near(position_HW == first) & _near(position_HW == second))
+    return np.asarray((is_middle_HW > wide_HW) & _near(position_HW == first, NEAR) & _near(position_HW == second, NEAR))
 
 
 def is_mixture(colours_N3: np.ndarray, corners_K3: np.ndarray, slack: int, largest: int = 4) -> np.ndarray:

@@ -1,5 +1,8 @@
 """Import PNG and JPEG images as GeoTIFFs."""
 
+import errno
+import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +47,7 @@ def import_image(source: Path, target: Path) -> None:
                 "that file, or save the image in its colours"
             )
         height, width = file.height, file.width
-        read = _reader(file)
+        read = _reader(picture)
         if picture.orientation != 1:
             read = _turn(picture, read, Path(folder))
             height, width = (width, height) if picture.orientation in TRANSPOSED else (height, width)
@@ -57,13 +60,17 @@ def import_image(source: Path, target: Path) -> None:
                     writer.write_mask(start, visible_HW)
 
 
-def _reader(file: GeoTiff) -> Rows:
-    """Return a function that reads rows; grey of few bits is scaled (https://www.w3.org/TR/png-3/#13Sample-depth-rescaling)."""
+def _reader(picture: Picture) -> Rows:
+    """Return a function that reads rows; grey of few bits is scaled.
+
+    Formula: https://www.w3.org/TR/png-3/#13Sample-depth-rescaling
+    """
+    file = picture.file
     factor = 255 // (2**file.bits - 1) if file.bits < 8 and file.colour_table is None else 1
 
     def read(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         window = Window(0, start, file.width, stop - start)
-        bands_CHW = file.read(window=window)
+        bands_CHW = picture.read(window)
         visible_HW = file.valid_mask(window) if _hides(file) else np.ones(bands_CHW.shape[1:], bool)
         if file.colour_table is not None:
             if (highest := int(bands_CHW.max())) >= len(file.colour_table):
@@ -87,6 +94,8 @@ def _turn(picture: Picture, read: Rows, folder: Path) -> Rows:
     """Turn an image upright, through files in `folder`, so that memory does not depend on its size."""
     file, orientation = picture.file, picture.orientation
     shape = (file.width, file.height) if orientation in TRANSPOSED else (file.height, file.width)
+    if shutil.disk_usage(folder).free < shape[0] * shape[1] * (file.count * np.dtype(file.dtypes[0]).itemsize + 1):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))  # else the process would be killed
     bands_CHW = np.memmap(folder / "bands", file.dtypes[0], "w+", shape=(file.count, *shape))
     visible_HW = np.memmap(folder / "visible", bool, "w+", shape=shape)
     for start in range(0, file.height, TILE):

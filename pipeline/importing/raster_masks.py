@@ -15,7 +15,7 @@ from pipeline.importing.rules import LabelRules
 from pipeline.importing.tiff_writer import TILE, tiff_writer
 from pipeline.raster.geotiff import GeoTiff, is_nodata, open_geotiff
 from pipeline.raster.labels import require_unscaled
-from pipeline.raster.pictures import DRIVERS, open_picture
+from pipeline.raster.pictures import DRIVERS, Picture, open_picture
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,22 @@ class RasterMask:
 
     file: GeoTiff
     rules: LabelRules
-    driver: str
-    """GDAL's: GTiff, PNG or JPEG."""
+    picture: Picture | None = None
+    """None for a GeoTIFF."""
 
     @property
     def is_jpeg(self) -> bool:
         """Whether compression has changed its values."""
-        return self.driver == "JPEG" or self.file.is_jpeg
+        return self.file.is_jpeg or (self.picture is not None and self.picture.jpeg is not None)
 
     @property
     def is_painted(self) -> bool:
         """Whether the file has red, green and blue, with or without alpha."""
         return self.file.count == 3 or (self.file.count == 4 and self.file.alpha_band == 4)
+
+    def read(self, window: Window) -> np.ndarray:
+        """Read all bands as stored, (bands, height, width)."""
+        return self.file.read(window=window) if self.picture is None else self.picture.read(window)
 
     def rows(self, margin: int = 0) -> Iterator[tuple[Window, slice]]:
         """Yield windows of full width from top to bottom, with rows above and below, and the slice without these."""
@@ -70,7 +74,7 @@ def import_mask(source: Path, target: Path, rules: LabelRules) -> bool:
         if _is_in_colours(mask):
             _require_exact(mask)
             _import_colours(mask, target)
-        elif mask.file.count == 1 and mask.driver == "GTiff":
+        elif mask.file.count == 1 and mask.picture is None:
             return False
         else:
             _require_exact(mask)
@@ -82,14 +86,14 @@ def import_mask(source: Path, target: Path, rules: LabelRules) -> bool:
 def open_mask(source: Path, rules: LabelRules) -> Iterator[RasterMask]:
     if source.suffix.lower() not in DRIVERS:
         with open_geotiff(source) as file:
-            yield RasterMask(file, rules, "GTiff")
+            yield RasterMask(file, rules)
         return
     with open_picture(source) as picture:
         if picture.orientation != 1:
             raise PipelineError(
                 f"{source} has EXIF orientation {picture.orientation}; a mask is stored upright: save it without EXIF"
             )
-        yield RasterMask(picture.file, rules, DRIVERS[source.suffix.lower()])
+        yield RasterMask(picture.file, rules, picture)
 
 
 def _require_exact(mask: RasterMask) -> None:
@@ -193,7 +197,7 @@ def _import_values(mask: RasterMask, target: Path) -> None:
     profile = {"height": file.height, "width": file.width, "count": 1, "dtype": file.dtypes[0], "nodata": nodata}
     with tiff_writer(target, file.georeference, **profile) as writer:
         for window, _ in mask.rows():
-            bands_CHW = file.read(window=window)
+            bands_CHW = mask.read(window)
             _require_equal_bands(mask, bands_CHW)
             writer.write(window.row_off, bands_CHW[:1])
             if hides:
@@ -263,12 +267,12 @@ def _read_colours(mask: RasterMask, reader: ColourReader, window: Window) -> tup
         PipelineError: a GeoTIFF declares the colour of a class as no-data: either could be meant.
     """
     file = mask.file
-    bands_CHW, hidden_HW = file.read(window=window), ~file.internal_mask(window)
+    bands_CHW, hidden_HW = mask.read(window), ~file.internal_mask(window)
     empty_HW = np.ones(hidden_HW.shape, bool)
     for band_HW, nodata in zip(bands_CHW[:3], file.nodata, strict=False):
         empty_HW &= is_nodata(band_HW, nodata)
     colours_CHW = bands_CHW if file.colour_table is None else _expand(bands_CHW[0], file.colour_table, file)
-    if mask.driver == "GTiff" and empty_HW.any():
+    if mask.picture is None and empty_HW.any():
         colour = colours_CHW[:3, empty_HW][:, 0]
         if (position := int(reader.positions(colour))) != UNKNOWN:
             raise PipelineError(

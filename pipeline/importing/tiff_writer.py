@@ -20,6 +20,8 @@ from pipeline.raster.integrity import is_sparse
 
 TILE = 256
 """Side of a tile in pixels, and the rows that are best written at once."""
+FULL_BELOW = 1 << 20
+"""Free bytes below which a disk counts as full: GDAL reports that as text only, or not at all."""
 OPTIONS = {
     "tiled": True,
     "blockxsize": TILE,
@@ -34,16 +36,19 @@ OPTIONS = {
 class TiffWriter:
     """An open GeoTIFF, written from top to bottom, so that equal pixels give equal bytes."""
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, target: Path, dataset: Any) -> None:
         self.dataset = dataset
+        self._target = target
 
     def write(self, row: int, bands_CHW: np.ndarray) -> None:
         """Write rows of full width, (bands, height, width), from `row` on."""
-        self.dataset.write(bands_CHW, window=_rows(row, bands_CHW))
+        with _write_errors(self._target):
+            self.dataset.write(bands_CHW, window=_rows(row, bands_CHW))
 
     def write_mask(self, row: int, visible_HW: np.ndarray) -> None:
         """Write rows of the internal mask, bool (height, width): False where hidden."""
-        self.dataset.write_mask(visible_HW.astype(np.uint8) * 255, window=_rows(row, visible_HW))
+        with _write_errors(self._target):
+            self.dataset.write_mask(visible_HW.astype(np.uint8) * 255, window=_rows(row, visible_HW))
 
 
 @contextmanager
@@ -63,21 +68,32 @@ def tiff_writer(target: Path, georeference: Georeference, **profile: Any) -> Ite
     if georeference.is_known:
         options["transform"] = georeference.transform
     with atomic_path(target) as partial:
-        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), file_errors(target, "cannot be written"):
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), _write_errors(target):
             dataset = open_dataset(partial, "w", **options)
         with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), closing(dataset):
-            yield TiffWriter(dataset)
+            yield TiffWriter(target, dataset)
         _require_complete(partial, target)
 
 
+@contextmanager
+def _write_errors(target: Path) -> Iterator[None]:
+    """Re-raise errors of GDAL about a file that is being written; of a full disk as OSError."""
+    try:
+        with file_errors(target, "cannot be written"):
+            yield
+    except PipelineError:
+        if shutil.disk_usage(target.parent).free < FULL_BELOW:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from None
+        raise
+
+
 def _require_complete(partial: Path, target: Path) -> None:
-    """Look for missing blocks: GDAL does not always report a full disk."""
-    with file_errors(target, "cannot be written"), closing(open_dataset(partial)) as dataset:
-        is_incomplete = is_sparse(dataset)
-    if is_incomplete:
-        if shutil.disk_usage(partial.parent).free < TILE * TILE:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
-        raise PipelineError(f"{target} cannot be written: blocks are missing; is the disk full?")
+    """Look for missing blocks: GDAL does not report all errors on closing a file."""
+    with _write_errors(target):
+        with closing(open_dataset(partial)) as dataset:
+            is_incomplete = is_sparse(dataset)
+        if is_incomplete:
+            raise PipelineError(f"{target} cannot be written: blocks are missing")
 
 
 def _rows(row: int, array: np.ndarray) -> Window:

@@ -189,7 +189,7 @@ def open_geotiff(path: Location, damaged: list[str] | None = None, driver: str =
     with closing(dataset):
         with file_errors(path, f"is a damaged {noun}"):  # GDAL reads some tags only on access
             require_readable(path, dataset, allow_truncated=damaged is not None)
-            if pam.nodata and is_sparse(dataset) and _overrides_nodata(dataset, pam):
+            if driver == "GTiff" and pam.nodata and is_sparse(dataset) and _overrides_nodata(dataset, pam):
                 raise PipelineError(
                     f"{sidecars[PAM]} declares no-data, but {path.name} is sparse and GDAL does not fill its missing "
                     "blocks with that value; write it into the GeoTIFF (gdal_edit.py -a_nodata) and remove that file"

@@ -1,19 +1,23 @@
 """Open PNG and JPEG files, each with the driver of its name only.
 
 The structure of a file is checked here first, because GDAL reads truncated PNG files of up to 512 x 512 px without an
-error, ignores EXIF in PNG, and converts CMYK without its colour profile. GDAL decodes both formats row by row; of a
-progressive JPEG, libjpeg holds the coefficients of the whole image, which GDAL limits.
+error, and CMYK without its colour profile. GDAL decodes both formats row by row, and reports damaged JPEG data, which
+Pillow does not. But the pixels of a JPEG are Pillow's: rasterio's wheels contain IJG's libjpeg 9, whose colours of
+chroma-subsampled files differ from those of libjpeg-turbo, which OpenCV and most programs use, by up to 104 of 255 in
+an image of noise. Pillow decodes a JPEG at once, in 4 bytes per pixel, 1 if it is grey.
 """
 
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL.Image import Exif
+import numpy as np
+from PIL.JpegImagePlugin import JpegImageFile
+from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.gdal import quiet_gdal
@@ -36,8 +40,10 @@ FORMATS = {
 }
 """First bytes of formats that are found under the name of another."""
 ENDINGS = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif"}
-ORIENTATION = 0x0112
-"""EXIF tag: how the stored image is turned or mirrored for display, 1 to 8."""
+MAX_JPEG_PIXELS = 1 << 29
+"""Largest JPEG: 2 GiB are decoded."""
+ORIENTATION, SHORT = 0x0112, 3
+"""EXIF tag, and its type: how the stored image is turned or mirrored for display, 1 to 8."""
 EXIF_PREFIX = b"Exif\0\0"
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 START_OF_SCAN, END_OF_IMAGE, APP1 = 0xDA, 0xD9, 0xE1
@@ -50,9 +56,31 @@ class Picture:
     """An open PNG or JPEG."""
 
     file: GeoTiff
-    """Pixels as stored: palette indices, grey of 1, 2 or 4 bits without scaling."""
+    """What `open_geotiff` gives, with the pixels of another JPEG decoder."""
     orientation: int
     """EXIF orientation, 1 to 8; 1 is upright."""
+    jpeg: JpegImageFile | None
+    """The pixels of a JPEG."""
+
+    def read(self, window: Window | None = None) -> np.ndarray:
+        """Read pixels as stored, (bands, height, width): palette indices, grey of 1, 2 or 4 bits without scaling.
+
+        Args:
+            window: None for the whole image.
+
+        Raises:
+            PipelineError: the pixels cannot be decoded.
+        """
+        bands_CHW = self.file.read(window=window)  # for a JPEG, to find damage
+        if self.jpeg is None:
+            return bands_CHW
+        window = window or Window(0, 0, self.file.width, self.file.height)
+        left, top, width, height = (int(value) for value in window.flatten())
+        try:
+            part_HWC = np.asarray(self.jpeg.crop((left, top, left + width, top + height)))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise PipelineError(f"{self.file.path} cannot be read, the file is damaged: {error}") from None
+        return part_HWC.reshape(height, width, -1).transpose(2, 0, 1)
 
 
 @contextmanager
@@ -73,18 +101,30 @@ def open_picture(path: Path) -> Iterator[Picture]:
         reader.seek(0)
         exif = _check_png(path, reader) if driver == "PNG" else _check_jpeg(path, reader)
     orientation = _orientation(exif)
-    with quiet_gdal(**READ_OPTIONS), open_geotiff(path, driver=driver) as file:
+    with ExitStack() as stack:
+        stack.enter_context(quiet_gdal(**READ_OPTIONS))
+        file = stack.enter_context(open_geotiff(path, driver=driver))
         if orientation != 1 and file.georeference.is_known:
             raise PipelineError(
                 f"{path} has a georeference, and EXIF orientation {orientation}, which would turn or mirror it against "
                 "its position; remove the orientation (exiftool -Orientation= -n), or its world file"
             )
         try:
-            yield Picture(file, orientation)
+            yield Picture(file, orientation, stack.enter_context(_open_jpeg(path, file)) if driver == "JPEG" else None)
         except PipelineError as error:  # found only as the pixels are decoded
             if "Premature end of JPEG file" in str(error):
                 raise _truncated(path) from None
             raise
+
+
+def _open_jpeg(path: Path, file: GeoTiff) -> JpegImageFile:
+    """Open a JPEG with Pillow; not by its `open`, whose limit of pixels is of the whole process."""
+    if file.height * file.width > MAX_JPEG_PIXELS:
+        raise PipelineError(
+            f"{path} has {file.width} x {file.height} px; at most {MAX_JPEG_PIXELS} of a JPEG are decoded: "
+            "convert it to GeoTIFF: gdal_translate -co TILED=YES -co COMPRESS=JPEG -co PHOTOMETRIC=YCBCR"
+        )
+    return JpegImageFile(path)
 
 
 def _require_format(path: Path, start: bytes, driver: str) -> None:
@@ -173,12 +213,22 @@ def _truncated(path: Path) -> PipelineError:
     return PipelineError(f"{path} is truncated: it ends after {size} bytes; copy or download it again")
 
 
-def _orientation(data: bytes) -> int:
-    """Return the EXIF orientation; 1 without one, or where it is unreadable."""
-    exif = Exif()
-    try:
-        exif.load(data)
-        value = exif.get(ORIENTATION, 1)
-    except (SyntaxError, ValueError, LookupError, TypeError, OSError, struct.error):
+def _orientation(exif: bytes) -> int:
+    """Return the orientation in the first directory of EXIF data; 1 without one, or where it is unreadable.
+
+    Format: TIFF 6.0, section 2.
+    """
+    tiff = exif.removeprefix(EXIF_PREFIX)
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
         return 1
-    return value if value in range(2, 9) else 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, start)
+        for place in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, place)
+            if (tag, kind) == (ORIENTATION, SHORT):
+                return int(value) if value in range(1, 9) else 1
+    except struct.error:  # it is cut off
+        pass
+    return 1

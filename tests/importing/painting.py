@@ -14,17 +14,15 @@ from pipeline.raster.labels import read_labels
 COLOURS = {0: (0, 0, 0), 1: (255, 0, 0), 2: (0, 160, 0), 7: (10, 20, 230)}
 
 
-def rules(colours: dict[int, tuple[int, int, int]] | None = None, **keys: Any) -> LabelRules:
-    entries = [
-        {"id": id_, "name": f"class {id_}", "colour": list(colour)} for id_, colour in (colours or COLOURS).items()
-    ]
+def rules(classes: dict[int, tuple[int, int, int]] = COLOURS, /, **keys: Any) -> LabelRules:
+    entries = [{"id": id_, "name": f"class {id_}", "colour": list(colour)} for id_, colour in classes.items()]
     return LabelRules.model_validate({"classes": entries} | keys)
 
 
-def paint(mask_HW: np.ndarray, colours: dict[int, tuple[int, int, int]] | None = None) -> np.ndarray:
+def paint(mask_HW: np.ndarray, colours: dict[int, tuple[int, int, int]] = COLOURS) -> np.ndarray:
     """Return RGB of class ids."""
     image_HWC = np.zeros((*mask_HW.shape, 3), np.uint8)
-    for id_, colour in (colours or COLOURS).items():
+    for id_, colour in colours.items():
         image_HWC[mask_HW == id_] = colour
     return image_HWC
 

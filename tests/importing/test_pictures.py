@@ -1,0 +1,212 @@
+"""The oracle is Pillow, which writes the images and reads them."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+from rasterio.crs import CRS
+
+from pipeline.core.errors import PipelineError
+from pipeline.formats.datasets import CLASSES
+from pipeline.importing.pictures import import_image
+from pipeline.orthophoto.scenes import tile_scene
+from pipeline.orthophoto.section import TileSection
+from pipeline.raster.geotiff import open_geotiff, write_geotiff
+from pipeline.raster.layout import Scene
+from tests.png_bytes import write_few_bits, write_interlaced
+from tests.world import UTM, at
+
+RNG = np.random.default_rng(3)
+GREY_HW = RNG.integers(0, 256, (300, 70), np.uint8)
+RGB_HWC = RNG.integers(0, 256, (300, 70, 3), np.uint8)
+RGBA_HWC = RNG.integers(0, 256, (300, 70, 4), np.uint8)
+
+
+def imported(source: Path) -> tuple[np.ndarray, np.ndarray, int | None]:
+    """Return bands_CHW, what is visible, and the alpha band."""
+    target = source.parent / "out/image.tif"
+    import_image(source, target)
+    assert [path.name for path in target.parent.iterdir()] == ["image.tif"]
+    with open_geotiff(target) as file:
+        return file.read(), file.valid_mask(), file.alpha_band
+
+
+def saved(path: Path, image: Image.Image, **options: Any) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def bands(image: Image.Image) -> np.ndarray:
+    array = np.asarray(image)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize(("array", "alpha"), [(GREY_HW, None), (RGBA_HWC[..., :2], 2), (RGB_HWC, None), (RGBA_HWC, 4)])
+@pytest.mark.parametrize("name", ["a.png", "a.PNG", "photo 1.png"])
+def test_8_bit_png_is_kept_to_the_value(tmp_path: Path, array: np.ndarray, alpha: int | None, name: str) -> None:
+    image = Image.fromarray(array)
+    bands_CHW, visible_HW, alpha_band = imported(saved(tmp_path / name, image))
+    np.testing.assert_array_equal(bands_CHW, bands(image))
+    assert bands_CHW.dtype == np.uint8
+    assert visible_HW.all()
+    assert alpha_band == alpha
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"subsampling": 2, "quality": 40}, {"progressive": True}])
+@pytest.mark.parametrize("array", [GREY_HW, RGB_HWC])
+def test_jpeg_is_what_pillow_decodes(tmp_path: Path, array: np.ndarray, options: dict[str, Any]) -> None:
+    source = saved(tmp_path / "a.jpg", Image.fromarray(array), **options)
+    with Image.open(source) as image:
+        np.testing.assert_array_equal(imported(source)[0], bands(image))
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_16_bits_are_kept(tmp_path: Path, count: int) -> None:
+    array_HWC = RNG.integers(0, 65536, (300, 70, count), np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), array_HWC)  # writes the third band first
+    bands_CHW, _, alpha = imported(tmp_path / "a.png")
+    order = [2, 1, 0, 3][:count] if count > 1 else [0]
+    np.testing.assert_array_equal(bands_CHW, array_HWC.transpose(2, 0, 1)[order])
+    assert bands_CHW.dtype == np.uint16
+    assert alpha == (4 if count == 4 else None)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_of_few_bits_is_scaled_as_viewers_show_it(tmp_path: Path, bits: int) -> None:
+    index_HW = GREY_HW % 2**bits
+    source = write_few_bits(tmp_path / "a.png", index_HW, bits)
+    with Image.open(source) as image:
+        np.testing.assert_array_equal(imported(source)[0][0], np.asarray(image.convert("L")))
+    np.testing.assert_array_equal(imported(source)[0][0], cv2.imread(str(source), cv2.IMREAD_GRAYSCALE))
+
+
+def palette_image(colours: int = 5) -> Image.Image:
+    image = Image.fromarray(GREY_HW % colours)
+    image.putpalette([10, 20, 30, 255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9][: 3 * colours])
+    return image
+
+
+@pytest.mark.parametrize(
+    ("transparency", "hidden"),
+    [(None, []), (2, [2]), (bytes([0, 255, 0, 128, 255]), [0, 2]), (bytes(5), [0, 1, 2, 3, 4])],
+)
+def test_palettes_are_kept_and_transparent_colours_hidden(tmp_path: Path, transparency: Any, hidden: list[int]) -> None:
+    options = {} if transparency is None else {"transparency": transparency}
+    source = saved(tmp_path / "a.png", palette_image(), **options)
+    bands_CHW, visible_HW, alpha = imported(source)
+    np.testing.assert_array_equal(bands_CHW[0], GREY_HW % 5)
+    np.testing.assert_array_equal(visible_HW, ~np.isin(GREY_HW % 5, hidden))
+    assert alpha is None
+    with open_geotiff(tmp_path / "out/image.tif") as file, Image.open(source) as image:
+        assert file.colour_table is not None
+        np.testing.assert_array_equal(file.colour_table[bands_CHW[0], :3], np.asarray(image.convert("RGBA"))[..., :3])
+
+
+@pytest.mark.parametrize(("array", "transparency"), [(GREY_HW, 7), (RGB_HWC, tuple(map(int, RGB_HWC[5, 5])))])
+def test_the_transparent_colour_is_hidden(tmp_path: Path, array: np.ndarray, transparency: Any) -> None:
+    source = saved(tmp_path / "a.png", Image.fromarray(array), transparency=transparency)
+    bands_CHW, visible_HW, _ = imported(source)
+    with Image.open(source) as image:
+        np.testing.assert_array_equal(visible_HW, np.asarray(image.convert("RGBA"))[..., 3] > 0)
+    np.testing.assert_array_equal(bands_CHW, bands(Image.fromarray(array)))
+
+
+def test_interlaced_png_is_read(tmp_path: Path) -> None:
+    write_interlaced(tmp_path / "a.png", GREY_HW)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.info["interlace"] == 1
+        np.testing.assert_array_equal(np.asarray(image), GREY_HW)
+    np.testing.assert_array_equal(imported(tmp_path / "a.png")[0][0], GREY_HW)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_the_exif_orientation_is_applied(tmp_path: Path, name: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    source = saved(tmp_path / name, Image.fromarray(RGB_HWC), exif=exif)
+    with Image.open(source) as image:
+        np.testing.assert_array_equal(imported(source)[0], bands(ImageOps.exif_transpose(image)))
+
+
+def test_what_is_hidden_is_turned_too(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    source = saved(tmp_path / "a.png", palette_image(), exif=exif, transparency=2)
+    with Image.open(source) as image:
+        alpha_HW = np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))[..., 3]
+    np.testing.assert_array_equal(imported(source)[1], alpha_HW > 0)
+
+
+def test_sidecars_give_position_no_data_and_scale(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a.png", Image.fromarray(GREY_HW))
+    (tmp_path / "a.pgw").write_text("0.5\n0\n0\n-0.5\n500000.25\n999999.75\n")
+    (tmp_path / "a.prj").write_text(CRS.from_user_input(UTM).to_wkt())
+    band = '<PAMRasterBand band="1"><NoDataValue>7</NoDataValue><Scale>0.5</Scale></PAMRasterBand>'
+    (tmp_path / "a.png.aux.xml").write_text(f"<PAMDataset>{band}</PAMDataset>")
+    _, visible_HW, _ = imported(source)
+    np.testing.assert_array_equal(visible_HW, GREY_HW != 7)
+    with open_geotiff(tmp_path / "out/image.tif") as file:
+        assert file.georeference == at(pixel=0.5)
+        assert file.scales == (0.5,)
+
+
+def test_equal_images_give_equal_bytes(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a.png", Image.fromarray(RGBA_HWC))
+    targets = [tmp_path / f"{name}.tif" for name in "xy"]
+    for target in targets:
+        import_image(source, target)
+    assert targets[0].read_bytes() == targets[1].read_bytes()
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a.jpg", Image.fromarray(RGB_HWC))
+    source.write_bytes(source.read_bytes()[:-3000])
+    with pytest.raises(PipelineError, match="a.jpg is truncated"):
+        import_image(source, tmp_path / "out/image.tif")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_colour_table_in_a_sidecar_is_refused(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a.png", Image.fromarray(GREY_HW))
+    band = '<PAMRasterBand band="1"><ColorTable><Entry c1="1" c2="2" c3="3"/></ColorTable></PAMRasterBand>'
+    (tmp_path / "a.png.aux.xml").write_text(f"<PAMDataset>{band}</PAMDataset>")
+    with pytest.raises(PipelineError, match=r"a.png.aux.xml has a colour table for a.png, which is not supported"):
+        import_image(source, tmp_path / "out/image.tif")
+
+
+SECTION = {"size": 64, "partial": "drop", "bands": (1, 2, 3), "stretch": "none", "alpha": "auto"}
+
+
+def chips(folder: Path, source: Path, **changes: Any) -> np.ndarray:
+    """Import and tile an image of 300 x 70 px; return its four chips below each other."""
+    import_image(source, folder / "images/a.tif")
+    write_geotiff(folder / "masks/a.tif", np.ones((1, 300, 70), np.uint8))
+    for name in ("images", "masks"):
+        (folder / "chips" / name).mkdir(parents=True)
+    scene = Scene("a", folder / "images/a.tif", folder / "masks/a.tif")
+    section = TileSection.model_validate(SECTION | changes)
+    rows = tile_scene(scene, section, CLASSES["landcoverai"], folder / "chips").rows
+    return np.concatenate([np.asarray(Image.open(folder / f"chips/images/{row['id']}.png")) for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("image", "bands"),
+    [
+        (Image.fromarray(RGB_HWC), (1, 2, 3)),
+        (Image.fromarray(GREY_HW), (1, 1, 1)),
+        (palette_image(), (1, 2, 3)),
+    ],
+)
+def test_chips_are_the_image_in_rgb(tmp_path: Path, image: Image.Image, bands: tuple[int, int, int]) -> None:
+    chips_HWC = chips(tmp_path, saved(tmp_path / "a.png", image), bands=bands)
+    np.testing.assert_array_equal(chips_HWC, np.asarray(image.convert("RGB"))[:256, :64])
+
+
+def test_alpha_hides_pixels_of_chips(tmp_path: Path) -> None:
+    rgba_HWC = np.dstack([RGB_HWC | 1, np.where(GREY_HW > 100, 255, 0).astype(np.uint8)])
+    chips_HWC = chips(tmp_path, saved(tmp_path / "a.png", Image.fromarray(rgba_HWC)))
+    np.testing.assert_array_equal(chips_HWC.any(-1), GREY_HW[:256, :64] > 100)
