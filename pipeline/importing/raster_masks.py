@@ -84,6 +84,11 @@ def import_mask(source: Path, target: Path, rules: LabelRules) -> bool:
 
 @contextmanager
 def open_mask(source: Path, rules: LabelRules) -> Iterator[RasterMask]:
+    """Open a mask as `import_mask` reads it.
+
+    Raises:
+        PipelineError: it is unreadable, or not stored upright.
+    """
     if source.suffix.lower() not in DRIVERS:
         with open_geotiff(source) as file:
             yield RasterMask(file, rules)

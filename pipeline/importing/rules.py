@@ -1,8 +1,8 @@
 """The user's `classes.yaml`: the classes, and how masks in colours and polygons become class ids."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.core.params import Params
 from pipeline.formats.classes import ClassTable
@@ -28,7 +28,7 @@ class PolygonRules(Params):
     layer: ClassName | None = None
     """The layer of a file with several."""
     values: dict[str | int, str | int] = {}
-    """From values of the attribute to a class, by name or id, or to `ignore`."""
+    """From values of the attribute to a class, by name or id, or to `ignore`; a missing value is NULL."""
     order: tuple[ClassName, ...] = ()
     """Classes, and `ignore`, where polygons overlap, the one on top first; without it, overlaps are refused."""
     background: ClassName | None = None
@@ -37,6 +37,12 @@ class PolygonRules(Params):
     """Whether a polygon covers each pixel that it touches, not only those whose centre is in it."""
     annotated: ClassName | None = None
     """A vector file with the areas that were annotated; what is outside is *ignore*."""
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _name_null(cls, values: Any) -> Any:
+        """Take YAML's null, which `NULL` is without quotes, for its name."""
+        return {"NULL" if key is None else key: target for key, target in dict(values).items()}
 
 
 class LabelRules(ClassTable):

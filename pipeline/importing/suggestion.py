@@ -13,7 +13,7 @@ import shapely
 from pipeline.core.cli import parallel_map
 from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import IGNORE, Colour, distinct_colour
-from pipeline.importing.polygon_classes import NULL, ROW_NUMBERS, as_text
+from pipeline.importing.polygon_classes import NULL, ROW_NUMBERS, value_text
 from pipeline.importing.raster_masks import open_mask
 from pipeline.importing.rules import LabelRules
 from pipeline.importing.survey import Pair, is_vector
@@ -103,7 +103,7 @@ def read_polygons(path: Path) -> Contents:
     contents = Contents()
     for name, values_P in polygons.attributes.items():
         areas: Counter[str] = Counter()
-        for value, area in zip(map(as_text, values_P), area_P.tolist(), strict=True):
+        for value, area in zip(map(value_text, values_P), area_P.tolist(), strict=True):
             areas[value] += area
         contents.attributes[name] = areas
     return contents

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from pipeline.formats.classes import ClassTable
@@ -45,6 +46,12 @@ def test_values_map_to_names_ids_or_ignore() -> None:
         3: 0,
         "x": "ignore",
     }
+
+
+def test_null_may_be_written_with_or_without_quotes() -> None:
+    for text in ("NULL", "null", '"NULL"', "~"):
+        values = yaml.safe_load(f"{{{text}: ignore}}")
+        assert rules(polygons={"values": values}).polygons.values == {"NULL": "ignore"}
 
 
 def test_only_own_images_have_rules_for_labels() -> None:

@@ -1,0 +1,143 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.core.errors import PipelineError
+from pipeline.importing.importer import default_rules
+from pipeline.importing.rules import LabelRules
+from pipeline.importing.suggestion import Contents, find_contents, read_mask, read_polygons, suggest
+from pipeline.importing.survey import survey
+from tests.importing.world import MASK_HW, write_picture, write_tif, write_vector
+
+SQUARES = [shapely.box(0, 0, side, side) for side in (1, 2, 3)]
+
+
+def parsed(text: str) -> LabelRules:
+    return LabelRules.model_validate(yaml.safe_load(text))
+
+
+@given(st.dictionaries(st.integers(-5, 70000), st.integers(1, 9), min_size=1, max_size=60))
+def test_every_value_has_a_class(values: dict[int, int]) -> None:
+    rules = parsed(suggest(Contents(Counter(values))))
+    targets = {value: rules.remap.get(value, value) for value in values}
+    assert set(targets.values()) <= set(rules.ids)
+    assert len(set(targets.values())) == len(values)
+    names = dict(zip(rules.ids, rules.names, strict=True))
+    assert all(names[targets[value]] == f"class {value}" for value in values)
+
+
+@given(st.dictionaries(st.tuples(*[st.integers(0, 255)] * 3), st.integers(1, 9), min_size=1, max_size=50))
+def test_every_exact_colour_has_a_class(colours: dict[tuple[int, int, int], int]) -> None:
+    rules = parsed(suggest(Contents(colours=Counter(colours))))
+    assert set(colours) <= {entry.colour for entry in rules.classes}
+    assert rules.colours.tolerance == 0
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=("C", "Z")), min_size=1).filter(lambda text: text != "NULL"),
+        st.floats(0.1, 9),
+        min_size=2,
+        max_size=9,
+    )
+)
+def test_every_value_of_an_attribute_has_a_class(areas: dict[str, float]) -> None:
+    rules = parsed(suggest(Contents(attributes={"kind": Counter(areas)})))
+    if not all(value.removeprefix("-").isdecimal() for value in areas):
+        assert set(rules.names) == set(areas)
+    assert len(rules.classes) == len(areas)
+    assert rules.polygons.attribute == "kind"
+
+
+def test_masks_of_0_and_255() -> None:
+    assert suggest(Contents(Counter({0: 3, 255: 1}))).splitlines() == [
+        "classes:",
+        '  - {id: 0, name: "class 0", colour: "#e64545"}  # 75.00 % of the pixels',
+        '  - {id: 1, name: "class 255", colour: "#4574e6"}  # 25.00 % of the pixels',
+        "remap: {255: 1}",
+    ]
+
+
+def test_a_palette_gives_the_colours() -> None:
+    contents = Contents(Counter({1: 1, 4: 1}), {1: (255, 0, 0), 4: (0, 0, 255)})
+    assert [entry.colour for entry in parsed(suggest(contents)).classes] == [(255, 0, 0), (0, 0, 255)]
+
+
+def test_many_colours_are_taken_to_be_inexact() -> None:
+    colours = Counter({(255, 0, 0): 60000, (0, 0, 0): 60000} | {(n, n, n): 1 for n in range(1, 80)})
+    rules = parsed(suggest(Contents(colours=colours)))
+    assert [entry.colour for entry in rules.classes] == [(0, 0, 0), (255, 0, 0)]
+    assert (rules.colours.tolerance, rules.colours.edges) == (30, "ignore")
+
+
+def test_the_attribute_with_few_values_and_a_fitting_name_is_chosen() -> None:
+    attributes = {
+        "fid": Counter({"1": 1.0, "2": 1.0}),
+        "height": Counter({"3": 1.0, "4": 1.0}),
+        "landuse": Counter({"wood": 1.0, "field": 3.0, "NULL": 1.0}),
+        "remark": Counter({f"text {number}": 1.0 for number in range(90)}),
+    }
+    text = suggest(Contents(attributes=attributes))
+    assert parsed(text).polygons.attribute == "landuse"
+    assert parsed(text).polygons.values == {"NULL": "ignore"}
+    assert '  - {id: 0, name: "field", colour: "#e64545"}  # 75.00 % of the area' in text
+    assert '# another attribute is "height": 3, 4\n' in text
+
+
+def test_codes_of_polygons_keep_their_numbers_or_are_remapped() -> None:
+    rules = parsed(suggest(Contents(attributes={"code": Counter({"111": 1.0, "311": 1.0})})))
+    assert rules.ids == (0, 111)
+    assert rules.remap == {311: 0}
+
+
+@pytest.mark.parametrize(("attributes", "name"), [({}, "object"), ({"kind": Counter({"building": 5.0})}, "building")])
+def test_a_single_class_gets_a_background(attributes: dict[str, Counter[str]], name: str) -> None:
+    rules = parsed(suggest(Contents(attributes=attributes)))
+    assert rules.names == ("background", name)
+    assert rules.polygons.background == "background"
+
+
+def test_more_values_than_classes_are_refused() -> None:
+    with pytest.raises(PipelineError, match="the masks have 256 values, more than the 255 classes"):
+        suggest(Contents(Counter(dict.fromkeys(range(1000, 1256), 1))))
+
+
+def test_values_are_counted_without_no_data(tmp_path: Path) -> None:
+    path = write_picture(tmp_path / "a.png", MASK_HW)
+    assert read_mask(path, default_rules()).values == Counter({0: 64 * 64 - 16 * 32, 1: 16 * 32})
+
+
+def test_colours_are_counted_without_what_is_transparent(tmp_path: Path) -> None:
+    rgba_HWC = np.zeros((4, 8, 4), np.uint8)
+    rgba_HWC[:, :2] = (255, 0, 0, 255)
+    rgba_HWC[:, 2:3] = (0, 0, 255, 255)
+    path = tmp_path / "a.png"
+    Image.fromarray(rgba_HWC).save(path)
+    assert read_mask(path, default_rules()).colours == Counter({(255, 0, 0): 8, (0, 0, 255): 4})
+
+
+def test_fractions_are_refused(tmp_path: Path) -> None:
+    path = write_tif(tmp_path / "a.tif", np.full((64, 64), 0.5, np.float32))
+    with pytest.raises(PipelineError, match=r"a.tif contains 0.5, but labels are whole numbers"):
+        read_mask(path, default_rules())
+
+
+def test_areas_are_summed_by_value(tmp_path: Path) -> None:
+    path = write_vector(tmp_path / "a.gpkg", *SQUARES, kind=["a", "b", "a"])
+    assert read_polygons(path).attributes["kind"] == Counter({"a": 10.0, "b": 4.0})
+
+
+def test_all_labels_of_a_folder_count(tmp_path: Path) -> None:
+    for scene, value in (("a", 1), ("b", 2)):
+        write_tif(tmp_path / f"images/{scene}.tif")
+        write_picture(tmp_path / f"masks/{scene}.png", value * MASK_HW)
+    files = [path.relative_to(tmp_path) for path in sorted(tmp_path.rglob("*.*"))]
+    contents = find_contents(tmp_path, survey(tmp_path, files), default_rules())
+    assert contents.values == Counter({0: 2 * (64 * 64 - 512), 1: 512, 2: 512})
