@@ -11,13 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 import yaml
 
 from pipeline.core.files import read_json
+from pipeline.formats.classes import user_classes
+from pipeline.importing.rules import LabelRules
 from pipeline.raster.geotiff import write_geotiff
+from tests.importing.world import MASK_HW, write_picture, write_tif, write_vector
 from tests.pages import PAGES, ROOT, blocks, commands
 
 EXPERIMENT = "dvc exp run -S loss=dice"
+CLASSES = blocks(PAGES["docs/data.md"], "yaml")
+SUGGEST = "python -m pipeline.classes /path/to/folder > /path/to/folder/classes.yaml"
+IMPORT = """dvc exp run -S download.landcoverai.source=local -S "download.landcoverai.path='/path/to/folder'\""""
 TABLE = "dvc exp show --only-changed --drop 'data/|pipeline'"
 
 
@@ -51,7 +58,7 @@ def write_scenes(folder: Path) -> None:
     """Write twenty scenes of 64 px with the classes in docs/data.md, and its `classes.yaml`."""
     for number in range(20):
         write_scene(folder, number)
-    (folder / "classes.yaml").write_text(blocks(PAGES["docs/data.md"], "yaml")[0])
+    (folder / "classes.yaml").write_text(next(text for text in CLASSES if "remap" in text))
 
 
 def write_scene(folder: Path, number: int) -> None:
@@ -107,6 +114,37 @@ def test_the_pipeline_runs_compares_and_keeps_good_results(project: Path) -> Non
     assert "Traceback" not in output
     assert read_json(project / "metrics" / "evaluate.json") == kept
     assert (project / "data" / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("kind", ["pictures", pytest.param("polygons", marks=[pytest.mark.soak, pytest.mark.short])])
+def test_two_commands_lead_from_a_folder_to_scores(project: Path, tmp_path: Path, kind: str) -> None:
+    shown = [command.split("     #")[0] for command in commands()]
+    assert {SUGGEST, IMPORT} <= set(shown)
+    squares = [shapely.box(500000 + 4 * n, 1000000 - 16, 500016 + 4 * n, 1000000 - 4) for n in range(4)]
+    for number in range(20):
+        if kind == "pictures":
+            write_picture(tmp_path / f"images/{number}.png")
+            write_picture(tmp_path / f"masks/{number}_mask.png", 255 * MASK_HW)
+        else:
+            write_tif(tmp_path / f"images/{number}.tif")
+    if kind == "polygons":
+        write_vector(tmp_path / "labels.gpkg", *squares, use=["building"] * 2 + ["road"] * 2)
+    suggest, load = (command.replace("/path/to/folder", str(tmp_path)) for command in (SUGGEST, IMPORT))
+    run(project, f"sh -c {shlex.quote(suggest)}")
+    if kind == "polygons":  # as the text of the file advises: overlaps need an order
+        text = (tmp_path / "classes.yaml").read_text()
+        (tmp_path / "classes.yaml").write_text(text.replace('"use"', '"use", order: [road, building]'))
+    run(project, load)
+    classes = ["class 0", "class 255"] if kind == "pictures" else ["building", "road"]
+    assert list(read_json(project / "metrics/evaluate.json")["iou"]) == classes
+    run(project, "git checkout -q .")
+
+
+@pytest.mark.parametrize("text", CLASSES)
+def test_the_class_tables_of_the_docs_are_valid(tmp_path: Path, text: str) -> None:
+    table = text if text.startswith("classes") else f"classes: [other, building]\n{text}"
+    (tmp_path / "classes.yaml").write_text(table)
+    assert user_classes(tmp_path, tmp_path, LabelRules)
 
 
 def test_a_scene_added_to_the_folder_is_noticed(project: Path) -> None:

@@ -42,7 +42,9 @@ class PolygonRules(Params):
     @classmethod
     def _name_null(cls, values: Any) -> Any:
         """Take YAML's null, which `NULL` is without quotes, for its name."""
-        return {"NULL" if key is None else key: target for key, target in dict(values).items()}
+        if not isinstance(values, dict):
+            return values
+        return {"NULL" if key is None else key: target for key, target in values.items()}
 
 
 class LabelRules(ClassTable):
