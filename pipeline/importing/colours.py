@@ -1,7 +1,7 @@
 """Find the classes of painted masks by their colours."""
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from itertools import combinations
 
 import cv2
@@ -9,6 +9,15 @@ import numpy as np
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import LandCoverClass
+from pipeline.importing.colour_space import (
+    COLOURS,
+    UNKNOWN,
+    class_positions,
+    is_mixture,
+    mixtures_of_two,
+    pack,
+    unpack,
+)
 from pipeline.importing.rules import LabelRules
 from pipeline.raster.remote import Location
 
@@ -18,8 +27,6 @@ REACH = 8
 """The same to the others: the tip of a sharp corner is an edge along its length."""
 SLACK = 2
 """Smallest difference by which a blend may miss the mixture of two colours, by rounding."""
-COLOURS = 1 << 24
-UNKNOWN = -1
 MAX_LISTED = 3
 """Unknown colours that an error lists."""
 MAX_TOLERANCE = 64
@@ -28,33 +35,6 @@ EDGE_SHARE = 0.9
 """Share of the unknown pixels that are between two colours if a mask is antialiased; the others have more."""
 MAX_TESTED = 1000
 """Most frequent unknown colours that are tested for what to advise."""
-
-
-@lru_cache(maxsize=1)
-def class_positions(colours: tuple[tuple[int, int, int], ...], tolerance: int) -> np.ndarray:
-    """Return the position in `colours` for each colour, int16 by `red << 16 | green << 8 | blue`, or `UNKNOWN`.
-
-    Args:
-        colours: red, green, blue of each class.
-        tolerance: largest difference per channel. Of several colours within it, the nearest (Euclidean) counts; a
-            colour at equal distances from two is unknown.
-    """
-    position_RGB = np.full((256, 256, 256), UNKNOWN, np.int16)
-    distance_RGB = np.full((256, 256, 256), np.iinfo(np.int32).max, np.int32) if tolerance else position_RGB
-    for position, colour in enumerate(colours):
-        if not tolerance:
-            position_RGB[colour] = position
-            continue
-        near = tuple(slice(max(level - tolerance, 0), level + tolerance + 1) for level in colour)
-        red, green, blue = (
-            (np.arange(256, dtype=np.int32)[part] - level) ** 2 for part, level in zip(near, colour, strict=True)
-        )
-        squared_RGB = red[:, None, None] + green[:, None] + blue
-        positions, distances = position_RGB[near], distance_RGB[near]
-        positions[squared_RGB == distances] = UNKNOWN
-        positions[squared_RGB < distances] = position
-        np.minimum(distances, squared_RGB, out=distances)
-    return position_RGB.reshape(-1)
 
 
 @dataclass
@@ -78,7 +58,7 @@ class ColourReader:
                     f"one colour, {list(entry.colour)}; give each class its own"
                 )
         self._colours_K3 = np.array(list(first), np.uint8)
-        self._between = _classes_between(self._colours_K3, self._slack) if self.rules.colours.edges == "ignore" else []
+        self._between = mixtures_of_two(self._colours_K3, self._slack) if self.rules.colours.edges == "ignore" else {}
         # by position; the last is that of UNKNOWN
         self._raw_P = np.array([*map(self.rules.raw_value, self.rules.ids), self.rules.ignored_value])
 
@@ -115,8 +95,7 @@ class ColourReader:
             partial_HW = (bands_CHW[3] < 255) & ~hidden_HW
         position_HW[hidden_HW | partial_HW] = UNKNOWN
         unknown_HW = (position_HW == UNKNOWN) & ~hidden_HW
-        for middle, first, second in self._between:
-            position_HW[_is_edge(position_HW, middle, first, second)] = UNKNOWN
+        position_HW[self._is_thin_edge(position_HW)] = UNKNOWN
         if unknown_HW.any() and self.rules.colours.edges == "ignore":
             unknown_HW &= ~partial_HW
             partial_HW[:] = False
@@ -145,6 +124,20 @@ class ColourReader:
             pixels = np.flatnonzero(set_N.reshape(-1) == number)
             blend_N[pixels] = is_mixture(colours_N3[pixels], classes_K3, self._slack)
         return np.asarray(blend_N & _near(position_HW != UNKNOWN, NEAR)[unknown_HW])
+
+    def _is_thin_edge(self, position_HW: np.ndarray) -> np.ndarray:
+        """Return where a class in a mixture of two others' colours is but an edge between them, bool (height, width).
+
+        It is one where it is less than three pixels wide, with both within `NEAR` px.
+        """
+        edge_HW = np.zeros(position_HW.shape, bool)
+        near = cache(lambda position: _near(position_HW == position, NEAR))
+        for middle, pairs in self._between.items():
+            middle_HW = (position_HW == middle).astype(np.uint8)
+            thin_HW = middle_HW > cv2.morphologyEx(middle_HW, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+            for first, second in pairs if thin_HW.any() else ():
+                edge_HW |= thin_HW & near(first) & near(second)
+        return edge_HW
 
     def require_known(self) -> None:
         """Check that all colours so far were of a class.
@@ -195,6 +188,11 @@ class ColourReader:
         pairs = combinations(self._colours_K3.astype(int), 2)
         apart = min(int(np.abs(first - second).max()) for first, second in pairs)
         separating = (apart - 1) // 2
+        if farthest <= colours.tolerance:
+            return (
+                f"each is as near to another class; lower the tolerance of {colours.tolerance} in classes.yaml to at "
+                f"most {separating}, or add them to its classes"
+            )
         if farthest <= min(separating, MAX_TOLERANCE):
             meaning = "the colours of classes, changed by compression"
             options = f"tolerance: {farthest}" + (", edges: ignore" if colours.edges == "ignore" else "")
@@ -218,67 +216,3 @@ def _near(is_class_HW: np.ndarray, reach: int) -> np.ndarray:
     """Return bool (height, width): whether a pixel of the class is within `reach` rows and columns."""
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     return np.asarray(cv2.dilate(is_class_HW.astype(np.uint8), kernel) > 0)
-
-
-def _classes_between(colours_K3: np.ndarray, slack: int) -> list[tuple[int, int, int]]:
-    """Return positions of classes whose colour is a mixture of two others', each followed by the two."""
-    return [
-        (int(middle), first, second)
-        for first, second in combinations(range(len(colours_K3)), 2)
-        for middle in np.flatnonzero(is_mixture(colours_K3, colours_K3[[first, second]], slack))
-        if middle not in (first, second)
-    ]
-
-
-def _is_edge(position_HW: np.ndarray, middle: int, first: int, second: int) -> np.ndarray:
-    """Return where a class whose colour is a mixture of two others' is but an edge between them, bool (height, width).
-
-    It is one where it is less than three pixels wide, with both within `NEAR` px.
-    """
-    is_middle_HW = (position_HW == middle).astype(np.uint8)
-    if not is_middle_HW.any():
-        return np.zeros(position_HW.shape, bool)
-    wide_HW = cv2.morphologyEx(is_middle_HW, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    return np.asarray((is_middle_HW > wide_HW) & _near(position_HW == first, NEAR) & _near(position_HW == second, NEAR))
-
-
-def is_mixture(colours_N3: np.ndarray, corners_K3: np.ndarray, slack: int, largest: int = 4) -> np.ndarray:
-    """Return whether colours are mixtures of two or more of others, bool (colours,).
-
-    Four suffice for any mixture in three dimensions (Carathéodory's theorem).
-
-    Args:
-        colours_N3: colours.
-        corners_K3: the others.
-        slack: largest difference per channel from a mixture.
-        largest: how many of the others make up a mixture at most.
-    """
-    mixed_N = np.zeros(len(colours_N3), bool)
-    for size in range(2, largest + 1):
-        for corners in combinations(corners_K3.astype(float), size):
-            rest = np.flatnonzero(~mixed_N)
-            if not len(rest):
-                return mixed_N
-            mixed_N[rest] = _is_near_simplex(colours_N3[rest].astype(float), np.array(corners), slack)
-    return mixed_N
-
-
-def _is_near_simplex(colours_N3: np.ndarray, corners_S3: np.ndarray, slack: int) -> np.ndarray:
-    edges_S3 = corners_S3[1:] - corners_S3[0]
-    share_NS = np.clip((colours_N3 - corners_S3[0]) @ np.linalg.pinv(edges_S3), 0, 1)
-    share_NS /= np.maximum(share_NS.sum(1, keepdims=True), 1)
-    return np.asarray((np.abs(corners_S3[0] + share_NS @ edges_S3 - colours_N3) <= slack).all(1))
-
-
-def pack(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarray:
-    """Return uint8 channels as one number each, uint32."""
-    packed = red.astype(np.uint32)
-    for channel in (green, blue):
-        packed <<= np.uint32(8)
-        packed |= channel
-    return packed
-
-
-def unpack(packed_N: np.ndarray) -> np.ndarray:
-    """Return the channels of packed colours, uint8 (colours, 3)."""
-    return np.stack([packed_N >> shift & 255 for shift in (16, 8, 0)], -1).astype(np.uint8)

@@ -2,53 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.importing.colours import REACH, UNKNOWN, ColourReader
+from pipeline.importing.colour_space import UNKNOWN
+from pipeline.importing.colours import REACH, ColourReader
+from pipeline.importing.mask_kinds import RasterMask, is_in_colours
 from pipeline.importing.mask_writer import mask_writer
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.tiff_writer import TILE, tiff_writer
+from pipeline.importing.tiff_writer import tiff_writer
 from pipeline.raster.geotiff import GeoTiff, is_nodata, open_geotiff
 from pipeline.raster.labels import require_unscaled
-from pipeline.raster.pictures import DRIVERS, Picture, open_picture
-
-
-@dataclass(frozen=True)
-class RasterMask:
-    """An open mask."""
-
-    file: GeoTiff
-    rules: LabelRules
-    picture: Picture | None = None
-    """None for a GeoTIFF."""
-
-    @property
-    def is_jpeg(self) -> bool:
-        """Whether compression has changed its values."""
-        return self.file.is_jpeg or (self.picture is not None and self.picture.jpeg is not None)
-
-    @property
-    def is_painted(self) -> bool:
-        """Whether the file has red, green and blue, with or without alpha."""
-        return self.file.count == 3 or (self.file.count == 4 and self.file.alpha_band == 4)
-
-    def read(self, window: Window) -> np.ndarray:
-        """Read all bands as stored, (bands, height, width)."""
-        return self.file.read(window=window) if self.picture is None else self.picture.read(window)
-
-    def rows(self, margin: int = 0) -> Iterator[tuple[Window, slice]]:
-        """Yield windows of full width from top to bottom, with rows above and below, and the slice without these."""
-        height, width = self.file.height, self.file.width
-        for start in range(0, height, TILE):
-            stop, above = min(start + TILE, height), min(start, margin)
-            below = min(height - stop, margin)
-            window = Window(0, start - above, width, stop + below - start + above)
-            yield window, slice(above, above + stop - start)
+from pipeline.raster.pictures import DRIVERS, open_picture
 
 
 def import_mask(source: Path, target: Path, rules: LabelRules) -> bool:
@@ -71,7 +39,7 @@ def import_mask(source: Path, target: Path, rules: LabelRules) -> bool:
         OSError: the disk is full.
     """
     with open_mask(source, rules) as mask:
-        if _is_in_colours(mask):
+        if is_in_colours(mask):
             _require_exact(mask)
             _import_colours(mask, target)
         elif mask.file.count == 1 and mask.picture is None:
@@ -113,80 +81,6 @@ def _require_exact(mask: RasterMask) -> None:
     raise PipelineError(
         f"{mask.file.path} is JPEG-compressed, which invents values along the edges of classes; {advice}"
     )
-
-
-def _is_in_colours(mask: RasterMask) -> bool:
-    """Decide how a mask is read.
-
-    Raises:
-        PipelineError: it has other bands than a mask has, or fits both ways with different classes.
-    """
-    file, masks = mask.file, mask.rules.masks
-    if mask.is_painted:
-        return masks != "values"
-    if file.count > 2 or (file.count == 2 and file.alpha_band != 2):
-        raise PipelineError(
-            f"{file.path} has {file.count} bands; a mask has one of values, or red, green and blue, and may have alpha"
-        )
-    if file.colour_table is None or file.count > 1:
-        if masks == "colours":
-            raise PipelineError(
-                f"{file.path} has no colours, but classes.yaml contains masks: colours; write masks: auto, or paint it"
-            )
-        return False
-    return masks == "colours" or (masks == "auto" and _palette_is_colours(mask, file.colour_table))
-
-
-def _palette_is_colours(mask: RasterMask, colour_table_V4: np.ndarray) -> bool:
-    """Return whether the colours of a palette count: those in use are of classes, and their indices are not all known.
-
-    Raises:
-        PipelineError: indices and colours are both of classes, but of different ones.
-    """
-    rules, known = mask.rules, {*mask.rules.ids, *mask.rules.remap}
-    used = [index for index in _used_indices(mask) if index in known or not _is_declared_empty(mask.file, index)]
-    if not used or max(used) >= len(colour_table_V4):
-        return False
-    are_known = known.issuperset(used)
-    try:
-        position_U = ColourReader(mask.file.path, rules).positions(colour_table_V4[used, :3])
-    except PipelineError:  # two classes have one colour
-        return False
-    if (position_U == UNKNOWN).any():
-        return False
-    by_colour = [rules.ids[position] for position in position_U]
-    by_value = [rules.remap.get(index, index) for index in used]
-    if are_known and by_colour != by_value:
-        index, colour_id, value_id = next(
-            (index, first, second)
-            for index, first, second in zip(used, by_colour, by_value, strict=True)
-            if first != second
-        )
-        name_of = dict(zip(rules.ids, rules.names, strict=True))
-        value_name = name_of.get(value_id, value_id) if isinstance(value_id, int) else value_id
-        raise PipelineError(
-            f"{mask.file.path} has a palette that can be read in two ways: value {index} is {value_name!r} in "
-            f"classes.yaml, and its colour {colour_table_V4[index, :3].tolist()} is {name_of[colour_id]!r}; "
-            "write masks: values, or masks: colours, in classes.yaml"
-        )
-    return not are_known
-
-
-def _used_indices(mask: RasterMask) -> list[int]:
-    count_V = np.zeros(1 << 16, np.int64)
-    for window, _ in mask.rows():
-        values_HW = mask.file.read((1,), window)[0]
-        if mask.file.has_internal_mask:
-            values_HW = values_HW[mask.file.internal_mask(window)]
-        count_V += np.bincount(values_HW.reshape(-1), minlength=len(count_V))
-    return [int(index) for index in np.flatnonzero(count_V)]
-
-
-def _is_declared_empty(file: GeoTiff, index: int) -> bool:
-    """Return whether an index is the declared no-data, or of a transparent colour."""
-    table = file.colour_table
-    is_transparent = table is not None and index < len(table) and table[index, 3] == 0
-    return index == file.nodata[0] or bool(is_transparent)
 
 
 def _import_values(mask: RasterMask, target: Path) -> None:

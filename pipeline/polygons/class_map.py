@@ -16,7 +16,7 @@ from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
-from pipeline.raster.labels import read_labels
+from pipeline.raster.labels import UnknownLabelsError, read_labels
 from pipeline.raster.remote import Location
 
 CLASS_TAG = re.compile("CLASS_(0|[1-9][0-9]{0,8})")
@@ -52,11 +52,8 @@ class ClassMap:
         """
         try:
             return read_labels(self.file, self._with_no_class, window).mask_HW
-        except PipelineError as error:  # with the advice for a folder of training data
-            what, is_unknown, _ = str(error).partition(": add the value to classes.yaml")
-            raise PipelineError(
-                f"{what}; give a table with all of them, {GIVE_CLASSES}" if is_unknown else what
-            ) from None
+        except UnknownLabelsError as error:
+            raise PipelineError(f"{error.problem}; give a table with all of them, {GIVE_CLASSES}") from None
 
     @property
     def _with_no_class(self) -> ClassTable:

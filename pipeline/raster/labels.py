@@ -18,6 +18,15 @@ MAX_COUNTED = 256
 """Unknown values, the lowest ones, that are counted."""
 
 
+class UnknownLabelsError(PipelineError):
+    """Values that are neither classes nor remapped."""
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f"{problem}: {advice}")
+        self.problem = problem
+        """The message without advice, which is for a folder of training data."""
+
+
 @dataclass(frozen=True)
 class Labels:
     """Labels of a file or window."""
@@ -154,10 +163,10 @@ def _refuse(parts: Iterable[tuple[np.ndarray, np.ndarray]], table: ClassTable, p
         )
     if lowest:
         listed = ", ".join(f"{value} in {count} px" for value, count in list(lowest.items())[:MAX_LISTED])
-        raise PipelineError(
-            f"{path} contains label values outside the class table: {listed}"
-            f"{' and others' if len(lowest) > MAX_LISTED else ''}; classes are {list(table.ids)}: "
-            f"{_remap_advice(list(lowest), sorted(unseen), table)}"
+        more = " and others" if len(lowest) > MAX_LISTED else ""
+        raise UnknownLabelsError(
+            f"{path} contains label values outside the class table: {listed}{more}; classes are {list(table.ids)}",
+            _remap_advice(list(lowest), sorted(unseen), table),
         )
 
 

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.core.files import write_text
 from pipeline.raster.originals import Originals
+from tests.importing.world import write_picture
 from tests.sources.world import files_below, small_ghana, small_landcovernet
 from tests.world import orthophoto, write_params
 
@@ -52,39 +54,50 @@ def originals(tmp_path: Path) -> Path:
 
 
 def test_an_unreadable_file_can_be_fixed_at_the_reported_path(originals: Path, run: Run) -> None:
-    good = (originals / "masks/b.tif").read_bytes()
-    (originals / "masks/b.tif").write_bytes(b"not an image")
+    good = (originals / "images/b.tif").read_bytes()
+    (originals / "images/b.tif").write_bytes(b"not an image")
     assert run(*DOWNLOAD) == ""
     stderr = run(*TILE)
-    assert stderr.startswith(f"tile: error: {originals}/masks/b.tif is not a readable GeoTIFF")
+    assert stderr.startswith(f"tile: error: {originals}/images/b.tif is not a readable GeoTIFF")
     assert "data/raw" not in stderr
-    (originals / "masks/b.tif").write_bytes(good)
+    (originals / "images/b.tif").write_bytes(good)
     assert run(*DOWNLOAD) == ""
     assert run(*TILE) == ""
 
 
+def test_a_converted_file_is_reported_under_its_own_name(tmp_path: Path, run: Run) -> None:
+    write_picture(tmp_path / "mine/images/a_sat.jpg")
+    write_picture(tmp_path / "mine/images/a_mask.png", np.full((64, 64), 7, np.uint8))
+    assert run(*DOWNLOAD) == ""
+    assert run(*TILE).startswith(
+        f"tile: error: {tmp_path}/mine/images/a_mask.png contains label values outside the class"
+    )
+
+
 def test_originals_are_listed_but_the_table_is_machine_independent(originals: Path, run: Run, tmp_path: Path) -> None:
     for name in "ab":
-        (originals / f"masks/{name}.tif").write_bytes(b"not an image")
+        (originals / f"images/{name}.tif").write_bytes(b"not an image")
     run(*DOWNLOAD)
     stderr = run(*TILE)
     for name in "ab":
-        assert f"images/{name}.tif  {originals}/masks/{name}.tif is not a readable" in stderr
+        assert f"images/{name}.tif  {originals}/images/{name}.tif is not a readable" in stderr
     assert "data/raw" not in stderr
     assert run(*TILE, on_error="skip") == ""
     with (tmp_path / "tile.csv").open(newline="") as reader:
         rows = list(csv.DictReader(reader))
     assert [row["file"] for row in rows] == ["images/a.tif", "images/b.tif"]
-    assert all(row["reason"].startswith("masks/") for row in rows)
+    assert all(row["reason"].startswith("images/") for row in rows)
 
 
 def test_a_file_that_cannot_be_copied_is_in_the_table_with_a_relative_path(
     originals: Path, run: Run, tmp_path: Path
 ) -> None:
-    (originals / "notes.txt").symlink_to(tmp_path / "gone")
-    assert run(*DOWNLOAD).startswith(f"download landcoverai: error: {originals}/notes.txt cannot be copied: ")
+    (originals / "images/a.tfw").symlink_to(tmp_path / "gone")
+    assert run(*DOWNLOAD).startswith(
+        f"download landcoverai: error: images/a.tif: {originals}/images/a.tfw: No such file"
+    )
     assert run(*DOWNLOAD, on_error="skip") == ""
-    assert "notes.txt,notes.txt cannot be copied: No such file" in (tmp_path / "download.csv").read_text()
+    assert "images/a.tif,images/a.tfw: No such file" in (tmp_path / "download.csv").read_text()
 
 
 def test_a_changed_copy_is_refused_with_the_path_of_the_original(originals: Path, run: Run, tmp_path: Path) -> None:
@@ -160,10 +173,10 @@ def test_downloaded_files_keep_their_path_and_get_advice() -> None:
 
 
 def test_paths_are_kept_after_a_change_of_source(originals: Path, run: Run) -> None:
-    (originals / "masks/b.tif").write_bytes(b"not an image")
+    (originals / "images/b.tif").write_bytes(b"not an image")
     run(*DOWNLOAD)
     stderr = run(*TILE, **{"download.landcoverai.source": "sample"})
-    assert stderr.startswith("tile: error: data/raw/landcoverai/masks/b.tif is not a readable GeoTIFF")
+    assert stderr.startswith("tile: error: data/raw/landcoverai/images/b.tif is not a readable GeoTIFF")
 
 
 @pytest.mark.parametrize(

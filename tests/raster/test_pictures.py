@@ -138,6 +138,13 @@ def test_a_row_too_large_to_decode_is_refused(tmp_path: Path) -> None:
     refuse(path, "a.png is stored in blocks of 900000000 x 1 px|a.png is not a readable PNG")
 
 
+def test_a_jpeg_too_large_to_decode_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.raster.pictures.MAX_JPEG_PIXELS", 2399)
+    refuse(saved(tmp_path / "a.jpg"), "a.jpg has 60 x 40 px; at most 2399 of a JPEG are decoded: convert it to GeoTIFF")
+    monkeypatch.setattr("pipeline.raster.pictures.MAX_JPEG_PIXELS", 2400)
+    read(tmp_path / "a.jpg")
+
+
 @pytest.mark.parametrize("interlaced", [False, True])
 def test_fewer_pixels_than_announced_are_an_error(tmp_path: Path, interlaced: bool) -> None:
     path = write_grey(tmp_path / "a.png", (40, 40), [b"\0" * 40] * 10, interlaced=interlaced)
