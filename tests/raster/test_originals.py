@@ -97,7 +97,7 @@ def test_a_file_that_cannot_be_copied_is_in_the_table_with_a_relative_path(
         f"download landcoverai: error: images/a.tif: {originals}/images/a.tfw: No such file"
     )
     assert run(*DOWNLOAD, on_error="skip") == ""
-    assert "images/a.tif,images/a.tfw: No such file" in (tmp_path / "download.csv").read_text()
+    assert "images/a.tif,images/a.tfw cannot be copied: No such file" in (tmp_path / "download.csv").read_text()
 
 
 def test_a_changed_copy_is_refused_with_the_path_of_the_original(originals: Path, run: Run, tmp_path: Path) -> None:
