@@ -159,7 +159,7 @@ def _with_sign(placed: Placed) -> tuple[np.ndarray, int]:
 
 
 def _near_rows(polygon: shapely.Polygon, block: Window) -> shapely.Polygon:
-    """Leave out vertices that have no effect on the rows of a block.
+    """Leave out vertices that have no effect on the rows of a block that the polygon meets.
 
     Of successive vertices that are all above the block, or all below, the first and the last remain: edges that meet
     the block are unchanged, to the last bit. So remains the vertex, with its neighbours, by which GDAL finds the
@@ -172,14 +172,14 @@ def _near_rows(polygon: shapely.Polygon, block: Window) -> shapely.Polygon:
     side_N = below_N.astype(int) - (points_N2[:, 1] < block.row_off - 1)
     changes_N = np.diff(side_N) != 0  # between a vertex and the next
     is_kept_N = (side_N == 0) | np.append(changes_N, True) | np.append(True, changes_N)
-    pivot_R = np.lexsort((-points_N2[:, 0], points_N2[:, 1], ring_N))[first_R]
+    lowest_M = np.flatnonzero(points_N2[:, 1] == np.minimum.reduceat(points_N2[:, 1], first_R)[ring_N])
+    lowest_M = lowest_M[np.lexsort((-points_N2[lowest_M, 0], ring_N[lowest_M]))]
+    pivot_R = lowest_M[np.diff(ring_N[lowest_M], prepend=-1) > 0]
     before_R = np.where(pivot_R == first_R, last_R, pivot_R) - 1
     is_kept_N[np.concatenate([first_R, last_R, pivot_R, before_R, pivot_R + 1])] = True
     sides_R = np.minimum.reduceat(side_N, first_R), np.maximum.reduceat(side_N, first_R)
     has_effect_R = (sides_R[0] != sides_R[1]) | (sides_R[0] == 0)
     is_kept_N &= has_effect_R[ring_N]
-    if not is_kept_N.any():
-        return shapely.Polygon()
     _, index_N = np.unique(ring_N[is_kept_N], return_inverse=True)
     shell, *holes = shapely.linearrings(points_N2[is_kept_N], indices=index_N)
     return shapely.Polygon(shell, holes)

@@ -63,7 +63,7 @@ def write_polygon_mask(labelled: LabelledPolygons, image: Path, target: Path, ru
         areas = None if labelled.annotated is None else Layers.of_areas(place(labelled.annotated, grid))
         layers = Layers.of(placed, labelled.classes_P, rules)
         overlaps = Overlaps()
-        with atomic_path(target) as partial:
+        with atomic_path(target) as partial, file_errors(target, "cannot be written"):
             pixels, covered = _write(partial, grid, layers, areas, overlaps, rules)
             _refuse(overlaps, labelled.polygons, grid, rules)
     names = _names(rules)
@@ -88,10 +88,7 @@ def _write(
         Pixels by class id, and the pixels that a polygon covers; with annotated areas, those in areas.
     """
     raw_values, pixels, covered = _raw_values(rules), np.zeros(IGNORE + 1, np.int64), 0
-    with (
-        file_errors(target, "cannot be written"),
-        closing(open_dataset(target, "w", **_profile(grid, raw_values.dtype, rules))) as mask,
-    ):
+    with closing(open_dataset(target, "w", **_profile(grid, raw_values.dtype, rules))) as mask:
         for block in _blocks(grid.height, grid.width):
             inside_HW = np.ones((block.height, block.width), bool)
             if areas is not None:
