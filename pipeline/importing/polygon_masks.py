@@ -7,27 +7,23 @@ pixels are GDAL's, but where an edge meets the corner of a pixel in the first or
 """
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import atomic_path
 from pipeline.formats.classes import IGNORE, USER_CLASSES
 from pipeline.importing.burning import MARGIN, Layers, Overlaps
+from pipeline.importing.mask_writer import MaskWriter, mask_dtype, mask_writer
 from pipeline.importing.polygon_classes import LabelledPolygons
 from pipeline.importing.rules import LabelRules
-from pipeline.raster.gdal import file_errors, open_dataset
+from pipeline.importing.tiff_writer import TILE
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.shapes.placement import place
 from pipeline.shapes.polygons import Polygons
 
-TILE = 256
-"""Side in pixels of the blocks in which masks are stored."""
 BLOCK_PIXELS = 2**22
 """Pixels that are rasterised at once."""
 
@@ -63,8 +59,8 @@ def write_polygon_mask(labelled: LabelledPolygons, image: Path, target: Path, ru
         areas = None if labelled.annotated is None else Layers.of_areas(place(labelled.annotated, grid))
         layers = Layers.of(placed, labelled.classes_P, rules)
         overlaps = Overlaps()
-        with atomic_path(target) as partial, file_errors(target, "cannot be written"):
-            pixels, covered = _write(partial, grid, layers, areas, overlaps, rules)
+        with mask_writer(target, grid.height, grid.width, grid.georeference, rules) as mask:
+            pixels, covered = _write(mask, grid, layers, areas, overlaps, rules)
             _refuse(overlaps, labelled.polygons, grid, rules)
     names = _names(rules)
     counts = {names[number]: count for number, count in enumerate(pixels.tolist()) if count}
@@ -80,7 +76,7 @@ def write_polygon_mask(labelled: LabelledPolygons, image: Path, target: Path, ru
 
 
 def _write(
-    target: Path, grid: GeoTiff, layers: Layers, areas: Layers | None, overlaps: Overlaps, rules: LabelRules
+    mask: MaskWriter, grid: GeoTiff, layers: Layers, areas: Layers | None, overlaps: Overlaps, rules: LabelRules
 ) -> tuple[np.ndarray, int]:
     """Write a mask by blocks of rows.
 
@@ -88,17 +84,16 @@ def _write(
         Pixels by class id, and the pixels that a polygon covers; with annotated areas, those in areas.
     """
     raw_values, pixels, covered = _raw_values(rules), np.zeros(IGNORE + 1, np.int64), 0
-    with closing(open_dataset(target, "w", **_profile(grid, raw_values.dtype, rules))) as mask:
-        for block in _blocks(grid.height, grid.width):
-            inside_HW = np.ones((block.height, block.width), bool)
-            if areas is not None:
-                inside_HW = areas.burn(block, Overlaps(), inside_HW) > 0
-            codes_HW = layers.burn(block, overlaps, inside_HW)
-            covered += int(np.count_nonzero(codes_HW if areas is None else inside_HW))
-            mask_HW = layers.ids[codes_HW]
-            mask_HW[~inside_HW] = IGNORE
-            pixels += np.bincount(mask_HW.ravel(), minlength=IGNORE + 1)
-            mask.write(raw_values[mask_HW], 1, window=block)
+    for block in _blocks(grid.height, grid.width):
+        inside_HW = np.ones((block.height, block.width), bool)
+        if areas is not None:
+            inside_HW = areas.burn(block, Overlaps(), inside_HW) > 0
+        codes_HW = layers.burn(block, overlaps, inside_HW)
+        covered += int(np.count_nonzero(codes_HW if areas is None else inside_HW))
+        mask_HW = layers.ids[codes_HW]
+        mask_HW[~inside_HW] = IGNORE
+        pixels += np.bincount(mask_HW.ravel(), minlength=IGNORE + 1)
+        mask.write(block.row_off, raw_values[mask_HW])
     return pixels, covered
 
 
@@ -107,18 +102,11 @@ def _names(rules: LabelRules) -> dict[int, str]:
 
 
 def _raw_values(rules: LabelRules) -> np.ndarray:
-    """Return the value in the file of each class id and of `IGNORE`, in the smallest dtype that holds them."""
-    values = {number: rules.raw_value(number) for number in rules.ids} | {IGNORE: rules.ignored_value}
-    table = np.zeros(IGNORE + 1, np.int64)
-    table[list(values)] = list(values.values())
-    return table.astype(np.result_type(*map(np.min_scalar_type, values.values())))
-
-
-def _profile(grid: GeoTiff, dtype: np.dtype[Any], rules: LabelRules) -> dict[str, Any]:
-    place = grid.georeference
-    size = {"width": grid.width, "height": grid.height, "count": 1, "crs": place.crs, "transform": place.transform}
-    tiles = {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "compress": "deflate", "bigtiff": "if_safer"}
-    return size | tiles | {"dtype": dtype, "nodata": rules.ignored_value}
+    """Return the value in the file of each class id and of `IGNORE`."""
+    values = np.zeros(IGNORE + 1, mask_dtype(rules))
+    values[list(rules.ids)] = [rules.raw_value(number) for number in rules.ids]
+    values[IGNORE] = rules.ignored_value
+    return values
 
 
 def _blocks(height: int, width: int) -> Iterator[Window]:
