@@ -17,7 +17,7 @@ from referencing import Registry, Resource
 
 from pipeline.publishing.publication import Publication
 from pipeline.publishing.stac_mlm import is_mlm_item, mlm_item, raw_limits
-from pipeline.raster.imagery import to_rgb
+from pipeline.raster.imagery import to_8bit
 from tests.publishing.world import SENTINEL_2, old_model, publication
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -121,7 +121,7 @@ def test_pretraining(
 def test_scaling_equals_the_conversion_of_the_training_chips() -> None:
     assert raw_limits(SENTINEL_2) == (1000, 4000)
     values_CHW = np.arange(0, 5001, dtype=np.uint16).reshape(1, 1, -1).repeat(3, axis=0)
-    chip_HWC = to_rgb(values_CHW, SENTINEL_2, np.ones(values_CHW.shape[1:], bool))
+    chip_HWC = to_8bit(values_CHW, SENTINEL_2, np.ones(values_CHW.shape[1:], bool))
     scaled_CHW = np.clip((values_CHW - 1000.0) / 3000, 0, 1)
     np.testing.assert_allclose(chip_HWC.transpose(2, 0, 1) / 255, scaled_CHW, atol=0.51 / 255)
 
