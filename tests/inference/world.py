@@ -68,10 +68,13 @@ def loaded(segmenter: Segmenter, table: ClassTable = TABLE, digest: str = "diges
 
 
 @cache
-def untrained_model(seed: int = 0) -> LoadedModel:
+def untrained_model(seed: int = 0, bands: int = 3) -> LoadedModel:
     """A U-Net with random weights, whose logits vary over an image."""
     torch.manual_seed(seed)
-    return loaded(build(NetworkConfig("unet", "resnet18", len(TABLE.ids))), digest=f"digest {seed}")
+    normalisation = () if bands == 3 else ((0.45,) * bands, (0.25,) * bands)
+    model = loaded(build(NetworkConfig("unet", "resnet18", len(TABLE.ids), *normalisation)), digest=f"digest {seed}")
+    imagery = Imagery(tuple(str(band) for band in range(1, bands + 1)))
+    return replace(model, model=replace(model.model, imagery=imagery))
 
 
 @cache

@@ -93,3 +93,16 @@ def test_extreme_values_are_clipped_without_a_warning(dtype: str) -> None:
     fixed = to_8bit(bands_CHW, Imagery(("1", "2", "3"), stretch=(0.0, 100.0)), valid_HW)
     assert fixed[0, :, 0].tolist() == [255, 0, 0]
     assert to_8bit(bands_CHW, Imagery(("1", "2", "3"), stretch="minmax"), valid_HW).shape == (1, 3, 3)
+
+
+@given(
+    arrays(np.uint16, st.tuples(st.integers(4, 7), st.integers(1, 4), st.integers(1, 4))),
+    st.sampled_from([(0.0, 0.3), "minmax"]),
+)
+def test_the_first_bands_do_not_depend_on_the_others(bands_CHW: np.ndarray, stretch: str) -> None:
+    valid_HW = bands_CHW[0] % 3 > 0
+    imagery = Imagery(tuple(str(number) for number in range(1, len(bands_CHW) + 1)), 0.0001, 0.0, stretch)
+    image_HWC = to_8bit(bands_CHW, imagery, valid_HW)
+    assert image_HWC.shape == (*valid_HW.shape, len(bands_CHW))
+    assert np.array_equal(image_HWC[..., :3], to_8bit(bands_CHW[:3], imagery, valid_HW))
+    assert np.array_equal(image_HWC[..., -3:], to_8bit(bands_CHW[-3:], imagery, valid_HW))
