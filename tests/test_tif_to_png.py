@@ -219,7 +219,11 @@ def test_the_same_archive_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_near_infrared_of_both_archives(tmp_path: Path) -> None:
-    bands = {"bands.landcovernet": ["B04", "B03", "B02", "B08"], "bands.ghana": [3, 2, 1, 7]}
+    bands = {
+        "bands.landcovernet": ["B04", "B03", "B02", "B08"],
+        "bands.ghana": [3, 2, 1, 7],
+        "tif_to_png.ghana.stretch": [0.0, 0.255],
+    }
     item = landcovernet_item(tmp_path / "landcovernet/raw", CHIP, DAY)
     write_geotiff(item.folder / "B08.tif", np.full((1, 16, 16), 1800, np.uint16), at(), nodata=0)
     landcovernet_label(tmp_path / "landcovernet/raw", CHIP)
@@ -227,7 +231,7 @@ def test_near_infrared_of_both_archives(tmp_path: Path) -> None:
     ghana_label(tmp_path / "ghana/raw", "000001")
     for dataset, chip, expected in (
         ("landcovernet", CHIP, [102, 51, 20, 153]),  # 255 * 0.12, 0.06, 0.024, 0.18 / 0.3
-        ("ghana", "000001", [26, 17, 8, 60]),  # 255 * 0.03, 0.02, 0.01, 0.07 / 0.3, rounded to even
+        ("ghana", "000001", [30, 20, 10, 70]),
     ):
         convert(tmp_path / dataset, dataset, **bands)
         chips = tmp_path / dataset / "chips"

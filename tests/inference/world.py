@@ -41,10 +41,10 @@ FITTED = Calibration(temperature=1.0, groups=1, lowest=1.0, highest=1.0)
 ALL = Wanted(confidence=True, probabilities=True)
 
 
-def random_scene(height: int, width: int, seed: int = 0) -> ArrayScene:
+def random_scene(height: int, width: int, seed: int = 0, bands: int = 3) -> ArrayScene:
     """Smooth noise, all valid."""
     generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand((1, 3, height // 8 + 2, width // 8 + 2), generator=generator)
+    coarse = torch.rand((1, bands, height // 8 + 2, width // 8 + 2), generator=generator)
     smooth = nn.functional.interpolate(coarse, scale_factor=8, mode="bilinear")[0, :, :height, :width]
     return ArrayScene((255 * smooth).byte().permute(1, 2, 0).numpy())
 

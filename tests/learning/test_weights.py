@@ -56,7 +56,7 @@ def test_all_weights_are_loaded_under_timms_names(tmp_path: Path, name: str) -> 
 
 @pytest.mark.filterwarnings("ignore:`timm-` encoders are deprecated:DeprecationWarning")
 @pytest.mark.parametrize("bands", [4, 7])
-@pytest.mark.parametrize("name", ["resnet18", "timm-tf_efficientnet_lite0", "mobilenet_v2", "densenet121"])
+@pytest.mark.parametrize("name", ["resnet18", "timm-tf_efficientnet_lite0", "mobilenet_v2"])
 def test_more_bands_are_inflated_as_by_the_library(tmp_path: Path, name: str, bands: int) -> None:
     theirs, mine = encoder(name), encoder(name, seed=2, bands=bands)
     path = saved(tmp_path, theirs.state_dict())
@@ -65,7 +65,7 @@ def test_more_bands_are_inflated_as_by_the_library(tmp_path: Path, name: str, ba
     assert same(theirs, mine)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet10t"])
 def test_more_bands_are_inflated_as_by_timm(tmp_path: Path, name: str) -> None:
     torch.manual_seed(3)
     path = saved(tmp_path, timm.create_model(name).state_dict())

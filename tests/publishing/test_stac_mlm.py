@@ -15,6 +15,7 @@ import pytest
 from pystac.validation.local_validator import get_local_schema_cache
 from referencing import Registry, Resource
 
+from pipeline.formats.chips import Imagery
 from pipeline.publishing.publication import Publication
 from pipeline.publishing.stac_mlm import is_mlm_item, mlm_item, raw_limits
 from pipeline.raster.imagery import to_8bit
@@ -55,6 +56,8 @@ def old() -> Publication:
         publication,
         old,
         lambda: publication(params={"encoder_weights": "none"}),
+        lambda: publication(imagery=Imagery(("B04", "B03", "B02", "B08"))),
+        lambda: publication(imagery=Imagery(("1", "2", "3", "4"))),
         lambda: publication(params={"encoder_weights": "/home/a/b.safetensors", "train": {"lr": 1}}),
     ],
 )
@@ -95,6 +98,28 @@ def test_classes_are_positions_with_names_and_colours(item_of: Callable[[Publica
         (1, "water", "water, id 30 in maps", "0000FF"),
         (2, "forest & scrub", "forest & scrub, id 70 in maps", "008000"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("bands", "expected"),
+    [
+        (("B04", "B03", "B02"), ["red", "green", "blue"]),
+        (("B04", "B03", "B02", "B08"), ["red", "green", "blue", "NIR"]),
+        (("B08", "B04", "B03", "B05"), ["NIR", "red", "green", "Vegetation Red Edge"]),
+        (("3", "2", "1", "7", "8"), ["red", "green", "blue", None, None]),
+    ],
+)
+def test_bands_have_names_and_those_that_are_known_descriptions(
+    bands: tuple[str, ...], expected: list[str | None], item_of: Callable[[Publication], dict[str, Any]]
+) -> None:
+    item = item_of(publication(imagery=Imagery(bands, 0.0001, 0.0, (0.0, 0.3))))
+    for described in (item["properties"]["bands"], item["assets"]["model"]["bands"]):
+        assert [(band["name"], band.get("description")) for band in described] == list(
+            zip(bands, expected, strict=True)
+        )
+    (given,) = item["properties"]["mlm:input"]
+    assert given["bands"] == list(bands)
+    assert given["input"]["shape"] == [-1, len(bands), 1024, 1024]
 
 
 def test_one_scaling_is_that_of_all_bands(item_of: Callable[[Publication], dict[str, Any]]) -> None:
