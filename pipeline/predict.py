@@ -153,7 +153,7 @@ def list_jobs(arguments: argparse.Namespace) -> list[Job]:
     """
     scenes, out = tuple(arguments.scenes), Path(arguments.out)
     if bool(scenes) == bool(arguments.bands):
-        raise PipelineError("give one or more scenes, or --bands with red, green and blue in separate files")
+        raise PipelineError("give one or more scenes, or --bands with the model's bands in separate files")
     if arguments.bands and arguments.merge:
         raise PipelineError("--merge joins scenes, and --bands is one scene; omit one of them")
     if arguments.bands:

@@ -50,7 +50,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     os.chdir(folder)
     try:
         outs = ("model", "train.json", "cost.json", "plots")
-        train(Path("chips"), Path("split"), *map(Path, outs), train_params(epochs=6, batch_size=1, lr_step=5))
+        train(Path("chips"), Path("split"), *map(Path, outs), train_params(epochs=4, batch_size=1))
     finally:
         os.chdir(before)
     return folder

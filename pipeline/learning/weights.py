@@ -64,7 +64,9 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     relevant = {name: value for name, value in renamed.items() if _is_encoder_weight(name, expected)}
     if differences := list(_differences(expected, relevant)):
         raise PipelineError(f"encoder_weights: {path} does not fit this encoder: {'; '.join(differences)}")
-    encoder.load_state_dict({name: value for name, value in renamed.items() if name in expected}, strict=False)
+    used = {name: value for name, value in renamed.items() if name in expected}
+    # not the library's own method: that of some encoders, such as densenet121, takes no `strict` and needs a head
+    nn.Module.load_state_dict(encoder, used, strict=False)
 
 
 def _for_bands(given: torch.Tensor, expected: torch.Tensor | None) -> torch.Tensor:
