@@ -196,13 +196,13 @@ def tif_to_png(
     items = [item for item in source.items if item.id in kept]
     labels, official = source.labels, source.official_parts
     labelled = [LabelledItem(item, labels[item.chip]) for item in items if item.chip in labels]
-    imagery = replace(params.imagery(dataset), synthetic=source.synthetic)
+    bands = len(params.imagery(dataset).bands)
     settings = asdict(options), params.imagery(dataset), params.conversion(dataset).model_dump()
     with (
         stage_cache(f"tif_to_png-{dataset}", source.checksum, *settings, table.model_dump()) as cache,
         atomic_path(chips) as folder,
     ):
-        make_chip_folders(folder, len(imagery.bands))
+        make_chip_folders(folder, bands)
         attempt = catch_failures(
             partial(convert_cached, options=options, params=params, table=table, cache=cache),
             lambda item: str(item.source.folder.relative_to(raw)),
@@ -211,7 +211,7 @@ def tif_to_png(
         converted, failed = partition_results(results)
         failures_summary = report_failures(failed, params.on_error, failures, raw)
         for cached, _ in converted:
-            link_chips(cached, folder, len(imagery.bands))
+            link_chips(cached, folder, bands)
         kept_rows = [chip.row for _, chip in converted if chip.row is not None]
         rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for row in kept_rows]
         dropped = {
@@ -220,6 +220,7 @@ def tif_to_png(
         }
         require_chips(len(rows), dropped, len(failed), source)
         dropped |= unmatched_entry(official, (row["scene"] for row in rows))
+        imagery = replace(params.imagery(dataset), synthetic=source.synthetic)
         left_out = dropped_dates(selection) | dropped | failed_entry("dates", len(failed))
         write_tables(folder, rows, table, imagery, Origin(source.source, left_out))
     nodata_summary = nodata_classes_summary(chip.nodata_classes for _, chip in converted)
