@@ -1,5 +1,7 @@
 """The samples of the Sentinel-2 archives with their near infrared, through the stages to chips."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from pipeline.formats.chips import read_chips
 from pipeline.formats.datasets import BandsSection, DatasetName
 from pipeline.formats.png import read_chip_image
 from pipeline.tif_to_png import TifToPngParams, tif_to_png
+from tests.world import archive as with_classes
 
 PARAMS = Path(__file__).parents[3] / "params.yaml"
 RGB = BandsSection(landcovernet=("B04", "B03", "B02"), ghana=(3, 2, 1))
@@ -32,7 +35,8 @@ def convert(dataset: DatasetName, raw: Path, folder: Path, bands: BandsSection) 
 def test_near_infrared_is_added_to_the_chips_of_three_bands(
     dataset: DatasetName, archive: Callable[..., tuple[Path, list[str]]], tmp_path: Path
 ) -> None:
-    raw = archive(dataset)[0]
+    shutil.copytree(archive(dataset)[0], tmp_path / "raw", copy_function=os.link)
+    raw = with_classes(tmp_path / "raw", dataset)
     rgb, many = (convert(dataset, raw, tmp_path / str(len(b.ghana)), b) for b in (RGB, NEAR_INFRARED))
     names = read_chips(rgb)["id"].tolist()
     for path in ("chips.csv", *(f"{kind}/{name}.png" for kind in ("images", "masks") for name in names)):
