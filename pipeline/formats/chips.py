@@ -93,7 +93,7 @@ def chip_folders(bands: int) -> tuple[str, ...]:
     return ("images", *((MORE_BANDS,) if bands > IMAGE_BANDS else ()), "masks")
 
 
-def make_chip_folders(folder: Path, bands: int) -> None:
+def make_chip_folders(folder: Path, bands: int = IMAGE_BANDS) -> None:
     """Create the folders of images of this number of bands, and of masks."""
     for name in chip_folders(bands):
         (folder / name).mkdir(parents=True)
