@@ -56,11 +56,12 @@ def require_trainable(params: CheckParams) -> None:
     side = params.tile.size if params.dataset == "landcoverai" else 64
     batch_size, accumulate = params.train.batch_size, params.train.accumulate
     chips = min(2, batch_size // accumulate)  # batch normalisation may need more than one chip
-    segmenter = build(
-        NetworkConfig(params.architecture, params.encoder, classes=2), params.encoder_weights, params.online
-    )
+    bands = len(params.tile.bands if params.dataset == "landcoverai" else getattr(params.bands, params.dataset))
+    normalisation = (0.0,) * bands, (1.0,) * bands
+    network = NetworkConfig(params.architecture, params.encoder, 2, *normalisation)
+    segmenter = build(network, params.encoder_weights, params.online)
     try:
-        segmenter.to("meta")(torch.empty(chips, 3, side, side, device="meta"))  # shapes only, no computation
+        segmenter.to("meta")(torch.empty(chips, bands, side, side, device="meta"))  # shapes only, no computation
     except (RuntimeError, AssertionError, ValueError) as error:
         raise PipelineError(
             f"architecture {params.architecture!r} with encoder {params.encoder!r} cannot be trained on {side} px at "

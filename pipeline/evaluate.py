@@ -23,7 +23,7 @@ from pipeline.evaluation.intervals import (
     share_limits,
 )
 from pipeline.evaluation.test_pass import PredictionCounts, count_predictions
-from pipeline.formats.chips import read_imagery
+from pipeline.formats.chips import Imagery, read_imagery
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.splits import leak_summary, read_groups
 from pipeline.learning.data import Chips, read_list, scoring_loader
@@ -117,6 +117,19 @@ def require_same_classes(trained: ClassTable, present: ClassTable) -> None:
         )
 
 
+def require_same_bands(trained: Imagery, present: Imagery) -> None:
+    """Check that a model and the chips have the same number of bands.
+
+    Raises:
+        PipelineError: they do not.
+    """
+    if len(trained.bands) != len(present.bands):
+        raise PipelineError(
+            f"the model was trained on the bands {', '.join(trained.bands)}, the chips have "
+            f"{', '.join(present.bands)}; train it on these chips first: dvc repro"
+        )
+
+
 def predict(model: Model, chips: Chips, batch_size: int, device: Device) -> PredictionCounts:
     """Count the predictions of a set of chips, with a progress bar."""
     loader = scoring_loader(chips, batch_size, loader_workers("auto", device))
@@ -139,11 +152,14 @@ def evaluate(
     """
     section = params.evaluate
     keep_freed_memory()
-    trained, synthetic, leak = load_model(model), read_imagery(chips).synthetic, leak_metrics(lists)
+    trained, imagery, leak = load_model(model), read_imagery(chips), leak_metrics(lists)
     device = select_scoring_device(section.device, trained.precision)
     require_same_classes(trained.table, read_classes(chips / "classes.json"))
+    require_same_bands(trained.imagery, imagery)
     trained.segmenter.eval().to(device.name).to(memory_format=device.memory_format)
-    test_chips, val_chips = (Chips(chips, read_list(lists / f"{part}.txt"), trained.table) for part in ("test", "val"))
+    test_chips, val_chips = (
+        Chips(chips, read_list(lists / f"{part}.txt"), trained.table, len(imagery.bands)) for part in ("test", "val")
+    )
     test, val = (predict(trained, part, section.batch_size, device) for part in (test_chips, val_chips))
     names, ids, group_of = trained.table.names, test_chips.ids, read_groups(lists)
     group_N = [group_of[chip] for chip in ids]
@@ -158,10 +174,10 @@ def evaluate(
         | interval_metrics(counts_G3K, names)
         | {"chips": len(ids), "test_list": hash_ids(ids)}
         | leak
-        | {"synthetic": synthetic, "seed": trained.seed, "model_sha256": trained.digest}
+        | {"synthetic": imagery.synthetic, "seed": trained.seed, "model_sha256": trained.digest}
         | {"arithmetic": {"trained": trained.precision, "scored": device.precision}}
     )
-    prefix = "synthetic sample: " if synthetic else ""
+    prefix = "synthetic sample: " if imagery.synthetic else ""
     title = f"{prefix}{len(ids)} test chips, mean IoU {format_score(result['mean_iou'], 3)}"
     with atomic_path(plots) as folder:
         folder.mkdir()

@@ -74,7 +74,12 @@ def parser() -> argparse.ArgumentParser:
     add = command.add_argument
     add("scenes", nargs="*", metavar="SCENE", help="GeoTIFF, .vrt or tile index; a GeoTIFF may be https:// or s3://")
     add("-o", "--out", required=True, metavar="OUT", help="the map, NAME.tif; for several scenes a folder")
-    add("--bands", nargs=3, metavar="TIF", help="red, green and blue in separate files, instead of SCENE")
+    add(
+        "--bands",
+        nargs="+",
+        metavar="TIF",
+        help="red, green, blue and further bands of the model in separate files, instead of SCENE",
+    )
     add("--merge", action="store_true", help="one map of all scenes; a later scene covers the earlier")
     model = command.add_mutually_exclusive_group()
     model.add_argument("--model", type=Path, default=Path(MODEL), metavar="FOLDER", help=f"default: {MODEL}")
@@ -148,7 +153,7 @@ def list_jobs(arguments: argparse.Namespace) -> list[Job]:
     """
     scenes, out = tuple(arguments.scenes), Path(arguments.out)
     if bool(scenes) == bool(arguments.bands):
-        raise PipelineError("give one or more scenes, or --bands with red, green and blue in separate files")
+        raise PipelineError("give one or more scenes, or --bands with the model's bands in separate files")
     if arguments.bands and arguments.merge:
         raise PipelineError("--merge joins scenes, and --bands is one scene; omit one of them")
     if arguments.bands:

@@ -1,4 +1,4 @@
-"""Convert the kept dates of Sentinel-2 chips and their labels to RGB PNGs and palette masks."""
+"""Convert the kept dates of Sentinel-2 chips and their labels to 8-bit PNGs and palette masks."""
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -29,7 +29,7 @@ from pipeline.formats.chips import (
 from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.datasets import BandsSection, DatasetName
 from pipeline.formats.png import save_chip
-from pipeline.raster.imagery import to_rgb
+from pipeline.raster.imagery import to_8bit
 from pipeline.raster.labels import nodata_classes_summary
 from pipeline.raster.layout import RawFolder, SourceItem, asset
 from pipeline.raster.originals import report_original_paths
@@ -87,17 +87,17 @@ class TifToPngParams(Params):
         return self.tif_to_png.ghana if dataset == "ghana" else self.tif_to_png.landcovernet
 
     def imagery(self, dataset: DatasetName) -> Imagery:
-        """Return how to convert the dataset's values to 8-bit RGB."""
+        """Return how to convert the dataset's values to 8 bits."""
         conversion = self.conversion(dataset)
         bands = tuple(map(str, getattr(self.bands, dataset)))
         return Imagery(bands, conversion.scale, conversion.offset, conversion.stretch)
 
 
-def read_rgb(item: SourceItem, options: ReadOptions, imagery: Imagery) -> tuple[np.ndarray, np.ndarray]:
-    """Read an item as RGB, uint8 (height, width, 3), and its clouds, `PixelKind` (height, width)."""
+def read_item(item: SourceItem, options: ReadOptions, imagery: Imagery) -> tuple[np.ndarray, np.ndarray]:
+    """Read an item as 8 bits, uint8 (height, width, bands), and its clouds, `PixelKind` (height, width)."""
     bands_CHW = read_bands(item, options, imagery)
     clouds_HW = read_clouds(item, options, bands_CHW)
-    return to_rgb(bands_CHW, imagery, clouds_HW != PixelKind.NO_DATA), clouds_HW
+    return to_8bit(bands_CHW, imagery, clouds_HW != PixelKind.NO_DATA), clouds_HW
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def convert(
     """Write the chip of an item."""
     conversion = params.conversion(options.dataset)
     consensus = conversion.min_consensus if isinstance(conversion, LandcovernetConversion) else 0
-    image_HWC, clouds_HW = read_rgb(item.source, options, params.imagery(options.dataset))
+    image_HWC, clouds_HW = read_item(item.source, options, params.imagery(options.dataset))
     labels = read_label(item.label, item.source, options, table, consensus)
     mask_HW = labels.mask_HW
     mask_HW[clouds_HW >= (PixelKind.SHADOW if conversion.ignore_clouds else PixelKind.NO_DATA)] = IGNORE
@@ -148,7 +148,7 @@ def convert_cached(
     """
 
     def build(folder: Path) -> dict[str, Any]:
-        make_chip_folders(folder)
+        make_chip_folders(folder, len(params.imagery(options.dataset).bands))
         return asdict(convert(item, options, params, table, folder))
 
     inputs = with_sidecars((*item.source.files, asset(options.dataset, item.label, "labels")))
@@ -196,12 +196,13 @@ def tif_to_png(
     items = [item for item in source.items if item.id in kept]
     labels, official = source.labels, source.official_parts
     labelled = [LabelledItem(item, labels[item.chip]) for item in items if item.chip in labels]
+    bands = len(params.imagery(dataset).bands)
     settings = asdict(options), params.imagery(dataset), params.conversion(dataset).model_dump()
     with (
         stage_cache(f"tif_to_png-{dataset}", source.checksum, *settings, table.model_dump()) as cache,
         atomic_path(chips) as folder,
     ):
-        make_chip_folders(folder)
+        make_chip_folders(folder, bands)
         attempt = catch_failures(
             partial(convert_cached, options=options, params=params, table=table, cache=cache),
             lambda item: str(item.source.folder.relative_to(raw)),
@@ -210,7 +211,7 @@ def tif_to_png(
         converted, failed = partition_results(results)
         failures_summary = report_failures(failed, params.on_error, failures, raw)
         for cached, _ in converted:
-            link_chips(cached, folder)
+            link_chips(cached, folder, bands)
         kept_rows = [chip.row for _, chip in converted if chip.row is not None]
         rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for row in kept_rows]
         dropped = {

@@ -48,7 +48,7 @@ def tile_cached(scene: Scene, section: TileSection, table: ClassTable, cache: St
     """
 
     def build(folder: Path) -> dict[str, Any]:
-        make_chip_folders(folder)
+        make_chip_folders(folder, len(section.bands))
         return asdict(tile_scene(scene, section, table, folder))
 
     folder, result = cache.get(scene.id, with_sidecars((scene.image, scene.mask)), build)
@@ -107,7 +107,7 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
         stage_cache("tile", source.checksum, section.model_dump(), table.model_dump()) as cache,
         atomic_path(chips) as folder,
     ):
-        make_chip_folders(folder)
+        make_chip_folders(folder, len(section.bands))
         attempt = catch_failures(
             partial(tile_cached, section=section, table=table, cache=cache),
             lambda scene: str(scene.image.relative_to(raw)),
@@ -115,7 +115,7 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
         results, failed = partition_results(progress(parallel_map(attempt, scenes), "tile", len(scenes)))
         failures_summary = report_failures(failed, params.on_error, failures, raw)
         for scene_folder, _ in results:
-            link_chips(scene_folder, folder)
+            link_chips(scene_folder, folder, len(section.bands))
         tiled = [scene for _, scene in results]
         rows = [lists.assign(row) for scene in tiled for row in scene.rows]
         require_chips(tiled, len(failed), section.size, raw)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,18 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path, sha256, write_json
 from pipeline.core.fingerprint import digest, source_digest, versions
 from pipeline.core.params import Params
-from pipeline.formats.chips import class_column, read_chips, read_imagery, read_origin
+from pipeline.formats.chips import (
+    IMAGE_BANDS,
+    chip_folders,
+    class_column,
+    read_chips,
+    read_imagery,
+    read_origin,
+)
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.datasets import DatasetName, licence
 from pipeline.formats.splits import read_groups
+from pipeline.learning.band_statistics import band_statistics
 from pipeline.learning.calibration import Calibration, calibrate
 from pipeline.learning.checkpoint import Checkpoint, locked_checkpoint
 from pipeline.learning.cost import PACKAGES, cost
@@ -48,8 +56,8 @@ Parts = dict[str, Chips]
 
 LEARNING_CODE = (
     *("train", "formats.chips", "formats.classes", "formats.png", "scoring.counts", "scoring.scores"),
-    *(f"learning.{name}" for name in ("augment", "checkpoint", "confusion", "data", "device", "distortions")),
-    *(f"learning.{name}" for name in ("distributed", "fit", "losses", "model", "task", "weights")),
+    *(f"learning.{name}" for name in ("augment", "band_statistics", "checkpoint", "confusion", "data", "device")),
+    *(f"learning.{name}" for name in ("distortions", "distributed", "fit", "losses", "model", "task", "weights")),
 )
 """The modules that determine the result of a training; interrupted trainings survive edits to others."""
 
@@ -86,9 +94,17 @@ class TrainParams(Params):
         device = select_device(config.device, config.precision)
         return Placement(device, process_group(config.devices, device, config.batch_size, config.accumulate))
 
-    def network(self, table: ClassTable) -> NetworkConfig:
-        """Return the config of the network for a class table."""
-        return network_config(self.architecture, self.encoder, self.encoder_weights, len(table.classes))
+    def network(self, chips: Chips, table: ClassTable) -> NetworkConfig:
+        """Return the config of the network for the training chips, from which it takes the normalisation of many bands.
+
+        Raises:
+            PipelineError: a chip cannot be read.
+        """
+        config = network_config(self.architecture, self.encoder, self.encoder_weights, len(table.classes))
+        if chips.bands == IMAGE_BANDS:
+            return config
+        mean, std = band_statistics(chips)
+        return replace(config, mean=mean, std=std)
 
     @property
     def online(self) -> bool:
@@ -146,7 +162,7 @@ class TrainingInputs:
     chips: dict[str, list[str]]
     """By part, in order."""
     files: list[str]
-    """SHA-256 of the class table, of each chip's image and mask, and of pretrained weights."""
+    """SHA-256 of the class table, of each chip's images and mask, and of pretrained weights."""
     code: str
     versions: dict[str, str]
     rounding: tuple[str, ...]
@@ -160,11 +176,17 @@ class TrainingInputs:
 
 
 def training_inputs(parts: Parts, params: TrainParams, placement: Placement) -> TrainingInputs:
-    """Collect the inputs of a training on this machine."""
+    """Collect the inputs of a training on this machine.
+
+    Raises:
+        PipelineError: a file of a chip does not exist.
+    """
     ids = {part: chips.ids for part, chips in parts.items()}
     chips, weights = parts["train"].folder, Path(params.encoder_weights)
-    names = [name for part in ids.values() for name in part]
-    images = [chips / kind / f"{name}.png" for name in names for kind in ("images", "masks")]
+    names, kinds = [name for part in ids.values() for name in part], chip_folders(parts["train"].bands)
+    images = [chips / kind / f"{name}.png" for name in names for kind in kinds]
+    if missing := next((path for path in images if not path.is_file()), None):
+        raise PipelineError(f"{missing} does not exist; run `dvc checkout` or `dvc repro`")
     files = [chips / "classes.json", *images, *([weights] if weights.is_file() else [])]
     with ThreadPoolExecutor() as pool:
         hashes = list(pool.map(sha256, files))
@@ -174,16 +196,28 @@ def training_inputs(parts: Parts, params: TrainParams, placement: Placement) -> 
     return TrainingInputs(relevant, ids, hashes, source_digest(LEARNING_CODE), versions(PACKAGES), rounding, devices)
 
 
-def build_task(parts: Parts, params: TrainParams, processes: ProcessGroup) -> Task:
+@dataclass(frozen=True)
+class Training:
+    """What a training learns from, and its network."""
+
+    parts: Parts
+    group_of: Mapping[str, str]
+    """The group of each chip."""
+    params: TrainParams
+    network: NetworkConfig
+
+
+def build_task(training: Training, processes: ProcessGroup) -> Task:
     """Build the network and its loss.
 
     Raises:
         PipelineError: the network cannot be built, or chips have no labelled pixel.
     """
+    parts, params = training.parts, training.params
     chips = parts["train"].folder
     table = read_classes(chips / "classes.json")
     L.seed_everything(params.seed, verbose=False)
-    segmenter = build(params.network(table), params.encoder_weights, params.online)
+    segmenter = build(training.network, params.encoder_weights, params.online)
     if processes.world_size > 1:
         freeze_unused(segmenter, chip_geometry(chips)["chip_sizes"][0])
     pixels = training_pixels(parts, table)
@@ -192,21 +226,16 @@ def build_task(parts: Parts, params: TrainParams, processes: ProcessGroup) -> Ta
     return Task(segmenter, table.names, loss, params.train, params.seed)
 
 
-def run_training(
-    parts: Parts,
-    group_of: Mapping[str, str],
-    params: TrainParams,
-    progress: L.Callback,
-    checkpoint: Checkpoint,
-) -> tuple[Segmenter, BestEpoch]:
+def run_training(training: Training, progress: L.Callback, checkpoint: Checkpoint) -> tuple[Segmenter, BestEpoch]:
     """Train from scratch or from the checkpoint; return the network with the weights of its best epoch.
 
     Raises:
         PipelineError: a loss became NaN or infinite; the best model so far is then written next to the checkpoint.
     """
+    parts, params = training.parts, training.params
     config, placement = params.train, params.placement
     processes = placement.processes
-    task = build_task(parts, params, processes)
+    task = build_task(training, processes)
     workers = loader_workers(config.workers, placement.device, processes.local_world_size)
     plan = BatchPlan(config.batch_size, processes, config.accumulate)
     loaders = (
@@ -221,7 +250,7 @@ def run_training(
         if not (processes.is_rank_zero and checkpoint.file.exists()):
             raise
         folder = checkpoint.folder / "model"
-        write_model(folder, parts, group_of, task.segmenter, params)
+        write_model(folder, training, task.segmenter)
         raise PipelineError(f"{error}; the best model so far is in {folder}") from None
 
 
@@ -241,15 +270,14 @@ def describe_data(parts: Parts, dataset: DatasetName) -> TrainingData:
     return TrainingData(dataset, source, licence(dataset, source), len(parts["train"]), len(parts["val"]))
 
 
-def write_model(
-    folder: Path, parts: Parts, group_of: Mapping[str, str], segmenter: Segmenter, params: TrainParams
-) -> None:
+def write_model(folder: Path, training: Training, segmenter: Segmenter) -> None:
     """Fit the network's temperature, and write it with everything that is needed to use it."""
-    chips, calibration = parts["train"].folder, fit_temperature(segmenter, parts["val"], group_of, params)
+    parts, params = training.parts, training.params
+    chips, calibration = parts["train"].folder, fit_temperature(segmenter, parts["val"], training.group_of, params)
     table, data = read_classes(chips / "classes.json"), describe_data(parts, params.dataset)
     more = {"precision": params.placement.device.precision, "calibration": asdict(calibration), "data": asdict(data)}
     more |= chip_geometry(chips) | {"params": params.model_dump()}
-    description = describe_model(params.network(table), table, read_imagery(chips), **more)
+    description = describe_model(training.network, table, read_imagery(chips), **more)
     with atomic_path(folder) as partial:
         partial.mkdir()
         save_model(partial, segmenter, description)
@@ -267,7 +295,8 @@ def train(
     keep_freed_memory()
     table, placement = read_classes(chips / "classes.json"), params.placement
     processes, group_of = placement.processes, read_groups(lists)
-    parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table) for part in ("train", "val")}
+    bands = len(read_imagery(chips).bands)
+    parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table, bands) for part in ("train", "val")}
     train_count, val_count = (len(part) for part in parts.values())
     epoch_chips = train_count + val_count
     lock = locked_checkpoint(training_inputs(parts, params, placement).fingerprint, processes)
@@ -276,12 +305,13 @@ def train(
         lock as checkpoint,
         training_progress(plots, epoch_chips, processes) as progress,
     ):
-        segmenter, tracker = run_training(parts, group_of, params, progress, checkpoint)
+        training = Training(parts, group_of, params, params.network(parts["train"], table))
+        segmenter, tracker = run_training(training, progress, checkpoint)
         if not processes.is_rank_zero:
             return ""
         best = tracker.best
         assert best is not None
-        write_model(model, parts, group_of, segmenter, params)
+        write_model(model, training, segmenter)
         write_json(metrics, {"best_epoch": best.number, "train": best.train, "val": best.val})
         write_json(cost_file, cost(placement.device, processes.world_size, tracker.epochs, epoch_chips))
     return (

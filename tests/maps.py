@@ -84,7 +84,9 @@ def write_model(folder: Path, imagery: Imagery = RGB, seed: int = 0, **changes: 
     """An untrained network whose classes vary over an image; 0.06 s for a window of 448 px."""
     folder.mkdir()
     torch.manual_seed(seed)
-    config = NetworkConfig("linknet", "tu-lcnet_050", len(TABLE.ids))
+    count = len(imagery.bands)
+    normalisation = () if count == 3 else ((0.45,) * count, (0.25,) * count)
+    config = NetworkConfig("linknet", "tu-lcnet_050", len(TABLE.ids), *normalisation)
     segmenter = build(config).eval()
     _balance(segmenter)
     described: dict[str, Any] = {"precision": "fp32", "pixel_sizes": [10.0], "params": {"seed": seed}}
@@ -98,15 +100,15 @@ def _balance(segmenter: Segmenter) -> None:
     head = [module for module in segmenter.net.modules() if isinstance(module, torch.nn.Conv2d)][-1]
     assert head.bias is not None
     with torch.no_grad():
-        logits_KHW = segmenter(torch.from_numpy(noise(256, 256))[None])[0]
+        logits_KHW = segmenter(torch.from_numpy(noise(256, 256, bands=segmenter.bands))[None])[0]
         std_K, mean_K = torch.std_mean(logits_KHW, (1, 2))
         head.weight.div_(std_K[:, None, None, None])
         head.bias.copy_((head.bias - mean_K) / std_K)
 
 
-def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Smooth uint8 noise (3, height, width) without 0."""
-    coarse = np.random.default_rng(seed).random((3, height // 16 + 2, width // 16 + 2))
+def noise(height: int, width: int, seed: int = 0, bands: int = 3) -> np.ndarray:
+    """Smooth uint8 noise (bands, height, width) without 0."""
+    coarse = np.random.default_rng(seed).random((bands, height // 16 + 2, width // 16 + 2))
     rows, columns = np.arange(height) / 16, np.arange(width) / 16
     top, left = rows.astype(int), columns.astype(int)
     down, right = (rows - top)[:, None], columns - left

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from pipeline.check import CheckParams, check
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import load_params
+from pipeline.learning.model import NetworkConfig, build
 from tests.learning.world import EVALUATE, TRAIN
 from tests.world import PARAMS
 
@@ -60,6 +61,17 @@ def test_params_yaml_is_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text((REPOSITORY / "params.yaml").read_text())
     assert check(Path("params.ok"), load_params(CheckParams)).endswith("params.yaml is valid")
+
+
+@pytest.mark.parametrize(("dataset", "key"), [("landcoverai", "tile.bands"), ("ghana", "bands.ghana")])
+def test_a_network_of_many_bands_is_checked(checked: Checked, dataset: str, key: str) -> None:
+    assert checked(dataset=dataset, **{key: [1, 2, 3, 4]}).endswith("is valid")
+    save_file(build(NetworkConfig("unet", "resnet18", 2)).net.encoder.state_dict(), "three.safetensors")
+    assert checked(dataset=dataset, encoder_weights="three.safetensors", **{key: [1, 2, 3, 4]}).endswith("is valid")
+    many = NetworkConfig("unet", "resnet18", 2, (0.5,) * 5, (0.5,) * 5)
+    save_file(build(many).net.encoder.state_dict(), "five.safetensors")
+    with pytest.raises(PipelineError, match=r"wrong shape: conv1.weight is \(64, 5, 7, 7\), not \(64, 4, 7, 7\)"):
+        checked(dataset=dataset, encoder_weights="five.safetensors", **{key: [1, 2, 3, 4]})
 
 
 def test_a_number_given_as_text_is_accepted(checked: Checked) -> None:

@@ -251,6 +251,17 @@ def test_a_second_run_gives_the_same_bytes(trained: World, scored: Path, result:
     assert (tmp_path / "second.json").read_bytes() == (out / "first.json").read_bytes()
 
 
+def test_a_model_of_fewer_bands_is_refused(copied: World) -> None:
+    path = copied.folder / "chips/imagery.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"bands": ["B04", "B03", "B02", "B08"]}))
+    with pytest.raises(PipelineError) as error:
+        copied.evaluate("metrics")
+    assert str(error.value) == (
+        "the model was trained on the bands B04, B03, B02, the chips have B04, B03, B02, B08; train it on these chips "
+        "first: dvc repro"
+    )
+
+
 @pytest.mark.parametrize("change", ["id", "name"])
 def test_a_model_of_other_classes_is_refused_and_nothing_is_published(copied: World, change: str) -> None:
     *others, last = BRIGHTNESS.classes

@@ -88,10 +88,11 @@ def read(path: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "give one or more scenes, or --bands with red, green and blue in separate files"),
+        ("", "give one or more scenes, or --bands with the model's bands in separate files"),
         ("scene.tif --bands red.tif green.tif blue.tif", "give one or more scenes, or --bands with .*"),
         ("--merge", "give one or more scenes, or --bands with .*"),
         ("--bands red.tif green.tif blue.tif --merge", "--merge joins scenes, and --bands is one scene; omit .*"),
+        ("--bands red.tif green.tif", "--bands has 2 files; it takes three, of red, green and blue"),
         ("--bands scene.tif scene.tif scene.tif", ".*scene.tif has 3 bands; in separate files there is one band .*"),
         ("missing.tif", ".*missing.tif does not exist"),
         ("text.tif", ".*text.tif is not a .*GeoTIFF.*"),
@@ -166,7 +167,7 @@ def test_a_folder_that_is_read_only(predict: Command, files: Path, tmp_path: Pat
         ("--offset x", "--offset: 'x' is not a number"),
         ("--bbox 1 2 3", "--bbox: expected 4 arguments"),
         ("--bbox 1 2 3 inf", "--bbox: 'inf' is not a number"),
-        ("--bands a.tif b.tif", "--bands: expected 3 arguments"),
+        ("--bands", "--bands: expected at least one argument"),
         ("--device gpu", r"--device: invalid choice: 'gpu' \(choose from .*\)"),
         ("--rev x --model y", "--model: not allowed with argument --rev"),
     ],
@@ -428,6 +429,33 @@ def test_resample(predict: Command, tmp_path: Path) -> None:
     coarse_HW, fine_HW = read(tmp_path / "a.tif")[0], read(tmp_path / "b.tif")[0]
     assert fine_HW.shape == (96, 128)
     assert (fine_HW == coarse_HW.repeat(2, 0).repeat(2, 1)).mean() > 0.8
+
+
+def test_a_model_of_four_bands(predict: Command, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model", Imagery(("1", "2", "3", "4")))
+    image_CHW = noise(96, 128, bands=5)
+    for name, bands_CHW in (
+        ("five", image_CHW),
+        ("rgb", image_CHW[:3]),
+        *zip("1234", image_CHW[:4, None], strict=True),
+    ):
+        write_geotiff(tmp_path / f"{name}.tif", bands_CHW, at())
+    files = [tmp_path / f"{number}.tif" for number in "1234"]
+    one = predict(tmp_path / "five.tif", "-o", tmp_path / "a.tif", "--preview", tmp_path / "a.png", model=model)
+    separate = predict("--bands", *files, "-o", tmp_path / "b.tif", "--preview", tmp_path / "b.png", model=model)
+    merged = predict(tmp_path / "five.tif", "--merge", "--resample", "-o", tmp_path / "c.tif", model=model)
+    assert (one.code, separate.code, merged.code) == (0, 0, 0)
+    assert (read(tmp_path / "a.tif") == read(tmp_path / "b.tif")).all()
+    assert (read(tmp_path / "a.tif") == read(tmp_path / "c.tif")).all()
+    assert len(np.unique(read(tmp_path / "a.tif"))) == 3
+    assert predict(tmp_path / "rgb.tif", "-o", tmp_path / "d.tif", model=model).error.endswith(
+        "rgb.tif has 3 bands, and the model reads 1, 2, 3 as red, green, blue, then 4, counted from 1; with bands in "
+        "separate files: --bands RED.tif GREEN.tif BLUE.tif 4.tif"
+    )
+    assert predict("--bands", *files[:3], "-o", tmp_path / "d.tif", model=model).error.endswith(
+        "--bands has 3 files; it takes 4: 1, 2, 3 as red, green, blue, then 4"
+    )
+    assert not (tmp_path / "d.tif").exists()
 
 
 def test_offset(predict: Command, tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from pipeline.core.errors import PipelineError
 from pipeline.formats.chips import Imagery, Origin, read_chips, read_imagery, read_origin
 from pipeline.formats.classes import read_classes
 from pipeline.formats.datasets import CLASSES
-from pipeline.formats.png import read_image, read_mask
+from pipeline.formats.png import read_chip_image, read_image, read_mask
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.tif_to_png import TifToPngParams, tif_to_png
 from tests.world import (
     archive,
+    at,
     ghana_item,
     ghana_label,
     halves,
@@ -215,3 +216,32 @@ def test_the_same_archive_gives_the_same_bytes(tmp_path: Path) -> None:
         written.append({path.name: path.read_bytes() for path in (tmp_path / "chips").rglob("*.*")})
     assert len(written[0]) == 3 + 4
     assert written[0] == written[1]
+
+
+def test_near_infrared_of_both_archives(tmp_path: Path) -> None:
+    bands = {
+        "bands.landcovernet": ["B04", "B03", "B02", "B08"],
+        "bands.ghana": [3, 2, 1, 7],
+        "tif_to_png.ghana.stretch": [0.0, 0.255],
+    }
+    item = landcovernet_item(tmp_path / "landcovernet/raw", CHIP, DAY)
+    write_geotiff(item.folder / "B08.tif", np.full((1, 16, 16), 1800, np.uint16), at(), nodata=0)
+    landcovernet_label(tmp_path / "landcovernet/raw", CHIP)
+    ghana_item(tmp_path / "ghana/raw", "000001", DAY)
+    ghana_label(tmp_path / "ghana/raw", "000001")
+    for dataset, chip, expected in (
+        ("landcovernet", CHIP, [102, 51, 20, 153]),  # 255 * 0.12, 0.06, 0.024, 0.18 / 0.3
+        ("ghana", "000001", [30, 20, 10, 70]),
+    ):
+        convert(tmp_path / dataset, dataset, **bands)
+        chips = tmp_path / dataset / "chips"
+        assert names(chips / "more_bands") == names(chips / "images") == [f"{chip}_20200101.png"]
+        assert (read_chip_image(chips, f"{chip}_20200101", 4) == expected).all()
+        assert read_imagery(chips).bands == tuple(map(str, bands[f"bands.{dataset}"]))
+
+
+def test_a_missing_band_is_named(tmp_path: Path) -> None:
+    landcovernet_item(tmp_path / "raw", CHIP, DAY)
+    landcovernet_label(tmp_path / "raw", CHIP)
+    with pytest.raises(PipelineError, match="B08"):
+        convert(tmp_path, **{"bands.landcovernet": ["B04", "B03", "B02", "B08"]})

@@ -14,7 +14,7 @@ from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.layout import SourceItem
 from pipeline.sentinel.clouds import PixelKind
-from pipeline.tif_to_png import TifToPngParams, read_rgb, tif_to_png
+from pipeline.tif_to_png import TifToPngParams, read_item, tif_to_png
 from tests.world import archive, params
 
 DAY = date(2018, 7, 20)
@@ -24,7 +24,7 @@ def real_rgb(shared: Path, naming: str) -> tuple[np.ndarray, np.ndarray]:
     used = params(TifToPngParams)
     item = SourceItem("00AAA_00", DAY, shared / "data/landcovernet/chips" / naming)
     options = used.cloud_filter.read_options("landcovernet", used.bands)
-    return read_rgb(item, options, used.imagery("landcovernet"))
+    return read_item(item, options, used.imagery("landcovernet"))
 
 
 def test_the_real_coast_has_the_colours_of_sea_land_and_clouds(shared: Path) -> None:

@@ -167,7 +167,7 @@ def test_origin_json_counts_dropped_windows_and_failed_scenes(raw: Path) -> None
         ("size", 500, "tile.size is 500; input should be a multiple of 32"),
         ("size", 0, "tile.size is 0; input should be greater than 0"),
         ("partial", "crop", "tile.partial is 'crop'; did you mean 'drop'? allowed: drop, pad"),
-        ("bands", [1, 2], "tile.bands.2 is missing"),
+        ("bands", [1, 2], "tile.bands: [1, 2]: need three or more bands, red, green and blue first; "),
         ("bands", [0, 1, 2], "tile.bands.0 is 0; input should be greater than or equal to 1"),
         ("alpha", "yes", "tile.alpha is 'yes'; allowed: auto, none"),
         ("stretch", "minmax", "tile.stretch is 'minmax'; allowed: none"),

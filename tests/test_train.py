@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -15,6 +16,7 @@ from pipeline.learning.data import Chips
 from pipeline.learning.device import Device, Hardware
 from pipeline.learning.distributed import SINGLE_PROCESS
 from pipeline.learning.losses import LOSSES, Loss, LossConfig
+from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD
 from pipeline.train import (
     LEARNING_CODE,
     Placement,
@@ -24,7 +26,7 @@ from pipeline.train import (
     training_inputs,
     training_pixels,
 )
-from tests.learning.world import BRIGHTNESS, IMAGERY, ORIGIN, World, train_params, written
+from tests.learning.world import BRIGHTNESS, IMAGERY, ORIGIN, World, bright_chip, chips_folder, train_params, written
 
 OUTS = ["cost.json", "model", "plots", "train.json"]
 
@@ -219,6 +221,37 @@ def test_the_fingerprint_depends_on_every_input_but_not_on_workers(small: World)
     assert len({plain.fingerprint, *(replace(plain, **change).fingerprint for change in changes)}) == 8
     same = {"workers": 3, "device": "cpu", "devices": 1, "precision": "fp32"}
     assert inputs_of(small, Device("cpu", "fp32"), **same) == plain
+
+
+def test_further_bands_are_in_the_fingerprint(tmp_path: Path) -> None:
+    world = World.make(tmp_path, 32, bands=4, train=1, val=1)
+
+    def inputs(bands: int) -> TrainingInputs:
+        parts = {
+            name: Chips(world.inputs[0], [chip], BRIGHTNESS, bands) for name, chip in (("train", "c00"), ("val", "c01"))
+        }
+        return training_inputs(parts, train_params(), Placement(Device("cpu", "fp32"), SINGLE_PROCESS))
+
+    before, rgb = inputs(4), inputs(3)
+    assert (len(before.files), len(rgb.files)) == (7, 5)
+    path = world.folder / "chips/more_bands/c01.png"
+    path.write_bytes((world.folder / "chips/more_bands/c00.png").read_bytes())
+    assert inputs(4).fingerprint != before.fingerprint
+    assert inputs(3).fingerprint == rgb.fingerprint
+    path.unlink()
+    with pytest.raises(PipelineError, match=r"more_bands/c01.png does not exist; run `dvc checkout` or `dvc repro`"):
+        inputs(4)
+
+
+def test_many_bands_are_normalised_by_the_training_chips_and_three_as_imagenet(tmp_path: Path) -> None:
+    folder = chips_folder(tmp_path / "chips", 3, bands=5)
+    ids = ["c00", "c02"]
+    rgb = train_params().network(Chips(folder, ids, BRIGHTNESS), BRIGHTNESS)
+    assert (rgb.mean, rgb.std) == (IMAGENET_MEAN, IMAGENET_STD)
+    config = train_params(encoder_weights="imagenet").network(Chips(folder, ids, BRIGHTNESS, 5), BRIGHTNESS)
+    pixels_NC = np.concatenate([bright_chip(number, 32, 5)[0].reshape(-1, 5) for number in (0, 2)]) / 255
+    assert config.mean == pytest.approx(pixels_NC.mean(axis=0))
+    assert config.std == pytest.approx(pixels_NC.std(axis=0))
 
 
 WITHOUT_EFFECT = {

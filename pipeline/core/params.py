@@ -29,9 +29,22 @@ def _require_ascending(limits: tuple[float, float]) -> tuple[float, float]:
     return limits
 
 
+def require_three_bands(bands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Check that there are three or more bands; duplicates are allowed.
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    if len(bands) < 3:
+        raise ValueError(f"{list(bands)}: need three or more bands, red, green and blue first; repeat one if need be")
+    return bands
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 BandNumber = Annotated[int, Field(ge=1)]
 """Index of a band in a file, from 1."""
+BandNumbers = Annotated[tuple[BandNumber, ...], AfterValidator(require_three_bands)]
+"""Three or more bands: red, green, blue, and any others."""
 Stretch = Annotated[tuple[float, float], AfterValidator(_require_ascending)]
 """The values rendered black and white."""
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.evaluation.figures import Example, draw_errors, draw_examples
 from pipeline.evaluation.intervals import mean_iou
+from pipeline.formats.chips import IMAGE_BANDS
 from pipeline.formats.classes import IGNORE
 from pipeline.learning.confusion import argmax
 from pipeline.learning.data import Chips
@@ -32,7 +33,7 @@ class ExampleSource:
         for index in indices:
             image_CHW, mask_HW = self.chips[index]
             predicted_HW = argmax(self.model.segmenter.predict_logits(image_CHW[None], self.device))[0].cpu().numpy()
-            image_HWC = image_CHW.permute(1, 2, 0).numpy()
+            image_HWC = image_CHW[:IMAGE_BANDS].permute(1, 2, 0).numpy()
             examples.append(Example(self.chips.ids[index], image_HWC, ids_of[mask_HW.numpy()], ids_of[predicted_HW]))
         return examples
 

@@ -1,11 +1,12 @@
 """The chips folder, the common format of all datasets: images, masks and four tables.
 
-    images/ID.png   8-bit RGB
-    masks/ID.png    8-bit palette: the pixel is the class id, 255 is *ignore*
-    classes.json    ids, names, colours
-    imagery.json    how the archive's values were converted to 8-bit RGB
-    origin.json     the source, and the number of windows dropped for each reason
-    chips.csv       one row a chip
+    images/ID.png       8-bit RGB: the first three bands
+    more_bands/ID.png   8-bit grey: the further bands, stacked from top to bottom; only if there are more than three
+    masks/ID.png        8-bit palette: the pixel is the class id, 255 is *ignore*
+    classes.json        ids, names, colours
+    imagery.json        the bands, and how the archive's values were converted to 8 bits
+    origin.json         the source, and the number of windows dropped for each reason
+    chips.csv           one row a chip
 
 `pipeline.formats.png` reads and writes the PNG files.
 """
@@ -22,6 +23,9 @@ from pipeline.core.files import link, read_json, write_json, write_text
 from pipeline.formats.classes import ClassTable
 
 UNIT, OFFICIAL, IGNORED = "unit", "official", "pixels_ignored"
+IMAGE_BANDS = 3
+"""Bands in `images/`; further ones are in `more_bands/`."""
+MORE_BANDS = "more_bands"
 COLUMNS = ("id", "scene", UNIT, "row", "column", "height", "width", "x", "y", "crs", "pixel_size", "date", OFFICIAL)
 
 
@@ -56,16 +60,22 @@ class Chip:
 
 @dataclass(frozen=True)
 class Imagery:
-    """Conversion of an archive's values to 8-bit RGB: `255 * (scale * value + offset - low) / (high - low)`."""
+    """Conversion of an archive's values to 8 bits: `255 * (scale * value + offset - low) / (high - low)`."""
 
     bands: tuple[str, ...]
-    """Bands used as red, green, blue: names, or indices from 1."""
+    """Bands used as red, green, blue, and any others: names, or indices from 1."""
     scale: float = 1.0
     offset: float = 0.0
     stretch: tuple[float, float] | str = (0.0, 255.0)
     """Low and high, after scale and offset; or `minmax` of each image."""
     synthetic: bool = False
     """Whether the images are synthetic (the built-in sample), to be marked in everything derived from them."""
+
+    @property
+    def band_list(self) -> str:
+        """The bands in words: `B04, B03, B02 as red, green, blue, then B08`."""
+        more = self.bands[IMAGE_BANDS:]
+        return f"{', '.join(self.bands[:IMAGE_BANDS])} as red, green, blue{', then ' if more else ''}{', '.join(more)}"
 
 
 @dataclass(frozen=True)
@@ -80,18 +90,22 @@ class Origin:
 
 MAX_LISTED = 3
 """Unmatched entries of lists that a summary names."""
-IMAGE_FOLDERS = ("images", "masks")
 
 
-def make_chip_folders(folder: Path) -> None:
-    """Create `images/` and `masks/`."""
-    for name in IMAGE_FOLDERS:
+def chip_folders(bands: int) -> tuple[str, ...]:
+    """Return the folders that have a PNG of each chip, for images of this number of bands."""
+    return ("images", *((MORE_BANDS,) if bands > IMAGE_BANDS else ()), "masks")
+
+
+def make_chip_folders(folder: Path, bands: int = IMAGE_BANDS) -> None:
+    """Create the folders of images of this number of bands, and of masks."""
+    for name in chip_folders(bands):
         (folder / name).mkdir(parents=True)
 
 
-def link_chips(source: Path, folder: Path) -> None:
+def link_chips(source: Path, folder: Path, bands: int) -> None:
     """Hard-link the images and masks of `source` into the chips folder."""
-    for name in IMAGE_FOLDERS:
+    for name in chip_folders(bands):
         for path in sorted((source / name).iterdir()):
             link(path, folder / name / path.name)
 

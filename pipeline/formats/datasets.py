@@ -6,9 +6,11 @@ Satellite Imagery".
 
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pipeline.core.params import BandNumber, Params
+from pydantic import AfterValidator
+
+from pipeline.core.params import BandNumbers, Params, require_three_bands
 from pipeline.formats.classes import ClassTable, Colour, LandCoverClass
 
 DatasetName = Literal["landcoverai", "landcovernet", "ghana"]
@@ -145,8 +147,8 @@ Band = Literal["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B
 
 
 class BandsSection(Params):
-    """Section `bands` of params.yaml: the bands used as red, green, blue."""
+    """Section `bands` of params.yaml: three or more bands of each dataset; the first are used as red, green, blue."""
 
-    landcovernet: tuple[Band, Band, Band]
-    ghana: tuple[BandNumber, BandNumber, BandNumber]
+    landcovernet: Annotated[tuple[Band, ...], AfterValidator(require_three_bands)]
+    ghana: BandNumbers
     """Band indices in `source.tif`, from 1."""

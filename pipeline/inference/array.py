@@ -18,7 +18,7 @@ class ArrayScene:
 
     def __init__(self, image_HWC: np.ndarray, valid_HW: np.ndarray) -> None:
         self.image_HWC, self.valid_HW = image_HWC, valid_HW
-        self.height, self.width = valid_HW.shape
+        self.height, self.width, self.band_count = image_HWC.shape
         self.name, self.georeference = "image", Georeference(None, Affine.identity())
         self.identity: list[object] = []
         self.notes: list[str] = []
@@ -42,7 +42,7 @@ def predict_array(
 
     Args:
         model: see `load_model`.
-        image_HWC: uint8 RGB, as the chips that the model was trained on: `to_rgb` of `pipeline.raster.imagery` converts
+        image_HWC: uint8, as the chips that the model was trained on: `to_8bit` of `pipeline.raster.imagery` converts
             other values.
         valid_HW: bool; where False, the image counts as black and the layers are 255. None: every pixel is valid.
         wanted: layers besides the classes.
@@ -54,9 +54,11 @@ def predict_array(
     Raises:
         PipelineError: the image has another shape or type.
     """
-    if image_HWC.ndim != 3 or image_HWC.shape[2] != 3 or image_HWC.dtype != np.uint8 or not image_HWC.size:
+    bands = model.model.segmenter.bands
+    if image_HWC.ndim != 3 or image_HWC.shape[2] != bands or image_HWC.dtype != np.uint8 or not image_HWC.size:
         raise PipelineError(
-            f"the image is {image_HWC.dtype} of shape {image_HWC.shape}; expected uint8 of shape (height, width, 3)"
+            f"the image is {image_HWC.dtype} of shape {image_HWC.shape}; expected uint8 of shape (height, width, "
+            f"{bands})"
         )
     height, width, _ = image_HWC.shape
     valid_HW = np.ones((height, width), bool) if valid_HW is None else valid_HW

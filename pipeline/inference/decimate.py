@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from rasterio.windows import Window
 
+from pipeline.formats.chips import IMAGE_BANDS
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.scenes.scene import Scene
 
@@ -24,7 +25,7 @@ def read_image(scene: Scene, longest: int = LONGEST) -> np.ndarray:
     """Read a scene decimated, each pixel the mean of the valid ones it covers; block by block, in bounded memory.
 
     Returns:
-        image_HWC, uint8 RGBA, transparent where no pixel is valid.
+        image_HWC, uint8 RGBA of the first three bands, transparent where no pixel is valid.
 
     Raises:
         PipelineError: pixels cannot be decoded.
@@ -43,7 +44,7 @@ def read_image(scene: Scene, longest: int = LONGEST) -> np.ndarray:
 
 def _mean(image_HWC: np.ndarray, valid_HW: np.ndarray, factor: int) -> np.ndarray:
     """Average the valid pixels of squares of `factor` pixels a side; those at the end may be smaller. uint8 RGBA."""
-    sums_HWC = np.dstack([image_HWC, valid_HW]).astype(np.uint32)  # the image is black where invalid
+    sums_HWC = np.dstack([image_HWC[..., :IMAGE_BANDS], valid_HW]).astype(np.uint32)  # the image is black where invalid
     for axis in (0, 1):
         sums_HWC = np.add.reduceat(sums_HWC, range(0, sums_HWC.shape[axis], factor), axis)
     pixels_HW1 = sums_HWC[..., 3:]

@@ -90,7 +90,7 @@ def require_disk(run: NetworkRun, map_pixels: int, work: Path, out: Path) -> Non
 
 def _seconds(run: NetworkRun) -> float:
     """Time the network on an image without content, after a first pass that prepares it."""
-    image_NHWC = np.zeros((1, SIDE, SIDE, 3), np.uint8)
+    image_NHWC = np.zeros((1, SIDE, SIDE, run.scene.band_count), np.uint8)
     run.model.logits(image_NHWC).sum().item()  # waits for a GPU
     start = time.perf_counter()
     run.model.logits(image_NHWC).sum().item()

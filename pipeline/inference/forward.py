@@ -71,7 +71,7 @@ class Pixels:
 
     windows: list[NetworkWindow]
     images_NHWC: np.ndarray
-    """uint8 RGB."""
+    """uint8."""
     valid: list[np.ndarray]
     """valid_HW of the core of each window, bool."""
     empty: list[NetworkWindow]
@@ -137,7 +137,7 @@ class NetworkRun:
             PipelineError: pixels cannot be decoded.
         """
         size = (batch.windows[0].rows.size, batch.windows[0].columns.size)
-        pixels = Pixels([], np.empty((len(batch.windows), *size, 3), np.uint8), [], [])
+        pixels = Pixels([], np.empty((len(batch.windows), *size, self.scene.band_count), np.uint8), [], [])
         for window in batch.windows:
             valid_HW = self._read_window(window, pixels.images_NHWC[len(pixels.windows)])
             if valid_HW.any():

@@ -53,7 +53,7 @@ def live_bytes_per_pixel(segmenter: Segmenter) -> float:
     The pass runs on torch's `meta` device: no memory, no arithmetic.
     """
     shadow = copy.deepcopy(segmenter).to("meta").eval()
-    image = torch.empty(1, 3, SIDE, SIDE, dtype=torch.uint8, device="meta")
+    image = torch.empty(1, segmenter.bands, SIDE, SIDE, dtype=torch.uint8, device="meta")
     with torch.inference_mode(), _LiveBytes() as counted:
         shadow(image)
     return float(counted.peak / SIDE**2)

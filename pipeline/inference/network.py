@@ -136,7 +136,7 @@ class LoadedModel:
         return tiling, batch
 
     def logits(self, images_NHWC: np.ndarray) -> torch.Tensor:
-        """Return logits_NKHW, float32, of uint8 RGB images whose sides are multiples of the stride."""
+        """Return logits_NKHW, float32, of uint8 images whose sides are multiples of the stride."""
         return self.model.segmenter.predict_logits(torch.from_numpy(images_NHWC).permute(0, 3, 1, 2), self.device)
 
 

@@ -61,7 +61,7 @@ class Source:
     names: tuple[str, ...]
     """Paths or URLs."""
     kind: Literal["scene", "bands", "merge"] = "scene"
-    """One scene; red, green, blue in separate files; or several scenes as one, the later above the earlier."""
+    """One scene; its bands in separate files; or several scenes as one, the later above the earlier."""
 
     @property
     def title(self) -> str:

@@ -21,13 +21,14 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler, get_worker_info
 
 from pipeline.core.errors import PipelineError
+from pipeline.formats.chips import IMAGE_BANDS
 from pipeline.formats.classes import IGNORE, ClassTable
-from pipeline.formats.png import read_image, read_mask
+from pipeline.formats.png import read_chip_image, read_mask
 from pipeline.formats.splits import REFUSED
 from pipeline.learning.distributed import SINGLE_PROCESS, ProcessGroup
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-"""images_NCHW uint8 RGB; masks_NHW uint8, the class's *index* in the table or `IGNORE`."""
+"""images_NCHW uint8; masks_NHW uint8, the class's *index* in the table or `IGNORE`."""
 
 
 def read_list(path: Path) -> list[str]:
@@ -52,11 +53,11 @@ class Chips(Dataset[Batch]):
     """Chips by id.
 
     Class ids need not be 0, 1, 2, …, but the outputs of a network are. Masks therefore hold the index of the class in
-    the table; values that are not class ids become `IGNORE`.
+    the table; values that are not class ids become `IGNORE`. Images have as many `bands` as `imagery.json` lists.
     """
 
-    def __init__(self, folder: Path, ids: list[str], table: ClassTable) -> None:
-        self.folder, self.ids = folder, ids
+    def __init__(self, folder: Path, ids: list[str], table: ClassTable, bands: int = IMAGE_BANDS) -> None:
+        self.folder, self.ids, self.bands = folder, ids, bands
         self._index = np.full(256, IGNORE, np.uint8)
         self._index[list(table.ids)] = np.arange(len(table.ids))
 
@@ -71,9 +72,9 @@ class Chips(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         """Return image_CHW and mask_HW, uint8."""
-        name = f"{self.ids[index]}.png"
-        image_HWC = read_image(self.folder / "images" / name)
-        mask_HW = self._index[read_mask(self.folder / "masks" / name)]
+        chip = self.ids[index]
+        image_HWC = read_chip_image(self.folder, chip, self.bands)
+        mask_HW = self._index[read_mask(self.folder / "masks" / f"{chip}.png")]
         return torch.from_numpy(image_HWC).permute(2, 0, 1), torch.from_numpy(mask_HW)
 
 

@@ -18,7 +18,7 @@ from torch import nn
 from pipeline.core.choices import invalid_choice
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json, sha256, write_json
-from pipeline.formats.chips import Imagery, parse_imagery
+from pipeline.formats.chips import IMAGE_BANDS, Imagery, parse_imagery
 from pipeline.formats.classes import ClassTable
 from pipeline.learning.calibration import Calibration
 from pipeline.learning.device import Device, Precision
@@ -38,6 +38,7 @@ class NetworkConfig:
     encoder: str
     classes: int
     mean: tuple[float, ...] = IMAGENET_MEAN
+    """Of each band in 0 to 1; their number is that of the bands."""
     std: tuple[float, ...] = IMAGENET_STD
 
 
@@ -53,8 +54,13 @@ class Segmenter(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std)[:, None, None], persistent=False)
 
+    @property
+    def bands(self) -> int:
+        """Number of bands of an image."""
+        return len(self.mean)
+
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        """Predict logits_NKHW, float32 in any precision, from uint8 RGB."""
+        """Predict logits_NKHW, float32 in any precision, from uint8."""
         normalised_NCHW = (images_NCHW.float() - self.mean) / self.std
         logits_NKHW: torch.Tensor = self.net(normalised_NCHW)
         return logits_NKHW.float()
@@ -77,7 +83,7 @@ def is_encoder(name: str) -> bool:
 
 
 def network_config(architecture: str, encoder: str, encoder_weights: str, classes: int) -> NetworkConfig:
-    """Return the config of a network, with the normalisation that its encoder's weights expect."""
+    """Return the config of a network of three bands, with the normalisation that its encoder's weights expect."""
     mean_std = (IMAGENET_MEAN, IMAGENET_STD) if encoder_weights == "none" else normalisation(encoder)
     return NetworkConfig(architecture, encoder, classes, *mean_std)
 
@@ -104,7 +110,9 @@ def build(config: NetworkConfig, encoder_weights: str = "none", online: bool = T
     weights = "imagenet" if encoder_weights == "imagenet" else None
     try:
         with _hub(online):
-            net = smp.create_model(config.architecture, config.encoder, weights, classes=config.classes)
+            net = smp.create_model(
+                config.architecture, config.encoder, weights, in_channels=len(config.mean), classes=config.classes
+            )
     except OSError as error:  # raised by the hub's client for any network error
         raise PipelineError(
             f"the imagenet weights of {config.encoder} could not be downloaded ({_first_line(error)}); without a "
@@ -155,7 +163,7 @@ def freeze_unused(segmenter: Segmenter, side: int) -> None:
     Such as the last layers of an encoder that the decoder does not use. `side`: of a chip in pixels.
     """
     segmenter.eval()
-    segmenter(torch.zeros(1, 3, side, side)).sum().backward()
+    segmenter(torch.zeros(1, segmenter.bands, side, side)).sum().backward()
     for parameter in segmenter.parameters():
         parameter.requires_grad_(parameter.grad is not None)
         parameter.grad = None
@@ -238,8 +246,8 @@ def load_model(folder: Path) -> Model:
         calibration = TypeAdapter(Calibration | None).validate_python(description.get("calibration"))
         data = TypeAdapter(TrainingData | None).validate_python(description.get("data"))
         pixel_sizes = TypeAdapter(tuple[Positive, ...]).validate_python(description.get("pixel_sizes", ()))
-        mean = TypeAdapter(tuple[FiniteFloat, FiniteFloat, FiniteFloat]).validate_python(description["mean"])
-        std = TypeAdapter(tuple[Positive, Positive, Positive]).validate_python(description["std"])
+        mean = _parse_by_band(description, "mean", FiniteFloat, imagery)
+        std = _parse_by_band(description, "std", Positive, imagery)
         config = NetworkConfig(description["architecture"], description["encoder"], len(table.classes), mean, std)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PipelineError(
@@ -259,6 +267,13 @@ def _require_same_weights(path: Path, expected: str | None) -> None:
             f"{path} is not the file that {DESCRIPTION} describes (sha256 {found[:12]}…, expected {expected[:12]}…); "
             "copy both files of one training again, or run the stage train"
         )
+
+
+def _parse_by_band(description: dict[str, Any], key: str, kind: Any, imagery: Imagery) -> tuple[float, ...]:
+    values: tuple[float, ...] = TypeAdapter(tuple[kind, ...]).validate_python(description[key])
+    if len(values) != len(imagery.bands) or len(values) < IMAGE_BANDS:
+        raise ValueError(f"{key} has {len(values)} values, and imagery {len(imagery.bands)} bands")
+    return values
 
 
 def _parse_precision(name: object) -> Precision | None:

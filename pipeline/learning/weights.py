@@ -7,9 +7,11 @@ import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from timm.models import adapt_input_conv
 from torch import nn
 
 from pipeline.core.errors import PipelineError
+from pipeline.formats.chips import IMAGE_BANDS
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of RGB in 0 to 1: what nearly all encoders were trained with, and a sensible default for random weights."""
@@ -46,7 +48,8 @@ def load_weights(path: Path) -> Weights:
 def load_encoder(encoder: nn.Module, path: Path) -> None:
     """Load all weights of an encoder from a file, under timm's names or the library's.
 
-    A classifier's head and the decoder of a segmentation network are skipped.
+    A classifier's head and the decoder of a segmentation network are skipped. For images of more than three bands, the
+    weights of convolutions of three bands are repeated and scaled, as the library and timm do.
 
     Raises:
         PipelineError: weights are missing, unexpected or of another shape; lists them.
@@ -57,10 +60,22 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
         ({mapping(name): value for name, value in weights.items()} for mapping in NAME_MAPPINGS),
         key=lambda candidate: len(candidate.keys() & expected),
     )
+    renamed = {name: _for_bands(value, expected.get(name)) for name, value in renamed.items()}
     relevant = {name: value for name, value in renamed.items() if _is_encoder_weight(name, expected)}
     if differences := list(_differences(expected, relevant)):
         raise PipelineError(f"encoder_weights: {path} does not fit this encoder: {'; '.join(differences)}")
-    encoder.load_state_dict({name: value for name, value in renamed.items() if name in expected}, strict=False)
+    used = {name: value for name, value in renamed.items() if name in expected}
+    # not the library's own method: that of some encoders, such as densenet121, takes no `strict` and needs a head
+    nn.Module.load_state_dict(encoder, used, strict=False)
+
+
+def _for_bands(given: torch.Tensor, expected: torch.Tensor | None) -> torch.Tensor:
+    """Adapt the weights of a convolution of three bands to more of them; return others unchanged."""
+    if expected is None or given.ndim != 4 or given.ndim != expected.ndim:
+        return given
+    is_narrower = given.shape[1] == IMAGE_BANDS < expected.shape[1]
+    is_same_kernel = (given.shape[0], *given.shape[2:]) == (expected.shape[0], *expected.shape[2:])
+    return adapt_input_conv(expected.shape[1], given) if is_narrower and is_same_kernel else given
 
 
 def normalisation(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -13,19 +13,17 @@ from pipeline.core.errors import PipelineError
 from pipeline.formats.chips import Chip
 from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.png import save_chip
-from pipeline.orthophoto.rgb_bands import read_rgb_bands, require_rgb_bands
+from pipeline.orthophoto.image_bands import read_image_bands, require_image_bands
 from pipeline.orthophoto.section import TileSection
 from pipeline.orthophoto.windows import ChipWindow, chip_windows
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
-from pipeline.raster.imagery import to_rgb
+from pipeline.raster.imagery import to_8bit
 from pipeline.raster.labels import Labels, read_labels, refuse_unknown_labels
 from pipeline.raster.layout import Scene
 
 MAX_PARTIAL_ALPHA = 0.01
 """Share of a scene's pixels that may be partly transparent, as along an edge; a spectral band exceeds it."""
-CHIP_BYTES_PER_PIXEL = 4
-"""Upper bound: red, green, blue and class, uncompressed."""
 
 
 @dataclass
@@ -65,7 +63,7 @@ def tile_scene(scene: Scene, section: TileSection, table: ClassTable, folder: Pa
         scene: image and mask.
         section: size, edges, bands.
         table: classes of the mask.
-        folder: the chips folder, in which `images/` and `masks/` exist.
+        folder: see `make_chip_folders`.
 
     Raises:
         PipelineError: image or mask is unreadable or unsupported, or they do not match.
@@ -80,7 +78,7 @@ def tile_scene(scene: Scene, section: TileSection, table: ClassTable, folder: Pa
             if section.partial == "drop" and (window.height, window.width) != (section.size, section.size):
                 tiled.partial += 1
                 continue
-            bands_CHW, valid_HW = read_rgb_bands(image, section.bands, window.raster_window)
+            bands_CHW, valid_HW = read_image_bands(image, section.bands, window.raster_window)
             tiled.pixels += valid_HW.size
             if transparency.band is not None:
                 opaque_HW = image.read((transparency.band,), window.raster_window)[0] > 0
@@ -92,7 +90,7 @@ def tile_scene(scene: Scene, section: TileSection, table: ClassTable, folder: Pa
                 tiled.unlabelled += 1
                 continue
             nodata_classes.update(labels.nodata_classes)
-            image_HWC = to_rgb(bands_CHW, section.imagery, valid_HW)
+            image_HWC = to_8bit(bands_CHW, section.imagery, valid_HW)
             padded = _pad(image_HWC, labels.mask_HW, section.size)
             tiled.rows.append(save_chip(folder, _chip(scene.id, image, window, section.size), *padded, table))
     tiled.nodata_classes = dict(nodata_classes)
@@ -107,7 +105,7 @@ def find_transparency(image: GeoTiff, bands: tuple[int, ...], windows: Iterable[
 
     Args:
         image: an open image.
-        bands: those of red, green, blue, counted from 1.
+        bands: those that are read, counted from 1.
         windows: where to look, all or a sample.
 
     Raises:
@@ -144,7 +142,7 @@ def _require_suitable(image: GeoTiff, mask: GeoTiff, section: TileSection, folde
             f"{mask.path} is JPEG-compressed, which invents class ids along edges; recreate it from its source with "
             "lossless compression, such as LZW or DEFLATE"
         )
-    require_rgb_bands(image, section.bands, None if section.stretch == "none" else section.stretch)
+    require_image_bands(image, section.bands, None if section.stretch == "none" else section.stretch)
     _require_disk_space(image, section, folder)
 
 
@@ -154,7 +152,8 @@ def _require_disk_space(image: GeoTiff, section: TileSection, folder: Path) -> N
         -(-side // section.size) if section.partial == "pad" else side // section.size
         for side in (image.height, image.width)
     )
-    needed, free = rows * columns * section.size**2 * CHIP_BYTES_PER_PIXEL, shutil.disk_usage(folder).free
+    bytes_per_pixel = len(section.bands) + 1  # at most: bands and class, uncompressed
+    needed, free = rows * columns * section.size**2 * bytes_per_pixel, shutil.disk_usage(folder).free
     if needed > free:
         raise PipelineError(
             f"{image.path} has {image.width} x {image.height} px: its {rows * columns} chips may need up to "

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.core.params import BandNumber, Params, Stretch
+from pipeline.core.params import BandNumbers, Params, Stretch
 from pipeline.formats.chips import Imagery
 
 
@@ -15,8 +15,8 @@ class TileSection(Params):
     """Side of a chip in pixels; a multiple of 32, since the encoders halve it five times."""
     partial: Literal["drop", "pad"]
     """What to do with windows that extend beyond a scene; padding is black, and *ignore* in the mask."""
-    bands: tuple[BandNumber, BandNumber, BandNumber]
-    """Bands for red, green, blue, counted from 1."""
+    bands: BandNumbers
+    """Bands for red, green, blue, and any others, counted from 1."""
     stretch: Literal["none"] | Stretch
     """Values that become black and white; required for images of more than 8 bits."""
     alpha: Literal["auto", "none"]

@@ -102,7 +102,7 @@ def _facts(publication: Publication) -> Iterable[tuple[str, str]]:
     )
     sizes = ", ".join(f"{size:g}" for size in model.pixel_sizes)
     yield "pixel sizes", f"{sizes} (units of the CRS, metres for projected ones)" if sizes else UNKNOWN
-    yield "bands", f"{', '.join(imagery.bands)} as red, green, blue"
+    yield "bands", imagery.band_list
     yield "conversion to 8 bits", _conversion(imagery)
     yield f"`{ONNX}`", f"fp32; {_check(publication)}"
     yield "model_sha256", f"`{model.digest}`"

@@ -18,6 +18,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 from torch import nn
 
 from pipeline.core.errors import PipelineError
+from pipeline.formats.chips import IMAGE_BANDS
 from pipeline.learning.confusion import argmax
 from pipeline.learning.device import Device
 from pipeline.learning.model import Model, Segmenter
@@ -51,7 +52,7 @@ class ProbabilityNetwork(nn.Module):
         self.segmenter, self.temperature = segmenter, temperature
 
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        """Predict probabilities_NKHW, float32, from RGB between 0 and 1."""
+        """Predict probabilities_NKHW, float32, from bands between 0 and 1."""
         logits_NKHW: torch.Tensor = self.segmenter(255 * images_NCHW)
         return (logits_NKHW / self.temperature).softmax(dim=1)
 
@@ -69,7 +70,7 @@ class Check:
 def write_onnx(model: Model, path: Path, tile: int = TILE) -> None:
     """Write a network as one ONNX file: opset 17, IR version 8, fp32; the same bytes for the same model.
 
-    Its input is `image` (batch, 3, tile, tile), float32 RGB between 0 and 1: 8-bit values divided by 255. Its output is
+    Its input is `image` (batch, bands, tile, tile), float32 between 0 and 1: 8-bit values divided by 255. Its output is
     `probabilities` (batch, K, tile, tile), float32: normalisation, temperature and softmax are inside. The metadata is
     that of `deepness_metadata`.
 
@@ -102,7 +103,7 @@ def _export(model: Model, tile: int) -> bytes:
             warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]  # the size is fixed
             torch.onnx.export(
                 network,
-                (torch.zeros(1, 3, tile, tile),),
+                (torch.zeros(1, model.segmenter.bands, tile, tile),),
                 file,  # type: ignore[arg-type]  # the older exporter takes one
                 input_names=[INPUT],
                 output_names=[OUTPUT],
@@ -150,7 +151,7 @@ def check_onnx(path: Path, model: Model) -> Check:
         PipelineError: the file cannot be opened, or fewer than 99.99 % of the pixels have the same class.
     """
     session = open_session(path)
-    image_HWC = synthetic_image(session.get_inputs()[0].shape[-1])
+    image_HWC = synthetic_image(session.get_inputs()[0].shape[-1], model.segmenter.bands)
     image_1CHW = np.ascontiguousarray(image_HWC.transpose(2, 0, 1))[None]
     (found_1KHW,) = session.run([OUTPUT], {INPUT: (image_1CHW / 255).astype(np.float32)})
     logits_1KHW = model.segmenter.predict_logits(torch.from_numpy(image_1CHW), FP32)
@@ -184,14 +185,14 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
         ) from None
 
 
-def synthetic_image(side: int) -> np.ndarray:
-    """Return image_HWC, uint8 RGB, the same in every run: fields with sharp borders, shading, and fine texture."""
+def synthetic_image(side: int, bands: int = IMAGE_BANDS) -> np.ndarray:
+    """Return image_HWC, uint8, the same in every run: fields with sharp borders, shading, and fine texture."""
     random = np.random.default_rng(0)
     rows_H1, columns_1W = np.arange(side)[:, None], np.arange(side)[None]
-    image_HWC = np.full((side, side, 3), 128.0)
+    image_HWC = np.full((side, side, bands), 128.0)
     for block, contrast in ((191, 60), (67, 40), (13, 20), (1, 6)):  # no common divisors with a network's stride
         count = -(-side // block)
-        levels_YXC = random.uniform(-contrast, contrast, (count, count, 3))
+        levels_YXC = random.uniform(-contrast, contrast, (count, count, bands))
         image_HWC += levels_YXC[rows_H1 // block, columns_1W // block]
     image_HWC += 25 * np.sin(rows_H1 / 90 + columns_1W / 140)[..., None]
     return image_HWC.clip(0, 255).astype(np.uint8)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.files import sha256
-from pipeline.formats.chips import Imagery
+from pipeline.formats.chips import IMAGE_BANDS, Imagery
+from pipeline.formats.datasets import LAYOUTS
 from pipeline.publishing.onnx_model import IR_VERSION, OPSET, TILE
 from pipeline.publishing.publication import CARD, ONNX, Publication
 
@@ -56,8 +57,14 @@ def mlm_item(publication: Publication, folder: Path) -> dict[str, Any]:
 
 
 def _bands(imagery: Imagery) -> list[dict[str, str]]:
-    """Describe bands: MLM requires it in the properties, and STAC 1.1 allows it there if an asset has it too."""
-    return [{"name": band, "description": colour} for band, colour in zip(imagery.bands, COLOURS, strict=True)]
+    """Describe bands: MLM requires it in the properties, and STAC 1.1 allows it there if an asset has it too.
+
+    Bands of Sentinel-2 have descriptions of their own; of numbered bands, the first three are taken as their colours.
+    """
+    known = LAYOUTS["landcovernet"].assets
+    by_position = [*COLOURS, *[""] * len(imagery.bands)]
+    described = [(band, known.get(band, colour)) for band, colour in zip(imagery.bands, by_position, strict=False)]
+    return [{"name": band} | ({"description": text} if text else {}) for band, text in described]
 
 
 def _file(path: Path) -> dict[str, Any]:
@@ -105,15 +112,16 @@ def _flat(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _input(imagery: Imagery) -> dict[str, Any]:
+    what = "Red, green and blue" if len(imagery.bands) == IMAGE_BANDS else f"Bands {', '.join(imagery.bands)}"
     found: dict[str, Any] = {
         "name": "image",
         "bands": list(imagery.bands),
         "input": {
-            "shape": [-1, 3, TILE, TILE],
+            "shape": [-1, len(imagery.bands), TILE, TILE],
             "dim_order": ["batch", "bands", "height", "width"],
             "data_type": "float32",
         },
-        "description": "Red, green and blue between 0 and 1. Normalisation by mean and standard deviation is inside.",
+        "description": f"{what} between 0 and 1. Normalisation by mean and standard deviation is inside.",
         "resize_type": None,
     }
     if limits := raw_limits(imagery):

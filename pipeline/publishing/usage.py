@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 
-from pipeline.formats.chips import Imagery
+from pipeline.formats.chips import IMAGE_BANDS, Imagery
 from pipeline.publishing.onnx_model import TILE
 from pipeline.publishing.publication import ITEM, ONNX, Publication
 from pipeline.publishing.stac_mlm import raw_limits
@@ -19,9 +19,10 @@ def usage(publication: Publication) -> Iterable[list[str]]:
             f"Each training chip had its own stretch, so `pipeline.predict` refuses this model, and `{ONNX}` needs "
             "images of a chip's size, stretched in the same way."
         ]
+    needed = "red, green and blue" if len(imagery.bands) == IMAGE_BANDS else f"bands {', '.join(imagery.bands)}"
     yield [
         f"In QGIS, with the plugin Deepness: choose `{ONNX}` and press *Load default parameters*. The layer needs "
-        "8-bit red, green and blue in this order. Classes are numbered as channels."
+        f"8-bit {needed} in this order. Classes are numbered as channels."
     ]
     if (limits := raw_limits(imagery)) and not is_8bit(imagery):
         yield ["Convert a layer of other values first:"]
@@ -36,7 +37,8 @@ def example(publication: Publication) -> str:
     """Return Python code that maps the first tile of scene.tif with the model in the current folder."""
     model = publication.model
     imagery = model.imagery
-    bands = [int(band) for band in imagery.bands] if all(band.isdecimal() for band in imagery.bands) else [1, 2, 3]
+    is_numbered = all(band.isdecimal() for band in imagery.bands)
+    bands = [int(band) if is_numbered else number for number, band in enumerate(imagery.bands, 1)]
     low, high = raw_limits(imagery) or (0, 255)
     byte = f"np.rint(255 * np.clip((tile - {low:g}) / ({high:g} - {low:g}), 0, 1))"
     return textwrap.dedent(f"""\

@@ -1,4 +1,4 @@
-"""Convert stored values to 8-bit RGB."""
+"""Convert stored values to 8 bits."""
 
 import cv2
 import numpy as np
@@ -8,16 +8,16 @@ from pipeline.formats.chips import Imagery
 from pipeline.raster.geotiff import GeoTiff
 
 
-def to_rgb(bands_CHW: np.ndarray, imagery: Imagery, valid_HW: np.ndarray) -> np.ndarray:
-    """Stretch three bands to 8 bits.
+def to_8bit(bands_CHW: np.ndarray, imagery: Imagery, valid_HW: np.ndarray) -> np.ndarray:
+    """Stretch bands to 8 bits.
 
     Args:
-        bands_CHW: red, green, blue in the file's dtype, shape (3, height, width).
+        bands_CHW: red, green, blue, and any others, in the file's dtype.
         imagery: scale, offset and stretch; `minmax` stretches each band between its own extremes in this image.
         valid_HW: bool; False pixels become black and do not count as extremes.
 
     Returns:
-        image_HWC, uint8 of shape (height, width, 3).
+        image_HWC, uint8.
     """
     if bands_CHW.dtype == np.uint8 and imagery == Imagery(imagery.bands, synthetic=imagery.synthetic):
         stretched_CHW = bands_CHW
@@ -61,6 +61,6 @@ def _limits(
     values_CHW: np.ndarray, stretch: tuple[float, float] | str, valid_HW: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(stretch, str):
-        return np.full(3, stretch[0], np.float32), np.full(3, stretch[1], np.float32)
-    valid_CN = values_CHW[:, valid_HW] if valid_HW.any() else np.zeros((3, 1), np.float32)
+        return np.full(len(values_CHW), stretch[0], np.float32), np.full(len(values_CHW), stretch[1], np.float32)
+    valid_CN = values_CHW[:, valid_HW] if valid_HW.any() else np.zeros((len(values_CHW), 1), np.float32)
     return valid_CN.min(axis=1), valid_CN.max(axis=1)

@@ -16,7 +16,7 @@ class CroppedScene:
     def __init__(self, scene: Scene, bounds: Window) -> None:
         self.scene, self.bounds = scene, bounds
         self.name, self.notes, self.files, self.damaged = scene.name, scene.notes, scene.files, scene.damaged
-        self.height, self.width = int(bounds.height), int(bounds.width)
+        self.height, self.width, self.band_count = int(bounds.height), int(bounds.width), scene.band_count
         self.georeference = scene.georeference
         if scene.georeference.is_known:  # else the identity, which marks that it is not
             moved = scene.georeference.transform @ Affine.translation(bounds.col_off, bounds.row_off)

@@ -11,11 +11,12 @@ import numpy as np
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.orthophoto.rgb_bands import Bands
+from pipeline.formats.chips import IMAGE_BANDS
+from pipeline.orthophoto.image_bands import Bands
 from pipeline.orthophoto.scenes import find_transparency
 from pipeline.raster.band_files import BandFiles
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
-from pipeline.raster.imagery import to_rgb
+from pipeline.raster.imagery import to_8bit
 from pipeline.raster.remote import RemoteFile, locate
 from pipeline.raster.sidecars import with_sidecars
 from pipeline.scenes.grid_notes import grid_notes
@@ -32,7 +33,7 @@ from pipeline.scenes.scene_bands import (
 
 
 class GeoTiffScene:
-    """An open GeoTIFF as 8-bit RGB; it may be read by a thread other than the one that opened it, but by one only."""
+    """An open GeoTIFF in 8 bits; it may be read by a thread other than the one that opened it, but by one only."""
 
     def __init__(self, name: str, image: GeoTiff, bands: Bands, options: ReadOptions, damaged: list[str]) -> None:
         """Find transparency.
@@ -42,13 +43,14 @@ class GeoTiffScene:
         """
         self.name, self.damaged = name, damaged
         self.height, self.width, self.georeference = image.height, image.width, image.georeference
+        self.band_count = len(bands)
         self.identity: list[Any] = []
         self.files: list[Path] = []
         self._image, self._bands, self._imagery = image, bands, options.imagery
         require_values(image, bands, options.imagery)
         transparency = find_transparency(image, bands, sample_windows(self.height, self.width, _is_slow(image)))
         self._alpha_band = transparency.band
-        self._rows = RowBuffer(self._decode, self.width) if _is_slow(image) else None
+        self._rows = RowBuffer(self._decode, self.width, self.band_count) if _is_slow(image) else None
         self.notes = [
             *grid_notes(name, image.georeference),
             *_layout_notes(image),
@@ -64,7 +66,7 @@ class GeoTiffScene:
         if self._alpha_band is not None:
             valid_HW &= self._image.read((self._alpha_band,), window)[0] > 0
         valid_HW &= ~self._image.left_out(window)
-        return to_rgb(bands_CHW, self._imagery, valid_HW), valid_HW
+        return to_8bit(bands_CHW, self._imagery, valid_HW), valid_HW
 
 
 _UNUSED_ALPHA = "{}: its alpha band is ignored, since it has more than two values, as near infrared has"
@@ -76,7 +78,7 @@ def open_scene(source: str, options: ReadOptions, check_values: bool = True) -> 
 
     Args:
         source: a path, with its sidecars; or `https://…`, `http://…` or `s3://bucket/key`, without.
-        options: conversion to 8-bit RGB.
+        options: conversion to 8 bits.
         check_values: whether to look for values that would all be black or white; a mosaic may do this once.
 
     Raises:
@@ -90,24 +92,26 @@ def open_scene(source: str, options: ReadOptions, check_values: bool = True) -> 
 
 @contextmanager
 def open_band_files(sources: Sequence[str], options: ReadOptions, check_values: bool = True) -> Iterator[GeoTiffScene]:
-    """Open three GeoTIFFs of one band each, red, green and blue on one grid, as a scene.
+    """Open GeoTIFFs of one band each, red, green, blue and any others on one grid, as a scene.
 
     Args:
-        sources: paths or URLs, as in `open_scene`.
-        options: conversion to 8-bit RGB; the model's band numbers and names do not count.
+        sources: paths or URLs, as in `open_scene`, as many as the model has bands and in their order.
+        options: conversion to 8 bits; the model's band numbers and names do not count.
         check_values: as in `open_scene`.
 
     Raises:
         PipelineError: as `open_scene`, or the files differ in grid or data type.
     """
-    if len(sources) != 3:
-        raise PipelineError(f"--bands has {len(sources)} files; it takes three, of red, green and blue")
+    count = len(options.imagery.bands)
+    if len(sources) != count:
+        needed = "three, of red, green and blue" if count == IMAGE_BANDS else f"{count}: {options.imagery.band_list}"
+        raise PipelineError(f"--bands has {len(sources)} files; it takes {needed}")
     damaged: list[str] | None = [] if options.on_error == "skip" else None
     model_stretch(options.imagery)
     with ExitStack() as stack:
         files = [stack.enter_context(open_geotiff(locate(source), damaged)) for source in sources]
         name = " ".join(str(file.path) for file in files)
-        yield _scene(name, BandFiles(files), files, options, damaged, check_values, (1, 2, 3))
+        yield _scene(name, BandFiles(files), files, options, damaged, check_values, tuple(range(1, count + 1)))
 
 
 def _scene(

@@ -11,6 +11,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
+from pipeline.formats.chips import IMAGE_BANDS
 from pipeline.raster.georeference import Georeference
 from pipeline.scenes.grid_notes import grid_notes
 from pipeline.scenes.scene import Scene
@@ -66,8 +67,8 @@ class Mosaic:
     It is not safe to read from several threads.
     """
 
-    def __init__(self, name: str, grid: Grid, files: Sequence[PlacedFile]) -> None:
-        self.name = name
+    def __init__(self, name: str, grid: Grid, files: Sequence[PlacedFile], bands: int) -> None:
+        self.name, self.band_count = name, bands
         self.height, self.width, self.georeference = grid.height, grid.width, grid.georeference
         self.notes = grid_notes(name, grid.georeference)
         self.damaged: list[str] = []
@@ -110,12 +111,12 @@ class Mosaic:
         Files are read from the last to the first until each pixel is covered.
 
         Returns:
-            image_HWC, uint8 RGB, black where invalid; and valid_HW, bool: False where no file has data.
+            image_HWC, uint8, black where invalid; and valid_HW, bool: False where no file has data.
 
         Raises:
             PipelineError: a file cannot be opened, or its pixels cannot be decoded.
         """
-        image_HWC = np.zeros((window.height, window.width, 3), np.uint8)
+        image_HWC = np.zeros((window.height, window.width, self.band_count), np.uint8)
         valid_HW = np.zeros(image_HWC.shape[:2], bool)
         covered_HW = valid_HW.copy()
         start_2 = np.array([window.row_off, window.col_off])
@@ -174,17 +175,18 @@ class Mosaic:
 
 
 @contextmanager
-def open_mosaic(name: str, grid: Grid, files: Sequence[PlacedFile]) -> Iterator[Mosaic]:
+def open_mosaic(name: str, grid: Grid, files: Sequence[PlacedFile], bands: int = IMAGE_BANDS) -> Iterator[Mosaic]:
     """Open files as one scene.
 
     Args:
         name: as the user gave it, for messages.
         grid: the pixels of the mosaic; those that no file covers have no data.
         files: in the order in which they are drawn: the last lies on top.
+        bands: of each file, as its scene returns them.
 
     Raises:
         PipelineError: see `Mosaic.check`.
     """
-    with closing(Mosaic(name, grid, files)) as mosaic:
+    with closing(Mosaic(name, grid, files, bands)) as mosaic:
         mosaic.check()
         yield mosaic

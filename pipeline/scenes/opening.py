@@ -21,7 +21,7 @@ def open_any(source: str, options: ReadOptions, check_values: bool = True) -> Ab
 
     Args:
         source: a path or, of a GeoTIFF, a URL.
-        options: conversion to 8-bit RGB.
+        options: conversion to 8 bits.
         check_values: of a GeoTIFF, as in `open_scene`; others are always checked.
 
     Raises:
@@ -50,5 +50,5 @@ def merge_scenes(sources: Sequence[str], options: ReadOptions) -> Iterator[Mosai
     files = [read_grid(str(locate(source)), partial(open_any, source, options)) for source in sources]
     grid, placed = place_files(files)
     name = ", ".join(file.name for file in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-    with open_mosaic(name, grid, placed) as mosaic:
+    with open_mosaic(name, grid, placed, len(options.imagery.bands)) as mosaic:
         yield mosaic

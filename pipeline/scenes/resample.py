@@ -81,7 +81,7 @@ class ResampledScene:
         self.scene = scene
         self.name, self.notes, self.files = scene.name, scene.notes, scene.files
         self.damaged = scene.damaged  # the same list, which grows
-        self.height, self.width = height, width
+        self.height, self.width, self.band_count = height, width, scene.band_count
         self.rows, self.columns = Axis(scene.height, height), Axis(scene.width, width)
         place = scene.georeference
         # a scene without a position keeps that: the identity is the mark of it
@@ -94,7 +94,7 @@ class ResampledScene:
 
         Memory is bounded by the result and a strip of a million pixels, or one row if that is more.
         """
-        image_HWC = np.zeros((int(window.height), int(window.width), 3), np.uint8)
+        image_HWC = np.zeros((int(window.height), int(window.width), self.band_count), np.uint8)
         valid_HW = np.zeros(image_HWC.shape[:2], bool)
         top, left, right = int(window.row_off), int(window.col_off), int(window.col_off + window.width)
         count = self._rows_at_once(left, right)
@@ -127,8 +127,8 @@ class ResampledScene:
         centre_row_H = self.rows.source_of(np.arange(top, bottom)) - row
         centre_column_W = self.columns.source_of(np.arange(left, right)) - column
         valid_HW = known_HW[centre_row_H][:, centre_column_W]
-        weight_HW1 = np.where(valid_HW, sums_HWC[..., 3], 1.0)[..., None]
-        image_HWC = np.floor(sums_HWC[..., :3] / weight_HW1 + 0.5) * valid_HW[..., None]
+        weight_HW1 = np.where(valid_HW, sums_HWC[..., -1], 1.0)[..., None]
+        image_HWC = np.floor(sums_HWC[..., :-1] / weight_HW1 + 0.5) * valid_HW[..., None]
         return image_HWC.astype(np.uint8), valid_HW
 
 

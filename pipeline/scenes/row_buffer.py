@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from rasterio.windows import Window
 
+from pipeline.formats.chips import IMAGE_BANDS
+
 CHUNK_PIXELS = 1 << 21
 """Pixels decoded at once, to bound the memory for intermediate values."""
 MAX_ROWS = 4096
@@ -18,13 +20,13 @@ class RowBuffer:
     A window may be read in strips: parts that continue each other downwards are of one window.
     """
 
-    def __init__(self, read: Read, width: int) -> None:
+    def __init__(self, read: Read, width: int, bands: int = IMAGE_BANDS) -> None:
         self._read, self._width = read, width
         self._chunk_rows = max(1, CHUNK_PIXELS // width)
         self._top = 0
         self._window_top, self._window_bottom = 0, 0
         """Of the last window, as far as it was read."""
-        self._image_HWC = np.zeros((0, width, 3), np.uint8)
+        self._image_HWC = np.zeros((0, width, bands), np.uint8)
         self._valid_HW = np.zeros((0, width), bool)
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:

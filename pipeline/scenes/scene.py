@@ -1,4 +1,4 @@
-"""A scene as the network reads it: pixels on a grid, window by window, in 8-bit RGB."""
+"""A scene as the network reads it: pixels on a grid, window by window, in 8 bits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ class Scene(Protocol):
     """As the user gave it, for messages."""
     height: int
     width: int
+    band_count: int
+    """Of the images that `read` returns, the same as of the model."""
     georeference: Georeference
     identity: list[Any]
     """JSON values that change when the pixels change: part of the key of unfinished work."""
@@ -33,7 +35,7 @@ class Scene(Protocol):
         """Read a window that lies inside the scene.
 
         Returns:
-            image_HWC, uint8 RGB as the network was trained on, black where invalid; and valid_HW, bool: False where
+            image_HWC, uint8 bands as the network was trained on, black where invalid; and valid_HW, bool: False where
             the scene has no data.
 
         Raises:
@@ -43,7 +45,7 @@ class Scene(Protocol):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How the values of a scene become the 8-bit RGB that a model was trained on."""
+    """How the values of a scene become the 8 bits that a model was trained on."""
 
     imagery: Imagery
     """Bands, scale, offset and stretch, as stored in the model; the offset may be the user's."""
@@ -51,5 +53,5 @@ class ReadOptions:
     """What to do with blocks that cannot be decoded; skip: no data there."""
     nodata: float | None = None
     """No-data value of all bands, instead of those that the file declares: a VRT may give its own."""
-    bands: tuple[int, int, int] | None = None
-    """Numbers of red, green and blue in one file, instead of those of `imagery`: a VRT may order bands otherwise."""
+    bands: tuple[int, ...] | None = None
+    """Numbers of the model's bands in one file, instead of those of `imagery`: a VRT may order bands otherwise."""

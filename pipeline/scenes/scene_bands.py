@@ -6,17 +6,17 @@ import numpy as np
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.chips import Imagery
-from pipeline.orthophoto.rgb_bands import (
+from pipeline.formats.chips import IMAGE_BANDS, Imagery
+from pipeline.orthophoto.image_bands import (
     Bands,
     Stretch,
     StretchAdvice,
-    read_rgb_bands,
-    require_rgb_bands,
+    read_image_bands,
+    require_image_bands,
     require_supported_colours,
 )
 from pipeline.raster.geotiff import GeoTiff
-from pipeline.raster.imagery import require_same_scale, to_rgb
+from pipeline.raster.imagery import require_same_scale, to_8bit
 
 RETRAIN = "or set the stretch in params.yaml and train again"
 MODEL = StretchAdvice(
@@ -56,15 +56,16 @@ def model_stretch(imagery: Imagery) -> Stretch | None:
 
 
 def choose_bands(image: GeoTiff, imagery: Imagery) -> Bands:
-    """Return the numbers of the bands for red, green and blue, counted from 1.
+    """Return the numbers of the model's bands, counted from 1.
 
-    Bands that the model has by name are found by the file's descriptions, else three bands are taken in order.
+    Bands that the model has by name are found by the file's descriptions, else as many bands are taken in order.
 
     Raises:
         PipelineError: the file lacks a band.
     """
-    wanted = f"the model reads {', '.join(imagery.bands)} as red, green, blue"
-    several = "; with bands in separate files: --bands RED.tif GREEN.tif BLUE.tif"
+    wanted = f"the model reads {imagery.band_list}"
+    names = ["RED.tif", "GREEN.tif", "BLUE.tif", *(f"{band}.tif" for band in imagery.bands[IMAGE_BANDS:])]
+    several = f"; with bands in separate files: --bands {' '.join(names)}"
     if all(band.isdigit() for band in imagery.bands):
         numbers = tuple(map(int, imagery.bands))
         count = 3 if image.colour_table is not None else image.count
@@ -76,8 +77,8 @@ def choose_bands(image: GeoTiff, imagery: Imagery) -> Bands:
     keys = [_band_key(band) for band in imagery.bands]
     if all(described.count(key) == 1 for key in keys):
         return tuple(described.index(key) + 1 for key in keys)
-    if image.count == 3:
-        return (1, 2, 3)
+    if image.count == len(imagery.bands):
+        return tuple(range(1, image.count + 1))
     raise PipelineError(
         f"{image.path} has {image.count} bands without these descriptions, and {wanted}; extract them in this order "
         f"(gdal_translate -b){several}"
@@ -92,7 +93,7 @@ def read_bands(image: GeoTiff, bands: Bands, imagery: Imagery, window: Window) -
         model, 0 and the declared no-data value in any band make a pixel invalid, as in `pipeline.sentinel`.
     """
     if not has_stored_units(imagery):
-        return read_rgb_bands(image, bands, window)
+        return read_image_bands(image, bands, window)
     shown_HW = image.internal_mask(window)
     bands_CHW = image.read(bands, window)
     return bands_CHW, shown_HW & (image.has_data(bands_CHW, bands) & (bands_CHW != 0) & np.isfinite(bands_CHW)).all(0)
@@ -106,7 +107,7 @@ def require_values(image: GeoTiff, bands: Bands, imagery: Imagery) -> None:
     """
     stretch = model_stretch(imagery)
     if not has_stored_units(imagery):
-        require_rgb_bands(image, bands, stretch, MODEL)
+        require_image_bands(image, bands, stretch, MODEL)
         return
     assert stretch is not None
     require_supported_colours(image, bands, stretch, MODEL)
@@ -134,10 +135,10 @@ def require_contrast(image: GeoTiff, bands: Bands, imagery: Imagery) -> None:
     for window in (centre(image.height, image.width), *sample_windows(image.height, image.width, image.is_one_strip)):
         bands_CHW, valid_HW = read_bands(image, bands, imagery, window)
         valid_HW &= ~image.left_out(window)
-        rgb_NC = to_rgb(bands_CHW, imagery, valid_HW)[valid_HW]
-        if ((rgb_NC > 0) & (rgb_NC < 255)).any():
+        pixels_NC = to_8bit(bands_CHW, imagery, valid_HW)[valid_HW]
+        if ((pixels_NC > 0) & (pixels_NC < 255)).any():
             return
-        if len(rgb_NC):
+        if len(pixels_NC):
             values_CN = bands_CHW[:, valid_HW]
             extremes += [float(values_CN.min()), float(values_CN.max())]
     if extremes:

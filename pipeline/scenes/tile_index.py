@@ -59,7 +59,7 @@ def open_tile_index(path: Path, options: ReadOptions) -> Iterator[Mosaic]:
     layer = _read_gti(path) if path.suffix.lower() == GTI else _open_layer(path, path, None, {})
     files = [read_grid(str(locate(file)), partial(open_scene, file, options)) for file in _list_files(path, layer)]
     grid, placed = place_files(files, _read_grid(path, layer, files[0].grid.georeference), str(path))
-    with open_mosaic(str(path), grid, placed) as mosaic:
+    with open_mosaic(str(path), grid, placed, len(options.imagery.bands)) as mosaic:
         yield mosaic
 
 

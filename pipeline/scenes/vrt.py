@@ -58,7 +58,8 @@ def open_vrt(path: Path, options: ReadOptions) -> Iterator[Mosaic]:
     """
     root = read_xml(path)
     grid = _read_grid(path, root)
-    with open_mosaic(str(path), grid, _read_files(path, root, options)) as mosaic:
+    files = _read_files(path, root, options)
+    with open_mosaic(str(path), grid, files, len(options.imagery.bands)) as mosaic:
         yield mosaic
 
 
@@ -81,7 +82,7 @@ def _read_grid(path: Path, root: Element) -> Grid:
 
 
 def _read_files(path: Path, root: Element, options: ReadOptions) -> list[PlacedFile]:
-    """Combine the sources of red, green and blue, which must match one by one."""
+    """Combine the sources of the model's bands, which must match one by one."""
     bands = _find_bands(path, root, options)
     sources_by_band = [_read_sources(path, band) for band in bands]
     if len({len(sources) for sources in sources_by_band}) > 1:
@@ -93,11 +94,10 @@ def _place(path: Path, sources: tuple[_Source, ...], options: ReadOptions) -> Pl
     first, files = sources[0], tuple(source.file for source in sources)
     if len({(source.placement, str(source.nodata)) for source in sources}) > 1:
         _refuse(path, f"places the bands of {first.file} differently")
-    red, green, blue = (source.band for source in sources)
-    options = replace(options, nodata=first.nodata, bands=(red, green, blue))
+    options = replace(options, nodata=first.nodata, bands=tuple(source.band for source in sources))
     if len(set(files)) == 1:
         name, open_file = str(locate(first.file)), partial(open_scene, first.file, options)
-    elif len(set(files)) == len(files) and options.bands == (1, 1, 1):
+    elif len(set(files)) == len(files) and set(options.bands or ()) == {1}:
         name, open_file = " ".join(str(locate(file)) for file in files), partial(open_band_files, files, options)
     else:
         _refuse(path, f"combines bands of several files ({', '.join(files)})")
@@ -105,7 +105,7 @@ def _place(path: Path, sources: tuple[_Source, ...], options: ReadOptions) -> Pl
 
 
 def _find_bands(path: Path, root: Element, options: ReadOptions) -> list[Element]:
-    """Return red, green and blue: by number, by name, or all three bands where there are only three without a name."""
+    """Return the model's bands: by number, by name, or all bands where there are as many, without a name."""
     bands = root.findall("VRTRasterBand")
     by_name = {name: band for band in bands if (name := (band.findtext("Description") or "").strip())}
     by_name |= {str(number): band for number, band in enumerate(bands, 1)}

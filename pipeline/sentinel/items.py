@@ -42,8 +42,8 @@ class ReadOptions:
 
     @property
     def band_assets(self) -> tuple[str, ...]:
-        """The assets of red, green, blue."""
-        return ("source",) if self.dataset == "ghana" else self.bands.landcovernet
+        """The assets of the bands, each once."""
+        return ("source",) if self.dataset == "ghana" else tuple(dict.fromkeys(self.bands.landcovernet))
 
     @property
     def cloud_assets(self) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ class ReadOptions:
 
 
 def read_bands(item: SourceItem, options: ReadOptions, imagery: Imagery | None = None) -> np.ndarray:
-    """Read red, green, blue in the archive's dtype, (3, height, width); 0 where the file declares no-data.
+    """Read the bands in the archive's dtype, (bands, height, width); 0 where the file declares no-data.
 
     Args:
         item: the chip and date.

@@ -78,7 +78,7 @@ def _facts(provenance: Provenance, chips: pd.DataFrame) -> Iterable[tuple[str, s
         f"{', '.join(f'{size:g}' for size in pixel_sizes)} (units of the CRS)" if pixel_sizes else "not known",
     )
     yield "dates", f"{dates[0]} to {dates[-1]}" if dates else "not known"
-    yield "bands", f"{', '.join(imagery.bands)} as red, green, blue; stretch {imagery.stretch}"
+    yield "bands", f"{imagery.band_list}; stretch {imagery.stretch}"
 
 
 def _classes(chips: pd.DataFrame, table: ClassTable) -> Iterable[tuple[str, ...]]:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import BandNumber, Params, Share, Stretch, load_params, read_yaml, validate
+from pipeline.core.params import BandNumbers, Params, Share, Stretch, load_params, read_yaml, validate
 
 
 class Inner(Params):
@@ -23,7 +23,7 @@ class Outer(Params):
     inner: Inner
     share: Share = 0.5
     stretch: Stretch = (0.0, 1.0)
-    bands: tuple[BandNumber, BandNumber, BandNumber] = (1, 2, 3)
+    bands: BandNumbers = (1, 2, 3)
     steps: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
     limits: Literal["none"] | Stretch = "none"
     counts: dict[int, int] = {}
@@ -67,6 +67,10 @@ def test_params_are_frozen(tmp_path: Path) -> None:
         (
             "{inner: {lr: 1}, stretch: [5, 1]}",
             ": stretch: [5.0, 1.0]: need low < high; low becomes black, high becomes white",
+        ),
+        (
+            "{inner: {lr: 1}, bands: [4, 2]}",
+            ": bands: [4, 2]: need three or more bands, red, green and blue first; repeat one if need be",
         ),
         (
             "{inner: {lr: 1}, bands: [0, 2, 3]}",

@@ -12,6 +12,8 @@ from pipeline.formats.chips import (
     class_columns,
     dropped_summary,
     failed_entry,
+    link_chips,
+    make_chip_folders,
     read_chips,
     read_imagery,
     read_origin,
@@ -32,6 +34,22 @@ UNPLACED = Chip("007", "NA", 0, 0, 64, 64)
 
 def write(folder: Path, table: ClassTable = TWO_CLASSES) -> None:
     write_tables(folder, [asdict(chip) | PIXELS for chip in (PLACED, UNPLACED)], table, IMAGERY, ORIGIN)
+
+
+@pytest.mark.parametrize(("bands", "folders"), [(3, {"images", "masks"}), (4, {"images", "masks", "more_bands"})])
+def test_further_bands_have_a_folder_of_their_own(tmp_path: Path, bands: int, folders: set[str]) -> None:
+    for name in ("a", "b"):
+        make_chip_folders(tmp_path / name, bands)
+    assert {path.name for path in (tmp_path / "a").iterdir()} == folders
+    for name in folders:
+        (tmp_path / "a" / name / "c.png").write_text(name)
+    link_chips(tmp_path / "a", tmp_path / "b", bands)
+    assert {path.read_text() for path in (tmp_path / "b").rglob("*.png")} == folders
+
+
+def test_the_list_of_bands() -> None:
+    assert IMAGERY.band_list == "B04, B03, B02 as red, green, blue"
+    assert Imagery(("4", "3", "2", "8", "1")).band_list == "4, 3, 2 as red, green, blue, then 8, 1"
 
 
 def test_the_table_is_sorted_by_id_and_empty_where_unknown(tmp_path: Path) -> None:

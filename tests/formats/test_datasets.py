@@ -2,7 +2,7 @@ from typing import Any, get_args
 
 import pytest
 
-from pipeline.formats.datasets import CLASSES, DATASETS, LAYOUTS, Band, licence
+from pipeline.formats.datasets import CLASSES, DATASETS, LAYOUTS, Band, BandsSection, licence
 
 
 def test_the_classes_are_those_of_the_study() -> None:
@@ -92,3 +92,12 @@ def test_descriptive_names_of_assets_are_complete_and_unique() -> None:
 )
 def test_the_licence_depends_on_the_source(dataset: Any, source: str, expected: str) -> None:
     assert licence(dataset, source) == expected
+
+
+def test_three_or_more_bands_are_used() -> None:
+    section = BandsSection(landcovernet=("B04", "B03", "B02", "B08"), ghana=(3, 2, 1, 7, 10))
+    assert (len(section.landcovernet), len(section.ghana)) == (4, 5)
+    with pytest.raises(ValueError, match=r"\['B04', 'B08'\]: need three or more bands, red, green and blue first"):
+        BandsSection(landcovernet=("B04", "B08"), ghana=(3, 2, 1))
+    with pytest.raises(ValueError, match="ghana.0"):
+        BandsSection(landcovernet=("B04", "B03", "B02"), ghana=(0, 2, 1))

@@ -92,3 +92,10 @@ def test_the_module_s_three_names_make_a_map(trained: World) -> None:
     model = load_model(trained.model, "cpu")
     found = predict_array(model, IMAGE_HWC[:64, :64], wanted=Wanted(undecided=100))
     assert set(np.unique(found["classes"])) <= {1, 4, 9, 254}
+
+
+def test_an_image_has_the_bands_of_the_model() -> None:
+    model, image_HWC = untrained_model(bands=5), random_scene(40, 50, bands=5).image_HWC
+    assert (predict_array(model, image_HWC)["classes"][0] == ids_of(model, whole(model, image_HWC))).all()
+    with pytest.raises(PipelineError, match=r"of shape \(40, 50, 3\); expected uint8 of shape \(height, width, 5\)"):
+        predict_array(model, image_HWC[..., :3])

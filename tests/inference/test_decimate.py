@@ -119,3 +119,10 @@ def test_a_file_that_is_not_a_raster_is_named(tmp_path: Path) -> None:
     (tmp_path / "map.tif").write_text("no")
     with pytest.raises(PipelineError, match="map.tif cannot be read"):
         read_ids(tmp_path / "map.tif")
+
+
+def test_of_many_bands_the_first_three_are_shown() -> None:
+    scene = random_scene(9, 7)
+    more_HWC = np.full((9, 7, 2), 200)
+    many = ArrayScene(np.concatenate([scene.image_HWC, more_HWC], axis=2), scene.valid_HW)
+    assert np.array_equal(read_image(many, 4), read_image(scene, 4))

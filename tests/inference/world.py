@@ -41,10 +41,10 @@ FITTED = Calibration(temperature=1.0, groups=1, lowest=1.0, highest=1.0)
 ALL = Wanted(confidence=True, probabilities=True)
 
 
-def random_scene(height: int, width: int, seed: int = 0) -> ArrayScene:
+def random_scene(height: int, width: int, seed: int = 0, bands: int = 3) -> ArrayScene:
     """Smooth noise, all valid."""
     generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand((1, 3, height // 8 + 2, width // 8 + 2), generator=generator)
+    coarse = torch.rand((1, bands, height // 8 + 2, width // 8 + 2), generator=generator)
     smooth = nn.functional.interpolate(coarse, scale_factor=8, mode="bilinear")[0, :, :height, :width]
     return ArrayScene((255 * smooth).byte().permute(1, 2, 0).numpy())
 
@@ -68,10 +68,13 @@ def loaded(segmenter: Segmenter, table: ClassTable = TABLE, digest: str = "diges
 
 
 @cache
-def untrained_model(seed: int = 0) -> LoadedModel:
+def untrained_model(seed: int = 0, bands: int = 3) -> LoadedModel:
     """A U-Net with random weights, whose logits vary over an image."""
     torch.manual_seed(seed)
-    return loaded(build(NetworkConfig("unet", "resnet18", len(TABLE.ids))), digest=f"digest {seed}")
+    normalisation = () if bands == 3 else ((0.45,) * bands, (0.25,) * bands)
+    model = loaded(build(NetworkConfig("unet", "resnet18", len(TABLE.ids), *normalisation)), digest=f"digest {seed}")
+    imagery = Imagery(tuple(str(band) for band in range(1, bands + 1)))
+    return replace(model, model=replace(model.model, imagery=imagery))
 
 
 @cache

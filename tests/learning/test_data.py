@@ -23,7 +23,7 @@ from pipeline.learning.data import (
     unwrap_worker_errors,
 )
 from pipeline.learning.distributed import ProcessGroup
-from tests.learning.world import BRIGHTNESS, chips_folder
+from tests.learning.world import BRIGHTNESS, bright_chip, chips_folder
 
 GAPS = ClassTable(classes=tuple(LandCoverClass(id=number, name=str(number), colour=(0, 0, 0)) for number in (1, 3, 7)))
 
@@ -64,6 +64,16 @@ def test_an_image_is_channels_first(tmp_path: Path) -> None:
     assert image_CHW.dtype == torch.uint8
     assert image_CHW[0].tolist() == [[0, 3, 6, 9], [12, 15, 18, 21]]
     assert image_CHW[2].tolist() == [[2, 5, 8, 11], [14, 17, 20, 23]]
+
+
+def test_an_image_has_the_bands_that_are_asked_for(tmp_path: Path) -> None:
+    folder = chips_folder(tmp_path / "chips", 1, bands=5)
+    many_CHW, mask_HW = Chips(folder, ["c00"], BRIGHTNESS, 5)[0]
+    rgb_CHW, same_HW = Chips(folder, ["c00"], BRIGHTNESS)[0]
+    assert (many_CHW.dtype, tuple(many_CHW.shape)) == (torch.uint8, (5, 32, 32))
+    assert torch.equal(many_CHW[:3], rgb_CHW)
+    assert torch.equal(mask_HW, same_HW)
+    assert np.array_equal(many_CHW.permute(1, 2, 0).numpy(), bright_chip(0, 32, 5)[0])
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:

@@ -16,6 +16,8 @@ from torch import nn
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json
+from pipeline.learning.band_statistics import band_statistics
+from pipeline.learning.data import Chips
 from pipeline.learning.device import Device
 from pipeline.learning.distributed import (
     SINGLE_PROCESS,
@@ -29,7 +31,7 @@ from pipeline.learning.distributed import (
     require_same_on_all_ranks,
     sum_with_local_gradient,
 )
-from tests.learning.world import World, train_params
+from tests.learning.world import BRIGHTNESS, World, train_params
 
 ROOT = Path(__file__).parents[2]
 CPU = Device("cpu", "fp32")
@@ -190,6 +192,16 @@ def test_two_processes_give_the_result_of_one(
     lines = [text.split(":")[0] for text in output.splitlines() if text.startswith(("epoch", "train:"))]
     assert lines == ["epoch 1/2", "epoch 2/2", "train"]
     assert read_json(both.out / "cost.json")["devices"] == 2
+
+
+def test_two_processes_normalise_many_bands_by_all_training_chips(tmp_path: Path) -> None:
+    world = World.make(tmp_path / "world", 32, bands=4, train=4, val=2)
+    both = Trial(world, tmp_path / "out")
+    code, output = both.run(devices=2, epochs=1)
+    assert code == 0, output
+    description = read_json(both.out / "model/model.json")
+    mean, std = band_statistics(Chips(world.inputs[0], ALL[:4], BRIGHTNESS, 4))
+    assert (description["mean"], description["std"]) == (list(mean), list(std))
 
 
 def test_gradient_accumulation_gives_the_result_of_the_whole_batch(world: World, single: Trial, tmp_path: Path) -> None:

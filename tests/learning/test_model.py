@@ -28,7 +28,6 @@ from pipeline.learning.model import (
     init_prior_bias,
     is_encoder,
     load_model,
-    network_config,
     save_model,
 )
 from tests.learning.world import BRIGHTNESS, IMAGERY, World
@@ -238,8 +237,48 @@ def test_values_that_cannot_be_are_refused(saved: Path, change: dict[str, Any]) 
     model = load_model(saved)
     assert (model.calibration, model.data) == (Calibration(**FITTED), TrainingData(**DATA))
     path.write_text(json.dumps(description | change))
-    with pytest.raises(PipelineError, match=r"model\.json is damaged, .* \(ValidationError: "):
+    with pytest.raises(PipelineError, match=r"model\.json is damaged, .* \(Val\w+Error: "):
         load_model(saved)
+
+
+def test_mean_and_std_are_of_each_band(saved: Path) -> None:
+    path = saved / "model.json"
+    description = json.loads(path.read_text())
+    imagery = description["imagery"] | {"bands": ["1", "2", "3", "4"]}
+    path.write_text(json.dumps(description | {"imagery": imagery}))
+    with pytest.raises(PipelineError, match=r"\(ValueError: mean has 3 values, and imagery 4 bands\); run the stage"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("bands", [4, 5])
+def test_a_network_of_many_bands_is_saved_and_loaded(tmp_path: Path, bands: int) -> None:
+    mean, std = tuple(0.1 * band for band in range(1, bands + 1)), (0.2,) * bands
+    config = NetworkConfig("unet", "resnet18", 3, mean, std)
+    segmenter = build(config).eval()
+    imagery = dataclasses.replace(IMAGERY, bands=tuple(str(band) for band in range(bands)))
+    save_model(tmp_path, segmenter, describe_model(config, BRIGHTNESS, imagery))
+    description = json.loads((tmp_path / "model.json").read_text())
+    assert (len(description["mean"]), len(description["std"]), len(description["imagery"]["bands"])) == (bands,) * 3
+    model = load_model(tmp_path)
+    images = torch.randint(256, (2, bands, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        expected = segmenter.net((images / 255 - torch.tensor(mean)[:, None, None]) / 0.2)
+        torch.testing.assert_close(model.segmenter.eval()(images), expected, rtol=1e-4, atol=1e-4)
+    assert (model.config, model.imagery, model.segmenter.bands) == (config, imagery, bands)
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "file"])
+def test_pretrained_weights_are_inflated_to_the_bands(
+    tmp_path: Path, network: Segmenter, monkeypatch: pytest.MonkeyPatch, weights: str
+) -> None:
+    """As segmentation-models-pytorch does: repeated, and divided by the share of the bands."""
+    path = tmp_path / "model.safetensors"
+    save_file(network.net.encoder.state_dict(), path)
+    monkeypatch.setattr(smp.encoders, "hf_hub_download", lambda *_, **__: str(path))
+    config = NetworkConfig("unet", "resnet18", 3, (0.5,) * 5, (0.25,) * 5)
+    found = build(config, str(path) if weights == "file" else "imagenet").net.encoder.conv1.weight
+    expected = network.net.encoder.conv1.weight[:, [0, 1, 2, 0, 1]] * (3 / 5)
+    assert torch.equal(found, expected)
 
 
 def test_an_unknown_precision_is_refused_and_a_missing_one_is_none(saved: Path) -> None:
@@ -273,15 +312,15 @@ def test_nothing_in_the_pipeline_unpickles() -> None:
                 assert "weights_only=True" in [ast.unparse(keyword) for keyword in node.keywords], source
 
 
-@pytest.mark.parametrize(("encoder", "unused"), [("resnet18", False), ("efficientnet-b0", True)])
-def test_parameters_without_a_gradient_are_frozen(encoder: str, unused: bool) -> None:
-    segmenter = build(network_config("unet", encoder, "none", 3))
+@pytest.mark.parametrize(("encoder", "unused", "bands"), [("resnet18", False, 4), ("efficientnet-b0", True, 3)])
+def test_parameters_without_a_gradient_are_frozen(encoder: str, unused: bool, bands: int) -> None:
+    segmenter = build(NetworkConfig("unet", encoder, 3, (0.5,) * bands, (0.25,) * bands))
     before = {name: value.clone() for name, value in segmenter.state_dict().items()}
     freeze_unused(segmenter, 64)
     assert all(torch.equal(value, before[name]) for name, value in segmenter.state_dict().items())
     frozen = {name for name, weight in segmenter.named_parameters() if not weight.requires_grad}
     assert bool(frozen) == unused
-    segmenter(torch.zeros(2, 3, 64, 64)).sum().backward()
+    segmenter(torch.zeros(2, bands, 64, 64)).sum().backward()
     assert {name for name, weight in segmenter.named_parameters() if weight.grad is None} == frozen
 
 

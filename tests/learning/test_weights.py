@@ -11,9 +11,9 @@ from pipeline.core.errors import PipelineError
 from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, Weights, load_encoder, load_weights, normalisation
 
 
-def encoder(name: str = "resnet18", seed: int = 1) -> nn.Module:
+def encoder(name: str = "resnet18", seed: int = 1, bands: int = 3) -> nn.Module:
     torch.manual_seed(seed)
-    network: nn.Module = get_encoder(name, weights=None)
+    network: nn.Module = get_encoder(name, bands, weights=None)
     return network
 
 
@@ -52,6 +52,36 @@ def test_all_weights_are_loaded_under_timms_names(tmp_path: Path, name: str) -> 
     loaded = {key.removeprefix("model."): value for key, value in mine.state_dict().items()}
     assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in loaded.items())
     assert len(loaded) > 100
+
+
+@pytest.mark.filterwarnings("ignore:`timm-` encoders are deprecated:DeprecationWarning")
+@pytest.mark.parametrize("bands", [4, 7])
+@pytest.mark.parametrize("name", ["resnet18", "timm-tf_efficientnet_lite0", "densenet121"])
+def test_more_bands_are_inflated_as_by_the_library(tmp_path: Path, name: str, bands: int) -> None:
+    theirs, mine = encoder(name), encoder(name, seed=2, bands=bands)
+    path = saved(tmp_path, theirs.state_dict())
+    theirs.set_in_channels(bands, pretrained=True)  # what `get_encoder` does after it has loaded ImageNet's weights
+    load_encoder(mine, path)
+    assert same(theirs, mine)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet10t"])
+def test_more_bands_are_inflated_as_by_timm(tmp_path: Path, name: str) -> None:
+    torch.manual_seed(3)
+    path = saved(tmp_path, timm.create_model(name).state_dict())
+    theirs = timm.create_model(name, pretrained=True, in_chans=5, pretrained_cfg_overlay={"file": str(path)})
+    mine = encoder(f"tu-{name}", bands=5)
+    load_encoder(mine, path)
+    loaded = {key.removeprefix("model."): value for key, value in mine.state_dict().items()}
+    assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in loaded.items())
+
+
+def test_a_file_of_as_many_bands_is_loaded_as_it_is(tmp_path: Path) -> None:
+    other, mine = encoder(bands=4), encoder(seed=2, bands=4)
+    load_encoder(mine, saved(tmp_path, other.state_dict()))
+    assert same(other, mine)
+    with pytest.raises(PipelineError, match=r"wrong shape: conv1.weight is \(64, 4, 7, 7\), not \(64, 5, 7, 7\)"):
+        load_encoder(encoder(bands=5), saved(tmp_path, other.state_dict()))
 
 
 def test_missing_unexpected_and_misshapen_weights_are_listed(tmp_path: Path) -> None:

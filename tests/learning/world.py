@@ -3,14 +3,14 @@
 import copy
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.evaluate import EvaluateParams, evaluate
-from pipeline.formats.chips import Chip, Imagery, Origin, write_tables
+from pipeline.formats.chips import Chip, Imagery, Origin, make_chip_folders, write_tables
 from pipeline.formats.classes import ClassTable, LandCoverClass
 from pipeline.formats.png import save_chip
 from pipeline.learning.task import TrainConfig
@@ -76,8 +76,11 @@ def evaluate_params(**changes: Any) -> EvaluateParams:
     return EvaluateParams.model_validate({"evaluate": EVALUATE["evaluate"] | changes})
 
 
-def bright_chip(number: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Blocks of 16 px, each of one class; a noisy image, and one row of the mask ignored."""
+def bright_chip(number: int, side: int, bands: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Blocks of 16 px, each of one class; a noisy image, and one row of the mask ignored.
+
+    Bands beyond the third are dark where the others are bright.
+    """
     random = np.random.default_rng(number)
     blocks_HW = random.choice([1, 4, 9], (side // 16, side // 16))
     blocks_HW.flat[:3] = [1, 4, 9]
@@ -85,18 +88,21 @@ def bright_chip(number: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     levels_HW = np.array([LEVELS.get(value, 0) for value in range(10)])[mask_HW]
     image_HWC = levels_HW[..., None] + random.integers(-20, 21, (side, side, 3))
     mask_HW[number % side] = 255
+    if bands > 3:
+        more_HWC = 250 - levels_HW[..., None] + random.integers(-5, 6, (side, side, bands - 3))
+        image_HWC = np.concatenate([image_HWC, more_HWC], axis=2)
     return image_HWC.astype(np.uint8), mask_HW
 
 
-def chips_folder(folder: Path, count: int, side: int = 32, table: ClassTable = BRIGHTNESS) -> Path:
+def chips_folder(folder: Path, count: int, side: int = 32, table: ClassTable = BRIGHTNESS, bands: int = 3) -> Path:
     """Chips c00, c01, …"""
-    for part in ("images", "masks"):
-        (folder / part).mkdir(parents=True)
+    make_chip_folders(folder, bands)
     rows = []
     for number in range(count):
         chip = Chip(f"c{number:02}", f"s{number}", 0, 0, side, side, 500000.0, 0.0, "EPSG:32630", 10.0)
-        rows.append(save_chip(folder, chip, *bright_chip(number, side), table))
-    write_tables(folder, rows, table, IMAGERY, ORIGIN)
+        rows.append(save_chip(folder, chip, *bright_chip(number, side, bands), table))
+    more = tuple(f"more {number}" for number in range(4, bands + 1))
+    write_tables(folder, rows, table, replace(IMAGERY, bands=IMAGERY.bands + more), ORIGIN)
     return folder
 
 
@@ -121,8 +127,8 @@ class World:
     folder: Path
 
     @classmethod
-    def make(cls, folder: Path, side: int = 32, **parts: int) -> "World":
-        chips_folder(folder / "chips", sum(parts.values()), side)
+    def make(cls, folder: Path, side: int = 32, bands: int = 3, **parts: int) -> "World":
+        chips_folder(folder / "chips", sum(parts.values()), side, bands=bands)
         lists_folder(folder / "split", **parts)
         return cls(folder)
 

@@ -3,12 +3,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
+from pipeline.formats.chips import chip_folders
 from pipeline.formats.classes import ClassTable
 from pipeline.formats.datasets import CLASSES
-from pipeline.formats.png import read_image, read_mask
+from pipeline.formats.png import read_chip_image, read_image, read_mask
 from pipeline.orthophoto.scenes import TiledScene, tile_scene
 from pipeline.orthophoto.section import TileSection
 from pipeline.raster import geotiff
@@ -23,7 +25,7 @@ PAD = section(partial="pad")
 
 
 def cut(folder: Path, scene: Scene, how: TileSection = DROP, table: ClassTable = TWO_CLASSES) -> TiledScene:
-    for name in ("images", "masks"):
+    for name in chip_folders(len(how.bands)):
         (folder / "chips" / name).mkdir(parents=True, exist_ok=True)
     return tile_scene(scene, how, table, folder / "chips")
 
@@ -267,3 +269,40 @@ def test_only_labelled_pixels_of_chips_count_as_declared_no_data(tmp_path: Path)
     assert (
         tiled.nodata_classes == {"0": 28 * 32 + 8 * 32} == {"0": sum(int(str(row["pixels_0"])) for row in tiled.rows)}
     )
+
+
+@pytest.mark.parametrize("bands", [(1, 2, 3, 4), (4, 2, 1, 5, 3)])
+def test_the_first_three_of_many_bands_are_the_chip_of_three(tmp_path: Path, bands: tuple[int, ...]) -> None:
+    image_CHW = np.random.default_rng(0).integers(0, 256, (5, 40, 70), np.uint8)
+    scene = orthophoto(tmp_path, "a", image_CHW)
+    how = section(partial="pad", bands=bands)
+    many, rgb = (
+        cut(tmp_path / name, scene, part) for name, part in (("n", how), ("3", section(partial="pad", bands=bands[:3])))
+    )
+    assert many == rgb
+    for name in ids(many):
+        for kind in ("images", "masks"):
+            path = f"chips/{kind}/{name}.png"
+            assert (tmp_path / "n" / path).read_bytes() == (tmp_path / "3" / path).read_bytes()
+    chip_HWC = read_chip_image(tmp_path / "n/chips", "a_1", len(bands))
+    expected_CHW = image_CHW[[band - 1 for band in bands], :32, 32:64]
+    assert np.array_equal(chip_HWC, expected_CHW.transpose(1, 2, 0))
+    assert not (tmp_path / "3/chips/more_bands").exists()
+
+
+def test_near_infrared_marked_as_alpha_is_a_band_if_it_is_chosen(tmp_path: Path) -> None:
+    scene = orthophoto(tmp_path, "a", gradient(32, 32, 4))
+    water_CHW = gradient(32, 32, 4)
+    water_CHW[3, :, :16] = 0  # two values, like a transparency mask
+    write_geotiff(scene.image, water_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
+    hidden, used = cut(tmp_path, scene), cut(tmp_path, scene, section(bands=(1, 2, 3, 4)))
+    assert (hidden.transparent, used.transparent) == (512, 0)
+    assert np.array_equal(read_chip_image(tmp_path / "chips", "a_0", 4)[..., 3], water_CHW[3])
+
+
+def test_a_colour_table_has_three_bands(tmp_path: Path) -> None:
+    scene = orthophoto(tmp_path, "a", gradient(32, 32)[:1])
+    with rasterio.open(scene.image, "r+") as dataset:
+        dataset.write_colormap(1, {value: (value, 0, 0, 255) for value in range(256)})
+    with pytest.raises(PipelineError, match=r"a.tif has no band 4; its colour table has three, red, green and blue"):
+        cut(tmp_path, scene, section(bands=(1, 2, 3, 4)))

@@ -181,3 +181,21 @@ def test_deepness_makes_the_map_of_the_same_windows(tmp_path: Path, size: tuple[
     classes_HW = mapped(network_run(model, scene, Tiling(tile, overlap // 2, 32), Wanted()))["classes"][0]
     found_HW = np.array(TABLE.ids)[deepness_map(session, image_HWC)]
     assert (found_HW == classes_HW[-size[0] :, : size[1]]).mean() > 0.999  # scaling to 0..1 leaves few ties
+
+
+def test_a_network_of_many_bands(tmp_path: Path) -> None:
+    model = untrained_model(bands=4).model
+    write_onnx(model, tmp_path / "model.onnx", TILE)
+    assert open_session(tmp_path / "model.onnx").get_inputs()[0].shape == ["batch", 4, TILE, TILE]
+    images_NCHW = np.random.default_rng(0).integers(0, 256, (2, 4, TILE, TILE), dtype=np.uint8)
+    found_NKHW = run(tmp_path / "model.onnx", images_NCHW)
+    np.testing.assert_allclose(found_NKHW, softmax(logits(model, images_NCHW), axis=1), atol=1e-5)
+    check = check_onnx(tmp_path / "model.onnx", model)
+    assert check.equal_share == 1
+    assert check.largest_difference < 1e-5
+
+
+def test_the_synthetic_image_of_many_bands_differs_between_them() -> None:
+    image_HWC = synthetic_image(256, 5)
+    assert image_HWC.shape == (256, 256, 5)
+    assert len({image_HWC[..., band].tobytes() for band in range(5)}) == 5

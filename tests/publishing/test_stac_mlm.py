@@ -15,9 +15,10 @@ import pytest
 from pystac.validation.local_validator import get_local_schema_cache
 from referencing import Registry, Resource
 
+from pipeline.formats.chips import Imagery
 from pipeline.publishing.publication import Publication
 from pipeline.publishing.stac_mlm import is_mlm_item, mlm_item, raw_limits
-from pipeline.raster.imagery import to_rgb
+from pipeline.raster.imagery import to_8bit
 from tests.publishing.world import SENTINEL_2, old_model, publication
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -55,6 +56,8 @@ def old() -> Publication:
         publication,
         old,
         lambda: publication(params={"encoder_weights": "none"}),
+        lambda: publication(imagery=Imagery(("B04", "B03", "B02", "B08"))),
+        lambda: publication(imagery=Imagery(("1", "2", "3", "4"))),
         lambda: publication(params={"encoder_weights": "/home/a/b.safetensors", "train": {"lr": 1}}),
     ],
 )
@@ -97,6 +100,28 @@ def test_classes_are_positions_with_names_and_colours(item_of: Callable[[Publica
     ]
 
 
+@pytest.mark.parametrize(
+    ("bands", "expected"),
+    [
+        (("B04", "B03", "B02"), ["red", "green", "blue"]),
+        (("B04", "B03", "B02", "B08"), ["red", "green", "blue", "NIR"]),
+        (("B08", "B04", "B03", "B05"), ["NIR", "red", "green", "Vegetation Red Edge"]),
+        (("3", "2", "1", "7", "8"), ["red", "green", "blue", None, None]),
+    ],
+)
+def test_bands_have_names_and_those_that_are_known_descriptions(
+    bands: tuple[str, ...], expected: list[str | None], item_of: Callable[[Publication], dict[str, Any]]
+) -> None:
+    item = item_of(publication(imagery=Imagery(bands, 0.0001, 0.0, (0.0, 0.3))))
+    for described in (item["properties"]["bands"], item["assets"]["model"]["bands"]):
+        assert [(band["name"], band.get("description")) for band in described] == list(
+            zip(bands, expected, strict=True)
+        )
+    (given,) = item["properties"]["mlm:input"]
+    assert given["bands"] == list(bands)
+    assert given["input"]["shape"] == [-1, len(bands), 1024, 1024]
+
+
 def test_one_scaling_is_that_of_all_bands(item_of: Callable[[Publication], dict[str, Any]]) -> None:
     """MLM 1.5.2, "Value Scaling Object": one for each band, or a single one; the schema does not check it."""
     (given,) = item_of(publication())["properties"]["mlm:input"]
@@ -121,7 +146,7 @@ def test_pretraining(
 def test_scaling_equals_the_conversion_of_the_training_chips() -> None:
     assert raw_limits(SENTINEL_2) == (1000, 4000)
     values_CHW = np.arange(0, 5001, dtype=np.uint16).reshape(1, 1, -1).repeat(3, axis=0)
-    chip_HWC = to_rgb(values_CHW, SENTINEL_2, np.ones(values_CHW.shape[1:], bool))
+    chip_HWC = to_8bit(values_CHW, SENTINEL_2, np.ones(values_CHW.shape[1:], bool))
     scaled_CHW = np.clip((values_CHW - 1000.0) / 3000, 0, 1)
     np.testing.assert_allclose(chip_HWC.transpose(2, 0, 1) / 255, scaled_CHW, atol=0.51 / 255)
 

@@ -38,3 +38,11 @@ def test_numbered_bands_are_read_by_number() -> None:
     assert "scene.read([1, 2, 3], window=window, boundless=True, fill_value=0)  # B04, B03, B02" in example(
         publication()
     )
+
+
+def test_many_bands_are_named_in_order() -> None:
+    card = model_card(publication(imagery=Imagery(("B04", "B03", "B02", "B08"), 0.0001, 0.0, (0.0, 0.3))))
+    assert "| bands | B04, B03, B02 as red, green, blue, then B08 |" in card
+    assert "8-bit bands B04, B03, B02, B08 in this order" in card
+    assert "scene.read([1, 2, 3, 4], window" in card
+    assert "scene.read([4, 3, 2, 5], window" in example(publication(imagery=Imagery(("4", "3", "2", "5"))))

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.formats.chips import Imagery
-from pipeline.raster.imagery import to_rgb
+from pipeline.raster.imagery import to_8bit
 
 REFLECTANCE = Imagery(("B04", "B03", "B02"), scale=0.0001, offset=0.0, stretch=(0.0, 0.3))
 ALL_2 = np.ones((1, 2), bool)
@@ -19,49 +19,49 @@ def column(*values: float, dtype: str = "uint16") -> np.ndarray:
 
 def test_bands_become_red_green_blue_in_order() -> None:
     bands_CHW = np.array([[[3000]], [[1200]], [[0]]], np.uint16)
-    assert to_rgb(bands_CHW, REFLECTANCE, np.ones((1, 1), bool)).tolist() == [[[255, 102, 0]]]
+    assert to_8bit(bands_CHW, REFLECTANCE, np.ones((1, 1), bool)).tolist() == [[[255, 102, 0]]]
 
 
 def test_reflectances_beyond_the_stretch_are_clipped() -> None:
-    assert to_rgb(column(0, 9000), REFLECTANCE, ALL_2)[0, :, 0].tolist() == [0, 255]
+    assert to_8bit(column(0, 9000), REFLECTANCE, ALL_2)[0, :, 0].tolist() == [0, 255]
 
 
 def test_the_offset_of_later_products_is_subtracted() -> None:
     imagery = Imagery(("B04", "B03", "B02"), scale=0.0001, offset=-0.1, stretch=(0.0, 0.3))
-    assert to_rgb(column(1000, 4000), imagery, ALL_2)[0, :, 0].tolist() == [0, 255]
+    assert to_8bit(column(1000, 4000), imagery, ALL_2)[0, :, 0].tolist() == [0, 255]
 
 
 def test_minmax_stretches_each_band_between_the_extremes_of_its_valid_pixels() -> None:
     minmax = Imagery(("1", "2", "3"), stretch="minmax")
     bands_CHW = np.array([[[10, 20, 999]], [[0, 40, 999]], [[5, 5, 999]]], np.uint16)
     valid_HW = np.array([[True, True, False]])
-    assert to_rgb(bands_CHW, minmax, valid_HW).tolist() == [[[0, 0, 0], [255, 255, 0], [0, 0, 0]]]
+    assert to_8bit(bands_CHW, minmax, valid_HW).tolist() == [[[0, 0, 0], [255, 255, 0], [0, 0, 0]]]
 
 
 def test_an_image_without_valid_pixels_is_black() -> None:
     minmax = Imagery(("1", "2", "3"), stretch="minmax")
-    assert not to_rgb(column(7, 9), minmax, np.zeros((1, 2), bool)).any()
+    assert not to_8bit(column(7, 9), minmax, np.zeros((1, 2), bool)).any()
 
 
 def test_8_bit_values_are_kept_without_a_stretch() -> None:
-    rgb_HWC = to_rgb(column(0, 77, 255, dtype="uint8"), Imagery(("1", "2", "3")), np.ones((1, 3), bool))
+    rgb_HWC = to_8bit(column(0, 77, 255, dtype="uint8"), Imagery(("1", "2", "3")), np.ones((1, 3), bool))
     assert rgb_HWC[0, :, 1].tolist() == [0, 77, 255]
 
 
 @pytest.mark.parametrize("stretch", [(0.0, 255.0), (-100.0, 255.0)])
 def test_invalid_pixels_are_black_whatever_the_stretch(stretch: tuple[float, float]) -> None:
-    rgb_HWC = to_rgb(column(255, 255, dtype="uint8"), Imagery(("1", "2", "3"), stretch=stretch), ALL_2 & [[1, 0]])
+    rgb_HWC = to_8bit(column(255, 255, dtype="uint8"), Imagery(("1", "2", "3"), stretch=stretch), ALL_2 & [[1, 0]])
     assert rgb_HWC[0].tolist() == [[255, 255, 255], [0, 0, 0]]
 
 
 def test_8_bit_values_are_stretched_with_a_stretch() -> None:
     dark = Imagery(("1", "2", "3"), stretch=(0.0, 51.0))
-    assert to_rgb(column(0, 51, dtype="uint8"), dark, ALL_2)[0, :, 0].tolist() == [0, 255]
+    assert to_8bit(column(0, 51, dtype="uint8"), dark, ALL_2)[0, :, 0].tolist() == [0, 255]
 
 
 @pytest.mark.parametrize("invalid", [np.nan, np.inf, 3.4e38, -3.4e38])
 def test_values_of_invalid_pixels_have_no_effect(invalid: float) -> None:
-    rgb_HWC = to_rgb(
+    rgb_HWC = to_8bit(
         column(0.3, invalid, dtype="float32"), Imagery(("1", "2", "3"), 1000.0, 0.0, (0.0, 300.0)), ALL_2 & [[1, 0]]
     )
     assert rgb_HWC[0].tolist() == [[255, 255, 255], [0, 0, 0]]
@@ -71,7 +71,7 @@ def test_values_of_invalid_pixels_have_no_effect(invalid: float) -> None:
 def test_the_stretch_is_the_formula_in_imagery_json(bands_CHW: np.ndarray, low: float, span: float) -> None:
     imagery = Imagery(("B04", "B03", "B02"), 0.0001, -0.1, (low, low + span))
     exact = 255 * (bands_CHW.transpose(1, 2, 0) * 0.0001 - 0.1 - low) / span
-    rgb_HWC = to_rgb(bands_CHW, imagery, np.ones(bands_CHW.shape[1:], bool))
+    rgb_HWC = to_8bit(bands_CHW, imagery, np.ones(bands_CHW.shape[1:], bool))
     assert rgb_HWC.dtype == np.uint8
     assert np.abs(rgb_HWC - exact.clip(0, 255)).max() <= 0.51
 
@@ -79,7 +79,7 @@ def test_the_stretch_is_the_formula_in_imagery_json(bands_CHW: np.ndarray, low: 
 @given(bands, st.sampled_from([(0.0, 0.3), "minmax"]))
 def test_the_stretch_is_monotonic_and_invalid_pixels_are_black(bands_CHW: np.ndarray, stretch: str) -> None:
     valid_HW = bands_CHW[0] % 3 > 0
-    rgb_HWC = to_rgb(bands_CHW, Imagery(("B04", "B03", "B02"), 0.0001, 0.0, stretch), valid_HW)
+    rgb_HWC = to_8bit(bands_CHW, Imagery(("B04", "B03", "B02"), 0.0001, 0.0, stretch), valid_HW)
     assert not rgb_HWC[~valid_HW].any()
     order = np.argsort(bands_CHW[1][valid_HW], kind="stable")
     assert (np.diff(rgb_HWC[..., 1][valid_HW][order].astype(int)) >= 0).all()
@@ -90,6 +90,19 @@ def test_extreme_values_are_clipped_without_a_warning(dtype: str) -> None:
     most = np.iinfo(np.int64).max if dtype == "int64" else np.finfo(dtype).max
     bands_CHW = np.array([[[most, -most, 0]]] * 3, dtype)
     valid_HW = np.ones((1, 3), bool)
-    fixed = to_rgb(bands_CHW, Imagery(("1", "2", "3"), stretch=(0.0, 100.0)), valid_HW)
+    fixed = to_8bit(bands_CHW, Imagery(("1", "2", "3"), stretch=(0.0, 100.0)), valid_HW)
     assert fixed[0, :, 0].tolist() == [255, 0, 0]
-    assert to_rgb(bands_CHW, Imagery(("1", "2", "3"), stretch="minmax"), valid_HW).shape == (1, 3, 3)
+    assert to_8bit(bands_CHW, Imagery(("1", "2", "3"), stretch="minmax"), valid_HW).shape == (1, 3, 3)
+
+
+@given(
+    arrays(np.uint16, st.tuples(st.integers(4, 7), st.integers(1, 4), st.integers(1, 4))),
+    st.sampled_from([(0.0, 0.3), "minmax"]),
+)
+def test_the_first_bands_do_not_depend_on_the_others(bands_CHW: np.ndarray, stretch: str) -> None:
+    valid_HW = bands_CHW[0] % 3 > 0
+    imagery = Imagery(tuple(str(number) for number in range(1, len(bands_CHW) + 1)), 0.0001, 0.0, stretch)
+    image_HWC = to_8bit(bands_CHW, imagery, valid_HW)
+    assert image_HWC.shape == (*valid_HW.shape, len(bands_CHW))
+    assert np.array_equal(image_HWC[..., :3], to_8bit(bands_CHW[:3], imagery, valid_HW))
+    assert np.array_equal(image_HWC[..., -3:], to_8bit(bands_CHW[-3:], imagery, valid_HW))

@@ -25,7 +25,7 @@ class ArrayScene:
     read_windows: list[Window] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.height, self.width = self.image_HWC.shape[:2]
+        self.height, self.width, self.band_count = self.image_HWC.shape
         if self.valid_HW is None:
             self.valid_HW = np.ones((self.height, self.width), bool)
         self.image_HWC = np.where(self.valid_HW[..., None], self.image_HWC, 0).astype(np.uint8)

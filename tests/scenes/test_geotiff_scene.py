@@ -25,7 +25,7 @@ from pipeline.scenes.geotiff_scene import open_band_files, open_scene
 from pipeline.scenes.scene import ReadOptions
 from pipeline.sentinel.clouds import PixelKind
 from pipeline.sentinel.items import ReadOptions as SentinelOptions
-from pipeline.tif_to_png import TifToPngParams, read_rgb
+from pipeline.tif_to_png import TifToPngParams, read_item
 from tests.orthophoto.test_section import section
 from tests.world import TWO_CLASSES, UTM, at, gradient, hide, landcovernet_item, params
 
@@ -134,7 +134,7 @@ def test_sentinel_2_windows_are_the_chips_that_tif_to_png_writes(tmp_path: Path)
         values_HW[9, band] = 77
         write_geotiff(item.folder / f"{name}.tif", values_HW[None], at(), nodata=77)
     options = SentinelOptions("landcovernet", params(TifToPngParams).bands, "none", 50)
-    chip_HWC, clouds_HW = read_rgb(item, options, REFLECTANCE)
+    chip_HWC, clouds_HW = read_item(item, options, REFLECTANCE)
     files = [str(item.folder / f"{name}.tif") for name in REFLECTANCE.bands]
     with open_band_files(files, ReadOptions(REFLECTANCE)) as scene:
         image_HWC, valid_HW = scene.read(Window(0, 0, 16, 16))
@@ -469,3 +469,77 @@ def test_an_uncompressed_strip_is_read_row_by_row(tmp_path: Path) -> None:
         assert not image.is_one_strip
     image_HWC, _ = read_scene(tmp_path / "a.tif")
     assert np.array_equal(image_HWC, expected_HWC)
+
+
+FOUR = Imagery(("4", "3", "2", "1"))
+SENTINEL_4 = Imagery(("B04", "B03", "B02", "B08"), 0.0001, 0.0, (0.0, 0.3))
+
+
+def test_a_scene_has_the_bands_of_the_model(tmp_path: Path) -> None:
+    image_CHW = np.random.default_rng(0).integers(0, 256, (5, 40, 60), np.uint8)
+    place(tmp_path / "a.tif", image_CHW)
+    with open_scene(str(tmp_path / "a.tif"), ReadOptions(FOUR)) as scene:
+        image_HWC, valid_HW = scene.read(Window(7, 5, 50, 30))
+        assert scene.band_count == 4
+    assert np.array_equal(image_HWC, image_CHW[[3, 2, 1, 0], 5:35, 7:57].transpose(1, 2, 0))
+    assert valid_HW.all()
+
+
+def test_many_bands_in_one_strip_or_separate_files_are_as_in_one(tmp_path: Path) -> None:
+    image_CHW = np.random.default_rng(0).integers(1, 256, (4, 300, 60), np.uint8)
+    image_CHW[:, 3:9] = 0
+    imagery, windows = Imagery(("1", "2", "3", "4")), [Window(3, 2, 50, 9), Window(0, 11, 60, 20)]
+    place(tmp_path / "a.tif", image_CHW, nodata=0, photometric="MINISBLACK")
+    place(tmp_path / "strip.tif", image_CHW, nodata=0, photometric="MINISBLACK", blockysize=300, compress="deflate")
+    files = [str(place(tmp_path / f"{band}.tif", image_CHW[[band]], nodata=0)) for band in range(4)]
+    with (
+        open_scene(str(tmp_path / "a.tif"), ReadOptions(imagery)) as one,
+        open_scene(str(tmp_path / "strip.tif"), ReadOptions(imagery)) as strip,
+        open_band_files(files, ReadOptions(imagery)) as separate,
+    ):
+        assert any("stored in strips" in note for note in strip.notes)
+        for window in windows:
+            image_HWC, valid_HW = one.read(window)
+            for scene in (strip, separate):
+                found_HWC, found_HW = scene.read(window)
+                assert np.array_equal(found_HWC, image_HWC)
+                assert np.array_equal(found_HW, valid_HW)
+        assert one.read(windows[1])[0].shape == (20, 60, 4)
+
+
+def test_many_named_bands_are_found_by_their_descriptions(tmp_path: Path) -> None:
+    imagery = Imagery(SENTINEL_4.bands, 1e-4, 0.0, (0.0, 0.5))
+    by_name, in_order = ["B8", "B2", "B3", "B4", "B12"], ["", "", "", ""]
+    for names, expected in ((by_name, [4000, 3000, 2000, 1000]), (in_order, [1000, 2000, 3000, 4000])):
+        image_HWC, _ = read_scene(described(tmp_path / "a.tif", names), imagery)
+        assert image_HWC[0, 0].tolist() == [round(255 * value / 5000) for value in expected]
+
+
+@pytest.mark.parametrize(
+    ("image_CHW", "imagery", "message"),
+    [
+        (
+            gradient(4, 4),
+            Imagery(("1", "2", "3", "5")),
+            r"a.tif has 3 bands, and the model reads 1, 2, 3 as red, green, blue, then 5, counted from 1; .*"
+            r"--bands RED.tif GREEN.tif BLUE.tif 5.tif$",
+        ),
+        (
+            gradient(4, 4, dtype="uint16"),
+            SENTINEL_4,
+            r"a.tif has 3 bands without these descriptions, and the model reads B04, B03, B02 as red, green, blue, "
+            r"then B08; extract them .* --bands RED.tif GREEN.tif BLUE.tif B08.tif$",
+        ),
+    ],
+)
+def test_a_scene_without_a_band_is_refused(
+    tmp_path: Path, image_CHW: np.ndarray, imagery: Imagery, message: str
+) -> None:
+    place(tmp_path / "a.tif", image_CHW)
+    with pytest.raises(PipelineError, match=message):
+        read_scene(tmp_path / "a.tif", imagery)
+    with (
+        pytest.raises(PipelineError, match=r"--bands has 3 files; it takes 4: .* as red, green, blue, then (5|B08)$"),
+        open_band_files(["a", "b", "c"], ReadOptions(imagery)),
+    ):
+        pass

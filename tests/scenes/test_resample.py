@@ -247,3 +247,16 @@ def test_strips_bound_what_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     whole(ResampledScene(scene, 40, 10))
     assert len(scene.read_windows) >= 2
     assert max(window.width * window.height for window in scene.read_windows) <= 20_000
+
+
+@given(st.integers(0, 9), SIDE, SIDE, SIDE, SIDE)
+def test_each_of_many_bands_is_as_if_alone(
+    seed: int, height: int, width: int, target_height: int, target_width: int
+) -> None:
+    scene, other = noise(height, width, seed), noise(height, width, seed + 10, share=1.0)
+    many = ArrayScene(np.concatenate([other.image_HWC[..., :2], scene.image_HWC], axis=2), valid_HW=scene.valid_HW)
+    image_HWC, valid_HW = whole(ResampledScene(many, target_height, target_width))
+    expected_HWC, expected_HW = whole(ResampledScene(scene, target_height, target_width))
+    assert image_HWC.shape[2] == 5
+    assert np.array_equal(image_HWC[..., 2:], expected_HWC)
+    assert np.array_equal(valid_HW, expected_HW)

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
+from pipeline.scenes.scene import ReadOptions
 from pipeline.scenes.tile_index import open_tile_index
 from tests.scenes.mosaics import OPTIONS, read_all, read_with_gdal
-from tests.world import at
+from tests.world import at, gradient
 
 DRIVERS = {".gpkg": "GPKG", ".fgb": "FlatGeobuf", ".shp": "ESRI Shapefile", ".geojson": "GeoJSON"}
 
@@ -255,3 +257,14 @@ def test_damaged_index(tmp_path: Path, suffix: str) -> None:
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(PipelineError, match=re.escape(str(path))), open_tile_index(path, OPTIONS):
         pass
+
+
+def test_tiles_of_many_bands(tmp_path: Path) -> None:
+    write_geotiff(tmp_path / "a.tif", gradient(4, 4, 4), at(), photometric="MINISBLACK")
+    write_geotiff(tmp_path / "b.tif", gradient(4, 4, 4) + np.uint8(9), at(x=500060), photometric="MINISBLACK")
+    index = write_index(tmp_path / "i.gti.gpkg", ["a.tif", "b.tif"])
+    with open_tile_index(index, ReadOptions(replace(OPTIONS.imagery, bands=("4", "1", "2", "3")))) as scene:
+        image_HWC, valid_HW = read_all(scene)
+    assert image_HWC.shape == (4, 10, 4)
+    assert image_HWC[0, [0, 3, 6]].tolist() == [[51, 1, 1, 50], [51, 1, 4, 50], [60, 10, 10, 59]]
+    assert valid_HW[0].tolist() == [True] * 4 + [False] * 2 + [True] * 4

@@ -308,3 +308,22 @@ def test_a_vrt_named_tif_is_not_opened(tmp_path: Path) -> None:
     path.write_text(vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)]))
     with pytest.raises(PipelineError, match="0.tif is not a readable GeoTIFF"), open_vrt(path, OPTIONS):
         pass
+
+
+@pytest.mark.parametrize("is_separate", [False, True])
+def test_many_bands_are_found_in_one_file_or_several(tmp_path: Path, is_separate: bool) -> None:
+    image_CHW = holes(0, 4)
+    write_geotiff(tmp_path / "a.tif", image_CHW, at(), photometric="MINISBLACK")
+    for band in range(4):
+        write_geotiff(tmp_path / f"{band}.tif", image_CHW[[band]], at())
+    path = build(tmp_path, *(["-separate", *(f"{band}.tif" for band in range(4))] if is_separate else ["a.tif"]))
+    with open_vrt(path, ReadOptions(replace(OPTIONS.imagery, bands=("2", "1", "3", "4")))) as scene:
+        image_HWC, valid_HW = read_all(scene)
+        assert scene.band_count == 4
+    assert np.array_equal(image_HWC, image_CHW[[1, 0, 2, 3]].transpose(1, 2, 0))
+    assert valid_HW.all()
+    with (
+        pytest.raises(PipelineError, match=r"has the bands 1, 2, 3, 4, and the model needs 1, 2, 3, 5, in this order"),
+        open_vrt(path, ReadOptions(replace(OPTIONS.imagery, bands=("1", "2", "3", "5")))),
+    ):
+        pass

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,19 @@ def test_cloud_masks_are_fetched_first_then_bands_of_clear_dates(tmp_path: Path)
         names = [Path(received.path).stem for received in server.gets()]
     assert sorted(names[:5]) == ["SCL"] * 4 + ["labels"]
     assert sorted(names[5:]) == ["B02"] * 2 + ["B03"] * 2 + ["B04"] * 2
+
+
+def test_only_the_bands_that_are_used_are_fetched_each_once(tmp_path: Path) -> None:
+    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
+    for path in archive.rglob("B04.tif"):
+        for name in ("B08", "B11"):
+            shutil.copy(path, path.with_name(f"{name}.tif"))
+    requested = request("landcovernet", **{"bands.landcovernet": ["B04", "B03", "B02", "B08", "B04"]})
+    with served(Server(archive)) as server:
+        fetcher = ItemFetcher(requested, Transfer(new_session(4), requested.statistics), tmp_path / "store")
+        list(fetcher.fetch(items(server, archive), tmp_path / "raw"))
+        names = [Path(received.path).stem for received in server.gets()]
+    assert sorted(names[5:]) == ["B02"] * 2 + ["B03"] * 2 + ["B04"] * 2 + ["B08"] * 2
 
 
 def test_the_estimate_multiplies_the_size_of_the_first_asset(tmp_path: Path) -> None:

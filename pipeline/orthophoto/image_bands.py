@@ -1,4 +1,4 @@
-"""Read an orthophoto's red, green and blue as physical values, however the file stores them."""
+"""Read an orthophoto's bands as physical values, however the file stores them."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import GeoTiff
 
 Bands = tuple[int, ...]
-"""Three numbers, of red, green and blue, counted from 1."""
+"""Three or more numbers, counted from 1: of red, green, blue, and any others."""
 Stretch = tuple[float, float]
 
 
@@ -33,11 +33,11 @@ TILE = StretchAdvice()
 """Where the stretch is a parameter."""
 
 
-def read_rgb_bands(image: GeoTiff, bands: Bands, window: Window) -> tuple[np.ndarray, np.ndarray]:
-    """Read three bands of a window, with colour table or scale and offset applied.
+def read_image_bands(image: GeoTiff, bands: Bands, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Read bands of a window, with colour table or scale and offset applied.
 
     Args:
-        image: a file that passes `require_rgb_bands`.
+        image: a file that passes `require_image_bands`.
         bands: numbers counted from 1; in a colour table 1, 2, 3 are red, green, blue.
         window: the part to read.
 
@@ -65,7 +65,7 @@ def read_rgb_bands(image: GeoTiff, bands: Bands, window: Window) -> tuple[np.nda
     return bands_CHW, valid_HW
 
 
-def require_rgb_bands(image: GeoTiff, bands: Bands, stretch: Stretch | None, advice: StretchAdvice = TILE) -> None:
+def require_image_bands(image: GeoTiff, bands: Bands, stretch: Stretch | None, advice: StretchAdvice = TILE) -> None:
     """Check that a stretch suits an image's values.
 
     Raises:

@@ -9,7 +9,7 @@ import rasterio
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.orthophoto.rgb_bands import read_rgb_bands, require_rgb_bands
+from pipeline.orthophoto.image_bands import read_image_bands, require_image_bands
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from tests.world import at, gradient, hide
 
@@ -36,14 +36,14 @@ def scaled(path: Path, image_CHW: np.ndarray, scales: tuple[float, ...], offsets
 def read(path: Path, bands: tuple[int, int, int] = RGB, stretch: Any = None) -> tuple[list[Any], list[Any]]:
     """Pixels of the only row, (columns, bands), and which of them are valid."""
     with open_geotiff(path) as image:
-        require_rgb_bands(image, bands, stretch)
-        bands_CHW, valid_HW = read_rgb_bands(image, bands, Window(0, 0, image.width, 1))
+        require_image_bands(image, bands, stretch)
+        bands_CHW, valid_HW = read_image_bands(image, bands, Window(0, 0, image.width, 1))
         return bands_CHW[:, 0].T.tolist(), valid_HW[0].tolist()
 
 
 def refused(path: Path, message: str, stretch: Any = None, bands: tuple[int, int, int] = RGB) -> None:
     with open_geotiff(path) as image, pytest.raises(PipelineError, match=message):
-        require_rgb_bands(image, bands, stretch)
+        require_image_bands(image, bands, stretch)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
