@@ -39,7 +39,12 @@ MAX_TESTED = 1000
 
 @dataclass
 class ColourReader:
-    """Converts colours to raw label values, and collects the colours that are of no class."""
+    """Converts colours to raw label values, and collects the colours that are of no class.
+
+    With `edges: ignore`, a pixel becomes *ignore* if it is partly transparent, or if its colour is a mixture of those
+    of classes within `REACH` px, one of them within `NEAR` px. So a class that is missing from `classes.yaml` is
+    refused wherever it is five pixels wide, even if its colour is a mixture.
+    """
 
     path: Location
     """The mask, for messages."""

@@ -10,7 +10,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.importing.colour_space import UNKNOWN
 from pipeline.importing.colours import ColourReader
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.tiff_writer import TILE
+from pipeline.importing.tiff_writer import TILE, require_small_rows
 from pipeline.raster.geotiff import GeoTiff
 from pipeline.raster.pictures import Picture
 
@@ -40,6 +40,7 @@ class RasterMask:
 
     def rows(self, margin: int = 0) -> Iterator[tuple[Window, slice]]:
         """Yield windows of full width from top to bottom, with rows above and below, and the slice without these."""
+        require_small_rows(self.file)
         height, width = self.file.height, self.file.width
         for start in range(0, height, TILE):
             stop, above = min(start + TILE, height), min(start, margin)

@@ -13,7 +13,7 @@ from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.importing.tiff_writer import TILE, TiffWriter, tiff_writer
+from pipeline.importing.tiff_writer import TILE, TiffWriter, require_small_rows, tiff_writer
 from pipeline.raster.geotiff import GeoTiff
 from pipeline.raster.pictures import Picture, open_picture
 
@@ -41,6 +41,7 @@ def import_image(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with open_picture(source) as picture, tempfile.TemporaryDirectory(dir=target.parent, prefix=".turned.") as folder:
         file = picture.file
+        require_small_rows(file)
         if file.sidecar_colour_table:
             raise PipelineError(
                 f"{file.sidecar_colour_table} has a colour table for {source.name}, which is not supported; remove "

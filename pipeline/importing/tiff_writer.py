@@ -16,7 +16,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.georeference import Georeference
-from pipeline.raster.integrity import is_sparse
+from pipeline.raster.geotiff import GeoTiff
+from pipeline.raster.integrity import MAX_BLOCK_BYTES, is_sparse
 
 TILE = 256
 """Side of a tile in pixels, and the rows that are best written at once."""
@@ -73,6 +74,20 @@ def tiff_writer(target: Path, georeference: Georeference, **profile: Any) -> Ite
         with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), closing(dataset):
             yield TiffWriter(target, dataset)
         _require_complete(partial, target)
+
+
+def require_small_rows(file: GeoTiff) -> None:
+    """Check that the rows that are converted at once fit into memory; a small file may claim any width.
+
+    Raises:
+        PipelineError: they do not.
+    """
+    size = TILE * file.width * file.count * np.dtype(file.dtypes[0]).itemsize
+    if size > MAX_BLOCK_BYTES:
+        raise PipelineError(
+            f"{file.path} is {file.width} px wide, and {TILE} rows of it, which are converted at once, have {size} "
+            f"bytes (at most {MAX_BLOCK_BYTES}); cut it into several files: gdal_translate -srcwin"
+        )
 
 
 @contextmanager

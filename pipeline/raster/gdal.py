@@ -24,7 +24,7 @@ CACHE_MIB = 512
 os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_MIB))
 logging.getLogger("rasterio").addHandler(logging.NullHandler())
 """It logs the retries of requests with their addresses, which may contain a signature; without a handler to stderr."""
-_WARNINGS_LOCK = Lock()
+WARNINGS_LOCK = Lock()
 """Warning filters are global to the process."""
 
 
@@ -41,7 +41,7 @@ def open_dataset(path: Location, mode: str = "r", driver: str = "GTiff", **optio
     # EMPTY_DIR: GDAL would open a .msk or .ovr beside the file with any driver that fits, such as VRT
     env = quiet_gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", **gdal_options(path))
     name = path.gdal_path if isinstance(path, RemoteFile) else path
-    with _WARNINGS_LOCK, env, warnings.catch_warnings():
+    with WARNINGS_LOCK, env, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         return rasterio.open(name, mode, driver=driver, **options)
 

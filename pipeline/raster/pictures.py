@@ -8,6 +8,7 @@ an image of noise. Pillow decodes a JPEG at once, in 4 bytes per pixel, 1 if it 
 """
 
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,8 +21,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.raster.gdal import quiet_gdal
+from pipeline.raster.gdal import WARNINGS_LOCK, quiet_gdal
 from pipeline.raster.geotiff import GeoTiff, open_geotiff, require_content
+from pipeline.raster.remote import Location
 
 DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """File endings in lower case, and the GDAL driver that opens them."""
@@ -76,10 +78,8 @@ class Picture:
             return bands_CHW
         window = window or Window(0, 0, self.file.width, self.file.height)
         left, top, width, height = (int(value) for value in window.flatten())
-        try:
+        with _pillow_errors(self.file.path):
             part_HWC = np.asarray(self.jpeg.crop((left, top, left + width, top + height)))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise PipelineError(f"{self.file.path} cannot be read, the file is damaged: {error}") from None
         return part_HWC.reshape(height, width, -1).transpose(2, 0, 1)
 
 
@@ -124,7 +124,18 @@ def _open_jpeg(path: Path, file: GeoTiff) -> JpegImageFile:
             f"{path} has {file.width} x {file.height} px; at most {MAX_JPEG_PIXELS} of a JPEG are decoded: "
             "convert it to GeoTIFF: gdal_translate -co TILED=YES -co COMPRESS=JPEG -co PHOTOMETRIC=YCBCR"
         )
-    return JpegImageFile(path)
+    with _pillow_errors(path), WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of EXIF
+        return JpegImageFile(path)
+
+
+@contextmanager
+def _pillow_errors(path: Location) -> Iterator[None]:
+    """Re-raise errors of Pillow over a bad file."""
+    try:
+        yield
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error) as error:
+        raise PipelineError(f"{path} cannot be read, the file is damaged: {error}") from None
 
 
 def _require_format(path: Path, start: bytes, driver: str) -> None:
@@ -226,8 +237,8 @@ def _orientation(exif: bytes) -> int:
         (start,) = struct.unpack_from(f"{order}I", tiff, 4)
         (count,) = struct.unpack_from(f"{order}H", tiff, start)
         for place in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, place)
-            if (tag, kind) == (ORIENTATION, SHORT):
+            tag, kind, values, value = struct.unpack_from(f"{order}HHIH", tiff, place)
+            if (tag, kind, values) == (ORIENTATION, SHORT, 1):
                 return int(value) if value in range(1, 9) else 1
     except struct.error:  # it is cut off
         pass

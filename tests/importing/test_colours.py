@@ -86,6 +86,17 @@ def test_a_colour_beside_an_edge_is_refused_unless_it_is_a_blend(tmp_path: Path)
     assert text.startswith("contains colours of no class in 1 px: [128, 0, 90] in 1 px")
 
 
+@pytest.mark.parametrize(("width", "refused"), [(4, 0), (5, 300), (7, 900)])
+def test_a_band_of_a_mixture_is_an_edge_up_to_four_pixels(tmp_path: Path, width: int, refused: int) -> None:
+    rgb_HWC = paint(np.repeat([[0] * 20 + [1] * 20], 300, 0).astype(np.uint8))
+    rgb_HWC[:, 20 : 20 + width] = 128, 0, 0
+    source, table = save(tmp_path / "a.png", rgb_HWC), rules(colours={"edges": "ignore"})
+    if refused:
+        assert refusal(source, table).startswith(f"contains colours of no class in {refused} px: [128, 0, 0]")
+    else:
+        assert (labels(source, table) == IGNORE).sum() == 300 * width
+
+
 def test_edges_are_found_across_blocks(tmp_path: Path) -> None:
     mask_HW = np.repeat([0] * 255 + [1] * 45, 10).reshape(300, 10).astype(np.uint8)
     for row in range(253, 258):  # blocks meet at row 256

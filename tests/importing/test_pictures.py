@@ -1,7 +1,9 @@
 """The oracle is Pillow, which writes the images and reads them."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -12,10 +14,12 @@ from rasterio.crs import CRS
 from pipeline.core.errors import PipelineError
 from pipeline.formats.datasets import CLASSES
 from pipeline.importing.pictures import import_image
+from pipeline.importing.raster_masks import import_mask
 from pipeline.orthophoto.scenes import tile_scene
 from pipeline.orthophoto.section import TileSection
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.layout import Scene
+from tests.importing.painting import MASK_HW, paint, rules
 from tests.png_bytes import write_few_bits, write_interlaced
 from tests.world import UTM, at
 
@@ -175,6 +179,25 @@ def test_a_colour_table_in_a_sidecar_is_refused(tmp_path: Path) -> None:
     band = '<PAMRasterBand band="1"><ColorTable><Entry c1="1" c2="2" c3="3"/></ColorTable></PAMRasterBand>'
     (tmp_path / "a.png.aux.xml").write_text(f"<PAMDataset>{band}</PAMDataset>")
     with pytest.raises(PipelineError, match=r"a.png.aux.xml has a colour table for a.png, which is not supported"):
+        import_image(source, tmp_path / "out/image.tif")
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_rows_too_wide_for_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: bool) -> None:
+    source = saved(tmp_path / "a.png", Image.fromarray(paint(MASK_HW)))
+    monkeypatch.setattr("pipeline.importing.tiff_writer.MAX_BLOCK_BYTES", 256 * 70 * 3 - (not fits))
+    for convert in (import_image, lambda source, target: import_mask(source, target, rules())):
+        with nullcontext() if fits else pytest.raises(PipelineError, match="a.png is 70 px wide, and 256 rows of it"):
+            convert(source, tmp_path / "out/image.tif")
+
+
+def test_an_image_is_not_turned_without_disk_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    source = saved(tmp_path / "a.png", Image.fromarray(RGB_HWC), exif=exif)
+    usage = mock.Mock(free=RGB_HWC.size + RGB_HWC.size // 3 - 1)
+    monkeypatch.setattr("pipeline.importing.pictures.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(OSError, match="No space left on device"):
         import_image(source, tmp_path / "out/image.tif")
 
 

@@ -1,4 +1,6 @@
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +85,28 @@ def test_damaged_jpeg_data_is_an_error(tmp_path: Path) -> None:
     refuse(path, "a.jpg is truncated|a.jpg cannot be read, the file is damaged")
     path.write_bytes(whole[:20] + b"\0" * 30 + whole[50:])
     refuse(path, "a.jpg is a damaged JPEG: no marker at byte")
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_changed_jpeg_is_read_as_by_pillow_or_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = saved(tmp_path / "a.jpg", **options, exif=oriented(6))
+    whole, random = path.read_bytes(), np.random.default_rng(4)
+    outcomes = set()
+    for _ in range(100):
+        changed = bytearray(whole)
+        changed[random.integers(2, random.choice([100, len(whole)]))] = random.integers(256)
+        path.write_bytes(changed)
+        try:
+            image_HWC = read(path)
+        except PipelineError as error:
+            assert str(error).startswith(f"{path} ")
+            assert "\n" not in str(error)
+            outcomes.add("refused")
+        else:
+            with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+                np.testing.assert_array_equal(image_HWC, np.asarray(image))
+            outcomes.add("read")
+    assert outcomes == {"read", "refused"}
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
