@@ -114,6 +114,10 @@ def test_suffixes_tell_rasters_and_vectors() -> None:
             "/mine/images contains no .tif, .png or .jpg; expected images there, and their masks, of the same names, "
             "in masks/; found 2 .png in /mine/photos, 1 .png in /mine/annot",
         ),
+        (
+            "images/a.tif images/b.tif labels/a.gpkg",
+            "/mine/images/b.tif has no mask; expected b.tif or .png in images/ and in masks/",
+        ),
         ("images/a.tif masks/a.tif labels/a.tif", "/mine has labels in labels/ and in masks/; keep one"),
         ("images/a.tif img/b.tif masks/a.tif masks/b.tif", "/mine has images in images/ and in img/; keep one"),
         (
