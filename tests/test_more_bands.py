@@ -27,7 +27,7 @@ def ids(count: int) -> list[str]:
     return [f"photo_{number}" for number in range(count)]
 
 
-@pytest.fixture(scope="module", params=[4, 5])
+@pytest.fixture(scope="module", params=[5])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One orthophoto of 16 chips whose first three bands are noise, and what the stages make of it."""
     folder, bands = tmp_path_factory.mktemp("bands"), request.param
