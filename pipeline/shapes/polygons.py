@@ -18,6 +18,7 @@ from pyogrio import raw
 from pyproj import CRS
 
 from pipeline.core.errors import PipelineError
+from pipeline.raster.gdal import WARNINGS_LOCK
 from pipeline.shapes.vector_files import vector_source
 
 POLYGON = 3
@@ -125,7 +126,7 @@ def indexed_parts(geometries_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Convert the errors of libraries over a file."""
-    with warnings.catch_warnings():
+    with WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's, such as about the nesting of rings: repaired below
         try:
             yield
