@@ -19,7 +19,7 @@ from pyproj import CRS
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.gdal import WARNINGS_LOCK
-from pipeline.shapes.vector_files import vector_source
+from pipeline.shapes.vector_files import require_part, vector_source
 
 POLYGON = 3
 """shapely.GeometryType of a polygon."""
@@ -92,6 +92,8 @@ def read_layer(path: Path, layer: str, with_attributes: bool = True) -> Polygons
             CRS.
     """
     source = vector_source(path)
+    if with_attributes:
+        require_part(path, ".dbf")  # else GDAL reads none, silently
     with _reading(path):
         info, _, wkb_P, values = raw.read(source, layer=layer, columns=None if with_attributes else [], force_2d=True)
         geometries_P = shapely.from_wkb(wkb_P)
@@ -132,6 +134,11 @@ def _reading(path: Path) -> Iterator[None]:
             yield
         except (RuntimeError, ValueError, shapely.errors.GEOSException) as error:
             reason = " ".join(str(error).split())
+            if reason == "Failed to read GeoJSON data":
+                raise PipelineError(
+                    f"{path} is not GeoJSON; other JSON, such as of COCO or LabelMe, is not read: convert it to "
+                    "GeoPackage, or to masks"
+                ) from None
             raise PipelineError(
                 f"{path} is not a readable vector file: {reason}; save it again as GeoPackage"
             ) from None
@@ -167,7 +174,7 @@ def _require_degrees(path: Path, geometries_P: np.ndarray, crs: str) -> None:
     if CRS.from_user_input(crs).is_geographic and (x > 360 or y > 90):
         raise PipelineError(
             f"{path} has coordinates up to {x:g}, {y:g}, which look like projected coordinates, but its CRS is in "
-            "degrees, as of any GeoJSON without a crs; if they are in EPSG:NNNN: ogr2ogr -a_srs EPSG:NNNN "
+            "degrees, as of any GeoJSON without a known crs; if they are in EPSG:NNNN: ogr2ogr -a_srs EPSG:NNNN "
             f"projected.gpkg {quote(str(path))}"
         )
 

@@ -38,4 +38,18 @@ def vector_source(path: Path) -> str:
     with path.open("rb") as reader:
         if reader.read(len(signature)) != signature:
             raise PipelineError(f"{path} is not {driver}, despite its suffix; rename or convert it")
+    require_part(path, ".shx")
     return f"GeoJSON:{path.absolute()}" if driver == "GeoJSON" else str(path.absolute())
+
+
+def require_part(path: Path, ending: str) -> None:
+    """Check that a shapefile has one of its parts; other files have none.
+
+    Raises:
+        PipelineError: it has not.
+    """
+    if path.suffix.lower() == ".shp" and not any(path.with_suffix(e).exists() for e in (ending, ending.upper())):
+        raise PipelineError(
+            f"{path.with_suffix(ending)} is missing; a shapefile is a .shp, .shx, .dbf and .prj of one name: copy all "
+            "of them"
+        )
