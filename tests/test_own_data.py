@@ -236,3 +236,23 @@ def test_the_suggested_classes_are_right_as_they_are(mine: Path, labels: str) ->
         write_picture(mine / "masks/s.png", MASK_HW * 255 if labels == "values" else painted(MASK_HW))
     write_text(mine / "classes.yaml", suggest_classes(mine))
     assert_masks(chips(), {"s_0": MASK_HW})
+
+
+def test_lists_of_images_with_a_suffix(mine: Path) -> None:
+    for number in range(3):
+        write_picture(mine / f"{number}_sat.jpg")
+        write_picture(mine / f"{number}_mask.png", MASK_HW)
+    for part, name in (("train", "0_sat.jpg"), ("val", "1_sat"), ("test", "2")):
+        write_text(mine / f"{part}.txt", name)
+    assert_masks(chips(), {"0_0": MASK_HW, "1_0": MASK_HW, "2_0": MASK_HW})
+    assert parts() == {"train": ["0_0"], "val": ["1_0"], "test": ["2_0"]}
+
+
+def test_the_last_image_cannot_be_skipped(mine: Path) -> None:
+    write_text(mine / "images/a.png", "no picture")
+    write_picture(mine / "masks/a.png", MASK_HW)
+    write_params(Path(), **LOCAL | {"on_error": "skip"})
+    with pytest.raises(
+        PipelineError, match="mine/images/a.png is not a PNG file: .*; save it again .no file is left for"
+    ):
+        download("landcoverai", Path("raw"), Path("f.csv"), params(DownloadParams, **LOCAL | {"on_error": "skip"}))

@@ -17,8 +17,8 @@ from pipeline.importing.polygon_classes import LabelledPolygons, read_labelled
 from pipeline.importing.polygon_masks import PolygonMask, write_polygon_mask
 from pipeline.importing.raster_masks import import_mask
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.survey import PICTURE_ENDINGS, Pair, is_vector, part_lists, survey
-from pipeline.raster.layout import OFFICIAL_LISTS
+from pipeline.importing.survey import PICTURE_ENDINGS, Pair, is_vector, part_lists, survey, with_scenes
+from pipeline.raster.layout import OFFICIAL_LISTS, read_list
 from pipeline.raster.sidecars import find_sidecars
 
 IMAGES, MASKS = "images", "masks"
@@ -65,9 +65,8 @@ class Importer:
         for result in parallel_map(attempt, pairs):
             yield from [result] if isinstance(result, Failure) else result
         if common and masks and all(mask.apart for mask in masks):
-            raise PipelineError(
-                f"{masks[0].apart}: they do not overlap, nor do the other images; check the CRS of both"
-            )
+            first = min(mask.apart for mask in masks if mask.apart)
+            raise PipelineError(f"{first}: they do not overlap, nor do the other images; check the CRS of both")
         self._add_notes([note for mask in masks for note in mask.notes])
         self._add_notes(self._label_notes)
 
@@ -84,12 +83,19 @@ class Importer:
             is_part = any(v and path.parent == v.parent and path.name.startswith(f"{v.stem}.") for v in vectors)
             if path.as_posix() in (USER_CLASSES, *OFFICIAL_LISTS) or (is_part and path not in rasters):
                 try:
-                    yield self._copy(path, path)
+                    yield self._copy_list(path, pairs) if path.as_posix() in OFFICIAL_LISTS else self._copy(path, path)
                 except PipelineError as error:
                     raise StageError(f"{error}; all files depend on it: make it readable, or remove it") from None
         for name, text in part_lists(pairs).items():
             write_text(self.target / name, text)
             yield Imported(Path(name), Path(name))
+
+    def _copy_list(self, path: Path, pairs: Sequence[Pair]) -> Imported:
+        """Copy a list of chips or images, as it is unless images have other names than their scenes."""
+        copied = self._copy(path, path)
+        if any(pair.scene != pair.image.stem for pair in pairs):
+            write_text(self.target / path, with_scenes(read_list(self.root / path), pairs))
+        return copied
 
     def _read_polygons(self, label: Path, notes: list[str]) -> LabelledPolygons:
         labelled = read_labelled(self.root / label, self.rules, self._annotated and self.root / self._annotated)

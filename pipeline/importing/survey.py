@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import PipelineError
 from pipeline.importing.pairing import LABEL_SUFFIXES, Labelled, Member, match_names, scene_name
@@ -153,6 +153,19 @@ def part_lists(pairs: Sequence[Pair]) -> dict[str, str]:
     """Return the contents of train.txt, val.txt and test.txt for folders of these names; empty without them."""
     parts = sorted({pair.part for pair in pairs} - {""})
     return {f"{part}.txt": "".join(f"{pair.scene}\n" for pair in pairs if pair.part == part) for part in parts}
+
+
+def with_scenes(entries: Sequence[str], pairs: Sequence[Pair]) -> str:
+    """Return a list of chips or images, one a line, where images with a suffix such as `_sat` have that of the scene.
+
+    Args:
+        entries: may have folders and the suffix of a file.
+        pairs: the images of the folder.
+    """
+    scene_of = {pair.image.stem: pair.scene for pair in pairs}
+    names = [PurePosixPath(entry.replace("\\", "/")) for entry in entries]
+    stems = [path.stem if path.suffix.lower() in IMAGE_ENDINGS else path.name for path in names]
+    return "".join(f"{scene_of.get(stem, entry)}\n" for stem, entry in zip(stems, entries, strict=True))
 
 
 def _places(root: Path, files: Sequence[Path]) -> Iterator[tuple[Path, _Place]]:

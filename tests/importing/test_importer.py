@@ -184,7 +184,9 @@ def test_a_vector_file_that_all_depend_on_is_checked_first(mine: Path, tmp_path:
     for scene in "ab":
         write_tif(mine / f"images/{scene}.tif")
     write_vector(mine / "labels.gpkg", kind=["bilding"])
-    with pytest.raises(PipelineError, match=r"no attribute has only values that are classes.*kind \(bilding\)"):
+    with pytest.raises(
+        PipelineError, match=r"'kind' has values that are no class: 'bilding' in 1 polygon \(nearest: b"
+    ):
         run_import(mine, tmp_path / "raw")
     assert not (tmp_path / "raw/images").exists()
 
