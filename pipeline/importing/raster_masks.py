@@ -40,12 +40,12 @@ def import_mask(source: Path, target: Path, rules: LabelRules) -> bool:
     """
     with open_mask(source, rules) as mask:
         if is_in_colours(mask):
-            _require_exact(mask)
+            require_exact(mask)
             _import_colours(mask, target)
         elif mask.file.count == 1 and mask.picture is None:
             return False
         else:
-            _require_exact(mask)
+            require_exact(mask)
             _import_values(mask, target)
     return True
 
@@ -69,8 +69,12 @@ def open_mask(source: Path, rules: LabelRules) -> Iterator[RasterMask]:
         yield RasterMask(picture.file, rules, picture)
 
 
-def _require_exact(mask: RasterMask) -> None:
-    """Refuse JPEG, unless colours need not be exact."""
+def require_exact(mask: RasterMask) -> None:
+    """Refuse JPEG, unless colours need not be exact.
+
+    Raises:
+        PipelineError: it is a JPEG.
+    """
     if not mask.is_jpeg or (mask.is_painted and mask.rules.masks != "values" and mask.rules.colours.tolerance):
         return
     advice = "save it as PNG from its source"

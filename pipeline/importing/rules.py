@@ -18,7 +18,8 @@ class ColourRules(Params):
     tolerance: int = Field(default=0, ge=0, le=255)
     """Largest difference of red, green and blue from the colour of a class, as in masks saved as JPEG."""
     edges: Literal["refuse", "ignore"] = "refuse"
-    """ignore: antialiased edges, whose colours are between those of two classes, become *ignore*."""
+    """ignore: antialiased edges, whose colours are mixtures of those of two to four classes within 8 px, one of them
+    within 2 px, become *ignore*."""
 
 
 class PolygonRules(Params):
