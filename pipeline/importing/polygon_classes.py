@@ -145,7 +145,7 @@ def _classify(polygons: Polygons, rules: LabelRules) -> tuple[np.ndarray, str]:
         reason = f"{len(fitting)} attributes have values that are all classes, but not the same ones"
     raise PipelineError(
         f"{polygons.name}: {reason}; {_describe(candidates)}; classes: {', '.join(rules.names)}: name the attribute as "
-        f"polygons.attribute in {USER_CLASSES}, and map its values in polygons.values{_binary_advice(polygons, rules)}"
+        f"polygons.attribute in {USER_CLASSES}{'' if fitting else _unfit_advice(polygons, rules)}"
     )
 
 
@@ -159,13 +159,14 @@ def _others(rules: LabelRules) -> list[LandCoverClass]:
     return [entry for entry in rules.classes if entry.name != rules.polygons.background]
 
 
-def _binary_advice(polygons: Polygons, rules: LabelRules) -> str:
+def _unfit_advice(polygons: Polygons, rules: LabelRules) -> str:
     others = _others(rules)
+    advice = ", and map its values in polygons.values"
     if len(others) > 1:
-        return ""
+        return advice
     return (
-        f"; or, if all polygons are {others[0].name}, save them without attributes: ogr2ogr -select '' one.gpkg "
-        f"{quote(polygons.name)}"
+        f"{advice}; or, if all polygons are {others[0].name}, save them without attributes: ogr2ogr -select '' "
+        f"one.gpkg {quote(polygons.name)}"
     )
 
 
@@ -199,12 +200,10 @@ def _classes(polygons: Polygons, name: str, rules: LabelRules) -> np.ndarray:
         described.append(f"{value} in {count} polygon{'s' * (count > 1)}{f' (nearest: {near})' if near else ''}")
     more = f" and {len(unknown) - MAX_LISTED} more" if len(unknown) > MAX_LISTED else ""
     first = unknown[0][0]
-    is_like_none = not any(_nearest(text, rules) for text in known)
     raise PipelineError(
         f"{polygons.name}: attribute {name!r} has values that are no class: {', '.join(described)}{more}; classes: "
         f"{', '.join(rules.names)}; map each in {USER_CLASSES} to a class or to ignore: polygons: "
         f'{{values: {{"{first}": {_nearest(first, rules) or "ignore"}}}}}'
-        f"{_binary_advice(polygons, rules) if is_like_none else ''}"
     )
 
 

@@ -186,10 +186,14 @@ def _repair(path: Path, geometries_P: np.ndarray) -> tuple[np.ndarray, list[str]
         return geometries_P, []
     reason = shapely.is_valid_reason(geometries_P[invalid_P][0])
     repaired_P = geometries_P.copy()
-    repaired_P[invalid_P] = [
-        shapely.multipolygons(polygon_parts(np.array([valid]))) for valid in shapely.make_valid(geometries_P[invalid_P])
-    ]
+    repaired_P[invalid_P] = [_valid(geometry) for geometry in geometries_P[invalid_P]]
     if shapely.is_empty(repaired_P).all():
         raise PipelineError(f"{path} contains no valid polygon: {reason}; repair it in a GIS")
     count = f"{invalid_P.sum()} of {len(geometries_P)} polygons"
     return repaired_P, [f"{path}: {count} were invalid and have been repaired, the first: {reason}"]
+
+
+def _valid(geometry: shapely.Geometry) -> shapely.Geometry:
+    """Return a valid multipolygon: the union of its parts, which make_valid would cut out where they overlap."""
+    parts_P = polygon_parts(shapely.make_valid(shapely.get_parts(geometry)))
+    return shapely.multipolygons(polygon_parts(np.array([shapely.union_all(parts_P)])))

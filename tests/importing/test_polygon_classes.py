@@ -129,7 +129,7 @@ def test_no_attribute_fits(tmp_path: Path) -> None:
     with pytest.raises(
         PipelineError, match="; or, if all polygons are building, save them without attributes: ogr2ogr"
     ):
-        read(tmp_path, {"a": ["x", "y"]}, binary)
+        read(tmp_path, {"a": ["x", "y"], "b": [0.5, 1.5]}, binary)
 
 
 def test_the_values_of_the_only_attribute_are_named(tmp_path: Path) -> None:

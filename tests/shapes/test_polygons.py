@@ -207,3 +207,14 @@ def test_a_shapefile_without_its_attributes_is_refused_where_they_count(tmp_path
     assert len(read_layer(path, layer, with_attributes=False).geometries_P) == 1
     with pytest.raises(PipelineError, match="aoi.dbf is missing; a shapefile is a .shp, .shx, .dbf and .prj"):
         read_layer(path, layer)
+
+
+def test_overlapping_parts_of_a_multipolygon_are_their_union(tmp_path: Path) -> None:
+    parts = [shapely.box(0, 0, 2, 2), shapely.box(1, 1, 3, 3)]
+    ring = shapely.box(10, 0, 19, 9) - shapely.box(12, 2, 14, 4)
+    island = shapely.box(12, 2, 14, 4)
+    path = save(tmp_path / "a.gpkg", shapely.MultiPolygon(parts), shapely.MultiPolygon([ring, island]))
+    polygons = read_polygons(path)
+    assert shapely.area(polygons.geometries_P).tolist() == [7, 81]
+    assert shapely.is_valid(polygons.geometries_P).all()
+    assert len(polygons.notes) == 1
