@@ -124,7 +124,7 @@ def _exif_errors(path: Path, exif: bytes) -> Iterator[None]:
     try:
         yield
     except PipelineError as error:
-        if exif and any(word in str(error) for word in ("director", "TIFF")):
+        if exif and any(word in str(error) for word in ("director", "Director", "TIFF", "EXIF")):
             raise PipelineError(
                 f"{path} has damaged EXIF data, which may tell how it is turned; remove them if it is upright: "
                 f"exiftool -EXIF= {quote(str(path))}"
