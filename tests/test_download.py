@@ -49,7 +49,7 @@ def test_the_manifest_lists_every_file_without_absolute_paths(mine: Path) -> Non
         ["images/a.tif", "3", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "images/a.tif"],
         ["masks/a.tif", str(len(mask)), hashlib.sha256(mask).hexdigest(), "masks/a.tif"],
     ]
-    assert summary == "2 files, 0.0 MB from local"
+    assert summary == f"2 files, 0.0 MB from local; {mine} has no classes.yaml: its classes are LandCover.ai's"
     assert sorted(path.name for path in raw.iterdir()) == [
         "classes.json",
         "images",
@@ -73,6 +73,7 @@ def test_classes_yaml_is_kept_with_its_remap(mine: Path) -> None:
 
 
 def test_the_folder_of_an_earlier_download_gives_the_same_archive(mine: Path) -> None:
+    write_text(mine / "classes.yaml", yaml.safe_dump(OWN))
     raw, summary = fetch(mine)
     tables = {path.name: path.read_bytes() for path in raw.iterdir() if path.is_file()}
     again, summary_again = fetch(raw.rename(mine.parent / "earlier"))

@@ -14,7 +14,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import Colour
 from pipeline.importing.mask_kinds import RasterMask, require_bands
 from pipeline.importing.polygon_classes import value_text
-from pipeline.importing.raster_masks import open_mask, require_exact
+from pipeline.importing.raster_masks import open_mask, require_8bit_colours, require_exact
 from pipeline.importing.rules import LabelRules
 from pipeline.importing.survey import Pair, is_vector
 from pipeline.raster.geotiff import is_nodata
@@ -80,7 +80,9 @@ def read_mask(path: Path, rules: LabelRules) -> Contents:
     with open_mask(path, rules) as mask:
         require_bands(mask)
         is_painted = mask.is_painted and rules.masks != "values"
-        if not is_painted:
+        if is_painted:
+            require_8bit_colours(mask)
+        else:
             require_exact(mask)
         contents.is_exact = not mask.is_jpeg
         for window, _ in mask.rows():

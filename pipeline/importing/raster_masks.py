@@ -146,11 +146,22 @@ def _opaque(mask: RasterMask, alpha_HW: np.ndarray) -> np.ndarray:
     return np.asarray(alpha_HW == full)
 
 
+def require_8bit_colours(mask: RasterMask) -> None:
+    """Check the type of a painted mask.
+
+    Raises:
+        PipelineError: it is not uint8.
+    """
+    if set(mask.file.dtypes) != {"uint8"}:
+        raise PipelineError(
+            f"{mask.file.path} has colours of type {mask.file.dtypes[0]}; save the mask with 8 bits per channel"
+        )
+
+
 def _import_colours(mask: RasterMask, target: Path) -> None:
     """Convert colours to raw values, with the rows around each part for what lies near."""
     file, rules = mask.file, mask.rules
-    if set(file.dtypes) != {"uint8"}:
-        raise PipelineError(f"{file.path} has colours of type {file.dtypes[0]}; save the mask with 8 bits per channel")
+    require_8bit_colours(mask)
     if file.is_scaled(tuple(range(1, file.count + 1))):
         raise PipelineError(
             f"{file.path} is painted, but declares a scale or offset; remove it: gdal_edit.py -unsetscale"

@@ -63,6 +63,7 @@ def test_hidden_pixels_and_no_data_are_no_classes(tmp_path: Path) -> None:
     ("name", "image", "message"),
     [
         ("a.jpg", MASK_HW * 255, "is JPEG-compressed, which invents values along the edges of classes"),
+        ("a.tif", np.stack([MASK_HW / 255] * 3), "has colours of type float64; save the mask with 8 bits per channel"),
         ("a.tif", np.stack([MASK_HW] * 5), "has 5 bands; a mask has one of values, or red, green and blue"),
     ],
 )
