@@ -109,7 +109,12 @@ def _count(contents: Contents, mask: RasterMask, bands_CN: np.ndarray, is_painte
         contents.nodata[f"{nodata:g}"] += empty
     values_N = bands_CN[0][~is_nodata_N]
     if (fractions := values_N[values_N != np.floor(values_N)]).size:
-        raise PipelineError(f"{mask.file.path} contains {fractions[0]}, but labels are whole numbers")
+        nan = (
+            "; if it means no label, declare it as no-data: gdal_edit.py -a_nodata nan"
+            if np.isnan(fractions[0])
+            else ""
+        )
+        raise PipelineError(f"{mask.file.path} contains {fractions[0]}, but labels are whole numbers{nan}")
     found, counts = np.unique(values_N, return_counts=True)
     contents.values.update(dict(zip(map(int, found), counts.tolist(), strict=True)))
 

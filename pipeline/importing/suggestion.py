@@ -59,12 +59,12 @@ def _of_colours(colours: Counter[Colour], is_exact: bool) -> Iterator[str]:
 
 
 def _frequent(colours: Counter[Colour]) -> list[Colour]:
-    """Return the frequent colours that differ by more than the tolerance from all that are more frequent."""
+    """Return the frequent colours; a rarer one only if no colour is within the tolerance of both."""
     kept: list[Colour] = []
     for colour, count in colours.most_common(IGNORE):
         if count < SMALLEST_SHARE * colours.total():
             break
-        if all(max(abs(a - b) for a, b in zip(colour, other, strict=True)) > TOLERANCE for other in kept):
+        if all(max(abs(a - b) for a, b in zip(colour, other, strict=True)) > 2 * TOLERANCE for other in kept):
             kept.append(colour)
     if not kept:
         raise PipelineError(
