@@ -11,8 +11,10 @@ from pathlib import Path
 from pipeline.core.cli import one_line_errors
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import visible_files
-from pipeline.importing.importer import default_rules
-from pipeline.importing.suggestion import find_contents, suggest
+from pipeline.importing.importer import default_rules, read_rules
+from pipeline.importing.label_contents import find_contents
+from pipeline.importing.rules import LabelRules
+from pipeline.importing.suggestion import suggest
 from pipeline.importing.survey import survey
 
 
@@ -35,9 +37,20 @@ def run(folder: Path) -> str:
     """
     if not folder.is_dir():
         raise PipelineError(f"{folder} is not a folder; give the one that contains images and labels")
-    pairs = survey(folder, [path.relative_to(folder) for path in visible_files(folder)])
-    print(f"classes: reading the labels of {len(pairs)} images", file=sys.stderr)
-    return suggest(find_contents(folder, pairs, default_rules()))
+    rules = _rules(folder)
+    annotated = rules.polygons.annotated
+    files = [path.relative_to(folder) for path in visible_files(folder)]
+    pairs = survey(folder, files, None if annotated is None else Path(annotated))
+    print(f"classes: reading the labels of {len(pairs)} image{'s' * (len(pairs) != 1)}", file=sys.stderr)
+    return suggest(find_contents(folder, pairs, rules))
+
+
+def _rules(folder: Path) -> LabelRules:
+    """Return how a `classes.yaml` that exists reads labels; the shell may have emptied it for the output."""
+    try:
+        return read_rules(folder)
+    except PipelineError:
+        return default_rules()
 
 
 def main() -> None:

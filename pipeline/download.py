@@ -61,6 +61,8 @@ def download(dataset: DatasetName, raw: Path, failures: Path, params: DownloadPa
         folder.mkdir()
         files = SOURCES[settings.source](request, folder)
         fetched, failed = partition_results(progress(files, f"download {dataset}", status=request.statistics.status))
+        if dataset == "landcoverai":  # class table, lists and vector files alone make no chip
+            failed.succeeded = sum(file.path.parts[0] == "images" for file in fetched)
         failures_summary = report_failures(failed, params.on_error, failures, Path(settings.path))
         rows = manifest(folder, fetched)
         write_classes(folder / "classes.json", user_classes(folder, known_as, kind) or CLASSES[dataset])

@@ -7,7 +7,7 @@ import pytest
 from pipeline.classes import parser, run
 from pipeline.core.errors import PipelineError
 from pipeline.importing.importer import read_rules
-from tests.importing.world import MASK_HW, run_import, write_picture, write_tif
+from tests.importing.world import MASK_HW, run_import, write_picture, write_tif, write_vector
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,10 +18,21 @@ def test_the_suggestion_imports_the_labels_that_it_was_made_from(tmp_path: Path)
     write_picture(mine / "masks/a.png", 255 * MASK_HW)
     command = [sys.executable, "-m", "pipeline.classes", str(mine)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert result.stderr == "classes: reading the labels of 1 images\n"
+    assert result.stderr == "classes: reading the labels of 1 image\n"
     (mine / "classes.yaml").write_text(result.stdout)
     assert read_rules(mine).remap == {255: 1}
     assert run_import(mine, tmp_path / "raw")[1] == []
+
+
+def test_an_existing_file_tells_what_to_read(tmp_path: Path) -> None:
+    write_tif(tmp_path / "images/a.tif")
+    write_vector(tmp_path / "labels/labels.gpkg", kind=["building"])
+    write_vector(tmp_path / "labels/areas.gpkg")
+    (tmp_path / "classes.yaml").write_text("classes: [a, b]\npolygons: {annotated: labels/areas.gpkg}\n")
+    assert 'name: "building"' in run(tmp_path)
+    (tmp_path / "labels/areas.gpkg").unlink()
+    (tmp_path / "classes.yaml").write_text("")
+    assert 'name: "building"' in run(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["gone", "empty"])

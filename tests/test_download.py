@@ -1,4 +1,5 @@
 import csv
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from pipeline.core.files import write_text
 from pipeline.download import DownloadParams, download
 from pipeline.formats.classes import read_classes
 from pipeline.formats.datasets import CLASSES
+from pipeline.raster.geotiff import write_geotiff
 from pipeline.raster.layout import RawFolder
 from tests.sources.faulty import Fault
 from tests.sources.hub import configured_hub
 from tests.sources.world import DAYS, small_ghana, small_landcovernet
-from tests.world import TWO_CLASSES, params
+from tests.world import TWO_CLASSES, halves, params
 
 OWN = {
     "classes": [{"id": 1, "name": "field", "colour": "#00ff7f"}, {"id": 2, "name": "wood", "colour": "#0a141e"}],
@@ -26,7 +28,7 @@ OWN = {
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
     write_text(tmp_path / "mine/images/a.tif", "abc")
-    write_text(tmp_path / "mine/masks/a.tif", "")
+    write_geotiff(tmp_path / "mine/masks/a.tif", halves(8, 8)[None])
     return tmp_path / "mine"
 
 
@@ -41,12 +43,13 @@ def test_the_manifest_lists_every_file_without_absolute_paths(mine: Path) -> Non
     raw, summary = fetch(mine)
     with (raw / "manifest.csv").open(newline="") as reader:
         rows = list(csv.reader(reader))
+    mask = (mine / "masks/a.tif").read_bytes()
     assert rows == [
         ["path", "size", "sha256", "origin"],
         ["images/a.tif", "3", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "images/a.tif"],
-        ["masks/a.tif", "0", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "masks/a.tif"],
+        ["masks/a.tif", str(len(mask)), hashlib.sha256(mask).hexdigest(), "masks/a.tif"],
     ]
-    assert summary == "2 files, 0.0 MB from local"
+    assert summary == f"2 files, 0.0 MB from local; {mine} has no classes.yaml: its classes are LandCover.ai's"
     assert sorted(path.name for path in raw.iterdir()) == [
         "classes.json",
         "images",
@@ -70,6 +73,7 @@ def test_classes_yaml_is_kept_with_its_remap(mine: Path) -> None:
 
 
 def test_the_folder_of_an_earlier_download_gives_the_same_archive(mine: Path) -> None:
+    write_text(mine / "classes.yaml", yaml.safe_dump(OWN))
     raw, summary = fetch(mine)
     tables = {path.name: path.read_bytes() for path in raw.iterdir() if path.is_file()}
     again, summary_again = fetch(raw.rename(mine.parent / "earlier"))

@@ -98,7 +98,9 @@ def parse_yaml(path: Path) -> Any:
         return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # a SafeLoader
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist in {Path.cwd()}; run from the folder that contains it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise PipelineError(f"{path} is not in UTF-8; save it as UTF-8") from None
+    except yaml.YAMLError as error:
         raise PipelineError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 

@@ -43,6 +43,8 @@ class LandCoverClass(Params):
     @classmethod
     def _parse_hex(cls, value: Any) -> Any:
         """Accept `"#00ff7f"` too."""
+        if value is None:
+            raise ValueError("a colour needs quotes, as in '#00ff7f': for YAML, a comment begins with #")
         if not isinstance(value, str):
             return value
         digits = value.removeprefix("#")
@@ -63,13 +65,9 @@ class ClassTable(Params):
     @classmethod
     def _complete(cls, values: Any) -> Any:
         """Accept the short forms of `classes`, and add colours."""
-        entries = values.get("classes") if isinstance(values, dict) else None
-        if isinstance(entries, dict):
-            entries = [{"id": number, "name": name} for number, name in entries.items()]
-        elif isinstance(entries, list) and all(isinstance(entry, str) for entry in entries):
-            entries = [{"id": number, "name": name} for number, name in enumerate(entries)]
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        if not isinstance(values, dict) or "classes" not in values or isinstance(values["classes"], tuple):
             return values
+        entries = _long_form(values["classes"])
         _require_small_ids([entry.get("id") for entry in entries], values.get("remap"))
         return values | {"classes": [{"colour": distinct_colour(k)} | entry for k, entry in enumerate(entries)]}
 
@@ -130,6 +128,25 @@ def distinct_colour(number: int) -> Colour:
     return red, green, blue
 
 
+def _long_form(classes: Any) -> list[dict[str, Any]]:
+    """Return the long form of `classes`.
+
+    Raises:
+        ValueError: it has no known form, or a single class.
+    """
+    if isinstance(classes, list) and len(classes) > 1 and all(isinstance(entry, dict) for entry in classes):
+        return classes
+    given = classes if isinstance(classes, dict) else dict(enumerate(classes if isinstance(classes, list) else ()))
+    if len(given) > 1 and all(isinstance(name, str) for name in given.values()):
+        return [{"id": number, "name": name} for number, name in given.items()]
+    problem = f"classes is {classes!r}"
+    if any(isinstance(name, bool) for name in given.values()):
+        problem = "YAML reads yes, no, on and off as true and false: put such names in quotes"
+    elif len(given) == 1:
+        problem += ", a single class, but there are two or more: give the rest of the pixels a name too"
+    raise ValueError(f"{problem}; write classes: [other, building], or with ids, classes: {{0: other, 1: building}}")
+
+
 def _require_small_ids(ids: list[Any], remap: Any) -> None:
     """Refuse ids above 254 with the `remap` that gives them others."""
     if large := [number for number in ids if isinstance(number, int) and number >= IGNORE]:
@@ -187,8 +204,8 @@ def _read(path: Path, kind: type[T]) -> T:
 
 def _with_key(values: Any) -> Any:
     """Accept a file that contains the value of `classes` only."""
-    is_short = isinstance(values, list) or (isinstance(values, dict) and all(isinstance(key, int) for key in values))
-    return {"classes": values} if values and is_short else values
+    is_long = isinstance(values, dict) and not all(str(key).isdecimal() for key in values)
+    return values if is_long else {"classes": values}
 
 
 def write_classes(path: Path, table: ClassTable) -> None:

@@ -14,6 +14,7 @@ from rasterio.windows import Window
 
 from pipeline.formats.classes import IGNORE
 from pipeline.importing.rules import LabelRules
+from pipeline.raster.gdal import WARNINGS_LOCK
 from pipeline.shapes.placement import Placed
 
 Coded = list[tuple[shapely.Polygon, int]]
@@ -147,7 +148,8 @@ class Layers:
         out_HW = np.zeros((block.height, block.width), np.uint16) if out_HW is None else out_HW
         if polygons:
             transform = Affine(self.sign, 0, shift[0], 0, 1, block.row_off + shift[1])
-            rasterize(polygons, out=out_HW, transform=transform, all_touched=all_touched)
+            with WARNINGS_LOCK:  # rasterio changes the filters too; it keeps the GIL, so that no time is lost
+                rasterize(polygons, out=out_HW, transform=transform, all_touched=all_touched)
         return out_HW
 
 

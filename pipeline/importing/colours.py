@@ -204,7 +204,7 @@ class ColourReader:
         elif colours.edges == "refuse" and count_U @ self._is_mixture_of_two(tested_U3) >= EDGE_SHARE * count_U.sum():
             meaning = "antialiased edges"
             options = (f"tolerance: {colours.tolerance}, " if colours.tolerance else "") + "edges: ignore"
-        elif 0 < colours.tolerance < separating:
+        elif 0 < colours.tolerance < separating and (farthest <= separating or colours.edges == "ignore"):
             return (
                 f"raise the tolerance of {colours.tolerance} in classes.yaml (up to {separating}, no colour is within "
                 "that of two classes), or add them to its classes"

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from pipeline.importing.polygon_classes import LabelledPolygons, read_labelled
 from pipeline.importing.polygon_masks import PolygonMask, write_polygon_mask
 from pipeline.importing.raster_masks import import_mask
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.survey import PICTURE_ENDINGS, Pair, is_vector, part_lists, survey
-from pipeline.raster.layout import OFFICIAL_LISTS
+from pipeline.importing.survey import PICTURE_ENDINGS, Pair, is_vector, part_lists, survey, with_scenes
+from pipeline.raster.layout import OFFICIAL_LISTS, read_list
 from pipeline.raster.sidecars import find_sidecars
 
 IMAGES, MASKS = "images", "masks"
@@ -43,6 +43,8 @@ class Importer:
     rules: LabelRules
     notes: list[str] = field(default_factory=list)
     """What the user should read, one line each; complete after `import_files`."""
+    _label_notes: list[str] = field(default_factory=list, init=False)
+    """The same about vector files of one image each."""
 
     def import_files(self, files: Sequence[Path]) -> Iterator[Imported | Failure]:
         """Import each image with its label, and copy the files that all depend on.
@@ -57,16 +59,16 @@ class Importer:
         pairs = survey(self.root, files, self._annotated)
         yield from self._copy_shared(files, pairs)
         labels = {pair.label for pair in pairs}
-        common = self._read_polygons(pairs[0].label) if len(labels) == 1 < len(pairs) else None
+        common = self._read_polygons(pairs[0].label, self.notes) if len(labels) == 1 < len(pairs) else None
         masks: list[PolygonMask] = []
         attempt = catch_failures(partial(self._import_pair, common=common, masks=masks), lambda pair: str(pair.image))
         for result in parallel_map(attempt, pairs):
             yield from [result] if isinstance(result, Failure) else result
         if common and masks and all(mask.apart for mask in masks):
-            raise PipelineError(
-                f"{masks[0].apart}: they do not overlap, nor do the other images; check the CRS of both"
-            )
+            first = min(mask.apart for mask in masks if mask.apart)
+            raise PipelineError(f"{first}: they do not overlap, nor do the other images; check the CRS of both")
         self._add_notes([note for mask in masks for note in mask.notes])
+        self._add_notes(self._label_notes)
 
     @cached_property
     def _annotated(self) -> Path | None:
@@ -81,16 +83,23 @@ class Importer:
             is_part = any(v and path.parent == v.parent and path.name.startswith(f"{v.stem}.") for v in vectors)
             if path.as_posix() in (USER_CLASSES, *OFFICIAL_LISTS) or (is_part and path not in rasters):
                 try:
-                    yield self._copy(path, path)
+                    yield self._copy_list(path, pairs) if path.as_posix() in OFFICIAL_LISTS else self._copy(path, path)
                 except PipelineError as error:
                     raise StageError(f"{error}; all files depend on it: make it readable, or remove it") from None
         for name, text in part_lists(pairs).items():
             write_text(self.target / name, text)
             yield Imported(Path(name), Path(name))
 
-    def _read_polygons(self, label: Path) -> LabelledPolygons:
+    def _copy_list(self, path: Path, pairs: Sequence[Pair]) -> Imported:
+        """Copy a list of chips or images, as it is unless images have other names than their scenes."""
+        copied = self._copy(path, path)
+        if any(pair.scene != pair.image.stem for pair in pairs):
+            write_text(self.target / path, with_scenes(read_list(self.root / path), pairs))
+        return copied
+
+    def _read_polygons(self, label: Path, notes: list[str]) -> LabelledPolygons:
         labelled = read_labelled(self.root / label, self.rules, self._annotated and self.root / self._annotated)
-        self.notes.extend(labelled.notes)
+        notes.extend(labelled.notes)
         return labelled
 
     def _import_pair(self, pair: Pair, common: LabelledPolygons | None, masks: list[PolygonMask]) -> list[Imported]:
@@ -108,15 +117,17 @@ class Importer:
 
     def _burn(self, pair: Pair, image: Path, mask: Path, common: LabelledPolygons | None) -> PolygonMask:
         """Write the mask of an image from polygons; those of this image alone must cover a part of it."""
-        labelled = common or self._read_polygons(pair.label)
+        labelled = common or self._read_polygons(pair.label, self._label_notes)
+        copied, own = str(self.target / image), str(self.root / pair.image)
         try:
             written = write_polygon_mask(labelled, self.target / image, self.target / mask, self.rules)
             if written.apart and not common:
                 remove(self.target / mask)
                 raise PipelineError(f"{written.apart}: they do not overlap; check the CRS of both")
         except PipelineError as error:
-            raise PipelineError(str(error).replace(str(self.target / image), str(self.root / pair.image))) from None
-        return written
+            raise PipelineError(str(error).replace(copied, own)) from None
+        notes = [note.replace(copied, own) for note in written.notes]
+        return replace(written, notes=notes, apart=written.apart and written.apart.replace(copied, own))
 
     def _import_raster(
         self, path: Path, folder: str, scene: str, convert: Callable[[Path, Path], bool]
@@ -159,9 +170,10 @@ class Importer:
         return Imported(target, path)
 
     def _add_notes(self, notes: Sequence[str]) -> None:
-        """Add the first note about an image, and the number of others."""
+        """Add the first note about an image or its labels, and the number of others."""
         if notes:
-            self.notes.append(f"{notes[0]}{f' (and {len(notes) - 1} more such notes)' if len(notes) > 1 else ''}")
+            more = f" (and {len(notes) - 1} more such note{'s' * (len(notes) > 2)})" if len(notes) > 1 else ""
+            self.notes.append(min(notes) + more)
 
 
 def read_rules(root: Path) -> LabelRules:

@@ -58,10 +58,7 @@ def is_in_colours(mask: RasterMask) -> bool:
     file, masks = mask.file, mask.rules.masks
     if mask.is_painted:
         return masks != "values"
-    if file.count > 2 or (file.count == 2 and file.alpha_band != 2):
-        raise PipelineError(
-            f"{file.path} has {file.count} bands; a mask has one of values, or red, green and blue, and may have alpha"
-        )
+    require_bands(mask)
     if file.colour_table is None or file.count > 1:
         if masks == "colours":
             raise PipelineError(
@@ -69,6 +66,21 @@ def is_in_colours(mask: RasterMask) -> bool:
             )
         return False
     return masks == "colours" or (masks == "auto" and _palette_is_colours(mask, file.colour_table))
+
+
+def require_bands(mask: RasterMask) -> None:
+    """Check the number of bands.
+
+    Raises:
+        PipelineError: it has other bands than a mask has.
+    """
+    file = mask.file
+    if mask.is_painted or file.count == 1 or (file.count == 2 and file.alpha_band == 2):
+        return
+    raise PipelineError(
+        f"{file.path} has {file.count} bands; a mask has one of values, or red, green and blue, and may have alpha: "
+        "select them with gdal_translate -b"
+    )
 
 
 def _palette_is_colours(mask: RasterMask, colour_table_V4: np.ndarray) -> bool:

@@ -106,9 +106,10 @@ def _lonely(member: Member, count: int, missing: str, others: Sequence[Member], 
     more = f" (and {count - 1} more without one)" if count > 1 else ""
     near = [path for path in unread if path.stem == member.path.stem]
     if near and missing == "mask":
+        how = "" if near[0].suffix.lower() in (".npy", ".xml") else " (gdal_translate)"
         return (
             f"{member} has no mask{more}; {member.root / near[0]} lies there, but is not read: convert it to .tif or "
-            ".png (gdal_translate)"
+            f".png{how}"
         )
     names = {other.name: other for other in others}
     fits = get_close_matches(member.name, names, n=1, cutoff=0)

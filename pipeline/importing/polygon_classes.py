@@ -4,11 +4,13 @@ P: polygons.
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -67,13 +69,14 @@ def resolve(text: str, rules: LabelRules) -> int | None:
         text: the value as by `value_text`: 1, 1.0 and "1" are one.
         rules: the user's `classes.yaml`.
     """
-    targets = {str(key): target for key, target in rules.polygons.values.items()}
+    targets = {value_text(key): target for key, target in rules.polygons.values.items()}
     ids = dict(zip(rules.names, rules.ids, strict=True))
+    id_of_text = {value_text(name): number for name, number in ids.items()}
     target: int | str | None = None
     if text in targets:
         target = targets[text]
-    elif text in ids:
-        return ids[text]
+    elif text in id_of_text:
+        return id_of_text[text]
     elif re.fullmatch(r"0|-?[1-9]\d*", text):
         number = int(text)
         target = rules.remap.get(number, number if number in rules.ids else None)
@@ -83,14 +86,17 @@ def resolve(text: str, rules: LabelRules) -> int | None:
 
 
 def value_text(value: Any) -> str:
-    """Return a value of an attribute as text: whole numbers without a fraction, true, false, and `NULL` for none."""
+    """Return a value of an attribute as text: whole numbers without a fraction, true, false, and `NULL` for none.
+
+    Of texts, Unicode is composed, and blanks around them are dropped.
+    """
     if value is None:
         return NULL
     if isinstance(value, bool | np.bool_):
         return str(bool(value)).lower()  # not a class id: any column of yes and no would fit the classes 0 and 1
     if isinstance(value, float | np.floating):
         return NULL if np.isnan(value) else str(int(value)) if value.is_integer() else str(float(value))
-    return str(value)
+    return unicodedata.normalize("NFC", str(value)).strip()  # macOS decomposes ü; neither shows in a message
 
 
 def _layer(path: Path, name: str | None) -> str:
@@ -122,14 +128,14 @@ def _classify(polygons: Polygons, rules: LabelRules) -> tuple[np.ndarray, str]:
     candidates = {name: texts_P for name, texts_P in candidates.items() if set(texts_P) != {NULL}}
     if not candidates:
         return _only_class(polygons, rules)
-    keys = {*rules.names, *map(str, rules.polygons.values)}
+    keys = {*map(value_text, (*rules.names, *rules.polygons.values))}
     # an attribute with a name of a class, even beside unknown ones, goes before numbers that happen to be ids
     candidates = {name: texts_P for name, texts_P in candidates.items() if keys & set(texts_P)} or candidates
     known = {name: [resolve(text, rules) is not None for text in set(texts_P)] for name, texts_P in candidates.items()}
     fitting = [name for name in candidates if all(known[name])]
     partial = [name for name in candidates if any(known[name])]
-    if not fitting and len(partial) == 1:
-        fitting = partial  # its other values are named
+    if not fitting and (len(partial) == 1 or _is_only_choice(candidates)):
+        fitting = partial or list(candidates)  # its other values are named
     classes = [_classes(polygons, name, rules) for name in fitting]
     if classes and all(np.array_equal(classes[0], others) for others in classes):
         return classes[0], f"class by attribute {fitting[0]!r}, which was found"
@@ -139,8 +145,13 @@ def _classify(polygons: Polygons, rules: LabelRules) -> tuple[np.ndarray, str]:
         reason = f"{len(fitting)} attributes have values that are all classes, but not the same ones"
     raise PipelineError(
         f"{polygons.name}: {reason}; {_describe(candidates)}; classes: {', '.join(rules.names)}: name the attribute as "
-        f"polygons.attribute in {USER_CLASSES}, and map its values there in polygons.values{_binary_advice(rules)}"
+        f"polygons.attribute in {USER_CLASSES}{'' if fitting else _unfit_advice(polygons, rules)}"
     )
+
+
+def _is_only_choice(candidates: Mapping[str, list[str]]) -> bool:
+    """Return whether there is one attribute, with few values: it is the class, with names of others."""
+    return len(candidates) == 1 and all(len(set(texts_P)) <= MAX_LISTED for texts_P in candidates.values())
 
 
 def _others(rules: LabelRules) -> list[LandCoverClass]:
@@ -148,11 +159,15 @@ def _others(rules: LabelRules) -> list[LandCoverClass]:
     return [entry for entry in rules.classes if entry.name != rules.polygons.background]
 
 
-def _binary_advice(rules: LabelRules) -> str:
+def _unfit_advice(polygons: Polygons, rules: LabelRules) -> str:
     others = _others(rules)
+    advice = ", and map its values in polygons.values"
     if len(others) > 1:
-        return ""
-    return f"; or, if all polygons are {others[0].name}, save them without attributes: ogr2ogr -select '' one.gpkg"
+        return advice
+    return (
+        f"{advice}; or, if all polygons are {others[0].name}, save them without attributes: ogr2ogr -select '' "
+        f"one.gpkg {quote(polygons.name)}"
+    )
 
 
 def _only_class(polygons: Polygons, rules: LabelRules) -> tuple[np.ndarray, str]:

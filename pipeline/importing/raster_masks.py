@@ -40,12 +40,12 @@ def import_mask(source: Path, target: Path, rules: LabelRules) -> bool:
     """
     with open_mask(source, rules) as mask:
         if is_in_colours(mask):
-            _require_exact(mask)
+            require_exact(mask)
             _import_colours(mask, target)
         elif mask.file.count == 1 and mask.picture is None:
             return False
         else:
-            _require_exact(mask)
+            require_exact(mask)
             _import_values(mask, target)
     return True
 
@@ -69,8 +69,12 @@ def open_mask(source: Path, rules: LabelRules) -> Iterator[RasterMask]:
         yield RasterMask(picture.file, rules, picture)
 
 
-def _require_exact(mask: RasterMask) -> None:
-    """Refuse JPEG, unless colours need not be exact."""
+def require_exact(mask: RasterMask) -> None:
+    """Refuse JPEG, unless colours need not be exact.
+
+    Raises:
+        PipelineError: it is a JPEG.
+    """
     if not mask.is_jpeg or (mask.is_painted and mask.rules.masks != "values" and mask.rules.colours.tolerance):
         return
     advice = "save it as PNG from its source"
@@ -142,11 +146,22 @@ def _opaque(mask: RasterMask, alpha_HW: np.ndarray) -> np.ndarray:
     return np.asarray(alpha_HW == full)
 
 
+def require_8bit_colours(mask: RasterMask) -> None:
+    """Check the type of a painted mask.
+
+    Raises:
+        PipelineError: it is not uint8.
+    """
+    if set(mask.file.dtypes) != {"uint8"}:
+        raise PipelineError(
+            f"{mask.file.path} has colours of type {mask.file.dtypes[0]}; save the mask with 8 bits per channel"
+        )
+
+
 def _import_colours(mask: RasterMask, target: Path) -> None:
     """Convert colours to raw values, with the rows around each part for what lies near."""
     file, rules = mask.file, mask.rules
-    if set(file.dtypes) != {"uint8"}:
-        raise PipelineError(f"{file.path} has colours of type {file.dtypes[0]}; save the mask with 8 bits per channel")
+    require_8bit_colours(mask)
     if file.is_scaled(tuple(range(1, file.count + 1))):
         raise PipelineError(
             f"{file.path} is painted, but declares a scale or offset; remove it: gdal_edit.py -unsetscale"

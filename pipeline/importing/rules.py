@@ -1,5 +1,6 @@
 """The user's `classes.yaml`: the classes, and how masks in colours and polygons become class ids."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -17,7 +18,8 @@ class ColourRules(Params):
     tolerance: int = Field(default=0, ge=0, le=255)
     """Largest difference of red, green and blue from the colour of a class, as in masks saved as JPEG."""
     edges: Literal["refuse", "ignore"] = "refuse"
-    """ignore: antialiased edges, whose colours are between those of two classes, become *ignore*."""
+    """ignore: antialiased edges, whose colours are mixtures of those of two to four classes within 8 px, one of them
+    within 2 px, become *ignore*."""
 
 
 class PolygonRules(Params):
@@ -37,6 +39,14 @@ class PolygonRules(Params):
     """Whether a polygon covers each pixel that it touches, not only those whose centre is in it."""
     annotated: ClassName | None = None
     """A vector file with the areas that were annotated; what is outside is *ignore*."""
+
+    @field_validator("annotated")
+    @classmethod
+    def _require_inside(cls, annotated: str | None) -> str | None:
+        """Refuse files elsewhere: their changes would not be noticed."""
+        if annotated is not None and (Path(annotated).is_absolute() or ".." in Path(annotated).parts):
+            raise ValueError(f"{annotated!r} is not below the folder of classes.yaml; copy it there")
+        return annotated
 
     @field_validator("values", mode="before")
     @classmethod

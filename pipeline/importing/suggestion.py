@@ -4,21 +4,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-import numpy as np
-import shapely
-
-from pipeline.core.cli import parallel_map
 from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import IGNORE, Colour, distinct_colour
-from pipeline.importing.polygon_classes import NULL, ROW_NUMBERS, value_text
-from pipeline.importing.raster_masks import open_mask
-from pipeline.importing.rules import LabelRules
-from pipeline.importing.survey import Pair, is_vector
-from pipeline.raster.geotiff import is_nodata
-from pipeline.shapes.polygons import layer_names, read_layer
+from pipeline.importing.label_contents import Contents
+from pipeline.importing.polygon_classes import NULL, ROW_NUMBERS
 
 MAX_CLASSES = 50
 """Values from which an attribute is taken to hold something else, and colours of a mask to be inexact."""
@@ -30,92 +21,24 @@ TOLERANCE = 30
 """For masks with inexact colours, such as JPEG."""
 
 
-@dataclass
-class Contents:
-    """What the labels of a folder contain."""
-
-    values: Counter[int] = field(default_factory=Counter)
-    """Pixels of each value in masks with one band."""
-    palette: dict[int, Colour] = field(default_factory=dict)
-    """Colours of these values, where a mask has a colour table."""
-    colours: Counter[Colour] = field(default_factory=Counter)
-    """Pixels of each colour in painted masks."""
-    attributes: dict[str, Counter[str]] = field(default_factory=dict)
-    """Area of each value, by attribute; texts as in `polygons.values`."""
-
-    def add(self, other: "Contents") -> None:
-        """Add the contents of another file."""
-        self.values += other.values
-        self.palette |= other.palette
-        self.colours += other.colours
-        for name, areas in other.attributes.items():
-            self.attributes[name] = self.attributes.get(name, Counter()) + areas
-
-
-def find_contents(root: Path, pairs: Sequence[Pair], rules: LabelRules) -> Contents:
-    """Read all labels of a folder.
-
-    Raises:
-        PipelineError: a label cannot be read.
-    """
-    contents = Contents()
-    labels = sorted({root / pair.label for pair in pairs})
-    for found in parallel_map(lambda path: read_polygons(path) if is_vector(path) else read_mask(path, rules), labels):
-        contents.add(found)
-    return contents
-
-
-def read_mask(path: Path, rules: LabelRules) -> Contents:
-    """Count the values, or the colours, of a mask; without its no-data.
-
-    Raises:
-        PipelineError: it cannot be read, or has values that are not whole numbers.
-    """
-    contents = Contents()
-    with open_mask(path, rules) as mask:
-        for window, own in mask.rows():
-            bands_CHW = mask.read(window)[:, own]
-            if mask.is_painted:
-                colours_CN = bands_CHW[:, bands_CHW[3] > 0] if len(bands_CHW) == 4 else bands_CHW.reshape(3, -1)
-                found, counts = np.unique(colours_CN[:3], axis=1, return_counts=True)
-                for (red, green, blue), count in zip(found.T.tolist(), counts.tolist(), strict=True):
-                    contents.colours[red, green, blue] += count
-                continue
-            values_N = bands_CHW[0][~is_nodata(bands_CHW[0], mask.file.nodata[0])]
-            if (fractions := values_N[values_N != np.floor(values_N)]).size:
-                raise PipelineError(f"{path} contains {fractions[0]}, but labels are whole numbers")
-            found, counts = np.unique(values_N, return_counts=True)
-            contents.values.update(dict(zip(map(int, found), counts.tolist(), strict=True)))
-        if mask.file.colour_table is not None:
-            table = mask.file.colour_table[:, :3].tolist()
-            contents.palette = {v: tuple(table[v]) for v in contents.values if 0 <= v < len(table)}
-    return contents
-
-
-def read_polygons(path: Path) -> Contents:
-    """Sum the area of polygons by the values of each attribute, in the units of the file's CRS.
-
-    Raises:
-        PipelineError: it cannot be read.
-    """
-    polygons = read_layer(path, layer_names(path)[0])
-    area_P = shapely.area(polygons.geometries_P)
-    contents = Contents()
-    for name, values_P in polygons.attributes.items():
-        areas: Counter[str] = Counter()
-        for value, area in zip(map(value_text, values_P), area_P.tolist(), strict=True):
-            areas[value] += area
-        contents.attributes[name] = areas
-    return contents
-
-
 def suggest(contents: Contents) -> str:
-    """Return the text of a `classes.yaml`, to be edited."""
+    """Return the text of a `classes.yaml`, to be edited.
+
+    Raises:
+        PipelineError: there are too many values or colours for classes, or there is nothing but no-data.
+    """
     if contents.colours:
-        return "\n".join(_of_colours(contents.colours)) + "\n"
-    if contents.values:
-        return "\n".join(_of_values(contents.values, contents.palette, "pixels")) + "\n"
-    return "\n".join(_of_attributes(contents.attributes)) + "\n"
+        lines = [*_of_colours(contents.colours, contents.is_exact)]
+    elif contents.values:
+        lines = [*_of_values(contents.values, contents.palette, "pixels")]
+    elif contents.attributes or not contents.nodata:
+        lines = [*_of_attributes(contents.attributes, contents.layers)]
+    else:
+        raise PipelineError(f"the masks contain only no-data, declared as {', '.join(contents.nodata)}")
+    total = sum(contents.values.values()) + sum(contents.nodata.values())
+    for value, count in contents.nodata.items():
+        lines.append(f"# {value} is declared no-data, in {100 * count / total:.2f} %: ignored, unless made a class")
+    return "\n".join(lines) + "\n"
 
 
 def _of_values(values: Mapping[int, float], palette: Mapping[int, Colour], unit: str) -> Iterator[str]:
@@ -125,10 +48,9 @@ def _of_values(values: Mapping[int, float], palette: Mapping[int, Colour], unit:
         yield f"remap: {{{', '.join(remap)}}}"
 
 
-def _of_colours(colours: Mapping[Colour, int]) -> Iterator[str]:
-    total = sum(colours.values())
-    is_exact = len(colours) <= MAX_CLASSES
-    kept = [c for c, count in sorted(colours.items()) if is_exact or count >= SMALLEST_SHARE * total][:IGNORE]
+def _of_colours(colours: Counter[Colour], is_exact: bool) -> Iterator[str]:
+    is_exact = is_exact and len(colours) <= MAX_CLASSES
+    kept = sorted(colours if is_exact else _frequent(colours))
     entries = [_Entry(number, f"class {number}", colour, colours[colour]) for number, colour in enumerate(kept)]
     yield from _classes(entries, "pixels")
     if not is_exact:
@@ -136,22 +58,41 @@ def _of_colours(colours: Mapping[Colour, int]) -> Iterator[str]:
         yield f"colours: {{tolerance: {TOLERANCE}, edges: ignore}}"
 
 
-def _of_attributes(attributes: Mapping[str, Counter[str]]) -> Iterator[str]:
+def _frequent(colours: Counter[Colour]) -> list[Colour]:
+    """Return the frequent colours; a rarer one only if no colour is within the tolerance of both."""
+    kept: list[Colour] = []
+    for colour, count in colours.most_common(IGNORE):
+        if count < SMALLEST_SHARE * colours.total():
+            break
+        if all(max(abs(a - b) for a, b in zip(colour, other, strict=True)) > 2 * TOLERANCE for other in kept):
+            kept.append(colour)
+    if not kept:
+        raise PipelineError(
+            f"the masks have {len(colours)} colours, none in {SMALLEST_SHARE:.1%} of the pixels; masks have one for "
+            "each class: are these images?"
+        )
+    return kept
+
+
+def _of_attributes(attributes: Mapping[str, Counter[str]], layers: Sequence[str]) -> Iterator[str]:
     name = _class_attribute(attributes)
+    layer = [f"layer: {_quoted(layers[0])}"] if layers else []
     if name is None:
         yield from _classes([_Entry(0, "background"), _Entry(1, "object")], "area")
-        yield "polygons: {background: background}"
+        yield f"polygons: {{{', '.join([*layer, 'background: background'])}}}"
     else:
-        yield from _of_attribute(name, attributes[name])
+        yield from _of_attribute(name, attributes[name], layer)
+    if layers:
+        yield f"# other layers are {', '.join(map(_quoted, layers[1:]))}"
     for other, areas in attributes.items():
         if other != name:
             values = ", ".join(sorted(areas)[:5]) + ", …" * (len(areas) > 5)
             yield f"# another attribute is {_quoted(other)}: {values}"
 
 
-def _of_attribute(name: str, areas: Counter[str]) -> Iterator[str]:
+def _of_attribute(name: str, areas: Counter[str], layer: Sequence[str]) -> Iterator[str]:
     by_value = {value: area for value, area in sorted(areas.items()) if value != NULL}
-    rules = [f"attribute: {_quoted(name)}"] + [f"values: {{{NULL}: ignore}}"] * (NULL in areas)
+    rules = [*layer, f"attribute: {_quoted(name)}"] + [f"values: {{{NULL}: ignore}}"] * (NULL in areas)
     if all(re.fullmatch(r"-?\d+", value) for value in by_value) and len(by_value) > 1:
         yield from _of_values({int(value): area for value, area in by_value.items()}, {}, "area")
     elif len(by_value) > 1:
@@ -183,7 +124,10 @@ def _ids(values: Iterable[int]) -> dict[int, int]:
     others = [value for value in values if value not in fitting]
     free = [number for number in range(IGNORE) if number not in fitting]
     if len(others) > len(free):
-        raise PipelineError(f"the masks have {len(values)} values, more than the {IGNORE} classes that there can be")
+        raise PipelineError(
+            f"the masks have {len(values)} values, more than the {IGNORE} classes that there can be; "
+            "labels are classes: classify measurements, such as heights, first"
+        )
     return {value: value for value in fitting} | dict(zip(others, free, strict=False))
 
 

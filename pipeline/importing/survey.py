@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import PipelineError
 from pipeline.importing.pairing import LABEL_SUFFIXES, Labelled, Member, match_names, scene_name
@@ -123,12 +123,16 @@ def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> l
     _require_one_folder(root, listing.image_folders, "images")
     _require_one_folder(root, listing.label_folders, "labels")
     images, labels = (list(listing.members(is_label)) for is_label in (False, True))
+    _refuse_unread(listing, {image.path.with_suffix("") for _, image in images})
     if not images:
         raise PipelineError(
             f"{root / 'images'} contains no .tif, .png or .jpg; expected images there, and their masks, of the same "
             f"names, in masks/; {_seen(root, files)}"
         )
-    if common := _common_labels(root, files, images, labels):
+    common = _common_labels(root, files, images, labels)
+    if not (common or labels or any(path.stem == image.path.stem for path in _unread(files) for _, image in images)):
+        raise PipelineError(_without_labels(listing))
+    if common:
         matched = [(part, Labelled(scene_name(image), image.path, common)) for part, image in images]
     else:
         parts = sorted({part for part, _ in (*images, *labels)})
@@ -149,6 +153,19 @@ def part_lists(pairs: Sequence[Pair]) -> dict[str, str]:
     """Return the contents of train.txt, val.txt and test.txt for folders of these names; empty without them."""
     parts = sorted({pair.part for pair in pairs} - {""})
     return {f"{part}.txt": "".join(f"{pair.scene}\n" for pair in pairs if pair.part == part) for part in parts}
+
+
+def with_scenes(entries: Sequence[str], pairs: Sequence[Pair]) -> str:
+    """Return a list of chips or images, one a line, where images with a suffix such as `_sat` have that of the scene.
+
+    Args:
+        entries: may have folders and the suffix of a file.
+        pairs: the images of the folder.
+    """
+    scene_of = {pair.image.stem: pair.scene for pair in pairs}
+    names = [PurePosixPath(entry.replace("\\", "/")) for entry in entries]
+    stems = [path.stem if path.suffix.lower() in IMAGE_ENDINGS else path.name for path in names]
+    return "".join(f"{scene_of.get(stem, entry)}\n" for stem, entry in zip(stems, entries, strict=True))
 
 
 def _places(root: Path, files: Sequence[Path]) -> Iterator[tuple[Path, _Place]]:
@@ -172,13 +189,47 @@ def _require_one_folder(root: Path, names: set[str], content: str) -> None:
         raise PipelineError(f"{root} has {content} in {' and in '.join(f'{n}/' for n in sorted(names))}; keep one")
 
 
+def _refuse_unread(listing: _Listing, stems: set[Path]) -> None:
+    """Check that no image is left out because of its format, nor a list of chips because of its name.
+
+    Args:
+        listing: the folder.
+        stems: the images, without suffixes.
+
+    Raises:
+        PipelineError: one is.
+    """
+    for path in listing.files:
+        if len(path.parts) == 1 and path.name not in OFFICIAL_LISTS and path.name.lower() in OFFICIAL_LISTS:
+            raise PipelineError(f"{listing.root / path} is not read; rename it to {path.name.lower()}, or remove it")
+        in_images = any(name.lower() in IMAGE_FOLDERS for name in path.parts[:-1])
+        is_image = path.suffix.lower() in OTHER_ENDINGS and path.suffix.lower() != ".xml"
+        if in_images and is_image and path.with_suffix("") not in stems:
+            raise PipelineError(
+                f"{listing.root / path} is not read; convert it to .tif or .png, such as with gdal_translate, or "
+                "remove it"
+            )
+
+
+def _without_labels(listing: _Listing) -> str:
+    """Describe a folder of images in which no label is found."""
+    vectors = [path for path in listing.files if len(path.parts) == 1 and is_vector(path)]
+    rename = ""
+    if len(vectors) == 1:
+        rename = f"; if {vectors[0]} has the labels, rename it to {COMMON_LABELS}{vectors[0].suffix}"
+    return (
+        f"{listing.root} has images, but no labels: expected masks of the same names in masks/, or "
+        f"{COMMON_LABELS}.gpkg; {_seen(listing.root, listing.files)}{rename}"
+    )
+
+
 def _common_labels(
     root: Path, files: Sequence[Path], images: list[tuple[str, Member]], labels: list[tuple[str, Member]]
 ) -> Path | None:
     """Return the vector file with the labels of all images; None if there is none."""
     beside = [path for path in files if len(path.parts) == 1 and is_vector(path) and path.stem.lower() == COMMON_LABELS]
-    if not beside and len(labels) == 1 and len(images) > 1 and is_vector(labels[0][1].path):
-        named = {image.name for _, image in images}
+    if not beside and len(labels) == 1 and is_vector(labels[0][1].path):
+        named = {image.name for _, image in images} if len(images) > 1 else set()
         return None if labels[0][1].name in named else labels[0][1].path
     if len(beside) + bool(labels and beside) > 1:
         other = beside[1] if len(beside) > 1 else labels[0][1].path

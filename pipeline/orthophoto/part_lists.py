@@ -1,6 +1,7 @@
 """The parts of chips by lists of chips or of images: an archive's own split, or the user's."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -46,7 +47,7 @@ class PartLists:
 
 
 def _name(entry: str) -> str:
-    """Return a name without its folder, and without the suffix of an image."""
-    name = PurePosixPath(entry.replace("\\", "/")).name
+    """Return a name without its folder, and without the suffix of an image; macOS decomposes ü into two characters."""
+    name = unicodedata.normalize("NFC", PurePosixPath(entry.replace("\\", "/")).name)
     suffix = PurePosixPath(name).suffix
     return name.removesuffix(suffix) if suffix.lower() in ENDINGS else name

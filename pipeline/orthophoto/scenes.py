@@ -142,6 +142,12 @@ def _require_suitable(image: GeoTiff, mask: GeoTiff, section: TileSection, folde
             f"{mask.path} is JPEG-compressed, which invents class ids along edges; recreate it from its source with "
             "lossless compression, such as LZW or DEFLATE"
         )
+    if image.colour_table is None and (missing := [band for band in section.bands if band > image.count]):
+        grey = ", such as [1, 1, 1] for a grey image" if image.count < 3 else ""
+        raise PipelineError(
+            f"{image.path} has no band {missing[0]}; it has {image.count}, counted from 1: set tile.bands to those it "
+            f"has{grey}"
+        )
     require_image_bands(image, section.bands, None if section.stretch == "none" else section.stretch)
     _require_disk_space(image, section, folder)
 

@@ -21,6 +21,8 @@ from pipeline.raster.sidecars import PAM, Pam, find_sidecars, read_pam, refuse_e
 
 T = TypeVar("T")
 
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+"""First bytes of these formats."""
 MAX_PIXELS = 1 << 28
 """Largest image in pixels that is read without a window."""
 
@@ -180,6 +182,8 @@ def open_geotiff(path: Location, damaged: list[str] | None = None, driver: str =
     """
     if isinstance(path, Path):
         require_content(path)
+        if driver == "GTiff":
+            _refuse_pictures(path)
     noun = "GeoTIFF" if driver == "GTiff" else driver
     sidecars = find_sidecars(path)
     refuse_external_mask(path, sidecars)
@@ -196,6 +200,17 @@ def open_geotiff(path: Location, damaged: list[str] | None = None, driver: str =
                 )
             geotiff = GeoTiff(path, dataset, pam, read_georeference(path, dataset, pam, sidecars), damaged)
         yield geotiff
+
+
+def _refuse_pictures(path: Path) -> None:
+    """Check that a file is not a PNG or JPEG under another name."""
+    with path.open("rb") as reader:
+        start = reader.read(len(PNG))
+    for magic, name, ending in ((PNG, "PNG", ".png"), (JPEG, "JPEG", ".jpg")):
+        if start.startswith(magic):
+            raise PipelineError(
+                f"{path} is a {name} file, although its name ends in {path.suffix}; rename it to {path.stem}{ending}"
+            )
 
 
 def write_geotiff(path: Path, bands_CHW: np.ndarray, georeference: Georeference | None = None, **profile: Any) -> None:

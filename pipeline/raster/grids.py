@@ -66,6 +66,8 @@ def require_same_grid(image: Gridded, mask: Gridded, noun: str = "mask", referen
             covers = f"the {noun} is {factor} than {reference}: save it at full size"
         elif sizes[0] == sizes[1][::-1]:
             covers += f"; the {noun} is turned by 90°, as with an EXIF orientation in one of the two programs"
+        elif not is_known:
+            covers += f": export it with {image.width} x {image.height} px"
         resample = advice() if is_known else _outsize_advice(image, mask) if factor else ""
         raise PipelineError(f"{both} differ in size: {sizes[0]} and {sizes[1]} px; {covers}{resample}")
     if not is_known:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from shlex import quote
 
 import numpy as np
 from rasterio.windows import Window
@@ -157,9 +158,12 @@ def _refuse(parts: Iterable[tuple[np.ndarray, np.ndarray]], table: ClassTable, p
             lowest[int(value)] += int(count)
         lowest = Counter(dict(sorted(lowest.items())[:MAX_COUNTED]))  # a float raster may hold millions
     if fractions:
+        advice = "was it resampled with interpolation?"
+        if np.isnan(fractions).all():
+            advice = f"if NaN means no label, declare it as no-data: gdal_edit.py -a_nodata nan {quote(str(path))}"
         raise PipelineError(
             f"{path} contains the label {fractions[0]}; {fraction_pixels} pixels are NaN or a fraction, but labels are "
-            "whole numbers: was it resampled with interpolation?"
+            f"whole numbers: {advice}"
         )
     if lowest:
         listed = ", ".join(f"{value} in {count} px" for value, count in list(lowest.items())[:MAX_LISTED])

@@ -114,7 +114,7 @@ class RawFolder:
         parts: dict[str, str] = {}
         for path in (self.path / name for name in OFFICIAL_LISTS):
             part = path.stem
-            for chip in _read_list(path) if path.is_file() else []:
+            for chip in read_list(path) if path.is_file() else []:
                 if parts.setdefault(chip, part) != part:
                     raise PipelineError(f"{path} lists {chip}, but {parts[chip]}.txt does too; keep it in one list")
         return parts
@@ -271,8 +271,12 @@ def _tiffs_by_scene(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _read_list(path: Path) -> list[str]:
-    """Read the non-empty lines of a text file in UTF-8, with or without a byte order mark."""
+def read_list(path: Path) -> list[str]:
+    """Read the non-empty lines of a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        PipelineError: it is not in UTF-8.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import BinaryIO
 
 import numpy as np
@@ -22,12 +23,11 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.gdal import WARNINGS_LOCK, quiet_gdal
-from pipeline.raster.geotiff import GeoTiff, open_geotiff, require_content
+from pipeline.raster.geotiff import JPEG, PNG, GeoTiff, open_geotiff, require_content
 from pipeline.raster.remote import Location
 
 DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """File endings in lower case, and the GDAL driver that opens them."""
-PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 FORMATS = {
     PNG: "PNG",
     JPEG: "JPEG",
@@ -103,7 +103,8 @@ def open_picture(path: Path) -> Iterator[Picture]:
     orientation = _orientation(exif)
     with ExitStack() as stack:
         stack.enter_context(quiet_gdal(**READ_OPTIONS))
-        file = stack.enter_context(open_geotiff(path, driver=driver))
+        with _exif_errors(path, exif):
+            file = stack.enter_context(open_geotiff(path, driver=driver))
         if orientation != 1 and file.georeference.is_known:
             raise PipelineError(
                 f"{path} has a georeference, and EXIF orientation {orientation}, which would turn or mirror it against "
@@ -115,6 +116,20 @@ def open_picture(path: Path) -> Iterator[Picture]:
             if "Premature end of JPEG file" in str(error):
                 raise _truncated(path) from None
             raise
+
+
+@contextmanager
+def _exif_errors(path: Path, exif: bytes) -> Iterator[None]:
+    """Explain errors of GDAL over EXIF data, in texts about the TIFF that these are."""
+    try:
+        yield
+    except PipelineError as error:
+        if exif and any(word in str(error) for word in ("director", "Director", "TIFF", "EXIF")):
+            raise PipelineError(
+                f"{path} has damaged EXIF data, which may tell how it is turned; remove them if it is upright: "
+                f"exiftool -EXIF= {quote(str(path))}"
+            ) from None
+        raise
 
 
 def _open_jpeg(path: Path, file: GeoTiff) -> JpegImageFile:

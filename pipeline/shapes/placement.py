@@ -16,6 +16,7 @@ from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.grids import Gridded, crs_label
+from pipeline.raster.layout import TIFF_ENDINGS
 from pipeline.shapes.polygons import Polygons, assign_crs, indexed_parts, polygon_parts
 
 Box = tuple[float, float, float, float]
@@ -104,9 +105,11 @@ def _require_position(polygons: Polygons, scene: Gridded) -> None:
     """Check that polygons and scene are in CRSs, or both in none but with a transform."""
     grid = scene.georeference
     if not grid.is_known or (grid.crs is None and polygons.crs is not None):
+        missing, corners = ("CRS", "") if grid.is_known else ("georeference", "-a_ullr WEST NORTH EAST SOUTH ")
+        read_only = "" if Path(scene.name).suffix.lower() in TIFF_ENDINGS else "-ro "  # written to a file beside it
         raise PipelineError(
-            f"{scene.name} has no {'CRS' if grid.is_known else 'georeference'}, so that {polygons.name} cannot be "
-            f"placed in it; set it: gdal_edit.py -a_srs EPSG:NNNN -a_ullr WEST NORTH EAST SOUTH {quote(scene.name)}"
+            f"{scene.name} has no {missing}, so that {polygons.name} cannot be placed in it; set it: gdal_edit.py "
+            f"{read_only}-a_srs EPSG:NNNN {corners}{quote(scene.name)}"
         )
     if polygons.crs is None and grid.crs is not None:
         raise PipelineError(

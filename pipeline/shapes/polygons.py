@@ -18,7 +18,8 @@ from pyogrio import raw
 from pyproj import CRS
 
 from pipeline.core.errors import PipelineError
-from pipeline.shapes.vector_files import vector_source
+from pipeline.raster.gdal import WARNINGS_LOCK
+from pipeline.shapes.vector_files import require_part, vector_source
 
 POLYGON = 3
 """shapely.GeometryType of a polygon."""
@@ -91,6 +92,8 @@ def read_layer(path: Path, layer: str, with_attributes: bool = True) -> Polygons
             CRS.
     """
     source = vector_source(path)
+    if with_attributes:
+        require_part(path, ".dbf")  # else GDAL reads none, silently
     with _reading(path):
         info, _, wkb_P, values = raw.read(source, layer=layer, columns=None if with_attributes else [], force_2d=True)
         geometries_P = shapely.from_wkb(wkb_P)
@@ -125,12 +128,17 @@ def indexed_parts(geometries_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Convert the errors of libraries over a file."""
-    with warnings.catch_warnings():
+    with WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's, such as about the nesting of rings: repaired below
         try:
             yield
         except (RuntimeError, ValueError, shapely.errors.GEOSException) as error:
             reason = " ".join(str(error).split())
+            if reason == "Failed to read GeoJSON data":
+                raise PipelineError(
+                    f"{path} is not GeoJSON; other JSON, such as of COCO or LabelMe, is not read: convert it to "
+                    "GeoPackage, or to masks"
+                ) from None
             raise PipelineError(
                 f"{path} is not a readable vector file: {reason}; save it again as GeoPackage"
             ) from None
@@ -166,7 +174,7 @@ def _require_degrees(path: Path, geometries_P: np.ndarray, crs: str) -> None:
     if CRS.from_user_input(crs).is_geographic and (x > 360 or y > 90):
         raise PipelineError(
             f"{path} has coordinates up to {x:g}, {y:g}, which look like projected coordinates, but its CRS is in "
-            "degrees, as of any GeoJSON without a crs; if they are in EPSG:NNNN: ogr2ogr -a_srs EPSG:NNNN "
+            "degrees, as of any GeoJSON without a known crs; if they are in EPSG:NNNN: ogr2ogr -a_srs EPSG:NNNN "
             f"projected.gpkg {quote(str(path))}"
         )
 
@@ -178,10 +186,14 @@ def _repair(path: Path, geometries_P: np.ndarray) -> tuple[np.ndarray, list[str]
         return geometries_P, []
     reason = shapely.is_valid_reason(geometries_P[invalid_P][0])
     repaired_P = geometries_P.copy()
-    repaired_P[invalid_P] = [
-        shapely.multipolygons(polygon_parts(np.array([valid]))) for valid in shapely.make_valid(geometries_P[invalid_P])
-    ]
+    repaired_P[invalid_P] = [_valid(geometry) for geometry in geometries_P[invalid_P]]
     if shapely.is_empty(repaired_P).all():
         raise PipelineError(f"{path} contains no valid polygon: {reason}; repair it in a GIS")
     count = f"{invalid_P.sum()} of {len(geometries_P)} polygons"
     return repaired_P, [f"{path}: {count} were invalid and have been repaired, the first: {reason}"]
+
+
+def _valid(geometry: shapely.Geometry) -> shapely.Geometry:
+    """Return a valid multipolygon: the union of its parts, which make_valid would cut out where they overlap."""
+    parts_P = polygon_parts(shapely.make_valid(shapely.get_parts(geometry)))
+    return shapely.multipolygons(polygon_parts(np.array([shapely.union_all(parts_P)])))

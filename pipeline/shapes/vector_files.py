@@ -4,6 +4,7 @@ from pathlib import Path
 from shlex import quote
 
 from pipeline.core.errors import PipelineError
+from pipeline.raster.geotiff import require_content
 
 DRIVERS = {
     ".gpkg": ("GPKG", b"SQLite format 3\0"),
@@ -23,19 +24,32 @@ def vector_source(path: Path) -> str:
     """Return a name by which GDAL opens a vector file with the driver of its suffix only.
 
     Raises:
-        PipelineError: the file does not exist, or is of another format.
+        PipelineError: the file does not exist, is empty, or is of another format.
     """
     if path.suffix.lower() not in DRIVERS:
         raise PipelineError(
             f"{path} is not a known vector file ({', '.join(DRIVERS)}); convert it: ogr2ogr polygons.gpkg "
             f"{quote(str(path))}"
         )
-    if not path.is_file():
-        raise PipelineError(f"{path} does not exist")
+    require_content(path)
     if "!" in str(path.absolute()):  # pyogrio opens what follows it, as a member of an archive
         raise PipelineError(f"{path} contains an exclamation mark, which is not supported; rename it")
     driver, signature = DRIVERS[path.suffix.lower()]
     with path.open("rb") as reader:
         if reader.read(len(signature)) != signature:
             raise PipelineError(f"{path} is not {driver}, despite its suffix; rename or convert it")
+    require_part(path, ".shx")
     return f"GeoJSON:{path.absolute()}" if driver == "GeoJSON" else str(path.absolute())
+
+
+def require_part(path: Path, ending: str) -> None:
+    """Check that a shapefile has one of its parts; other files have none.
+
+    Raises:
+        PipelineError: it has not.
+    """
+    if path.suffix.lower() == ".shp" and not any(path.with_suffix(e).exists() for e in (ending, ending.upper())):
+        raise PipelineError(
+            f"{path.with_suffix(ending)} is missing; a shapefile is a .shp, .shx, .dbf and .prj of one name: copy all "
+            "of them"
+        )

@@ -55,6 +55,8 @@ def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
 
 
 def _import(request: Request, root: Path, folder: Path, files: list[Path]) -> Iterator[Fetched | Failure]:
+    if not (root / USER_CLASSES).exists():
+        request.notes.append(f"{root} has no {USER_CLASSES}: its classes are LandCover.ai's")
     importer = Importer(root, folder, read_rules(root), request.notes)
     for result in importer.import_files(files):
         yield result if isinstance(result, Failure) else Fetched(result.path, result.origin.as_posix())

@@ -134,7 +134,7 @@ def test_yaml_other_than_a_mapping_is_refused(tmp_path: Path, text: str, kind: s
 
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"name: \xff\xfe")
-    with pytest.raises(PipelineError, match=r"a.yaml is not valid YAML: "):
+    with pytest.raises(PipelineError, match=r"a.yaml is not in UTF-8; save it as UTF-8"):
         read_yaml(tmp_path / "a.yaml")
 
 

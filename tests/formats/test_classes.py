@@ -11,6 +11,7 @@ from tests.world import TWO_CLASSES
 
 FIELD = {"id": 1, "name": "field", "colour": "#00ff7f"}
 WOOD = {"id": 2, "name": "wood", "colour": [10, 20, 30]}
+FORMS = "write classes: [other, building], or with ids, classes: {0: other, 1: building}"
 
 
 def read(tmp_path: Path, **values: Any) -> ClassTable:
@@ -60,8 +61,16 @@ def test_a_table_round_trips_through_json(tmp_path: Path, table: ClassTable) -> 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "classes is missing"),
-        ({"classes": [FIELD]}, "classes is [{'colour': '#00ff7f', 'id': 1, 'name': 'field'}]; tuple should have at l"),
+        ({}, f"classes is {{}}; {FORMS}"),
+        ({"remap": {}}, "classes is missing"),
+        ({"classes": [FIELD]}, "classes is [{'colour': '#00ff7f', 'id': 1, 'name': 'field'}], a single class, but "),
+        ({"classes": ["building"]}, "classes is ['building'], a single class, but there are two or more: give the r"),
+        ({"classes": "other, building"}, f"classes is 'other, building'; {FORMS}"),
+        ({"classes": {"other": 0, "building": 1}}, f"classes is {{'building': 1, 'other': 0}}; {FORMS}"),
+        ({"classes": [False, True]}, "YAML reads yes, no, on and off as true and false: put such names in qu"),
+        ({"classes": [1, 2]}, f"classes is [1, 2]; {FORMS}"),
+        ({"classes": None}, f"classes is None; {FORMS}"),
+        ({"classes": [FIELD, WOOD | {"colour": None}]}, "classes.1.colour: a colour needs quotes, as in '#00ff7f': f"),
         ({"classes": [FIELD, FIELD | {"name": "meadow"}]}, "classes: duplicate id 1; every class needs its own"),
         ({"classes": [FIELD, WOOD | {"name": "field"}]}, "classes: duplicate name 'field'; every class needs its"),
         (
@@ -108,3 +117,17 @@ def test_a_users_table_is_reported_by_the_users_own_path(tmp_path: Path) -> None
     (tmp_path / "classes.yml").rename(tmp_path / "classes.yaml")
     with pytest.raises(PipelineError, match=r"^/mine/classes.yaml: classes is \[\]"):
         user_classes(tmp_path, Path("/mine"), ClassTable)
+
+
+def test_an_empty_file_is_answered_with_a_sample(tmp_path: Path) -> None:
+    (tmp_path / "classes.yaml").write_text("# other, building\n")
+    with pytest.raises(PipelineError) as error:
+        read_classes(tmp_path / "classes.yaml")
+    assert str(error.value) == f"{tmp_path / 'classes.yaml'}: classes is None; {FORMS}"
+
+
+@pytest.mark.parametrize("text", ["'0': other\n'1': building\n", "0: other\n1: building\n", "- other\n- building\n"])
+def test_the_file_may_contain_the_short_form_only(tmp_path: Path, text: str) -> None:
+    (tmp_path / "classes.yaml").write_text(text)
+    table = read_classes(tmp_path / "classes.yaml")
+    assert (table.ids, table.names) == ((0, 1), ("other", "building"))

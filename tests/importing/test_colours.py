@@ -25,6 +25,13 @@ def test_a_jpeg_with_edges_is_read_elsewhere(tmp_path: Path) -> None:
     assert "raise the tolerance of 20 in classes.yaml (up to 79, no colour is within that of two classes), or" in text
 
 
+def test_a_colour_that_no_tolerance_reaches_is_to_be_added(tmp_path: Path) -> None:
+    image_HWC = paint(MASK_HW)
+    image_HWC[0, 0] = 0, 255, 255
+    text = refusal(save(tmp_path / "a.png", image_HWC), rules(colours={"tolerance": 3}))
+    assert text.endswith(": add them to the classes of classes.yaml, or correct the colours there")
+
+
 @settings(max_examples=40)  # each writes a file
 @given(masks, st.integers(0, 40), st.integers(0, 10**6))
 def test_noise_within_the_tolerance_changes_nothing(

@@ -11,12 +11,14 @@ from pipeline.raster.geotiff import open_geotiff
 from tests.importing.world import (
     BUILDING,
     MASK_HW,
+    SIDE,
     run_import,
     write_picture,
     write_rules,
     write_tif,
     write_vector,
 )
+from tests.world import at, gradient, write_geotiff
 
 
 @pytest.fixture
@@ -101,8 +103,32 @@ def test_labels_far_from_every_image_are_refused(mine: Path, tmp_path: Path) -> 
     for scene in "ab":
         write_tif(mine / f"images/{scene}.tif")
     write_vector(mine / "labels.gpkg", BUILDING, crs="EPSG:32631", kind=["building"])
-    with pytest.raises(PipelineError, match=r"labels.gpkg covers .*: they do not overlap, nor do the"):
+    with pytest.raises(PipelineError, match=r"labels.gpkg covers .*: they do not overlap, nor do the") as error:
         run_import(mine, tmp_path / "raw")
+    assert f" and {mine}/images/a.tif " in str(error.value)
+
+
+def test_an_image_without_polygons_is_named_by_its_own_path(mine: Path, tmp_path: Path) -> None:
+    write_tif(mine / "images/a.tif")
+    for scene in "bc":
+        write_geotiff(mine / f"images/{scene}.tif", gradient(SIDE, SIDE), at(x=800000))
+    write_vector(mine / "labels.gpkg", kind=["building"])
+    _, _, notes = run_import(mine, tmp_path / "raw")
+    assert notes[1] == (
+        f"{mine}/images/b.tif: no polygon of {mine}/labels.gpkg covers a pixel; its mask is ignore only "
+        "(and 1 more such note)"
+    )
+
+
+def test_notes_about_a_vector_file_for_each_image_are_one(mine: Path, tmp_path: Path) -> None:
+    for scene in "abc":
+        write_tif(mine / f"images/{scene}.tif")
+        write_vector(mine / f"labels/{scene}.gpkg", kind=["building"])
+    _, _, notes = run_import(mine, tmp_path / "raw")
+    assert notes == [
+        f"{mine}/labels/a.gpkg: 1 polygons, class by attribute 'kind', which was found: 1 building "
+        "(and 2 more such notes)"
+    ]
 
 
 def test_labels_far_from_their_own_image_fail_alone(mine: Path, tmp_path: Path) -> None:
@@ -158,7 +184,9 @@ def test_a_vector_file_that_all_depend_on_is_checked_first(mine: Path, tmp_path:
     for scene in "ab":
         write_tif(mine / f"images/{scene}.tif")
     write_vector(mine / "labels.gpkg", kind=["bilding"])
-    with pytest.raises(PipelineError, match=r"no attribute has only values that are classes.*kind \(bilding\)"):
+    with pytest.raises(
+        PipelineError, match=r"'kind' has values that are no class: 'bilding' in 1 polygon \(nearest: b"
+    ):
         run_import(mine, tmp_path / "raw")
     assert not (tmp_path / "raw/images").exists()
 

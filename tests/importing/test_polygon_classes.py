@@ -1,4 +1,5 @@
 import json
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,22 @@ def test_no_attribute_fits(tmp_path: Path) -> None:
     with pytest.raises(
         PipelineError, match="; or, if all polygons are building, save them without attributes: ogr2ogr"
     ):
-        read(tmp_path, {"a": ["x", "y"]}, binary)
+        read(tmp_path, {"a": ["x", "y"], "b": [0.5, 1.5]}, binary)
+
+
+def test_the_values_of_the_only_attribute_are_named(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError) as error:
+        read(tmp_path, {"kind": ["Building"]}, rules(classes=["other", "building"], background="other"))
+    assert str(error.value).removeprefix(f"{tmp_path}/labels.gpkg: ") == (
+        "attribute 'kind' has values that are no class: 'Building' in 1 polygon (nearest: building); classes: other, "
+        'building; map each in classes.yaml to a class or to ignore: polygons: {values: {"Building": building}}'
+    )
+
+
+def test_decomposed_unicode_and_blanks_around_values_do_not_count(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "Gebäude")
+    table = rules(classes=["other", "Gebäude", decomposed.replace("Ge", "Ne")], values={"B ": "other"})
+    assert read(tmp_path, {"kind": [decomposed, "Nebäude ", "B"]}, table).classes_P.tolist() == [1, 2, 0]
 
 
 def test_unknown_values_are_named_with_counts_and_the_nearest_class(tmp_path: Path) -> None:

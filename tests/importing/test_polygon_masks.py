@@ -373,11 +373,17 @@ def test_without_a_crs_on_both_sides_coordinates_are_taken_as_they_are(tmp_path:
 
 @pytest.mark.parametrize(
     ("place", "lacks"),
-    [(Georeference(None, Affine.identity()), "georeference"), (Georeference(None, at().transform), "CRS")],
+    [
+        (Georeference(None, Affine.identity()), ("georeference", " -a_ullr WEST NORTH EAST SOUTH")),
+        (Georeference(None, at().transform), ("CRS", "")),
+    ],
 )
-def test_an_image_without_a_position_is_refused(tmp_path: Path, place: Georeference, lacks: str) -> None:
+def test_an_image_without_a_position_is_refused(tmp_path: Path, place: Georeference, lacks: tuple[str, str]) -> None:
     labels = save_labels(tmp_path / "labels.gpkg", [box(1, 1, 3, 3)], {"class": [B]}, UTM)
-    message = f"image.tif has no {lacks}, so that .*labels.gpkg cannot be placed in it; set it: gdal_edit.py"
+    message = (
+        f"image.tif has no {lacks[0]}, so that .*labels.gpkg cannot be placed in it; set it: gdal_edit.py -a_srs "
+        f"EPSG:NNNN{lacks[1]} /"
+    )
     with pytest.raises(PipelineError, match=message):
         write_polygon_mask(read_labelled(labels, rules()), image(tmp_path, place=place), tmp_path / "m.tif", rules())
 

@@ -30,6 +30,8 @@ def test_the_table_keeps_the_remap() -> None:
         ({"polygons": {"background": "sea"}}, "polygons.background contains 'sea', which is not a class"),
         ({"polygons": {"values": {"B": "road"}}}, "polygons.values contains 'road', which is not a class"),
         ({"polygons": {"values": {"B": 7}}}, "polygons.values contains 7, which is not a class"),
+        ({"polygons": {"annotated": "../areas.gpkg"}}, "'../areas.gpkg' is not below the folder of classes.yaml"),
+        ({"polygons": {"annotated": "/areas.gpkg"}}, "'/areas.gpkg' is not below the folder of classes.yaml; copy it"),
         ({"masks": "colors"}, "Input should be 'auto', 'values' or 'colours'"),
         ({"colours": {"tolerance": 256}}, "Input should be less than or equal to 255"),
     ],

@@ -1,22 +1,14 @@
 from collections import Counter
-from pathlib import Path
 
-import numpy as np
 import pytest
-import shapely
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from pipeline.core.errors import PipelineError
-from pipeline.importing.importer import default_rules
+from pipeline.importing.label_contents import Contents
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.suggestion import Contents, find_contents, read_mask, read_polygons, suggest
-from pipeline.importing.survey import survey
-from tests.importing.world import MASK_HW, write_picture, write_tif, write_vector
-
-SQUARES = [shapely.box(0, 0, side, side) for side in (1, 2, 3)]
+from pipeline.importing.suggestion import suggest
 
 
 def parsed(text: str) -> LabelRules:
@@ -109,35 +101,26 @@ def test_more_values_than_classes_are_refused() -> None:
         suggest(Contents(Counter(dict.fromkeys(range(1000, 1256), 1))))
 
 
-def test_values_are_counted_without_no_data(tmp_path: Path) -> None:
-    path = write_picture(tmp_path / "a.png", MASK_HW)
-    assert read_mask(path, default_rules()).values == Counter({0: 64 * 64 - 16 * 32, 1: 16 * 32})
+def test_more_colours_than_any_class_has_are_refused() -> None:
+    with pytest.raises(PipelineError, match=r"the masks have 2000 colours, none in 0.1% of the pixels"):
+        suggest(Contents(colours=Counter({(n % 256, n // 256, 0): 1 for n in range(2000)})))
 
 
-def test_colours_are_counted_without_what_is_transparent(tmp_path: Path) -> None:
-    rgba_HWC = np.zeros((4, 8, 4), np.uint8)
-    rgba_HWC[:, :2] = (255, 0, 0, 255)
-    rgba_HWC[:, 2:3] = (0, 0, 255, 255)
-    path = tmp_path / "a.png"
-    Image.fromarray(rgba_HWC).save(path)
-    assert read_mask(path, default_rules()).colours == Counter({(255, 0, 0): 8, (0, 0, 255): 4})
+def test_colours_of_a_jpeg_are_those_that_are_far_from_more_frequent_ones() -> None:
+    colours = Counter({(0, 0, 0): 60, (2, 1, 0): 20, (254, 0, 0): 30, (255, 1, 1): 9})
+    rules = parsed(suggest(Contents(colours=colours, is_exact=False)))
+    assert [entry.colour for entry in rules.classes] == [(0, 0, 0), (254, 0, 0)]
+    assert rules.colours.tolerance == 30
 
 
-def test_fractions_are_refused(tmp_path: Path) -> None:
-    path = write_tif(tmp_path / "a.tif", np.full((64, 64), 0.5, np.float32))
-    with pytest.raises(PipelineError, match=r"a.tif contains 0.5, but labels are whole numbers"):
-        read_mask(path, default_rules())
+def test_declared_no_data_is_named() -> None:
+    text = suggest(Contents(Counter({1: 1}), nodata=Counter({"0": 3})))
+    assert text.endswith("# 0 is declared no-data, in 75.00 %: ignored, unless made a class\n")
+    with pytest.raises(PipelineError, match="the masks contain only no-data, declared as 0"):
+        suggest(Contents(nodata=Counter({"0": 3})))
 
 
-def test_areas_are_summed_by_value(tmp_path: Path) -> None:
-    path = write_vector(tmp_path / "a.gpkg", *SQUARES, kind=["a", "b", "a"])
-    assert read_polygons(path).attributes["kind"] == Counter({"a": 10.0, "b": 4.0})
-
-
-def test_all_labels_of_a_folder_count(tmp_path: Path) -> None:
-    for scene, value in (("a", 1), ("b", 2)):
-        write_tif(tmp_path / f"images/{scene}.tif")
-        write_picture(tmp_path / f"masks/{scene}.png", value * MASK_HW)
-    files = [path.relative_to(tmp_path) for path in sorted(tmp_path.rglob("*.*"))]
-    contents = find_contents(tmp_path, survey(tmp_path, files), default_rules())
-    assert contents.values == Counter({0: 2 * (64 * 64 - 512), 1: 512, 2: 512})
+def test_the_layer_that_was_read_is_named() -> None:
+    contents = Contents(attributes={"kind": Counter({"wood": 1.0})}, layers=("trees", "roads", "lakes"))
+    assert parsed(suggest(contents)).polygons.layer == "trees"
+    assert suggest(contents).endswith('# other layers are "roads", "lakes"\n')

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.importing.survey import Pair, is_raster, is_vector, part_lists, survey
+from pipeline.importing.survey import Pair, is_raster, is_vector, part_lists, survey, with_scenes
 
 ROOT = Path("/mine")
 
@@ -63,6 +63,15 @@ def test_one_vector_file_holds_the_labels_of_all_images(labels: str) -> None:
     ]
 
 
+def test_the_only_file_in_labels_may_have_any_name() -> None:
+    assert pairs("images/a.tif", "labels/all.gpkg") == [("a", "images/a.tif", "labels/all.gpkg")]
+
+
+def test_files_of_other_formats_beside_an_image_are_metadata() -> None:
+    names = ("images/a.tif", "images/a.xml", "images/a.vrt", "images/readme.xml", "masks/a.tif")
+    assert pairs(*names) == [("a", "images/a.tif", "masks/a.tif")]
+
+
 def test_each_image_may_have_a_vector_file() -> None:
     assert pairs("images/a.tif", "images/b.png", "labels/a.shp", "labels/a.dbf", "labels/b.geojson") == [
         ("a", "images/a.tif", "labels/a.shp"),
@@ -118,6 +127,21 @@ def test_suffixes_tell_rasters_and_vectors() -> None:
             "images/a.tif images/b.tif labels/a.gpkg",
             "/mine/images/b.tif has no mask; expected b.tif or .png in images/ and in masks/",
         ),
+        (
+            "images/a.tif ground_truth/a.tif",
+            "/mine has images, but no labels: expected masks of the same names in masks/, or labels.gpkg; found 1 .tif "
+            "in /mine/images, 1 .tif in /mine/ground_truth",
+        ),
+        (
+            "images/a.tif polygons.gpkg",
+            "/mine has images, but no labels: expected masks of the same names in masks/, or labels.gpkg; found 1 .tif "
+            "in /mine/images, 1 .gpkg in /mine; if polygons.gpkg has the labels, rename it to labels.gpkg",
+        ),
+        (
+            "images/a.tif images/b.JP2 labels.gpkg",
+            "/mine/images/b.JP2 is not read; convert it to .tif or .png, such as with gdal_translate, or remove it",
+        ),
+        ("images/a.tif masks/a.tif Train.txt", "/mine/Train.txt is not read; rename it to train.txt, or remove it"),
         ("images/a.tif masks/a.tif labels/a.tif", "/mine has labels in labels/ and in masks/; keep one"),
         ("images/a.tif img/b.tif masks/a.tif masks/b.tif", "/mine has images in images/ and in img/; keep one"),
         (
@@ -141,3 +165,9 @@ def test_what_is_not_clear_is_refused(names: str, message: str) -> None:
     with pytest.raises(PipelineError) as error:
         survey(ROOT, paths(*names.split()))
     assert str(error.value) == message
+
+
+def test_lists_name_scenes_for_images_with_a_suffix() -> None:
+    found = survey(ROOT, paths("1_sat.jpg", "1_mask.png", "2_sat.jpg", "2_mask.png"))
+    entries = ["1_sat", "images/2_sat.jpg", "2_0", "9_sat.jpg", "1"]
+    assert with_scenes(entries, found) == "1\n2\n2_0\n9_sat.jpg\n1\n"

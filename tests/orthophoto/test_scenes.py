@@ -199,6 +199,9 @@ def test_16_bit_images_need_a_stretch(tmp_path: Path) -> None:
 def test_a_missing_band_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"images/a.tif has no band 4; it has 3, counted from 1"):
         cut(tmp_path, orthophoto(tmp_path, "a"), section(bands=(4, 2, 1)))
+    grey = orthophoto(tmp_path, "grey", gradient(64, 96, 1))
+    with pytest.raises(PipelineError, match=r"grey.tif has no band 2; it has 1, .*: set tile.bands to .*\[1, 1, 1\]"):
+        cut(tmp_path, grey, section(bands=(1, 2, 3)))
 
 
 def test_a_value_outside_the_table_is_counted_over_the_whole_mask(

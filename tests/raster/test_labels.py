@@ -259,3 +259,11 @@ def test_classes_declared_as_no_data_are_summed_over_files() -> None:
     assert nodata_classes_summary([{"0": 7}, {}, {"0": 3, "2": 1}]) == (
         ", 10 px of class 0, 1 px of class 2 kept although their files declare it as no-data"
     )
+
+
+def test_nan_alone_may_be_no_data() -> None:
+    values_HW = np.array([[1.0, np.nan]])
+    with pytest.raises(PipelineError, match="NaN means no label, declare it as no-data: gdal_edit.py -a_nodata nan m"):
+        to_mask(values_HW, TWO_CLASSES, Path("m.tif"))
+    with pytest.raises(PipelineError, match="was it resampled with interpolation"):
+        to_mask(np.array([[1.5, np.nan]]), TWO_CLASSES, Path("m.tif"))

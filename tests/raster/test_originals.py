@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_copied_is_in_the_table_with_a_relative_path(
 ) -> None:
     (originals / "images/a.tfw").symlink_to(tmp_path / "gone")
     assert run(*DOWNLOAD).startswith(
-        f"download landcoverai: error: images/a.tif: {originals}/images/a.tfw: No such file"
+        f"download landcoverai: error: images/a.tif: {originals}/images/a.tfw cannot be copied: No such file"
     )
     assert run(*DOWNLOAD, on_error="skip") == ""
     assert "images/a.tif,images/a.tfw cannot be copied: No such file" in (tmp_path / "download.csv").read_text()

@@ -188,6 +188,15 @@ def test_unreadable_exif_is_no_orientation(tmp_path: Path, exif: bytes) -> None:
         assert picture.orientation == 1
 
 
+@pytest.mark.parametrize("content", [b"MM\0*\x7f\xff\xff\xff", b"XXXX"])
+def test_exif_that_gdal_cannot_read_is_refused_with_what_to_do(tmp_path: Path, content: bytes) -> None:
+    path = saved(tmp_path / "a.jpg")
+    start, rest = path.read_bytes()[:2], path.read_bytes()[2:]
+    length = (8 + len(content)).to_bytes(2, "big")
+    path.write_bytes(start + b"\xff\xe1" + length + b"Exif\0\0" + content + rest)
+    refuse(path, r"has damaged EXIF data, which may tell how it is turned; remove them if it is upright: exiftool")
+
+
 @pytest.mark.parametrize(("name", "world"), [("a.png", "a.pgw"), ("a.png", "a.pngw"), ("a.jpg", "a.jgw")])
 def test_a_world_file_places_the_image_and_refuses_an_orientation(tmp_path: Path, name: str, world: str) -> None:
     path = saved(tmp_path / name)

@@ -119,18 +119,20 @@ def test_a_missing_crs_is_to_be_assigned(tmp_path: Path) -> None:
         ("aoi.gpkg", None, "does not exist"),
         ("aoi.kml", b"<kml/>", "is not a known vector file .*ogr2ogr polygons.gpkg"),
         ("a!oi.gpkg", b"SQLite format 3\0", "contains an exclamation mark"),
-        ("aoi.gpkg", b"", "is not GPKG"),
+        ("aoi.gpkg", b"", "is empty"),
+        ("aoi.gpkg", b"version https://git-lfs", "is not GPKG"),
         ("aoi.gpkg", b"SQLite format 3\0", "is not a readable vector file"),
-        ("aoi.geojson", b"{", "is not a readable vector file"),
+        ("aoi.geojson", b"{", "is not GeoJSON; other JSON, such as of COCO or LabelMe, is not read"),
+        ("aoi.geojson", b'{"type": "FeatureCollection", "features": [', "is not a readable vector file"),
         ("aoi.geojson", b'{"type": "FeatureCollection", "features": []}', "contains no polygon"),
-        ("aoi.shp", b"\0\0\x27\x0a", "is not a readable vector file"),
+        ("aoi.shp", b"\0\0\x27\x0a", "is missing; a shapefile is a .shp, .shx, .dbf and .prj of one name"),
         ("aoi.fgb", b"fgb\x03fgb\x00", "has no layer with geometries"),
     ],
 )
 def test_unreadable_files_are_refused(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(PipelineError, match=f"{name} {message}") as error:
+    with pytest.raises(PipelineError, match=f"{name.replace('.shp', '.shx')} {message}") as error:
         read_polygons(tmp_path / name)
     assert "\n" not in str(error.value)
 
@@ -197,3 +199,23 @@ def test_projected_coordinates_are_kept(tmp_path: Path) -> None:
     polygons = read_polygons(save(tmp_path / "aoi.gpkg", shapely.box(500000, 1000000, 500010, 1000010), crs=UTM))
     assert polygons.crs == UTM
     assert shapely.total_bounds(polygons.geometries_P).tolist() == [500000, 1000000, 500010, 1000010]
+
+
+def test_a_shapefile_without_its_attributes_is_refused_where_they_count(tmp_path: Path) -> None:
+    path = save_labels(tmp_path / "aoi.shp", [shapely.box(0, 0, 1, 1)], {"class": ["a"]})
+    path.with_suffix(".dbf").unlink()
+    (layer,) = layer_names(path)
+    assert len(read_layer(path, layer, with_attributes=False).geometries_P) == 1
+    with pytest.raises(PipelineError, match="aoi.dbf is missing; a shapefile is a .shp, .shx, .dbf and .prj"):
+        read_layer(path, layer)
+
+
+def test_overlapping_parts_of_a_multipolygon_are_their_union(tmp_path: Path) -> None:
+    parts = [shapely.box(0, 0, 2, 2), shapely.box(1, 1, 3, 3)]
+    ring = shapely.box(10, 0, 19, 9) - shapely.box(12, 2, 14, 4)
+    island = shapely.box(12, 2, 14, 4)
+    path = save(tmp_path / "a.gpkg", shapely.MultiPolygon(parts), shapely.MultiPolygon([ring, island]))
+    polygons = read_polygons(path)
+    assert shapely.area(polygons.geometries_P).tolist() == [7, 81]
+    assert shapely.is_valid(polygons.geometries_P).all()
+    assert len(polygons.notes) == 1

@@ -16,7 +16,8 @@ def test_a_file_is_opened_by_its_path_and_json_by_its_driver(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.gpkg", b"", "a.gpkg is not GPKG, despite its suffix; rename or convert it"),
+        ("a.gpkg", b"", "a.gpkg is empty"),
+        ("a.gpkg", b"version https://git-lfs", "a.gpkg is not GPKG, despite its suffix; rename or convert it"),
         ("a.shp", b"SQLite format 3\0", "a.shp is not ESRI Shapefile"),
         ("a.kml", b"<kml/>", "a.kml is not a known vector file .*; convert it: ogr2ogr polygons.gpkg .*a.kml"),
         ("a.fgb", None, "a.fgb does not exist"),

@@ -99,9 +99,9 @@ def test_an_item_that_cannot_be_copied_fails_alone(tmp_path: Path, make: Callabl
         (
             "landcoverai",
             ["a.tif"],
-            "{mine}/a.tif has no mask; expected a.tif or .png in images/ and in masks/",
+            "{mine} has images, but no labels: expected masks of the same names in masks/, or labels.gpkg; found",
         ),
-        ("landcoverai", ["images/a.tif"], "{mine}/images/a.tif has no mask; expected a.tif or .png"),
+        ("landcoverai", ["images/a.tif"], "{mine} has images, but no labels: expected masks of the same names in"),
         (
             "landcoverai",
             ["images/x/a.tif"],
