@@ -109,7 +109,7 @@ def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> l
 
     Images are in `images/` and labels of the same names in `masks/` or `labels/`; or side by side, where a label has a
     suffix such as `_mask`. Folders `train`, `val` and `test`, above or below these, divide both. One vector file
-    `labels` beside the images serves all, and so does the only file in `labels/`.
+    `labels` beside the images serves all, and so does the only file in `labels/` if no image has its name.
 
     Args:
         root: the folder, for messages.
@@ -228,8 +228,9 @@ def _common_labels(
 ) -> Path | None:
     """Return the vector file with the labels of all images; None if there is none."""
     beside = [path for path in files if len(path.parts) == 1 and is_vector(path) and path.stem.lower() == COMMON_LABELS]
-    if not beside and len(labels) == 1 and is_vector(labels[0][1].path):
-        return labels[0][1].path
+    if not beside and len(labels) == 1 and len(images) > 1 and is_vector(labels[0][1].path):
+        named = {image.name for _, image in images}
+        return None if labels[0][1].name in named else labels[0][1].path
     if len(beside) + bool(labels and beside) > 1:
         other = beside[1] if len(beside) > 1 else labels[0][1].path
         raise PipelineError(f"{root / beside[0]} and {root / other} are both labels; keep one")
