@@ -228,8 +228,8 @@ def _common_labels(
 ) -> Path | None:
     """Return the vector file with the labels of all images; None if there is none."""
     beside = [path for path in files if len(path.parts) == 1 and is_vector(path) and path.stem.lower() == COMMON_LABELS]
-    if not beside and len(labels) == 1 and len(images) > 1 and is_vector(labels[0][1].path):
-        named = {image.name for _, image in images}
+    if not beside and len(labels) == 1 and is_vector(labels[0][1].path):
+        named = {image.name for _, image in images} if len(images) > 1 else set()
         return None if labels[0][1].name in named else labels[0][1].path
     if len(beside) + bool(labels and beside) > 1:
         other = beside[1] if len(beside) > 1 else labels[0][1].path

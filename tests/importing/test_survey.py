@@ -63,6 +63,10 @@ def test_one_vector_file_holds_the_labels_of_all_images(labels: str) -> None:
     ]
 
 
+def test_the_only_file_in_labels_may_have_any_name() -> None:
+    assert pairs("images/a.tif", "labels/all.gpkg") == [("a", "images/a.tif", "labels/all.gpkg")]
+
+
 def test_files_of_other_formats_beside_an_image_are_metadata() -> None:
     names = ("images/a.tif", "images/a.xml", "images/a.vrt", "images/readme.xml", "masks/a.tif")
     assert pairs(*names) == [("a", "images/a.tif", "masks/a.tif")]
@@ -123,12 +127,6 @@ def test_suffixes_tell_rasters_and_vectors() -> None:
             "images/a.tif images/b.tif labels/a.gpkg",
             "/mine/images/b.tif has no mask; expected b.tif or .png in images/ and in masks/",
         ),
-        ("images/a.tif masks/a.tif labels/a.tif", "/mine has labels in labels/ and in masks/; keep one"),
-        ("images/a.tif img/b.tif masks/a.tif masks/b.tif", "/mine has images in images/ and in img/; keep one"),
-        (
-            "images/x/a.tif masks/a.tif",
-            "/mine/images/x/a.tif: nested folders are not searched; move it to /mine/images",
-        ),
         (
             "images/a.tif ground_truth/a.tif",
             "/mine has images, but no labels: expected masks of the same names in masks/, or labels.gpkg; found 1 .tif "
@@ -144,6 +142,12 @@ def test_suffixes_tell_rasters_and_vectors() -> None:
             "/mine/images/b.JP2 is not read; convert it to .tif or .png, such as with gdal_translate, or remove it",
         ),
         ("images/a.tif masks/a.tif Train.txt", "/mine/Train.txt is not read; rename it to train.txt, or remove it"),
+        ("images/a.tif masks/a.tif labels/a.tif", "/mine has labels in labels/ and in masks/; keep one"),
+        ("images/a.tif img/b.tif masks/a.tif masks/b.tif", "/mine has images in images/ and in img/; keep one"),
+        (
+            "images/x/a.tif masks/a.tif",
+            "/mine/images/x/a.tif: nested folders are not searched; move it to /mine/images",
+        ),
         ("images/a.tif masks/a.tif labels.gpkg", "/mine/labels.gpkg and /mine/masks/a.tif are both labels; keep one"),
         ("images/a.tif labels.gpkg labels.shp", "/mine/labels.gpkg and /mine/labels.shp are both labels; keep one"),
         (
