@@ -61,7 +61,7 @@ def test_the_stages_of_a_dataset_run_in_sequence(tmp_path: Path, start: Start) -
     for stage, *arguments in (
         ("download", "landcoverai", "raw", "failures.csv"),
         ("tile", "raw", "chips", "failures.csv"),
-        ("split", "landcoverai", "chips", "split", "metrics/landcoverai.json", "plots/landcoverai.md"),
+        ("split", "landcoverai", "chips", "split", "metrics/landcoverai.json", "plots/a.md", "plots/a.png"),
     ):
         ended = start(stage, *arguments, **changes)
         assert (ended.returncode, ended.stderr) == (0, "")
@@ -115,7 +115,7 @@ def test_a_label_value_outside_the_table(tmp_path: Path, start: Start) -> None:
 def test_a_part_that_would_be_empty(tmp_path: Path, start: Start) -> None:
     orthophoto(archive(tmp_path / "raw", "landcoverai", TWO_CLASSES), "a", gradient(32, 64))
     assert start("tile", "raw", "chips", "failures.csv").returncode == 0
-    result = start("split", "landcoverai", "chips", "split", "split.json", "card.md")
+    result = start("split", "landcoverai", "chips", "split", "split.json", "card.md", "card.png")
     require_one_line(result, "split landcoverai: error: the part val would be empty: 2 chips at ")
     assert not (tmp_path / "split").exists()
     assert not (tmp_path / "split.json").exists()

@@ -26,7 +26,7 @@ def test_the_suggestion_imports_the_labels_that_it_was_made_from(tmp_path: Path)
 
 def test_an_existing_file_tells_what_to_read(tmp_path: Path) -> None:
     write_tif(tmp_path / "images/a.tif")
-    write_vector(tmp_path / "labels/labels.gpkg", kind=["building"])
+    write_vector(tmp_path / "labels/a.gpkg", kind=["building"])
     write_vector(tmp_path / "labels/areas.gpkg")
     (tmp_path / "classes.yaml").write_text("classes: [a, b]\npolygons: {annotated: labels/areas.gpkg}\n")
     assert 'name: "building"' in run(tmp_path)
