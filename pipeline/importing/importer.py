@@ -17,8 +17,9 @@ from pipeline.importing.polygon_classes import LabelledPolygons, read_labelled
 from pipeline.importing.polygon_masks import PolygonMask, write_polygon_mask
 from pipeline.importing.raster_masks import import_mask
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.survey import PICTURE_ENDINGS, Pair, is_vector, part_lists, survey, with_scenes
+from pipeline.importing.survey import Pair, is_vector, part_lists, survey, with_scenes
 from pipeline.raster.layout import OFFICIAL_LISTS, read_list
+from pipeline.raster.pictures import DRIVERS
 from pipeline.raster.sidecars import find_sidecars
 
 IMAGES, MASKS = "images", "masks"
@@ -111,7 +112,7 @@ class Importer:
             mask = Imported(Path(MASKS, f"{pair.scene}.tif"), pair.label)
             masks.append(self._burn(pair, imported[0].path, mask.path, common))
             return [*imported, mask]
-        except (PipelineError, OSError):
+        except (PipelineError, OSError, MemoryError):
             self._remove(imported)
             raise
 
@@ -153,7 +154,7 @@ class Importer:
             remove(self.target / file.path)
 
     def _import_image(self, source: Path, target: Path) -> bool:
-        is_picture = source.suffix.lower() in PICTURE_ENDINGS
+        is_picture = source.suffix.lower() in DRIVERS
         if is_picture:
             import_image(source, target)
         return is_picture

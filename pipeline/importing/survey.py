@@ -7,11 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import PipelineError
 from pipeline.importing.pairing import LABEL_SUFFIXES, Labelled, Member, match_names, scene_name
-from pipeline.raster.layout import OFFICIAL_LISTS, TIFF_ENDINGS
+from pipeline.raster.layout import OFFICIAL_LISTS
+from pipeline.raster.pictures import IMAGE_ENDINGS
 from pipeline.shapes.vector_files import DRIVERS
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
-IMAGE_ENDINGS = (*TIFF_ENDINGS, *PICTURE_ENDINGS)
 OTHER_ENDINGS = (
     ".jp2",
     ".j2k",

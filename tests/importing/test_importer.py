@@ -1,4 +1,5 @@
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -177,6 +178,17 @@ def test_a_label_that_fails_takes_its_image_along(mine: Path, tmp_path: Path) ->
     assert failure.file == "images/a.tif"
     assert failure.reason.startswith(f"{mine}/masks/a.tif is not a readable GeoTIFF")
     assert [str(file.path) for file in imported[1:]] == ["images/a.b.tif", "masks/a.b.tif"]
+    assert not (tmp_path / "raw/images/a.tif").exists()
+
+
+def test_a_label_that_does_not_fit_into_memory_takes_its_image_along(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tif(mine / "images/a.tif")
+    write_tif(mine / "masks/a.tif", MASK_HW)
+    monkeypatch.setattr("pipeline.importing.importer.import_mask", Mock(side_effect=MemoryError))
+    _, (failure,), _ = run_import(mine, tmp_path / "raw")
+    assert failure.reason == "images/a.tif needs more memory than is available"
     assert not (tmp_path / "raw/images/a.tif").exists()
 
 
