@@ -35,8 +35,8 @@ class Originals:
         location = str(self.location(raw))
         for path, origin in sorted(RawFolder("landcoverai", raw).renamed.items() if self.source == "local" else ()):
             if str(path) in text:  # there may be very many files
-                original = f"{location}/{origin}"
-                text = re.sub(rf"{re.escape(str(path))}{PATH_END}", lambda _, name=original: name, text)
+                original = f"{location}/{origin}".replace("\\", "\\\\")  # else escapes of a template
+                text = re.sub(rf"{re.escape(str(path))}{PATH_END}", original, text)
         return _raw_path_pattern(raw).sub(lambda _: location, text)
 
     def advice(self, raw: Path) -> str:
