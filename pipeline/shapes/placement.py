@@ -183,7 +183,8 @@ def _reproject(polygons_P: np.ndarray, extent: Box, to_scene: Transformer, trans
 
 
 def _describe(polygons: Polygons, scene: Gridded, extent: Box) -> str:
-    given = shapely.total_bounds(polygons.geometries_P)
+    bounds_P4 = shapely.bounds(polygons.geometries_P)  # total_bounds changes the warning filters of all threads
+    given = (*bounds_P4[:, :2].min(axis=0), *bounds_P4[:, 2:].max(axis=0))
     extents = [" ".join(f"{value:.6g}" for value in box) for box in (given, extent)]
     return f"{polygons.name} covers {extents[0]} and {scene.name} {extents[1]} (W S E N in {crs_label(polygons.crs)})"
 

@@ -181,7 +181,8 @@ def _require_degrees(path: Path, geometries_P: np.ndarray, crs: str) -> None:
 
 def _repair(path: Path, geometries_P: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Return valid polygons and multipolygons, empty where nothing is left, and a note."""
-    invalid_P = ~shapely.is_valid(geometries_P)
+    with WARNINGS_LOCK:  # shapely changes the filters
+        invalid_P = ~shapely.is_valid(geometries_P)
     if not invalid_P.any():
         return geometries_P, []
     reason = shapely.is_valid_reason(geometries_P[invalid_P][0])
