@@ -128,6 +128,13 @@ def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> l
             f"{root / 'images'} contains no .tif, .png or .jpg; expected images there, and their masks, of the same "
             f"names, in masks/; {_seen(root, files)}"
         )
+    used = {"", *(part for part, _ in (*images, *labels))}
+    if unused := [path for path, place in listing.places.items() if place.part not in used]:
+        folder = min(listing.image_folders)
+        raise PipelineError(
+            f"{root / unused[0]} would be left out: other images are in folders {folder}/; move it to "
+            f"{root / unused[0].parts[0] / folder}/, or remove it"
+        )
     common = _common_labels(root, files, images, labels)
     if not (common or labels or any(path.stem == image.path.stem for path in _unread(files) for _, image in images)):
         raise PipelineError(_without_labels(listing))
