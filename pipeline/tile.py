@@ -119,6 +119,7 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
         tiled = [scene for _, scene in results]
         rows = [lists.assign(row) for scene in tiled for row in scene.rows]
         require_chips(tiled, len(failed), section.size, raw)
+        lists.require_unambiguous(rows)
         dropped = dropped_windows(tiled) | unmatched_entry(lists.unmatched(rows))
         imagery = replace(section.imagery, synthetic=source.synthetic)
         origin = Origin(source.source, dropped | failed_entry("scenes", len(failed)))

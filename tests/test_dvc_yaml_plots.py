@@ -23,5 +23,6 @@ def test_each_curve_is_a_column_of_a_file(trained: World, scored: Path) -> None:
     assert len(checked) == 9  # all but the table of class shares, which split writes
 
 
-def test_the_images_are_those_that_evaluate_writes(scored: Path) -> None:
-    assert {f"plots/evaluate/{path.name}" for path in (scored / "plots").glob("*.png")} == IMAGES
+def test_the_images_are_those_that_split_and_evaluate_write(scored: Path) -> None:
+    written = {f"plots/evaluate/{path.name}" for path in (scored / "plots").glob("*.png")}
+    assert {"plots/data/${dataset}.png", *written} == IMAGES

@@ -125,7 +125,7 @@ def images(world: World) -> tuple[str, ...]:
 
 def lists(world: World) -> tuple[str, ...]:
     world.finish(*scenes(world)[:2], "chips", "failures.csv")
-    return "split", "landcoverai", "chips", "out/lists", "out/split.json", "out/card.md"
+    return "split", "landcoverai", "chips", "out/lists", "out/split.json", "out/card.md", "out/card.png"
 
 
 STAGES = {"tile": scenes, "cloud_filter": dates, "tif_to_png": images, "split": lists}

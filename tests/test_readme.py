@@ -135,7 +135,7 @@ def test_two_commands_lead_from_a_folder_to_scores(project: Path, tmp_path: Path
         text = (tmp_path / "classes.yaml").read_text()
         (tmp_path / "classes.yaml").write_text(text.replace('"use"', '"use", order: [road, building]'))
     run(project, load)
-    classes = ["class 0", "class 255"] if kind == "pictures" else ["building", "road"]
+    classes = ["background", "foreground"] if kind == "pictures" else ["building", "road"]
     assert list(read_json(project / "metrics/evaluate.json")["iou"]) == classes
     run(project, "git checkout -q .")
 

@@ -76,6 +76,15 @@ def test_own_lists_name_chips_or_images_at_any_size(raw: Path) -> None:
     assert read_chips(raw.parent / "chips")["official"].tolist() == ["train", "", "test", "test"]
 
 
+def test_an_entry_that_may_be_an_image_or_a_chip_is_refused(raw: Path) -> None:
+    for scene in ("a", "a_1"):
+        orthophoto(raw, scene, gradient(64, 128), halves(64, 128))
+    (raw / "train.txt").write_text("a\n")
+    (raw / "test.txt").write_text("a_1\n")
+    with pytest.raises(PipelineError, match="test.txt lists a_1, which is an image, and a chip of another image"):
+        cut(raw, **{"tile.size": 64})
+
+
 def test_partial_windows_are_padded_on_request(raw: Path) -> None:
     orthophoto(raw, "a", gradient(40, 70))
     assert cut(raw, **{"tile.partial": "pad"}) == "1 scenes in, 6 chips kept, dropped: 0 partial, 0 without a label"

@@ -104,6 +104,11 @@ def parse_yaml(path: Path) -> Any:
         raise PipelineError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
+def flow_yaml(values: list[Any] | dict[Any, Any]) -> str:
+    """Return YAML on one line, to be pasted: names such as `yes` or `3` are in quotes."""
+    return yaml.safe_dump(values, default_flow_style=True, allow_unicode=True, sort_keys=False, width=2**31).strip()
+
+
 def validate(kind: type[M], values: Any, path: Path) -> M:
     """Validate `values` as a `kind`.
 

@@ -37,6 +37,10 @@ MAX_TESTED = 1000
 """Most frequent unknown colours that are tested for what to advise."""
 
 
+class UnknownColoursError(PipelineError):
+    """A mask has colours of no class."""
+
+
 @dataclass
 class ColourReader:
     """Converts colours to raw label values, and collects the colours that are of no class.
@@ -148,7 +152,8 @@ class ColourReader:
         """Check that all colours so far were of a class.
 
         Raises:
-            PipelineError: some were not: their counts, the nearest classes, and what to do.
+            UnknownColoursError: some were not: their counts, the nearest classes, and what to do.
+            PipelineError: all were, but some pixels are partly transparent.
         """
         if self._count_V is None:
             return
@@ -164,7 +169,7 @@ class ColourReader:
         listed = "; ".join(map(self._describe, found_U[:MAX_LISTED]))
         more = f" and {len(found_U) - MAX_LISTED} more" if len(found_U) > MAX_LISTED else ""
         advice = self._advice(found_U, int(near_U.max()))
-        raise PipelineError(f"{self.path} contains colours of no class in {total} px: {listed}{more}: {advice}")
+        raise UnknownColoursError(f"{self.path} contains colours of no class in {total} px: {listed}{more}: {advice}")
 
     def _differences(self, packed_U: np.ndarray) -> np.ndarray:
         """Return the largest difference per channel between colours and classes, (colours, classes)."""

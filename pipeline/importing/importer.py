@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from shlex import quote
 
 from pipeline.core.cli import parallel_map
 from pipeline.core.errors import PipelineError, StageError
@@ -12,13 +13,15 @@ from pipeline.core.failures import Failure, catch_failures, reraise_stage_errors
 from pipeline.core.files import copy, remove, write_text
 from pipeline.formats.classes import USER_CLASSES, user_classes
 from pipeline.formats.datasets import CLASSES
+from pipeline.importing.colours import UnknownColoursError
 from pipeline.importing.pictures import import_image
 from pipeline.importing.polygon_classes import LabelledPolygons, read_labelled
 from pipeline.importing.polygon_masks import PolygonMask, write_polygon_mask
 from pipeline.importing.raster_masks import import_mask
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.survey import PICTURE_ENDINGS, Pair, is_vector, part_lists, survey, with_scenes
+from pipeline.importing.survey import Pair, is_vector, part_lists, survey, with_scenes
 from pipeline.raster.layout import OFFICIAL_LISTS, read_list
+from pipeline.raster.pictures import DRIVERS
 from pipeline.raster.sidecars import find_sidecars
 
 IMAGES, MASKS = "images", "masks"
@@ -67,8 +70,10 @@ class Importer:
         if common and masks and all(mask.apart for mask in masks):
             first = min(mask.apart for mask in masks if mask.apart)
             raise PipelineError(f"{first}: they do not overlap, nor do the other images; check the CRS of both")
-        self._add_notes([note for mask in masks for note in mask.notes])
-        self._add_notes(self._label_notes)
+        self._add_notes(sorted(note for mask in masks for note in mask.notes))  # whichever thread was first
+        self._add_notes(sorted(self._label_notes))
+        if any(pair.part for pair in pairs):
+            self.notes.append("folders of parts are the user's own split: follow them by split.strategy=official")
 
     @cached_property
     def _annotated(self) -> Path | None:
@@ -111,7 +116,7 @@ class Importer:
             mask = Imported(Path(MASKS, f"{pair.scene}.tif"), pair.label)
             masks.append(self._burn(pair, imported[0].path, mask.path, common))
             return [*imported, mask]
-        except (PipelineError, OSError):
+        except (PipelineError, OSError, MemoryError):
             self._remove(imported)
             raise
 
@@ -153,13 +158,23 @@ class Importer:
             remove(self.target / file.path)
 
     def _import_image(self, source: Path, target: Path) -> bool:
-        is_picture = source.suffix.lower() in PICTURE_ENDINGS
+        is_picture = source.suffix.lower() in DRIVERS
         if is_picture:
             import_image(source, target)
         return is_picture
 
     def _import_mask(self, source: Path, target: Path) -> bool:
-        return import_mask(source, target, self.rules)
+        try:
+            return import_mask(source, target, self.rules)
+        except UnknownColoursError as error:
+            if (self.root / USER_CLASSES).exists():
+                raise
+            unknown = str(error).partition(": ")[0]
+            table = self.root / USER_CLASSES
+            raise PipelineError(
+                f"{unknown}, which are LandCover.ai's without a {USER_CLASSES}; write one, and edit its names: python -m "
+                f"pipeline.classes {quote(str(self.root))} > {quote(str(table))}"
+            ) from None
 
     def _copy(self, path: Path, target: Path) -> Imported:
         try:

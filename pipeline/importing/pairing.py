@@ -67,6 +67,11 @@ def match_names(images: Sequence[Member], labels: Sequence[Member], unread: Sequ
     _match(shared, image_of.keys() - shared.keys(), label_of.keys() - set(shared.values()), IMAGE_SUFFIXES)
     lonely_images = sorted(image_of.keys() - shared.keys())
     lonely_labels = sorted(label_of.keys() - set(shared.values()))
+    for name in lonely_labels:
+        if twins := [
+            label for label in shared.values() if _without(label, LABEL_SUFFIXES) == _without(name, LABEL_SUFFIXES)
+        ]:
+            raise PipelineError(f"{label_of[twins[0]]} and {label_of[name]} are two labels for one image; keep one")
     for missing, names, files, others in (
         ("mask", lonely_images, image_of, [label_of[name] for name in lonely_labels]),
         ("image", lonely_labels, label_of, [image_of[name] for name in lonely_images]),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.params import flow_yaml
 from pipeline.formats.classes import IGNORE, USER_CLASSES, LandCoverClass
 from pipeline.importing.rules import LabelRules
 from pipeline.shapes.polygons import Polygons, layer_names, read_layer
@@ -203,7 +204,7 @@ def _classes(polygons: Polygons, name: str, rules: LabelRules) -> np.ndarray:
     raise PipelineError(
         f"{polygons.name}: attribute {name!r} has values that are no class: {', '.join(described)}{more}; classes: "
         f"{', '.join(rules.names)}; map each in {USER_CLASSES} to a class or to ignore: polygons: "
-        f'{{values: {{"{first}": {_nearest(first, rules) or "ignore"}}}}}'
+        + flow_yaml({"values": {first: _nearest(first, rules) or "ignore"}})
     )
 
 

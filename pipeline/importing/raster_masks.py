@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from rasterio.dtypes import in_dtype_range
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
@@ -96,7 +97,9 @@ def _import_values(mask: RasterMask, target: Path) -> None:
     require_unscaled(file)
     transparent = _transparent_values(mask)
     hides = file.has_internal_mask or bool(file.alpha_band) or bool(transparent)
-    nodata = file.nodata[0] if _fits(file.nodata[0], file.dtypes[0]) else None
+    nodata = file.nodata[0]
+    if nodata is not None and not in_dtype_range(nodata, file.dtypes[0]):
+        nodata = None
     profile = {"height": file.height, "width": file.width, "count": 1, "dtype": file.dtypes[0], "nodata": nodata}
     with tiff_writer(target, file.georeference, **profile) as writer:
         for window, _ in mask.rows():
@@ -115,10 +118,6 @@ def _transparent_values(mask: RasterMask) -> list[int]:
     table = mask.file.colour_table
     indices = [] if table is None else np.flatnonzero(table[:, 3] == 0).tolist()
     return [index for index in indices if index not in mask.rules.ids and index not in mask.rules.remap]
-
-
-def _fits(nodata: float | None, dtype: str) -> bool:
-    return nodata is not None and np.iinfo(dtype).min <= nodata <= np.iinfo(dtype).max
 
 
 def _require_equal_bands(mask: RasterMask, bands_CHW: np.ndarray) -> None:

@@ -67,6 +67,8 @@ class LabelRules(ClassTable):
 
     @model_validator(mode="after")
     def _require_known_classes(self) -> Self:
+        if "ignore" in self.names:
+            raise ValueError("ignore is not a class; leave it out, and map its values in remap, or in polygons.values")
         background = () if self.polygons.background is None else (self.polygons.background,)
         for key, names in (("order", self.polygons.order), ("background", background)):
             known = (*self.names, "ignore") if key == "order" else self.names

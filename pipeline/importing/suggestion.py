@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import IGNORE, Colour, distinct_colour
@@ -17,6 +18,10 @@ SMALLEST_SHARE = 0.001
 """Share of the pixels from which an inexact colour may be that of a class."""
 CLASS_WORDS = ("class", "klass", "label", "type", "kind", "code", "cover", "use", "name")
 """Parts of the names of attributes that often hold the class."""
+BINARY = ("background", "foreground")
+"""Names of the values 0 and 255 in masks without others."""
+TYPO_SHARE = 0.1
+"""Share of a value's area below which a value of nearly the same text may be a typo."""
 TOLERANCE = 30
 """For masks with inexact colours, such as JPEG."""
 
@@ -43,7 +48,9 @@ def suggest(contents: Contents) -> str:
 
 def _of_values(values: Mapping[int, float], palette: Mapping[int, Colour], unit: str) -> Iterator[str]:
     ids = _ids(values)
-    yield from _classes([_Entry(ids[v], f"class {v}", palette.get(v), values[v]) for v in sorted(values)], unit)
+    names = dict(zip(sorted(values), BINARY, strict=True)) if set(values) == {0, 255} else {}
+    entries = [_Entry(ids[v], names.get(v, f"class {v}"), palette.get(v), values[v]) for v in sorted(values)]
+    yield from _classes(entries, unit)
     if remap := [f"{value}: {number}" for value, number in sorted(ids.items()) if value != number]:
         yield f"remap: {{{', '.join(remap)}}}"
 
@@ -97,13 +104,23 @@ def _of_attribute(name: str, areas: Counter[str], layer: Sequence[str]) -> Itera
         yield from _of_values({int(value): area for value, area in by_value.items()}, {}, "area")
     elif len(by_value) > 1:
         yield from _classes([_Entry(k, value, None, area) for k, (value, area) in enumerate(by_value.items())], "area")
+        for value, right in _typos(by_value):
+            yield f"# {_quoted(value)} may be a typo: remove its line, and add to polygons values: {{{value}: {right}}}"
     else:
         ((value, area),) = by_value.items()
         yield from _classes([_Entry(0, "background"), _Entry(1, value, None, area)], "area")
         rules.append("background: background")
     yield f"polygons: {{{', '.join(rules)}}}"
     if len(by_value) > 1:
-        yield "# what no polygon covers is ignored; to make it a class, add it above, and background: NAME to polygons"
+        yield "# what no polygon covers is ignored; to make it a class, such as other, add that above, and write"
+        yield f"# polygons: {{{', '.join([*rules, 'background: other'])}}}"
+
+
+def _typos(areas: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    """Yield values that are nearly those of much larger areas, with these."""
+    for value, area in areas.items():
+        larger = [other for other, other_area in areas.items() if area < TYPO_SHARE * other_area]
+        yield from ((value, right) for right in get_close_matches(value, larger, 1, cutoff=0.8))
 
 
 def _class_attribute(attributes: Mapping[str, Counter[str]]) -> str | None:

@@ -7,11 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import PipelineError
 from pipeline.importing.pairing import LABEL_SUFFIXES, Labelled, Member, match_names, scene_name
-from pipeline.raster.layout import OFFICIAL_LISTS, TIFF_ENDINGS
+from pipeline.raster.layout import OFFICIAL_LISTS
+from pipeline.raster.pictures import IMAGE_ENDINGS
 from pipeline.shapes.vector_files import DRIVERS
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
-IMAGE_ENDINGS = (*TIFF_ENDINGS, *PICTURE_ENDINGS)
 OTHER_ENDINGS = (
     ".jp2",
     ".j2k",
@@ -128,6 +127,13 @@ def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> l
         raise PipelineError(
             f"{root / 'images'} contains no .tif, .png or .jpg; expected images there, and their masks, of the same "
             f"names, in masks/; {_seen(root, files)}"
+        )
+    used = {"", *(part for part, _ in (*images, *labels))}
+    if unused := [path for path, place in listing.places.items() if place.part not in used]:
+        folder = min(listing.image_folders)
+        raise PipelineError(
+            f"{root / unused[0]} would be left out: other images are in folders {folder}/; move it to "
+            f"{root / unused[0].parts[0] / folder}/, or remove it"
         )
     common = _common_labels(root, files, images, labels)
     if not (common or labels or any(path.stem == image.path.stem for path in _unread(files) for _, image in images)):

@@ -14,7 +14,7 @@ import torch
 from pipeline.learning.device import Device
 from pipeline.learning.fit import Epoch
 
-PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "timm", "numpy")
+PACKAGES = ("torch", "torchvision", "lightning", "segmentation-models-pytorch", "timm", "numpy")
 
 
 def cost(device: Device, devices: int, epochs: Sequence[Epoch], chips: int) -> dict[str, Any]:

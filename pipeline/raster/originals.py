@@ -32,9 +32,12 @@ class Originals:
 
     def restore_paths(self, text: str, raw: Path) -> str:
         """Replace the paths of files in `raw` by those of their originals, which may have other names."""
+        location = str(self.location(raw))
         for path, origin in sorted(RawFolder("landcoverai", raw).renamed.items() if self.source == "local" else ()):
-            text = re.sub(rf"{re.escape(str(path))}{PATH_END}", lambda _: str(self.location(raw) / origin), text)  # noqa: B023
-        return _raw_path_pattern(raw).sub(lambda _: str(self.location(raw)), text)
+            if str(path) in text:  # there may be very many files
+                original = f"{location}/{origin}".replace("\\", "\\\\")  # else escapes of a template
+                text = re.sub(rf"{re.escape(str(path))}{PATH_END}", original, text)
+        return _raw_path_pattern(raw).sub(lambda _: location, text)
 
     def advice(self, raw: Path) -> str:
         """Advise how to fix files that cannot be fixed in place; empty for a local folder."""

@@ -24,10 +24,13 @@ from rasterio.windows import Window
 from pipeline.core.errors import PipelineError
 from pipeline.raster.gdal import WARNINGS_LOCK, quiet_gdal
 from pipeline.raster.geotiff import JPEG, PNG, GeoTiff, open_geotiff, require_content
+from pipeline.raster.layout import TIFF_ENDINGS
 from pipeline.raster.remote import Location
 
 DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """File endings in lower case, and the GDAL driver that opens them."""
+IMAGE_ENDINGS = (*TIFF_ENDINGS, *DRIVERS)
+"""Those of all images, GeoTIFF included."""
 FORMATS = {
     PNG: "PNG",
     JPEG: "JPEG",

@@ -15,7 +15,6 @@ from pyproj.exceptions import ProjError
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
-from pipeline.raster.gdal import WARNINGS_LOCK
 from pipeline.raster.grids import Gridded, crs_label
 from pipeline.raster.layout import TIFF_ENDINGS
 from pipeline.shapes.polygons import Polygons, assign_crs, indexed_parts, polygon_parts
@@ -154,8 +153,7 @@ def _convert(polygons_P: np.ndarray, convert: Convert) -> np.ndarray:
 
 
 def _valid(polygons_P: np.ndarray) -> np.ndarray:
-    with WARNINGS_LOCK:  # shapely changes the filters too
-        invalid_P = ~shapely.is_valid(polygons_P)
+    invalid_P = ~shapely.is_valid(polygons_P)
     polygons_P[invalid_P] = shapely.make_valid(polygons_P[invalid_P])
     return polygons_P
 
@@ -185,7 +183,7 @@ def _reproject(polygons_P: np.ndarray, extent: Box, to_scene: Transformer, trans
 
 
 def _describe(polygons: Polygons, scene: Gridded, extent: Box) -> str:
-    bounds_P4 = shapely.bounds(polygons.geometries_P)  # not total_bounds: it changes warning filters, in threads too
+    bounds_P4 = shapely.bounds(polygons.geometries_P)  # total_bounds changes the warning filters of all threads
     given = (*bounds_P4[:, :2].min(axis=0), *bounds_P4[:, 2:].max(axis=0))
     extents = [" ".join(f"{value:.6g}" for value in box) for box in (given, extent)]
     return f"{polygons.name} covers {extents[0]} and {scene.name} {extents[1]} (W S E N in {crs_label(polygons.crs)})"

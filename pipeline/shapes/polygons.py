@@ -181,7 +181,7 @@ def _require_degrees(path: Path, geometries_P: np.ndarray, crs: str) -> None:
 
 def _repair(path: Path, geometries_P: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Return valid polygons and multipolygons, empty where nothing is left, and a note."""
-    with WARNINGS_LOCK:  # shapely changes the filters too
+    with WARNINGS_LOCK:  # shapely changes the filters
         invalid_P = ~shapely.is_valid(geometries_P)
     if not invalid_P.any():
         return geometries_P, []

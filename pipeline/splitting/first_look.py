@@ -24,7 +24,7 @@ TOP = 2 * GAP + LINE
 
 
 def choose_chips(chips: pd.DataFrame, table: ClassTable) -> list[str]:
-    """Choose chips to look at: for each class, rarest first, the one with most of it, in another group if possible.
+    """Choose chips to look at: for each class, rarest first, the one with most of it, in another group if one has it.
 
     Args:
         chips: rows of `chips.csv` with their `group` and `part`; those without a part are chosen last.
@@ -38,15 +38,17 @@ def choose_chips(chips: pd.DataFrame, table: ClassTable) -> list[str]:
     chosen: list[str] = []
     groups: set[str] = set()
     for column in [column for column in columns if ranked[column].sum()] * COUNT:
-        open_ = ranked[~ranked["id"].isin(chosen)].assign(seen=lambda frame: frame[GROUP].isin(groups))
+        open_ = ranked[~ranked["id"].isin(chosen)]
+        open_ = open_.assign(lacks=open_[column] == 0, seen=open_[GROUP].isin(groups))
         if len(chosen) == COUNT or open_.empty:
             break
-        best = open_.sort_values(["left_out", "seen", column, "id"], ascending=[True, True, False, True]).iloc[0]
+        order = {"left_out": True, "lacks": True, "seen": True, column: False, "id": True}
+        best = open_.sort_values([*order], ascending=[*order.values()]).iloc[0]
         chosen.append(str(best["id"]))
         groups.add(str(best[GROUP]))
-    order = {part: rank for rank, part in enumerate((*PARTS, ""))}
+    rank_of = {part: rank for rank, part in enumerate((*PARTS, ""))}
     part_of = dict(zip(chips["id"], chips["part"], strict=True))
-    return sorted(chosen, key=lambda chip: (order[part_of[chip]], chip))
+    return sorted(chosen, key=lambda chip: (rank_of[part_of[chip]], chip))
 
 
 def draw_grid(path: Path, folder: Path, chips: pd.DataFrame, table: ClassTable, title: str) -> None:
@@ -75,6 +77,7 @@ def draw_grid(path: Path, folder: Path, chips: pd.DataFrame, table: ClassTable, 
         small_HWC = cv2.resize(image_HWC, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         mask_HWC = palette_N3[cv2.resize(mask_HW, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)]
         grid.paste(Image.fromarray(np.hstack([small_HWC, mask_HWC])), (left, top + LINE))
+        draw.line((left + SIDE, top + LINE, left + SIDE, top + LINE + SIDE), "white", 2)
         draw.rectangle((left, top + LINE, left + 2 * SIDE - 1, top + LINE + SIDE - 1), outline="grey")
         draw.text((left, top), _cut(f"{part_of[chip] or 'left out'}: {chip}", 2 * SIDE, font), "black", font)
     for line, entries in enumerate(legend):

@@ -3,10 +3,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+import yaml
 from pydantic import Field
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import BandNumbers, Params, Share, Stretch, load_params, read_yaml, validate
+from pipeline.core.params import BandNumbers, Params, Share, Stretch, flow_yaml, load_params, read_yaml, validate
 
 
 class Inner(Params):
@@ -156,3 +157,11 @@ def test_a_duplicate_key_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(PipelineError, match=r"is not valid YAML: duplicate key \S+"):
         read_yaml(tmp_path / "params.yaml")
+
+
+def test_pasted_yaml_is_read_back_as_it_was() -> None:
+    for values in (["road", "yes", "3", "a, b: c", "ü" * 200], {"values": {"311": "no", "B": "ignore"}}):
+        text = flow_yaml(values)
+        assert "\n" not in text
+        assert yaml.safe_load(text) == values
+    assert flow_yaml({"order": ["road", "building"]}) == "{order: [road, building]}"

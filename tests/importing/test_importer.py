@@ -1,4 +1,8 @@
+import traceback
+import warnings
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -7,6 +11,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
 from pipeline.formats.datasets import CLASSES as DATASETS
 from pipeline.importing.importer import default_rules, read_rules
+from pipeline.raster.gdal import WARNINGS_LOCK
 from pipeline.raster.geotiff import open_geotiff
 from tests.importing.world import (
     BUILDING,
@@ -180,6 +185,17 @@ def test_a_label_that_fails_takes_its_image_along(mine: Path, tmp_path: Path) ->
     assert not (tmp_path / "raw/images/a.tif").exists()
 
 
+def test_a_label_that_does_not_fit_into_memory_takes_its_image_along(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tif(mine / "images/a.tif")
+    write_tif(mine / "masks/a.tif", MASK_HW)
+    monkeypatch.setattr("pipeline.importing.importer.import_mask", Mock(side_effect=MemoryError))
+    _, (failure,), _ = run_import(mine, tmp_path / "raw")
+    assert failure.reason == "images/a.tif needs more memory than is available"
+    assert not (tmp_path / "raw/images/a.tif").exists()
+
+
 def test_a_vector_file_that_all_depend_on_is_checked_first(mine: Path, tmp_path: Path) -> None:
     for scene in "ab":
         write_tif(mine / f"images/{scene}.tif")
@@ -189,6 +205,27 @@ def test_a_vector_file_that_all_depend_on_is_checked_first(mine: Path, tmp_path:
     ):
         run_import(mine, tmp_path / "raw")
     assert not (tmp_path / "raw/images").exists()
+
+
+def test_warning_filters_are_changed_under_the_lock_only(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlocked = []
+
+    class Watched(warnings.catch_warnings):  # type: ignore[type-arg]
+        def __enter__(self) -> Any:
+            if not WARNINGS_LOCK.locked():
+                unlocked.append("".join(traceback.format_stack()))
+            return super().__enter__()
+
+    write_rules(mine, polygons={"background": "other"})
+    write_tif(mine / "images/a.tif")
+    write_vector(mine / "labels/a.gpkg", kind=["building"])
+    write_picture(mine / "images/b.jpg")
+    write_picture(mine / "labels/b.png", np.dstack([MASK_HW * 255, MASK_HW * 0, MASK_HW * 0]).astype(np.uint8))
+    monkeypatch.setattr(warnings, "catch_warnings", Watched)
+    _, failures, _ = run_import(mine, tmp_path / "raw")
+    assert (failures, unlocked) == ([], [])
 
 
 def test_without_classes_yaml_the_classes_are_those_of_landcoverai(tmp_path: Path) -> None:

@@ -101,6 +101,12 @@ def test_names_fit_on_a_line() -> None:
             "",
             "/mine/images/a.tif and /mine/images/a.png are two files for one scene; keep one",
         ),
+        (
+            "images/a.tif",
+            "images/a_mask.png images/a_gt.png",
+            "",
+            "/mine/images/a_gt.png and /mine/images/a_mask.png are two labels for one image; keep one",
+        ),
     ],
 )
 def test_a_file_without_its_counterpart_is_refused_with_the_nearest_fit(

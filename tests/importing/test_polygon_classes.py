@@ -137,7 +137,7 @@ def test_the_values_of_the_only_attribute_are_named(tmp_path: Path) -> None:
         read(tmp_path, {"kind": ["Building"]}, rules(classes=["other", "building"], background="other"))
     assert str(error.value).removeprefix(f"{tmp_path}/labels.gpkg: ") == (
         "attribute 'kind' has values that are no class: 'Building' in 1 polygon (nearest: building); classes: other, "
-        'building; map each in classes.yaml to a class or to ignore: polygons: {values: {"Building": building}}'
+        "building; map each in classes.yaml to a class or to ignore: polygons: {values: {Building: building}}"
     )
 
 
@@ -152,7 +152,7 @@ def test_unknown_values_are_named_with_counts_and_the_nearest_class(tmp_path: Pa
     message = (
         r"attribute 'kind' has values that are no class: 'Bulding' in 2 polygons \(nearest: building\), NULL in 1 "
         r"polygon, 'u' in 1 polygon, 'v' in 1 polygon, 'w' in 1 polygon and 3 more; classes: other, building, field; "
-        r'map each in classes.yaml to a class or to ignore: polygons: {values: {"Bulding": building}}'
+        r"map each in classes.yaml to a class or to ignore: polygons: {values: {Bulding: building}}"
     )
     with pytest.raises(PipelineError, match=message):
         read(tmp_path, {"kind": values}, rules())

@@ -164,3 +164,9 @@ def test_a_jpeg_within_the_tolerance_is_read(tmp_path: Path) -> None:
     mask_HW = np.repeat(np.repeat(MASK_HW[:32, :16], 16, 0), 16, 1)  # in whole blocks of JPEG
     source = save(tmp_path / "a.jpg", paint(mask_HW), quality=80, subsampling=0)
     np.testing.assert_array_equal(labels(source, rules(colours={"tolerance": 12})), mask_HW)
+
+
+def test_three_equal_bands_of_floats_keep_their_no_data(tmp_path: Path) -> None:
+    values_HW = np.array([[0, 1], [7, -9999]], np.float32)
+    write_geotiff(source := tmp_path / "a.tif", np.stack([values_HW] * 3), at(), nodata=-9999)
+    np.testing.assert_array_equal(labels(source, rules(masks="values")), [[0, 1], [7, IGNORE]])

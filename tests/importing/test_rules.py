@@ -11,7 +11,7 @@ CLASSES = ["other", "building"]
 
 
 def rules(**keys: Any) -> LabelRules:
-    return LabelRules.model_validate({"classes": CLASSES, **keys})
+    return LabelRules.model_validate({"classes": CLASSES} | keys)
 
 
 def test_everything_but_the_classes_has_a_default() -> None:
@@ -32,6 +32,7 @@ def test_the_table_keeps_the_remap() -> None:
         ({"polygons": {"values": {"B": 7}}}, "polygons.values contains 7, which is not a class"),
         ({"polygons": {"annotated": "../areas.gpkg"}}, "'../areas.gpkg' is not below the folder of classes.yaml"),
         ({"polygons": {"annotated": "/areas.gpkg"}}, "'/areas.gpkg' is not below the folder of classes.yaml; copy it"),
+        ({"classes": ["other", "ignore"]}, "ignore is not a class; leave it out, and map its values in remap, or in"),
         ({"masks": "colors"}, "Input should be 'auto', 'values' or 'colours'"),
         ({"colours": {"tolerance": 256}}, "Input should be less than or equal to 255"),
     ],

@@ -51,8 +51,8 @@ def test_every_value_of_an_attribute_has_a_class(areas: dict[str, float]) -> Non
 def test_masks_of_0_and_255() -> None:
     assert suggest(Contents(Counter({0: 3, 255: 1}))).splitlines() == [
         "classes:",
-        '  - {id: 0, name: "class 0", colour: "#e64545"}  # 75.00 % of the pixels',
-        '  - {id: 1, name: "class 255", colour: "#4574e6"}  # 25.00 % of the pixels',
+        '  - {id: 0, name: "background", colour: "#e64545"}  # 75.00 % of the pixels',
+        '  - {id: 1, name: "foreground", colour: "#4574e6"}  # 25.00 % of the pixels',
         "remap: {255: 1}",
     ]
 

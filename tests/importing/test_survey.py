@@ -159,6 +159,11 @@ def test_suffixes_tell_rasters_and_vectors() -> None:
             "val/masks/train_a.png",
             "/mine/train/images/a.png and /mine/val/images/train_a.png are two files for one scene; keep one",
         ),
+        (
+            "train/images/a.png train/masks/a.png test/b.png test/b_mask.png",
+            "/mine/test/b.png would be left out: other images are in folders images/; move it to /mine/test/images/, "
+            "or remove it",
+        ),
     ],
 )
 def test_what_is_not_clear_is_refused(names: str, message: str) -> None:

@@ -194,6 +194,7 @@ def test_two_processes_give_the_result_of_one(
     assert read_json(both.out / "cost.json")["devices"] == 2
 
 
+@pytest.mark.soak
 def test_two_processes_normalise_many_bands_by_all_training_chips(tmp_path: Path) -> None:
     world = World.make(tmp_path / "world", 32, bands=4, train=4, val=2)
     both = Trial(world, tmp_path / "out")

@@ -25,6 +25,15 @@ def test_the_rarest_class_comes_first_and_groups_take_turns() -> None:
     assert chosen[-1] == "b0"  # another group, and a later part
 
 
+def test_a_class_of_one_group_is_shown_though_its_group_was_seen() -> None:
+    rows = [
+        ("a0", "a", "train", 0, 40),
+        ("a1", "a", "train", 50, 0),
+        *((f"b{n}", f"b{n}", "train", 0, 0) for n in range(9)),
+    ]
+    assert {"a0", "a1"} <= {*choose_chips(chips(*rows), TWO_CLASSES)}
+
+
 def test_chips_without_a_part_come_last() -> None:
     rows = [("x", "x", "", 100, 100), *((f"a{n}", "a", "train", 1, 1) for n in range(COUNT))]
     assert "x" not in choose_chips(chips(*rows), TWO_CLASSES)
