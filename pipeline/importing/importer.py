@@ -14,12 +14,13 @@ from pipeline.core.files import copy, remove, write_text
 from pipeline.formats.classes import USER_CLASSES, user_classes
 from pipeline.formats.datasets import CLASSES
 from pipeline.importing.colours import UnknownColoursError
+from pipeline.importing.listing import is_vector
 from pipeline.importing.pictures import import_image
 from pipeline.importing.polygon_classes import LabelledPolygons, read_labelled
 from pipeline.importing.polygon_masks import PolygonMask, write_polygon_mask
 from pipeline.importing.raster_masks import import_mask
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.survey import Pair, is_vector, part_lists, survey, with_scenes
+from pipeline.importing.survey import Pair, part_lists, survey, with_scenes
 from pipeline.raster.layout import OFFICIAL_LISTS, read_list
 from pipeline.raster.pictures import DRIVERS
 from pipeline.raster.sidecars import find_sidecars
@@ -172,8 +173,8 @@ class Importer:
             unknown = str(error).partition(": ")[0]
             table = self.root / USER_CLASSES
             raise PipelineError(
-                f"{unknown}, which are LandCover.ai's without a {USER_CLASSES}; write one, and edit its names: python -m "
-                f"pipeline.classes {quote(str(self.root))} > {quote(str(table))}"
+                f"{unknown}; without a {USER_CLASSES} classes are LandCover.ai's: write one, and edit its names: "
+                f"python -m pipeline.classes {quote(str(self.root))} > {quote(str(table))}"
             ) from None
 
     def _copy(self, path: Path, target: Path) -> Imported:

@@ -128,6 +128,6 @@ def _refuse(overlaps: Overlaps, polygons: Polygons, grid: GeoTiff, rules: LabelR
     more = f", other classes in {sum(pixels for _, pixels in others)} px" if others else ""
     raise PipelineError(
         f"{polygons.name}: polygons of {one} and {other} overlap in {count} px of {grid.name}, first at pixel column "
-        f"{column}, row {row} (x {x:.10g}, y {y:.10g}){more}; write which is on top, in {USER_CLASSES}, for example polygons: "
-        f"{flow_yaml({'order': [*rules.polygons.order, one, other]})}, or mend the polygons"
+        f"{column}, row {row} (x {x:.10g}, y {y:.10g}){more}; write which is on top, in {USER_CLASSES}, for "
+        f"example polygons: {flow_yaml({'order': [*rules.polygons.order, one, other]})}, or mend the polygons"
     )

@@ -1,40 +1,18 @@
 """Find the images of a folder and their labels, in the layouts that people use."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import PipelineError
-from pipeline.importing.pairing import LABEL_SUFFIXES, Labelled, Member, match_names, scene_name
+from pipeline.importing.listing import IMAGE_FOLDERS, UNREAD, Listing, is_vector
+from pipeline.importing.pairing import Labelled, Member, match_names, scene_name
 from pipeline.raster.layout import OFFICIAL_LISTS
 from pipeline.raster.pictures import IMAGE_ENDINGS
-from pipeline.shapes.vector_files import DRIVERS
 
-OTHER_ENDINGS = (
-    ".jp2",
-    ".j2k",
-    ".img",
-    ".bmp",
-    ".gif",
-    ".webp",
-    ".vrt",
-    ".ecw",
-    ".sid",
-    ".heic",
-    ".npy",
-    ".asc",
-    ".xml",
-)
-"""Files that are not read, but worth naming where an image or a label is missing."""
-IMAGE_FOLDERS = ("images", "image", "imgs", "img")
-LABEL_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "gt")
-PART_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
-    ("val", "valid", "validation"), "val"
-)
 COMMON_LABELS = "labels"
 """Stem of a vector file with the labels of all images."""
-LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -49,58 +27,6 @@ class Pair:
     """A raster or a vector file; the latter may hold the labels of all images."""
     part: str = ""
     """train, val or test, where folders of these names divide the files."""
-
-
-@dataclass(frozen=True)
-class _Place:
-    """What the folders of a file tell."""
-
-    part: str
-    image_folder: str
-    """Name of the folder for images, "" for a file in none."""
-    label_folder: str
-
-
-@dataclass(frozen=True)
-class _Listing:
-    """The files that may be images or labels, by place."""
-
-    root: Path
-    files: Sequence[Path]
-    """All of the folder."""
-    places: dict[Path, _Place] = field(default_factory=dict)
-
-    @property
-    def image_folders(self) -> set[str]:
-        return {place.image_folder for path, place in self.places.items() if is_raster(path)} - {""}
-
-    @property
-    def label_folders(self) -> set[str]:
-        return {place.label_folder for place in self.places.values()} - {""}
-
-    def members(self, is_label: bool) -> Iterator[tuple[str, Member]]:
-        """Yield the images, or the labels, with their part."""
-        for path, place in self.places.items():
-            if is_label == self._is_label(path, place) and self._counts(path, place):
-                yield place.part, Member(self.root, path)
-
-    def _is_label(self, path: Path, place: _Place) -> bool:
-        by_suffix = not self.label_folders and path.stem.lower().endswith(LABEL_SUFFIXES)
-        return bool(place.label_folder) or by_suffix
-
-    def _counts(self, path: Path, place: _Place) -> bool:
-        """Return whether a file counts: beside folders for images, other pictures are not part of the data."""
-        return bool(place.image_folder or place.label_folder) or (is_raster(path) and not self.image_folders)
-
-
-def is_raster(path: Path) -> bool:
-    """Return whether a file is an image or a raster of labels, by its suffix."""
-    return path.suffix.lower() in IMAGE_ENDINGS
-
-
-def is_vector(path: Path) -> bool:
-    """Return whether a file has polygons, by its suffix."""
-    return path.suffix.lower() in DRIVERS
 
 
 def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> list[Pair]:
@@ -118,15 +44,13 @@ def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> l
     Raises:
         PipelineError: there is no image; an image or a label has no counterpart, or more than one.
     """
-    listing = _Listing(root, files, dict(_places(root, [path for path in files if path != excluded])))
-    _require_one_folder(root, listing.image_folders, "images")
-    _require_one_folder(root, listing.label_folders, "labels")
+    listing = Listing.of(root, files, excluded)
     images, labels = (list(listing.members(is_label)) for is_label in (False, True))
     _refuse_unread(listing, {image.path.with_suffix("") for _, image in images})
     if not images:
         raise PipelineError(
             f"{root / 'images'} contains no .tif, .png or .jpg; expected images there, and their masks, of the same "
-            f"names, in masks/; {_seen(root, files)}"
+            f"names, in masks/; {listing.describe()}"
         )
     used = {"", *(part for part, _ in (*images, *labels))}
     if unused := [path for path, place in listing.places.items() if place.part not in used]:
@@ -136,7 +60,7 @@ def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> l
             f"{root / unused[0].parts[0] / folder}/, or remove it"
         )
     common = _common_labels(root, files, images, labels)
-    if not (common or labels or any(path.stem == image.path.stem for path in _unread(files) for _, image in images)):
+    if not (common or labels or any(path.stem == image.path.stem for path in listing.unread for _, image in images)):
         raise PipelineError(_without_labels(listing))
     if common:
         matched = [(part, Labelled(scene_name(image), image.path, common)) for part, image in images]
@@ -145,7 +69,7 @@ def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> l
         matched = [
             (part, labelled)
             for part in parts
-            for labelled in match_names(_of(images, part), _of(labels, part), _unread(files))
+            for labelled in match_names(_of(images, part), _of(labels, part), listing.unread)
         ]
     pairs = [Pair(labelled.scene, labelled.image, labelled.label, part) for part, labelled in matched]
     if any(pair.part for pair in pairs) and (lists := [path for path in files if path.as_posix() in OFFICIAL_LISTS]):
@@ -174,28 +98,7 @@ def with_scenes(entries: Sequence[str], pairs: Sequence[Pair]) -> str:
     return "".join(f"{scene_of.get(stem, entry)}\n" for stem, entry in zip(stems, entries, strict=True))
 
 
-def _places(root: Path, files: Sequence[Path]) -> Iterator[tuple[Path, _Place]]:
-    """Yield the files in folders of known names, or in none."""
-    known = {*IMAGE_FOLDERS, *LABEL_FOLDERS, *PART_FOLDERS}
-    has_raster_labels = any(is_raster(path) and {*map(str.lower, path.parts[:-1])} & {*LABEL_FOLDERS} for path in files)
-    for path in files:
-        folders = [name.lower() for name in path.parts[:-1]]
-        part = [PART_FOLDERS[name] for name in folders if name in PART_FOLDERS]
-        image, label = ([name for name in folders if name in names] for names in (IMAGE_FOLDERS, LABEL_FOLDERS))
-        is_label = bool(label) and is_vector(path) and not (path.suffix.lower() == ".json" and has_raster_labels)
-        if not (is_raster(path) or is_label) or (folders and folders[0] not in known):
-            continue
-        if len(folders) > len(part) + len(image) + len(label) or max(len(part), len(image) + len(label)) > 1:
-            raise PipelineError(f"{root / path}: nested folders are not searched; move it to {root / path.parts[0]}")
-        yield path, _Place("".join(part), "".join(image), "".join(label))
-
-
-def _require_one_folder(root: Path, names: set[str], content: str) -> None:
-    if len(names) > 1:
-        raise PipelineError(f"{root} has {content} in {' and in '.join(f'{n}/' for n in sorted(names))}; keep one")
-
-
-def _refuse_unread(listing: _Listing, stems: set[Path]) -> None:
+def _refuse_unread(listing: Listing, stems: set[Path]) -> None:
     """Check that no image is left out because of its format, nor a list of chips because of its name.
 
     Args:
@@ -209,7 +112,7 @@ def _refuse_unread(listing: _Listing, stems: set[Path]) -> None:
         if len(path.parts) == 1 and path.name not in OFFICIAL_LISTS and path.name.lower() in OFFICIAL_LISTS:
             raise PipelineError(f"{listing.root / path} is not read; rename it to {path.name.lower()}, or remove it")
         in_images = any(name.lower() in IMAGE_FOLDERS for name in path.parts[:-1])
-        is_image = path.suffix.lower() in OTHER_ENDINGS and path.suffix.lower() != ".xml"
+        is_image = path.suffix.lower() in UNREAD and path.suffix.lower() != ".xml"
         if in_images and is_image and path.with_suffix("") not in stems:
             raise PipelineError(
                 f"{listing.root / path} is not read; convert it to .tif or .png, such as with gdal_translate, or "
@@ -217,7 +120,7 @@ def _refuse_unread(listing: _Listing, stems: set[Path]) -> None:
             )
 
 
-def _without_labels(listing: _Listing) -> str:
+def _without_labels(listing: Listing) -> str:
     """Describe a folder of images in which no label is found."""
     vectors = [path for path in listing.files if len(path.parts) == 1 and is_vector(path)]
     rename = ""
@@ -225,7 +128,7 @@ def _without_labels(listing: _Listing) -> str:
         rename = f"; if {vectors[0]} has the labels, rename it to {COMMON_LABELS}{vectors[0].suffix}"
     return (
         f"{listing.root} has images, but no labels: expected masks of the same names in masks/, or "
-        f"{COMMON_LABELS}.gpkg; {_seen(listing.root, listing.files)}{rename}"
+        f"{COMMON_LABELS}.gpkg; {listing.describe()}{rename}"
     )
 
 
@@ -258,17 +161,3 @@ def _distinct(root: Path, pairs: list[Pair]) -> list[Pair]:
 
 def _of(members: list[tuple[str, Member]], part: str) -> list[Member]:
     return [member for own, member in members if own == part]
-
-
-def _unread(files: Sequence[Path]) -> list[Path]:
-    return [path for path in files if path.suffix.lower() in OTHER_ENDINGS]
-
-
-def _seen(root: Path, files: Sequence[Path]) -> str:
-    """Describe the contents of a folder: numbers of files by folder and suffix."""
-    counts = Counter((path.parent, path.suffix.lower()) for path in files)
-    listed = [
-        f"{count} {suffix or 'without a suffix'} in {root / folder}"
-        for (folder, suffix), count in counts.most_common(LISTED)
-    ]
-    return f"found {', '.join(listed)}" if listed else "it is empty"

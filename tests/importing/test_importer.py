@@ -153,7 +153,8 @@ def test_folders_of_parts_become_lists(mine: Path, tmp_path: Path) -> None:
     for part in ("train", "val", "test"):
         write_picture(mine / part / "images/1.jpg")
         write_picture(mine / part / "masks/1.png", MASK_HW)
-    imported, _, _ = run_import(mine, tmp_path / "raw")
+    imported, _, notes = run_import(mine, tmp_path / "raw")
+    assert notes == ["folders of parts are the user's own split: follow them by split.strategy=official"]
     lists = {file.path.name for file in imported if file.path.suffix == ".txt"}
     assert lists == {"train.txt", "val.txt", "test.txt"}
     assert (tmp_path / "raw/val.txt").read_text() == "val_1\n"
@@ -226,6 +227,17 @@ def test_warning_filters_are_changed_under_the_lock_only(
     monkeypatch.setattr(warnings, "catch_warnings", Watched)
     _, failures, _ = run_import(mine, tmp_path / "raw")
     assert (failures, unlocked) == ([], [])
+
+
+def test_colours_without_a_classes_yaml_get_the_command_that_writes_one(mine: Path, tmp_path: Path) -> None:
+    (mine / "classes.yaml").unlink()
+    write_tif(mine / "images/a.tif")
+    write_picture(mine / "masks/a.png", np.stack([0 * MASK_HW, 255 * MASK_HW, 0 * MASK_HW], axis=2))
+    _, (failure,), _ = run_import(mine, tmp_path / "raw")
+    assert failure.reason == (
+        f"{mine}/masks/a.png contains colours of no class in 512 px; without a classes.yaml classes are "
+        f"LandCover.ai's: write one, and edit its names: python -m pipeline.classes {mine} > {mine}/classes.yaml"
+    )
 
 
 def test_without_classes_yaml_the_classes_are_those_of_landcoverai(tmp_path: Path) -> None:

@@ -124,3 +124,20 @@ def test_the_layer_that_was_read_is_named() -> None:
     contents = Contents(attributes={"kind": Counter({"wood": 1.0})}, layers=("trees", "roads", "lakes"))
     assert parsed(suggest(contents)).polygons.layer == "trees"
     assert suggest(contents).endswith('# other layers are "roads", "lakes"\n')
+
+
+def test_a_rare_value_that_is_nearly_another_may_be_a_typo() -> None:
+    attributes = {"kind": Counter({"building": 90.0, "bulding": 2.0, "road": 50.0})}
+    text = suggest(Contents(attributes=attributes))
+    typo = '# "bulding" may be a typo: remove its line, and add to polygons values: {bulding: building}'
+    assert typo in text.splitlines()
+    equal = Counter({"field a": 9.0, "field b": 9.0})
+    assert "typo" not in suggest(Contents(attributes={"kind": equal}))
+
+
+def test_the_line_that_makes_a_background_is_ready_to_paste() -> None:
+    text = suggest(Contents(attributes={"kind": Counter({"road": 1.0, "wood": 1.0})}))
+    line = next(line for line in text.splitlines() if line.endswith("background: other}"))
+    pasted = [row for row in text.splitlines() if not row.startswith(("polygons:", "#"))]
+    rules = parsed("\n".join([*pasted, "  - {id: 9, name: other}", line.removeprefix("# ")]))
+    assert rules.polygons.background == "other"

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.importing.survey import Pair, is_raster, is_vector, part_lists, survey, with_scenes
+from pipeline.importing.survey import Pair, part_lists, survey, with_scenes
 
 ROOT = Path("/mine")
 
@@ -106,13 +106,6 @@ def test_folders_of_parts_are_the_split(layout: str) -> None:
 
 def test_folders_without_parts_give_no_lists() -> None:
     assert part_lists([Pair("a", Path("images/a.tif"), Path("masks/a.tif"))]) == {}
-
-
-def test_suffixes_tell_rasters_and_vectors() -> None:
-    assert is_raster(Path("a.JPG"))
-    assert not is_raster(Path("a.jp2"))
-    assert is_vector(Path("a.SHP"))
-    assert not is_vector(Path("a.dbf"))
 
 
 @pytest.mark.parametrize(

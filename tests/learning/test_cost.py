@@ -36,7 +36,14 @@ def test_content_of_cost_json() -> None:
     assert (record["seconds"], record["seconds_per_epoch"], record["chips_per_second"]) == (8.0, 4.02, 12.44)
     assert (record["device"], record["devices"], record["precision"]) == ("cpu", 2, "32-true")
     assert record["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert record["versions"].keys() == {"torch", "lightning", "segmentation-models-pytorch", "timm", "numpy"}
+    assert record["versions"].keys() == {
+        "torch",
+        "torchvision",
+        "lightning",
+        "segmentation-models-pytorch",
+        "timm",
+        "numpy",
+    }
     json.dumps(record, allow_nan=False)
 
 
