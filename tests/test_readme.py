@@ -130,6 +130,7 @@ def test_two_commands_lead_from_a_folder_to_scores(project: Path, tmp_path: Path
     if kind == "polygons":
         write_vector(tmp_path / "labels.gpkg", *squares, use=["building"] * 2 + ["road"] * 2)
     suggest, load = (command.replace("/path/to/folder", str(tmp_path)) for command in (SUGGEST, IMPORT))
+    run(project, "git checkout -q .")
     run(project, f"sh -c {shlex.quote(suggest)}")
     if kind == "polygons":  # as the text of the file advises: overlaps need an order
         text = (tmp_path / "classes.yaml").read_text()

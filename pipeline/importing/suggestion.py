@@ -22,6 +22,8 @@ BINARY = ("background", "foreground")
 """Names of the values 0 and 255 in masks without others."""
 TYPO_SHARE = 0.1
 """Share of a value's area below which a value of nearly the same text may be a typo."""
+MAX_LISTED = 5
+"""Values that a comment lists."""
 TOLERANCE = 30
 """For masks with inexact colours, such as JPEG."""
 
@@ -34,6 +36,9 @@ def suggest(contents: Contents) -> str:
     """
     if contents.colours:
         lines = [*_of_colours(contents.colours, contents.is_exact)]
+        if contents.values:
+            values = ", ".join(map(str, sorted(contents.values)[:MAX_LISTED]))
+            lines.append(f"# other masks hold values, such as {values}: they must be the ids above, or in remap")
     elif contents.values:
         lines = [*_of_values(contents.values, contents.palette, "pixels")]
     elif contents.attributes or not contents.nodata:
@@ -93,7 +98,7 @@ def _of_attributes(attributes: Mapping[str, Counter[str]], layers: Sequence[str]
         yield f"# other layers are {', '.join(map(_quoted, layers[1:]))}"
     for other, areas in attributes.items():
         if other != name:
-            values = ", ".join(sorted(areas)[:5]) + ", …" * (len(areas) > 5)
+            values = ", ".join(sorted(areas)[:MAX_LISTED]) + ", …" * (len(areas) > MAX_LISTED)
             yield f"# another attribute is {_quoted(other)}: {values}"
 
 

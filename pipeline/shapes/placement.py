@@ -113,7 +113,7 @@ def _require_position(polygons: Polygons, scene: Gridded) -> None:
         )
     if polygons.crs is None and grid.crs is not None:
         raise PipelineError(
-            f"{polygons.name} has no CRS, but {scene.name} has {crs_label(grid.crs)}; {assign_crs(Path(polygons.name))}"
+            f"{polygons.name} has no CRS, but {scene.name} has {crs_label(grid.crs)}; {assign_crs(polygons)}"
         )
 
 

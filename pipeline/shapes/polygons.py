@@ -56,13 +56,16 @@ def read_polygons(path: Path) -> Polygons:
         )
     polygons = read_layer(path, layers[0], with_attributes=False)
     if polygons.crs is None:
-        raise PipelineError(f"{path} has no CRS; {assign_crs(path)}")
+        raise PipelineError(f"{path} has no CRS; {assign_crs(polygons)}")
     return polygons
 
 
-def assign_crs(path: Path) -> str:
+def assign_crs(polygons: Polygons) -> str:
     """Return how to give a vector file the CRS that it lacks."""
-    return f"if its coordinates are in EPSG:NNNN: ogr2ogr -a_srs EPSG:NNNN with_crs.gpkg {quote(str(path))}"
+    far_P4 = np.abs(shapely.bounds(polygons.geometries_P))
+    in_degrees = bool((far_P4 <= (180, 90, 180, 90)).all())
+    kind, code = ("degrees, as it seems", "EPSG:4326") if in_degrees else ("in EPSG:NNNN", "EPSG:NNNN")
+    return f"if its coordinates are {kind}: ogr2ogr -a_srs {code} with_crs.gpkg {quote(polygons.name)}"
 
 
 def layer_names(path: Path) -> list[str]:

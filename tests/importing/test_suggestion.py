@@ -141,3 +141,8 @@ def test_the_line_that_makes_a_background_is_ready_to_paste() -> None:
     pasted = [row for row in text.splitlines() if not row.startswith(("polygons:", "#"))]
     rules = parsed("\n".join([*pasted, "  - {id: 9, name: other}", line.removeprefix("# ")]))
     assert rules.polygons.background == "other"
+
+
+def test_values_beside_colours_are_mentioned() -> None:
+    text = suggest(Contents(Counter({0: 1, 7: 1}), colours=Counter({(255, 0, 0): 1, (0, 0, 0): 1})))
+    assert text.splitlines()[-1] == "# other masks hold values, such as 0, 7: they must be the ids above, or in remap"

@@ -106,10 +106,17 @@ def test_several_layers_are_listed(tmp_path: Path) -> None:
         read_polygons(path)
 
 
-def test_a_missing_crs_is_to_be_assigned(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("square", "advice"),
+    [
+        (SQUARE, "degrees, as it seems: ogr2ogr -a_srs EPSG:4326 with_crs.gpkg"),
+        (shapely.box(500000, 0, 500001, 1), "in EPSG:NNNN: ogr2ogr -a_srs EPSG:NNNN with_crs.gpkg"),
+    ],
+)
+def test_a_missing_crs_is_to_be_assigned(tmp_path: Path, square: shapely.Polygon, advice: str) -> None:
     with pytest.warns(UserWarning, match="crs"):
-        path = save(tmp_path / "aoi.shp", SQUARE, crs=None)
-    with pytest.raises(PipelineError, match="has no CRS; .* ogr2ogr -a_srs EPSG:NNNN with_crs.gpkg"):
+        path = save(tmp_path / "aoi.shp", square, crs=None)
+    with pytest.raises(PipelineError, match=f"has no CRS; if its coordinates are {advice}"):
         read_polygons(path)
 
 
