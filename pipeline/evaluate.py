@@ -109,7 +109,7 @@ def require_same_classes(trained: ClassTable, present: ClassTable) -> None:
     Raises:
         PipelineError: they do not.
     """
-    of_model, of_chips = (dict(zip(table.ids, table.names, strict=True)) for table in (trained, present))
+    of_model, of_chips = (table.name_of for table in (trained, present))
     if of_model != of_chips:
         raise PipelineError(
             f"the model was trained on the classes {of_model}, the chips have {of_chips}; "

@@ -98,6 +98,11 @@ class ClassTable(Params):
         return tuple(entry.name for entry in self.classes)
 
     @property
+    def name_of(self) -> dict[int, str]:
+        """From id to name."""
+        return dict(zip(self.ids, self.names, strict=True))
+
+    @property
     def palette(self) -> bytes:
         """256 colours as 768 bytes: RGB of class id `i` at `3 * i`."""
         colours = {entry.id: entry.colour for entry in self.classes} | {IGNORE: IGNORE_COLOUR}

@@ -108,7 +108,7 @@ def _palette_is_colours(mask: RasterMask, colour_table_V4: np.ndarray) -> bool:
             for index, first, second in zip(used, by_colour, by_value, strict=True)
             if first != second
         )
-        name_of = dict(zip(rules.ids, rules.names, strict=True))
+        name_of = rules.name_of
         value_name = name_of.get(value_id, value_id) if isinstance(value_id, int) else value_id
         raise PipelineError(
             f"{mask.file.path} has a palette that can be read in two ways: value {index} is {value_name!r} in "

@@ -74,11 +74,7 @@ def _reader(picture: Picture) -> Rows:
         bands_CHW = picture.read(window)
         visible_HW = file.valid_mask(window) if _hides(file) else np.ones(bands_CHW.shape[1:], bool)
         if file.colour_table is not None:
-            if (highest := int(bands_CHW.max())) >= len(file.colour_table):
-                raise PipelineError(
-                    f"{file.path} contains the index {highest}, but its palette has {len(file.colour_table)} colours; "
-                    "save it again"
-                )
+            require_colours(file, bands_CHW, file.colour_table)
             visible_HW &= file.colour_table[bands_CHW[0], 3] > 0
         return (bands_CHW * np.uint8(factor) if factor > 1 else bands_CHW), visible_HW
 
@@ -134,3 +130,16 @@ def _describe(file: GeoTiff, writer: TiffWriter) -> None:
         writer.dataset.colorinterp = (*colours_of[file.count], ColorInterp.alpha)
     if file.is_scaled(tuple(range(1, file.count + 1))):
         writer.dataset.scales, writer.dataset.offsets = file.scales, file.offsets
+
+
+def require_colours(file: GeoTiff, indices: np.ndarray, colour_table_V4: np.ndarray) -> None:
+    """Check that each index of a palette has a colour.
+
+    Raises:
+        PipelineError: one has none.
+    """
+    if (highest := int(indices.max())) >= len(colour_table_V4):
+        raise PipelineError(
+            f"{file.path} contains the index {highest}, but its palette has {len(colour_table_V4)} colours; "
+            "save it again"
+        )

@@ -230,6 +230,6 @@ def _describe(attributes: Mapping[str, list[str]]) -> str:
 
 def _shares(classes_P: np.ndarray, rules: LabelRules) -> str:
     """Return the number of polygons of each class."""
-    names = dict(zip(rules.ids, rules.names, strict=True)) | {IGNORE: "ignore"}
+    names = rules.label_name_of
     ids, counts = np.unique(classes_P, return_counts=True)
     return ", ".join(f"{count} {names[int(number)]}" for number, count in zip(ids, counts, strict=True))

@@ -63,7 +63,7 @@ def write_polygon_mask(labelled: LabelledPolygons, image: Path, target: Path, ru
         with mask_writer(target, grid.height, grid.width, grid.georeference, rules) as mask:
             pixels, covered = _write(mask, grid, layers, areas, overlaps, rules)
             _refuse(overlaps, labelled.polygons, grid, rules)
-    names = _names(rules)
+    names = rules.label_name_of
     counts = {names[number]: count for number, count in enumerate(pixels.tolist()) if count}
     if not covered:
         only = " and ".join(counts)
@@ -98,10 +98,6 @@ def _write(
     return pixels, covered
 
 
-def _names(rules: LabelRules) -> dict[int, str]:
-    return dict(zip(rules.ids, rules.names, strict=True)) | {IGNORE: "ignore"}
-
-
 def _raw_values(rules: LabelRules) -> np.ndarray:
     """Return the value in the file of each class id and of `IGNORE`."""
     values = np.zeros(IGNORE + 1, mask_dtype(rules))
@@ -122,7 +118,7 @@ def _refuse(overlaps: Overlaps, polygons: Polygons, grid: GeoTiff, rules: LabelR
     if not overlaps.pixels:
         return
     (pair, count), *others = overlaps.pixels.most_common()
-    one, other = (_names(rules)[number] for number in pair)
+    one, other = (rules.label_name_of[number] for number in pair)
     row, column = overlaps.first[pair]
     x, y = grid.georeference.transform @ (column + 0.5, row + 0.5)
     more = f", other classes in {sum(pixels for _, pixels in others)} px" if others else ""

@@ -13,6 +13,7 @@ from pipeline.importing.colour_space import UNKNOWN
 from pipeline.importing.colours import REACH, ColourReader
 from pipeline.importing.mask_kinds import RasterMask, is_in_colours
 from pipeline.importing.mask_writer import mask_writer
+from pipeline.importing.pictures import require_colours
 from pipeline.importing.rules import LabelRules
 from pipeline.importing.tiff_writer import tiff_writer
 from pipeline.raster.geotiff import GeoTiff, is_nodata, open_geotiff
@@ -202,9 +203,5 @@ def _expand(values_HW: np.ndarray, colour_table_V4: np.ndarray, file: GeoTiff) -
     Raises:
         PipelineError: an index has no colour.
     """
-    if (highest := int(values_HW.max())) >= len(colour_table_V4):
-        raise PipelineError(
-            f"{file.path} contains the index {highest}, but its palette has {len(colour_table_V4)} colours; "
-            "save it again"
-        )
+    require_colours(file, values_HW, colour_table_V4)
     return np.ascontiguousarray(np.moveaxis(colour_table_V4[values_HW], -1, 0))

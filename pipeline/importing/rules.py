@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.core.params import Params
-from pipeline.formats.classes import ClassTable
+from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.datasets import DatasetName
 
 ClassName = Annotated[str, Field(min_length=1)]
@@ -80,6 +80,11 @@ class LabelRules(ClassTable):
             if target not in ("ignore", *self.names, *self.ids):
                 raise ValueError(f"polygons.values contains {target!r}, which is not a class: {list(self.names)}")
         return self
+
+    @property
+    def label_name_of(self) -> dict[int, str]:
+        """From class id or `IGNORE` to its name in `polygons.order` and `polygons.values`."""
+        return self.name_of | {IGNORE: "ignore"}
 
     @property
     def table(self) -> ClassTable:

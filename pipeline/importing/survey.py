@@ -52,13 +52,7 @@ def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> l
             f"{root / 'images'} contains no .tif, .png or .jpg; expected images there, and their masks, of the same "
             f"names, in masks/; {listing.describe()}"
         )
-    used = {"", *(part for part, _ in (*images, *labels))}
-    if unused := [path for path, place in listing.places.items() if place.part not in used]:
-        folder = min(listing.image_folders)
-        raise PipelineError(
-            f"{root / unused[0]} would be left out: other images are in folders {folder}/; move it to "
-            f"{root / unused[0].parts[0] / folder}/, or remove it"
-        )
+    _refuse_unused(listing, {"", *(part for part, _ in (*images, *labels))})
     common = _common_labels(root, files, images, labels)
     if not (common or labels or any(path.stem == image.path.stem for path in listing.unread for _, image in images)):
         raise PipelineError(_without_labels(listing))
@@ -118,6 +112,16 @@ def _refuse_unread(listing: Listing, stems: set[Path]) -> None:
                 f"{listing.root / path} is not read; convert it to .tif or .png, such as with gdal_translate, or "
                 "remove it"
             )
+
+
+def _refuse_unused(listing: Listing, parts: set[str]) -> None:
+    """Check that no file is left out because it lies in the folder of a part, but not in one for images or labels."""
+    if unused := [path for path, place in listing.places.items() if place.part not in parts]:
+        folder = min(listing.image_folders)
+        raise PipelineError(
+            f"{listing.root / unused[0]} would be left out: other images are in folders {folder}/; move it to "
+            f"{listing.root / unused[0].parts[0] / folder}/, or remove it"
+        )
 
 
 def _without_labels(listing: Listing) -> str:

@@ -38,7 +38,7 @@ def pam_xml(table: ClassTable, counts: Mapping[int, int] | None = None) -> str:
     """
     root = Element("PAMDataset")
     band = SubElement(root, "PAMRasterBand", band="1")
-    names = dict(zip(table.ids, table.names, strict=True))
+    names = table.name_of
     categories = SubElement(band, "CategoryNames")
     for class_id in range(max(names) + 1):
         SubElement(categories, "Category").text = names.get(class_id, "")

@@ -8,8 +8,8 @@
 | blur | Gaussian noise | 0.1 | variance 0 to 0.1 of the variance of ImageNet's images |
 
 Ranges of zoom, blur and noise, and probabilities of blur and noise: defaults of nnU-Net's trainer (Isensee et al. 2021,
-doi:10.1038/s41592-020-01008-z). Those of colour: albumentations' `ColorJitter`, without hue; its other transforms, such
-as `RandomScale`, have the probability 0.5 too. Draws are uniform unless stated.
+doi:10.1038/s41592-020-01008-z). Those of colour, and its probability, which scale has too: albumentations'
+`ColorJitter`, without hue. Draws are uniform unless stated.
 
 Image operations are torchvision's. All parameters are drawn on the CPU, so that no step waits for the device.
 

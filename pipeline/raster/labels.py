@@ -178,7 +178,7 @@ def _remap_advice(unknown: list[int], unseen: list[int], table: ClassTable) -> s
     """Return a `remap` to paste: of the unknown values to the classes without pixels, if there are as many of these."""
     targets: dict[int, int | str] = dict(table.remap)
     if len(unknown) == len(unseen):
-        names = dict(zip(table.ids, table.names, strict=True))
+        names = table.name_of
         meaning = " and ".join(f"{value} is {names[target]!r}" for value, target in zip(unknown, unseen, strict=True))
         condition, choice = f"if {meaning}, ", " (else another class, or ignore)"
         targets |= dict(zip(unknown, unseen, strict=True))
