@@ -76,9 +76,11 @@ PARAMS: dict[str, Any] = {
         "val": 0.1,
         "test": 0.1,
         "seed": 42,
+        "fold": "none",
         "block": {"chips": 2, "gap": 1},
         "skew": {"class": "none", "share": 0.9, "keep_at_least": 0.05},
         "subsample": "none",
+        "neighbours": "any",
     },
 }
 

@@ -39,6 +39,8 @@ class TrainConfig(Params):
     """`train` of params.yaml."""
 
     epochs: int = Field(gt=0)
+    steps: Literal["none"] | Annotated[int, Field(gt=0)]
+    """Optimiser steps in total, divided equally over the epochs, whatever the number of chips."""
     batch_size: int = Field(gt=0)
     """Chips in a batch; global, across all devices."""
     accumulate: int = Field(gt=0)

@@ -9,6 +9,8 @@ from pipeline.core.params import Params, Share
 
 PARTS = ("train", "val", "test")
 Strategy = Literal["random", "official", "scene", "block"]
+Fold = Annotated[str, Field(pattern=r"^[1-9]\d*/[1-9]\d*$")]
+"""`i/k`: the i-th of k folds."""
 
 
 class InfeasibleSplitError(PipelineError):
@@ -51,10 +53,15 @@ class SplitSection(Params):
     test: Share
     seed: int = Field(ge=0)
     """Separate from the training seed, so that sweeping that one never changes the test set."""
+    fold: Literal["none"] | Fold
+    """For `scene`: the groups to test instead of the share `test`."""
     block: Block
     skew: Skew
-    subsample: Literal["none"] | Annotated[int, Field(gt=0)]
-    """Number of training chips to keep, drawn at random: the control experiment for `skew`."""
+    subsample: Literal["none", "like_skew"] | Annotated[int, Field(gt=0)]
+    """Number of training chips to keep, drawn at random, the control experiment for `skew`; like_skew: as many as it
+    would keep."""
+    neighbours: Literal["any", "with", "without"]
+    """The leak experiment: without keeps the training chips that touch no test chip, with as many drawn from all."""
 
     @model_validator(mode="after")
     def _check_shares(self) -> Self:
