@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 STAGES = ("check", "download", "cloud_filter", "tif_to_png", "tile", "split", "train", "evaluate")
 DATA_STAGES = STAGES[1:6]
-COMMANDS = ("classes", "compare", "predict", "vectors", "export")
+COMMANDS = ("classes", "compare", "predict", "vectors", "export", "sweep", "report")
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 LAYERS = {
@@ -28,6 +28,7 @@ LAYERS = {
     "sentinel": ("core", "formats", "raster"),
     "orthophoto": ("core", "formats", "raster"),
     "evaluation": ("core", "formats", "scoring", "learning"),
+    "studies": ("core", "formats", "scoring", "learning", "evaluation"),
     "importing": ("core", "formats", "raster", "shapes"),
     "sources": ("core", "formats", "raster", "sentinel", "importing"),
     "scenes": ("core", "formats", "raster", "orthophoto", "shapes"),

@@ -1,0 +1,1 @@
+"""The study's tables and figures as grids of experiments."""

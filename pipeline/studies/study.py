@@ -1,0 +1,246 @@
+"""Studies: named grids of experiments, each a YAML file, with the scores that were published for them.
+
+title: Loss functions on imbalanced data
+published_as: Figure 7
+set: {encoder: resnet18}                    # of every arm
+grid:                                       # an arm for each combination
+  loss: [focal, dice, ce]                   # values of a key of params.yaml
+  data:                                     # or named settings of any keys
+    full: {split.subsample: none}
+    skewed: {split.skew.class: woodland}
+compare: [loss]                             # axes whose values are compared in pairs
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.core.choices import invalid_choice
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import Params, read_yaml, validate
+
+FOLDER = Path(__file__).parent
+NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+"""Names of studies and values: parts of the names of experiments, in which DVC and Git allow few characters."""
+MAX_NAME = 240
+"""Characters in the name of an experiment, which becomes a file name in `.git`."""
+OWN_KEYS = ("seed", "split.fold")
+"""Keys that `--seeds` and `--folds` set."""
+
+Overrides = dict[str, Any]
+"""From dotted key of params.yaml to value."""
+
+
+class Published(Params):
+    """A score in print."""
+
+    arm: str
+    score: Literal["mean_iou", "pixel_accuracy"]
+    value: float | tuple[float, float]
+    """One value, or the lowest and highest of a range."""
+    where: str
+    """Table, figure or section."""
+
+
+class Counterparts(Params):
+    """Which table and figures of the study the parts of the report correspond to; empty: none."""
+
+    table: str = ""
+    mean_iou: str = ""
+    """Curves of mean IoU over the epochs."""
+    loss: str = ""
+    f_score: str = ""
+    pictures: str = ""
+
+
+class Study(Params):
+    """A grid of experiments, see the module's docstring."""
+
+    title: str = Field(min_length=1)
+    note: str = ""
+    """Shown below the title in the report."""
+    counterparts: Counterparts = Counterparts()
+    overrides: Overrides = Field(default={}, alias="set")
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)] | dict[str, Overrides]] = Field(min_length=1)
+    compare: list[str] = []
+    """Axes of the grid: runs that differ in this one only are compared."""
+    published: list[Published] = []
+    watch: str = ""
+    """A class whose IoU gets a table of its own."""
+
+    @model_validator(mode="after")
+    def _check_names(self) -> "Study":
+        values = {axis: list(self.axis(axis)) for axis in self.grid}
+        for axis, names in values.items():
+            if len(set(names)) < len(names):
+                raise ValueError(f"grid.{axis}: two values have the name {max(names, key=names.count)}")
+            if invalid := [name for name in names if not NAME.fullmatch(name)]:
+                raise ValueError(f"grid.{axis}: {invalid[0]!r} is no name; use a-z, 0-9 and - between them")
+        if unknown := [axis for axis in self.compare if axis not in self.grid]:
+            raise ValueError(invalid_choice("compare", unknown[0], tuple(self.grid)))
+        arms = [arm.name for arm in self.arms]
+        if unknown := [score.arm for score in self.published if score.arm not in arms]:
+            raise ValueError(invalid_choice("published.arm", unknown[0], arms))
+        keys = {key for arm in self.arms for key in arm.overrides} | self.overrides.keys()
+        if own := sorted(keys & set(OWN_KEYS)):
+            raise ValueError(f"{own[0]} is not a key of a study: use --seeds and --folds")
+        return self
+
+    def axis(self, name: str) -> dict[str, Overrides]:
+        """Return the settings of each value of an axis."""
+        values = self.grid[name]
+        if isinstance(values, dict):
+            return values
+        return {re.sub(r"[^a-z0-9]+", "-", str(value).lower()).strip("-"): {name: value} for value in values}
+
+    @property
+    def arms(self) -> list["Arm"]:
+        """All combinations of the values of the axes, the last axis fastest."""
+        axes = [list(self.axis(name).items()) for name in self.grid]
+        return [
+            Arm(
+                dict(zip(self.grid, (name for name, _ in values), strict=True)),
+                {key: value for _, overrides in values for key, value in overrides.items()},
+            )
+            for values in product(*axes)
+        ]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A combination of values of the axes."""
+
+    values: Mapping[str, str]
+    """From axis to the name of its value."""
+    overrides: Overrides
+
+    @property
+    def name(self) -> str:
+        """The names of the values, joined."""
+        return "-".join(self.values.values())
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment of a study."""
+
+    study: str
+    arm: Arm
+    seed: int
+    fold: str
+    """`i/k`, or `none`."""
+    overrides: Overrides
+    """Everything that differs from params.yaml, with seed and fold."""
+
+    @property
+    def hash(self) -> str:
+        """Runs of several studies with the same overrides are the same experiment."""
+        text = json.dumps(self.overrides, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    @property
+    def name(self) -> str:
+        """The name of the experiment: study, arm, seed, fold, hash."""
+        fold = "" if self.fold == "none" else f"-f{self.fold.replace('/', 'of')}"
+        rest = f"-{self.seed}{fold}-{self.hash}"
+        return f"{self.study}-{self.arm.name}"[: MAX_NAME - len(rest)] + rest
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How often each arm runs."""
+
+    seeds: int = 1
+    folds: int = 1
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        """Yield seed and fold."""
+        folds = ["none"] if self.folds == 1 else [f"{fold}/{self.folds}" for fold in range(1, self.folds + 1)]
+        return ((seed, fold) for seed in range(1, self.seeds + 1) for fold in folds)
+
+
+def plan(name: str, study: Study, given: Overrides, sampling: Sampling) -> list[Run]:
+    """List the runs of a study; what an arm sets takes precedence over `given`, and that over what the study sets.
+
+    Raises:
+        PipelineError: `given` sets what the study varies.
+    """
+    varied = {key: axis for axis in study.grid for overrides in study.axis(axis).values() for key in overrides}
+    if fixed := sorted(given.keys() & varied.keys()):
+        raise PipelineError(f"--set {fixed[0]}: the study {name} varies it (grid.{varied[fixed[0]]}); leave it out")
+    runs = []
+    for seed, fold in sampling:
+        for arm in study.arms:
+            own = {"seed": seed} | ({} if fold == "none" else {"split.fold": fold})
+            runs.append(Run(name, arm, seed, fold, study.overrides | given | arm.overrides | own))
+    return runs
+
+
+def load_study(name: str) -> tuple[str, Study]:
+    """Read a built-in study by name, or a YAML file; return its name too.
+
+    Raises:
+        PipelineError: there is none, or it is not valid.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        if name not in (names := built_in()):
+            raise PipelineError(invalid_choice("STUDY", name, names, "; or a .yaml file"))
+        path = FOLDER / f"{name}.yaml"
+    if not NAME.fullmatch(path.stem):
+        raise PipelineError(f"{path}: the name of a study has a-z, 0-9 and - between them; rename the file")
+    return path.stem, validate(Study, read_yaml(path), path)
+
+
+def built_in() -> list[str]:
+    """Return the names of the built-in studies, in the order of the paper."""
+    order = ("table-iv", "losses", "losses-skewed", "encoders", "datasets", "leak")
+    found = {path.stem for path in FOLDER.glob("*.yaml")}
+    return sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name))
+
+
+class Settings(Params):
+    """Overrides of all studies and of single ones, for `--settings`."""
+
+    every: Overrides = {}
+    studies: dict[str, Overrides] = {}
+
+    def of(self, study: str) -> Overrides:
+        """Return the overrides of a study."""
+        return self.every | self.studies.get(study, {})
+
+
+def load_settings(name: str) -> Settings:
+    """Read built-in settings by name, or a YAML file.
+
+    Raises:
+        PipelineError: there are none, or they are not valid.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        names = sorted(file.stem for file in (FOLDER / "settings").glob("*.yaml"))
+        if name not in names:
+            raise PipelineError(invalid_choice("--settings", name, names, "; or a .yaml file"))
+        path = FOLDER / "settings" / f"{name}.yaml"
+    return validate(Settings, read_yaml(path), path)
+
+
+def choose_arms(runs: Sequence[Run], patterns: Sequence[str]) -> list[Run]:
+    """Keep the runs whose arm matches one of the patterns; all without patterns.
+
+    Raises:
+        PipelineError: a pattern matches none.
+    """
+    arms = sorted({run.arm.name for run in runs})
+    for pattern in patterns:
+        if not any(fnmatchcase(arm, pattern) for arm in arms):
+            raise PipelineError(invalid_choice("--only", pattern, arms))
+    return [run for run in runs if not patterns or any(fnmatchcase(run.arm.name, each) for each in patterns)]
