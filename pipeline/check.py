@@ -5,6 +5,7 @@ This is the only module that imports stages: it needs their params classes.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from pipeline.core.choices import unknown_key
 from pipeline.core.cli import run
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
-from pipeline.core.params import PARAMS_FILE, read_yaml
+from pipeline.core.params import PARAMS_FILE, read_yaml, validate
 from pipeline.download import DownloadParams
 from pipeline.evaluate import EvaluateParams
 from pipeline.formats.classes import ClassTable, user_classes
@@ -113,16 +114,28 @@ def require_clouds_first(dataset: DatasetName, params: CheckParams) -> None:
             )
 
 
-def check(marker: Path, params: CheckParams) -> str:
-    """Validate params.yaml, then write the constant file MARKER."""
-    require_known_keys(set(read_yaml(PARAMS_FILE)))
-    placement = params.placement
+def validate_params(values: dict[str, Any]) -> CheckParams:
+    """Validate the contents of params.yaml.
+
+    Raises:
+        PipelineError: naming what is not valid.
+    """
+    require_known_keys(set(values))
+    params = validate(CheckParams, values, PARAMS_FILE)
+    _ = params.placement
     select_device(params.evaluate.device, key="evaluate.device")
     tables = {dataset: expected_classes(dataset, params) for dataset in CLASSES}
     for dataset in LAYOUTS:
         require_clouds_first(dataset, params)
     require_class(tables[params.dataset], params.split.skew)
     require_trainable(params)
+    return params
+
+
+def check(marker: Path, params: CheckParams) -> str:
+    """Validate params.yaml, then write the constant file MARKER."""
+    validate_params(read_yaml(PARAMS_FILE))
+    placement = params.placement
     write_text(marker, "params.yaml is valid\n")
     devices = f"{placement.processes.world_size} x {placement.device.name}, {placement.device.precision}"
     network = f"{params.architecture} with {params.encoder}, {params.loss} loss, on {devices}"

@@ -138,6 +138,11 @@ def _has_bf16(name: str) -> bool:
     return any(bool(features.get(feature)) for feature in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))
 
 
+def gpu_count() -> int:
+    """Return the number of CUDA devices."""
+    return torch.cuda.device_count()
+
+
 def loader_workers(workers: int | Literal["auto"], device: Device, processes: int = 1) -> int:
     """Resolve `auto` to one loader worker per spare core for a GPU, none for the CPU.
 

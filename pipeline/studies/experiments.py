@@ -1,13 +1,31 @@
-"""The experiments of a repository, read through DVC."""
+"""The experiments of a repository, read through DVC, and which of them is a run of a study."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal
 
+import yaml
+from dvc.api import DVCFileSystem
+from dvc.dependency import loads_from
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc.scm import SCMError
+from dvc.stage import Stage
 
-from pipeline.studies.study import Run
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import PARAMS_FILE, read_yaml
+from pipeline.studies.study import Overrides, Run
 
 State = Literal["done", "outdated", "missing"]
+LOCK = "dvc.lock"
+METRICS = ("metrics/summary.json", "metrics/evaluate.json", "metrics/units.csv")
+"""Files of a finished run."""
+LAST_STAGE = "evaluate"
+UNREAD_STAGE = "check"
+"""Depends on all code and params, and writes a constant."""
+ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -20,23 +38,151 @@ class Experiment:
 
 
 class Experiments:
-    """All experiments of a repository, of every commit."""
+    """All experiments of a repository, of every commit, as they are when they are first asked for."""
 
     def __init__(self, repo: Repo) -> None:
         self.repo = repo
+        self._filesystem = lru_cache(maxsize=8)(lambda rev: DVCFileSystem(repo.root_dir, rev=rev))
+        self._hash = lru_cache(maxsize=None)(self._current_hash)
 
     def done(self, run: Run) -> Experiment | None:
-        """Return the experiment that is this run with today's code, params and data."""
-        raise NotImplementedError
+        """Return the experiment that is this run with today's code, params and data.
+
+        It may belong to another study that has the same overrides. Another commit does not matter: an experiment is
+        today's if its `dvc.lock` has today's hashes of what it read, and its params are those of the run.
+        """
+        return next(filter(lambda experiment: self.is_current(experiment, run), self._named(run)), None)
 
     def state(self, run: Run) -> State:
         """Return whether the run is done, or was with other code, params or data."""
-        raise NotImplementedError
+        return "done" if self.done(run) else "outdated" if self._named(run) else "missing"
 
     def read(self, rev: str, path: str) -> bytes:
-        """Return a file of an experiment, from Git or from DVC's cache.
+        """Return a file of an experiment, from Git or from DVC's cache or remote.
 
         Raises:
-            FileNotFoundError: it is in neither.
+            FileNotFoundError: it is in none of them.
         """
-        raise NotImplementedError
+        committed = self.repo.scm.get_fs(rev)
+        if committed.exists(path):
+            with committed.open(path, "rb") as file:
+                return bytes(file.read())
+        try:
+            return bytes(self._filesystem(rev).read_bytes(path))
+        except DvcException as error:
+            raise FileNotFoundError(f"{path} of {rev}: {error}") from None
+
+    def is_current(self, experiment: Experiment, run: Run) -> bool:
+        """Return whether an experiment has finished metrics, and read what the run would read now."""
+        committed = self.repo.scm.get_fs(experiment.rev)
+        if not all(committed.exists(path) for path in (LOCK, *METRICS)):
+            return False
+        stages = yaml.safe_load(self.read(experiment.rev, LOCK))["stages"]
+        if LAST_STAGE not in stages:
+            return False
+        params = merged(self._params, run.overrides)
+        for stage in upstream(stages):
+            for file, values in stage.get("params", {}).items():
+                if file != str(PARAMS_FILE) or not all(
+                    _same(value, _lookup(params, key)) for key, value in values.items()
+                ):
+                    return False
+        return all(self._hash(path) == md5 for path, md5 in roots(stages))
+
+    @cached_property
+    def _params(self) -> dict[str, Any]:
+        return read_yaml(Path(self.repo.root_dir) / PARAMS_FILE)
+
+    @cached_property
+    def _all(self) -> list[Experiment]:
+        try:
+            listed = self.repo.experiments.ls(all_commits=True)
+        except (DvcException, SCMError) as error:
+            raise PipelineError(f"cannot list experiments ({' '.join(str(error).split())})") from None
+        return [Experiment(name, rev) for experiments in listed.values() for name, rev in experiments]
+
+    def _named(self, run: Run) -> list[Experiment]:
+        return [experiment for experiment in self._all if experiment.name.rpartition("-")[2] == run.hash]
+
+    def _current_hash(self, path: str) -> str | None:
+        root = Path(self.repo.root_dir)
+        (dependency,) = loads_from(Stage(self.repo, path=str(root / "dvc.yaml")), [path])
+        return dependency.get_hash().value if dependency.exists else None
+
+
+def open_repository() -> Repo:
+    """Open the repository of the working directory.
+
+    Raises:
+        PipelineError: it is in none.
+    """
+    try:
+        return Repo()
+    except (DvcException, SCMError) as error:
+        raise PipelineError(f"{' '.join(str(error).split())}; run this in a checkout of the project") from None
+
+
+def merged(params: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
+    """Return params.yaml with overrides by dotted key.
+
+    Raises:
+        PipelineError: a key names no section of params.yaml.
+    """
+    result = dict(params)
+    for dotted, value in overrides.items():
+        *sections, last = dotted.split(".")
+        inner = result
+        for section in sections:
+            if not isinstance(inner.get(section), dict):
+                raise PipelineError(f"{dotted} is not a key of {PARAMS_FILE}: it has no section {section}")
+            inner[section] = dict(inner[section])
+            inner = inner[section]
+        if last not in inner:
+            raise PipelineError(f"{dotted} is not a key of {PARAMS_FILE}; see its comments for the keys there are")
+        inner[last] = value
+    return result
+
+
+def upstream(stages: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the stages of a `dvc.lock` that `evaluate` depends on, with itself; without `check`."""
+    writers = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
+    names, todo = [], [LAST_STAGE]
+    while todo:
+        name = todo.pop()
+        if name in names or name == UNREAD_STAGE:
+            continue
+        names.append(name)
+        todo += [writers[dep["path"]] for dep in stages[name].get("deps", ()) if dep["path"] in writers]
+    return [stages[name] for name in names]
+
+
+def roots(stages: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield path and MD5 of the code and the original data that the stages up to `evaluate` read."""
+    written = {out["path"] for stage in stages.values() for out in stage.get("outs", ())}
+    for stage in upstream(stages):
+        for dep in stage.get("deps", ()):
+            if dep["path"] not in written:
+                yield dep["path"], dep["md5"]
+
+
+def _lookup(params: Mapping[str, Any], dotted: str) -> Any:
+    inner: Any = params
+    for key in dotted.split("."):
+        if not isinstance(inner, dict) or key not in inner:
+            return ABSENT
+        inner = inner[key]
+    return inner
+
+
+def _same(first: Any, second: Any) -> bool:
+    """Compare values of params; DVC writes 1e-05 for 1e-5, which PyYAML reads as text."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_same(first[key], second[key]) for key in first)
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(_same, first, second))
+    if first == second:
+        return type(first) is type(second) or not isinstance(first, bool)
+    try:
+        return not isinstance(first, bool) and float(first) == float(second)
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,141 @@
+"""Run the missing runs of a sweep on several workers."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import mean
+from threading import Lock
+from typing import Any
+
+from dvc.repo import Repo
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.interrupt import thread_pool
+from pipeline.studies.experiments import Experiment, Experiments
+from pipeline.studies.study import Run
+from pipeline.studies.workers import Worker
+
+SECONDS_BESIDE_TRAINING = 25
+"""For starting, restoring chips, evaluating and saving an experiment, measured on two cores with the sample."""
+
+
+@dataclass
+class Schedule:
+    """The runs that are left, and what became of the others; shared by the threads of the workers."""
+
+    root: str
+    """The repository."""
+    todo: deque[Run]
+    say: Callable[[str], None]
+    count: int = field(init=False)
+    finished: int = 0
+    failures: list[str] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        self.count, self._start = len(self.todo), time.monotonic()
+
+    def take(self, name: str | None = None) -> Run | None:
+        """Remove and return the next run, or the one with this name; None if there is none."""
+        with self.lock:
+            index = next((index for index, run in enumerate(self.todo) if name in (None, run.name)), None)
+            if index is None:
+                return None
+            run = self.todo[index]
+            del self.todo[index]
+            return run
+
+    def finish(self, run: Run) -> None:
+        """Record a run that a worker has collected.
+
+        Raises:
+            PipelineError: it is not what it should be.
+        """
+        with self.lock:
+            found = self.find(run)
+            if found is None:
+                raise PipelineError(
+                    f"{run.name} has finished, but its dvc.lock has other code, params or data than there are now: "
+                    "were files edited meanwhile? Run the sweep again"
+                )
+            self.finished += 1
+            score = json.loads(Experiments(Repo(self.root)).read(found.rev, "metrics/summary.json"))["mean_iou"]
+            left = (time.monotonic() - self._start) / self.finished * (self.count - self.finished)
+            text = "no mean IoU" if score is None else f"mean IoU {score:.4f}"
+            self.say(f"[{self.finished + len(self.failures)}/{self.count}] {run.name}: {text}, {duration(left)} left")
+
+    def find(self, run: Run) -> Experiment | None:
+        """Look a run up among the experiments that there are now."""
+        with Repo(self.root) as repo:
+            return Experiments(repo).done(run)
+
+    def fail(self, error: PipelineError) -> None:
+        """Record a run that failed; the others go on."""
+        with self.lock:
+            self.failures.append(str(error))
+            self.say(f"[{self.finished + len(self.failures)}/{self.count}] {error}")
+
+
+def run_all(schedule: Schedule, workers: Sequence[Worker], jobs: int) -> None:
+    """Run everything on the first `jobs` workers; the others only finish what an interrupted sweep left running."""
+    left_running = {worker.number: worker.busy_with() for worker in workers}
+    mine = {number: schedule.take(name) for number, name in left_running.items() if name}
+    with thread_pool(len(workers)) as pool:
+        futures = [
+            pool.submit(_work, worker, schedule, left_running[worker.number], mine.get(worker.number), index < jobs)
+            for index, worker in enumerate(workers)
+        ]
+        for future in futures:
+            future.result()
+
+
+def _work(worker: Worker, schedule: Schedule, left_running: str | None, own: Run | None, goes_on: bool) -> None:
+    if left_running:
+        schedule.say(f"worker {worker.number} still runs {left_running} of an interrupted sweep; waiting for it")
+    with worker.locked():
+        worker.collect()
+    if own is not None and schedule.find(own) is not None:
+        schedule.finish(own)
+        own = None
+    while own is not None or (goes_on and (own := schedule.take()) is not None):
+        try:
+            worker.run(own)
+            schedule.finish(own)
+        except PipelineError as error:
+            schedule.fail(error)
+        own = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the missing runs will take."""
+
+    hours: float
+    gigabytes: float
+    basis: str
+    """What it is derived from."""
+
+    def __str__(self) -> str:
+        return f"about {duration(3600 * self.hours)} and {self.gigabytes:.1f} GB of cache ({self.basis})"
+
+
+def estimate(costs: Sequence[dict[str, Any]], missing: int, jobs: int, basis: str) -> Estimate:
+    """Estimate time and disk space from the `metrics/cost.json` of similar runs."""
+    seconds = mean(cost["seconds"] for cost in costs) + SECONDS_BESIDE_TRAINING
+    megabytes = mean(cost["model_mb"] for cost in costs)
+    rounds = -(-missing // max(1, min(jobs, missing)))
+    return Estimate(rounds * seconds / 3600, missing * megabytes / 1000, basis)
+
+
+def duration(seconds: float) -> str:
+    """Round to seconds, minutes or hours."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def distinct(runs: Iterable[Run]) -> list[Run]:
+    """Drop runs that are the same experiment as an earlier one."""
+    return list({run.hash: run for run in reversed(list(runs))}.values())[::-1]

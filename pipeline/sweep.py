@@ -1,0 +1,161 @@
+"""Run the experiments of studies that are not yet done, and continue after an interruption.
+
+python -m pipeline.sweep losses --seeds 5 --jobs 2
+python -m pipeline.sweep my-study.yaml --set train.epochs=20 --dry-run
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections import deque
+from pathlib import Path
+
+from dvc.repo import Repo
+
+from pipeline.check import validate_params
+from pipeline.core.cache import cache_folder
+from pipeline.core.cli import one_line_errors
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import read_json
+from pipeline.core.params import PARAMS_FILE, read_yaml
+from pipeline.learning.device import gpu_count
+from pipeline.studies.arguments import add_study_arguments, planned
+from pipeline.studies.experiments import Experiments, merged, open_repository
+from pipeline.studies.schedule import Schedule, distinct, estimate, run_all
+from pipeline.studies.study import Run
+from pipeline.studies.workers import Worker, Workshop, exclusive, git
+
+RUN_BY_CLONES = (
+    *("pipeline", "params.yaml", "dvc.yaml"),
+    *(f":!pipeline/{path}" for path in ("studies", "sweep.py", "report.py")),
+)
+"""What must be committed, since clones run it."""
+
+
+def require_commit(root: Path) -> str:
+    """Return the checked-out commit, which the clones run.
+
+    Raises:
+        PipelineError: there is none, what they run is not committed, or Git does not know who commits.
+    """
+    try:
+        commit = git(root, "rev-parse", "--verify", "HEAD")
+    except PipelineError:
+        raise PipelineError("the repository has no commit; commit your files: a sweep runs in clones") from None
+    if changed := git(root, "status", "--porcelain", "--", *RUN_BY_CLONES).splitlines():
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise PipelineError(
+            f"{changed[0].split(maxsplit=1)[-1]}{more} has uncommitted changes; commit or stash them: a sweep runs the "
+            "committed code and params in clones (--set changes params)"
+        )
+    try:
+        git(root, "var", "GIT_COMMITTER_IDENT")
+    except PipelineError:
+        raise PipelineError(
+            "Git does not know who commits, and DVC commits experiments: git config user.name NAME; git config "
+            "user.email ADDRESS"
+        ) from None
+    return commit
+
+
+def check_runs(runs: list[Run], root: Path) -> None:
+    """Check the params of every arm, as the stage `check` does.
+
+    Raises:
+        PipelineError: naming each run whose params are not valid.
+    """
+    params, errors = read_yaml(root / PARAMS_FILE), {}
+    for run in runs:
+        if (arm := (run.study, run.arm.name)) not in errors:
+            try:
+                validate_params(merged(params, run.overrides))
+                errors[arm] = ""
+            except PipelineError as error:
+                errors[arm] = f"{run.study}, {run.arm.name}: {error}"
+    if failed := list(filter(None, errors.values())):
+        raise PipelineError("; ".join(dict.fromkeys(failed)))
+
+
+def environments(jobs: int) -> list[dict[str, str]]:
+    """Return the environment variables of each worker: a GPU each where there are several, else a share of the cores."""
+    gpus = gpu_count()
+    if gpus > 1:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
+        return [{"CUDA_VISIBLE_DEVICES": visible[number % gpus]} for number in range(jobs)]
+    if gpus or jobs == 1 or "OMP_NUM_THREADS" in os.environ:
+        return [{}] * jobs
+    threads = max(1, len(os.sched_getaffinity(0)) // jobs) if hasattr(os, "sched_getaffinity") else 1
+    return [{"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}] * jobs
+
+
+def describe(runs: list[Run], experiments: Experiments) -> None:
+    """Print every run with its state."""
+    for run in runs:
+        found, state = experiments.done(run), experiments.state(run)
+        print(f"{state:9}{run.name}" + (f" (as {found.name})" if found and found.name != run.name else ""))
+
+
+def cost_summary(runs: list[Run], missing: list[Run], experiments: Experiments, jobs: int) -> str:
+    """Estimate the missing runs by those that are done, else by the last training in the working tree."""
+    finished = [found for run in runs if (found := experiments.done(run))]
+    if finished:
+        costs = [json.loads(experiments.read(each.rev, "metrics/cost.json")) for each in finished]
+        return str(estimate(costs, len(missing), jobs, f"by {len(finished)} finished runs"))
+    last = Path("metrics/cost.json")
+    if not last.is_file():
+        return "no estimate: no training has finished yet"
+    return str(estimate([read_json(last)], len(missing), jobs, f"by the last training, whatever its settings: {last}"))
+
+
+def sweep(arguments: argparse.Namespace, repo: Repo) -> None:
+    """Run what is not done.
+
+    Raises:
+        PipelineError: params are not valid, another sweep is running, or runs failed.
+    """
+    root = Path(repo.root_dir)
+    runs = distinct(run for _, of_study in planned(arguments).values() for run in of_study)
+    experiments = Experiments(repo)
+    check_runs(runs, root)
+    missing = [run for run in runs if not experiments.done(run)]
+    print(f"{len(runs)} runs: {len(runs) - len(missing)} done, {len(missing)} to run", end="")
+    print(f", {cost_summary(runs, missing, experiments, arguments.jobs)}" if missing else "", flush=True)
+    if arguments.dry_run:
+        describe(runs, experiments)
+        return
+    if not missing:
+        return
+    commit = require_commit(root)
+    folder = cache_folder().resolve() / "sweep"
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PIPELINE_CACHE": str(cache_folder().resolve()),
+    }
+    shop = Workshop(root, commit, folder, Path(repo.cache.local.path), environment)
+    with exclusive(folder / "sweep.lock"):
+        own = environments(arguments.jobs)
+        numbers = sorted({*range(1, arguments.jobs + 1), *shop.numbers})
+        workers = [Worker(shop, number, own[(number - 1) % len(own)]) for number in numbers]
+        schedule = Schedule(str(root), deque(missing), lambda text: print(text, flush=True))
+        run_all(schedule, workers, arguments.jobs)
+    if schedule.failures:
+        raise PipelineError(f"{len(schedule.failures)} of {len(missing)} runs failed: {'; '.join(schedule.failures)}")
+
+
+def main() -> None:
+    """Run the studies named on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.sweep", description="Run the experiments of studies.")
+    add_study_arguments(parser)
+    parser.add_argument("--jobs", type=int, default=1, help="experiments at a time, each in a clone of the repository")
+    parser.add_argument("--dry-run", action="store_true", help="check every arm and list the runs; run nothing")
+    arguments = parser.parse_args()
+    with one_line_errors("sweep"):
+        if arguments.jobs < 1:
+            raise PipelineError(f"--jobs is {arguments.jobs}; give 1 or more")
+        with open_repository() as repo:
+            sweep(arguments, repo)
+
+
+if __name__ == "__main__":
+    main()
