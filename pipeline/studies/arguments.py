@@ -1,0 +1,81 @@
+"""The command line that `sweep` and `report` have in common: which runs."""
+
+import argparse
+
+import yaml
+
+from pipeline.core.errors import PipelineError
+from pipeline.studies.study import (
+    OWN_KEYS,
+    Overrides,
+    Run,
+    Sampling,
+    Study,
+    built_in,
+    choose_arms,
+    load_settings,
+    load_study,
+    plan,
+)
+
+
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that `planned` reads."""
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help=f"{', '.join(built_in())}, or a .yaml file; all")
+    parser.add_argument("--settings", metavar="NAME", help="overrides of each study: paper, sample, or a .yaml file")
+    parser.add_argument(
+        *("--set", "-S"), action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="train.epochs=20"
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each arm, with seed 1, 2, …")
+    parser.add_argument("--folds", type=int, default=1, help="folds of each seed; needs split.strategy=scene")
+    parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="arms such as focal-*")
+
+
+def planned(arguments: argparse.Namespace) -> dict[str, tuple[Study, list[Run]]]:
+    """List the runs of each study that was given; of all built-in studies by default.
+
+    Raises:
+        PipelineError: a study, settings, an override, a number or a pattern is not valid.
+    """
+    for option in ("seeds", "folds"):
+        if getattr(arguments, option) < 1:
+            raise PipelineError(f"--{option} is {getattr(arguments, option)}; give 1 or more")
+    settings = load_settings(arguments.settings) if arguments.settings else None
+    given = parse_overrides(arguments.overrides)
+    sampling = Sampling(arguments.seeds, arguments.folds)
+    studies: dict[str, tuple[Study, list[Run]]] = {}
+    for text in arguments.studies or built_in():
+        name, study = load_study(text)
+        if name in studies:
+            raise PipelineError(f"two studies have the name {name}; give one of them, or rename a file")
+        overrides = (settings.of(name) if settings else {}) | given
+        studies[name] = study, plan(name, study, overrides, sampling)
+    return _choose(studies, arguments.only)
+
+
+def parse_overrides(texts: list[str]) -> Overrides:
+    """Parse `KEY=VALUE`, where the value is YAML.
+
+    Raises:
+        PipelineError: a text is not of this form, or sets what other options set.
+    """
+    overrides: Overrides = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise PipelineError(f"--set is {text!r}; give KEY=VALUE, such as train.epochs=20")
+        if key in OWN_KEYS:
+            raise PipelineError(f"--set {key}: use --seeds and --folds")
+        try:
+            overrides[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise PipelineError(f"--set {text}: the value is not valid YAML ({' '.join(str(error).split())})") from None
+    return overrides
+
+
+def _choose(studies: dict[str, tuple[Study, list[Run]]], patterns: list[str]) -> dict[str, tuple[Study, list[Run]]]:
+    """Keep the arms that match a pattern, in whichever study; leave out studies that have none of them."""
+    everything = [run for _, runs in studies.values() for run in runs]
+    chosen = {id(run) for run in choose_arms(everything, patterns)}
+    kept = {name: (study, [run for run in runs if id(run) in chosen]) for name, (study, runs) in studies.items()}
+    return {name: (study, runs) for name, (study, runs) in kept.items() if runs}
