@@ -8,7 +8,7 @@ import argparse
 import json
 import os
 import sys
-from collections import deque
+from collections import defaultdict, deque
 from pathlib import Path
 
 from dvc.repo import Repo
@@ -63,22 +63,20 @@ def check_runs(runs: list[Run], root: Path) -> None:
     """Check the params of every arm, as the stage `check` does.
 
     Raises:
-        PipelineError: naming each run whose params are not valid.
+        PipelineError: params are not valid; names the arms.
     """
-    params, errors = read_yaml(root / PARAMS_FILE), {}
-    for run in runs:
-        if (arm := (run.study, run.arm.name)) not in errors:
-            try:
-                validate_params(merged(params, run.overrides))
-                errors[arm] = ""
-            except PipelineError as error:
-                errors[arm] = f"{run.study}, {run.arm.name}: {error}"
-    if failed := list(filter(None, errors.values())):
-        raise PipelineError("; ".join(dict.fromkeys(failed)))
+    params, errors = read_yaml(root / PARAMS_FILE), defaultdict[str, list[str]](list)
+    for run in {(run.study, run.arm.name): run for run in runs}.values():
+        try:
+            validate_params(merged(params, run.overrides))
+        except PipelineError as error:
+            errors[str(error)].append(f"{run.study}-{run.arm.name}")
+    if errors:
+        raise PipelineError("; ".join(f"{', '.join(arms)}: {message}" for message, arms in errors.items()))
 
 
 def environments(jobs: int) -> list[dict[str, str]]:
-    """Return the environment variables of each worker: a GPU each where there are several, else a share of the cores."""
+    """Return the environment variables of each worker: a GPU each if there are several, else a share of the cores."""
     gpus = gpu_count()
     if gpus > 1:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
@@ -96,7 +94,13 @@ def describe(runs: list[Run], experiments: Experiments) -> None:
         print(f"{state:9}{run.name}" + (f" (as {found.name})" if found and found.name != run.name else ""))
 
 
-def cost_summary(runs: list[Run], missing: list[Run], experiments: Experiments, jobs: int) -> str:
+def summary(runs: list[Run], missing: list[Run], experiments: Experiments, jobs: int) -> str:
+    """Count the runs, and estimate the missing ones."""
+    counts = f"{len(runs)} runs: {len(runs) - len(missing)} done, {len(missing)} to run"
+    return f"{counts}, {missing_cost(runs, missing, experiments, jobs)}" if missing else counts
+
+
+def missing_cost(runs: list[Run], missing: list[Run], experiments: Experiments, jobs: int) -> str:
     """Estimate the missing runs by those that are done, else by the last training in the working tree."""
     finished = [found for run in runs if (found := experiments.done(run))]
     if finished:
@@ -108,39 +112,47 @@ def cost_summary(runs: list[Run], missing: list[Run], experiments: Experiments, 
     return str(estimate([read_json(last)], len(missing), jobs, f"by the last training, whatever its settings: {last}"))
 
 
-def sweep(arguments: argparse.Namespace, repo: Repo) -> None:
-    """Run what is not done.
+def run_missing(runs: list[Run], repo: Repo, jobs: int) -> None:
+    """Run what is not done, after collecting what an interrupted sweep has finished.
 
     Raises:
-        PipelineError: params are not valid, another sweep is running, or runs failed.
+        PipelineError: another sweep is running, the code is not committed, or runs failed.
     """
-    root = Path(repo.root_dir)
-    runs = distinct(run for _, of_study in planned(arguments).values() for run in of_study)
-    experiments = Experiments(repo)
-    check_runs(runs, root)
-    missing = [run for run in runs if not experiments.done(run)]
-    print(f"{len(runs)} runs: {len(runs) - len(missing)} done, {len(missing)} to run", end="")
-    print(f", {cost_summary(runs, missing, experiments, arguments.jobs)}" if missing else "", flush=True)
-    if arguments.dry_run:
-        describe(runs, experiments)
-        return
-    if not missing:
-        return
-    commit = require_commit(root)
-    folder = cache_folder().resolve() / "sweep"
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PIPELINE_CACHE": str(cache_folder().resolve()),
-    }
-    shop = Workshop(root, commit, folder, Path(repo.cache.local.path), environment)
-    with exclusive(folder / "sweep.lock"):
-        own = environments(arguments.jobs)
-        numbers = sorted({*range(1, arguments.jobs + 1), *shop.numbers})
-        workers = [Worker(shop, number, own[(number - 1) % len(own)]) for number in numbers]
+    root, commit = Path(repo.root_dir), require_commit(Path(repo.root_dir))
+    cache = cache_folder().resolve()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = os.environ | {"PATH": path, "PIPELINE_CACHE": str(cache)}
+    shop = Workshop(root, commit, cache / "sweep", Path(repo.cache.local.path), environment)
+    with exclusive(shop.folder / "sweep.lock"):
+        own = environments(jobs)
+        numbers = sorted({*range(1, jobs + 1), *shop.numbers})
+        workers = [Worker(shop, number, own[(number - 1) % jobs]) for number in numbers]
+        experiments = Experiments(repo)
+        missing = [run for run in runs if not experiments.done(run)]
+        print(summary(runs, missing, experiments, jobs), flush=True)
         schedule = Schedule(str(root), deque(missing), lambda text: print(text, flush=True))
-        run_all(schedule, workers, arguments.jobs)
+        run_all(schedule, workers, jobs)
     if schedule.failures:
-        raise PipelineError(f"{len(schedule.failures)} of {len(missing)} runs failed: {'; '.join(schedule.failures)}")
+        raise PipelineError(
+            f"{len(schedule.failures)} of {len(missing)} runs failed, see above; mend the cause and run this again"
+        )
+
+
+def sweep(arguments: argparse.Namespace, repo: Repo) -> None:
+    """Check the runs of the studies, then list or run them.
+
+    Raises:
+        PipelineError: params are not valid, or see `run_missing`.
+    """
+    runs = distinct(run for _, of_study in planned(arguments).values() for run in of_study)
+    check_runs(runs, Path(repo.root_dir))
+    if not arguments.dry_run:
+        run_missing(runs, repo, arguments.jobs)
+        return
+    experiments = Experiments(repo)
+    missing = [run for run in runs if not experiments.done(run)]
+    print(summary(runs, missing, experiments, arguments.jobs))
+    describe(runs, experiments)
 
 
 def main() -> None:

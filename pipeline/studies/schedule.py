@@ -79,33 +79,33 @@ class Schedule:
 
 
 def run_all(schedule: Schedule, workers: Sequence[Worker], jobs: int) -> None:
-    """Run everything on the first `jobs` workers; the others only finish what an interrupted sweep left running."""
-    left_running = {worker.number: worker.busy_with() for worker in workers}
-    mine = {number: schedule.take(name) for number, name in left_running.items() if name}
+    """Run everything on the first `jobs` workers; the others only wait for what an interrupted sweep left running."""
     with thread_pool(len(workers)) as pool:
         futures = [
-            pool.submit(_work, worker, schedule, left_running[worker.number], mine.get(worker.number), index < jobs)
+            pool.submit(
+                _work, worker, schedule, schedule.take(worker.running) if worker.running else None, index < jobs
+            )
             for index, worker in enumerate(workers)
         ]
         for future in futures:
             future.result()
 
 
-def _work(worker: Worker, schedule: Schedule, left_running: str | None, own: Run | None, goes_on: bool) -> None:
-    if left_running:
-        schedule.say(f"worker {worker.number} still runs {left_running} of an interrupted sweep; waiting for it")
-    with worker.locked():
-        worker.collect()
-    if own is not None and schedule.find(own) is not None:
-        schedule.finish(own)
-        own = None
-    while own is not None or (goes_on and (own := schedule.take()) is not None):
+def _work(worker: Worker, schedule: Schedule, run: Run | None, goes_on: bool) -> None:
+    if worker.running:
+        schedule.say(f"worker {worker.number} still runs {worker.running} of an interrupted sweep; waiting for it")
+        with worker.locked():
+            worker.collect()
+        if run is not None and schedule.find(run) is not None:
+            schedule.finish(run)
+            run = None
+    while run is not None or (goes_on and (run := schedule.take()) is not None):
         try:
-            worker.run(own)
-            schedule.finish(own)
+            worker.run(run)
+            schedule.finish(run)
         except PipelineError as error:
             schedule.fail(error)
-        own = None
+        run = None
 
 
 @dataclass(frozen=True)

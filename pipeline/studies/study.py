@@ -78,11 +78,10 @@ class Study(Params):
 
     @model_validator(mode="after")
     def _check_names(self) -> "Study":
-        values = {axis: list(self.axis(axis)) for axis in self.grid}
-        for axis, names in values.items():
-            if len(set(names)) < len(names):
-                raise ValueError(f"grid.{axis}: two values have the name {max(names, key=names.count)}")
-            if invalid := [name for name in names if not NAME.fullmatch(name)]:
+        for axis, values in self.grid.items():
+            if len(self.axis(axis)) < len(values):
+                raise ValueError(f"grid.{axis}: two values have the same name; names have only a-z, 0-9 and -")
+            if invalid := [name for name in self.axis(axis) if not NAME.fullmatch(name)]:
                 raise ValueError(f"grid.{axis}: {invalid[0]!r} is no name; use a-z, 0-9 and - between them")
         if unknown := [axis for axis in self.compare if axis not in self.grid]:
             raise ValueError(invalid_choice("compare", unknown[0], tuple(self.grid)))

@@ -62,16 +62,21 @@ class Worker:
         self.folder = shop.folder / str(number)
         self.environment = shop.environment | environment
         self._chips: Overrides | None = None
+        self.running = self._left_running()
+        """The run that an interrupted sweep left running in the clone."""
 
     @property
     def lock_file(self) -> Path:
         """Locked while a `dvc` runs in the clone; contains the name of its run."""
         return self.shop.folder / f"{self.number}.lock"
 
-    def busy_with(self) -> str | None:
-        """Return the name of the run that an interrupted sweep left running in the clone; None if there is none."""
+    def _left_running(self) -> str | None:
+        """Return the name of the run in the clone; if there is none, collect what has finished."""
         with self._open_lock() as lock:
-            return None if _try_lock(lock) else lock.read().strip()
+            if not _try_lock(lock):
+                return lock.read().strip()
+            self.collect()
+            return None
 
     @contextmanager
     def locked(self) -> Iterator[IO[str]]:
