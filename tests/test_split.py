@@ -138,6 +138,48 @@ def test_subsample_keeps_the_requested_number_of_training_chips(tmp_path: Path) 
     assert summary.startswith("10 chips in 10 groups: 5 train / 1 val / 1 test, 3 left out; ")
 
 
+def test_subsample_like_skew_keeps_as_many_chips_as_the_skew_and_reports_none(tmp_path: Path) -> None:
+    skew = {"class": "field", "share": 0.6, "keep_at_least": 0}
+    run_split(tmp_path, write_chips(tmp_path / "chips"), **{"split.skew": skew})
+    skewed = read_lists(tmp_path)
+    summary = run_split(tmp_path, tmp_path / "chips", **{"split.skew": skew, "split.subsample": "like_skew"})
+    drawn = read_lists(tmp_path)
+    assert len(drawn["train"]) == len(skewed["train"]) == read_metrics(tmp_path)["train"]["chips"] < 8
+    assert drawn["train"] != skewed["train"]
+    assert (drawn["val"], drawn["test"]) == (skewed["val"], skewed["test"])
+    assert "skew" not in read_metrics(tmp_path)
+    assert f"{len(drawn['train'])} train / 1 val / 1 test" in summary
+    assert "requested" not in summary
+
+
+def test_the_arms_of_the_leak_experiment_have_one_test_list_and_equal_sizes(tmp_path: Path) -> None:
+    write_chips(tmp_path / "chips", 20)
+    arms, summaries = {}, {}
+    for arm in ("any", "with", "without"):
+        summaries[arm] = run_split(tmp_path, tmp_path / "chips", **{"split.neighbours": arm})
+        arms[arm] = read_lists(tmp_path)
+    assert len(arms["with"]["train"]) == len(arms["without"]["train"]) < len(arms["any"]["train"]) == 16
+    assert arms["with"]["test"] == arms["without"]["test"] == arms["any"]["test"]
+    assert read_metrics(tmp_path)["leak_share"] == 0  # of `without`, the last
+    assert "; 0 % of test chips touch a training chip" in summaries["without"]
+    assert "; 0 %" not in summaries["with"]
+
+
+def test_skew_and_subsample_apply_to_the_chips_that_neighbours_leaves(tmp_path: Path) -> None:
+    write_chips(tmp_path / "chips", 20)
+    run_split(tmp_path, tmp_path / "chips", **{"split.neighbours": "without"})
+    left = read_lists(tmp_path)["train"]
+    run_split(tmp_path, tmp_path / "chips", **{"split.neighbours": "without", "split.subsample": len(left) - 2})
+    assert set(read_lists(tmp_path)["train"]) < set(left)
+    with pytest.raises(PipelineError, match=rf"^split\.subsample is {len(left) + 1}, but the training part has"):
+        run_split(
+            tmp_path,
+            tmp_path / "chips",
+            dataset="ghana",
+            **{"split.neighbours": "without", "split.subsample": len(left) + 1},
+        )
+
+
 def test_the_card_the_class_shares_and_the_imbalance_are_written(tmp_path: Path) -> None:
     run_split(tmp_path, write_chips(tmp_path / "chips"))
     assert (tmp_path / "plots/ghana.md").read_text().startswith("# Data card: ghana\n")

@@ -106,7 +106,7 @@ def _left_out(chips: pd.DataFrame, origin: Origin) -> Iterable[tuple[str, str]]:
     yield from ((str(count), reason) for reason, count in origin.dropped.items())
     yield (
         str(int((chips["part"] == "").sum())),
-        "no part: in no list, too near to another part, or dropped by skew or subsample",
+        "no part: in no list, too near to another part, or dropped by neighbours, skew or subsample",
     )
 
 

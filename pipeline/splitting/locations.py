@@ -34,6 +34,21 @@ class Adjacency:
         """Number of locations."""
         return int(self.location_N.max()) + 1
 
+    def near_any(self, chosen_N: np.ndarray) -> np.ndarray:
+        """Find the chips near any of the chosen ones, which are near themselves.
+
+        Args:
+            chosen_N: bool, one per chip.
+
+        Returns:
+            bool, one per chip.
+        """
+        chosen_L, near_L = np.zeros((2, self.count), bool)
+        chosen_L[self.location_N[chosen_N]] = True
+        first_M, second_M = self.pairs_2M
+        near_L[first_M[chosen_L[second_M]]] = True
+        return np.asarray(near_L[self.location_N])
+
 
 @dataclass(frozen=True)
 class Locations:

@@ -72,6 +72,15 @@ class SplitSection(Params):
             raise ValueError("train, val and test must each be above 0: val selects the best epoch, test scores it")
         return self
 
+    @model_validator(mode="after")
+    def _check_subsample(self) -> Self:
+        if self.subsample == "like_skew" and self.skew.class_name == "none":
+            raise ValueError(
+                "subsample like_skew keeps as many chips as skew would, but skew.class is none; set skew.class, or "
+                "subsample to a number or none"
+            )
+        return self
+
     @property
     def shares(self) -> dict[str, float]:
         """The share of each part."""

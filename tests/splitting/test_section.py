@@ -36,6 +36,13 @@ def test_a_misspelt_key_of_skew_is_refused_with_the_keys_of_params_yaml() -> Non
     )
 
 
+def test_like_skew_needs_a_skew() -> None:
+    assert refusal(subsample="like_skew").endswith(
+        "subsample like_skew keeps as many chips as skew would, but skew.class is none; set skew.class, or subsample "
+        "to a number or none"
+    )
+
+
 @pytest.mark.parametrize("count", [0, -3, 1.5, "some"])
 def test_subsample_is_none_or_a_positive_integer(count: Any) -> None:
     assert "split.subsample is" in refusal(subsample=count)
