@@ -137,7 +137,7 @@ def split(
             raise
         draw_grid(picture, chips, frame.assign(group=frame["scene"], part=""), table, provenance.title)
         return refuse(SplitOutputs(lists, metrics, card), reason, imagery.synthetic)
-    leak = {"strategy": section.strategy} | measure_leak(frame, locations)
+    leak = {"strategy": section.strategy, "fold": section.fold} | measure_leak(frame, locations)
     outlines = write_lists(lists, frame, table, leak, imagery.synthetic)
     parts = {part: composition(frame[frame["part"] == part], table) for part in PARTS}
     values = {"synthetic": imagery.synthetic} | leak | skew_metrics(frame, table, section) | parts

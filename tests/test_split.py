@@ -95,7 +95,13 @@ def test_the_leak_is_in_the_summary_the_metrics_and_leak_json(tmp_path: Path) ->
     leak = "; 100 % of test chips touch a training chip; see split.strategy; 1 warning: see "
     assert summary.endswith(f"{leak}{tmp_path / 'plots/ghana.md'}")
     leak = json.loads((tmp_path / "split/leak.json").read_text())
-    assert leak == {"strategy": "random", "leak_share": 1.0, "leak_share_at_least": 1.0, "scenes_shared": 0}
+    assert leak == {
+        "strategy": "random",
+        "fold": "none",
+        "leak_share": 1.0,
+        "leak_share_at_least": 1.0,
+        "scenes_shared": 0,
+    }
     assert leak.items() <= read_metrics(tmp_path).items()
 
 
@@ -244,6 +250,20 @@ def test_subsample_draws_from_the_chips_that_the_border_between_parts_leaves(tmp
     assert summary.endswith("; 0 % of test chips touch a training chip")  # changed shares are not reported
 
 
+def test_the_fold_is_in_leak_json_the_metrics_and_the_card(tmp_path: Path) -> None:
+    tested = []
+    rows = pd.read_csv(write_chips(tmp_path / "chips") / "chips.csv")
+    rows.assign(x=500000 + 2 * (rows["x"] - 500000)).to_csv(tmp_path / "chips/chips.csv", index=False)  # apart
+    for number in (1, 2):
+        fold = {"split.strategy": "scene", "split.fold": f"{number}/2", "split.train": 0.5, "split.val": 0.3}
+        run_split(tmp_path, tmp_path / "chips", **fold, **{"split.test": 0.2})
+        assert json.loads((tmp_path / "split/leak.json").read_text())["fold"] == f"{number}/2"
+        assert read_metrics(tmp_path)["fold"] == f"{number}/2"
+        assert f"Strategy `scene`, fold {number}/2, seed 42." in (tmp_path / "plots/ghana.md").read_text()
+        tested += read_lists(tmp_path)["test"]
+    assert sorted(tested) == sorted(f"c{number}_1" for number in range(10))
+
+
 def test_a_large_group_is_reported_in_the_summary(tmp_path: Path) -> None:
     rows = pd.read_csv(write_chips(tmp_path / "chips") / "chips.csv")
     x = rows["x"].where(rows.index > 6, 500000 + 0.9 * (rows["x"] - 500000))  # seven overlap
@@ -251,3 +271,5 @@ def test_a_large_group_is_reported_in_the_summary(tmp_path: Path) -> None:
     scene = {"split.strategy": "scene", "split.train": 0.5, "split.val": 0.25, "split.test": 0.25}
     assert "; the parts have " in (summary := run_split(tmp_path, tmp_path / "chips", **scene))
     assert summary.endswith("group c0 alone has 70 %; split.strategy=block would divide it")
+    summary = run_split(tmp_path, tmp_path / "chips", **scene, **{"split.fold": "2/2"})
+    assert summary.endswith(" % of the chips instead of 33 / 17 / 50: group c0 alone has 70 %; no fold can divide it")

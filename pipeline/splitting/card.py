@@ -48,6 +48,7 @@ def data_card(
         table: the classes.
         section: the parameters of the split.
     """
+    fold = "" if section.fold == "none" else f", fold {section.fold}"
     blocks = [
         [f"# Data card: {provenance.title}"],
         ["## Warnings", "", *(f"- {warning}" for warning in look.warnings or ("none",))],
@@ -55,7 +56,7 @@ def data_card(
         _table(("", ""), _facts(provenance, chips)),
         ["## Classes", "", "Shares of the labelled pixels."],
         _table(("id", "class", "colour", *PARTS), _classes(chips, table)),
-        ["## Parts", "", f"Strategy `{section.strategy}`, seed {section.seed}."],
+        ["## Parts", "", f"Strategy `{section.strategy}`{fold}, seed {section.seed}."],
         _table(("part", "chips", "scenes", "groups", "without a rare class"), _parts(chips, table)),
         ["## Left out"],
         _table(("chips or dates", "why"), _left_out(chips, provenance.origin)),
