@@ -1,7 +1,7 @@
 """Compare trainings: paired difference of mean IoU, interval, verdict.
 
 python -m pipeline.compare A B          # two revisions or experiments; `workspace` is the working tree
-python -m pipeline.compare 'ce-*' 'dice-*'          # sets of experiments, paired by seed
+python -m pipeline.compare 'ce-*' 'dice-*'          # sets of experiments, paired by seed, folds pooled
 python -m pipeline.compare ce-1,ce-2 dice-1,dice-2
 """
 
@@ -19,7 +19,7 @@ from dvc.scm import SCMError
 
 from pipeline.core.cli import one_line_errors
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.verdict import Comparison, Result, compare_results
+from pipeline.evaluation.verdict import Comparison, Result, compare_results, pool_by_seed
 from pipeline.scoring.counts import from_table
 
 WORKSPACE = "workspace"
@@ -91,20 +91,23 @@ def load_result(name: str) -> Result:
     if seed is None:  # not in older versions; newer ones record it, as params of the workspace may have changed since
         seed = int(yaml.safe_load(params)["seed"])
     score, precision = float(metrics["mean_iou"]), metrics.get("arithmetic", {}).get("scored")
-    return Result(name, seed, metrics["test_list"], classes, tuple(groups), counts_G3K, score, precision)
+    fold = metrics.get("fold", "none")  # not in older versions
+    fold = None if fold == "none" else fold
+    return Result(name, seed, metrics["test_list"], classes, tuple(groups), counts_G3K, score, precision, fold)
 
 
 def report_lines(
     sides: tuple[str, str], results: tuple[list[Result], list[Result]], comparison: Comparison
 ) -> list[str]:
-    """Format the comparison as lines of text."""
+    """Format the comparison as lines of text; `results` with their folds pooled."""
     lines = []
     for side, of_side in zip(sides, results, strict=True):
         scores = ", ".join(f"{result.mean_iou:.4f} (seed {result.seed})" for result in of_side)
         lines.append(f"{side}: mean IoU {scores}")
     interval = comparison.interval.describe("+.4f") if comparison.interval else "no interval"
     seeds = len(comparison.seeds)
-    count = f"{comparison.groups} groups, {seeds} paired seed{'s' * (seeds != 1)}"
+    folds = f"{comparison.folds} folds pooled, " if comparison.folds > 1 else ""
+    count = f"{comparison.groups} groups, {folds}{seeds} paired seed{'s' * (seeds != 1)}"
     lines.append(f"{sides[1]} - {sides[0]}: {comparison.difference:+.4f}, {interval} ({count})")
     verdicts = {
         "first": f"{sides[0]} is better",
@@ -136,8 +139,8 @@ def main() -> None:
     with one_line_errors("compare"):
         experiments = list_experiments() if "*" in "".join(sides) else []
         results = (
-            [load_result(name) for name in expand_names(sides[0], experiments)],
-            [load_result(name) for name in expand_names(sides[1], experiments)],
+            pool_by_seed([load_result(name) for name in expand_names(sides[0], experiments)]),
+            pool_by_seed([load_result(name) for name in expand_names(sides[1], experiments)]),
         )
         print("\n".join(report_lines(sides, results, compare_results(*results))))
 

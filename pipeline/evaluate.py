@@ -100,6 +100,7 @@ def leak_metrics(lists: Path) -> dict[str, Any]:
         "leak_share": leak["leak_share"],
         "leak_share_at_least": leak["leak_share_at_least"],
         "split_strategy": leak["strategy"],
+        "fold": leak["fold"],
     }
 
 

@@ -21,6 +21,7 @@ from pipeline.splitting.footprints import feature_collection
 from pipeline.splitting.groups import find_groups, large_group_summary
 from pipeline.splitting.leaks import measure_leak
 from pipeline.splitting.locations import Locations
+from pipeline.splitting.neighbours import select_by_neighbours
 from pipeline.splitting.report import class_shares, composition, imbalance, shares_table
 from pipeline.splitting.section import PARTS, InfeasibleSplitError, SplitSection
 from pipeline.splitting.skew import skew_classes, subsample
@@ -54,23 +55,26 @@ def split_chips(chips: pd.DataFrame, locations: Locations, section: SplitSection
     return chips.assign(part=assign_parts(chips, locations, section))
 
 
-def reduce_train(chips: pd.DataFrame, table: ClassTable, section: SplitSection) -> pd.DataFrame:
-    """Clear the `part` of the training chips that `skew` and `subsample` drop.
+def reduce_train(chips: pd.DataFrame, locations: Locations, table: ClassTable, section: SplitSection) -> pd.DataFrame:
+    """Clear the `part` of the training chips that `neighbours`, then `skew` and `subsample` drop.
 
     Raises:
         InfeasibleSplitError: the training chips do not allow it.
     """
-    train = chips[chips["part"] == "train"]
-    kept = train if section.skew.class_name == "none" else skew_classes(train, table, section.skew, section.seed)
-    if section.subsample != "none":
+    train = select_by_neighbours(chips, locations, section)
+    has_skew = section.skew.class_name != "none"
+    kept = skew_classes(train, table, section.skew, section.seed) if has_skew else train
+    if section.subsample == "like_skew":
+        kept = subsample(train, len(kept), section.seed)
+    elif section.subsample != "none":
         kept = subsample(kept, section.subsample, section.seed)
-    return chips.assign(part=chips["part"].where(~chips.index.isin(train.index.difference(kept.index)), ""))
+    return chips.assign(part=chips["part"].where((chips["part"] != "train") | chips.index.isin(kept.index), ""))
 
 
 def skew_metrics(chips: pd.DataFrame, table: ClassTable, section: SplitSection) -> dict[str, Any]:
-    """Return requested and actual share of the skewed class in the training pixels; empty without a skew."""
+    """Return requested and actual share of the skewed class in the training pixels; empty if they are not skewed."""
     name = section.skew.class_name
-    if name == "none":
+    if name == "none" or section.subsample == "like_skew":
         return {}
     reached = class_shares(chips[chips["part"] == "train"], table)[name]
     return {"skew": {"class": name, "asked": section.skew.share, "reached": reached}}
@@ -127,13 +131,13 @@ def split(
     try:
         frame = split_chips(frame, locations, section)
         note = large_group_summary(frame, section)
-        frame = reduce_train(frame, table, section)
+        frame = reduce_train(frame, locations, table, section)
     except InfeasibleSplitError as reason:
         if dataset == params.dataset:  # end before DVC removes the model trained on the previous split
             raise
         draw_grid(picture, chips, frame.assign(group=frame["scene"], part=""), table, provenance.title)
         return refuse(SplitOutputs(lists, metrics, card), reason, imagery.synthetic)
-    leak = {"strategy": section.strategy} | measure_leak(frame, locations)
+    leak = {"strategy": section.strategy, "fold": section.fold} | measure_leak(frame, locations)
     outlines = write_lists(lists, frame, table, leak, imagery.synthetic)
     parts = {part: composition(frame[frame["part"] == part], table) for part in PARTS}
     values = {"synthetic": imagery.synthetic} | leak | skew_metrics(frame, table, section) | parts

@@ -2,7 +2,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,14 +32,14 @@ DVC_YAML = {
 }
 
 
-def write_scores(folder: Path, share: float, listed: str = "list") -> None:
+def write_scores(folder: Path, share: float, groups: Sequence[str] = GROUPS, **metrics: str) -> None:
     """Write what `evaluate` does, for groups with `share` of their pixels predicted correctly."""
-    folder.mkdir(parents=True)
-    counts = make_groups(*[share] * 12)
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = make_groups(*[share] * len(groups))
     score = float(mean_iou(counts.sum(axis=0), BOTH))
-    iou = {"field": score, "wood": score}
-    (folder / "evaluate.json").write_text(json.dumps({"mean_iou": score, "iou": iou, "test_list": listed}))
-    (folder / "units.csv").write_text(to_table(GROUPS, counts, ("field", "wood")).to_csv(index=False))
+    values = {"mean_iou": score, "iou": {"field": score, "wood": score}, "test_list": "list"} | metrics
+    (folder / "evaluate.json").write_text(json.dumps(values))
+    (folder / "units.csv").write_text(to_table(groups, counts, ("field", "wood")).to_csv(index=False))
 
 
 def git(*arguments: str) -> None:
@@ -48,7 +48,10 @@ def git(*arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A commit that scored 0.5, tag `worse` that scored 0.2, an experiment `better-1`, and nothing at tag `empty`."""
+    """A commit that scored 0.5, tag `worse` that scored 0.2, an experiment `better-1`, and nothing at tag `empty`.
+
+    The tags `a1`, `a2`, `b1` and `b2` are the folds of two trainings.
+    """
     folder, before = tmp_path_factory.mktemp("repository"), Path.cwd()
     os.chdir(folder)
     git("init", "-q")
@@ -65,6 +68,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         git("add", "-A")
         git("commit", "-q", "-m", str(share))
         git("tag", "worse" if share == 0.2 else "middle")
+    for side, share in (("a", 0.2), ("b", 0.8)):
+        for number in (1, 2):
+            groups, fold = GROUPS[number - 1 :: 2], {"fold": f"{number}/2", "test_list": f"list {number}"}
+            write_scores(folder / "metrics", share, groups, **fold)
+            git("commit", "-q", "-a", "-m", f"{side}{number}")
+            git("tag", f"{side}{number}")
+    git("reset", "-q", "--hard", "middle")
     named = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
     command = [*dvc, "exp", "run", "-q", "-n", "better-1", "-S", "share=0.8"]
     subprocess.run(command, check=True, env=os.environ | named)
@@ -113,9 +123,28 @@ def test_a_comparison_of_two_is_printed_and_undecided(repository: Path) -> None:
     ]
 
 
+def test_folds_are_pooled_before_a_comparison(repository: Path) -> None:
+    assert load_result("a2").fold == "2/2"
+    assert load_result("worse").fold is None  # the metrics of older versions lack it
+    done = run(repository, "a2,a1", "b1,b2")
+    assert (done.returncode, done.stderr) == (0, "")
+    gain = 0.8 / 1.2 - 0.2 / 1.8
+    assert done.stdout.splitlines() == [
+        f"a2,a1: mean IoU {0.2 / 1.8:.4f} (seed 1)",
+        f"b1,b2: mean IoU {0.8 / 1.2:.4f} (seed 1)",
+        f"b1,b2 - a2,a1: +{gain:.4f}, approximate 95 % interval +{gain:.4f} to +{gain:.4f}: "
+        "the groups show no variation (12 groups, 2 folds pooled, 1 paired seed)",
+        "verdict: undecided: training noise was not sampled, 1 paired seed of at least 5",
+    ]
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
+        (
+            ("a1", "b1,b2"),
+            "compare: error: a1 is fold 1/2 of seed 1, and 2/2 is missing; name the experiments of all 2",
+        ),
         (("worse", "nowhere"), "compare: error: nowhere: cannot read its scores ("),
         (("empty", "worse"), "compare: error: empty: cannot read its scores ("),
         (("worse", "foc*"), "compare: error: no experiment matches 'foc*'; there are: better-1"),

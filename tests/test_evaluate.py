@@ -53,7 +53,7 @@ def predicted(world: World) -> tuple[np.ndarray, np.ndarray]:
 SCORES = ["paper_iou", "mean_iou", "micro_iou", "frequency_weighted_iou", "pixel_accuracy", "precision", "recall"]
 SCORES += ["f_score", "classes_scored", "iou", "quantity_disagreement", "allocation_disagreement", "classes"]
 ABOUT = ["calibration", "mean_iou_low", "mean_iou_high", "interval", "chips", "test_list", "leak_share"]
-ABOUT += ["leak_share_at_least", "split_strategy", "synthetic", "seed", "model_sha256"]
+ABOUT += ["leak_share_at_least", "split_strategy", "fold", "synthetic", "seed", "model_sha256"]
 ABOUT += ["arithmetic"]
 
 
@@ -70,7 +70,7 @@ def test_the_scores_have_these_keys(scored: Path, result: Any) -> None:
         *("error_before", "error_after", "error_after_low", "error_after_high"),
     ]
     assert (result["synthetic"], result["chips"], result["classes_scored"]) == (True, 3, 3)
-    assert (result["leak_share"], result["split_strategy"]) == (0.25, "random")
+    assert (result["leak_share"], result["split_strategy"], result["fold"]) == (0.25, "random", "none")
     assert result["test_list"] == hashlib.sha256(b"c10\nc11\nc12").hexdigest()
 
 

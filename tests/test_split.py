@@ -95,7 +95,13 @@ def test_the_leak_is_in_the_summary_the_metrics_and_leak_json(tmp_path: Path) ->
     leak = "; 100 % of test chips touch a training chip; see split.strategy; 1 warning: see "
     assert summary.endswith(f"{leak}{tmp_path / 'plots/ghana.md'}")
     leak = json.loads((tmp_path / "split/leak.json").read_text())
-    assert leak == {"strategy": "random", "leak_share": 1.0, "leak_share_at_least": 1.0, "scenes_shared": 0}
+    assert leak == {
+        "strategy": "random",
+        "fold": "none",
+        "leak_share": 1.0,
+        "leak_share_at_least": 1.0,
+        "scenes_shared": 0,
+    }
     assert leak.items() <= read_metrics(tmp_path).items()
 
 
@@ -136,6 +142,48 @@ def test_skew_drops_training_chips_only_and_reports_the_share_it_reached(tmp_pat
 def test_subsample_keeps_the_requested_number_of_training_chips(tmp_path: Path) -> None:
     summary = run_split(tmp_path, write_chips(tmp_path / "chips"), **{"split.subsample": 5})
     assert summary.startswith("10 chips in 10 groups: 5 train / 1 val / 1 test, 3 left out; ")
+
+
+def test_subsample_like_skew_keeps_as_many_chips_as_the_skew_and_reports_none(tmp_path: Path) -> None:
+    skew = {"class": "field", "share": 0.6, "keep_at_least": 0}
+    run_split(tmp_path, write_chips(tmp_path / "chips"), **{"split.skew": skew})
+    skewed = read_lists(tmp_path)
+    summary = run_split(tmp_path, tmp_path / "chips", **{"split.skew": skew, "split.subsample": "like_skew"})
+    drawn = read_lists(tmp_path)
+    assert len(drawn["train"]) == len(skewed["train"]) == read_metrics(tmp_path)["train"]["chips"] < 8
+    assert drawn["train"] != skewed["train"]
+    assert (drawn["val"], drawn["test"]) == (skewed["val"], skewed["test"])
+    assert "skew" not in read_metrics(tmp_path)
+    assert f"{len(drawn['train'])} train / 1 val / 1 test" in summary
+    assert "requested" not in summary
+
+
+def test_the_arms_of_the_leak_experiment_have_one_test_list_and_equal_sizes(tmp_path: Path) -> None:
+    write_chips(tmp_path / "chips", 20)
+    arms, summaries = {}, {}
+    for arm in ("any", "with", "without"):
+        summaries[arm] = run_split(tmp_path, tmp_path / "chips", **{"split.neighbours": arm})
+        arms[arm] = read_lists(tmp_path)
+    assert len(arms["with"]["train"]) == len(arms["without"]["train"]) < len(arms["any"]["train"]) == 16
+    assert arms["with"]["test"] == arms["without"]["test"] == arms["any"]["test"]
+    assert read_metrics(tmp_path)["leak_share"] == 0  # of `without`, the last
+    assert "; 0 % of test chips touch a training chip" in summaries["without"]
+    assert "; 0 %" not in summaries["with"]
+
+
+def test_skew_and_subsample_apply_to_the_chips_that_neighbours_leaves(tmp_path: Path) -> None:
+    write_chips(tmp_path / "chips", 20)
+    run_split(tmp_path, tmp_path / "chips", **{"split.neighbours": "without"})
+    left = read_lists(tmp_path)["train"]
+    run_split(tmp_path, tmp_path / "chips", **{"split.neighbours": "without", "split.subsample": len(left) - 2})
+    assert set(read_lists(tmp_path)["train"]) < set(left)
+    with pytest.raises(PipelineError, match=rf"^split\.subsample is {len(left) + 1}, but the training part has"):
+        run_split(
+            tmp_path,
+            tmp_path / "chips",
+            dataset="ghana",
+            **{"split.neighbours": "without", "split.subsample": len(left) + 1},
+        )
 
 
 def test_the_card_the_class_shares_and_the_imbalance_are_written(tmp_path: Path) -> None:
@@ -202,6 +250,20 @@ def test_subsample_draws_from_the_chips_that_the_border_between_parts_leaves(tmp
     assert summary.endswith("; 0 % of test chips touch a training chip")  # changed shares are not reported
 
 
+def test_the_fold_is_in_leak_json_the_metrics_and_the_card(tmp_path: Path) -> None:
+    tested = []
+    rows = pd.read_csv(write_chips(tmp_path / "chips") / "chips.csv")
+    rows.assign(x=500000 + 2 * (rows["x"] - 500000)).to_csv(tmp_path / "chips/chips.csv", index=False)  # apart
+    for number in (1, 2):
+        fold = {"split.strategy": "scene", "split.fold": f"{number}/2", "split.train": 0.5, "split.val": 0.3}
+        run_split(tmp_path, tmp_path / "chips", **fold, **{"split.test": 0.2})
+        assert json.loads((tmp_path / "split/leak.json").read_text())["fold"] == f"{number}/2"
+        assert read_metrics(tmp_path)["fold"] == f"{number}/2"
+        assert f"Strategy `scene`, fold {number}/2, seed 42." in (tmp_path / "plots/ghana.md").read_text()
+        tested += read_lists(tmp_path)["test"]
+    assert sorted(tested) == sorted(f"c{number}_1" for number in range(10))
+
+
 def test_a_large_group_is_reported_in_the_summary(tmp_path: Path) -> None:
     rows = pd.read_csv(write_chips(tmp_path / "chips") / "chips.csv")
     x = rows["x"].where(rows.index > 6, 500000 + 0.9 * (rows["x"] - 500000))  # seven overlap
@@ -209,3 +271,5 @@ def test_a_large_group_is_reported_in_the_summary(tmp_path: Path) -> None:
     scene = {"split.strategy": "scene", "split.train": 0.5, "split.val": 0.25, "split.test": 0.25}
     assert "; the parts have " in (summary := run_split(tmp_path, tmp_path / "chips", **scene))
     assert summary.endswith("group c0 alone has 70 %; split.strategy=block would divide it")
+    summary = run_split(tmp_path, tmp_path / "chips", **scene, **{"split.fold": "2/2"})
+    assert summary.endswith(" % of the chips instead of 33 / 17 / 50: group c0 alone has 70 %; no fold can divide it")

@@ -4,14 +4,12 @@ Z: zones. M: units near a zone. A: amounts (chips, then pixels per class). U: un
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
 import numpy as np
-
-from pipeline.splitting.section import PARTS, SplitSection
 
 TOLERANCE = 0.03
 """Deviation of a part's share of the chips that is not penalised."""
@@ -58,19 +56,19 @@ class Zones:
         unit, zone = np.divmod(pairs, zones)
         return np.split(zone, np.flatnonzero(np.diff(unit)) + 1)
 
-    def totals(self, part_U: np.ndarray, zones: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Sum the amounts of each part over `zones`, without those that the gap drops.
+    def totals(self, part_U: np.ndarray, parts: int, zones: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Sum the amounts of each of `parts` parts over `zones`, without those that the gap drops.
 
         Returns:
             totals_PA, float.
         """
         part_Z = part_U[self.unit_Z[zones]]
         kept_Z = part_U[self.near_ZM[zones]].max(axis=1) <= part_Z
-        in_part_PZ = (part_Z == np.arange(len(PARTS))[:, None]) & kept_Z
+        in_part_PZ = (part_Z == np.arange(parts)[:, None]) & kept_Z
         return np.asarray(in_part_PZ.astype(np.float64) @ self.amounts_ZA[zones])
 
 
-def assign_units(zones: Zones, section: SplitSection) -> list[str]:
+def assign_units(zones: Zones, shares: Mapping[str, float], seed: int) -> list[str]:
     """Find the part of each unit by a seeded local search, or by trying all assignments where there are few units.
 
     The objectives, the most important first, measured on the chips that the gap leaves: no empty part; each part's
@@ -79,16 +77,17 @@ def assign_units(zones: Zones, section: SplitSection) -> list[str]:
 
     Args:
         zones: chips and pixels of the units.
-        section: shares and seed.
+        shares: of each part, the later parts last; they add up to 1.
+        seed: of the search.
     """
-    target_P = np.array([section.shares[part] for part in PARTS])
-    rng = random.Random(section.seed)
+    names, target_P = list(shares), np.array(list(shares.values()))
+    rng = random.Random(seed)
     candidates = [_local_search(_greedy(zones.unit_chips, target_P, rng), zones, target_P, rng) for _ in range(STARTS)]
-    if len(PARTS) ** (count := len(zones.unit_chips)) <= MAX_MOVES:
-        candidates += map(np.array, product(range(len(PARTS)), repeat=count))
+    if len(names) ** (count := len(zones.unit_chips)) <= MAX_MOVES:
+        candidates += map(np.array, product(range(len(names)), repeat=count))
     all_A = zones.amounts_ZA.sum(axis=0)
-    best_U = min(candidates, key=lambda part_U: _cost(zones.totals(part_U), all_A, target_P))
-    return [PARTS[part] for part in best_U]
+    best_U = min(candidates, key=lambda part_U: _cost(zones.totals(part_U, len(names)), all_A, target_P))
+    return [names[part] for part in best_U]
 
 
 def _greedy(chips_U: np.ndarray, target_P: np.ndarray, rng: random.Random) -> np.ndarray:
@@ -105,18 +104,19 @@ def _greedy(chips_U: np.ndarray, target_P: np.ndarray, rng: random.Random) -> np
 def _local_search(part_U: np.ndarray, zones: Zones, target_P: np.ndarray, rng: random.Random) -> np.ndarray:
     """Move a unit or swap two, and keep every change that does not raise the cost."""
     count, zones_near, all_A = len(part_U), zones.zones_near, zones.amounts_ZA.sum(axis=0)
-    totals_PA = zones.totals(part_U)
+    parts = len(target_P)
+    totals_PA = zones.totals(part_U, parts)
     cost = _cost(totals_PA, all_A, target_P)
     for _ in range(min(MAX_MOVES, MOVES_PER_ZONE * len(zones.unit_Z)) if count > 1 else 0):
         pair = rng.sample(range(count), 2)
         old = [int(part_U[unit]) for unit in pair]
-        new = old[::-1] if rng.random() < 0.5 else [rng.randrange(len(target_P)), old[1]]
+        new = old[::-1] if rng.random() < 0.5 else [rng.randrange(parts), old[1]]
         if new == old:
             continue
         changed = np.union1d(zones_near[pair[0]], zones_near[pair[1]])
-        new_totals_PA = totals_PA - zones.totals(part_U, changed)
+        new_totals_PA = totals_PA - zones.totals(part_U, parts, changed)
         part_U[pair] = new
-        new_totals_PA += zones.totals(part_U, changed)
+        new_totals_PA += zones.totals(part_U, parts, changed)
         if (new_cost := _cost(new_totals_PA, all_A, target_P)) <= cost:
             totals_PA, cost = new_totals_PA, new_cost
         else:

@@ -48,6 +48,7 @@ def data_card(
         table: the classes.
         section: the parameters of the split.
     """
+    fold = "" if section.fold == "none" else f", fold {section.fold}"
     blocks = [
         [f"# Data card: {provenance.title}"],
         ["## Warnings", "", *(f"- {warning}" for warning in look.warnings or ("none",))],
@@ -55,7 +56,7 @@ def data_card(
         _table(("", ""), _facts(provenance, chips)),
         ["## Classes", "", "Shares of the labelled pixels."],
         _table(("id", "class", "colour", *PARTS), _classes(chips, table)),
-        ["## Parts", "", f"Strategy `{section.strategy}`, seed {section.seed}."],
+        ["## Parts", "", f"Strategy `{section.strategy}`{fold}, seed {section.seed}."],
         _table(("part", "chips", "scenes", "groups", "without a rare class"), _parts(chips, table)),
         ["## Left out"],
         _table(("chips or dates", "why"), _left_out(chips, provenance.origin)),
@@ -106,7 +107,7 @@ def _left_out(chips: pd.DataFrame, origin: Origin) -> Iterable[tuple[str, str]]:
     yield from ((str(count), reason) for reason, count in origin.dropped.items())
     yield (
         str(int((chips["part"] == "").sum())),
-        "no part: in no list, too near to another part, or dropped by skew or subsample",
+        "no part: in no list, too near to another part, or dropped by neighbours, skew or subsample",
     )
 
 

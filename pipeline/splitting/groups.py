@@ -56,9 +56,10 @@ def large_group_summary(chips: pd.DataFrame, section: SplitSection) -> str:
     actual_text, requested_text = (
         " / ".join(f"{100 * shares[part]:.0f}" for part in PARTS) for shares in (actual, section.shares)
     )
+    advice = "split.strategy=block would divide it" if section.fold == "none" else "no fold can divide it"
     return (
         f"the parts have {actual_text} % of the chips instead of {requested_text}: group {largest[GROUP].iloc[0]} "
-        f"alone has {100 * len(largest) / len(chips):.0f} %; split.strategy=block would divide it"
+        f"alone has {100 * len(largest) / len(chips):.0f} %; {advice}"
     )
 
 

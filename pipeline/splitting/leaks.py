@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pipeline.splitting.locations import Locations
@@ -22,11 +21,7 @@ def measure_leak(chips: pd.DataFrame, locations: Locations) -> dict[str, Any]:
     """
     test_N, train_N = (chips["part"].to_numpy() == part for part in ("test", "train"))
     location_N = locations.location_N
-    first_M, second_M = locations.touching().pairs_2M
-    train_L, leaks_L = np.zeros((2, len(locations.left_L)), bool)
-    train_L[location_N[train_N]] = True
-    leaks_L[first_M[train_L[second_M]]] = True
-    leaks_T, reference_N = leaks_L[location_N[test_N]], locations.reference_L[location_N]
+    leaks_T, reference_N = locations.touching().near_any(train_N)[test_N], locations.reference_L[location_N]
     share = round(float(leaks_T.mean()), 6)
     is_known = leaks_T.all() or len({*reference_N[train_N], *reference_N[test_N][~leaks_T]}) == 1
     scenes = chips["scene"]

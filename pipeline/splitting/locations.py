@@ -34,6 +34,33 @@ class Adjacency:
         """Number of locations."""
         return int(self.location_N.max()) + 1
 
+    def among(self, chosen_N: np.ndarray) -> "Adjacency":
+        """Restrict the chips to the chosen ones, and the locations to theirs.
+
+        Args:
+            chosen_N: bool, one per chip.
+        """
+        kept, location_N = np.unique(self.location_N[chosen_N], return_inverse=True)
+        number_L = np.full(self.count, -1)
+        number_L[kept] = np.arange(len(kept))
+        pairs_2M = number_L[self.pairs_2M]
+        return Adjacency(location_N, pairs_2M[:, (pairs_2M >= 0).all(axis=0)])
+
+    def near_any(self, chosen_N: np.ndarray) -> np.ndarray:
+        """Find the chips near any of the chosen ones, which are near themselves.
+
+        Args:
+            chosen_N: bool, one per chip.
+
+        Returns:
+            bool, one per chip.
+        """
+        chosen_L, near_L = np.zeros((2, self.count), bool)
+        chosen_L[self.location_N[chosen_N]] = True
+        first_M, second_M = self.pairs_2M
+        near_L[first_M[chosen_L[second_M]]] = True
+        return np.asarray(near_L[self.location_N])
+
 
 @dataclass(frozen=True)
 class Locations:

@@ -1,16 +1,25 @@
 """The section `split` of params.yaml."""
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Params, Share
+from pipeline.formats.splits import parse_fold
 
 PARTS = ("train", "val", "test")
 Strategy = Literal["random", "official", "scene", "block"]
-Fold = Annotated[str, Field(pattern=r"^[1-9]\d*/[1-9]\d*$")]
-"""`i/k`: the i-th of k folds."""
+
+
+def _require_fold(text: str) -> str:
+    if text != "none":
+        is_fold = re.fullmatch("[1-9][0-9]*/[1-9][0-9]*", text)
+        number, count = parse_fold(text) if is_fold else (0, 0)
+        if not 1 <= number <= count or count < 2:
+            raise ValueError(f"{text!r} is not a fold; allowed: none, or i/k with i from 1 to k, k from 2, such as 1/3")
+    return text
 
 
 class InfeasibleSplitError(PipelineError):
@@ -53,8 +62,8 @@ class SplitSection(Params):
     test: Share
     seed: int = Field(ge=0)
     """Separate from the training seed, so that sweeping that one never changes the test set."""
-    fold: Literal["none"] | Fold
-    """For `scene`: the groups to test instead of the share `test`."""
+    fold: Annotated[str, AfterValidator(_require_fold)]
+    """none, or with `scene` i/k: test the i-th of k folds of the groups, instead of the share `test`."""
     block: Block
     skew: Skew
     subsample: Literal["none", "like_skew"] | Annotated[int, Field(gt=0)]
@@ -72,7 +81,33 @@ class SplitSection(Params):
             raise ValueError("train, val and test must each be above 0: val selects the best epoch, test scores it")
         return self
 
+    @model_validator(mode="after")
+    def _check_fold(self) -> Self:
+        if self.fold != "none" and self.strategy != "scene":
+            raise ValueError(
+                f"fold {self.fold} tests whole groups, but strategy is {self.strategy}; set strategy to scene, or fold "
+                "to none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_subsample(self) -> Self:
+        if self.subsample == "like_skew" and self.skew.class_name == "none":
+            raise ValueError(
+                "subsample like_skew keeps as many chips as skew would, but skew.class is none; set skew.class, or "
+                "subsample to a number or none"
+            )
+        return self
+
     @property
     def shares(self) -> dict[str, float]:
-        """The share of each part."""
-        return {part: getattr(self, part) for part in PARTS}
+        """The share of each part; with folds, `test` is one fold, and train and val divide the rest as requested."""
+        if self.fold == "none":
+            return {part: getattr(self, part) for part in PARTS}
+        test = 1 / parse_fold(self.fold)[1]
+        return {part: share * (1 - test) for part, share in self.shares_beside_test.items()} | {"test": test}
+
+    @property
+    def shares_beside_test(self) -> dict[str, float]:
+        """The shares of train and val in the chips of both."""
+        return {part: getattr(self, part) / (self.train + self.val) for part in ("train", "val")}

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 
 from pipeline.formats.chips import OFFICIAL, class_columns
-from pipeline.formats.splits import GROUP
+from pipeline.formats.splits import GROUP, parse_fold
 from pipeline.splitting.assignment import Zones, assign_units
 from pipeline.splitting.groups import merge_connected
 from pipeline.splitting.locations import Adjacency, Locations
@@ -23,10 +23,11 @@ ADVICE = {
     "random": "raise its share in split, or cut more chips (a smaller tile.size, more dates or scenes)",
     "official": "name some of these chips in its list, or choose another split.strategy",
     "scene": "choose split.strategy=block, which divides groups, raise its share in split, or add scenes",
+    "fold": "choose another number of folds in split.fold, or add scenes",
     "block": "lower split.block.chips or split.block.gap, raise its share in split, or cut more chips (a smaller "
     "tile.size, more scenes)",
 }
-"""How to avoid an empty part, by strategy."""
+"""How to avoid an empty part, by strategy, or with folds."""
 
 
 def assign_parts(chips: pd.DataFrame, locations: Locations, section: SplitSection) -> pd.Series:
@@ -40,10 +41,12 @@ def assign_parts(chips: pd.DataFrame, locations: Locations, section: SplitSectio
     if empty := [part for part in PARTS if not (parts == part).any()]:
         counts = {part: int((parts == part).sum()) for part in PARTS}
         groups = f" of {chips[GROUP].nunique()} groups" if section.strategy == "scene" else ""
-        shares = "" if section.strategy == "official" else f" at {section.shares}"
+        rounded = {part: round(share, 4) for part, share in section.shares.items()}
+        shares = "" if section.strategy == "official" else f" at {rounded}"
+        fold = "" if section.fold == "none" else f", fold {section.fold}"
         raise InfeasibleSplitError(
             f"the part {empty[0]} would be empty: {len(chips)} chips{groups}{shares} give {counts} "
-            f"(strategy {section.strategy}); {ADVICE[section.strategy]}"
+            f"(strategy {section.strategy}{fold}); {ADVICE['fold' if fold else section.strategy]}"
         )
     return parts
 
@@ -93,7 +96,45 @@ def scene_split(chips: pd.DataFrame, locations: Locations, section: SplitSection
 
     Shares and class balance are measured on the chips that remain.
     """
-    return _split_units(chips, chips[GROUP], locations.touching(), section)
+    if section.fold != "none":
+        return fold_split(chips, locations.touching(), section)
+    return _split_units(chips, chips[GROUP], locations.touching(), section.shares, section.seed)
+
+
+def fold_split(chips: pd.DataFrame, touching: Adjacency, section: SplitSection) -> pd.Series:
+    """Test the groups of one fold, and assign the others to train and val; no chip of the fold is dropped.
+
+    Raises:
+        InfeasibleSplitError: there are fewer groups than folds.
+    """
+    number, count = parse_fold(section.fold)
+    is_test = find_folds(chips, count, section.seed) == number
+    parts = drop_near_later_parts(_series(chips, np.where(is_test, "test", "train").tolist()), touching)
+    rest = parts == "train"
+    if rest.any():
+        near = touching.among(rest.to_numpy())
+        parts[rest] = _split_units(chips[rest], chips[GROUP][rest], near, section.shares_beside_test, section.seed)
+    return parts
+
+
+def find_folds(chips: pd.DataFrame, count: int, seed: int) -> pd.Series:
+    """Find the fold of each chip, from 1: whole groups, balanced by chips and classes.
+
+    Folds do not depend on which of them is tested, and have no gap between them, so that each group is tested once.
+
+    Raises:
+        InfeasibleSplitError: there are fewer groups than folds.
+    """
+    group_N, names = pd.factorize(chips[GROUP], sort=True)
+    if count > len(names):
+        raise InfeasibleSplitError(
+            f"split.fold asks for {count} folds, but the chips have {len(names)} group{'s' * (len(names) != 1)}, "
+            "and each fold needs one; choose fewer folds, or add scenes"
+        )
+    amounts_UA = chips.assign(chips=1)[["chips", *class_columns(chips)]].groupby(group_N).sum().to_numpy()
+    zones = Zones.from_pairs(((unit,), amounts_A) for unit, amounts_A in enumerate(amounts_UA))
+    fold_U = np.array(assign_units(zones, {str(fold): 1 / count for fold in range(1, count + 1)}, seed), np.int64)
+    return pd.Series(fold_U[group_N], index=chips.index)
 
 
 def block_split(chips: pd.DataFrame, locations: Locations, section: SplitSection) -> pd.Series:
@@ -107,7 +148,8 @@ def block_split(chips: pd.DataFrame, locations: Locations, section: SplitSection
     mosaic_L[near.location_N] = pd.factorize(mosaic)[0]
     first_M, second_M = near.pairs_2M
     near = replace(near, pairs_2M=near.pairs_2M[:, mosaic_L[first_M] == mosaic_L[second_M]])
-    return _split_units(chips, find_blocks(chips, locations, mosaic, section.block.chips), near, section)
+    block = find_blocks(chips, locations, mosaic, section.block.chips)
+    return _split_units(chips, block, near, section.shares, section.seed)
 
 
 def find_blocks(chips: pd.DataFrame, locations: Locations, mosaic: pd.Series, size: int) -> pd.Series:
@@ -139,11 +181,13 @@ def drop_near_later_parts(parts: pd.Series, near: Adjacency) -> pd.Series:
     return parts.where(near_L[near.location_N] == rank_N, "")
 
 
-def _split_units(chips: pd.DataFrame, unit: pd.Series, near: Adjacency, section: SplitSection) -> pd.Series:
+def _split_units(
+    chips: pd.DataFrame, unit: pd.Series, near: Adjacency, shares: dict[str, float], seed: int
+) -> pd.Series:
     """Assign every unit to one part, then drop the chips near a later one."""
     unit_N, names = pd.factorize(unit, sort=True)
     zones = _zones(chips, unit_N, near, len(names))
-    part_U = np.array(assign_units(zones, section))
+    part_U = np.array(assign_units(zones, shares, seed))
     return drop_near_later_parts(_series(chips, part_U[unit_N].tolist()), near)
 
 

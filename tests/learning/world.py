@@ -115,7 +115,7 @@ def lists_folder(folder: Path, **parts: int) -> Path:
         (folder / f"{part}.txt").write_text("".join(f"{name}\n" for name in names))
         number += count
     (folder / "groups.csv").write_text("id,group\n" + "".join(f"c{index:02},s{index}\n" for index in range(number)))
-    leak = {"strategy": "random", "leak_share": 0.25, "leak_share_at_least": 0.25, "scenes_shared": 1}
+    leak = {"strategy": "random", "fold": "none", "leak_share": 0.25, "leak_share_at_least": 0.25, "scenes_shared": 1}
     (folder / "leak.json").write_text(json.dumps(leak))
     return folder
 

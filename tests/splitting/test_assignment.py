@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline.splitting.assignment import TOLERANCE, Zones, assign_units
 from pipeline.splitting.section import PARTS
-from tests.splitting.world import section
+
+SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 def isolated(chips: Sequence[int] | np.ndarray, pixels: np.ndarray) -> Zones:
@@ -25,35 +26,47 @@ def deviation(parts: Sequence[str], chips: list[int], target: dict[str, float]) 
 @settings(max_examples=25)
 @given(st.lists(st.integers(1, 30), min_size=3, max_size=7), st.integers(0, 3))
 def test_no_assignment_is_closer_to_the_requested_shares_beyond_the_tolerance(chips: list[int], seed: int) -> None:
-    params = section(seed=seed, train=0.6, val=0.2, test=0.2)
-    parts = assign_units(isolated(chips, np.zeros((len(chips), 0))), params)
+    shares = {"train": 0.6, "val": 0.2, "test": 0.2}
+    parts = assign_units(isolated(chips, np.zeros((len(chips), 0))), shares, seed)
     candidates = (parts for parts in product(PARTS, repeat=len(chips)) if set(parts) == set(PARTS))
-    best = min(deviation(candidate, chips, params.shares) for candidate in candidates)
-    assert deviation(parts, chips, params.shares) <= max(best, TOLERANCE) + 1e-9
+    best = min(deviation(candidate, chips, shares) for candidate in candidates)
+    assert deviation(parts, chips, shares) <= max(best, TOLERANCE) + 1e-9
 
 
 def test_the_real_scenes_are_split_within_the_tolerance() -> None:
     chips = [306] * 31 + [324, 288] + [72] * 8  # LandCover.ai's 41 orthophotos
-    parts = assign_units(isolated(chips, np.ones((41, 5))), section())
-    assert deviation(parts, chips, section().shares) <= TOLERANCE
+    parts = assign_units(isolated(chips, np.ones((41, 5))), SHARES, 42)
+    assert deviation(parts, chips, SHARES) <= TOLERANCE
+
+
+@settings(max_examples=25)
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=14), st.integers(2, 6), st.integers(0, 3))
+def test_any_number_of_parts_is_balanced_within_the_largest_unit(chips: list[int], parts: int, seed: int) -> None:
+    shares = {f"part {number}": 1 / parts for number in range(parts)}
+    assigned = assign_units(isolated(chips, np.zeros((len(chips), 0))), shares, seed)
+    assert len(set(assigned)) == min(parts, len(chips))
+    totals = [sum(count for own, count in zip(assigned, chips, strict=True) if own == part) for part in shares]
+    assert (
+        max(abs(total / sum(chips) - 1 / parts) for total in totals) <= max(TOLERANCE, max(chips) / sum(chips)) + 1e-9
+    )
 
 
 def test_a_class_of_three_units_is_in_every_part() -> None:
     pixels = np.zeros((20, 2), int)
     pixels[:, 0], pixels[[3, 8, 15], 1] = 100, 1
-    parts = assign_units(isolated(np.full(20, 4), pixels), section())
+    parts = assign_units(isolated(np.full(20, 4), pixels), SHARES, 42)
     assert {parts[unit] for unit in (3, 8, 15)} == set(PARTS)
 
 
 def test_the_assignment_depends_on_the_seed_only() -> None:
     zones = isolated(np.arange(1, 31), np.arange(60).reshape(30, 2))
-    assert assign_units(zones, section()) == assign_units(zones, section())
-    assert assign_units(zones, section()) != assign_units(zones, section(seed=1))
+    assert assign_units(zones, SHARES, 42) == assign_units(zones, SHARES, 42)
+    assert assign_units(zones, SHARES, 42) != assign_units(zones, SHARES, 1)
 
 
 @pytest.mark.parametrize("units", [1, 2])
 def test_fewer_units_than_parts_leave_a_part_empty(units: int) -> None:
-    assert len(set(assign_units(isolated(np.full(units, 3), np.ones((units, 1))), section()))) == units
+    assert len(set(assign_units(isolated(np.full(units, 3), np.ones((units, 1))), SHARES, 42))) == units
 
 
 def test_a_zone_is_dropped_near_a_later_part_but_not_near_an_earlier_one() -> None:
@@ -61,7 +74,7 @@ def test_a_zone_is_dropped_near_a_later_part_but_not_near_an_earlier_one() -> No
     zones = Zones.from_pairs([((0,), np.array([5, 50])), ((0, 1), np.array([2, 20])), ((1, 0), np.array([3, 30]))])
     assert zones.near_ZM.tolist() == [[0, 0], [0, 1], [1, 0]]
     assert zones.unit_chips.tolist() == [7, 3]
-    assert zones.totals(np.array([0, 2])).tolist() == [[5, 50], [0, 0], [3, 30]]
-    assert zones.totals(np.array([2, 0])).tolist() == [[0, 0], [0, 0], [7, 70]]
-    assert zones.totals(np.array([1, 1])).tolist() == [[0, 0], [10, 100], [0, 0]]
+    assert zones.totals(np.array([0, 2]), 3).tolist() == [[5, 50], [0, 0], [3, 30]]
+    assert zones.totals(np.array([2, 0]), 3).tolist() == [[0, 0], [0, 0], [7, 70]]
+    assert zones.totals(np.array([1, 1]), 3).tolist() == [[0, 0], [10, 100], [0, 0]]
     assert [indices.tolist() for indices in zones.zones_near] == [[0, 1, 2], [1, 2]]

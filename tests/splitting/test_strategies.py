@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.splitting.assignment import TOLERANCE
+from pipeline.splitting.groups import find_groups
 from pipeline.splitting.locations import Locations
 from pipeline.splitting.section import PARTS, InfeasibleSplitError, SplitSection
-from pipeline.splitting.strategies import drop_near_later_parts, part_sizes
+from pipeline.splitting.strategies import drop_near_later_parts, find_folds, part_sizes
 from tests.splitting.world import boxes, grid, leak_share, placed, section, split_up, together
 
 SECTION = section()
@@ -259,6 +260,87 @@ def test_no_two_parts_touch_and_a_group_is_in_one_part(
     assert leak_share(chips) == 0
     if strategy == "scene":
         assert kept.groupby("group")["part"].nunique().max() == 1
+
+
+def split_into_folds(rows: pd.DataFrame, count: int, **changes: Any) -> list[pd.DataFrame]:
+    return [split_up(rows, section(strategy="scene", fold=f"{i}/{count}", **changes)) for i in range(1, count + 1)]
+
+
+@settings(max_examples=15)
+@given(layouts, st.integers(2, 4), st.integers(0, 2))
+def test_folds_test_every_group_once_and_leave_no_neighbour_of_a_test_chip(
+    layout: list[tuple[int, int, int, int, int]], count: int, seed: int
+) -> None:
+    far = [(40 * number, 40, 2, 2, 0) for number in range(4)]  # so that no part is empty
+    rows = together(
+        *(
+            placed(grid(f"s{number}", height, width), 32 * x + offset, 32 * y + offset)
+            for number, (x, y, height, width, offset) in enumerate([*layout, *far])
+        )
+    )
+    locations = Locations.from_chips(rows)
+    rows = rows.assign(group=find_groups(rows, locations))
+    fold_N = find_folds(rows, count, seed)
+    assert set(fold_N) == set(range(1, count + 1))
+    assert fold_N.groupby(rows["group"]).nunique().eq(1).all()
+    largest = rows["group"].value_counts(normalize=True).max()
+    assert (fold_N.value_counts(normalize=True) - 1 / count).abs().max() <= max(TOLERANCE, largest) + 1e-9
+    for number in range(1, count + 1):
+        try:
+            chips = split_up(rows, section(strategy="scene", fold=f"{number}/{count}", seed=seed))
+        except InfeasibleSplitError:
+            continue  # the other folds' groups are too few for train and val
+        assert ((chips["part"] == "test") == (fold_N == number)).all()
+        kept = chips[chips["part"] != ""]
+        assert kept.groupby("group")["part"].nunique().max() == 1
+        box_N4, part_N = boxes(kept), kept["part"].to_numpy()
+        low_NN2 = np.maximum(box_N4[:, None, :2], box_N4[None, :, :2])
+        high_NN2 = np.minimum(box_N4[:, None, 2:], box_N4[None, :, 2:])
+        assert (part_N[:, None] == part_N)[(low_NN2 <= high_NN2).all(axis=2)].all()
+
+
+def test_folds_of_equal_scenes_have_equal_shares_and_every_class() -> None:
+    rows = together(*(grid(f"s{number:02}", 1, 4, pixels_2=9 * (number < 6)) for number in range(30)))
+    folds = split_into_folds(rows, 3, train=0.7, val=0.2, test=0.1)
+    for chips in folds:
+        assert (chips["part"] == "test").sum() == 40
+        rest = chips["part"].value_counts()
+        assert abs(rest["val"] / (rest["val"] + rest["train"]) - 2 / 9) <= TOLERANCE
+        assert all(chips["pixels_2"][chips["part"] == part].any() for part in PARTS)
+    tested = [set(chips["id"][chips["part"] == "test"]) for chips in folds]
+    assert sum(map(len, tested)) == len(set.union(*tested)) == 120
+
+
+def test_folds_depend_on_the_seed_and_not_on_the_order_of_rows() -> None:
+    rows = scenes(12)
+    folds = [chips["part"].tolist() for chips in split_into_folds(rows, 3)]
+    assert folds == [chips["part"].tolist() for chips in split_into_folds(rows, 3)]
+    assert folds == [chips.sort_index()["part"].tolist() for chips in split_into_folds(rows[::-1], 3)]
+    assert folds != [chips["part"].tolist() for chips in split_into_folds(rows, 3, seed=1)]
+
+
+def test_only_training_and_validation_chips_are_dropped_between_folds() -> None:
+    rows = together(*(placed(grid(f"s{number}", 4, 4), 128 * number, 0) for number in range(6)))  # a row of sheets
+    folds = split_into_folds(rows, 3, train=0.5, val=0.3, test=0.2)
+    assert sum((chips["part"] == "test").sum() for chips in folds) == len(rows)
+    assert all(0 < (chips["part"] == "").sum() < 24 and leak_share(chips) == 0 for chips in folds)
+
+
+def test_more_folds_than_groups_are_refused() -> None:
+    with pytest.raises(
+        InfeasibleSplitError,
+        match=r"^split\.fold asks for 4 folds, but the chips have 3 groups, and each fold needs one; choose fewer",
+    ):
+        parts_of(scenes(3), section(strategy="scene", fold="1/4"))
+
+
+def test_too_few_groups_beside_the_fold_are_refused() -> None:
+    with pytest.raises(
+        InfeasibleSplitError,
+        match=r"^the part \w+ would be empty: 2 chips of 2 groups at .*'test': 0\.5\} give .* "
+        r"\(strategy scene, fold 1/2\); choose another number of folds in split\.fold, or add scenes$",
+    ):
+        parts_of(scenes(2), section(strategy="scene", fold="1/2"))
 
 
 def test_without_a_georeference_every_scene_has_its_own_blocks() -> None:
