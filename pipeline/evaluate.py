@@ -1,6 +1,8 @@
 """Score a trained model on the test chips."""
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path, read_json, write_json, write_text
 from pipeline.core.params import Params
 from pipeline.evaluation.calibration import Reliability
-from pipeline.evaluation.examples import ExampleSource, draw_example_grids
+from pipeline.evaluation.examples import ExampleSource, draw_example_grids, write_predictions
 from pipeline.evaluation.figures import write_plots
 from pipeline.evaluation.intervals import (
     MIN_GROUPS,
@@ -23,7 +25,7 @@ from pipeline.evaluation.intervals import (
     share_limits,
 )
 from pipeline.evaluation.test_pass import PredictionCounts, count_predictions
-from pipeline.formats.chips import Imagery, read_imagery
+from pipeline.formats.chips import Imagery, read_imagery, read_origin
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.splits import leak_summary, read_groups
 from pipeline.learning.data import Chips, read_list, scoring_loader
@@ -42,7 +44,7 @@ class EvaluateSection(Params):
     batch_size: int = Field(gt=0)
     """Does not change the scores."""
     examples: int = Field(gt=0)
-    """Chips in each grid of predictions."""
+    """Chips in each grid of predictions, and in the folder `predictions`."""
     device: DeviceName
 
 
@@ -137,6 +139,47 @@ def predict(model: Model, chips: Chips, batch_size: int, device: Device) -> Pred
     return count_predictions(model, progress(loader, "evaluate", len(loader)), device)
 
 
+@dataclass(frozen=True)
+class GroupCounts:
+    """Predictions of the test chips, summed by group."""
+
+    groups: list[str]
+    """Sorted."""
+    counts_G3K: np.ndarray
+    """See `pipeline.scoring.counts`."""
+    reliability: Reliability
+
+    @classmethod
+    def of(cls, test: PredictionCounts, group_N: Sequence[str]) -> "GroupCounts":
+        """Sum by the group of each chip."""
+        groups, counts_G3K = sum_by_group(test.counts_N3K, group_N)
+        before_G3B, after_G3B = (sum_by_group(bins_N3B, group_N)[1] for bins_N3B in (test.before_N3B, test.after_N3B))
+        return cls(groups, counts_G3K, Reliability.of_groups(before_G3B, after_G3B))
+
+
+def score_metrics(counts_N3K: np.ndarray, grouped: GroupCounts, trained: Model) -> dict[str, Any]:
+    """Compute the scores of the test chips and of each class, the calibration, and their intervals."""
+    names = trained.table.names
+    whole, intervals = all_scores(counts_N3K, names), class_intervals(grouped.counts_G3K, names)
+    classes = {name: scored | intervals[name] for name, scored in whole["classes"].items()}
+    calibration = grouped.reliability.metrics(trained.calibration)
+    return whole | {"classes": classes, "calibration": calibration} | interval_metrics(grouped.counts_G3K, names)
+
+
+def model_metrics(trained: Model, device: Device) -> dict[str, Any]:
+    """Describe how the model was trained, as far as it records it, and in which precision it is scored."""
+    return {
+        "dataset": trained.data and trained.data.dataset,
+        "architecture": trained.config.architecture,
+        "encoder": trained.config.encoder,
+        "encoder_weights": trained.params.get("encoder_weights"),
+        "loss": trained.params.get("loss"),
+        "seed": trained.seed,
+        "model_sha256": trained.digest,
+        "arithmetic": {"trained": trained.precision, "scored": device.precision},
+    }
+
+
 def evaluate(
     model: Path,
     chips: Path,
@@ -153,42 +196,41 @@ def evaluate(
     """
     section = params.evaluate
     keep_freed_memory()
-    trained, imagery, leak = load_model(model), read_imagery(chips), leak_metrics(lists)
-    device = select_scoring_device(section.device, trained.precision)
-    require_same_classes(trained.table, read_classes(chips / "classes.json"))
+    trained, imagery, table = load_model(model), read_imagery(chips), read_classes(chips / "classes.json")
+    require_same_classes(trained.table, table)
     require_same_bands(trained.imagery, imagery)
+    leak, group_of, names = leak_metrics(lists), read_groups(lists), trained.table.names
+    device = select_scoring_device(section.device, trained.precision)
     trained.segmenter.eval().to(device.name).to(memory_format=device.memory_format)
     test_chips, val_chips = (
         Chips(chips, read_list(lists / f"{part}.txt"), trained.table, len(imagery.bands)) for part in ("test", "val")
     )
     test, val = (predict(trained, part, section.batch_size, device) for part in (test_chips, val_chips))
-    names, ids, group_of = trained.table.names, test_chips.ids, read_groups(lists)
-    group_N = [group_of[chip] for chip in ids]
-    groups, counts_G3K = sum_by_group(test.counts_N3K, group_N)
-    before_G3B, after_G3B = (sum_by_group(bins_N3B, group_N)[1] for bins_N3B in (test.before_N3B, test.after_N3B))
-    reliability = Reliability.of_groups(before_G3B, after_G3B)
-    whole, intervals = all_scores(test.counts_N3K, names), class_intervals(counts_G3K, names)
-    classes = {name: scored | intervals[name] for name, scored in whole["classes"].items()}
+    grouped = GroupCounts.of(test, [group_of[chip] for chip in test_chips.ids])
     result = (
-        whole
-        | {"classes": classes, "calibration": reliability.metrics(trained.calibration)}
-        | interval_metrics(counts_G3K, names)
-        | {"chips": len(ids), "test_list": hash_ids(ids)}
+        score_metrics(test.counts_N3K, grouped, trained)
+        | {"chips": len(test_chips), "test_list": hash_ids(test_chips.ids)}
         | leak
-        | {"synthetic": imagery.synthetic, "seed": trained.seed, "model_sha256": trained.digest}
-        | {"arithmetic": {"trained": trained.precision, "scored": device.precision}}
+        | {"synthetic": imagery.synthetic, "source": read_origin(chips).source}
+        | model_metrics(trained, device)
     )
-    prefix = "synthetic sample: " if imagery.synthetic else ""
-    title = f"{prefix}{len(ids)} test chips, mean IoU {format_score(result['mean_iou'], 3)}"
+    source = ExampleSource(trained, test_chips, device)
     with atomic_path(plots) as folder:
         folder.mkdir()
-        write_plots(folder, test, reliability, names, title)
-        source = ExampleSource(trained, test_chips, device)
+        title = figure_title(result)
+        write_plots(folder, test, grouped.reliability, names, title)
         draw_example_grids(folder, source, test.counts_N3K, section.examples, title)
-    write_text(units, to_table(groups, counts_G3K, names).to_csv(index=False, lineterminator="\n"))
+        write_predictions(folder / "predictions", source, test.counts_N3K, section.examples, table)
+    write_text(units, to_table(grouped.groups, grouped.counts_G3K, names).to_csv(index=False, lineterminator="\n"))
     write_json(summary, {key: result[key] for key in SUMMARY})
     write_json(metrics, result | {"validation": all_scores(val.counts_N3K, names)})
     return summary_line(result)
+
+
+def figure_title(result: dict[str, Any]) -> str:
+    """Title the figures; synthetic data is marked on each."""
+    prefix = "synthetic sample: " if result["synthetic"] else ""
+    return f"{prefix}{result['chips']} test chips, mean IoU {format_score(result['mean_iou'], 3)}"
 
 
 def hash_ids(ids: list[str]) -> str:

@@ -239,7 +239,7 @@ def run_training(training: Training, progress: L.Callback, checkpoint: Checkpoin
     workers = loader_workers(config.workers, placement.device, processes.local_world_size)
     plan = BatchPlan(config.batch_size, processes, config.accumulate)
     loaders = (
-        training_loader(parts["train"], plan, workers, params.seed),
+        training_loader(parts["train"], plan, workers, params.seed, config.epoch_chips(len(parts["train"]))),
         scoring_loader(parts["val"], config.batch_size, workers, processes),
     )
     try:
@@ -298,7 +298,7 @@ def train(
     bands = len(read_imagery(chips).bands)
     parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table, bands) for part in ("train", "val")}
     train_count, val_count = (len(part) for part in parts.values())
-    epoch_chips = train_count + val_count
+    epoch_chips = params.train.epoch_chips(train_count) + val_count
     lock = locked_checkpoint(training_inputs(parts, params, placement).fingerprint, processes)
     with (
         rank_zero_errors(processes),

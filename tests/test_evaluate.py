@@ -53,8 +53,8 @@ def predicted(world: World) -> tuple[np.ndarray, np.ndarray]:
 SCORES = ["paper_iou", "mean_iou", "micro_iou", "frequency_weighted_iou", "pixel_accuracy", "precision", "recall"]
 SCORES += ["f_score", "classes_scored", "iou", "quantity_disagreement", "allocation_disagreement", "classes"]
 ABOUT = ["calibration", "mean_iou_low", "mean_iou_high", "interval", "chips", "test_list", "leak_share"]
-ABOUT += ["leak_share_at_least", "split_strategy", "fold", "synthetic", "seed", "model_sha256"]
-ABOUT += ["arithmetic"]
+ABOUT += ["leak_share_at_least", "split_strategy", "fold", "synthetic", "source"]
+ABOUT += ["dataset", "architecture", "encoder", "encoder_weights", "loss", "seed", "model_sha256", "arithmetic"]
 
 
 def test_the_scores_have_these_keys(scored: Path, result: Any) -> None:
@@ -99,6 +99,10 @@ def test_the_model_is_identified(trained: World, result: Any) -> None:
     description = (trained.model / "model.json").read_bytes()
     assert result["model_sha256"] == hashlib.sha256(description).hexdigest()
     fitted = json.loads(description)["calibration"]
+    trained_as = {
+        key: result[key] for key in ("dataset", "source", "architecture", "encoder", "encoder_weights", "loss")
+    }
+    assert list(trained_as.values()) == ["landcoverai", "sample", "unet", "resnet18", "none", "ce"]
     found = result["calibration"]
     assert [found[f"temperature{name}"] for name in ("", "_groups", "_lowest", "_highest")] == list(fitted.values())
 
@@ -127,6 +131,15 @@ def test_an_older_model_has_temperature_1(copied: World) -> None:
     found = copied.evaluate("metrics")["calibration"]
     assert (found["temperature"], found["temperature_groups"]) == (1.0, None)
     assert found["error_before"] == found["error_after"]
+
+
+def test_what_an_older_model_does_not_record_is_null(copied: World) -> None:
+    description = json.loads((copied.model / "model.json").read_text())
+    del description["params"], description["data"]
+    (copied.model / "model.json").write_text(json.dumps(description))
+    result = copied.evaluate("metrics")
+    assert [result[key] for key in ("dataset", "encoder_weights", "loss", "seed")] == [None] * 4
+    assert (result["architecture"], result["encoder"], result["source"]) == ("unet", "resnet18", "sample")
 
 
 def test_the_counts_of_units_csv_add_up_to_the_scores(scored: Path, result: Any) -> None:
@@ -237,11 +250,24 @@ def test_files_of_the_plots_folder(scored: Path, result: Any) -> None:
     tables = ["confusion.csv", "iou.csv", "reliability.csv", "reliability_before.csv"]
     names = ("best", "confusion", "confusion_counts", "errors", "examples", "reliability", "worst")
     images = [f"{name}.png" for name in names]
-    assert sorted(path.name for path in (out / "plots").iterdir()) == sorted([*tables, *images])
+    assert sorted(path.name for path in (out / "plots").iterdir()) == sorted([*tables, *images, "predictions"])
+    assert sorted(path.name for path in (out / "plots/predictions").iterdir()) == [
+        *("classes.json", "images", "predictions", "targets")
+    ]
     for name, size in (("confusion", (530, 430)), ("examples", (720, 570))):
         with Image.open(out / f"plots/{name}.png") as image:
             image.load()
             assert (image.format, image.size) == ("PNG", size)
+
+
+def test_two_models_show_the_same_chips_in_the_same_colours(trained: World, scored: Path, copied: World) -> None:
+    copied.train(encoder="mobilenet_v2", seed=2)
+    copied.evaluate("other")
+    ours, theirs = (written(folder / "plots/predictions") for folder in (scored, copied.folder))
+    assert ours.keys() == theirs.keys()
+    assert len(ours) == 1 + 3 * 2
+    differing = {name.partition("/")[0] for name, content in ours.items() if theirs[name] != content}
+    assert differing == {"predictions"}
 
 
 def test_a_second_run_gives_the_same_bytes(trained: World, scored: Path, result: Any, tmp_path: Path) -> None:

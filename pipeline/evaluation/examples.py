@@ -1,4 +1,4 @@
-"""Choose the chips to show, and draw them with their predictions."""
+"""Choose the chips to show; draw them with their predictions, or write them as images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,8 @@ import numpy as np
 from pipeline.evaluation.figures import Example, draw_errors, draw_examples
 from pipeline.evaluation.intervals import mean_iou
 from pipeline.formats.chips import IMAGE_BANDS
-from pipeline.formats.classes import IGNORE
+from pipeline.formats.classes import IGNORE, ClassTable, write_classes
+from pipeline.formats.png import write_image, write_mask
 from pipeline.learning.confusion import argmax
 from pipeline.learning.data import Chips
 from pipeline.learning.device import Device
@@ -63,6 +64,46 @@ def draw_example_grids(folder: Path, source: ExampleSource, counts_N3K: np.ndarr
         draw_examples(folder / f"{name}.png", [examples[index] for index in grid], table, heading)
     by_class = [(name, examples[index]) for name, index in richest.items()]
     draw_errors(folder / "errors.png", by_class, table, f"errors by class\n{title}")
+
+
+def write_predictions(
+    folder: Path, source: ExampleSource, counts_N3K: np.ndarray, count: int, table: ClassTable
+) -> None:
+    """Write chips that depend on the test set alone, to be shown beside the predictions of other models.
+
+        images/ID.png        8-bit RGB
+        targets/ID.png       8-bit palette: the pixel is the class id, 255 is *ignore*
+        predictions/ID.png   8-bit palette, predicted everywhere
+        classes.json         as in a chips folder
+
+    Args:
+        folder: created.
+        source: the chips and the network.
+        counts_N3K: by chip; only true pixels are used.
+        count: chips to write, at most.
+        table: classes of the chips, whose colours may differ from the model's.
+    """
+    for name in ("images", "targets", "predictions"):
+        (folder / name).mkdir(parents=True)
+    for example in source.examples(fixed_chips(counts_N3K, count)):
+        write_image(folder / "images" / f"{example.id}.png", np.ascontiguousarray(example.image_HWC))
+        write_mask(folder / "targets" / f"{example.id}.png", example.target_HW, table)
+        write_mask(folder / "predictions" / f"{example.id}.png", example.predicted_HW, table)
+    write_classes(folder / "classes.json", table)
+
+
+def fixed_chips(counts_N3K: np.ndarray, count: int) -> list[int]:
+    """Choose chips by their true pixels alone: indices without repetition, fewer than `count` if there are fewer chips.
+
+    First the richest chip of each class, the rarest class first; then chips spread evenly over the rest of the list.
+    """
+    pixels_K = counts_N3K[:, TRUE].sum(axis=0)
+    richest = richest_chips(counts_N3K)
+    by_rarity = [richest[index] for index in np.argsort(pixels_K, kind="stable") if richest[index] >= 0]
+    chosen = list(dict.fromkeys(by_rarity))[:count]
+    others = [index for index in range(len(counts_N3K)) if index not in chosen]
+    missing = min(count - len(chosen), len(others))
+    return chosen + [others[position] for position in np.linspace(0, len(others) - 1, missing).round().astype(int)]
 
 
 def order_by_iou(counts_N3K: np.ndarray) -> list[int]:

@@ -85,28 +85,39 @@ def _thread_pool() -> ThreadPoolExecutor:
 
 
 class Shuffle(Sampler[int]):
-    """A new order each epoch, determined by seed and epoch."""
+    """Consecutive passes over the chips, each in a new order; an epoch continues where the last one ended.
 
-    def __init__(self, count: int, seed: int) -> None:
+    Seed and epoch determine the order, so that a resumed training draws the same chips.
+    """
+
+    def __init__(self, count: int, seed: int, length: int | None = None) -> None:
+        """Draw `length` chips per epoch; None: all `count`, so that an epoch is one pass."""
         self.count, self.seed, self.epoch = count, seed, 0
+        self.length = count if length is None else length
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch; Lightning calls this at its start."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.count
+        return self.length
 
     def __iter__(self) -> Iterator[int]:
-        order = torch.randperm(self.count, generator=generator(Stream.ORDER, self.seed, self.epoch))
-        return iter(order.tolist())
+        start = self.epoch * self.length
+        first, end = start // self.count, -(-(start + self.length) // self.count)
+        passes = [self._order(number) for number in range(first, end)]
+        skip = start - first * self.count
+        return iter(torch.cat(passes)[skip : skip + self.length].tolist())
+
+    def _order(self, number: int) -> torch.Tensor:
+        return torch.randperm(self.count, generator=generator(Stream.ORDER, self.seed, number))
 
 
 class Stream(IntEnum):
     """Independent streams of random numbers, by purpose."""
 
     ORDER = 1
-    """The order of the chips in an epoch."""
+    """The order of the chips in a pass."""
     AUGMENTATION = 2
     """Flips and rotations of a batch."""
     LAYERS = 3
@@ -160,7 +171,7 @@ class BatchPlan:
 
 
 class MicroBatchSampler(Sampler[list[int]]):
-    """This rank's micro-batches; over all ranks each chip occurs once.
+    """This rank's micro-batches; over all ranks each position of the sampler's order occurs once.
 
     Lightning's own distributed sampler repeats chips so that all ranks have equally many. Lightning calls `set_epoch`
     of the attribute `sampler`.
@@ -187,18 +198,21 @@ class MicroBatchSampler(Sampler[list[int]]):
         return divmod(self._bounds[step][0], self.plan.batch_size)
 
 
-def training_loader(chips: Chips, plan: BatchPlan, workers: int, seed: int) -> DataLoader[Batch]:
-    """Return shuffled batches, the same number of steps on every rank.
+def training_loader(
+    chips: Chips, plan: BatchPlan, workers: int, seed: int, length: int | None = None
+) -> DataLoader[Batch]:
+    """Return shuffled batches of `length` chips per epoch, the same number of steps on every rank; None: of each chip.
 
     Raises:
         PipelineError: fewer chips than micro-batches.
     """
-    if len(chips) < plan.micro_batches:
+    shuffle = Shuffle(len(chips), seed, length)
+    if len(shuffle) < plan.micro_batches:
         raise PipelineError(
             f"train.txt lists {len(chips)} chips, too few for {plan.processes.world_size} devices with "
             f"train.accumulate {plan.accumulate}; lower train.devices or train.accumulate"
         )
-    return _loader(chips, MicroBatchSampler(Shuffle(len(chips), seed), len(chips), plan), workers)
+    return _loader(chips, MicroBatchSampler(shuffle, len(shuffle), plan), workers)
 
 
 def scoring_loader(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from timm.layers.norm_act import convert_sync_batchnorm
 
 from pipeline.core.errors import PipelineError
@@ -40,7 +40,8 @@ class TrainConfig(Params):
 
     epochs: int = Field(gt=0)
     steps: Literal["none"] | Annotated[int, Field(gt=0)]
-    """Optimiser steps in total, divided equally over the epochs, whatever the number of chips."""
+    """Optimiser steps in total, divided equally over the epochs, whatever the number of chips; none: an epoch is one
+    pass over the training chips."""
     batch_size: int = Field(gt=0)
     """Chips in a batch; global, across all devices."""
     accumulate: int = Field(gt=0)
@@ -76,6 +77,20 @@ class TrainConfig(Params):
     device: DeviceName
     devices: Literal["auto"] | Annotated[int, Field(gt=0)]
     """Devices per machine; auto: every GPU."""
+
+    @field_validator("steps")
+    @classmethod
+    def _require_equal_epochs(cls, steps: Literal["none"] | int, info: ValidationInfo) -> Literal["none"] | int:
+        epochs = info.data.get("epochs")  # None: it is invalid itself
+        if steps != "none" and epochs and steps % epochs:
+            below = steps // epochs * epochs
+            nearest = " or ".join(str(multiple) for multiple in (below, below + epochs) if multiple)
+            raise ValueError(f"{steps} must be a multiple of train.epochs, {epochs}: set it to {nearest}, or to none")
+        return steps
+
+    def epoch_chips(self, count: int) -> int:
+        """Return how many chips are drawn in an epoch from `count` training chips."""
+        return count if self.steps == "none" else self.steps // self.epochs * self.batch_size
 
     @property
     def lr_step_epochs(self) -> int:

@@ -114,6 +114,17 @@ def test_two_kills_change_no_byte_and_success_removes_the_checkpoint(
     assert list(own_cache.glob("training/*")) == []
 
 
+def test_a_kill_changes_no_byte_with_steps_either(world: World, tmp_path: Path) -> None:
+    steps = {"steps": 3 * EPOCHS}  # 6 chips an epoch, of 4: passes straddle epochs
+    whole, interrupted = (TrainProcess(world, tmp_path / name) for name in ("whole", "interrupted"))
+    for run in (whole, interrupted):
+        run.out.mkdir()
+    whole.finish(**steps)
+    interrupted.stop(4, **steps)
+    assert RESUMING in interrupted.finish(**steps)
+    assert interrupted.results == whole.results
+
+
 def test_another_learning_rate_starts_from_scratch(interrupted: TrainProcess) -> None:
     interrupted.stop(2, lr=0.01)
     output = interrupted.finish()

@@ -89,6 +89,30 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert len(first) == 50
 
 
+def test_without_length_an_epoch_is_the_pass_of_its_number() -> None:
+    shuffle = Shuffle(8, 7)
+    for epoch, expected in enumerate(([0, 1, 4, 5, 2, 3, 7, 6], [2, 3, 4, 1, 7, 5, 6, 0])):  # as in earlier versions
+        shuffle.set_epoch(epoch)
+        assert list(shuffle) == expected
+
+
+@given(st.integers(1, 12), st.integers(1, 30), st.integers(1, 5))
+def test_epochs_of_any_length_continue_passes_that_cover_each_chip_once(count: int, length: int, epochs: int) -> None:
+    drawn: list[int] = []
+    for epoch in range(epochs):
+        shuffle = Shuffle(count, 7, length)  # a new one, as after an interruption
+        shuffle.set_epoch(epoch)
+        assert len(shuffle) == length
+        drawn += shuffle
+    assert len(drawn) == epochs * length
+    whole = Shuffle(count, 7)
+    for number, start in enumerate(range(0, len(drawn), count)):
+        whole.set_epoch(number)
+        order = list(whole)
+        assert sorted(order) == list(range(count))
+        assert drawn[start : start + count] == order[: len(drawn) - start]
+
+
 def test_streams_of_random_numbers_are_independent() -> None:
     keys = [(stream, 7, epoch, *rest) for stream in Stream for epoch in (0, 1) for rest in ((0,), (1,))]
     drawn = {int(torch.randint(2**62, (1,), generator=generator(*key))) for key in [*keys, (Stream.ORDER, 7, 0)]}
@@ -105,6 +129,12 @@ def test_streams_of_random_numbers_are_independent() -> None:
 def test_a_last_batch_of_one_chip_is_dropped(folder: Path, chips: int, batch_size: int, sizes: list[int]) -> None:
     loader = training_loader(some_chips(folder, chips), BatchPlan(batch_size), 0, seed=1)
     assert [len(images) for images, _ in loader] == sizes
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_with_a_length_all_batches_are_full_whatever_the_number_of_chips(folder: Path, count: int) -> None:
+    loader = training_loader(some_chips(folder, count), BatchPlan(4), 0, seed=1, length=12)
+    assert [len(images) for images, _ in loader] == [4, 4, 4]
 
 
 def test_scoring_sees_every_chip_once_in_the_order_of_the_list(folder: Path) -> None:
@@ -177,6 +207,18 @@ def test_ranks_divide_the_batches_of_a_single_process(count: int, batch_size: in
     assert batches == expected
     sizes = [len(rank[step]) for step in range(len(steps[0])) for rank in steps]
     assert min(sizes) >= 1
+
+
+@given(st.integers(1, 9), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(0, 3))
+def test_ranks_and_accumulation_divide_drawn_batches(
+    count: int, batches: int, size: int, accumulate: int, more: int
+) -> None:
+    batch_size = size * accumulate + more
+    shuffle = Shuffle(count, 7, batches * batch_size)
+    plans = [BatchPlan(batch_size, ProcessGroup(size, rank, size), accumulate) for rank in range(size)]
+    ranks = [list(MicroBatchSampler(shuffle, len(shuffle), plan)) for plan in plans]
+    assert {len(rank) for rank in ranks} == {batches * accumulate}
+    assert [chip for step in zip(*ranks, strict=True) for part in step for chip in part] == list(shuffle)
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 4))

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from pipeline.core.errors import PipelineError
-from pipeline.learning.data import Batch, Shuffle
+from pipeline.learning.data import Batch, BatchPlan, Shuffle, training_loader
 from pipeline.learning.device import Device
 from pipeline.learning.fit import BestEpoch, fit
 from pipeline.learning.losses import LOSSES, CrossEntropy, LossConfig
@@ -194,6 +194,29 @@ def test_one_cycle_rises_to_lr_and_falls_to_almost_0() -> None:
     assert (rates[0], rates[8], rates[-1]) == pytest.approx((0.1 / 25, 0.1, 0.1 / 25 / 1e4))
     assert rates[:9] == sorted(rates[:9])
     assert rates[8:] == sorted(rates[8:], reverse=True)
+
+
+def steps_and_rates(chips: int, schedule: str) -> tuple[list[int], list[float]]:
+    """Optimiser steps done by each validation, and the learning rates: 8 steps of 4 chips in 2 epochs."""
+    validated: list[int] = []
+
+    class Count(Rates):
+        def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            validated.append(trainer.global_step)
+
+    task = tiny(epochs=2, steps=8, batch_size=4, accumulate=2, schedule=schedule, lr_step="auto")
+    plan, data, count = BatchPlan(4, accumulate=2), loader(chips).dataset, Count()
+    train = training_loader(data, plan, 0, 1, task.config.epoch_chips(chips))  # type: ignore[arg-type]
+    fit(task, (train, loader(4)), CPU, count)
+    return validated, count.rates
+
+
+@pytest.mark.parametrize("schedule", ["step", "one_cycle"])
+def test_with_steps_sets_of_any_size_have_equal_steps_validations_and_rates(schedule: str) -> None:
+    validated, rates = steps_and_rates(6, schedule)
+    assert (validated, len(rates)) == ([4, 8], 16)  # two micro-batches per step
+    assert len(set(rates)) == {"step": 2, "one_cycle": 8}[schedule]
+    assert steps_and_rates(1, schedule) == steps_and_rates(40, schedule) == (validated, rates)
 
 
 def test_gradients_are_clipped() -> None:

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -6,15 +7,23 @@ from pydantic import ValidationError
 from torch import nn
 from torch.utils.data import SequentialSampler
 
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import Params, validate
 from pipeline.learning.data import BatchPlan, MicroBatchSampler
 from pipeline.learning.device import Device
 from pipeline.learning.distributed import SINGLE_PROCESS, ProcessGroup
 from pipeline.learning.losses import LOSSES, LossConfig, LossName
 from pipeline.learning.model import Segmenter
-from pipeline.learning.task import RunningMetrics, Task
+from pipeline.learning.task import RunningMetrics, Task, TrainConfig
 from tests.learning.world import train_config
 
 NAMES = ("water", "field", "roof")
+
+
+class Section(Params):
+    """The part of params.yaml that holds `train`."""
+
+    train: TrainConfig
 
 
 def tiny(**changes: Any) -> Task:
@@ -218,6 +227,8 @@ def test_bf16_weights_are_channels_last() -> None:
         ("device", "gpu"),
         ("devices", 0),
         ("accumulate", 0),
+        ("steps", 0),
+        ("steps", "all"),
         ("augment", "turns"),
         ("augment", ["scale", "color"]),
     ],
@@ -233,3 +244,25 @@ def test_invalid_params_are_refused(key: str, value: object) -> None:
 )
 def test_lr_step_auto_is_the_last_fifth_of_the_epochs(epochs: int, lr_step: Any, epoch: int) -> None:
     assert tiny(epochs=epochs, lr_step=lr_step).configure_optimizers()["lr_scheduler"].step_size == epoch  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("steps", "epochs", "nearest"), [(1000, 3, "999 or 1002"), (2, 5, "5"), (11, 10, "10 or 20")])
+def test_steps_must_be_a_multiple_of_epochs(steps: int, epochs: int, nearest: str) -> None:
+    values = {"train": train_config().model_dump() | {"steps": steps, "epochs": epochs}}
+    with pytest.raises(PipelineError) as error:
+        validate(Section, values, Path("params.yaml"))
+    assert str(error.value) == (
+        f"params.yaml: train.steps: {steps} must be a multiple of train.epochs, {epochs}: set it to {nearest}, or to "
+        "none"
+    )
+
+
+def test_with_an_invalid_number_of_epochs_that_is_the_only_error() -> None:
+    with pytest.raises(ValidationError) as error:
+        train_config(epochs=0, steps=7)
+    assert [details["loc"] for details in error.value.errors()] == [("epochs",)]
+
+
+def test_chips_of_an_epoch() -> None:
+    assert train_config(epochs=5, batch_size=4).epoch_chips(7) == 7
+    assert train_config(epochs=5, batch_size=4, steps=15).epoch_chips(7) == 12

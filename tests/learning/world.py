@@ -28,6 +28,7 @@ IMAGERY = Imagery(("B04", "B03", "B02"), 0.0001, -0.1, (0.0, 0.3), synthetic=Tru
 ORIGIN = Origin("sample", {})
 CONFIG: dict[str, Any] = {
     "epochs": 1,
+    "steps": "none",
     "batch_size": 2,
     "accumulate": 1,
     "lr": 0.002,
