@@ -107,9 +107,10 @@ def missing_cost(runs: list[Run], missing: list[Run], experiments: Experiments, 
         costs = [json.loads(experiments.read(each.rev, "metrics/cost.json")) for each in finished]
         return str(estimate(costs, len(missing), jobs, f"by {len(finished)} finished runs"))
     last = Path("metrics/cost.json")
-    if not last.is_file():
+    cost = read_json(last) if last.is_file() else {}
+    if "model_mb" not in cost:  # not in older ones
         return "no estimate: no training has finished yet"
-    return str(estimate([read_json(last)], len(missing), jobs, f"by the last training, whatever its settings: {last}"))
+    return str(estimate([cost], len(missing), jobs, f"by the last training, whatever its settings: {last}"))
 
 
 def run_missing(runs: list[Run], repo: Repo, jobs: int) -> None:
