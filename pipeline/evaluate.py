@@ -133,6 +133,20 @@ def require_same_bands(trained: Imagery, present: Imagery) -> None:
         )
 
 
+def load_for(folder: Path, imagery: Imagery, table: ClassTable, device_name: DeviceName) -> tuple[Model, Device]:
+    """Load a model to score it on chips with this imagery and these classes; return it with the device it is on.
+
+    Raises:
+        PipelineError: it cannot be loaded, does not fit the chips, or the machine has no such device.
+    """
+    model = load_model(folder)
+    require_same_classes(model.table, table)
+    require_same_bands(model.imagery, imagery)
+    device = select_scoring_device(device_name, model.precision)
+    model.segmenter.eval().to(device.name).to(memory_format=device.memory_format)
+    return model, device
+
+
 def predict(model: Model, chips: Chips, batch_size: int, device: Device) -> PredictionCounts:
     """Count the predictions of a set of chips, with a progress bar."""
     loader = scoring_loader(chips, batch_size, loader_workers("auto", device))
@@ -196,12 +210,9 @@ def evaluate(
     """
     section = params.evaluate
     keep_freed_memory()
-    trained, imagery, table = load_model(model), read_imagery(chips), read_classes(chips / "classes.json")
-    require_same_classes(trained.table, table)
-    require_same_bands(trained.imagery, imagery)
+    imagery, table = read_imagery(chips), read_classes(chips / "classes.json")
+    trained, device = load_for(model, imagery, table, section.device)
     leak, group_of, names = leak_metrics(lists), read_groups(lists), trained.table.names
-    device = select_scoring_device(section.device, trained.precision)
-    trained.segmenter.eval().to(device.name).to(memory_format=device.memory_format)
     test_chips, val_chips = (
         Chips(chips, read_list(lists / f"{part}.txt"), trained.table, len(imagery.bands)) for part in ("test", "val")
     )

@@ -313,7 +313,7 @@ def train(
         assert best is not None
         write_model(model, training, segmenter)
         write_json(metrics, {"best_epoch": best.number, "train": best.train, "val": best.val})
-        write_json(cost_file, cost(placement.device, processes.world_size, tracker.epochs, epoch_chips))
+        write_json(cost_file, cost(placement.device, processes.world_size, tracker.epochs, epoch_chips, model))
     return (
         f"{train_count} training and {val_count} validation chips, best epoch {best.number} of {len(tracker.epochs)} "
         f"with validation mean IoU {best.val['mean_iou']:.4f}"

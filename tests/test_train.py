@@ -64,6 +64,15 @@ def test_the_cost_is_a_file_of_its_own(trained: World) -> None:
     cost = json.loads((trained.folder / "cost.json").read_text())
     assert (cost["device"], cost["revision"]) == ("cpu", None)
     assert cost["chips_per_second"] == pytest.approx(50 / cost["seconds"], rel=0.05)
+    weights = (trained.model / "model.safetensors").stat().st_size / 1e6
+    assert cost["model_mb"] == pytest.approx(weights, abs=0.06)
+
+
+def test_with_steps_the_cost_counts_the_chips_that_were_drawn(small: World, tmp_path: Path) -> None:
+    line = small.train(tmp_path, epochs=2, steps=6, batch_size=4)
+    cost = json.loads((tmp_path / "cost.json").read_text())
+    assert cost["chips_per_second"] == pytest.approx(2 * (3 * 4 + 2) / cost["seconds"], rel=0.05)
+    assert line.startswith("4 training and 2 validation chips, best epoch ")
 
 
 def test_the_same_seed_gives_the_same_bytes_with_any_workers(

@@ -7,24 +7,27 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from pipeline.core.files import visible_files
 from pipeline.learning.device import Device
 from pipeline.learning.fit import Epoch
 
 PACKAGES = ("torch", "torchvision", "lightning", "segmentation-models-pytorch", "timm", "numpy")
 
 
-def cost(device: Device, devices: int, epochs: Sequence[Epoch], chips: int) -> dict[str, Any]:
-    """Return the content of `metrics/cost.json`.
+def cost(device: Device, devices: int, epochs: Sequence[Epoch], chips: int, model: Path) -> dict[str, Any]:
+    """Return the content of `metrics/cost.json`; MB are 10^6 bytes.
 
     Args:
         device: where the training ran.
         devices: how many devices trained together.
         epochs: all epochs.
         chips: training and validation chips per epoch.
+        model: the folder that the training wrote.
     """
     seconds = [epoch.seconds for epoch in epochs]
     return {
@@ -32,6 +35,7 @@ def cost(device: Device, devices: int, epochs: Sequence[Epoch], chips: int) -> d
         "seconds_per_epoch": round(sum(seconds) / len(seconds), 2),
         "chips_per_second": round(chips * len(seconds) / sum(seconds), 2),
         "peak_memory_mb": round(_peak_memory(device) / 1e6),
+        "model_mb": round(sum(path.stat().st_size for path in visible_files(model)) / 1e6, 1),
         "device": torch.cuda.get_device_name() if device.name == "cuda" else device.name,
         "devices": devices,
         "precision": device.lightning_precision,

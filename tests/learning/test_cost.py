@@ -16,13 +16,16 @@ def epoch(number: int, seconds: float) -> Epoch:
     return Epoch(number, {}, {}, seconds)
 
 
-def test_content_of_cost_json() -> None:
-    record = cost(CPU, 2, [epoch(1, 5.0), epoch(2, 3.04)], 50)
+def test_content_of_cost_json(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(bytes(1_249_000))
+    (tmp_path / "model.json").write_bytes(bytes(2_000))
+    record = cost(CPU, 2, [epoch(1, 5.0), epoch(2, 3.04)], 50, tmp_path)
     assert record.keys() == {
         "seconds",
         "seconds_per_epoch",
         "chips_per_second",
         "peak_memory_mb",
+        "model_mb",
         "device",
         "devices",
         "precision",
@@ -34,6 +37,7 @@ def test_content_of_cost_json() -> None:
         "revision",
     }
     assert (record["seconds"], record["seconds_per_epoch"], record["chips_per_second"]) == (8.0, 4.02, 12.44)
+    assert record["model_mb"] == 1.3  # 1.251
     assert (record["device"], record["devices"], record["precision"]) == ("cpu", 2, "32-true")
     assert record["python"] == ".".join(map(str, sys.version_info[:3]))
     assert record["versions"].keys() == {
@@ -47,10 +51,10 @@ def test_content_of_cost_json() -> None:
     json.dumps(record, allow_nan=False)
 
 
-def test_memory_is_in_megabytes_and_never_falls() -> None:
-    before = cost(CPU, 1, [epoch(1, 1.0)], 1)["peak_memory_mb"]
+def test_memory_is_in_megabytes_and_never_falls(tmp_path: Path) -> None:
+    before = cost(CPU, 1, [epoch(1, 1.0)], 1, tmp_path)["peak_memory_mb"]
     block = bytearray(b"1") * 200_000_000
-    after = cost(CPU, 1, [epoch(1, 1.0)], 1)["peak_memory_mb"]
+    after = cost(CPU, 1, [epoch(1, 1.0)], 1, tmp_path)["peak_memory_mb"]
     assert len(block) == 200_000_000
     assert 100 < before <= after < 100_000
 
