@@ -51,6 +51,7 @@ class Chart:
     lines: tuple[Line, ...]
     """Empty if no run has curves."""
     synthetic: bool
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,9 @@ def chart(results: StudyResults, score: str) -> Chart:
     )
     x_ticks = tuple(Tick(_x(step, x_span), f"{step:g}") for step in steps if x_span[0] <= step <= x_span[1])
     y_ticks = tuple(Tick(_y(level, y_span), f"{level:.4g}") for level in levels)
-    return Chart(caption, TITLES[score], x_ticks, y_ticks, lines, synthetic)
+    kinds = {str(run.params.get("loss")) for run in results.finished}
+    note = "Values of different losses cannot be compared." if score == "loss" and len(kinds) > 1 else ""
+    return Chart(caption, TITLES[score], x_ticks, y_ticks, lines, synthetic, note)
 
 
 def nice_ticks(low: float, high: float, count: int = 6, whole: bool = False) -> list[float]:

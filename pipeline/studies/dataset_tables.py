@@ -42,9 +42,9 @@ def _class_table(dataset: DatasetName, split: dict[str, Any]) -> Table:
         notes.append("Classes without a value are those of the folder's own classes.yaml.")
     heading = (
         Column("value", "number"),
-        Column("class"),
+        Column("class", "label"),
         Column("colour", "colour"),
-        Column("red, green, blue"),
+        Column("red, green, blue", "label"),
         *(Column(f"share, {part}", "number") for part in PARTS),
     )
     caption = f"Classes of {dataset} ({PUBLISHED_AS[dataset]})"

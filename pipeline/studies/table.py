@@ -14,8 +14,8 @@ class Column:
     """A column."""
 
     title: str
-    kind: Literal["text", "number", "colour"] = "text"
-    """Numbers are right-aligned; a colour, `#rrggbb`, is shown as such."""
+    kind: Literal["text", "label", "number", "colour"] = "text"
+    """Labels are on one line; numbers are right-aligned too; a colour, `#rrggbb`, is shown as such."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,15 @@ class Table:
     """Whether a page shows it only on request."""
 
 
+LABELS = ("arm", "runs", "pair", "class", "experiment", "data", "95 % interval", "95 % interval, or range")
+"""Titles of columns with short text."""
+
+
 def columns(*titles: str, numbers: Sequence[str] = ()) -> tuple[Column, ...]:
-    """Make columns of text, and of numbers where the title is among `numbers`."""
-    return tuple(Column(title, "number" if title in numbers else "text") for title in titles)
+    """Make columns of numbers where the title is among `numbers`, of labels or text elsewhere."""
+    return tuple(
+        Column(title, "number" if title in numbers else "label" if title in LABELS else "text") for title in titles
+    )
 
 
 def score_text(value: float | None, digits: int = 4) -> str:
@@ -54,6 +60,7 @@ def number_text(value: float | None, form: str = "g") -> str:
 
 def spread_text(values: Sequence[float], form: Callable[[float], str] = score_text) -> str:
     """Format a mean with the range of several values."""
-    if len(values) < 2:
-        return form(values[0]) if values else ABSENT
-    return f"{form(mean(values))} ({form(min(values))} to {form(max(values))})"
+    if not values:
+        return ABSENT
+    low, high = form(min(values)), form(max(values))
+    return low if low == high else f"{form(mean(values))} ({low} to {high})"

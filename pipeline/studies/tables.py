@@ -23,7 +23,7 @@ def scores_table(results: StudyResults) -> Table:
     """Make a row per arm: runs, mean IoU, its spread; and the published scores where the study has any."""
     published = results.study.published
     names = [name for name in SCORE_NAMES if any(score.score == name for score in published)]
-    paper = [f"{SCORE_NAMES[name]}, validation, as in the paper" for name in names]
+    paper = [f"{SCORE_NAMES[name]} as in the paper" for name in names]
     extra = (*paper, "paper", "difference") if published else ()
     titles = ("arm", "runs", "mean IoU, test", "95 % interval, or range", *extra)
     reasons = _number_reasons(results) if published else {}
@@ -48,7 +48,9 @@ def scores_table(results: StudyResults) -> Table:
             "As in the paper: validation chips, IoU averaged by chip, without absent classes. The difference is ours "
             "minus the paper's, only where data and settings are those of the paper."
         )
-        notes += [f"({label}) not comparable, because {reason}." for reason, label in reasons.items()]
+    if reasons:
+        listed = "; ".join(f"({label}) {reason}" for reason, label in reasons.items())
+        notes.append(f"Not comparable, because {listed}.")
     notes += [problem for arm in results.arms for problem in arm.problems]
     caption = with_counterpart("Scores", results.study.counterparts.table)
     return Table(caption, columns(*titles, numbers=numbers), tuple(rows), tuple(notes), results.synthetic)
