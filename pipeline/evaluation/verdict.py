@@ -1,7 +1,8 @@
 """Decide whether one configuration trains better models than another, and when that is undecided."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,12 +15,14 @@ from pipeline.evaluation.intervals import (
     difference_interval,
     labelled_groups,
 )
+from pipeline.formats.splits import parse_fold
 from pipeline.scoring.counts import TRUE
+from pipeline.scoring.scores import scores
 
 
 @dataclass(frozen=True)
 class Result:
-    """The evaluation of one training on the test set."""
+    """The evaluation of one training on the test set, or of the trainings of several folds on all of them."""
 
     name: str
     """The revision or experiment."""
@@ -34,6 +37,10 @@ class Result:
     mean_iou: float
     precision: str | None = None
     """In which it was scored: fp32, bf16 or fp16; None for older evaluations, which do not record it."""
+    fold: str | None = None
+    """`i/k`: the test set is the i-th of k folds; None without folds, and for pooled ones."""
+    folds: int = 1
+    """Number of folds pooled."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,8 @@ class Comparison:
     """Mean IoU of the second set minus that of the first, averaged over the seeds."""
     interval: Interval | None
     """95 % interval of the difference; None with too few groups."""
+    folds: int = 1
+    """Number of folds pooled for each seed."""
 
     @property
     def verdict(self) -> str:
@@ -62,11 +71,12 @@ class Comparison:
 
 
 def compare_results(first: list[Result], second: list[Result]) -> Comparison:
-    """Pair two sets of trainings by seed and compare them.
+    """Pair two sets of trainings by seed and compare them, after pooling the folds of each seed.
 
     Raises:
-        PipelineError: different test chips or classes, a seed twice in one set, or no seed in both.
+        PipelineError: different test chips or classes, a seed twice in one set, no seed in both, or incomplete folds.
     """
+    first, second = pool_by_seed(first), pool_by_seed(second)
     first_by_seed, second_by_seed = _by_seed(first), _by_seed(second)
     reference = first[0]
     for result in (*first, *second):
@@ -82,7 +92,49 @@ def compare_results(first: list[Result], second: list[Result]) -> Comparison:
     )
     gain = difference(first_SG3K, second_SG3K)
     interval = difference_interval(first_SG3K, second_SG3K, reference.classes)
-    return Comparison(seeds, len(labelled_groups(reference.counts_G3K)), gain, interval)
+    return Comparison(seeds, len(labelled_groups(reference.counts_G3K)), gain, interval, reference.folds)
+
+
+def pool_by_seed(results: list[Result]) -> list[Result]:
+    """Pool the folds of each seed; results without folds are kept.
+
+    Raises:
+        PipelineError: see `pool_folds`.
+    """
+    of_seed: dict[int, list[Result]] = {}
+    for result in results:
+        if result.fold is not None:
+            of_seed.setdefault(result.seed, []).append(result)
+    return [result for result in results if result.fold is None] + [pool_folds(folds) for folds in of_seed.values()]
+
+
+def pool_folds(results: list[Result]) -> Result:
+    """Pool the k folds of one seed, in any order: every group is tested once, by a training without it.
+
+    Returns:
+        The groups of all folds, sorted, with their counts. `mean_iou` is that of the summed counts, not the mean over
+        the folds; `test_list` is a hash of the folds' lists in their order.
+
+    Raises:
+        PipelineError: a fold is missing or occurs twice, a group is in two folds, or the seeds, numbers of folds or
+            classes differ.
+    """
+    ordered = _order_folds(results)
+    first, groups = ordered[0], _groups_of_folds(ordered)
+    order = sorted(range(len(groups)), key=groups.__getitem__)
+    counts_G3K = np.concatenate([result.counts_G3K for result in ordered])[order]
+    precisions = sorted({result.precision or "an unrecorded precision" for result in ordered})
+    return replace(
+        first,
+        name=f"{first.name} ({len(ordered)} folds)",
+        test_list=hashlib.sha256("\n".join(result.test_list for result in ordered).encode()).hexdigest(),
+        groups=tuple(groups[index] for index in order),
+        counts_G3K=counts_G3K,
+        mean_iou=scores(counts_G3K.sum(axis=0), first.classes)["mean_iou"],
+        precision=first.precision if len(precisions) == 1 else " and ".join(precisions),
+        fold=None,
+        folds=len(ordered),
+    )
 
 
 def require_same_test_set(first: Result, second: Result) -> None:
@@ -105,6 +157,47 @@ def require_same_test_set(first: Result, second: Result) -> None:
                 f"{first.name} and {second.name} were scored on different {what}, so their scores cannot be compared; "
                 "evaluate both on the same masks, with the same dataset, tif_to_png, tile and split"
             )
+
+
+def _order_folds(results: list[Result]) -> list[Result]:
+    """Sort results by their fold, after checking that they are all folds of one seed."""
+    first, by_number = results[0], dict[int, Result]()
+    count = parse_fold(first.fold or "1/1")[1]
+    for result in results:
+        number, own_count = parse_fold(result.fold or "1/1")
+        for what, ours, theirs in (
+            ("seeds", first.seed, result.seed),
+            ("numbers of folds", count, own_count),
+            ("classes", first.classes, result.classes),
+        ):
+            if ours != theirs:
+                raise PipelineError(
+                    f"{first.name} and {result.name} have different {what}, so their folds cannot be pooled; name "
+                    "experiments of one dataset and one number of folds, with all folds of each seed"
+                )
+        if (other := by_number.setdefault(number, result)) is not result:
+            raise PipelineError(
+                f"{other.name} and {result.name} both are fold {result.fold} of seed {first.seed}; name only one"
+            )
+    if missing := [f"{number}/{count}" for number in range(1, count + 1) if number not in by_number]:
+        raise PipelineError(
+            f"{first.name} is fold {first.fold} of seed {first.seed}, and {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing; name the experiments of all {count} folds"
+        )
+    return [by_number[number] for number in sorted(by_number)]
+
+
+def _groups_of_folds(ordered: list[Result]) -> list[str]:
+    """List the groups of all folds, in their order, after checking that none is in two."""
+    owner: dict[str, Result] = {}
+    for result in ordered:
+        for group in result.groups:
+            if (other := owner.setdefault(group, result)) is not result:
+                raise PipelineError(
+                    f"group {group} is tested by both {other.name} and {result.name}, which must be different folds of "
+                    "one split; train both with the same dataset, tile, split.strategy and split.seed"
+                )
+    return list(owner)
 
 
 def _by_seed(results: list[Result]) -> Mapping[int, Result]:

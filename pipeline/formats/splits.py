@@ -31,6 +31,12 @@ def read_groups(folder: Path) -> dict[str, str]:
     return dict(zip(table["id"], table[GROUP], strict=True))
 
 
+def parse_fold(text: str) -> tuple[int, int]:
+    """Return i and k of `i/k`, the i-th of k folds."""
+    number, count = map(int, text.split("/"))
+    return number, count
+
+
 def leak_summary(share: float | None, at_least: float) -> str:
     """Summarise the share of test chips that touch a training chip.
 

@@ -49,24 +49,24 @@ def _data_reasons(params: dict[str, Any], evaluate: dict[str, Any]) -> Iterator[
     if params.get("dataset") != "landcoverai":
         yield f"the study scored unlabelled pixels of {params.get('dataset')} as a class, which are ignored here"
         return
-    if (source := look_up(params, "download.landcoverai.source")) != "archive":
-        yield f"download.landcoverai.source is {source}, not archive"
-    elif look_up(params, "download.landcoverai.archive.sha256") != ARCHIVE_SHA256:
+    source = look_up(params, "download", "landcoverai", "source")
+    if source != "archive" or evaluate.get("source", source) != source:
+        yield f"download.landcoverai.source is {evaluate.get('source', source)}, not archive"
+    elif look_up(params, "download", "landcoverai", "archive", "sha256") != ARCHIVE_SHA256:
         yield "download.landcoverai.archive.sha256 is not that of the official archive"
 
 
 def _setting_reasons(params: dict[str, Any]) -> Iterator[str]:
     for key, expected in SETTINGS.items():
-        if not _equal(actual := look_up(params, key), expected):
+        if not _equal(actual := look_up(params, *key.split(".")), expected):
             yield f"{key} is {'not recorded' if actual is None else actual}, not {expected}"
 
 
-def look_up(params: dict[str, Any], dotted: str) -> Any:
-    """Return a value of nested params; None if there is none."""
-    inner: Any = params
-    for key in dotted.split("."):
-        inner = inner.get(key) if isinstance(inner, dict) else None
-    return inner
+def look_up(values: Any, *keys: str) -> Any:
+    """Return a value of nested mappings; None if there is none."""
+    for key in keys:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
 
 
 def _equal(actual: Any, expected: Any) -> bool:

@@ -1,11 +1,9 @@
 """Further tables of a study: skew, a single class, leak, classes, calibration, cost, provenance."""
 
-from collections.abc import Callable
-from statistics import mean
 from typing import Any
 
 from pipeline.studies.comparable import look_up
-from pipeline.studies.results import ArmResults, Finished, StudyResults, is_skewed, training_chips
+from pipeline.studies.results import ArmResults, Finished, StudyResults, is_skewed
 from pipeline.studies.table import ABSENT, Table, columns, number_text, score_text, share_text, spread_text
 from pipeline.studies.tables import LEAK_AXIS, MIN_CHIPS, differences_table, scores_table
 
@@ -33,9 +31,9 @@ def skew_table(results: StudyResults) -> Table | None:
     for arm in results.arms:
         own = arm.runs[0].overrides.get("split.skew.class", "none")
         name = min(skewed) if own == "none" else own
-        asked = _values(arm, lambda run: run.split.get("skew", {}).get("asked"))
-        reached = _values(arm, lambda run, name=name: run.split.get("train", {}).get("classes", {}).get(name))
-        chips = spread_text(_values(arm, training_chips), lambda count: f"{count:.0f}")
+        asked = arm.values("split", "skew", "asked")
+        reached = arm.values("split", "train", "classes", name)
+        chips = spread_text(arm.values("split", "train", "chips"), lambda count: f"{count:.0f}")
         rows.append((arm.arm.name, name, spread_text(asked, share_text), spread_text(reached, share_text), chips))
     titles = ("arm", "class", "requested share", "reached share", "training chips")
     note = f"Shares of the labelled training pixels. Below {MIN_CHIPS} training chips there is no verdict."
@@ -66,7 +64,7 @@ def _without(arm: ArmResults, axis: str) -> str:
 
 
 def _class_iou(arm: ArmResults, name: str) -> str:
-    return spread_text(_values(arm, lambda run: run.evaluate.get("iou", {}).get(name)))
+    return spread_text(arm.values("evaluate", "iou", name))
 
 
 def leak_table(results: StudyResults) -> Table | None:
@@ -76,8 +74,8 @@ def leak_table(results: StudyResults) -> Table | None:
     rows = tuple(
         (
             arm.arm.name,
-            spread_text(_values(arm, training_chips), lambda count: f"{count:.0f}"),
-            spread_text(_values(arm, lambda run: run.evaluate.get("leak_share")), share_text),
+            spread_text(arm.values("split", "train", "chips"), lambda count: f"{count:.0f}"),
+            spread_text(arm.values("evaluate", "leak_share"), share_text),
         )
         for arm in results.arms
     )
@@ -89,21 +87,13 @@ def leak_table(results: StudyResults) -> Table | None:
     return Table("Leak", columns(*titles, numbers=titles[1:]), rows, notes, results.synthetic)
 
 
-def _values(arm: ArmResults, value: Callable[[Finished], float | None]) -> list[float]:
-    return [number for run in arm.finished if (number := value(run)) is not None]
-
-
 def classes_table(results: StudyResults) -> Table:
     """Show IoU, user's and producer's accuracy of each class and arm."""
     rows = []
     for arm in results.arms:
         for name in dict.fromkeys(name for run in arm.finished for name in run.evaluate.get("iou", {})):
-            iou = arm.mean_of(lambda run, name=name: run.evaluate["iou"].get(name))
-            accuracies = [
-                arm.mean_of(lambda run, name=name, key=key: run.evaluate.get("classes", {}).get(name, {}).get(key))
-                for key in ("users_accuracy", "producers_accuracy")
-            ]
-            rows.append((arm.arm.name, name, *map(score_text, (iou, *accuracies))))
+            accuracies = (("iou", name), *(("classes", name, f"{kind}_accuracy") for kind in ("users", "producers")))
+            rows.append((arm.arm.name, name, *(score_text(arm.mean_of("evaluate", *keys)) for keys in accuracies)))
     titles = ("arm", "class", "IoU", "user's accuracy", "producer's accuracy")
     note = "Of the test chips; the mean over runs."
     heading = columns(*titles, numbers=titles[2:])
@@ -114,10 +104,8 @@ def calibration_table(results: StudyResults) -> Table:
     """Show temperature and calibration error of each arm."""
     rows = []
     for arm in results.arms:
-        values = [
-            arm.mean_of(lambda run, key=key: run.evaluate.get("calibration", {}).get(key))
-            for key in ("temperature", "error_before", "error_after")
-        ]
+        keys = ("temperature", "error_before", "error_after")
+        values = [arm.mean_of("evaluate", "calibration", key) for key in keys]
         rows.append((arm.arm.name, score_text(values[0], 3), *map(score_text, values[1:])))
     titles = ("arm", "temperature", "calibration error before", "after")
     note = "Fitted on the validation chips, measured on the test chips; the mean over runs."
@@ -129,25 +117,21 @@ def cost_table(results: StudyResults) -> Table:
     """Show time, memory and disk space of each arm's trainings."""
     rows = []
     for arm in results.arms:
-        size = sum(_values(arm, lambda run: run.cost.get("model_mb")))
         devices = dict.fromkeys(str(run.cost["device"]) for run in arm.finished if "device" in run.cost)
         rows.append(
             (
                 arm.arm.name,
-                number_text(_mean(_values(arm, lambda run: run.cost.get("seconds"))), ".0f"),
-                number_text(_mean(_values(arm, lambda run: run.cost.get("chips_per_second"))), ".1f"),
-                number_text(max(_values(arm, lambda run: run.cost.get("peak_memory_mb")), default=None), ".0f"),
-                number_text(size or None, ".0f"),
+                number_text(arm.mean_of("cost", "seconds"), ".0f"),
+                number_text(arm.mean_of("cost", "chips_per_second"), ".1f"),
+                number_text(max(arm.values("cost", "peak_memory_mb"), default=None), ".0f"),
+                number_text(sum(arm.values("cost", "model_mb")) or None, ".0f"),
                 ", ".join(devices) or ABSENT,
             )
         )
     titles = ("arm", "seconds per training", "chips per second", "peak memory, MB", "models, MB", "device")
     heading = columns(*titles, numbers=titles[1:-1])
-    return Table("Cost", heading, tuple(rows), (), results.synthetic, folded=True)
-
-
-def _mean(values: list[float]) -> float | None:
-    return mean(values) if values else None
+    note = "Time and speed are means over runs; memory is the largest; models are of all runs together."
+    return Table("Cost", heading, tuple(rows), (note,), results.synthetic, folded=True)
 
 
 def provenance_table(results: StudyResults) -> Table:
@@ -179,5 +163,5 @@ def _params_text(params: dict[str, Any]) -> str:
 
 def data_source(run: Finished) -> str:
     """Return dataset and source, and whether it is synthetic."""
-    source = look_up(run.params, f"download.{run.dataset}.source")
+    source = run.evaluate.get("source") or look_up(run.params, "download", run.dataset, "source")
     return f"{run.dataset}, {source or 'source not recorded'}{', synthetic' if run.synthetic else ''}"

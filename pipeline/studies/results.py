@@ -1,27 +1,28 @@
 """The finished runs of a study, read from their experiments, and the means of an arm."""
 
 import csv
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import product
 from statistics import mean
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import yaml
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE
-from pipeline.evaluation.intervals import mean_iou
 from pipeline.evaluation.result import parse_result
-from pipeline.evaluation.verdict import Result
-from pipeline.scoring.counts import TRUE
+from pipeline.evaluation.verdict import Result, pool_by_seed
+from pipeline.studies.comparable import look_up
 from pipeline.studies.experiments import LOCK, Experiment, Experiments
 from pipeline.studies.study import Arm, Run, Study
 
 CURVES = ("mean_iou", "loss", "f_score")
 PARTS = ("train", "val")
+CURVES_FOLDER = "plots/train/plots/metrics"
+File = Literal["evaluate", "cost", "split"]
 Curve = tuple[tuple[int, float], ...]
 """Epoch, from 1, and value."""
 
@@ -88,12 +89,17 @@ class ArmResults:
             planned = [run for run in self.runs if run.seed == seed]
             done = [each.result for each in self.finished if each.run.seed == seed]
             if len(done) == len(planned):
-                results.append(pool_groups(done))
+                results += pool_by_seed(done)
         return results
 
-    def mean_of(self, value: Callable[[Finished], float | None]) -> float | None:
-        """Average a value of the finished runs that have it; None if none has."""
-        values = [number for each in self.finished if (number := value(each)) is not None]
+    def values(self, file: File, *keys: str) -> list[float]:
+        """Return a value of each finished run, by its keys in a file, without runs that lack it."""
+        found = (look_up(getattr(each, file), *keys) for each in self.finished)
+        return [float(value) for value in found if value is not None]
+
+    def mean_of(self, file: File, *keys: str) -> float | None:
+        """Average a value of the finished runs; None if none has it."""
+        values = self.values(file, *keys)
         return mean(values) if values else None
 
 
@@ -131,34 +137,6 @@ def is_skewed(results: StudyResults) -> bool:
     return any(run.overrides.get("split.skew.class", "none") != "none" for run in results.runs)
 
 
-def training_chips(run: Finished) -> int | None:
-    """Return the number of training chips; None if it is not recorded."""
-    chips = run.split.get("train", {}).get("chips")
-    return None if chips is None else int(chips)
-
-
-def pool_groups(results: Sequence[Result]) -> Result:
-    """Join the groups of folds, whose test parts have none in common, to one result.
-
-    Raises:
-        PipelineError: they have other classes, or a group in common.
-    """
-    if len(results) == 1:
-        return results[0]
-    first = results[0]
-    groups = [group for result in results for group in result.groups]
-    if len(set(groups)) < len(groups) or any(result.classes != first.classes for result in results):
-        names = ", ".join(result.name for result in results)
-        raise PipelineError(f"{names} are not folds of one dataset: other classes, or a group tested twice")
-    order = np.argsort(np.asarray(groups, dtype=object).astype(str), kind="stable")
-    counts_G3K = np.concatenate([result.counts_G3K for result in results])[order]
-    total_3K = counts_G3K.sum(axis=0)
-    lists = hashlib.sha256("\n".join(sorted(result.test_list for result in results)).encode()).hexdigest()
-    pooled = tuple(groups[index] for index in order)
-    score = float(mean_iou(total_3K, total_3K[TRUE] > 0))
-    return Result(first.name, first.seed, lists, first.classes, pooled, counts_G3K, score, first.precision)
-
-
 def read_study(name: str, study: Study, runs: Iterable[Run], experiments: Experiments) -> StudyResults:
     """Read the finished runs of a study."""
     by_arm: dict[str, list[Run]] = {}
@@ -180,7 +158,7 @@ def read_study(name: str, study: Study, runs: Iterable[Run], experiments: Experi
 
 
 def read_run(run: Run, experiment: Experiment, experiments: Experiments) -> Finished:
-    """Read an experiment.
+    """Read an experiment; what is missing beside its scores is left empty.
 
     Raises:
         PipelineError: its scores cannot be read.
@@ -196,31 +174,37 @@ def read_run(run: Run, experiment: Experiment, experiments: Experiments) -> Fini
             return {}
 
     try:
-        params = text(str(PARAMS_FILE))
-        evaluate, units, lock = text("metrics/evaluate.json"), text("metrics/units.csv"), text(LOCK)
+        params, lock = text(str(PARAMS_FILE)), text(LOCK)
+        evaluate, units = text("metrics/evaluate.json"), text("metrics/units.csv")
     except FileNotFoundError as error:
         raise PipelineError(f"{experiment.name}: {error}; dvc exp remove {experiment.name} and run it again") from None
     parsed = yaml.safe_load(params)
-    curves = {}
-    for part in PARTS:
-        for score in CURVES:
-            try:
-                table = text(f"plots/train/plots/metrics/{part}/{score}.tsv")
-            except FileNotFoundError:
-                continue
-            rows = csv.DictReader(table.splitlines(), delimiter="\t")
-            curves[part, score] = tuple((int(row["step"]), float(row[score])) for row in rows)
+    dataset = str(parsed.get("dataset"))
     return Finished(
-        run,
-        experiment,
-        parsed,
-        parse_result(experiment.name, evaluate, units, params),
-        json.loads(evaluate),
-        values("metrics/cost.json"),
-        values(f"metrics/split/{parsed.get('dataset')}.json"),
-        chips_hash(yaml.safe_load(lock) or {}, parsed.get("dataset", "")),
-        curves,
+        run=run,
+        experiment=experiment,
+        params=parsed,
+        result=parse_result(experiment.name, evaluate, units, params),
+        evaluate=json.loads(evaluate),
+        cost=values("metrics/cost.json"),
+        split=values(f"metrics/split/{dataset}.json"),
+        data=chips_hash(yaml.safe_load(lock), dataset),
+        curves=read_curves(text),
     )
+
+
+def read_curves(text: Callable[[str], str]) -> dict[tuple[str, str], Curve]:
+    """Read the curves of a training.
+
+    Args:
+        text: returns the contents of a file, or raises FileNotFoundError; such curves are left out.
+    """
+    curves = {}
+    for part, score in product(PARTS, CURVES):
+        with suppress(FileNotFoundError):
+            rows = csv.DictReader(text(f"{CURVES_FOLDER}/{part}/{score}.tsv").splitlines(), delimiter="\t")
+            curves[part, score] = tuple((int(row["step"]), float(row[score])) for row in rows)
+    return curves
 
 
 def chips_hash(lock: dict[str, Any], dataset: str) -> str:

@@ -9,7 +9,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.evaluation.intervals import MIN_SEEDS, mean_iou_interval
 from pipeline.evaluation.verdict import Comparison, compare_results
 from pipeline.studies.comparable import why_not_comparable
-from pipeline.studies.results import ArmResults, Finished, StudyResults, is_skewed, training_chips
+from pipeline.studies.results import ArmResults, StudyResults, is_skewed
 from pipeline.studies.study import Published
 from pipeline.studies.table import ABSENT, Table, columns, score_text
 
@@ -17,6 +17,8 @@ MIN_CHIPS = 30
 """Training chips of a skewed arm below which there is no verdict."""
 LEAK_AXIS = "split.neighbours"
 SCORE_NAMES = {"mean_iou": "mean IoU", "pixel_accuracy": "pixel accuracy"}
+PAPER_KEYS = {"mean_iou": "paper_iou", "pixel_accuracy": "pixel_accuracy"}
+"""From published score to the key of `validation` in metrics/evaluate.json: the paper's scores are of validation chips."""
 
 
 def scores_table(results: StudyResults) -> Table:
@@ -30,10 +32,10 @@ def scores_table(results: StudyResults) -> Table:
     rows = []
     for arm in results.arms:
         scores = [result.mean_iou for result in arm.by_seed]
-        row = (arm.arm.name, arm.progress, score_text(mean(scores) if scores else None), spread(arm))
+        row: tuple[str, ...] = (arm.arm.name, arm.progress, score_text(mean(scores) if scores else None), spread(arm))
         if published:
             own = [score for score in published if score.arm == arm.arm.name]
-            ours = [score_text(arm.mean_of(lambda run, name=name: paper_score(run, name))) for name in names]
+            ours = [score_text(arm.mean_of("evaluate", "validation", PAPER_KEYS[name])) for name in names]
             row += (*ours, "; ".join(map(_published_text, own)) or ABSENT, _difference_cell(arm, own, reasons))
         rows.append(row)
     numbers = ("mean IoU, test", *paper)
@@ -54,12 +56,6 @@ def scores_table(results: StudyResults) -> Table:
     notes += [problem for arm in results.arms for problem in arm.problems]
     caption = with_counterpart("Scores", results.study.counterparts.table)
     return Table(caption, columns(*titles, numbers=numbers), tuple(rows), tuple(notes), results.synthetic)
-
-
-def paper_score(run: Finished, score: str) -> float | None:
-    """Return a score of the validation chips on the paper's scale."""
-    value = run.evaluate.get("validation", {}).get("paper_iou" if score == "mean_iou" else score)
-    return None if value is None else float(value)
 
 
 def spread(arm: ArmResults) -> str:
@@ -123,7 +119,7 @@ def _difference_cell(arm: ArmResults, published: Sequence[Published], labels: di
 
 
 def _difference(arm: ArmResults, score: Published) -> str:
-    ours, limits = arm.mean_of(lambda run: paper_score(run, score.score)), _limits(score)
+    ours, limits = arm.mean_of("evaluate", "validation", PAPER_KEYS[score.score]), _limits(score)
     if ours is None:
         return ABSENT
     if min(limits) <= ours <= max(limits) and len(limits) > 1:
@@ -177,9 +173,9 @@ def _silent(results: StudyResults, axis: str, first: ArmResults, second: ArmResu
     if axis == LEAK_AXIS and (first.synthetic or second.synthetic):
         return "synthetic: says nothing"
     for arm in (first, second):
-        chips = min((count for run in arm.finished if (count := training_chips(run)) is not None), default=MIN_CHIPS)
+        chips = min(arm.values("split", "train", "chips"), default=MIN_CHIPS)
         if is_skewed(results) and chips < MIN_CHIPS:
-            return f"no verdict: {arm.arm.name} has {chips} training chips, at least {MIN_CHIPS} are needed"
+            return f"no verdict: {arm.arm.name} has {chips:.0f} training chips, at least {MIN_CHIPS} are needed"
     return ""
 
 

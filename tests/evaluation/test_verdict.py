@@ -1,10 +1,12 @@
+import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.verdict import Result, compare_results
+from pipeline.evaluation.verdict import Result, compare_results, pool_by_seed, pool_folds
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE
 from tests.evaluation.test_intervals import make_groups
 
@@ -91,3 +93,110 @@ def test_sides_without_a_common_seed_are_refused() -> None:
 def test_a_seed_twice_on_one_side_is_refused() -> None:
     with pytest.raises(PipelineError, match=r"^a and c both have seed 1; name only one of them$"):
         compare_results([result("a", 1, 0.5), result("c", 1, 0.5)], [result("b", 1, 0.5)])
+
+
+def in_folds(whole: Result, count: int = 3) -> list[Result]:
+    """Deal the groups of a result into folds, fold 1 the groups 0, `count`, and so on."""
+    return [
+        replace(
+            whole,
+            name=f"{whole.name}-f{number}",
+            test_list=f"list {number}",
+            groups=whole.groups[number - 1 :: count],
+            counts_G3K=whole.counts_G3K[number - 1 :: count],
+            mean_iou=0.0,
+            fold=f"{number}/{count}",
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def test_pooled_folds_have_the_groups_and_counts_of_all() -> None:
+    # two classes; rows: true, predicted, hits
+    first = np.array([[[10, 0], [8, 2], [8, 0]], [[5, 5], [5, 5], [5, 5]]])
+    second = np.array([[[0, 10], [4, 6], [0, 6]]])
+    folds = [
+        Result("a2", 7, "y", ("field", "wood"), ("k",), second, 0.6, "fp32", "2/2"),
+        Result("a1", 7, "x", ("field", "wood"), ("b", "z"), first, 0.9, "fp32", "1/2"),
+    ]
+    pooled = pool_folds(folds)
+    assert pooled.groups == ("b", "k", "z")
+    assert pooled.counts_G3K.tolist() == [first[0].tolist(), second[0].tolist(), first[1].tolist()]
+    # field: 13 hits, 15 true, 17 predicted; wood: 11 hits, 15 true, 13 predicted
+    assert pooled.mean_iou == pytest.approx((13 / (15 + 17 - 13) + 11 / (15 + 13 - 11)) / 2, abs=1e-6)
+    assert pooled.test_list == hashlib.sha256(b"x\ny").hexdigest()
+    assert (pooled.name, pooled.seed, pooled.precision, pooled.fold, pooled.folds) == (
+        "a1 (2 folds)",
+        7,
+        "fp32",
+        None,
+        2,
+    )
+    assert pool_folds(folds[::-1]).counts_G3K.tolist() == pooled.counts_G3K.tolist()
+
+
+def test_pooling_restores_a_result_dealt_into_folds() -> None:
+    whole = result("a", 1, 0.5)
+    pooled = pool_folds(in_folds(whole))
+    assert pooled.groups == whole.groups
+    assert (pooled.counts_G3K == whole.counts_G3K).all()
+
+
+def test_precisions_of_folds_are_joined() -> None:
+    bf16, *others = in_folds(result("a", 1, 0.5))
+    assert pool_folds([replace(bf16, precision="bf16"), *others]).precision == "an unrecorded precision and bf16"
+
+
+def test_folds_are_pooled_by_seed_and_other_results_kept() -> None:
+    plain, seeds = result("p", 9, 0.5), [in_folds(result("a", seed, 0.5)) for seed in (1, 2)]
+    mixed = [seeds[0][2], plain, *seeds[1], seeds[0][0], seeds[0][1]]
+    assert [(pooled.name, pooled.folds) for pooled in pool_by_seed(mixed)] == [
+        ("p", 1),
+        ("a-f1 (3 folds)", 3),
+        ("a-f1 (3 folds)", 3),
+    ]
+
+
+def test_pooled_folds_compare_as_one_test_set() -> None:
+    worse, better = trainings("a", 0.4), trainings("b", 0.6)
+    folds = ([fold for training in side for fold in in_folds(training)] for side in (worse, better))
+    assert compare_results(*folds) == replace(compare_results(worse, better), folds=3)
+
+
+def test_folds_of_different_splits_cannot_be_compared() -> None:
+    ours, theirs = in_folds(result("a", 1, 0.4)), in_folds(result("b", 1, 0.6))
+    with pytest.raises(PipelineError, match=r"^a-f1 \(3 folds\) and b-f1 \(3 folds\) were scored on different test ch"):
+        compare_results(ours, [replace(theirs[0], test_list="other"), *theirs[1:]])
+    with pytest.raises(PipelineError, match=r"^a-f1 \(3 folds\) and b were scored on different test chips"):
+        compare_results(ours, [result("b", 1, 0.6)])
+    theirs[1].counts_G3K[0, TRUE] += (1, -1)
+    with pytest.raises(PipelineError, match=r"were scored on different labels, "):
+        compare_results(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a[:2], "a-f1 is fold 1/3 of seed 1, and 3/3 is missing; name the experiments of all 3 folds"),
+        (lambda a: a[1:2], "a-f2 is fold 2/3 of seed 1, and 1/3, 3/3 are missing; name the experiments of all 3 folds"),
+        (lambda a: [*a, replace(a[0], name="c")], "a-f1 and c both are fold 1/3 of seed 1; name only one"),
+        (
+            lambda a: [*a[:2], replace(a[2], fold="3/4")],
+            "a-f1 and a-f3 have different numbers of folds, so their folds cannot be pooled; name experiments of one "
+            "dataset and one number of folds, with all folds of each seed",
+        ),
+        (lambda a: [*a[:2], replace(a[2], seed=2)], "a-f1 and a-f3 have different seeds, "),
+        (lambda a: [*a[:2], replace(a[2], classes=("a", "c"))], "a-f1 and a-f3 have different classes, "),
+        (
+            lambda a: [*a[:2], replace(a[2], groups=("u00", *a[2].groups[1:]))],
+            "group u00 is tested by both a-f1 and a-f3, which must be different folds of one split; train both with ",
+        ),
+    ],
+)
+def test_folds_that_are_not_one_complete_set_are_refused(
+    change: Callable[[list[Result]], list[Result]], message: str
+) -> None:
+    with pytest.raises(PipelineError) as error:
+        pool_folds(change(in_folds(result("a", 1, 0.5))))
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
