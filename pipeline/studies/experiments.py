@@ -72,6 +72,13 @@ class Experiments:
         except DvcException as error:
             raise FileNotFoundError(f"{path} of {rev}: {error}") from None
 
+    def names_in(self, rev: str, folder: str) -> list[str]:
+        """Return the names of an experiment's files in a folder of DVC's, sorted; empty if there is none."""
+        try:
+            return sorted(Path(path).name for path in self._filesystem(rev).ls(folder, detail=False))
+        except (DvcException, FileNotFoundError):
+            return []
+
     def is_current(self, experiment: Experiment, run: Run) -> bool:
         """Return whether an experiment has finished metrics, and read what the run would read now."""
         committed = self.repo.scm.get_fs(experiment.rev)

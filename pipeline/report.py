@@ -1,0 +1,97 @@
+"""Write the report of studies: what is done of them, beside the published scores.
+
+python -m pipeline.report
+python -m pipeline.report losses my-study.yaml --seeds 5 -o plots/mine
+"""
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from dvc.repo import Repo
+
+from pipeline.core.cli import one_line_errors
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import write_text
+from pipeline.formats.datasets import DATASETS
+from pipeline.studies.arguments import add_study_arguments, planned
+from pipeline.studies.curves import charts, legend
+from pipeline.studies.dataset_tables import class_tables
+from pipeline.studies.details import study_tables
+from pipeline.studies.experiments import Experiments, open_repository
+from pipeline.studies.page import Report, Section, fit_page, render_markdown
+from pipeline.studies.pictures import grids
+from pipeline.studies.results import StudyResults, read_study
+
+OUTPUT = Path("plots/report")
+PAGE, TEXT = "index.html", "report.md"
+
+
+def measured_splits(root: Path, studies: Iterable[StudyResults]) -> dict[str, dict[str, Any]]:
+    """Return metrics/split/D.json of each dataset: of a finished run, else of the working tree."""
+    splits: dict[str, dict[str, Any]] = {}
+    for dataset in DATASETS:
+        path = root / "metrics" / "split" / f"{dataset}.json"
+        if path.is_file():
+            try:
+                splits[dataset] = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise PipelineError(f"{path} is not valid JSON ({error}); run dvc repro") from None
+    of_runs = {run.dataset: run.split for study in studies for run in study.finished if run.split}
+    return {name: split for name, split in (splits | of_runs).items() if "train" in split}
+
+
+def report(arguments: argparse.Namespace, repo: Repo) -> tuple[Path, str]:
+    """Write the report; return the path of its page, and how many runs are in it.
+
+    Raises:
+        PipelineError: an argument is not valid, or an output cannot be written.
+    """
+    experiments = Experiments(repo)
+    studies = [read_study(name, study, runs, experiments) for name, (study, runs) in planned(arguments).items()]
+    classes = tuple(class_tables(measured_splits(Path(repo.root_dir), studies)))
+    command = shlex.join(["python", "-m", "pipeline.report", *sys.argv[1:]])
+
+    def make(side: int) -> Report:
+        sections = (
+            Section(
+                results,
+                tuple(study_tables(results)),
+                tuple(charts(results)),
+                tuple(legend(results)),
+                tuple(grids(results, experiments, side)),
+            )
+            for results in studies
+        )
+        return Report(tuple(sections), classes, repo.scm.get_rev()[:10], command)
+
+    page = fit_page(make)
+    write_text(arguments.output / PAGE, page)
+    write_text(arguments.output / TEXT, render_markdown(make(1)))
+    runs = [run for study in studies for run in study.runs]
+    done = sum(len(study.finished) for study in studies)
+    return (
+        arguments.output / PAGE,
+        f"{len(studies)} studies, {done} of {len(runs)} runs, {len(page.encode()) / 1e6:.1f} MB",
+    )
+
+
+def main() -> None:
+    """Report on the studies named on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.report", description="Write the report of studies.")
+    add_study_arguments(parser)
+    parser.add_argument(
+        *("-o", "--output"), type=Path, default=OUTPUT, metavar="FOLDER", help=f"where to write it ({OUTPUT})"
+    )
+    arguments = parser.parse_args()
+    with one_line_errors("report"), open_repository() as repo:
+        path, summary = report(arguments, repo)
+        print(f"report: {path}: {summary}")
+
+
+if __name__ == "__main__":
+    main()
