@@ -6,20 +6,24 @@ SHELL := /bin/bash
 # DVC runs each stage as `python -m pipeline.NAME`, so `python` must be the environment's.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup repro test check bench soak soak-short lock clean-venv
+.PHONY: help setup repro test check bench soak soak-short paper paper-sample paper-losses lock clean-venv
 
 help:
-	@echo 'make repro       run the stages that changed: dvc repro'
-	@echo 'make test        make check, then all tests except the long ones'
-	@echo 'make check       check format, lint and types; changes nothing'
-	@echo 'make soak        run the long tests'
-	@echo 'make soak-short  run the shorter of them, as CI does'
-	@echo 'make bench       run the benchmarks behind the published figures'
-	@echo 'make lock        update requirements.txt from requirements.in; UPGRADE=1 for newer versions'
-	@echo 'make clean-venv  remove the environment'
+	@echo 'make repro         run the stages that changed: dvc repro'
+	@echo 'make test          make check, then all tests except the long ones'
+	@echo 'make check         check format, lint and types; changes nothing'
+	@echo 'make soak          run the long tests'
+	@echo 'make soak-short    run the shorter of them, as CI does'
+	@echo 'make bench         run the benchmarks behind the published figures'
+	@echo 'make paper         all tables and figures of the study, on the real archives: a GPU for days'
+	@echo 'make paper-sample  the same on the built-in sample, scaled down: half an hour on two cores'
+	@echo 'make paper-losses  the losses on skewed data with five seeds, on the sample: a night'
+	@echo 'make lock          update requirements.txt from requirements.in; UPGRADE=1 for newer versions'
+	@echo 'make clean-venv    remove the environment'
 	@echo
 	@echo 'Each first creates the environment in .venv, once. Options:'
 	@echo '  PYTHON=/path/to/python3.12                               another Python'
+	@echo '  JOBS=2                                                   experiments at a time, of the paper targets'
 	@echo '  TORCH_INDEX=https://download.pytorch.org/whl/cpu         PyTorch without CUDA'
 
 # Returns at once if the environment matches the requirements files.
@@ -43,6 +47,20 @@ soak: setup
 
 soak-short: setup
 	pytest -m 'soak and short'
+
+# Each continues after an interruption, and writes plots/report/index.html.
+JOBS ?= 1
+STUDY = $(1) --settings $(2) --seeds $(3)
+RUN_STUDY = python -m pipeline.sweep $(STUDY) --jobs $(JOBS) && python -m pipeline.report $(STUDY)
+
+paper: setup
+	$(call RUN_STUDY,,paper,1)
+
+paper-sample: setup
+	$(call RUN_STUDY,,sample,1)
+
+paper-losses: setup
+	$(call RUN_STUDY,losses-skewed,sample,5)
 
 # Needs the sample's chips and model: run `make repro` before.
 bench: setup

@@ -6,12 +6,8 @@ python -m pipeline.compare ce-1,ce-2 dice-1,dice-2
 """
 
 import argparse
-import io
-import json
 from fnmatch import fnmatchcase
 
-import pandas as pd
-import yaml
 from dvc.api import read
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
@@ -20,7 +16,7 @@ from dvc.scm import SCMError
 from pipeline.core.cli import one_line_errors
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.verdict import Comparison, Result, compare_results, pool_by_seed
-from pipeline.scoring.counts import from_table
+from pipeline.studies.result import parse_result
 
 WORKSPACE = "workspace"
 FILES = ("metrics/evaluate.json", "metrics/units.csv", "params.yaml")
@@ -76,24 +72,7 @@ def load_result(name: str) -> Result:
             f"{name}: cannot read its scores ({' '.join(str(error).split())}); "
             "name a revision or an experiment with metrics/evaluate.json and metrics/units.csv, or 'workspace'"
         ) from None
-    metrics = json.loads(evaluate)
-    if "test_list" not in metrics:  # by an older version
-        raise PipelineError(f"{name}: metrics/evaluate.json lacks test_list; run dvc repro there first")
-    if metrics["mean_iou"] is None:
-        raise PipelineError(
-            f"{name}: the test chips have no labelled pixel, so there is no mean IoU; evaluate on labelled chips"
-        )
-    classes = tuple(metrics["iou"])
-    # a group or class may be called NA
-    table = pd.read_csv(io.StringIO(units), dtype={"unit": str, "class": str}, keep_default_na=False)
-    groups, counts_G3K = from_table(table, classes)
-    seed = metrics.get("seed")
-    if seed is None:  # not in older versions; newer ones record it, as params of the workspace may have changed since
-        seed = int(yaml.safe_load(params)["seed"])
-    score, precision = float(metrics["mean_iou"]), metrics.get("arithmetic", {}).get("scored")
-    fold = metrics.get("fold", "none")  # not in older versions
-    fold = None if fold == "none" else fold
-    return Result(name, seed, metrics["test_list"], classes, tuple(groups), counts_G3K, score, precision, fold)
+    return parse_result(name, evaluate, units, params)
 
 
 def report_lines(
