@@ -138,4 +138,7 @@ def duration(seconds: float) -> str:
 
 def distinct(runs: Iterable[Run]) -> list[Run]:
     """Drop runs that are the same experiment as an earlier one."""
-    return list({run.hash: run for run in reversed(list(runs))}.values())[::-1]
+    by_hash: dict[str, Run] = {}
+    for run in runs:
+        by_hash.setdefault(run.hash, run)
+    return list(by_hash.values())

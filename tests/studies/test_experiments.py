@@ -1,0 +1,123 @@
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.core.errors import PipelineError
+from pipeline.studies.experiments import Experiments, merged, open_repository, roots, upstream
+from pipeline.studies.study import Run, Sampling, load_study, plan
+from tests.studies.world import call, git, make_repository
+
+PARAMS = {"loss": "focal", "split": {"skew": {"class": "none", "share": 0.9}}}
+LOCK = {
+    "check": {"deps": [{"path": "pipeline", "md5": "0"}], "outs": [{"path": "data/params.ok", "md5": "1"}]},
+    "tile": {
+        "deps": [{"path": "data/params.ok", "md5": "1"}, {"path": "images", "md5": "2"}],
+        "outs": [{"path": "chips", "md5": "3"}],
+    },
+    "other": {"deps": [{"path": "elsewhere", "md5": "4"}], "outs": [{"path": "unused", "md5": "5"}]},
+    "evaluate": {"deps": [{"path": "chips", "md5": "3"}, {"path": "code", "md5": "6"}]},
+}
+
+
+def test_overrides_change_single_keys_and_leave_the_original() -> None:
+    result = merged(PARAMS, {"split.skew.class": "woodland", "loss": "ce"})
+    assert result == {"loss": "ce", "split": {"skew": {"class": "woodland", "share": 0.9}}}
+    assert PARAMS["split"] == {"skew": {"class": "none", "share": 0.9}}
+
+
+@pytest.mark.parametrize("key", ["los", "split.skew.clas", "loss.focal", "train.lr"])
+def test_unknown_keys_are_refused(key: str) -> None:
+    with pytest.raises(PipelineError, match=f"{key} is not a key of params.yaml"):
+        merged(PARAMS, {key: 1})
+
+
+def test_only_what_evaluate_read_counts() -> None:
+    assert upstream(LOCK) == [LOCK["evaluate"], LOCK["tile"]]
+    assert sorted(roots(LOCK)) == [("code", "6"), ("images", "2")]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A repository with the experiment of the first run of its study."""
+    folder = make_repository(tmp_path_factory.mktemp("experiments") / "repository")
+    (run, *_) = runs(folder)
+    options = [word for key in ("loss", "seed") for word in ("-S", f"{key}={run.overrides[key]}")]
+    call(folder, ["dvc", "exp", "run", "--name", run.name, *options])
+    git(folder, "checkout", "--quiet", "--force", "main")
+    before = Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+def runs(folder: Path) -> list[Run]:
+    return plan("study", load_study(str(folder / "study.yaml"))[1], {}, Sampling())
+
+
+def experiments(folder: Path) -> Experiments:
+    return Experiments(open_repository())
+
+
+def test_a_run_is_done_whatever_the_study_is_called(repository: Path) -> None:
+    first, second = runs(repository)
+    found = experiments(repository)
+    assert [found.state(first), found.state(second)] == ["done", "missing"]
+    done = found.done(replace(first, study="another"))
+    assert done is not None
+    assert done.name == first.name
+
+
+def test_files_come_from_git_and_from_the_cache(repository: Path) -> None:
+    found = experiments(repository)
+    done = found.done(runs(repository)[0])
+    assert done is not None
+    assert b'"mean_iou": 0.26' in found.read(done.rev, "metrics/summary.json")
+    assert found.read(done.rev, "data/model") == b"dice 1 resnet18"
+    with pytest.raises(FileNotFoundError):
+        found.read(done.rev, "data/nothing")
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "state"),
+    [
+        ("code/train.py", "# changed\n", "outdated"),
+        ("data/local/landcoverai/image.tif", "a new image\n", "outdated"),
+        ("notes.txt", "unrelated\n", "done"),
+        ("params.yaml", "\nunread: 1\n", "done"),
+    ],
+)
+def test_changed_code_or_data_outdates_a_run(repository: Path, path: str, change: str, state: str) -> None:
+    file = repository / path
+    before = file.read_text() if file.exists() else None
+    with file.open("a") as writer:
+        writer.write(change)
+    try:
+        assert experiments(repository).state(runs(repository)[0]) == state
+    finally:
+        file.unlink() if before is None else file.write_text(before)
+    assert experiments(repository).state(runs(repository)[0]) == "done"
+
+
+def test_changed_params_outdate_a_run_but_not_how_they_are_written(repository: Path) -> None:
+    file = repository / "params.yaml"
+    before = file.read_text()
+    try:
+        params = yaml.safe_load(before)
+        params["train"]["lr"] = "1e-3"
+        file.write_text(yaml.safe_dump(params))
+        assert experiments(repository).state(runs(repository)[0]) == "done"
+        params["train"]["lr"] = "1e-4"
+        file.write_text(yaml.safe_dump(params))
+        assert experiments(repository).state(runs(repository)[0]) == "outdated"
+    finally:
+        file.write_text(before)
+
+
+def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PipelineError, match="run this in a checkout of the project"):
+        open_repository()

@@ -1,0 +1,58 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.utils.hydra import apply_overrides
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.errors import PipelineError
+from pipeline.studies.workers import EXPERIMENT_REF, exclusive, failure, hydra, override_texts
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="$\ufeff"))
+VALUES = st.recursive(
+    st.booleans() | st.integers(-1000, 1000) | st.floats(-10, 10).map(lambda value: round(value, 3)) | TEXT,
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(VALUES)
+def test_dvc_reads_the_value_that_was_written(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
+    params = tmp_path_factory.mktemp("params") / "params.yaml"
+    params.write_text("section:\n  key: 1\n")
+    apply_overrides(params, override_texts({"section.key": value}))
+    assert yaml.safe_load(params.read_text())["section"]["key"] == value
+
+
+def test_a_null_is_refused() -> None:
+    with pytest.raises(PipelineError, match="null is no value of a parameter; write none for nothing"):
+        hydra(None)
+
+
+def test_the_stages_own_error_is_reported() -> None:
+    log = "Running stage 'train':\ntrain: error: no chips\nERROR: failed to reproduce 'train'\n"
+    assert failure(log) == "train: error: no chips"
+    assert failure("one\nERROR: no luck\n\n") == "ERROR: no luck"
+    assert failure("") == "no output"
+
+
+@pytest.mark.parametrize(
+    ("ref", "is_experiment"),
+    [
+        (f"refs/exps/ab/{'0' * 38}/losses-focal-1-0123456789", True),
+        ("refs/exps/stash", False),
+        ("refs/exps/exec/EXEC_HEAD", False),
+        ("refs/heads/main", False),
+    ],
+)
+def test_refs_of_experiments(ref: str, is_experiment: bool) -> None:
+    assert bool(EXPERIMENT_REF.fullmatch(ref)) == is_experiment
+
+
+def test_a_lock_is_free_again_after_its_block(tmp_path: Path) -> None:
+    for _ in range(2):
+        with exclusive(tmp_path / "folder/lock"), pytest.raises(PipelineError, match="another sweep runs"):  # noqa: SIM117
+            with exclusive(tmp_path / "folder/lock"):
+                pass
