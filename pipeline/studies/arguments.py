@@ -1,10 +1,13 @@
 """The command line that `sweep` and `report` have in common: which runs."""
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
 
 import yaml
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.params import PARAMS_FILE, read_yaml
 from pipeline.studies.study import (
     OWN_KEYS,
     Overrides,
@@ -49,8 +52,23 @@ def planned(arguments: argparse.Namespace) -> dict[str, tuple[Study, list[Run]]]
         if name in studies:
             raise PipelineError(f"two studies have the name {name}; give one of them, or rename a file")
         overrides = (settings.of(name) if settings else {}) | given
-        studies[name] = study, plan(name, study, overrides, sampling)
+        runs = plan(name, study, overrides, sampling)
+        studies[name] = study, [replace(run, overrides=with_absolute_paths(run.overrides)) for run in runs]
     return _choose(studies, arguments.only)
+
+
+def with_absolute_paths(overrides: Overrides) -> Overrides:
+    """Make paths of the user's files absolute, since experiments run in clones, which have only what Git has."""
+    params, files = read_yaml(PARAMS_FILE), {}
+    for dataset, settings in params["download"].items():
+        key = f"download.{dataset}"
+        path = overrides.get(f"{key}.path", settings["path"])
+        if overrides.get(f"{key}.source", settings["source"]) == "local" or Path(path).is_file():
+            files[f"{key}.path"] = path
+    weights = overrides.get("encoder_weights", params["encoder_weights"])
+    if Path(weights).is_file():
+        files["encoder_weights"] = weights
+    return overrides | {key: str(Path(path).absolute()) for key, path in files.items()}
 
 
 def parse_overrides(texts: list[str]) -> Overrides:

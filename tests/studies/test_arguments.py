@@ -75,3 +75,16 @@ def test_mistakes_are_one_line(texts: list[str], message: str) -> None:
     with pytest.raises(PipelineError, match=message) as error:
         parse(*texts)
     assert "\n" not in str(error.value)
+
+
+def test_paths_of_files_that_git_does_not_have_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text(Path("params.yaml").read_text())
+    (tmp_path / "weights.safetensors").touch()
+    monkeypatch.chdir(tmp_path)
+    given = ["--set", "encoder_weights=weights.safetensors", "--set", "download.landcoverai.source=local"]
+    overrides = parse("losses", *given)["losses"][1][0].overrides
+    assert overrides["encoder_weights"] == str(tmp_path / "weights.safetensors")
+    assert overrides["download.landcoverai.path"] == str(tmp_path / "data/local/landcoverai")
+    overrides = parse("losses", "--set", "encoder_weights=imagenet")["losses"][1][0].overrides
+    assert overrides["encoder_weights"] == "imagenet"
+    assert "download.landcoverai.path" not in overrides
