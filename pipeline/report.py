@@ -80,14 +80,19 @@ def report(arguments: argparse.Namespace, repo: Repo) -> tuple[Path, str]:
     )
 
 
-def main() -> None:
-    """Report on the studies named on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.report", description="Write the report of studies.")
-    add_study_arguments(parser)
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    result = argparse.ArgumentParser(prog="python -m pipeline.report", description="Write the report of studies.")
+    add_study_arguments(result)
+    result.add_argument(
         *("-o", "--output"), type=Path, default=OUTPUT, metavar="FOLDER", help=f"where to write it ({OUTPUT})"
     )
-    arguments = parser.parse_args()
+    return result
+
+
+def main() -> None:
+    """Report on the studies named on the command line."""
+    arguments = parser().parse_args()
     with one_line_errors("report"), open_repository() as repo:
         path, summary = report(arguments, repo)
         print(f"report: {path}: {summary}")

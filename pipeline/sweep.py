@@ -123,7 +123,7 @@ def run_missing(runs: list[Run], repo: Repo, jobs: int) -> None:
     cache = cache_folder().resolve()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = os.environ | {"PATH": path, "PIPELINE_CACHE": str(cache)}
-    shop = Workshop(root, commit, cache / "sweep", Path(repo.cache.local.path), environment)
+    shop = Workshop(root, commit, cache / "sweep", Path(repo.cache.local_cache_dir), environment)
     with exclusive(shop.folder / "sweep.lock"):
         own = environments(jobs)
         numbers = sorted({*range(1, jobs + 1), *shop.numbers})
@@ -156,13 +156,18 @@ def sweep(arguments: argparse.Namespace, repo: Repo) -> None:
     describe(runs, experiments)
 
 
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    result = argparse.ArgumentParser(prog="python -m pipeline.sweep", description="Run the experiments of studies.")
+    add_study_arguments(result)
+    result.add_argument("--jobs", type=int, default=1, help="experiments at a time, each in a clone of the repository")
+    result.add_argument("--dry-run", action="store_true", help="check every arm and list the runs; run nothing")
+    return result
+
+
 def main() -> None:
     """Run the studies named on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.sweep", description="Run the experiments of studies.")
-    add_study_arguments(parser)
-    parser.add_argument("--jobs", type=int, default=1, help="experiments at a time, each in a clone of the repository")
-    parser.add_argument("--dry-run", action="store_true", help="check every arm and list the runs; run nothing")
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     with one_line_errors("sweep"):
         if arguments.jobs < 1:
             raise PipelineError(f"--jobs is {arguments.jobs}; give 1 or more")

@@ -72,6 +72,7 @@ def test_every_file_named_exists(page: str) -> None:
     assert [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
 
 
+PARSED = [f"pipeline.{name}" for name in ("predict", "vectors", "export", "sweep", "report")]
 INLINE = [command for text in PAGES.values() for command in re.findall(r"`((?:dvc|make) [^`]+)`", prose(text))]
 
 
@@ -82,7 +83,7 @@ def test_every_command_shown_is_valid(command: str) -> None:
         assert re.search(rf"^{rest[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     elif program == "dvc":
         get_main_parser().parse_args(rest)  # exits where DVC would
-    elif rest[1:2] and rest[1] in ("pipeline.predict", "pipeline.vectors", "pipeline.export"):
+    elif rest[1:2] and rest[1] in PARSED:
         if "--help" not in rest:
             import_module(rest[1]).parser().parse_args(rest[2:])  # here, since torch takes seconds to import
     elif program in ("python", "sbatch"):

@@ -60,6 +60,7 @@ ALLOWED = [
             "scenes/",
             "polygons/",
             "inference/",
+            "studies/",
         ),
     ),
     (NETWORK, ("sources/", "learning/hub.py")),
@@ -133,6 +134,8 @@ def test_only_check_imports_stages_and_only_their_params(path: Path) -> None:
         others = set(STAGES) - {"check"}
         params = {(name, "".join(map(str.title, name.split("_"))) + "Params") for name in others}
         assert of_stages == params | {(name,) for name in others}
+    elif path == ROOT / "pipeline/sweep.py":  # checks the params of every run before the first
+        assert of_stages == {("check",), ("check", "validate_params")}
     else:
         assert of_stages == set()
 

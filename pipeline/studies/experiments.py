@@ -13,6 +13,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.scm import SCMError
 from dvc.stage import Stage
+from dvc_data.index import DataIndexDirError
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, read_yaml
@@ -69,8 +70,8 @@ class Experiments:
                 return bytes(file.read())
         try:
             return bytes(self._filesystem(rev).read_bytes(path))
-        except DvcException as error:
-            raise FileNotFoundError(f"{path} of {rev}: {error}") from None
+        except (DvcException, DataIndexDirError) as error:
+            raise FileNotFoundError(f"{path} of {rev} is in neither cache nor remote: {error}") from None
 
     def names_in(self, rev: str, folder: str) -> list[str]:
         """Return the names of an experiment's files in a folder of DVC's, sorted; empty if there is none."""
