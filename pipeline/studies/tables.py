@@ -18,7 +18,7 @@ MIN_CHIPS = 30
 LEAK_AXIS = "split.neighbours"
 SCORE_NAMES = {"mean_iou": "mean IoU", "pixel_accuracy": "pixel accuracy"}
 PAPER_KEYS = {"mean_iou": "paper_iou", "pixel_accuracy": "pixel_accuracy"}
-"""From published score to the key of `validation` in metrics/evaluate.json: the paper's scores are of validation chips."""
+"""From published score to its key in `validation` of metrics/evaluate.json, since the paper scored validation chips."""
 
 
 def scores_table(results: StudyResults) -> Table:
@@ -47,8 +47,8 @@ def scores_table(results: StudyResults) -> Table:
     ]
     if published:
         notes.append(
-            "As in the paper: validation chips, IoU averaged by chip, without absent classes. The difference is ours "
-            "minus the paper's, only where data and settings are those of the paper."
+            "As in the paper: of validation chips; IoU over all pixels and classes of 32 chips at a time, averaged. "
+            "The difference is ours minus the paper's, only where data and settings are the paper's."
         )
     if reasons:
         listed = "; ".join(f"({label}) {reason}" for reason, label in reasons.items())
