@@ -60,6 +60,7 @@ ALLOWED = [
             "scenes/",
             "polygons/",
             "inference/",
+            "studies/pictures.py",
         ),
     ),
     (NETWORK, ("sources/", "learning/hub.py")),

@@ -66,11 +66,12 @@ def spread(arm: ArmResults) -> str:
     if len(by_seed) > 1:
         scores = [result.mean_iou for result in by_seed]
         return f"range {min(scores):.4f} to {max(scores):.4f} of {len(scores)} seeds"
-    if len(arm.runs) == 1:
-        return _interval_text(arm.finished[0].evaluate)
-    interval = mean_iou_interval(by_seed[0].counts_G3K, by_seed[0].classes)
+    (only,) = by_seed
+    if only.folds == 1:
+        return _interval_text(next(run.evaluate for run in arm.finished if run.result is only))
+    interval = mean_iou_interval(only.counts_G3K, only.classes)
     if interval is None:
-        return f"none: {len(by_seed[0].groups)} independent groups"
+        return f"none: {len(only.groups)} independent groups"
     return limits_text(interval.low, interval.high, interval.why_approximate)
 
 
