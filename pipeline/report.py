@@ -74,10 +74,8 @@ def report(arguments: argparse.Namespace, repo: Repo) -> tuple[Path, str]:
     write_text(arguments.output / TEXT, render_markdown(make(1)))
     runs = [run for study in studies for run in study.runs]
     done = sum(len(study.finished) for study in studies)
-    return (
-        arguments.output / PAGE,
-        f"{len(studies)} studies, {done} of {len(runs)} runs, {len(page.encode()) / 1e6:.1f} MB",
-    )
+    noun, size = "study" if len(studies) == 1 else "studies", len(page.encode()) / 1e6
+    return arguments.output / PAGE, f"{len(studies)} {noun}, {done} of {len(runs)} runs, {size:.1f} MB"
 
 
 def parser() -> argparse.ArgumentParser:

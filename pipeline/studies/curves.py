@@ -121,7 +121,8 @@ def chart(results: StudyResults, score: str) -> Chart:
 
 def nice_ticks(low: float, high: float, count: int = 6, whole: bool = False) -> list[float]:
     """Return about `count` multiples of 1, 2 or 5 times a power of ten, which enclose `low` and `high`."""
-    span = (high - low) or abs(high) or 1.0
+    size = max(abs(low), abs(high), 0.001)
+    span = high - low if high - low > 1e-6 * size else size  # equal values have a scale too
     power = 10.0 ** math.floor(math.log10(span / count))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power * count >= span)
     step = max(1.0, step) if whole else step

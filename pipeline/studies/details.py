@@ -1,5 +1,6 @@
 """Further tables of a study: skew, a single class, leak, classes, calibration, cost, provenance."""
 
+from statistics import mean
 from typing import Any
 
 from pipeline.studies.comparable import look_up
@@ -49,22 +50,20 @@ def watch_table(results: StudyResults) -> Table | None:
     first, *others = results.study.grid
     cells = {(arm.arm.values[first], _without(arm, first)): arm for arm in results.arms}
     rows_of, columns_of = dict.fromkeys(row for row, _ in cells), dict.fromkeys(column for _, column in cells)
-    rows = [
-        (row, *(_class_iou(cells[row, column], name) if (row, column) in cells else ABSENT for column in columns_of))
-        for row in rows_of
-    ]
+
+    def cell(row: str, column: str) -> str:
+        arm = cells.get((row, column))
+        return spread_text(arm.of_class(name, "iou")) if arm else ABSENT
+
+    rows = [(row, *(cell(row, column) for column in columns_of)) for row in rows_of]
     titles = [column or "IoU" for column in columns_of]
-    note = "Of the test chips; the mean over runs, and their range."
+    note = "Of the test chips; the mean over seeds, and their range."
     heading = columns(" / ".join([first, *others]), *titles, numbers=titles)
     return Table(f"IoU of {name}", heading, tuple(rows), (note,), results.synthetic)
 
 
 def _without(arm: ArmResults, axis: str) -> str:
     return "-".join(value for name, value in arm.arm.values.items() if name != axis)
-
-
-def _class_iou(arm: ArmResults, name: str) -> str:
-    return spread_text(arm.values("evaluate", "iou", name))
 
 
 def leak_table(results: StudyResults) -> Table | None:
@@ -91,11 +90,11 @@ def classes_table(results: StudyResults) -> Table:
     """Show IoU, user's and producer's accuracy of each class and arm."""
     rows = []
     for arm in results.arms:
-        for name in dict.fromkeys(name for run in arm.finished for name in run.evaluate.get("iou", {})):
-            accuracies = (("iou", name), *(("classes", name, f"{kind}_accuracy") for kind in ("users", "producers")))
-            rows.append((arm.arm.name, name, *(score_text(arm.mean_of("evaluate", *keys)) for keys in accuracies)))
+        for name in dict.fromkeys(name for result in arm.by_seed for name in result.classes):
+            values = (arm.of_class(name, score) for score in ("iou", "users_accuracy", "producers_accuracy"))
+            rows.append((arm.arm.name, name, *(score_text(mean(each) if each else None) for each in values)))
     titles = ("arm", "class", "IoU", "user's accuracy", "producer's accuracy")
-    note = "Of the test chips; the mean over runs."
+    note = "Of the test chips; the mean over seeds."
     heading = columns(*titles, numbers=titles[2:])
     return Table("Classes", heading, tuple(rows), (note,), results.synthetic, folded=True)
 

@@ -102,7 +102,7 @@ def picture_url(content: bytes, side: int) -> str:
     try:
         with Image.open(io.BytesIO(content)) as picture:
             picture.load()
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG
         raise PipelineError(f"a picture of {FOLDER} cannot be read ({error}); run the experiment again") from None
     scale = min(1.0, side / max(picture.size))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))

@@ -14,6 +14,7 @@ import yaml
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE
 from pipeline.evaluation.verdict import Result, pool_by_seed
+from pipeline.scoring.scores import class_scores, scores
 from pipeline.studies.comparable import look_up
 from pipeline.studies.experiments import LOCK, Experiment, Experiments
 from pipeline.studies.result import parse_result
@@ -91,6 +92,23 @@ class ArmResults:
             if len(done) == len(planned):
                 results += pool_by_seed(done)
         return results
+
+    def of_class(self, name: str, score: str) -> list[float]:
+        """Return a score of a class for each seed, without seeds whose test chips have no pixel of it.
+
+        Args:
+            name: of the class.
+            score: `iou`, or a key of `class_scores`.
+        """
+        found = []
+        for result in self.by_seed:
+            counts_3K = result.counts_G3K.sum(axis=0)
+            by_class = class_scores(counts_3K, result.classes)
+            values = {
+                key: by_class[key] | {"iou": iou} for key, iou in scores(counts_3K, result.classes)["iou"].items()
+            }
+            found.append(look_up(values, name, score))
+        return [float(value) for value in found if value is not None]
 
     def values(self, file: File, *keys: str) -> list[float]:
         """Return a value of each finished run, by its keys in a file, without runs that lack it."""

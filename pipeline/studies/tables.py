@@ -18,7 +18,7 @@ MIN_CHIPS = 30
 LEAK_AXIS = "split.neighbours"
 SCORE_NAMES = {"mean_iou": "mean IoU", "pixel_accuracy": "pixel accuracy"}
 PAPER_KEYS = {"mean_iou": "paper_iou", "pixel_accuracy": "pixel_accuracy"}
-"""From published score to the key of `validation` in metrics/evaluate.json: the paper's scores are of validation chips."""
+"""From published score to its key in `validation` of metrics/evaluate.json, since the paper scored validation chips."""
 
 
 def scores_table(results: StudyResults) -> Table:
@@ -47,8 +47,8 @@ def scores_table(results: StudyResults) -> Table:
     ]
     if published:
         notes.append(
-            "As in the paper: validation chips, IoU averaged by chip, without absent classes. The difference is ours "
-            "minus the paper's, only where data and settings are those of the paper."
+            "As in the paper: of validation chips; IoU over all pixels and classes of 32 chips at a time, averaged. "
+            "The difference is ours minus the paper's, only where data and settings are the paper's."
         )
     if reasons:
         listed = "; ".join(f"({label}) {reason}" for reason, label in reasons.items())
@@ -66,11 +66,12 @@ def spread(arm: ArmResults) -> str:
     if len(by_seed) > 1:
         scores = [result.mean_iou for result in by_seed]
         return f"range {min(scores):.4f} to {max(scores):.4f} of {len(scores)} seeds"
-    if len(arm.runs) == 1:
-        return _interval_text(arm.finished[0].evaluate)
-    interval = mean_iou_interval(by_seed[0].counts_G3K, by_seed[0].classes)
+    (only,) = by_seed
+    if only.folds == 1:
+        return _interval_text(next(run.evaluate for run in arm.finished if run.result is only))
+    interval = mean_iou_interval(only.counts_G3K, only.classes)
     if interval is None:
-        return f"none: {len(by_seed[0].groups)} independent groups"
+        return f"none: {len(only.groups)} independent groups"
     return limits_text(interval.low, interval.high, interval.why_approximate)
 
 

@@ -1,0 +1,355 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline.report import measured_splits
+from pipeline.scoring.counts import to_table
+from pipeline.studies.study import Run, Sampling, load_study, plan
+from pipeline.studies.workers import override_texts
+from tests.browser import DESKTOP, PHONE, Browser, browse
+from tests.evaluation.test_intervals import make_groups
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = "<script>alert(1)<"
+"""As the name of a class, a chip and an experiment: a file name has no slash."""
+CLASSES = ("field", SCRIPT)
+GROUPS = [f"u{number:02}" for number in range(12)]
+SHARES = {"dice-1": 0.25, "focal-1": 0.5, "focal-2": 0.75}
+"""Share of the pixels that each run predicts correctly: its IoU is share / (2 - share)."""
+STUDY = """
+title: A toy
+counterparts: {mean_iou: Figure 2, pictures: Figure 6}
+set: {encoder: resnet18}
+grid:
+  loss: [dice, focal]
+compare: [loss]
+published:
+  - {arm: focal, score: mean_iou, value: 0.875, where: section VI}
+  - {arm: focal, score: mean_iou, value: 0.871, where: Table IV}
+"""
+METRICS = ("summary.json", "evaluate.json")
+# a pipeline of one stage, whose "training" copies what its params select
+STAGE: dict[str, Any] = {
+    "cmd": "cp -r made/${loss}-${seed}/. .",
+    "params": ["dataset", "encoder", "loss", "seed", "train"],
+    "outs": [
+        "plots/train",
+        "plots/evaluate",
+        *({f"metrics/{name}": {"cache": False}} for name in ("units.csv", "cost.json")),
+    ],
+    "metrics": [{f"metrics/{name}": {"cache": False}} for name in METRICS],
+}
+
+
+IDENTITY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "a"), ("EMAIL", "a@localhost"))
+}
+RUN_ALL = """if True:
+    import json, subprocess, sys
+    from dvc.repo import Repo
+    Repo.init().close()
+    subprocess.run(["git", "add", "-A"], check=True)
+    subprocess.run(["git", "-c", "commit.gpgsign=false", "commit", "-q", "--no-verify", "-m", "toy"], check=True)
+    with Repo() as repo:
+        for name, params in json.loads(sys.argv[1]):
+            repo.experiments.run(name=name, params=params)
+    subprocess.run(["git", "checkout", "-q", "."], check=True)
+"""
+"""In one process, since DVC takes a second to import."""
+
+
+def write_run(folder: Path, share: float, seed: int) -> None:
+    """Write what a run writes, with `share` of the pixels of each group predicted correctly."""
+    counts, iou = make_groups(*[share] * 12), share / (2 - share)
+    summary = {"mean_iou": iou, "mean_iou_low": iou - 0.1, "mean_iou_high": iou + 0.1, "paper_iou": iou + 0.2}
+    accuracies = {"users_accuracy": share, "producers_accuracy": share}
+    evaluate = summary | {
+        "iou": dict.fromkeys(CLASSES, iou),
+        "classes": dict.fromkeys(CLASSES, accuracies),
+        "seed": seed,
+        "calibration": {"temperature": share, "error_before": share / 2, "error_after": share / 4},
+        "interval": {"units": 12, "why_approximate": None},
+        "test_list": "list",
+        "synthetic": True,
+        "validation": {"paper_iou": iou + 0.3},
+    }
+    (folder / "metrics").mkdir(parents=True)
+    (folder / "metrics/summary.json").write_text(json.dumps(summary))
+    (folder / "metrics/evaluate.json").write_text(json.dumps(evaluate))
+    (folder / "metrics/cost.json").write_text(json.dumps({"seconds": 60, "device": "cpu"}))
+    (folder / "metrics/units.csv").write_text(to_table(GROUPS, counts, CLASSES).to_csv(index=False))
+    for part in ("train", "val"):
+        curves = folder / "plots/train/plots/metrics" / part
+        curves.mkdir(parents=True)
+        for score in ("loss", "mean_iou", "f_score"):
+            (curves / f"{score}.tsv").write_text(f"step\t{score}\n1\t{share / 2}\n2\t{share}\n3\t{share / 1.5}\n")
+    predictions = folder / "plots/evaluate/predictions"
+    for kind in ("images", "targets", "predictions"):
+        (predictions / kind).mkdir(parents=True)
+        picture = Image.fromarray(np.full((8, 8, 3), 200, np.uint8))
+        (picture if kind == "images" else picture.convert("P")).save(predictions / kind / f"{SCRIPT}.png")
+    classes = [{"id": number, "name": name, "colour": [9, 9, 9]} for number, name in enumerate(CLASSES)]
+    (predictions / "classes.json").write_text(json.dumps({"classes": classes}))
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A repository with three of the four runs of a study, and their report."""
+
+    folder: Path
+    runs: dict[str, Run]
+    """By arm and seed."""
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "plots/report/index.html"
+
+    @property
+    def tables(self) -> dict[str, list[dict[str, str]]]:
+        """Rows of the tables of the study in report.md, by caption."""
+        text = (self.folder / "plots/report/report.md").read_text().split("\n## A toy\n")[1]
+        tables = {}
+        for section in text.split("\n### ")[1:]:
+            lines = [line for line in section.splitlines() if line.startswith("|")]
+            titles, _, *rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+            tables[section.splitlines()[0].split(":")[0]] = [dict(zip(titles, row, strict=True)) for row in rows]
+        return tables
+
+
+def run_report(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", "-m", "pipeline.report", *arguments]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    folder = tmp_path_factory.mktemp("toy")
+    for name, share in SHARES.items():
+        write_run(folder / "made" / name, share, int(name[-1]))
+    (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (folder / "toy.yaml").write_text(STUDY)
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": STAGE}}))
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    _, study = load_study(str(folder / "toy.yaml"))
+    runs = {f"{run.arm.name}-{run.seed}": run for run in plan("toy", study, {}, Sampling(seeds=2))}
+    names = {name: runs[name].name for name in SHARES} | {"focal-1": f"{SCRIPT}-{runs['focal-1'].hash}"}
+    given = [(own_name, override_texts(runs[name].overrides)) for name, own_name in names.items()]
+    command = [sys.executable, "-W", "ignore", "-c", RUN_ALL, json.dumps(given)]
+    done = subprocess.run(command, cwd=folder, env=os.environ | IDENTITY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    done = run_report(folder, "toy.yaml", "--seeds", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"report: plots/report/index\.html: 1 study, 3 of 4 runs, 0\.\d MB\n", done.stdout)
+    return Toy(folder, runs)
+
+
+def shown_by_dvc(toy: Toy) -> dict[str, dict[str, Any]]:
+    """Metrics and params of the experiments in `dvc exp show --json`, by arm and seed."""
+    command = [sys.executable, "-W", "ignore", "-m", "dvc", "exp", "show", "--json"]
+    shown = json.loads(subprocess.run(command, cwd=toy.folder, capture_output=True, text=True, check=True).stdout)
+    of_hash = {run.hash: name for name, run in toy.runs.items()}
+    found = {}
+    for row in shown:
+        for experiment in row["experiments"] or ():
+            (rev,) = experiment["revs"]
+            metrics = {Path(path).stem: file["data"] for path, file in rev["data"]["metrics"].items()}
+            found[of_hash[experiment["name"].rpartition("-")[2]]] = metrics | {
+                "params": rev["data"]["params"]["params.yaml"]["data"],
+                "name": experiment["name"],
+                "rev": rev["rev"],
+            }
+    return found
+
+
+def test_every_cell_is_recomputed_from_dvc_exp_show(toy: Toy) -> None:
+    shown, tables = shown_by_dvc(toy), toy.tables
+    assert shown.keys() == SHARES.keys()
+    dice, focal, other = (shown[name] for name in SHARES)
+
+    def mean(*keys: str) -> float:
+        values = [focal, other]
+        for key in keys:
+            values = [value[key] for value in values]
+        return sum(values) / 2
+
+    low, high = focal["summary"]["mean_iou"], other["summary"]["mean_iou"]
+    scores = {
+        "runs": "2 of 2 runs",
+        "mean IoU, test": f"{mean('summary', 'mean_iou'):.4f}",
+        "95 % interval, or range": f"range {low:.4f} to {high:.4f} of 2 seeds",
+        "mean IoU as in the paper": f"{mean('evaluate', 'validation', 'paper_iou'):.4f}",
+        "paper": "0.875 (section VI); 0.871 (Table IV)",
+    }
+    (of_dice, of_focal) = tables["Scores"]
+    reasons = of_focal.pop("difference")
+    assert of_focal == {"arm": "focal"} | scores
+    assert of_dice == {
+        "arm": "dice",
+        "runs": "1 of 2 runs",
+        "mean IoU, test": f"{dice['summary']['mean_iou']:.4f}",
+        "95 % interval, or range": " to ".join(f"{dice['summary'][f'mean_iou_{end}']:.4f}" for end in ("low", "high")),
+        "mean IoU as in the paper": f"{dice['evaluate']['validation']['paper_iou']:.4f}",
+        "paper": "–",
+        "difference": "–",
+    }
+    text = (toy.folder / "plots/report/report.md").read_text()
+    (listed,) = re.findall(r"^Not comparable, because (.*)\.$", text, re.MULTILINE)
+    because = dict(re.findall(r"\((\w+)\) (.*?)(?:;|$)", listed))
+    assert reasons == f"not comparable ({', '.join(because)})"
+    assert because.pop("a") == "the images are synthetic"
+    for reason in because.values():
+        key, value, _ = re.fullmatch(r"(.*) is (.*), not (.*)", reason).groups()  # type: ignore[union-attr]
+        actual = focal["params"]
+        for part in key.split("."):
+            actual = actual[part]
+        assert str(actual) == value
+
+
+def test_the_other_tables_are_recomputed_from_dvc_exp_show(toy: Toy) -> None:
+    shown, tables = shown_by_dvc(toy), toy.tables
+    dice, focal, other = (shown[name] for name in SHARES)
+    (pair,) = tables["Paired differences"]
+    assert pair["difference of mean IoU"] == f"{focal['summary']['mean_iou'] - dice['summary']['mean_iou']:+.4f}"
+    assert (pair["pair"], pair["paired seeds"]) == ("focal minus dice", "1")
+    for row, name in zip(tables["Classes"][2:], CLASSES, strict=True):
+        both = [each["evaluate"] for each in (focal, other)]
+        assert row["IoU"] == f"{sum(each['iou'][name] for each in both) / 2:.4f}"
+        for title, key in (("user's accuracy", "users_accuracy"), ("producer's accuracy", "producers_accuracy")):
+            assert row[title] == f"{sum(each['classes'][name][key] for each in both) / 2:.4f}"
+    calibration = dice["evaluate"]["calibration"]
+    assert list(tables["Calibration"][0].values()) == [
+        "dice",
+        f"{calibration['temperature']:.3f}",
+        f"{calibration['error_before']:.4f}",
+        f"{calibration['error_after']:.4f}",
+    ]
+    for row, each in zip(tables["Provenance"], (dice, focal, other), strict=True):
+        assert row["experiment"] == each["name"].replace("<", "&lt;").replace(">", "&gt;")
+        assert row["commit"] == each["rev"][:10]
+        assert row["params"] == f"loss={each['params']['loss']}, seed={each['params']['seed']}"
+
+
+def test_names_with_tags_are_text(toy: Toy) -> None:
+    page, text = toy.page.read_text(), (toy.folder / "plots/report/report.md").read_text()
+    assert page.count("<script>") == 1
+    # classes of two arms, experiment, chip with its four pictures, legend of the classes
+    assert page.count("&lt;script&gt;alert(1)&lt;") == 9
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;") == 3  # class of two arms, experiment
+    assert len(page.encode()) < 10_000_000
+
+
+def test_without_any_run_the_report_is_complete(toy: Toy) -> None:
+    done = run_report(toy.folder, "-o", "empty")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("report: empty/index.html: 6 studies, 0 of ")
+    text = (toy.folder / "empty/report.md").read_text()
+    for name in ("Table I)", "Table II)", "Table III)", "Table IV)", *(f"Figure {number}" for number in range(2, 9))):
+        assert name in text
+    assert "| unet-resnet101 | 0 of 1 run | – | – | – | 0.887 (Table IV) | – |" in text
+
+
+def test_runs_of_other_code_or_params_are_outdated(toy: Toy) -> None:
+    params = (toy.folder / "params.yaml").read_text()
+    try:
+        (toy.folder / "params.yaml").write_text(params.replace("epochs: 5", "epochs: 6"))
+        done = run_report(toy.folder, "toy.yaml", "--seeds", "2", "-o", "other")
+    finally:
+        (toy.folder / "params.yaml").write_text(params)
+    assert (done.returncode, done.stderr) == (0, "")
+    text = (toy.folder / "other/report.md").read_text()
+    assert "| dice | 0 of 2 runs, 1 outdated |" in text
+    assert "| focal | 0 of 2 runs, 2 outdated |" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nothing",), "report: error: STUDY is 'nothing'; "),
+        (("losses", "-o", "toy.yaml"), "report: error: "),
+    ],
+)
+def test_mistakes_are_one_line(toy: Toy, arguments: tuple[str, ...], message: str) -> None:
+    done = run_report(toy.folder, *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
+
+
+def test_outside_a_repository_is_one_line(tmp_path: Path) -> None:
+    done = run_report(tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("report: error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_shares_are_those_of_a_run_or_of_the_working_tree(tmp_path: Path) -> None:
+    folder = tmp_path / "metrics/split"
+    folder.mkdir(parents=True)
+    (folder / "ghana.json").write_text('{"train": {"classes": {"maize": 1.0}}}')
+    (folder / "landcoverai.json").write_text('{"synthetic": true, "refused": "too few"}')
+    assert measured_splits(tmp_path, []) == {"ghana": {"train": {"classes": {"maize": 1.0}}}}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browse(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+LINES = """[...document.querySelectorAll("svg")].map((svg) =>
+  [...svg.querySelectorAll(".line")].filter((line) => {
+    const box = line.getBoundingClientRect();
+    return box.width > 50 && box.height > 5;
+  }).map((line) => Number(line.dataset.run)))"""
+PICTURES = "[...document.images].map((image) => image.complete && image.naturalWidth)"
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_page_in_a_browser(browser: Browser, toy: Toy, size: tuple[int, int]) -> None:
+    browser.open(toy.page, size)
+    assert browser.problems == []
+    assert browser.requests == [toy.page.as_uri()]
+    assert browser.evaluate(LINES) == [[0, 0, 1, 1, 2, 2]] * 3
+    assert browser.evaluate(PICTURES) == [8] * 4
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert browser.evaluate("Number.parseFloat(getComputedStyle(document.querySelector('td')).fontSize)") >= 14
+
+
+def test_the_legend_picks_runs(browser: Browser, toy: Toy) -> None:
+    browser.open(toy.page)
+    arms = "[...document.querySelectorAll('.legend li')].map((item) => item.textContent.trim().split(/\\s+/).join(' '))"
+    assert browser.evaluate(arms) == ["dice", "focal seed 1 seed 2", "solid: validation, dashed: training"]
+    browser.evaluate("document.querySelectorAll('.legend input')[2].click()")  # seed 1 of focal
+    assert browser.evaluate(LINES) == [[0, 0, 2, 2]] * 3
+    assert browser.evaluate("document.querySelectorAll('.legend input')[1].indeterminate")
+    browser.evaluate("document.querySelectorAll('.legend input')[1].click()")  # focal, both on again
+    browser.evaluate("document.querySelectorAll('.legend input')[0].click()")  # dice
+    assert browser.evaluate(LINES) == [[1, 1, 2, 2]] * 3
+    browser.evaluate("document.querySelectorAll('.legend input')[1].click()")
+    assert browser.evaluate(LINES) == [[]] * 3
+    assert browser.problems == []
+
+
+def test_the_browser_reports_errors_of_scripts(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<svg></svg><script>nothing.here()</script><img src='https://127.0.0.1:9/a.png'>")
+    browser.open(page)
+    assert any("nothing is not defined" in problem for problem in browser.problems)
+    assert browser.requests[1:] == ["https://127.0.0.1:9/a.png"]
+    assert browser.evaluate(LINES) == [[]]
