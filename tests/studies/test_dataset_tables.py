@@ -33,7 +33,8 @@ def test_the_papers_printing_error_and_missing_shares_are_noted() -> None:
     assert first.notes[-1] == "No shares: the dataset has not been split yet."
 
 
-def test_classes_of_ones_own_are_added() -> None:
-    third = class_tables({"landcoverai": {"train": {"classes": {"<b>": 0.125}}}})[2]
-    assert third.rows[-1] == ("–", "<b>", "", "–", "12.5 %", "–", "–")
-    assert third.notes[-1].endswith("classes.yaml.")
+def test_shares_of_other_classes_are_not_those_of_the_paper() -> None:
+    split = {"synthetic": True, "train": {"classes": {"background": 0.125, "<b>": 0.875}}}
+    third = class_tables({"landcoverai": split})[2]
+    assert third.rows == class_tables({})[2].rows
+    assert third.notes[-1] == "No shares: the runs have classes of their own."
