@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.studies.arguments import planned
 from pipeline.studies.workers import exclusive
-from pipeline.sweep import main
-from tests.studies.world import commit, environment, git, make_repository, started
+from pipeline.sweep import check_runs, main, parser
+from tests.studies.world import ROOT, commit, environment, git, make_repository, started
 
 Sweep = Callable[..., list[str]]
 
@@ -160,3 +161,11 @@ def test_two_sweeps_at_once_are_refused(repository: Path, sweep: Sweep) -> None:
     lock = repository / ".pipeline_cache/sweep/sweep.lock"
     with exclusive(lock), pytest.raises(SystemExit, match="sweep: error: another sweep runs in this repository"):
         sweep()
+
+
+def test_every_arm_of_the_paper_has_valid_params() -> None:
+    """With random weights: the hub of ImageNet's cannot be reached in tests."""
+    arguments = parser().parse_args(["--settings", "paper", "--set", "encoder_weights=none"])
+    runs = [run for _, of_study in planned(arguments).values() for run in of_study]
+    assert len(runs) == 4 + 3 + 9 + 4 + 2 + 2
+    check_runs(runs, ROOT)
