@@ -13,7 +13,7 @@ from dvc.repo import Repo
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.interrupt import thread_pool
-from pipeline.studies.experiments import Experiment, Experiments
+from pipeline.studies.experiments import Experiments
 from pipeline.studies.study import Run
 from pipeline.studies.workers import Worker
 
@@ -53,23 +53,24 @@ class Schedule:
         Raises:
             PipelineError: it is not what it should be.
         """
-        with self.lock:
-            found = self.find(run)
+        with self.lock, Repo(self.root) as repo:
+            experiments = Experiments(repo)
+            found = experiments.done(run)
             if found is None:
                 raise PipelineError(
                     f"{run.name} has finished, but its dvc.lock has other code, params or data than there are now: "
                     "were files edited meanwhile? Run the sweep again"
                 )
             self.finished += 1
-            score = json.loads(Experiments(Repo(self.root)).read(found.rev, "metrics/summary.json"))["mean_iou"]
+            score = json.loads(experiments.read(found.rev, "metrics/summary.json"))["mean_iou"]
             left = (time.monotonic() - self._start) / self.finished * (self.count - self.finished)
             text = "no mean IoU" if score is None else f"mean IoU {score:.4f}"
             self.say(f"[{self.finished + len(self.failures)}/{self.count}] {run.name}: {text}, {duration(left)} left")
 
-    def find(self, run: Run) -> Experiment | None:
+    def is_done(self, run: Run) -> bool:
         """Look a run up among the experiments that there are now."""
         with Repo(self.root) as repo:
-            return Experiments(repo).done(run)
+            return Experiments(repo).done(run) is not None
 
     def fail(self, error: PipelineError) -> None:
         """Record a run that failed; the others go on."""
@@ -96,7 +97,7 @@ def _work(worker: Worker, schedule: Schedule, run: Run | None, goes_on: bool) ->
         schedule.say(f"worker {worker.number} still runs {worker.running} of an interrupted sweep; waiting for it")
         with worker.locked():
             worker.collect()
-        if run is not None and schedule.find(run) is not None:
+        if run is not None and schedule.is_done(run):
             schedule.finish(run)
             run = None
     while run is not None or (goes_on and (run := schedule.take()) is not None):
