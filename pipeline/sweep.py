@@ -18,6 +18,7 @@ from pipeline.core.cache import cache_folder
 from pipeline.core.cli import one_line_errors
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json
+from pipeline.core.fingerprint import digest
 from pipeline.core.params import PARAMS_FILE, read_yaml
 from pipeline.learning.device import gpu_count
 from pipeline.studies.arguments import add_study_arguments, planned
@@ -123,15 +124,17 @@ def run_missing(runs: list[Run], repo: Repo, jobs: int) -> None:
     cache = cache_folder().resolve()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = os.environ | {"PATH": path, "PIPELINE_CACHE": str(cache)}
-    shop = Workshop(root, commit, cache / "sweep", Path(repo.cache.local_cache_dir), environment)
+    shop = Workshop(
+        root, commit, cache / "sweep" / digest(str(root))[:8], Path(repo.cache.local_cache_dir), environment
+    )
     with exclusive(shop.folder / "sweep.lock"):
         own = environments(jobs)
         numbers = sorted({*range(1, jobs + 1), *shop.numbers})
         workers = [Worker(shop, number, own[(number - 1) % jobs]) for number in numbers]
-        experiments = Experiments(repo)
+        experiments = Experiments(repo, commit)
         missing = [run for run in runs if not experiments.done(run)]
         print(summary(runs, missing, experiments, jobs), flush=True)
-        schedule = Schedule(str(root), deque(missing), lambda text: print(text, flush=True))
+        schedule = Schedule(str(root), commit, deque(missing), lambda text: print(text, flush=True))
         run_all(schedule, workers, jobs)
     if schedule.failures:
         raise PipelineError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.fingerprint import digest
 from pipeline.studies.arguments import planned
 from pipeline.studies.workers import exclusive
 from pipeline.sweep import check_runs, main, parser
@@ -97,7 +98,7 @@ def test_one_failure_does_not_stop_the_others(
     commit(repository, "dice fails")
     with pytest.raises(SystemExit, match="1 of 2 runs failed, see above; mend the cause and run this again"):
         sweep()
-    log = re.escape(str(repository / ".pipeline_cache/sweep/logs/study-dice-1"))
+    log = re.escape(str(repository / ".pipeline_cache/sweep")) + r"/\w+/logs/study-dice-1"
     assert re.search(
         rf"study-dice-1-\w+ failed: evaluate: error: no luck with dice; its log: {log}", capsys.readouterr().out
     )
@@ -158,7 +159,7 @@ def test_killed_half_way_nothing_is_lost_and_nothing_runs_twice(repository: Path
 
 
 def test_two_sweeps_at_once_are_refused(repository: Path, sweep: Sweep) -> None:
-    lock = repository / ".pipeline_cache/sweep/sweep.lock"
+    lock = repository / ".pipeline_cache/sweep" / digest(str(repository))[:8] / "sweep.lock"
     with exclusive(lock), pytest.raises(SystemExit, match="sweep: error: another sweep runs in this repository"):
         sweep()
 

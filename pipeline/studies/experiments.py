@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import yaml
@@ -16,7 +16,7 @@ from dvc.stage import Stage
 from dvc_data.index import DataIndexDirError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import PARAMS_FILE, read_yaml
+from pipeline.core.params import PARAMS_FILE
 from pipeline.studies.study import Overrides, Run
 
 State = Literal["done", "outdated", "missing"]
@@ -39,18 +39,30 @@ class Experiment:
 
 
 class Experiments:
-    """All experiments of a repository, of every commit, as they are when they are first asked for."""
+    """All experiments of a repository, of every commit, as they are when they are first asked for.
 
-    def __init__(self, repo: Repo) -> None:
+    Code, params and data are those of a commit: what is edited meanwhile does not matter.
+    """
+
+    def __init__(self, repo: Repo, commit: str = "HEAD") -> None:
+        """Take code and params from `commit`.
+
+        Raises:
+            PipelineError: there is no such commit.
+        """
         self.repo = repo
+        try:
+            self.commit = repo.scm.resolve_rev(commit)
+        except SCMError:
+            raise PipelineError("the repository has no commit; commit your files") from None
         self._filesystem = lru_cache(maxsize=8)(lambda rev: DVCFileSystem(repo.root_dir, rev=rev))
         self._hash = lru_cache(maxsize=None)(self._current_hash)
 
     def done(self, run: Run) -> Experiment | None:
-        """Return the experiment that is this run with today's code, params and data.
+        """Return the experiment that is this run with the code, params and data of the commit.
 
-        It may belong to another study that has the same overrides. Another commit does not matter: an experiment is
-        today's if its `dvc.lock` has today's hashes of what it read, and its params are those of the run.
+        It may belong to another study that has the same overrides, and to another commit: what counts are the hashes of
+        what it read and its params, both in its `dvc.lock`.
         """
         return next(filter(lambda experiment: self.is_current(experiment, run), self._named(run)), None)
 
@@ -76,7 +88,7 @@ class Experiments:
     def names_in(self, rev: str, folder: str) -> list[str]:
         """Return the names of an experiment's files in a folder of DVC's, sorted; empty if there is none."""
         try:
-            return sorted(Path(path).name for path in self._filesystem(rev).ls(folder, detail=False))
+            return sorted(PurePosixPath(path).name for path in self._filesystem(rev).ls(folder, detail=False))
         except (DvcException, FileNotFoundError):
             return []
 
@@ -99,7 +111,7 @@ class Experiments:
 
     @cached_property
     def _params(self) -> dict[str, Any]:
-        return read_yaml(Path(self.repo.root_dir) / PARAMS_FILE)
+        return dict(yaml.safe_load(self.read(self.commit, str(PARAMS_FILE))))
 
     @cached_property
     def _all(self) -> list[Experiment]:
@@ -113,9 +125,9 @@ class Experiments:
         return [experiment for experiment in self._all if experiment.name.rpartition("-")[2] == run.hash]
 
     def _current_hash(self, path: str) -> str | None:
-        root = Path(self.repo.root_dir)
-        (dependency,) = loads_from(Stage(self.repo, path=str(root / "dvc.yaml")), [path])
-        return dependency.get_hash().value if dependency.exists else None
+        with self.repo.switch(self.commit):  # relative paths are those of the commit, absolute ones those on disk
+            (dependency,) = loads_from(Stage(self.repo, path=f"{self.repo.root_dir}dvc.yaml"), [path])
+            return dependency.get_hash().value if dependency.exists else None
 
 
 def open_repository() -> Repo:

@@ -27,6 +27,8 @@ class Schedule:
 
     root: str
     """The repository."""
+    commit: str
+    """What the runs are based on."""
     todo: deque[Run]
     say: Callable[[str], None]
     count: int = field(init=False)
@@ -54,7 +56,7 @@ class Schedule:
             PipelineError: it is not what it should be.
         """
         with self.lock, Repo(self.root) as repo:
-            experiments = Experiments(repo)
+            experiments = Experiments(repo, self.commit)
             found = experiments.done(run)
             if found is None:
                 raise PipelineError(
@@ -70,7 +72,7 @@ class Schedule:
     def is_done(self, run: Run) -> bool:
         """Look a run up among the experiments that there are now."""
         with Repo(self.root) as repo:
-            return Experiments(repo).done(run) is not None
+            return Experiments(repo, self.commit).done(run) is not None
 
     def fail(self, error: PipelineError) -> None:
         """Record a run that failed; the others go on."""

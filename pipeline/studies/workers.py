@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from configparser import RawConfigParser
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,14 @@ import yaml
 from dvc.utils.hydra import apply_overrides
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import atomic_path, write_text
+from pipeline.core.files import atomic_path
 from pipeline.core.params import PARAMS_FILE, read_yaml
 from pipeline.studies.study import Overrides, Run
 
 EXPERIMENT_REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/\S+")
 """Not the refs that DVC keeps beside them: `refs/exps/stash`, `refs/exps/exec/…`."""
 TARGET = "evaluate"
+LOCAL_CONFIG = ".dvc/config.local"
 DATA_SECTIONS = ("dataset", "on_error", "bands", "download", "cloud_filter", "tif_to_png", "tile")
 """Sections of params.yaml that determine the chips."""
 POLL = 1.0
@@ -94,7 +96,17 @@ class Worker:
         git(self.folder, "fetch", "--quiet", "origin", "HEAD")
         git(self.folder, "checkout", "--quiet", "--force", "--detach", self.shop.commit)
         git(self.folder, "clean", "--quiet", "--force", "-d")
-        write_text(self.folder / ".dvc" / "config.local", f"[cache]\n    dir = '{self.shop.cache}'\n")
+        self._write_config()
+
+    def _write_config(self) -> None:
+        """Copy the local configuration, with the shared cache; DVC's own writer only writes ASCII."""
+        config = RawConfigParser()
+        config.read(self.shop.root / LOCAL_CONFIG, encoding="utf-8")
+        if not config.has_section("cache"):
+            config.add_section("cache")
+        config.set("cache", "dir", f"'{self.shop.cache}'")
+        with (self.folder / LOCAL_CONFIG).open("w", encoding="utf-8") as file:
+            config.write(file)
 
     def collect(self) -> None:
         """Move the finished experiments of the clone to the repository."""

@@ -9,7 +9,8 @@ import yaml
 from pipeline.core.errors import PipelineError
 from pipeline.studies.experiments import Experiments, merged, open_repository, roots, upstream
 from pipeline.studies.study import Run, Sampling, load_study, plan
-from tests.studies.world import call, git, make_repository
+from pipeline.studies.workers import override_texts
+from tests.studies.world import call, commit, git, make_repository
 
 PARAMS = {"loss": "focal", "split": {"skew": {"class": "none", "share": 0.9}}}
 LOCK = {
@@ -81,40 +82,59 @@ def test_files_come_from_git_and_from_the_cache(repository: Path) -> None:
         found.read(done.rev, "data/nothing")
 
 
+@pytest.fixture
+def restored(repository: Path) -> Iterator[Path]:
+    """The repository, reset afterwards."""
+    before = git(repository, "rev-parse", "HEAD")
+    yield repository
+    git(repository, "reset", "--quiet", "--hard", before)
+    git(repository, "clean", "--quiet", "--force", "-d", "-x", "data/local")
+
+
+def state(folder: Path) -> str:
+    return experiments(folder).state(runs(folder)[0])
+
+
 @pytest.mark.parametrize(
-    ("path", "change", "state"),
+    ("path", "change", "after"),
     [
         ("code/train.py", "# changed\n", "outdated"),
-        ("data/local/landcoverai/image.tif", "a new image\n", "outdated"),
         ("notes.txt", "unrelated\n", "done"),
         ("params.yaml", "\nunread: 1\n", "done"),
     ],
 )
-def test_changed_code_or_data_outdates_a_run(repository: Path, path: str, change: str, state: str) -> None:
-    file = repository / path
-    before = file.read_text() if file.exists() else None
-    with file.open("a") as writer:
+def test_commits_outdate_a_run_if_it_read_what_they_change(restored: Path, path: str, change: str, after: str) -> None:
+    with (restored / path).open("a") as writer:
         writer.write(change)
-    try:
-        assert experiments(repository).state(runs(repository)[0]) == state
-    finally:
-        file.unlink() if before is None else file.write_text(before)
-    assert experiments(repository).state(runs(repository)[0]) == "done"
+    assert state(restored) == "done"  # not committed: a sweep would not run it
+    commit(restored, path)
+    assert state(restored) == after
 
 
-def test_changed_params_outdate_a_run_but_not_how_they_are_written(repository: Path) -> None:
-    file = repository / "params.yaml"
-    before = file.read_text()
-    try:
-        params = yaml.safe_load(before)
-        params["train"]["lr"] = "1e-3"
-        file.write_text(yaml.safe_dump(params))
-        assert experiments(repository).state(runs(repository)[0]) == "done"
-        params["train"]["lr"] = "1e-4"
-        file.write_text(yaml.safe_dump(params))
-        assert experiments(repository).state(runs(repository)[0]) == "outdated"
-    finally:
-        file.write_text(before)
+def test_ones_own_files_in_the_default_folder_do_not_matter_to_the_sample(restored: Path) -> None:
+    (restored / "data/local/landcoverai/image.tif").touch()
+    assert state(restored) == "done"
+
+
+def test_a_changed_folder_of_ones_own_outdates_a_run(restored: Path, tmp_path: Path) -> None:
+    (tmp_path / "image.tif").write_text("1")
+    overrides = {"download.landcoverai.path": str(tmp_path)}
+    (run, *_) = plan("study", load_study("study.yaml")[1], overrides, Sampling())
+    options = [word for text in override_texts(run.overrides) for word in ("-S", text)]
+    call(restored, ["dvc", "exp", "run", "--name", run.name, *options])
+    git(restored, "checkout", "--quiet", "--force", "main")
+    assert experiments(restored).state(run) == "done"
+    (tmp_path / "image.tif").write_text("2")
+    assert experiments(restored).state(run) == "outdated"
+
+
+def test_changed_params_outdate_a_run_but_not_how_they_are_written(restored: Path) -> None:
+    params = yaml.safe_load((restored / "params.yaml").read_text())
+    for value, after in (("1e-3", "done"), ("1e-4", "outdated")):
+        params["train"]["lr"] = value
+        (restored / "params.yaml").write_text(yaml.safe_dump(params))
+        commit(restored, value)
+        assert state(restored) == after
 
 
 def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

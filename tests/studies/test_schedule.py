@@ -34,7 +34,7 @@ def test_runs_of_two_studies_that_are_the_same_run_once() -> None:
 
 def test_each_run_is_taken_once(tmp_path: Path) -> None:
     first, second = make_run("a", seed=1), make_run("b", seed=2)
-    schedule = Schedule(str(tmp_path), deque([first, second]), print)
+    schedule = Schedule(str(tmp_path), "HEAD", deque([first, second]), print)
     assert schedule.take("unknown") is None
     assert schedule.take(second.name) is second
     assert schedule.take() is first
