@@ -12,6 +12,7 @@ from pipeline.core.files import atomic_path
 from pipeline.core.params import Params
 from pipeline.core.stage_cache import StageCache, stage_cache
 from pipeline.formats.chips import (
+    UNIT,
     Origin,
     dropped_summary,
     failed_entry,
@@ -21,7 +22,7 @@ from pipeline.formats.chips import (
     write_tables,
 )
 from pipeline.formats.classes import ClassTable
-from pipeline.orthophoto.part_lists import PartLists
+from pipeline.orthophoto.part_lists import LANDCOVERAI_SIZE, PartLists
 from pipeline.orthophoto.scenes import TiledScene, tile_scene
 from pipeline.orthophoto.section import TileSection
 from pipeline.raster.labels import nodata_classes_summary
@@ -102,7 +103,8 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
     """Cut every scene in RAW into the chips folder CHIPS; list scenes that failed in the table FAILURES."""
     source = RawFolder("landcoverai", raw)
     table, scenes, section = source.classes, source.scenes, params.tile
-    lists = PartLists.for_size(source.official_parts, section.size, is_own=source.source == "local")
+    listed_size = LANDCOVERAI_SIZE if source.is_cut else section.size  # of cut chips, the lists name images
+    lists = PartLists.for_size(source.official_parts, listed_size, is_own=source.source == "local")
     with (
         stage_cache("tile", source.checksum, section.model_dump(), table.model_dump()) as cache,
         atomic_path(chips) as folder,
@@ -117,12 +119,12 @@ def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
         for scene_folder, _ in results:
             link_chips(scene_folder, folder, len(section.bands))
         tiled = [scene for _, scene in results]
-        rows = [lists.assign(row) for scene in tiled for row in scene.rows]
+        rows = [lists.assign(row) | {UNIT: source.unit(str(row["scene"]))} for scene in tiled for row in scene.rows]
         require_chips(tiled, len(failed), section.size, raw)
         lists.require_unambiguous(rows)
         dropped = dropped_windows(tiled) | unmatched_entry(lists.unmatched(rows))
         imagery = replace(section.imagery, synthetic=source.synthetic)
-        origin = Origin(source.source, dropped | failed_entry("scenes", len(failed)))
+        origin = Origin(source.described_source, dropped | failed_entry("scenes", len(failed)))
         write_tables(folder, rows, table, imagery, origin)
     nodata_summary = nodata_classes_summary(scene.nodata_classes for scene in tiled)
     details = f"{dropped_summary(dropped)}{alpha_summary(tiled)}{nodata_summary}{failures_summary}"

@@ -18,6 +18,9 @@ TIFF_ENDINGS = (".tif", ".tiff")
 OFFICIAL_LISTS = ("train.txt", "val.txt", "test.txt")
 """An archive's own split: the chips of each part."""
 SAMPLE = "sample"
+CHIPS = 10_674
+"""Chips that LandCover.ai's own script cuts."""
+EXCERPT = "an excerpt, not for benchmarking"
 MANIFEST, SOURCE, CLASSES_FILE = "manifest.csv", "source.json", "classes.json"
 WRITTEN_BY_DOWNLOAD = (CLASSES_FILE, MANIFEST, SOURCE)
 """Files that the stage `download` adds to an archive, or replaces."""
@@ -133,6 +136,20 @@ class RawFolder:
     def synthetic(self) -> bool:
         """Whether this is the built-in sample."""
         return self.source == SAMPLE
+
+    @cached_property
+    def is_cut(self) -> bool:
+        """Whether images are chips `SHEET_NUMBER` that LandCover.ai's own script cut, as JPEG."""
+        return self.source == "archive" and any(origin.endswith(".jpg") for origin in self.renamed.values())
+
+    @property
+    def described_source(self) -> str:
+        """`download.D.source`, marked if it is an excerpt of LandCover.ai."""
+        return f"{self.source}, {EXCERPT}" if self.is_cut and len(self.scenes) < CHIPS else self.source
+
+    def unit(self, scene: str) -> str:
+        """Return the sheet that a scene was cut from, or the scene itself."""
+        return scene.rpartition("_")[0] if self.is_cut else scene
 
     def require_layout(self) -> None:
         """Check that scenes or items exist and have labels.

@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -49,6 +49,27 @@ def safe_path(name: str) -> PurePosixPath:
     return path
 
 
+@contextmanager
+def _open_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        opened = zipfile.ZipFile(archive)
+    except DAMAGED as error:
+        reraise_stage_errors(error)
+        raise PipelineError(f"{archive} is not a readable zip: {error}; remove it and run again") from None
+    with opened:
+        yield opened
+
+
+def member_names(archive: Path) -> list[str]:
+    """List the paths in a zip as they are in it, safe or not, without folders.
+
+    Raises:
+        PipelineError: it is not a zip.
+    """
+    with _open_zip(archive) as opened:
+        return [member.filename for member in opened.infolist() if not member.is_dir()]
+
+
 def unzip(archive: Path, folder: Path, limits: Limits = LIMITS) -> Iterator[Path | Failure]:
     """Unpack a zip below `folder`; yield the relative path of each file, or a failure.
 
@@ -57,12 +78,7 @@ def unzip(archive: Path, folder: Path, limits: Limits = LIMITS) -> Iterator[Path
     Raises:
         PipelineError: it is not a zip, or exceeds the limits.
     """
-    try:
-        opened = zipfile.ZipFile(archive)
-    except DAMAGED as error:
-        reraise_stage_errors(error)
-        raise PipelineError(f"{archive} is not a readable zip: {error}; remove it and run again") from None
-    with opened:
+    with _open_zip(archive) as opened:
         members = [member for member in opened.infolist() if not member.filename.endswith("/")]
         size = sum(member.file_size for member in members)
         _require_limits(archive, len(members), size, limits)

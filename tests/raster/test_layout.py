@@ -221,3 +221,29 @@ def test_a_sidecar_added_to_a_copy_is_refused(tmp_path: Path) -> None:
 def test_without_a_manifest_any_file_is_accepted(tmp_path: Path) -> None:
     write_text(tmp_path / "a.tif", "a")
     assert RawFolder("landcoverai", tmp_path).checksum(tmp_path / "a.tif") == hashlib.sha256(b"a").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("source", "origin", "unit", "described"),
+    [
+        ("archive", "output/M-34_2.jpg", "M-34", "archive, an excerpt, not for benchmarking"),
+        ("archive", "images/M-34_2.tif", "M-34_2", "archive"),
+        ("local", "output/M-34_2.jpg", "M-34_2", "local"),
+    ],
+)
+def test_chips_of_the_archive_that_were_cut_before_belong_to_their_sheet(
+    tmp_path: Path, source: str, origin: str, unit: str, described: str
+) -> None:
+    touch(tmp_path, "images/M-34_2.tif", "masks/M-34_2.tif")
+    write_text(tmp_path / "manifest.csv", f"path,size,sha256,origin\nimages/M-34_2.tif,0,0,{origin}\n")
+    write_source(tmp_path, source)
+    raw = RawFolder("landcoverai", tmp_path)
+    assert (raw.unit("M-34_2"), raw.described_source) == (unit, described)
+
+
+def test_all_chips_of_the_archive_are_not_an_excerpt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.raster.layout.CHIPS", 1)
+    touch(tmp_path, "images/M-34_2.tif", "masks/M-34_2.tif")
+    write_text(tmp_path / "manifest.csv", "path,size,sha256,origin\nimages/M-34_2.tif,0,0,output/M-34_2.jpg\n")
+    write_source(tmp_path, "archive")
+    assert RawFolder("landcoverai", tmp_path).described_source == "archive"

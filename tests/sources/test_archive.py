@@ -2,17 +2,27 @@ import hashlib
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure
+from pipeline.core.files import read_json
+from pipeline.download import DownloadParams, download
+from pipeline.formats.chips import read_chips
+from pipeline.formats.png import read_image, read_mask
 from pipeline.sources.archive import fetch_archive
 from pipeline.sources.base import Fetched
+from pipeline.split import SplitParams, split
+from pipeline.tile import TileParams, tile
 from tests.sources.faulty import Fault, Server, served
 from tests.sources.world import files_below, request
-from tests.world import orthophoto
+from tests.world import orthophoto, params
 
 
 @pytest.fixture
@@ -95,3 +105,83 @@ def test_messages_contain_no_password_and_no_query_of_the_url(tmp_path: Path) ->
         host = server.url.removeprefix("http://")
         fetch(tmp_path / "raw", "0" * 64, f"http://me:secret@{host}/a.zip?key=secret")
     assert str(error.value) == f"a.zip of {host} (download.landcoverai.archive.url): HTTP 404 Not Found"
+
+
+CUT = {"N-33-60-D-c-4-2_3": "train", "N-33-60-D-c-4-2_4": "val", "M-34-51-C-b-2-1_7": "test", "M-34-51-C-b-2-1_8": ""}
+"""Chips of two sheets, and the list that names each."""
+
+
+def cut_archive(path: Path, top: str = "", side: int = 32, without: str = "") -> Path:
+    """A zip of chips that LandCover.ai's script has cut: JPEG, and masks in three equal bands."""
+    folder = path.parent / "cut" / top
+    (folder / "output").mkdir(parents=True)
+    for number, chip in enumerate(CUT):
+        noise_HWC = np.random.default_rng(number).integers(0, 256, (side, side, 3), np.uint8)
+        Image.fromarray(noise_HWC).save(folder / "output" / f"{chip}.jpg")
+        mask_HW = np.arange(side * side).reshape(side, side) % 5
+        Image.fromarray(np.stack([mask_HW] * 3, -1).astype(np.uint8)).save(folder / "output" / f"{chip}_m.png")
+    for part in ("train", "val", "test"):
+        (folder / f"{part}.txt").write_text("".join(f"{chip}\n" for chip, listed in CUT.items() if listed == part))
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, "w") as zipped:
+        for name, body in files_below(path.parent / "cut").items():
+            if not without or not name.endswith(without):
+                zipped.writestr(name, body)
+        zipped.writestr("__MACOSX/output/._a_1.jpg", b"")
+    return path
+
+
+def download_cut(tmp_path: Path, zipped: Path, **changes: Any) -> str:
+    """Run the stage on a zip that a server on loopback provides."""
+    with served(Server(zipped.parent)) as server:
+        settings = {"source": "archive", "path": "data", "archive": {"url": f"{server.url}/{zipped.name}"}}
+        settings["archive"]["sha256"] = checksum(zipped)
+        values = {f"download.landcoverai.{key}": value for key, value in settings.items()} | changes
+        return download("landcoverai", tmp_path / "raw", tmp_path / "failed.csv", params(DownloadParams, **values))
+
+
+@pytest.mark.parametrize(("top", "size"), [("", 32), ("landcoverai100", 32), ("", 64)])
+def test_chips_that_were_cut_before_go_through_download_tile_and_split(tmp_path: Path, top: str, size: int) -> None:
+    summary = download_cut(tmp_path, cut_archive(tmp_path / "served" / "cut.zip", top, side=64))
+    assert summary.startswith("11 files") and summary.endswith("; an excerpt, not for benchmarking")
+    chips = tmp_path / "chips"
+    tile(tmp_path / "raw", chips, tmp_path / "failed.csv", params(TileParams, **{"tile.size": size}))
+    frame = read_chips(chips)
+    assert frame["unit"].tolist() == [scene.rpartition("_")[0] for scene in frame["scene"]]
+    assert dict(zip(frame["scene"], frame["official"], strict=True)) == CUT
+    assert len(frame) == 4 * (64 // size) ** 2
+    for chip in frame.itertuples():
+        window = np.s_[chip.row : chip.row + size, chip.column : chip.column + size]
+        source = tmp_path / "served" / "cut" / top / "output"
+        with Image.open(source / f"{chip.scene}.jpg") as image, Image.open(source / f"{chip.scene}_m.png") as mask:
+            assert np.array_equal(read_image(chips / "images" / f"{chip.id}.png"), np.asarray(image)[window])
+            assert np.array_equal(read_mask(chips / "masks" / f"{chip.id}.png"), np.asarray(mask)[window][..., 0])
+    names = ("lists", "metrics.json", "card.md", "card.png")
+    split(
+        "landcoverai",
+        chips,
+        *(tmp_path / name for name in names),
+        params(SplitParams, **{"split.strategy": "official"}),
+    )
+    groups = pd.read_csv(tmp_path / "lists" / "groups.csv")["group"]
+    assert groups.tolist() == frame["unit"].tolist()
+    assert (tmp_path / "lists" / "val.txt").read_text().splitlines()[0].startswith("N-33-60-D-c-4-2_4")
+    assert read_json(tmp_path / "metrics.json")["leak_share"] is None
+    assert "| origin | source `archive, an excerpt, not for benchmarking` |" in (tmp_path / "card.md").read_text()
+
+
+def test_a_cut_chip_without_its_mask_or_image_is_one_line(tmp_path: Path) -> None:
+    zipped = cut_archive(tmp_path / "served" / "cut.zip", without="D-c-4-2_3_m.png")
+    with pytest.raises(PipelineError) as error:
+        download_cut(tmp_path, zipped)
+    assert str(error.value).startswith(
+        "cut.zip/output/N-33-60-D-c-4-2_3.jpg has no mask; expected N-33-60-D-c-4-2_3_m.png beside it"
+    )
+    download_cut(tmp_path, zipped, on_error="skip")
+    assert len(list((tmp_path / "raw" / "images").iterdir())) == 3
+
+
+def test_a_cut_archive_of_another_checksum_is_refused(tmp_path: Path) -> None:
+    zipped = cut_archive(tmp_path / "cut.zip")
+    with pytest.raises(PipelineError, match=f"cut.zip has the SHA-256 {checksum(zipped)}"):
+        fetch(tmp_path / "raw", "0" * 64, path=zipped)

@@ -12,7 +12,7 @@ import pytest
 from pipeline.core.errors import PipelineError, StageError
 from pipeline.core.failures import Failure, partition_results
 from pipeline.sources import unpack
-from pipeline.sources.unpack import Limits, read_tar, safe_path, unzip
+from pipeline.sources.unpack import Limits, member_names, read_tar, safe_path, unzip
 from tests.sources.hub import tar
 
 UNSAFE = ["../out.txt", "/etc/out.txt", "a/../../out.txt", "C:/out.txt", "..\\out.txt", "\\\\host\\out", ".."]
@@ -34,6 +34,10 @@ def out(archive: Path) -> Path:
     folder = archive.parent / "out"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def test_names_of_members_are_listed_without_folders(tmp_path: Path) -> None:
+    assert member_names(zipped(tmp_path, ("a/", b""), ("a/b.txt", b"b"), ("../c", b"c"))) == ["a/b.txt", "../c"]
 
 
 @pytest.mark.parametrize("name", UNSAFE)
