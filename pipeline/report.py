@@ -19,9 +19,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
 from pipeline.formats.datasets import DATASETS
 from pipeline.studies.arguments import add_study_arguments, planned
-from pipeline.studies.curves import charts, legend
 from pipeline.studies.dataset_tables import class_tables
-from pipeline.studies.details import study_tables
+from pipeline.studies.details import SHORT
 from pipeline.studies.experiments import Experiments, open_repository
 from pipeline.studies.page import Report, Section, fit_page, render_markdown
 from pipeline.studies.pictures import grids
@@ -55,23 +54,10 @@ def report(arguments: argparse.Namespace, repo: Repo) -> tuple[Path, str]:
     studies = [read_study(name, study, runs, experiments) for name, (study, runs) in planned(arguments).items()]
     classes = tuple(class_tables(measured_splits(Path(repo.root_dir), studies)))
     command = shlex.join(["python", "-m", "pipeline.report", *sys.argv[1:]])
-
-    def make(side: int) -> Report:
-        sections = (
-            Section(
-                results,
-                tuple(study_tables(results)),
-                tuple(charts(results)),
-                tuple(legend(results)),
-                tuple(grids(results, experiments, side)),
-            )
-            for results in studies
-        )
-        return Report(tuple(sections), classes, repo.scm.get_rev()[:10], command)
-
-    page = fit_page(make)
+    made = Report(tuple(map(Section.of, studies)), classes, repo.scm.get_rev()[:SHORT], command)
+    page = fit_page(made, lambda results, side: grids(results, experiments, side))
     write_text(arguments.output / PAGE, page)
-    write_text(arguments.output / TEXT, render_markdown(make(1)))
+    write_text(arguments.output / TEXT, render_markdown(made))
     runs = [run for study in studies for run in study.runs]
     done = sum(len(study.finished) for study in studies)
     noun, size = "study" if len(studies) == 1 else "studies", len(page.encode()) / 1e6
