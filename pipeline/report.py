@@ -10,7 +10,6 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from dvc.repo import Repo
 
@@ -19,7 +18,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
 from pipeline.formats.datasets import DATASETS
 from pipeline.studies.arguments import add_study_arguments, planned
-from pipeline.studies.dataset_tables import class_tables
+from pipeline.studies.dataset_tables import Measured, class_tables
 from pipeline.studies.details import SHORT
 from pipeline.studies.experiments import Experiments, open_repository
 from pipeline.studies.page import Report, Section, fit_page, render_markdown
@@ -30,18 +29,23 @@ OUTPUT = Path("plots/report")
 PAGE, TEXT = "index.html", "report.md"
 
 
-def measured_splits(root: Path, studies: Iterable[StudyResults]) -> dict[str, dict[str, Any]]:
-    """Return metrics/split/D.json of each dataset: of a finished run, else of the working tree."""
-    splits: dict[str, dict[str, Any]] = {}
+def measure(root: Path, studies: Iterable[StudyResults]) -> dict[str, Measured]:
+    """Return the class shares of each dataset: of a finished run with all training chips, else of the working tree.
+
+    Raises:
+        PipelineError: a file of the working tree is not valid.
+    """
+    measured: dict[str, Measured] = {}
     for dataset in DATASETS:
         path = root / "metrics" / "split" / f"{dataset}.json"
         if path.is_file():
             try:
-                splits[dataset] = json.loads(path.read_text(encoding="utf-8"))
+                measured[dataset] = Measured(json.loads(path.read_text(encoding="utf-8")), f"{dataset}, last run here")
             except ValueError as error:
                 raise PipelineError(f"{path} is not valid JSON ({error}); run dvc repro") from None
-    of_runs = {run.dataset: run.split for study in studies for run in study.finished if run.split}
-    return {name: split for name, split in (splits | of_runs).items() if "train" in split}
+    runs = [run for study in studies for run in study.finished if run.split and run.has_all_chips]
+    measured |= {run.dataset: Measured(run.split, run.data_source) for run in runs}
+    return {name: each for name, each in measured.items() if "train" in each.split}
 
 
 def report(arguments: argparse.Namespace, repo: Repo) -> tuple[Path, str]:
@@ -52,7 +56,7 @@ def report(arguments: argparse.Namespace, repo: Repo) -> tuple[Path, str]:
     """
     experiments = Experiments(repo)
     studies = [read_study(name, study, runs, experiments) for name, (study, runs) in planned(arguments).items()]
-    classes = tuple(class_tables(measured_splits(Path(repo.root_dir), studies)))
+    classes = tuple(class_tables(measure(Path(repo.root_dir), studies)))
     command = shlex.join(["python", "-m", "pipeline.report", *sys.argv[1:]])
     made = Report(tuple(map(Section.of, studies)), classes, repo.scm.get_rev()[:SHORT], command)
     page = fit_page(made, lambda results, side: grids(results, experiments, side))

@@ -1,5 +1,5 @@
 from pipeline.formats.datasets import CLASSES
-from pipeline.studies.dataset_tables import class_tables
+from pipeline.studies.dataset_tables import Measured, class_tables
 
 SPLIT = {
     "synthetic": True,
@@ -10,7 +10,7 @@ SPLIT = {
 
 
 def test_the_papers_tables_i_to_iii_have_values_colours_and_shares() -> None:
-    first, second, third = class_tables({"landcoverai": SPLIT})
+    first, second, third = class_tables({"landcoverai": Measured(SPLIT, "landcoverai, sample, synthetic")})
     assert [table.caption for table in (first, second, third)] == [
         "Classes of landcovernet (Table I)",
         "Classes of ghana (Table II)",
@@ -34,6 +34,7 @@ def test_the_papers_printing_error_and_missing_shares_are_noted() -> None:
 
 
 def test_classes_of_ones_own_are_added() -> None:
-    third = class_tables({"landcoverai": {"train": {"classes": {"<b>": 0.125}}}})[2]
+    third = class_tables({"landcoverai": Measured({"train": {"classes": {"<b>": 0.125}}}, "mine")})[2]
     assert third.rows[-1] == ("–", "<b>", "", "–", "12.5 %", "–", "–")
-    assert third.notes[-1].endswith("classes.yaml.")
+    assert third.notes[1] == "Shares of the labelled pixels of mine."
+    assert third.notes[2].endswith("classes.yaml.")
