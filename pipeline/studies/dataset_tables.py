@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.formats.datasets import CLASSES, DATASETS, DatasetName
-from pipeline.studies.table import ABSENT, Column, Table, share_text
+from pipeline.studies.table import Column, Table, share_text
 
 PARTS = ("train", "val", "test")
 PUBLISHED_AS: dict[DatasetName, str] = {"landcovernet": "Table I", "ghana": "Table II", "landcoverai": "Table III"}
@@ -44,21 +44,20 @@ def class_tables(measured: Mapping[str, Measured]) -> list[Table]:
 
 def _class_table(dataset: DatasetName, measured: Measured) -> Table:
     shares = [measured.split.get(part, {}).get("classes", {}) for part in PARTS]
-    known = {each.name: each for each in CLASSES[dataset].classes}
-    rows = []
-    for name in dict.fromkeys([*known, *(name for part in shares for name in part)]):
-        value = known.get(name)
-        colour = "#{:02x}{:02x}{:02x}".format(*value.colour) if value else ""
-        rgb = ", ".join(map(str, value.colour)) if value else ABSENT
-        cells = (share_text(part.get(name)) for part in shares)
-        rows.append((str(value.id) if value else ABSENT, name, colour, rgb, *cells))
+    classes = CLASSES[dataset].classes
     notes = [PRINTED[dataset]]
-    if any(shares):
+    if not {name for part in shares for name in part} <= {each.name for each in classes}:
+        shares = [{}] * len(PARTS)
+        notes.append("No shares: the runs have classes of their own.")
+    elif any(shares):
         notes.append(f"Shares of the labelled pixels of {measured.origin}.")
     else:
         notes.append("No shares: the dataset has not been split yet.")
-    if any(name not in known for part in shares for name in part):
-        notes.append("Classes without a value are those of the folder's own classes.yaml.")
+    rows = []
+    for each in classes:
+        cells = (share_text(part.get(each.name)) for part in shares)
+        colour = "#{:02x}{:02x}{:02x}".format(*each.colour)
+        rows.append((str(each.id), each.name, colour, ", ".join(map(str, each.colour)), *cells))
     heading = (
         Column("value", "number"),
         Column("class", "label"),
@@ -67,6 +66,5 @@ def _class_table(dataset: DatasetName, measured: Measured) -> Table:
         *(Column(f"share, {part}", "number") for part in PARTS),
     )
     caption = f"Classes of {dataset} ({PUBLISHED_AS[dataset]})"
-    return Table(
-        caption, heading, tuple(rows), tuple(notes), bool(measured.split.get("synthetic")), folded=dataset == "ghana"
-    )
+    synthetic = any(shares) and bool(measured.split.get("synthetic"))
+    return Table(caption, heading, tuple(rows), tuple(notes), synthetic, folded=dataset == "ghana")

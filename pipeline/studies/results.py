@@ -17,7 +17,7 @@ from pipeline.evaluation.verdict import Result, pool_by_seed
 from pipeline.scoring.scores import class_scores, scores
 from pipeline.studies.comparable import look_up
 from pipeline.studies.experiments import LOCK, Experiment, Experiments
-from pipeline.studies.parsing import parse_result
+from pipeline.studies.result import parse_result
 from pipeline.studies.study import Arm, Run, Study
 
 CURVES = ("mean_iou", "loss", "f_score")

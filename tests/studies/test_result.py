@@ -7,7 +7,7 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.verdict import Result
 from pipeline.scoring.counts import to_table
-from pipeline.studies.parsing import parse_result
+from pipeline.studies.result import parse_result
 from tests.evaluation.test_intervals import make_groups
 
 COUNTS = make_groups(0.25, 0.5)
