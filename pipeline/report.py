@@ -10,7 +10,6 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from dvc.repo import Repo
 
@@ -19,9 +18,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
 from pipeline.formats.datasets import DATASETS
 from pipeline.studies.arguments import add_study_arguments, planned
-from pipeline.studies.curves import charts, legend
-from pipeline.studies.dataset_tables import class_tables
-from pipeline.studies.details import study_tables
+from pipeline.studies.dataset_tables import Measured, class_tables
+from pipeline.studies.details import SHORT
 from pipeline.studies.experiments import Experiments, open_repository
 from pipeline.studies.page import Report, Section, fit_page, render_markdown
 from pipeline.studies.pictures import grids
@@ -31,18 +29,23 @@ OUTPUT = Path("plots/report")
 PAGE, TEXT = "index.html", "report.md"
 
 
-def measured_splits(root: Path, studies: Iterable[StudyResults]) -> dict[str, dict[str, Any]]:
-    """Return metrics/split/D.json of each dataset: of a finished run, else of the working tree."""
-    splits: dict[str, dict[str, Any]] = {}
+def measure(root: Path, studies: Iterable[StudyResults]) -> dict[str, Measured]:
+    """Return the class shares of each dataset: of a finished run with all training chips, else of the working tree.
+
+    Raises:
+        PipelineError: a file of the working tree is not valid.
+    """
+    measured: dict[str, Measured] = {}
     for dataset in DATASETS:
         path = root / "metrics" / "split" / f"{dataset}.json"
         if path.is_file():
             try:
-                splits[dataset] = json.loads(path.read_text(encoding="utf-8"))
+                measured[dataset] = Measured(json.loads(path.read_text(encoding="utf-8")), f"{dataset}, last run here")
             except ValueError as error:
                 raise PipelineError(f"{path} is not valid JSON ({error}); run dvc repro") from None
-    of_runs = {run.dataset: run.split for study in studies for run in study.finished if run.split}
-    return {name: split for name, split in (splits | of_runs).items() if "train" in split}
+    runs = [run for study in studies for run in study.finished if run.split and run.has_all_chips]
+    measured |= {run.dataset: Measured(run.split, run.data_source) for run in runs}
+    return {name: each for name, each in measured.items() if "train" in each.split}
 
 
 def report(arguments: argparse.Namespace, repo: Repo) -> tuple[Path, str]:
@@ -53,25 +56,12 @@ def report(arguments: argparse.Namespace, repo: Repo) -> tuple[Path, str]:
     """
     experiments = Experiments(repo)
     studies = [read_study(name, study, runs, experiments) for name, (study, runs) in planned(arguments).items()]
-    classes = tuple(class_tables(measured_splits(Path(repo.root_dir), studies)))
+    classes = tuple(class_tables(measure(Path(repo.root_dir), studies)))
     command = shlex.join(["python", "-m", "pipeline.report", *sys.argv[1:]])
-
-    def make(side: int) -> Report:
-        sections = (
-            Section(
-                results,
-                tuple(study_tables(results)),
-                tuple(charts(results)),
-                tuple(legend(results)),
-                tuple(grids(results, experiments, side)),
-            )
-            for results in studies
-        )
-        return Report(tuple(sections), classes, repo.scm.get_rev()[:10], command)
-
-    page = fit_page(make)
+    made = Report(tuple(map(Section.of, studies)), classes, repo.scm.get_rev()[:SHORT], command)
+    page = fit_page(made, lambda results, side: grids(results, experiments, side))
     write_text(arguments.output / PAGE, page)
-    write_text(arguments.output / TEXT, render_markdown(make(1)))
+    write_text(arguments.output / TEXT, render_markdown(made))
     runs = [run for study in studies for run in study.runs]
     done = sum(len(study.finished) for study in studies)
     noun, size = "study" if len(studies) == 1 else "studies", len(page.encode()) / 1e6

@@ -8,11 +8,14 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from select import select
 from typing import Any
 
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE = 120.0
+"""Seconds without an answer after which a test fails."""
 DESKTOP, PHONE = (1200, 900), (390, 844)
 """Width and height in CSS pixels."""
 
@@ -59,6 +62,7 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            assert select([self._answers], [], [], PATIENCE)[0], "the browser does not answer"
             chunk = os.read(self._answers, 1 << 16)
             assert chunk, "the browser has ended"
             self._buffer += chunk

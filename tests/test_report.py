@@ -13,12 +13,15 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.report import measured_splits
+from pipeline.core.errors import PipelineError
+from pipeline.report import measure
 from pipeline.scoring.counts import to_table
+from pipeline.studies.dataset_tables import Measured
 from pipeline.studies.study import Run, Sampling, load_study, plan
 from pipeline.studies.workers import override_texts
 from tests.browser import DESKTOP, PHONE, Browser, browse
 from tests.evaluation.test_intervals import make_groups
+from tests.studies.made import finished, study_results
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = "<script>alert(1)<"
@@ -158,7 +161,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     return Toy(folder, runs)
 
 
-def shown_by_dvc(toy: Toy) -> dict[str, dict[str, Any]]:
+@pytest.fixture(scope="module")
+def shown(toy: Toy) -> dict[str, dict[str, Any]]:
     """Metrics and params of the experiments in `dvc exp show --json`, by arm and seed."""
     command = [sys.executable, "-W", "ignore", "-m", "dvc", "exp", "show", "--json"]
     shown = json.loads(subprocess.run(command, cwd=toy.folder, capture_output=True, text=True, check=True).stdout)
@@ -176,8 +180,8 @@ def shown_by_dvc(toy: Toy) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_every_cell_is_recomputed_from_dvc_exp_show(toy: Toy) -> None:
-    shown, tables = shown_by_dvc(toy), toy.tables
+def test_every_cell_is_recomputed_from_dvc_exp_show(toy: Toy, shown: dict[str, dict[str, Any]]) -> None:
+    tables = toy.tables
     assert shown.keys() == SHARES.keys()
     dice, focal, other = (shown[name] for name in SHARES)
 
@@ -220,8 +224,8 @@ def test_every_cell_is_recomputed_from_dvc_exp_show(toy: Toy) -> None:
         assert str(actual) == value
 
 
-def test_the_other_tables_are_recomputed_from_dvc_exp_show(toy: Toy) -> None:
-    shown, tables = shown_by_dvc(toy), toy.tables
+def test_the_other_tables_are_recomputed_from_dvc_exp_show(toy: Toy, shown: dict[str, dict[str, Any]]) -> None:
+    tables = toy.tables
     dice, focal, other = (shown[name] for name in SHARES)
     (pair,) = tables["Paired differences"]
     assert pair["difference of mean IoU"] == f"{focal['summary']['mean_iou'] - dice['summary']['mean_iou']:+.4f}"
@@ -277,17 +281,11 @@ def test_runs_of_other_code_or_params_are_outdated(toy: Toy) -> None:
     assert "| focal | 0 of 2 runs, 2 outdated |" in text
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("nothing",), "report: error: STUDY is 'nothing'; "),
-        (("losses", "-o", "toy.yaml"), "report: error: "),
-    ],
-)
-def test_mistakes_are_one_line(toy: Toy, arguments: tuple[str, ...], message: str) -> None:
-    done = run_report(toy.folder, *arguments)
+def test_an_output_that_cannot_be_written_is_one_line(toy: Toy) -> None:
+    done = run_report(toy.folder, "losses", "-o", "toy.yaml")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(message)
+    assert done.stderr.startswith("report: error: ")
+    assert "toy.yaml" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -298,12 +296,26 @@ def test_outside_a_repository_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_shares_are_those_of_a_run_or_of_the_working_tree(tmp_path: Path) -> None:
+def test_shares_are_those_of_a_run_with_all_chips_or_of_the_working_tree(tmp_path: Path) -> None:
     folder = tmp_path / "metrics/split"
     folder.mkdir(parents=True)
-    (folder / "ghana.json").write_text('{"train": {"classes": {"maize": 1.0}}}')
+    here, of_run = {"train": {"classes": {"maize": 1.0}}}, {"train": {"classes": {"field": 1.0}}}
+    (folder / "ghana.json").write_text(json.dumps(here))
     (folder / "landcoverai.json").write_text('{"synthetic": true, "refused": "too few"}')
-    assert measured_splits(tmp_path, []) == {"ghana": {"train": {"classes": {"maize": 1.0}}}}
+    ghana = Measured(here, "ghana, last run here")
+    assert measure(tmp_path, []) == {"ghana": ghana}
+    results = study_results(make=lambda run: finished(run, split=of_run))
+    assert measure(tmp_path, [results]) == {"ghana": ghana, "landcoverai": Measured(of_run, "landcoverai, archive")}
+    for run in results.finished:
+        run.params["split"]["skew"]["class"] = "field"
+    assert measure(tmp_path, [results]) == {"ghana": ghana}
+
+
+def test_a_file_that_is_not_json_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "metrics/split").mkdir(parents=True)
+    (tmp_path / "metrics/split/ghana.json").write_text("{")
+    with pytest.raises(PipelineError, match=r"ghana\.json is not valid JSON \(.*\); run dvc repro$"):
+        measure(tmp_path, [])
 
 
 @pytest.fixture(scope="module")

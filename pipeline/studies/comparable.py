@@ -1,4 +1,4 @@
-"""Whether a score can be compared with the published one: only with the study's data and settings."""
+"""Whether a score can be compared with the published one: only with the paper's data and settings."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
     "train.lr_gamma": 0.1,
     "train.class_weights": "none",
 }
-"""From key of params.yaml to the study's value: section V of "Semantic Segmentation of Satellite Imagery", and the
+"""From key of params.yaml to the paper's value: section V of "Semantic Segmentation of Satellite Imagery", and the
 script with which LandCover.ai's authors cut its images."""
 
 
@@ -47,7 +47,7 @@ def _data_reasons(params: dict[str, Any], evaluate: dict[str, Any]) -> Iterator[
     if evaluate.get("synthetic") is not False:
         yield "the images are synthetic"
     if params.get("dataset") != "landcoverai":
-        yield f"the study scored unlabelled pixels of {params.get('dataset')} as a class, which are ignored here"
+        yield f"the paper scored unlabelled pixels of {params.get('dataset')} as a class, which are ignored here"
         return
     source = look_up(params, "download", "landcoverai", "source")
     if source != "archive" or evaluate.get("source", source) != source:

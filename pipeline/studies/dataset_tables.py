@@ -1,6 +1,7 @@
 """Tables I to III: the classes of the three datasets, their colours, and their shares as measured."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.formats.datasets import CLASSES, DATASETS, DatasetName
@@ -16,23 +17,41 @@ PRINTED: dict[DatasetName, str] = {
 """What the paper's tables print otherwise."""
 
 
-def class_tables(splits: Mapping[str, dict[str, Any]]) -> list[Table]:
+@dataclass(frozen=True)
+class Measured:
+    """The parts of a split dataset."""
+
+    split: dict[str, Any]
+    """Contents of metrics/split/D.json."""
+    origin: str
+    """Of which images they are."""
+
+
+UNKNOWN = Measured({}, "")
+
+
+def class_tables(measured: Mapping[str, Measured]) -> list[Table]:
     """Make Tables I to III.
 
     Args:
-        splits: contents of metrics/split/D.json by dataset; for a dataset without them, shares are missing.
+        measured: by dataset; without it, shares are missing.
     """
-    return [_class_table(name, splits.get(name, {})) for name in sorted(DATASETS, key=lambda name: PUBLISHED_AS[name])]
+    return [
+        _class_table(name, measured.get(name, UNKNOWN))
+        for name in sorted(DATASETS, key=lambda name: PUBLISHED_AS[name])
+    ]
 
 
-def _class_table(dataset: DatasetName, split: dict[str, Any]) -> Table:
-    shares = [split.get(part, {}).get("classes", {}) for part in PARTS]
+def _class_table(dataset: DatasetName, measured: Measured) -> Table:
+    shares = [measured.split.get(part, {}).get("classes", {}) for part in PARTS]
     classes = CLASSES[dataset].classes
     notes = [PRINTED[dataset]]
     if not {name for part in shares for name in part} <= {each.name for each in classes}:
         shares = [{}] * len(PARTS)
         notes.append("No shares: the runs have classes of their own.")
-    elif not any(shares):
+    elif any(shares):
+        notes.append(f"Shares of the labelled pixels of {measured.origin}.")
+    else:
         notes.append("No shares: the dataset has not been split yet.")
     rows = []
     for each in classes:
@@ -47,5 +66,5 @@ def _class_table(dataset: DatasetName, split: dict[str, Any]) -> Table:
         *(Column(f"share, {part}", "number") for part in PARTS),
     )
     caption = f"Classes of {dataset} ({PUBLISHED_AS[dataset]})"
-    synthetic = any(shares) and bool(split.get("synthetic"))
+    synthetic = any(shares) and bool(measured.split.get("synthetic"))
     return Table(caption, heading, tuple(rows), tuple(notes), synthetic, folded=dataset == "ghana")

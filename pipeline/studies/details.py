@@ -3,8 +3,7 @@
 from statistics import mean
 from typing import Any
 
-from pipeline.studies.comparable import look_up
-from pipeline.studies.results import ArmResults, Finished, StudyResults, is_skewed
+from pipeline.studies.results import ArmResults, StudyResults, is_skewed
 from pipeline.studies.table import ABSENT, Table, columns, number_text, score_text, share_text, spread_text
 from pipeline.studies.tables import LEAK_AXIS, MIN_CHIPS, differences_table, scores_table
 
@@ -144,7 +143,7 @@ def provenance_table(results: StudyResults) -> Table:
             run.experiment.rev[:SHORT],
             str(run.cost.get("revision") or ABSENT)[:SHORT],
             _params_text({key: value for key, value in run.run.overrides.items() if key not in common}),
-            data_source(run),
+            run.data_source,
             run.data[:SHORT] or ABSENT,
             str(run.evaluate.get("test_list", ABSENT))[:SHORT],
             str(run.evaluate.get("model_sha256", ABSENT))[:SHORT],
@@ -158,9 +157,3 @@ def provenance_table(results: StudyResults) -> Table:
 
 def _params_text(params: dict[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in params.items()) or ABSENT
-
-
-def data_source(run: Finished) -> str:
-    """Return dataset and source, and whether it is synthetic."""
-    source = run.evaluate.get("source") or look_up(run.params, "download", run.dataset, "source")
-    return f"{run.dataset}, {source or 'source not recorded'}{', synthetic' if run.synthetic else ''}"

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.core.errors import PipelineError
 from pipeline.studies import curves
-from pipeline.studies.curves import Chart, LegendEntry
+from pipeline.studies.curves import Chart, LegendEntry, charts, legend
+from pipeline.studies.details import study_tables
 from pipeline.studies.pictures import Grid
 from pipeline.studies.results import StudyResults
 from pipeline.studies.table import Table
@@ -29,7 +30,19 @@ class Section:
     tables: tuple[Table, ...]
     charts: tuple[Chart, ...]
     legend: tuple[LegendEntry, ...]
-    grids: tuple[Grid, ...]
+    grids: tuple[Grid, ...] = ()
+
+    @classmethod
+    def of(cls, results: StudyResults) -> "Section":
+        """Make everything but the pictures."""
+        return cls(results, tuple(study_tables(results)), tuple(charts(results)), tuple(legend(results)))
+
+    @property
+    def why_missing(self) -> str:
+        """Why there are no curves or pictures."""
+        if self.results.finished:
+            return "Not in DVC's cache; of experiments from a remote, dvc exp pull fetches it."
+        return "No run is done yet."
 
     @property
     def counterparts(self) -> str:
@@ -71,11 +84,17 @@ def render_markdown(report: Report) -> str:
     return _environment(autoescape=False, finalize=escape_markdown).get_template("report.md.j2").render(report=report)
 
 
-def fit_page(make: Callable[[int], Report], limit: int = MAX_BYTES, sides: Sequence[int] = SIDES) -> str:
+def fit_page(
+    report: Report,
+    draw: Callable[[StudyResults, int], Sequence[Grid]],
+    limit: int = MAX_BYTES,
+    sides: Sequence[int] = SIDES,
+) -> str:
     """Render the page with the largest pictures with which it has at most `limit` bytes.
 
     Args:
-        make: returns the report with pictures of a longest side.
+        report: without pictures.
+        draw: returns the pictures of a study, at most of this longest side.
         limit: bytes.
         sides: to try, in this order.
 
@@ -83,7 +102,8 @@ def fit_page(make: Callable[[int], Report], limit: int = MAX_BYTES, sides: Seque
         PipelineError: it is larger with all of them.
     """
     for side in sides:
-        page = render_page(make(side))
+        sections = (replace(section, grids=tuple(draw(section.results, side))) for section in report.sections)
+        page = render_page(replace(report, sections=tuple(sections)))
         if len(page.encode()) <= limit:
             return page
     raise PipelineError(
@@ -97,7 +117,7 @@ def escape_markdown(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = " ".join(value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
-    return re.sub(r"([\\`*\[\]|#!])", r"\\\1", text)
+    return re.sub(r"(^#|[\\`*\[\]|])", r"\\\1", text)
 
 
 def _environment(autoescape: bool, finalize: Callable[[object], object] | None = None) -> Environment:

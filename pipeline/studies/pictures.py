@@ -4,7 +4,7 @@ import base64
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -57,7 +57,10 @@ def grids(results: StudyResults, experiments: Experiments, side: int) -> list[Gr
             run = arm.finished[0]
             by_test_set.setdefault((run.dataset, run.result.test_list), []).append(run)
     made = [_grid(results, runs, experiments, side) for runs in by_test_set.values()]
-    return [grid for grid in made if grid]
+    found = [(grid, runs[0].dataset) for grid, runs in zip(made, by_test_set.values(), strict=True) if grid]
+    if len(found) == 1:
+        return [found[0][0]]
+    return [replace(grid, caption=f"{grid.caption}, {dataset}") for grid, dataset in found]
 
 
 def _grid(results: StudyResults, runs: Sequence[Finished], experiments: Experiments, side: int) -> Grid | None:

@@ -58,6 +58,18 @@ class Finished:
         """Whether the images are synthetic."""
         return bool(self.evaluate.get("synthetic"))
 
+    @property
+    def data_source(self) -> str:
+        """Dataset and source, and whether it is synthetic."""
+        source = self.evaluate.get("source") or look_up(self.params, "download", self.dataset, "source")
+        return f"{self.dataset}, {source or 'source not recorded'}{', synthetic' if self.synthetic else ''}"
+
+    @property
+    def has_all_chips(self) -> bool:
+        """Whether it was trained on all training chips of the split."""
+        section = {"skew.class": "none", "subsample": "none", "neighbours": "any"}
+        return all(look_up(self.params, "split", *key.split(".")) == value for key, value in section.items())
+
 
 @dataclass(frozen=True)
 class ArmResults:

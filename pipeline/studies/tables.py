@@ -1,14 +1,14 @@
 """The scores of a study beside the published ones, and the paired differences of its arms."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from statistics import mean
-from typing import Any
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.intervals import MIN_SEEDS, mean_iou_interval
+from pipeline.evaluation.intervals import MIN_SEEDS, Interval, mean_iou_interval
 from pipeline.evaluation.verdict import Comparison, compare_results
-from pipeline.studies.comparable import why_not_comparable
+from pipeline.studies.comparable import look_up, why_not_comparable
 from pipeline.studies.results import ArmResults, StudyResults, is_skewed
 from pipeline.studies.study import Published
 from pipeline.studies.table import ABSENT, Table, columns, score_text
@@ -31,8 +31,8 @@ def scores_table(results: StudyResults) -> Table:
     reasons = _number_reasons(results) if published else {}
     rows = []
     for arm in results.arms:
-        scores = [result.mean_iou for result in arm.by_seed]
-        row: tuple[str, ...] = (arm.arm.name, arm.progress, score_text(mean(scores) if scores else None), spread(arm))
+        scores, limits = [result.mean_iou for result in arm.by_seed], spread(arm)
+        row: tuple[str, ...] = (arm.arm.name, arm.progress, score_text(mean(scores) if scores else None), limits.text)
         if published:
             own = [score for score in published if score.arm == arm.arm.name]
             ours = [score_text(arm.mean_of("evaluate", "validation", PAPER_KEYS[name])) for name in names]
@@ -45,6 +45,7 @@ def scores_table(results: StudyResults) -> Table:
         + " Of one seed the 95 % interval, which covers the sampling of the test set, not training; of several the "
         "range of the seeds."
     ]
+    notes += approximate_notes(map(spread, results.arms))
     if published:
         notes.append(
             "As in the paper: of validation chips; IoU over all pixels and classes of 32 chips at a time, averaged. "
@@ -58,33 +59,43 @@ def scores_table(results: StudyResults) -> Table:
     return Table(caption, columns(*titles, numbers=numbers), tuple(rows), tuple(notes), results.synthetic)
 
 
-def spread(arm: ArmResults) -> str:
+@dataclass(frozen=True)
+class Limits:
+    """An interval or range as text."""
+
+    text: str
+    why_approximate: str | None = None
+
+
+def spread(arm: ArmResults) -> Limits:
     """Describe the interval of one seed, or the range of several."""
     by_seed = arm.by_seed
     if not by_seed:
-        return ABSENT
+        return Limits(ABSENT)
     if len(by_seed) > 1:
         scores = [result.mean_iou for result in by_seed]
-        return f"range {min(scores):.4f} to {max(scores):.4f} of {len(scores)} seeds"
+        return Limits(f"range {min(scores):.4f} to {max(scores):.4f} of {len(scores)} seeds")
     (only,) = by_seed
-    if only.folds == 1:
-        return _interval_text(next(run.evaluate for run in arm.finished if run.result is only))
-    interval = mean_iou_interval(only.counts_G3K, only.classes)
-    if interval is None:
-        return f"none: {len(only.groups)} independent groups"
-    return limits_text(interval.low, interval.high, interval.why_approximate)
-
-
-def _interval_text(evaluate: dict[str, Any]) -> str:
-    low, high, details = (evaluate.get(key) for key in ("mean_iou_low", "mean_iou_high", "interval"))
+    if only.folds > 1:
+        return interval_limits(mean_iou_interval(only.counts_G3K, only.classes), len(only.groups), ".4f")
+    evaluate = next(run.evaluate for run in arm.finished if run.result is only)
+    low, high = evaluate.get("mean_iou_low"), evaluate.get("mean_iou_high")
     if low is None or high is None:
-        return f"none: {(details or {}).get('units', 'too few')} independent groups"
-    return limits_text(low, high, (details or {}).get("why_approximate"))
+        return interval_limits(None, look_up(evaluate, "interval", "units") or len(only.groups), ".4f")
+    return Limits(f"{low:.4f} to {high:.4f}", look_up(evaluate, "interval", "why_approximate"))
 
 
-def limits_text(low: float, high: float, why_approximate: str | None = None, form: str = ".4f") -> str:
-    """Format the limits of an interval, with the reason if they are approximate."""
-    return f"{low:{form}} to {high:{form}}" + (f" (approximate: {why_approximate})" if why_approximate else "")
+def interval_limits(interval: Interval | None, groups: int, form: str) -> Limits:
+    """Format an interval, or why there is none."""
+    if interval is None:
+        return Limits(f"none: {groups} independent groups")
+    return Limits(f"{interval.low:{form}} to {interval.high:{form}}", interval.why_approximate)
+
+
+def approximate_notes(limits: Iterable[Limits]) -> list[str]:
+    """List once why intervals are approximate."""
+    reasons = dict.fromkeys(each.why_approximate for each in limits if each.why_approximate)
+    return [f"The intervals are approximate: {'; '.join(reasons)}."] if reasons else []
 
 
 def _published_text(score: Published) -> str:
@@ -130,7 +141,7 @@ def _difference(arm: ArmResults, score: Published) -> str:
 
 def differences_table(results: StudyResults) -> Table:
     """Compare every two values of each axis of `compare` where the other axes have the same values."""
-    rows = []
+    rows, limits = [], list[Limits]()
     for axis, first, second in pairs(results):
         of_first, of_second = first.arm.values[axis], second.arm.values[axis]
         others = "-".join(value for name, value in second.arm.values.items() if name != axis)
@@ -143,17 +154,17 @@ def differences_table(results: StudyResults) -> Table:
         except PipelineError as error:
             rows.append((name, ABSENT, ABSENT, ABSENT, str(error)))
             continue
-        interval = comparison.interval
-        limits = limits_text(interval.low, interval.high, interval.why_approximate, "+.4f") if interval else "none"
+        limits.append(interval_limits(comparison.interval, comparison.groups, "+.4f"))
         verdict = _silent(results, axis, first, second) or _verdict(comparison, of_first, of_second)
-        rows.append((name, f"{comparison.difference:+.4f}", limits, str(len(comparison.seeds)), verdict))
+        rows.append((name, f"{comparison.difference:+.4f}", limits[-1].text, str(len(comparison.seeds)), verdict))
     numbers = ("difference of mean IoU", "paired seeds")
     titles = ("pair", "difference of mean IoU", "95 % interval", "paired seeds", "verdict")
-    note = (
+    notes = (
         "Paired by seed, on the same test chips. The interval covers the sampling of the test set and, with several "
-        f"seeds, of training; a verdict needs {MIN_SEEDS} seeds."
+        f"seeds, of training; a verdict needs {MIN_SEEDS} seeds.",
+        *approximate_notes(limits),
     )
-    return Table("Paired differences", columns(*titles, numbers=numbers), tuple(rows), (note,), results.synthetic)
+    return Table("Paired differences", columns(*titles, numbers=numbers), tuple(rows), notes, results.synthetic)
 
 
 def pairs(results: StudyResults) -> Iterator[tuple[str, ArmResults, ArmResults]]:

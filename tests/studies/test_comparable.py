@@ -85,7 +85,7 @@ def test_a_setting_that_is_not_recorded_is_a_reason() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "evaluate", "reason"),
     [
-        ("dataset", "ghana", {}, "the study scored unlabelled pixels of ghana as a class, which are ignored here"),
+        ("dataset", "ghana", {}, "the paper scored unlabelled pixels of ghana as a class, which are ignored here"),
         ("dataset", "landcoverai", {"synthetic": True}, "the images are synthetic"),
         ("dataset", "landcoverai", {"source": "local"}, "download.landcoverai.source is local, not archive"),
         (

@@ -5,9 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.studies.curves import charts, legend
 from pipeline.studies.dataset_tables import class_tables
-from pipeline.studies.details import study_tables
 from pipeline.studies.page import Report, Section, escape_markdown, fit_page, render_markdown, render_page
 from pipeline.studies.pictures import Grid, GridRow
 from pipeline.studies.results import Finished, StudyResults
@@ -41,24 +39,15 @@ class Page(HTMLParser):
             self.texts.append(" ".join(data.split()))
 
 
-def made(*studies: StudyResults, chip: str = "chip", class_name: str = "field", size: int = 0) -> Report:
+def made(*studies: StudyResults, chip: str = "chip", class_name: str = "field") -> Report:
     grid = Grid(
         "Predictions",
         ("image", "target", "focal"),
-        (GridRow(chip, (PIXEL + size * "A", PIXEL, PIXEL)),),
+        (GridRow(chip, (PIXEL, PIXEL, PIXEL)),),
         ((class_name, "#0a141e"),),
         any(results.synthetic for results in studies),
     )
-    sections = tuple(
-        Section(
-            results,
-            tuple(study_tables(results)),
-            tuple(charts(results)),
-            tuple(legend(results)),
-            (grid,) if results.finished else (),
-        )
-        for results in studies
-    )
+    sections = tuple(replace(Section.of(results), grids=(grid,) if results.finished else ()) for results in studies)
     return Report(sections, tuple(class_tables({})), "0123456789", "python -m pipeline.report")
 
 
@@ -79,11 +68,16 @@ def test_missing_runs_are_shown_as_missing() -> None:
     report = made(study_results(sampling=Sampling(seeds=5), make=missing))
     page = Page(render_page(report))
     assert page.texts.count("0 of 5 runs") == 2
-    assert page.texts.count("No run has curves yet.") == 3
+    assert page.texts.count("No run is done yet.") == 4  # three charts, pictures
     assert "Predictions (Figure 6)" in page.texts
-    assert "No run has pictures yet." in page.texts
     assert {"svg", "img"}.isdisjoint(page.tags)
     assert "| focal | 0 of 5 runs | – | – | – | 0.875 (section VI); 0.871 (Table IV) | – |" in render_markdown(report)
+
+
+def test_curves_and_pictures_that_are_not_in_the_cache_are_named() -> None:
+    results = study_results(make=lambda run: finished(run, curves={}))
+    page = Page(render_page(Report((Section.of(results),), (), "", "")))
+    assert page.texts.count("Not in DVC's cache; of experiments from a remote, dvc exp pull fetches it.") == 4
 
 
 def hostile() -> Report:
@@ -114,8 +108,9 @@ def test_names_are_text_in_markdown() -> None:
 
 def test_markdown_is_escaped() -> None:
     assert escape_markdown("a|b *c* `d` [e](f) <g> &amp; #h\ni") == (
-        r"a\|b \*c\* \`d\` \[e\](f) &lt;g&gt; &amp;amp; \#h i"
+        r"a\|b \*c\* \`d\` \[e\](f) &lt;g&gt; &amp;amp; #h i"
     )
+    assert escape_markdown("# a") == r"\# a"
     assert escape_markdown(3) == 3
 
 
@@ -153,12 +148,12 @@ def test_synthetic_data_is_marked_on_every_table_and_figure(synthetic: bool) -> 
 def test_pictures_are_reduced_until_the_page_is_small_enough() -> None:
     tried = []
 
-    def make(side: int) -> Report:
-        tried.append(side)
-        return made(study_results(), size=1000 * side)
+    def draw(results: StudyResults, side: int) -> list[Grid]:
+        tried.append((results.name, side))
+        return [Grid("Predictions", ("image",), (GridRow("chip", (PIXEL + 1000 * side * "A",)),), (), False)]
 
-    page = fit_page(make, limit=250_000, sides=(256, 192, 128, 64))
-    assert tried == [256, 192]
+    page = fit_page(made(study_results()), draw, limit=250_000, sides=(256, 192, 128, 64))
+    assert tried == [("mine", 256), ("mine", 192)]
     assert 192_000 < len(page.encode()) <= 250_000
     with pytest.raises(PipelineError, match=r"^the page has 0\.\d MB, at most 0\.05 are allowed; name fewer studies"):
-        fit_page(make, limit=50_000)
+        fit_page(made(study_results()), draw, limit=50_000)

@@ -91,6 +91,7 @@ def test_arms_of_other_test_sets_have_their_own_grid() -> None:
 
     made = grids(study_results(make=make), Made({"dice": ["a.png"], "focal": ["a.png"]}), 64)  # type: ignore[arg-type]
     assert [grid.columns for grid in made] == [("image", "target", "dice"), ("image", "target", "focal")]
+    assert [grid.caption for grid in made] == ["Predictions (Figure 6), ghana", "Predictions (Figure 6), landcoverai"]
 
 
 def test_without_pictures_there_is_no_grid() -> None:

@@ -102,6 +102,16 @@ def test_why_there_is_no_interval() -> None:
     assert cells["95 % interval, or range"] == "none: 6 independent groups"
 
 
+def test_why_intervals_are_approximate_is_listed_once() -> None:
+    def make(run: Run) -> Finished:
+        return finished(run, 0.5, evaluate={"interval": {"units": 12, "why_approximate": "road in only 3 groups"}})
+
+    results = study_results(make=make)
+    assert scores_table(results).notes[1] == "The intervals are approximate: road in only 3 groups."
+    (note,) = differences_table(results).notes[1:]
+    assert note == "The intervals are approximate: the groups show no variation."
+
+
 def test_reasons_are_lettered_and_listed_once() -> None:
     def make(run: Run) -> Finished:
         made = finished(run, evaluate={"synthetic": True})
