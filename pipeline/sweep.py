@@ -106,7 +106,7 @@ def missing_cost(runs: list[Run], missing: list[Run], experiments: Experiments, 
     finished = [found for run in runs if (found := experiments.done(run))]
     if finished:
         costs = [json.loads(experiments.read(each.rev, "metrics/cost.json")) for each in finished]
-        return str(estimate(costs, len(missing), jobs, f"by {len(finished)} finished runs"))
+        return str(estimate(costs, len(missing), jobs, f"by {len(finished)} finished run{'s' * (len(finished) != 1)}"))
     last = Path("metrics/cost.json")
     cost = read_json(last) if last.is_file() else {}
     if "model_mb" not in cost:  # not in older ones
