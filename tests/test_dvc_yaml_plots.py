@@ -1,17 +1,13 @@
-"""The plots of dvc.yaml: files that the stages write, and `dvc plots` in a browser."""
+"""The plots of dvc.yaml are files that the stages write, and do not end an experiment without a cache."""
 
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import yaml
-from PIL import Image
 
-from tests.browser import DESKTOP, PHONE, Browser, browse
 from tests.learning.world import World
 from tests.studies.world import call, commit, git
 from tests.test_dvc_yaml import GRAPH, ROOT, body, listed
@@ -28,27 +24,6 @@ from pathlib import Path
 for path in map(Path, sys.argv[1:]):
     (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
     (path if path.suffix else path / "file").write_text("{}")
-"""
-DRAWN = """\
-new Promise(done => {
-    const start = Date.now();
-    (function look() {
-        const plots = document.querySelectorAll(".vega-embed .role-mark").length;
-        plots >= COUNT || Date.now() - start > 20000 ? done() : setTimeout(look, 50);
-    })();
-})
-"""
-CHARTS = """\
-Array.from(document.querySelectorAll(".vega-embed"), chart => ({
-    text: Array.from(chart.querySelectorAll("svg text"), text => text.textContent),
-    marks: Array.from(chart.querySelectorAll(".mark-line.role-mark path, .mark-rect.role-mark path"))
-        .filter(mark => mark.getBBox().width > 0)
-        .map(mark => ["fill", "stroke", "stroke-dasharray"].map(name => mark.getAttribute(name)).join()),
-}))
-"""
-BOXES = """\
-Array.from(document.querySelectorAll("svg.marks, img"), plot => plot.getBoundingClientRect())
-    .map(box => [box.left, box.right, box.height])
 """
 
 
@@ -107,68 +82,3 @@ def test_a_stage_before_evaluate_runs_as_an_experiment_without_a_cache(tmp_path:
     call(folder, [*DVC, "exp", "run", "--temp", "--name", "a", "train"])
     call(folder, [*DVC, "exp", "run", "--name", "b", "-S", "seed=7", "train"])
     assert call(folder, [*DVC, "exp", "list", "--name-only"]).split() == ["a", "b"]
-
-
-def write_plots(folder: Path, level: float) -> None:
-    """Write the files of all plots."""
-    for curve in CURVES:
-        for name, column in curve["y"].items():
-            path = folder / name.replace("${dataset}", "landcoverai")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            rows = [[level / n, f"class {n}"] if "template" in curve else [n, level / n] for n in (1, 2, 3)]
-            table = pd.DataFrame(rows, columns=[curve["x"], column])
-            table.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
-    for name in IMAGES:
-        path = folder / name.replace("${dataset}", "landcoverai")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (800, 600), (int(255 * level), 0, 0)).save(path)
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of `dvc plots diff` of two commits, by the template with Vega."""
-    pytest.importorskip("vl_convert", reason="no package with Vega")
-    root = tmp_path_factory.mktemp("views")
-    folder = repository(root / "views", {"plots": GRAPH["plots"]})
-    for level in (0.5, 0.9):
-        write_plots(folder, level)
-        commit(folder, f"level {level}")
-    call(ROOT, [sys.executable, "tools/plots_page.py", str(root / "plots.html")])
-    call(folder, [*DVC, "config", "plots.html_template", str(root / "plots.html")])
-    call(folder, [*DVC, "plots", "diff", "HEAD~1", "HEAD"])
-    return folder / "dvc_plots/index.html"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browse(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
-
-
-@pytest.mark.soak
-@pytest.mark.short
-@pytest.mark.parametrize("size", [DESKTOP, PHONE])
-def test_plots_diff_draws_each_plot_of_both_revisions_without_a_network(
-    page: Path, browser: Browser, size: tuple[int, int]
-) -> None:
-    browser.open(page, size)
-    browser.evaluate(DRAWN.replace("COUNT", str(len(CURVES))))
-    assert browser.problems == []
-    assert [url for url in browser.requests if not url.startswith("file:")] == []
-
-    charts = browser.evaluate(CHARTS)
-    assert len(charts) == len(CURVES)
-    for curve, chart in zip(CURVES, charts, strict=True):
-        assert {curve["title"], curve["x_label"], curve["y_label"]} <= set(chart["text"])
-        assert len(set(chart["marks"])) == 2 * len(curve["y"]), curve["title"]  # a colour per revision, a dash per file
-
-    headings = browser.evaluate("Array.from(document.querySelectorAll('p'), p => p.textContent)")
-    assert [text for text in headings if text in PLOTS] == sorted(name for name in PLOTS if name.endswith(".png"))
-    images = browser.evaluate("Array.from(document.images, image => image.naturalWidth)")
-    assert len(images) == 2 * len(IMAGES)
-    assert min(images) > 0
-
-    boxes = browser.evaluate(BOXES)
-    assert min(left for left, _, _ in boxes) >= 0
-    assert max(right for _, right, _ in boxes) <= size[0]
-    assert min(height for _, _, height in boxes) > 50

@@ -43,7 +43,8 @@ svg, img {max-width: calc(100vw - 60px); height: auto}
 
 def template() -> str:
     """Return a page with Vega, Vega-Lite and Vega-Embed."""
-    return PAGE.replace("SCRIPTS", vl_convert.javascript_bundle(vl_version=VEGA_LITE) + "\n")
+    scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
+    return PAGE.replace("SCRIPTS", scripts + "\n")
 
 
 if __name__ == "__main__":
