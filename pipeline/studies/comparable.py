@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.studies.values import look_up, same
+
 ARCHIVE_SHA256 = "dd448287ff3a76291f2b159084b8a265f2ba4559bb80b0551fc8c6c0eb149a4b"
 """Of landcover.ai.v1.zip, as its authors publish it."""
 SETTINGS: dict[str, Any] = {
@@ -58,22 +60,5 @@ def _data_reasons(params: dict[str, Any], evaluate: dict[str, Any]) -> Iterator[
 
 def _setting_reasons(params: dict[str, Any]) -> Iterator[str]:
     for key, expected in SETTINGS.items():
-        if not _equal(actual := look_up(params, *key.split(".")), expected):
+        if not same(actual := look_up(params, *key.split(".")), expected):
             yield f"{key} is {'not recorded' if actual is None else actual}, not {expected}"
-
-
-def look_up(values: Any, *keys: str) -> Any:
-    """Return a value of nested mappings; None if there is none."""
-    for key in keys:
-        values = values.get(key) if isinstance(values, dict) else None
-    return values
-
-
-def _equal(actual: Any, expected: Any) -> bool:
-    """Compare values; DVC writes 1e-05 for 1e-5, which PyYAML reads as text."""
-    if actual == expected:
-        return not isinstance(actual, bool)
-    try:
-        return not isinstance(actual, bool) and float(actual) == float(expected)
-    except (TypeError, ValueError):
-        return False
