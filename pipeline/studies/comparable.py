@@ -30,9 +30,14 @@ SETTINGS: dict[str, Any] = {
     "train.lr_step": 15,
     "train.lr_gamma": 0.1,
     "train.class_weights": "none",
+    "train.accumulate": 1,
+    "train.clip": "none",
+    "train.gamma": 2.0,
+    "train.alpha": "none",
 }
 """From key of params.yaml to the paper's value: section V of "Semantic Segmentation of Satellite Imagery", and the
-script with which LandCover.ai's authors cut its images."""
+script with which LandCover.ai's authors cut its images. The paper does not name the last four: they are the defaults of
+its libraries."""
 
 
 def why_not_comparable(params: dict[str, Any], evaluate: dict[str, Any]) -> list[str]:
