@@ -25,7 +25,7 @@ from pipeline.studies.arguments import add_study_arguments, planned
 from pipeline.studies.experiments import Experiments, merged, open_repository
 from pipeline.studies.schedule import Schedule, distinct, estimate, run_all
 from pipeline.studies.study import Run
-from pipeline.studies.workers import Worker, Workshop, exclusive, git
+from pipeline.studies.workers import Worker, Workshop, exclusive, git, override_texts
 
 RUN_BY_CLONES = (
     *("pipeline", "params.yaml", "dvc.yaml"),
@@ -38,7 +38,7 @@ def require_commit(root: Path) -> str:
     """Return the checked-out commit, which the clones run.
 
     Raises:
-        PipelineError: there is none, what they run is not committed, or Git does not know who commits.
+        PipelineError: there is none, what they run is not committed, or Git has no name and address for commits.
     """
     try:
         commit = git(root, "rev-parse", "--verify", "HEAD")
@@ -54,8 +54,8 @@ def require_commit(root: Path) -> str:
         git(root, "var", "GIT_COMMITTER_IDENT")
     except PipelineError:
         raise PipelineError(
-            "Git does not know who commits, and DVC commits experiments: git config user.name NAME; git config "
-            "user.email ADDRESS"
+            "Git has no name and address for commits, and DVC commits experiments: git config user.name NAME; git "
+            "config user.email ADDRESS"
         ) from None
     return commit
 
@@ -70,6 +70,7 @@ def check_runs(runs: list[Run], root: Path) -> None:
     for run in {(run.study, run.arm.name): run for run in runs}.values():
         try:
             validate_params(merged(params, run.overrides))
+            override_texts(run.overrides)
         except PipelineError as error:
             errors[str(error)].append(f"{run.study}-{run.arm.name}")
     if errors:

@@ -114,6 +114,7 @@ def test_mistakes_are_one_line_before_anything_runs(repository: Path, sweep: Swe
             "study-dice, study-focal: params.yaml: train.epochs is 0; input should be greater",
         ),
         (["--set", "encoder=resnet33"], "encoder is 'resnet33'"),
+        (["--set", "download.ghana.select.dates=[2018-01-01, 2018-06-30]"], "study-dice, study-focal: "),
         (["--only", "x"], "sweep: error: --only is 'x'; allowed: dice, focal"),
     ):
         with pytest.raises(SystemExit) as raised:

@@ -1,8 +1,10 @@
 """The command line that `sweep` and `report` have in common: which runs."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -45,7 +47,7 @@ def planned(arguments: argparse.Namespace) -> dict[str, tuple[Study, list[Run]]]
             raise PipelineError(f"--{option} is {getattr(arguments, option)}; give 1 or more")
     settings = load_settings(arguments.settings) if arguments.settings else None
     given = parse_overrides(arguments.overrides)
-    sampling = Sampling(arguments.seeds, arguments.folds)
+    sampling, params = Sampling(arguments.seeds, arguments.folds), read_yaml(PARAMS_FILE)
     studies: dict[str, tuple[Study, list[Run]]] = {}
     for text in arguments.studies or built_in():
         name, study = load_study(text)
@@ -53,13 +55,18 @@ def planned(arguments: argparse.Namespace) -> dict[str, tuple[Study, list[Run]]]
             raise PipelineError(f"two studies have the name {name}; give one of them, or rename a file")
         overrides = (settings.of(name) if settings else {}) | given
         runs = plan(name, study, overrides, sampling)
-        studies[name] = study, [replace(run, overrides=with_absolute_paths(run.overrides)) for run in runs]
+        studies[name] = study, [replace(run, overrides=with_absolute_paths(run.overrides, params)) for run in runs]
     return _choose(studies, arguments.only)
 
 
-def with_absolute_paths(overrides: Overrides) -> Overrides:
-    """Make paths of the user's files absolute, since experiments run in clones, which have only what Git has."""
-    params, files = read_yaml(PARAMS_FILE), {}
+def with_absolute_paths(overrides: Overrides, params: Mapping[str, Any]) -> Overrides:
+    """Make paths of the user's files absolute, since experiments run in clones, which have only what Git has.
+
+    Args:
+        overrides: by dotted key.
+        params: contents of params.yaml.
+    """
+    files = {}
     for dataset, settings in params["download"].items():
         key = f"download.{dataset}"
         path = overrides.get(f"{key}.path", settings["path"])

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.studies.values import look_up, same
+
 ARCHIVE_SHA256 = "dd448287ff3a76291f2b159084b8a265f2ba4559bb80b0551fc8c6c0eb149a4b"
 """Of landcover.ai.v1.zip, as its authors publish it."""
 SETTINGS: dict[str, Any] = {
@@ -28,9 +30,14 @@ SETTINGS: dict[str, Any] = {
     "train.lr_step": 15,
     "train.lr_gamma": 0.1,
     "train.class_weights": "none",
+    "train.accumulate": 1,
+    "train.clip": "none",
+    "train.gamma": 2.0,
+    "train.alpha": "none",
 }
 """From key of params.yaml to the paper's value: section V of "Semantic Segmentation of Satellite Imagery", and the
-script with which LandCover.ai's authors cut its images."""
+script with which LandCover.ai's authors cut its images. The paper does not name the last four: they are the defaults of
+its libraries."""
 
 
 def why_not_comparable(params: dict[str, Any], evaluate: dict[str, Any]) -> list[str]:
@@ -58,22 +65,5 @@ def _data_reasons(params: dict[str, Any], evaluate: dict[str, Any]) -> Iterator[
 
 def _setting_reasons(params: dict[str, Any]) -> Iterator[str]:
     for key, expected in SETTINGS.items():
-        if not _equal(actual := look_up(params, *key.split(".")), expected):
+        if not same(actual := look_up(params, *key.split(".")), expected):
             yield f"{key} is {'not recorded' if actual is None else actual}, not {expected}"
-
-
-def look_up(values: Any, *keys: str) -> Any:
-    """Return a value of nested mappings; None if there is none."""
-    for key in keys:
-        values = values.get(key) if isinstance(values, dict) else None
-    return values
-
-
-def _equal(actual: Any, expected: Any) -> bool:
-    """Compare values; DVC writes 1e-05 for 1e-5, which PyYAML reads as text."""
-    if actual == expected:
-        return not isinstance(actual, bool)
-    try:
-        return not isinstance(actual, bool) and float(actual) == float(expected)
-    except (TypeError, ValueError):
-        return False

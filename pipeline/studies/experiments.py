@@ -11,6 +11,7 @@ from dvc.api import DVCFileSystem
 from dvc.dependency import loads_from
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc.repo.experiments.utils import exp_refs
 from dvc.scm import SCMError
 from dvc.stage import Stage
 from dvc_data.index import DataIndexDirError
@@ -18,6 +19,7 @@ from dvc_data.index import DataIndexDirError
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE
 from pipeline.studies.study import Overrides, Run
+from pipeline.studies.values import look_up, same
 
 State = Literal["done", "outdated", "missing"]
 LOCK = "dvc.lock"
@@ -26,7 +28,6 @@ METRICS = ("metrics/summary.json", "metrics/evaluate.json", "metrics/units.csv")
 LAST_STAGE = "evaluate"
 UNREAD_STAGE = "check"
 """Depends on all code and params, and writes a constant."""
-ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Experiments:
         except SCMError:
             raise PipelineError("the repository has no commit; commit your files") from None
         self._filesystem = lru_cache(maxsize=8)(lambda rev: DVCFileSystem(repo.root_dir, rev=rev))
+        self._stages = lru_cache(maxsize=None)(lambda rev: yaml.safe_load(self.read(rev, LOCK))["stages"])
         self._hash = lru_cache(maxsize=None)(self._current_hash)
 
     def done(self, run: Run) -> Experiment | None:
@@ -97,14 +99,14 @@ class Experiments:
         committed = self.repo.scm.get_fs(experiment.rev)
         if not all(committed.exists(path) for path in (LOCK, *METRICS)):
             return False
-        stages = yaml.safe_load(self.read(experiment.rev, LOCK))["stages"]
+        stages = self._stages(experiment.rev)
         if LAST_STAGE not in stages:
             return False
         params = merged(self._params, run.overrides)
         for stage in upstream(stages):
             for file, values in stage.get("params", {}).items():
                 if file != str(PARAMS_FILE) or not all(
-                    _same(value, _lookup(params, key)) for key, value in values.items()
+                    same(value, look_up(params, *key.split("."))) for key, value in values.items()
                 ):
                     return False
         return all(self._hash(path) == md5 for path, md5 in roots(stages))
@@ -115,11 +117,9 @@ class Experiments:
 
     @cached_property
     def _all(self) -> list[Experiment]:
-        try:
-            listed = self.repo.experiments.ls(all_commits=True)
-        except (DvcException, SCMError) as error:
-            raise PipelineError(f"cannot list experiments ({' '.join(str(error).split())})") from None
-        return [Experiment(name, rev) for experiments in listed.values() for name, rev in experiments]
+        # not experiments.ls, which waits for a `dvc` that runs in the working tree, and fails after three seconds
+        refs = exp_refs(self.repo.scm)
+        return [Experiment(ref.name, self.repo.scm.get_ref(str(ref))) for ref in refs if ref.name]
 
     def _named(self, run: Run) -> list[Experiment]:
         return [experiment for experiment in self._all if experiment.name.rpartition("-")[2] == run.hash]
@@ -183,26 +183,3 @@ def roots(stages: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for dep in stage.get("deps", ()):
             if dep["path"] not in written:
                 yield dep["path"], dep["md5"]
-
-
-def _lookup(params: Mapping[str, Any], dotted: str) -> Any:
-    inner: Any = params
-    for key in dotted.split("."):
-        if not isinstance(inner, dict) or key not in inner:
-            return ABSENT
-        inner = inner[key]
-    return inner
-
-
-def _same(first: Any, second: Any) -> bool:
-    """Compare values of params; DVC writes 1e-05 for 1e-5, which PyYAML reads as text."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        return first.keys() == second.keys() and all(_same(first[key], second[key]) for key in first)
-    if isinstance(first, list) and isinstance(second, list):
-        return len(first) == len(second) and all(map(_same, first, second))
-    if first == second:
-        return type(first) is type(second) or not isinstance(first, bool)
-    try:
-        return not isinstance(first, bool) and float(first) == float(second)
-    except (TypeError, ValueError):
-        return False

@@ -15,10 +15,10 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE
 from pipeline.evaluation.verdict import Result, pool_by_seed
 from pipeline.scoring.scores import class_scores, scores
-from pipeline.studies.comparable import look_up
 from pipeline.studies.experiments import LOCK, Experiment, Experiments
 from pipeline.studies.result import parse_result
 from pipeline.studies.study import Arm, Run, Study
+from pipeline.studies.values import look_up
 
 CURVES = ("mean_iou", "loss", "f_score")
 PARTS = ("train", "val")

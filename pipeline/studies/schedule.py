@@ -40,9 +40,10 @@ class Schedule:
         self.count, self._start = len(self.todo), time.monotonic()
 
     def take(self, name: str | None = None) -> Run | None:
-        """Remove and return the next run, or the one with this name; None if there is none."""
+        """Remove and return the next run, or the one with this name or, in another study, its hash; None if absent."""
+        own_hash = name and name.rpartition("-")[2]
         with self.lock:
-            index = next((index for index, run in enumerate(self.todo) if name in (None, run.name)), None)
+            index = next((index for index, run in enumerate(self.todo) if own_hash in (None, run.hash)), None)
             if index is None:
                 return None
             run = self.todo[index]

@@ -14,6 +14,7 @@ compare: [loss]                             # axes whose values are compared in 
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -86,6 +87,8 @@ class Study(Params):
         if unknown := [axis for axis in self.compare if axis not in self.grid]:
             raise ValueError(invalid_choice("compare", unknown[0], tuple(self.grid)))
         arms = [arm.name for arm in self.arms]
+        if twice := [name for name, count in Counter(arms).items() if count > 1]:
+            raise ValueError(f"grid: two arms have the name {twice[0]}; rename a value")
         if unknown := [score.arm for score in self.published if score.arm not in arms]:
             raise ValueError(invalid_choice("published.arm", unknown[0], arms))
         keys = {key for arm in self.arms for key in arm.overrides} | self.overrides.keys()
@@ -142,7 +145,7 @@ class Run:
     @property
     def hash(self) -> str:
         """Runs of several studies with the same overrides are the same experiment."""
-        text = json.dumps(self.overrides, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(self.overrides, sort_keys=True, separators=(",", ":"), default=str)  # dates: refused later
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     @property
@@ -170,11 +173,13 @@ def plan(name: str, study: Study, given: Overrides, sampling: Sampling) -> list[
     """List the runs of a study; what an arm sets takes precedence over `given`, and that over what the study sets.
 
     Raises:
-        PipelineError: `given` sets what the study varies.
+        PipelineError: `given`, from `--set` and `--settings`, sets what the study varies.
     """
     varied = {key: axis for axis in study.grid for overrides in study.axis(axis).values() for key in overrides}
     if fixed := sorted(given.keys() & varied.keys()):
-        raise PipelineError(f"--set {fixed[0]}: the study {name} varies it (grid.{varied[fixed[0]]}); leave it out")
+        raise PipelineError(
+            f"--set or --settings: {fixed[0]} is what the study {name} varies (grid.{varied[fixed[0]]}); leave it out"
+        )
     runs = []
     for seed, fold in sampling:
         for arm in study.arms:

@@ -8,10 +8,11 @@ from statistics import mean
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.intervals import MIN_SEEDS, Interval, mean_iou_interval
 from pipeline.evaluation.verdict import Comparison, compare_results
-from pipeline.studies.comparable import look_up, why_not_comparable
+from pipeline.studies.comparable import why_not_comparable
 from pipeline.studies.results import ArmResults, StudyResults, is_skewed
 from pipeline.studies.study import Published
 from pipeline.studies.table import ABSENT, Table, columns, score_text
+from pipeline.studies.values import look_up
 
 MIN_CHIPS = 30
 """Training chips of a skewed arm below which there is no verdict."""

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from configparser import RawConfigParser
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,6 +96,9 @@ class Worker:
         git(self.folder, "fetch", "--quiet", "origin", "HEAD")
         git(self.folder, "checkout", "--quiet", "--force", "--detach", self.shop.commit)
         git(self.folder, "clean", "--quiet", "--force", "-d")
+        for key in ("user.name", "user.email"):  # clones do not have what only the repository sets
+            if value := git(self.shop.root, "config", "--default", "", "--get", key):
+                git(self.folder, "config", key, value)
         self._write_config()
 
     def _write_config(self) -> None:
@@ -127,7 +130,7 @@ class Worker:
             self.prepare()
             self._prepare_chips(lock, run)
             options = [option for text in override_texts(run.overrides) for option in ("-S", text)]
-            self._dvc(lock, run.name, "exp", "run", "--name", run.name, *options, TARGET)
+            self._dvc([lock], run.name, "exp", "run", "--name", run.name, *options, TARGET)
             self.collect()
 
     def _prepare_chips(self, lock: IO[str], run: Run) -> None:
@@ -140,11 +143,23 @@ class Worker:
         dataset = read_yaml(params)["dataset"]
         with (self.shop.folder / "chips.lock").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
-            self._dvc(lock, run.name, "repro", "tile" if dataset == "landcoverai" else f"tif_to_png@{dataset}")
+            stage = "tile" if dataset == "landcoverai" else f"tif_to_png@{dataset}"
+            self._dvc([lock, turn], run.name, "repro", stage)
         git(self.folder, "checkout", "--quiet", "--force", self.shop.commit)
         self._chips = overrides
 
-    def _dvc(self, lock: IO[str], name: str, *arguments: str) -> None:
+    def _dvc(self, locks: Sequence[IO[str]], name: str, *arguments: str) -> None:
+        """Run DVC in the clone.
+
+        Args:
+            locks: held until it ends; the first is that of the clone, and gets the name.
+            name: of the run, and of its log.
+            arguments: of `dvc`.
+
+        Raises:
+            PipelineError: it failed.
+        """
+        lock = locks[0]
         lock.seek(0)
         lock.truncate()
         lock.write(name)
@@ -152,7 +167,7 @@ class Worker:
         log = self.shop.folder / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as output:
-            # the child holds the lock until it ends, even if this process is killed
+            # the child holds the locks until it ends, even if this process is killed
             code = subprocess.run(
                 [sys.executable, "-m", "dvc", *arguments],
                 cwd=self.folder,
@@ -160,7 +175,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                pass_fds=[lock.fileno()],
+                pass_fds=[each.fileno() for each in locks],
                 check=False,
             ).returncode
         if code:
@@ -194,7 +209,7 @@ def hydra(value: Any) -> str:
     """Return a value in the grammar of Hydra's overrides, which DVC's `-S` has.
 
     Raises:
-        PipelineError: it is null, or of a type that params.yaml has not.
+        PipelineError: it is null, or of another type than the values of params.yaml.
     """
     match value:
         case bool():
@@ -207,7 +222,10 @@ def hydra(value: Any) -> str:
             return f"[{','.join(map(hydra, value))}]"
         case dict():
             return "{" + ",".join(f"{key}:{hydra(inner)}" for key, inner in value.items()) + "}"
-    raise PipelineError(f"{yaml.safe_dump(value).split(chr(10))[0]} is no value of a parameter; write none for nothing")
+    raise PipelineError(
+        f"{yaml.safe_dump(value).split(chr(10))[0]} is no value of a parameter; write none for nothing, "
+        "and dates in quotes"
+    )
 
 
 def failure(log: str) -> str:

@@ -59,6 +59,10 @@ def paper_params() -> dict[str, Any]:
             "lr_step": 15,
             "lr_gamma": 0.1,
             "class_weights": "none",
+            "accumulate": 1,
+            "clip": "none",
+            "gamma": 2.0,
+            "alpha": "none",
         },
     }
 

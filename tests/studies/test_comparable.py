@@ -35,6 +35,10 @@ OTHERS: dict[str, Any] = {
     "train.lr_step": "auto",
     "train.lr_gamma": 0.5,
     "train.class_weights": "inverse",
+    "train.accumulate": 2,
+    "train.clip": 1.0,
+    "train.gamma": 3.0,
+    "train.alpha": 0.25,
 }
 
 

@@ -72,6 +72,11 @@ def test_a_run_is_done_whatever_the_study_is_called(repository: Path) -> None:
     assert done.name == first.name
 
 
+def test_experiments_are_listed_while_another_dvc_works(repository: Path) -> None:
+    with open_repository() as other, other.lock:
+        assert experiments(repository).state(runs(repository)[0]) == "done"
+
+
 def test_files_come_from_git_and_from_the_cache(repository: Path) -> None:
     found = experiments(repository)
     done = found.done(runs(repository)[0])

@@ -1,4 +1,5 @@
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.studies.schedule import SECONDS_BESIDE_TRAINING, Schedule, distinct, duration, estimate
@@ -36,6 +37,6 @@ def test_each_run_is_taken_once(tmp_path: Path) -> None:
     first, second = make_run("a", seed=1), make_run("b", seed=2)
     schedule = Schedule(str(tmp_path), "HEAD", deque([first, second]), print)
     assert schedule.take("unknown") is None
-    assert schedule.take(second.name) is second
+    assert schedule.take(replace(second, study="another").name) is second  # the same experiment
     assert schedule.take() is first
     assert schedule.take() is None

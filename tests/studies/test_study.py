@@ -80,7 +80,7 @@ def test_names_are_the_same_every_time_and_differ_with_any_override() -> None:
 def test_given_overrides_take_precedence_over_the_study_but_not_over_an_arm() -> None:
     (run, *_) = plan("losses", study(), {"encoder": "resnet34"}, Sampling())
     assert run.overrides["encoder"] == "resnet34"
-    with pytest.raises(PipelineError, match=r"--set loss: the study losses varies it \(grid\.loss\); leave it out"):
+    with pytest.raises(PipelineError, match=r"loss is what the study losses varies \(grid\.loss\); leave it out"):
         plan("losses", study(), {"loss": "ce"}, Sampling())
 
 
@@ -103,6 +103,7 @@ def test_names_are_valid_for_git_and_dvc(values: list[str]) -> None:
         ({"set": {"seed": 3}}, "seed is not a key of a study: use --seeds and --folds"),
         ({"grid": {"seed": [1, 2]}}, "seed is not a key of a study"),
         ({"grid": {}}, "at least 1 item"),
+        ({"grid": {"a": {"x": {}, "x-y": {}}, "b": {"y-z": {}, "z": {}}}}, "two arms have the name x-y-z"),
         ({"titel": "x"}, "titel"),
     ],
 )

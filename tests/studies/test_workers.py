@@ -1,3 +1,4 @@
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def test_dvc_reads_the_value_that_was_written(tmp_path_factory: pytest.TempPathF
 def test_a_null_is_refused() -> None:
     with pytest.raises(PipelineError, match="null is no value of a parameter; write none for nothing"):
         hydra(None)
+    with pytest.raises(PipelineError, match="2018-01-01 is no value of a parameter; .*, and dates in quotes"):
+        hydra(date(2018, 1, 1))
 
 
 def test_the_stages_own_error_is_reported() -> None:
