@@ -14,6 +14,9 @@ import vl_convert
 VEGA_LITE = "5.21"
 """DVC's plots are specifications of Vega-Lite 5."""
 
+GLOBALS = "window.vegaEmbed = vegaEmbed; window.vegaLite = vegaLite; window.vega = vega;"
+"""What DVC's plots use of the bundle."""
+
 PAGE = """\
 <!DOCTYPE html>
 <html>
@@ -43,8 +46,7 @@ svg, img {max-width: calc(100vw - 60px); height: auto}
 
 def template() -> str:
     """Return a page with Vega, Vega-Lite and Vega-Embed."""
-    scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
-    return PAGE.replace("SCRIPTS", scripts + "\n")
+    return PAGE.replace("SCRIPTS", vl_convert.javascript_bundle(GLOBALS, VEGA_LITE) + "\n")
 
 
 if __name__ == "__main__":
