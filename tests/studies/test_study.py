@@ -22,6 +22,7 @@ from pipeline.studies.study import (
     load_study,
     plan,
 )
+from tests.pages import PAGES, blocks
 
 ROOT = Path(__file__).parents[2]
 LOSSES = {
@@ -164,3 +165,10 @@ def test_the_papers_settings() -> None:
     train = merged(read_yaml(ROOT / "params.yaml"), run.overrides)["train"]
     assert (train["epochs"], train["batch_size"], train["lr"]) == (40, 32, 1e-4)
     assert (train["optimizer"], train["schedule"], train["lr_step"], train["lr_gamma"]) == ("adam", "step", 15, 0.1)
+
+
+def test_the_example_of_the_docs_is_a_study() -> None:
+    name, shown = load_study(str(ROOT / "docs/coast-skewed.yaml"))
+    assert name == "coast-skewed"
+    (text,) = blocks(PAGES["docs/study.md"], "yaml")
+    assert set(Study.model_validate(yaml.safe_load(text)).grid) == set(shown.grid)
