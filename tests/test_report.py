@@ -269,12 +269,16 @@ def test_without_any_run_the_report_is_complete(toy: Toy) -> None:
 
 
 def test_runs_of_other_code_or_params_are_outdated(toy: Toy) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=toy.folder, check=True, env=os.environ | IDENTITY)
+
     params = (toy.folder / "params.yaml").read_text()
+    (toy.folder / "params.yaml").write_text(params.replace("epochs: 5", "epochs: 6"))
+    git("-c", "commit.gpgsign=false", "commit", "-q", "--no-verify", "-m", "params", "params.yaml")
     try:
-        (toy.folder / "params.yaml").write_text(params.replace("epochs: 5", "epochs: 6"))
         done = run_report(toy.folder, "toy.yaml", "--seeds", "2", "-o", "other")
     finally:
-        (toy.folder / "params.yaml").write_text(params)
+        git("reset", "-q", "--hard", "HEAD^")
     assert (done.returncode, done.stderr) == (0, "")
     text = (toy.folder / "other/report.md").read_text()
     assert "| dice | 0 of 2 runs, 1 outdated |" in text

@@ -1,6 +1,7 @@
 """The command line that `sweep` and `report` have in common: which runs."""
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,9 @@ from pipeline.studies.study import (
     load_study,
     plan,
 )
+
+EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+"""Numbers such as 1e-4, which are text in YAML."""
 
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +52,8 @@ def planned(arguments: argparse.Namespace) -> dict[str, tuple[Study, list[Run]]]
     settings = load_settings(arguments.settings) if arguments.settings else None
     given = parse_overrides(arguments.overrides)
     sampling, params = Sampling(arguments.seeds, arguments.folds), read_yaml(PARAMS_FILE)
+    if params["split"]["fold"] != "none":
+        raise PipelineError(f"split.fold of {PARAMS_FILE} is {params['split']['fold']!r}; set it to none: use --folds")
     studies: dict[str, tuple[Study, list[Run]]] = {}
     for text in arguments.studies or built_in():
         name, study = load_study(text)
@@ -92,7 +98,7 @@ def parse_overrides(texts: list[str]) -> Overrides:
         if key in OWN_KEYS:
             raise PipelineError(f"--set {key}: use --seeds and --folds")
         try:
-            overrides[key] = yaml.safe_load(value)
+            overrides[key] = float(value) if EXPONENT.fullmatch(value) else yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise PipelineError(f"--set {text}: the value is not valid YAML ({' '.join(str(error).split())})") from None
     return overrides

@@ -57,8 +57,11 @@ def _data_reasons(params: dict[str, Any], evaluate: dict[str, Any]) -> Iterator[
         yield f"the paper scored unlabelled pixels of {params.get('dataset')} as a class, which are ignored here"
         return
     source = look_up(params, "download", "landcoverai", "source")
-    if source != "archive" or evaluate.get("source", source) != source:
-        yield f"download.landcoverai.source is {evaluate.get('source', source)}, not archive"
+    used = evaluate.get("source", source)
+    if source != "archive":
+        yield f"download.landcoverai.source is {source}, not archive"
+    elif used != "archive":
+        yield f"the images are from {used}"
     elif look_up(params, "download", "landcoverai", "archive", "sha256") != ARCHIVE_SHA256:
         yield "download.landcoverai.archive.sha256 is not that of the official archive"
 

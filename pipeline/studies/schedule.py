@@ -75,7 +75,7 @@ class Schedule:
         with Repo(self.root) as repo:
             return Experiments(repo, self.commit).done(run) is not None
 
-    def fail(self, error: PipelineError) -> None:
+    def fail(self, error: PipelineError | OSError) -> None:
         """Record a run that failed; the others go on."""
         with self.lock:
             self.failures.append(str(error))
@@ -107,7 +107,7 @@ def _work(worker: Worker, schedule: Schedule, run: Run | None, goes_on: bool) ->
         try:
             worker.run(run)
             schedule.finish(run)
-        except PipelineError as error:
+        except (PipelineError, OSError) as error:
             schedule.fail(error)
         run = None
 

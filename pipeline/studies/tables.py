@@ -163,6 +163,10 @@ def differences_table(results: StudyResults) -> Table:
     notes = (
         "Paired by seed, on the same test chips. The interval covers the sampling of the test set and, with several "
         f"seeds, of training; a verdict needs {MIN_SEEDS} seeds.",
+        *(
+            ["Each interval holds for its own pair: of many pairs without any difference, one in twenty excludes 0."]
+            * (len(rows) > 1)
+        ),
         *approximate_notes(limits),
     )
     return Table("Paired differences", columns(*titles, numbers=numbers), tuple(rows), notes, results.synthetic)

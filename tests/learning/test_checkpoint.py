@@ -114,6 +114,8 @@ def test_two_kills_change_no_byte_and_success_removes_the_checkpoint(
     assert list(own_cache.glob("training/*")) == []
 
 
+@pytest.mark.soak
+@pytest.mark.short
 def test_a_kill_changes_no_byte_with_steps_either(world: World, tmp_path: Path) -> None:
     steps = {"steps": 3 * EPOCHS}  # 6 chips an epoch, of 4: passes straddle epochs
     whole, interrupted = (TrainProcess(world, tmp_path / name) for name in ("whole", "interrupted"))

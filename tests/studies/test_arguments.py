@@ -88,3 +88,16 @@ def test_paths_of_files_that_git_does_not_have_are_absolute(tmp_path: Path, monk
     overrides = parse("losses", "--set", "encoder_weights=imagenet")["losses"][1][0].overrides
     assert overrides["encoder_weights"] == "imagenet"
     assert "download.landcoverai.path" not in overrides
+
+
+def test_numbers_with_an_exponent_are_numbers() -> None:
+    texts = ["train.lr=1e-4", "train.gamma=2", "loss=focal", "tile.bands=[1, 2, 3]"]
+    assert parse_overrides(texts) == {"train.lr": 1e-4, "train.gamma": 2, "loss": "focal", "tile.bands": [1, 2, 3]}
+
+
+def test_a_fold_in_params_yaml_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path("params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("  fold: none", "  fold: 1/3"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PipelineError, match="split.fold of params.yaml is '1/3'; set it to none: use --folds"):
+        parse("losses")

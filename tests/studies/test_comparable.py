@@ -91,7 +91,12 @@ def test_a_setting_that_is_not_recorded_is_a_reason() -> None:
     [
         ("dataset", "ghana", {}, "the paper scored unlabelled pixels of ghana as a class, which are ignored here"),
         ("dataset", "landcoverai", {"synthetic": True}, "the images are synthetic"),
-        ("dataset", "landcoverai", {"source": "local"}, "download.landcoverai.source is local, not archive"),
+        (
+            "dataset",
+            "landcoverai",
+            {"source": "archive, an excerpt, not for benchmarking"},
+            "the images are from archive, an excerpt, not for benchmarking",
+        ),
         (
             "download.landcoverai.source",
             "local",
