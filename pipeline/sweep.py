@@ -164,7 +164,9 @@ def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     result = argparse.ArgumentParser(prog="python -m pipeline.sweep", description="Run the experiments of studies.")
     add_study_arguments(result)
-    result.add_argument("--jobs", type=int, default=1, help="experiments at a time, each in a clone of the repository")
+    result.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="experiments at a time, each in a clone of the repository"
+    )
     result.add_argument("--dry-run", action="store_true", help="check every arm and list the runs; run nothing")
     return result
 

@@ -30,13 +30,22 @@ EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that `planned` reads."""
-    parser.add_argument("studies", nargs="*", metavar="STUDY", help=f"{', '.join(built_in())}, or a .yaml file; all")
+    parser.add_argument(
+        "studies", nargs="*", metavar="STUDY", help=f"{', '.join(built_in())} (default: all of these), or a .yaml file"
+    )
     parser.add_argument("--settings", metavar="NAME", help="overrides of each study: paper, sample, or a .yaml file")
     parser.add_argument(
-        *("--set", "-S"), action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="train.epochs=20"
+        *("--set", "-S"),
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="a key of params.yaml, such as train.epochs=20",
     )
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of each arm, with seed 1, 2, …")
-    parser.add_argument("--folds", type=int, default=1, help="folds of each seed; needs split.strategy=scene")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of each arm, with seed 1, 2, …")
+    parser.add_argument(
+        "--folds", type=int, default=1, metavar="K", help="folds of each seed; needs split.strategy=scene"
+    )
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="arms such as focal-*")
 
 
