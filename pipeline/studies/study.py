@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -84,6 +84,10 @@ class Study(Params):
                 raise ValueError(f"grid.{axis}: two values have the same name; names have only a-z, 0-9 and -")
             if invalid := [name for name in self.axis(axis) if not NAME.fullmatch(name)]:
                 raise ValueError(f"grid.{axis}: {invalid[0]!r} is no name; use a-z, 0-9 and - between them")
+        varied = {axis: {key for values in self.axis(axis).values() for key in values} for axis in self.grid}
+        for first, second in combinations(varied, 2):
+            if common := sorted(varied[first] & varied[second]):
+                raise ValueError(f"grid: {first} and {second} both set {common[0]}; an arm has one value of it")
         if unknown := [axis for axis in self.compare if axis not in self.grid]:
             raise ValueError(invalid_choice("compare", unknown[0], tuple(self.grid)))
         arms = [arm.name for arm in self.arms]

@@ -87,7 +87,7 @@ def test_given_overrides_take_precedence_over_the_study_but_not_over_an_arm() ->
 
 @given(st.lists(st.from_regex(r"[a-z0-9]{1,60}(-[a-z0-9]{1,60}){0,3}", fullmatch=True), min_size=1, max_size=8))
 def test_names_are_valid_for_git_and_dvc(values: list[str]) -> None:
-    grid = {f"axis{number}": {value: {"loss": "focal"}} for number, value in enumerate(values)}
+    grid = {f"axis{number}": {value: {f"key{number}": 1}} for number, value in enumerate(values)}
     (run,) = plan("study", study(grid=grid), {}, Sampling(folds=1))
     assert len(run.name) <= MAX_NAME
     assert re.fullmatch(r"[a-z0-9-]+", run.name)  # no /, space, :, .. or .lock
@@ -99,6 +99,10 @@ def test_names_are_valid_for_git_and_dvc(values: list[str]) -> None:
     [
         ({"grid": {"loss": ["focal", "focal"]}}, "grid.loss: two values have the same name"),
         ({"grid": {"loss": {"Focal!": {}}}}, "grid.loss: 'Focal!' is no name"),
+        (
+            {"grid": {"loss": ["focal"], "other": {"dice": {"loss": "dice"}}}},
+            "grid: loss and other both set loss; an arm has one value of it",
+        ),
         ({"compare": ["los"]}, "compare is 'los'; did you mean 'loss'?"),
         ({"published": [{"arm": "ce", "score": "mean_iou", "value": 1, "where": "x"}]}, "published.arm is 'ce'"),
         ({"set": {"seed": 3}}, "seed is not a key of a study: use --seeds and --folds"),
