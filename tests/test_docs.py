@@ -91,7 +91,7 @@ def test_every_command_shown_is_valid(command: str) -> None:
     elif "/" in program:
         assert (ROOT / program).is_file()
     else:
-        assert program in ("git", "source", "export", "gdalbuildvrt")
+        assert program in ("git", "source", "export", "gdalbuildvrt", "chromium")
 
 
 @EACH_PAGE
