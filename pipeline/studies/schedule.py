@@ -84,12 +84,12 @@ class Schedule:
 
 def run_all(schedule: Schedule, workers: Sequence[Worker], jobs: int) -> None:
     """Run everything on the first `jobs` workers; the others only wait for what an interrupted sweep left running."""
+    # before any worker starts, lest another one takes what is still running
+    left = [schedule.take(worker.running) if worker.running else None for worker in workers]
     with thread_pool(len(workers)) as pool:
         futures = [
-            pool.submit(
-                _work, worker, schedule, schedule.take(worker.running) if worker.running else None, index < jobs
-            )
-            for index, worker in enumerate(workers)
+            pool.submit(_work, worker, schedule, run, index < jobs)
+            for index, (worker, run) in enumerate(zip(workers, left, strict=True))
         ]
         for future in futures:
             future.result()

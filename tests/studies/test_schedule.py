@@ -1,9 +1,15 @@
+import time
 from collections import deque
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
-from pipeline.studies.schedule import SECONDS_BESIDE_TRAINING, Schedule, distinct, duration, estimate
+import pytest
+
+from pipeline.studies.schedule import SECONDS_BESIDE_TRAINING, Schedule, distinct, duration, estimate, run_all
 from pipeline.studies.study import Arm, Run
+from pipeline.studies.workers import Worker
 
 
 def make_run(name: str, **overrides: object) -> Run:
@@ -40,3 +46,36 @@ def test_each_run_is_taken_once(tmp_path: Path) -> None:
     assert schedule.take(replace(second, study="another").name) is second  # the same experiment
     assert schedule.take() is first
     assert schedule.take() is None
+
+
+class Clone:
+    """A worker without a repository."""
+
+    def __init__(self, number: int, running: str | None, log: list[str]) -> None:
+        self.number, self._running, self.log = number, running, log
+
+    @property
+    def running(self) -> str | None:
+        time.sleep(0.1)  # the thread of an earlier worker would already have taken a run
+        return self._running
+
+    def locked(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def collect(self) -> None:
+        self.log.append(f"{self.number} collects")
+
+    def run(self, run: Run) -> None:
+        self.log.append(f"{self.number} runs {run.study}")
+
+
+def test_what_an_interrupted_sweep_left_running_is_not_run_by_another_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Schedule, "is_done", lambda *_: True)
+    monkeypatch.setattr(Schedule, "finish", lambda *_: None)
+    first, second = make_run("a", seed=1), make_run("b", seed=2)
+    schedule, log = Schedule(str(tmp_path), "HEAD", deque([first, second]), print), list[str]()
+    workers = [Clone(1, None, log), Clone(2, first.name, log)]
+    run_all(schedule, cast(list[Worker], workers), jobs=2)
+    assert sorted(log) == ["1 runs b", "2 collects"] or sorted(log) == ["2 collects", "2 runs b"]
