@@ -15,7 +15,7 @@ help:
 	@echo 'make soak          run the long tests'
 	@echo 'make soak-short    run the shorter of them, as CI does'
 	@echo 'make bench         run the benchmarks behind the published figures'
-	@echo 'make paper         all tables and figures of the study, on the real archives: wants a GPU'
+	@echo 'make paper         all tables and figures of the study, on the real archives, for a GPU'
 	@echo 'make paper-sample  the same on the built-in sample, scaled down: a quarter of an hour'
 	@echo 'make paper-losses  the losses on skewed data with five seeds, on the sample'
 	@echo 'make lock          update requirements.txt from requirements.in; UPGRADE=1 for newer versions'
