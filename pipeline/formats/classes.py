@@ -133,6 +133,11 @@ def distinct_colour(number: int) -> Colour:
     return red, green, blue
 
 
+def hex_colour(colour: Colour) -> str:
+    """Return a colour as `#rrggbb`."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
 def _long_form(classes: Any) -> list[dict[str, Any]]:
     """Return the long form of `classes`.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.classes import IGNORE, Colour, distinct_colour
+from pipeline.formats.classes import IGNORE, Colour, distinct_colour, hex_colour
 from pipeline.importing.label_contents import Contents
 from pipeline.importing.polygon_classes import NULL, ROW_NUMBERS
 
@@ -171,7 +171,7 @@ def _classes(entries: list[_Entry], unit: str) -> Iterator[str]:
     total = sum(entry.amount or 0 for entry in entries)
     yield "classes:"
     for position, entry in enumerate(entries):
-        colour = "#{:02x}{:02x}{:02x}".format(*(entry.colour or distinct_colour(position)))
+        colour = hex_colour(entry.colour or distinct_colour(position))
         share = "" if entry.amount is None else f"  # {100 * entry.amount / total:.2f} % of the {unit}"
         yield f"  - {{id: {entry.id}, name: {_quoted(entry.name)}, colour: {_quoted(colour)}}}{share}"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline.formats.chips import Imagery, Origin
-from pipeline.formats.classes import ClassTable
+from pipeline.formats.classes import ClassTable, hex_colour
 from pipeline.formats.datasets import DatasetName, licence
 from pipeline.formats.splits import GROUP
 from pipeline.splitting.report import class_shares, imbalance
@@ -85,7 +85,7 @@ def _facts(provenance: Provenance, chips: pd.DataFrame) -> Iterable[tuple[str, s
 def _classes(chips: pd.DataFrame, table: ClassTable) -> Iterable[tuple[str, ...]]:
     shares = [class_shares(chips[chips["part"] == part], table) for part in PARTS]
     for land_cover in table.classes:
-        colour = "#{:02x}{:02x}{:02x}".format(*land_cover.colour)
+        colour = hex_colour(land_cover.colour)
         yield (
             str(land_cover.id),
             land_cover.name,

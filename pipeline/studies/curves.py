@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from colorsys import hls_to_rgb
 from dataclasses import dataclass
 
+from pipeline.formats.classes import distinct_colour, hex_colour
 from pipeline.studies.results import CURVES, PARTS, Curve, StudyResults
 from pipeline.studies.tables import with_counterpart
 
@@ -66,10 +66,7 @@ class LegendEntry:
 
 def arm_colour(number: int) -> str:
     """Return the colour of the arm at a position: any number differ."""
-    if number < len(COLOURS):
-        return COLOURS[number]
-    red, green, blue = hls_to_rgb(number * 0.618034 % 1, 0.4, 0.7)
-    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+    return COLOURS[number] if number < len(COLOURS) else hex_colour(distinct_colour(number))
 
 
 def legend(results: StudyResults) -> list[LegendEntry]:

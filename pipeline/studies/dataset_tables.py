@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.formats.classes import hex_colour
 from pipeline.formats.datasets import CLASSES, DATASETS, DatasetName
 from pipeline.studies.table import Column, Table, share_text
 
@@ -56,7 +57,7 @@ def _class_table(dataset: DatasetName, measured: Measured) -> Table:
     rows = []
     for each in classes:
         cells = (share_text(part.get(each.name)) for part in shares)
-        colour = "#{:02x}{:02x}{:02x}".format(*each.colour)
+        colour = hex_colour(each.colour)
         rows.append((str(each.id), each.name, colour, ", ".join(map(str, each.colour)), *cells))
     heading = (
         Column("value", "number"),

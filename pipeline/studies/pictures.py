@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import validate
-from pipeline.formats.classes import IGNORE_COLOUR, ClassTable
+from pipeline.formats.classes import IGNORE_COLOUR, ClassTable, hex_colour
 from pipeline.studies.experiments import Experiments
 from pipeline.studies.results import Finished, StudyResults
 from pipeline.studies.tables import with_counterpart
@@ -93,7 +93,7 @@ def _classes(rev: str, experiments: Experiments) -> tuple[tuple[str, str], ...]:
     except FileNotFoundError:
         return ()
     colours = [(each.name, each.colour) for each in table.classes] + [("ignored", IGNORE_COLOUR)]
-    return tuple((name, "#{:02x}{:02x}{:02x}".format(*colour)) for name, colour in colours)
+    return tuple((name, hex_colour(colour)) for name, colour in colours)
 
 
 def picture_url(content: bytes, side: int) -> str:
