@@ -25,7 +25,7 @@ from pipeline.studies.arguments import add_study_arguments, planned
 from pipeline.studies.experiments import Experiments, merged, open_repository
 from pipeline.studies.schedule import Schedule, distinct, estimate, run_all
 from pipeline.studies.study import Run
-from pipeline.studies.workers import Worker, Workshop, exclusive, git, override_texts
+from pipeline.studies.workers import Clones, Worker, exclusive, git, override_texts
 
 RUN_BY_CLONES = (
     *("pipeline", "params.yaml", "dvc.yaml"),
@@ -125,17 +125,17 @@ def run_missing(runs: list[Run], repo: Repo, jobs: int) -> None:
     cache = cache_folder().resolve()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = os.environ | {"PATH": path, "PIPELINE_CACHE": str(cache)}
-    shop = Workshop(
+    clones = Clones(
         root, commit, cache / "sweep" / digest(str(root))[:8], Path(repo.cache.local_cache_dir), environment
     )
-    with exclusive(shop.folder / "sweep.lock"):
+    with exclusive(clones.folder / "sweep.lock"):
         own = environments(jobs)
-        numbers = sorted({*range(1, jobs + 1), *shop.numbers})
-        workers = [Worker(shop, number, own[(number - 1) % jobs]) for number in numbers]
+        numbers = sorted({*range(1, jobs + 1), *clones.numbers})
+        workers = [Worker(clones, number, own[(number - 1) % jobs]) for number in numbers]
         experiments = Experiments(repo, commit)
         missing = [run for run in runs if not experiments.done(run)]
         print(summary(runs, missing, experiments, jobs), flush=True)
-        schedule = Schedule(str(root), commit, deque(missing), lambda text: print(text, flush=True))
+        schedule = Schedule(str(root), commit, deque(missing))
         run_all(schedule, workers, jobs)
     if schedule.failures:
         raise PipelineError(

@@ -73,7 +73,7 @@ def test_what_is_done_is_not_run_again(repository: Path, sweep: Sweep) -> None:
     commit(repository, "an unrelated commit")
     assert sweep() == ["2 runs: 2 done, 0 to run"]
     more = sweep("--seeds", "2", "--only", "focal")
-    assert more[0] == "2 runs: 1 done, 1 to run, about 61 s and 0.1 GB of cache (by 1 finished run)"
+    assert more[0] == "2 runs: 1 done, 1 to run, about 70 s and 0.1 GB of cache (by 1 finished run)"
     assert sorted(started(repository)) == ["dice-1", "focal-1", "focal-2"]
 
     edit(repository / "code/train.py", "import os", "# changed\nimport os")

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
 from threading import Lock
@@ -17,8 +17,9 @@ from pipeline.studies.experiments import Experiments
 from pipeline.studies.study import Run
 from pipeline.studies.workers import Worker
 
-SECONDS_BESIDE_TRAINING = 25
-"""For starting, restoring chips, evaluating and saving an experiment, measured on two cores with the sample."""
+SECONDS_BESIDE_TRAINING = 34
+"""For starting, checking, restoring chips, evaluating and saving an experiment: mean of the 45 runs of `make
+paper-losses JOBS=2` on two cores."""
 
 
 @dataclass
@@ -30,7 +31,6 @@ class Schedule:
     commit: str
     """What the runs are based on."""
     todo: deque[Run]
-    say: Callable[[str], None]
     count: int = field(init=False)
     finished: int = 0
     failures: list[str] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Schedule:
             score = json.loads(experiments.read(found.rev, "metrics/summary.json"))["mean_iou"]
             left = (time.monotonic() - self._start) / self.finished * (self.count - self.finished)
             text = "no mean IoU" if score is None else f"mean IoU {score:.4f}"
-            self.say(f"[{self.finished + len(self.failures)}/{self.count}] {run.name}: {text}, {duration(left)} left")
+            _print(f"[{self.finished + len(self.failures)}/{self.count}] {run.name}: {text}, {duration(left)} left")
 
     def is_done(self, run: Run) -> bool:
         """Look a run up among the experiments that there are now."""
@@ -79,7 +79,7 @@ class Schedule:
         """Record a run that failed; the others go on."""
         with self.lock:
             self.failures.append(str(error))
-            self.say(f"[{self.finished + len(self.failures)}/{self.count}] {error}")
+            _print(f"[{self.finished + len(self.failures)}/{self.count}] {error}")
 
 
 def run_all(schedule: Schedule, workers: Sequence[Worker], jobs: int) -> None:
@@ -97,7 +97,7 @@ def run_all(schedule: Schedule, workers: Sequence[Worker], jobs: int) -> None:
 
 def _work(worker: Worker, schedule: Schedule, run: Run | None, goes_on: bool) -> None:
     if worker.running:
-        schedule.say(f"worker {worker.number} still runs {worker.running} of an interrupted sweep; waiting for it")
+        _print(f"worker {worker.number} still runs {worker.running} of an interrupted sweep; waiting for it")
         with worker.locked():
             worker.collect()
         if run is not None and schedule.is_done(run):
@@ -131,6 +131,10 @@ def estimate(costs: Sequence[dict[str, Any]], missing: int, jobs: int, basis: st
     megabytes = mean(cost["model_mb"] for cost in costs)
     rounds = -(-missing // max(1, min(jobs, missing)))
     return Estimate(rounds * seconds / 3600, missing * megabytes / 1000, basis)
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -37,8 +37,8 @@ POLL = 1.0
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """What all workers share."""
+class Clones:
+    """The clones of a repository in which experiments run."""
 
     root: Path
     """The repository."""
@@ -59,10 +59,10 @@ class Workshop:
 class Worker:
     """A clone, and the experiment that runs in it."""
 
-    def __init__(self, shop: Workshop, number: int, environment: dict[str, str]) -> None:
-        self.shop, self.number = shop, number
-        self.folder = shop.folder / str(number)
-        self.environment = shop.environment | environment
+    def __init__(self, clones: Clones, number: int, environment: dict[str, str]) -> None:
+        self.clones, self.number = clones, number
+        self.folder = clones.folder / str(number)
+        self.environment = clones.environment | environment
         self._chips: Overrides | None = None
         self.running = self._left_running()
         """The run that an interrupted sweep left running in the clone."""
@@ -70,7 +70,7 @@ class Worker:
     @property
     def lock_file(self) -> Path:
         """Locked while a `dvc` runs in the clone; contains the name of its run."""
-        return self.shop.folder / f"{self.number}.lock"
+        return self.clones.folder / f"{self.number}.lock"
 
     def _left_running(self) -> str | None:
         """Return the name of the run in the clone; if there is none, collect what has finished."""
@@ -92,22 +92,22 @@ class Worker:
         """Make the clone, or reset it, at the commit; what stages wrote stays."""
         if not (self.folder / ".git").is_dir():
             with atomic_path(self.folder) as partial:
-                git(self.shop.root, "clone", "--quiet", "--no-checkout", str(self.shop.root), str(partial))
+                git(self.clones.root, "clone", "--quiet", "--no-checkout", str(self.clones.root), str(partial))
         git(self.folder, "fetch", "--quiet", "origin", "HEAD")
-        git(self.folder, "checkout", "--quiet", "--force", "--detach", self.shop.commit)
+        git(self.folder, "checkout", "--quiet", "--force", "--detach", self.clones.commit)
         git(self.folder, "clean", "--quiet", "--force", "-d")
         for key in ("user.name", "user.email"):  # clones do not have what only the repository sets
-            if value := git(self.shop.root, "config", "--default", "", "--get", key):
+            if value := git(self.clones.root, "config", "--default", "", "--get", key):
                 git(self.folder, "config", key, value)
         self._write_config()
 
     def _write_config(self) -> None:
         """Copy the local configuration, with the shared cache; DVC's own writer only writes ASCII."""
         config = RawConfigParser()
-        config.read(self.shop.root / LOCAL_CONFIG, encoding="utf-8")
+        config.read(self.clones.root / LOCAL_CONFIG, encoding="utf-8")
         if not config.has_section("cache"):
             config.add_section("cache")
-        config.set("cache", "dir", f"'{self.shop.cache}'")
+        config.set("cache", "dir", f"'{self.clones.cache}'")
         with (self.folder / LOCAL_CONFIG).open("w", encoding="utf-8") as file:
             config.write(file)
 
@@ -117,7 +117,7 @@ class Worker:
             return
         refs = git(self.folder, "for-each-ref", "--format=%(refname)", "refs/exps").split()
         for ref in filter(EXPERIMENT_REF.fullmatch, refs):
-            git(self.folder, "push", "--quiet", "--force", str(self.shop.root), f"{ref}:{ref}")
+            git(self.folder, "push", "--quiet", "--force", str(self.clones.root), f"{ref}:{ref}")
             git(self.folder, "update-ref", "-d", ref)
 
     def run(self, run: Run) -> None:
@@ -141,11 +141,11 @@ class Worker:
         params = self.folder / PARAMS_FILE
         apply_overrides(params, override_texts(overrides))
         dataset = read_yaml(params)["dataset"]
-        with (self.shop.folder / "chips.lock").open("w") as turn:
+        with (self.clones.folder / "chips.lock").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
             stage = "tile" if dataset == "landcoverai" else f"tif_to_png@{dataset}"
             self._dvc([lock, turn], run.name, "repro", stage)
-        git(self.folder, "checkout", "--quiet", "--force", self.shop.commit)
+        git(self.folder, "checkout", "--quiet", "--force", self.clones.commit)
         self._chips = overrides
 
     def _dvc(self, locks: Sequence[IO[str]], name: str, *arguments: str) -> None:
@@ -164,7 +164,7 @@ class Worker:
         lock.truncate()
         lock.write(name)
         lock.flush()
-        log = self.shop.folder / "logs" / f"{name}.log"
+        log = self.clones.folder / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as output:
             # the child holds the locks until it ends, even if this process is killed

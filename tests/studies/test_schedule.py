@@ -41,7 +41,7 @@ def test_runs_of_two_studies_that_are_the_same_run_once() -> None:
 
 def test_each_run_is_taken_once(tmp_path: Path) -> None:
     first, second = make_run("a", seed=1), make_run("b", seed=2)
-    schedule = Schedule(str(tmp_path), "HEAD", deque([first, second]), print)
+    schedule = Schedule(str(tmp_path), "HEAD", deque([first, second]))
     assert schedule.take("unknown") is None
     assert schedule.take(replace(second, study="another").name) is second  # the same experiment
     assert schedule.take() is first
@@ -75,7 +75,7 @@ def test_what_an_interrupted_sweep_left_running_is_not_run_by_another_worker(
     monkeypatch.setattr(Schedule, "is_done", lambda *_: True)
     monkeypatch.setattr(Schedule, "finish", lambda *_: None)
     first, second = make_run("a", seed=1), make_run("b", seed=2)
-    schedule, log = Schedule(str(tmp_path), "HEAD", deque([first, second]), print), list[str]()
+    schedule, log = Schedule(str(tmp_path), "HEAD", deque([first, second])), list[str]()
     workers = [Clone(1, None, log), Clone(2, first.name, log)]
     run_all(schedule, cast(list[Worker], workers), jobs=2)
     assert sorted(log) == ["1 runs b", "2 collects"] or sorted(log) == ["2 collects", "2 runs b"]
