@@ -50,17 +50,11 @@ soak-short: setup
 
 # Each continues after an interruption, and writes plots/report/index.html.
 JOBS ?= 1
-STUDY = $(1) --settings $(2) --seeds $(3)
-RUN_STUDY = python -m pipeline.sweep $(STUDY) --jobs $(JOBS) && python -m pipeline.report $(STUDY)
-
-paper: setup
-	$(call RUN_STUDY,,paper,1)
-
-paper-sample: setup
-	$(call RUN_STUDY,,sample,1)
-
-paper-losses: setup
-	$(call RUN_STUDY,losses-skewed,sample,5)
+paper: STUDIES = --settings paper
+paper-sample: STUDIES = --settings sample
+paper-losses: STUDIES = losses-skewed --settings sample --seeds 5
+paper paper-sample paper-losses: setup
+	python -m pipeline.sweep $(STUDIES) --jobs $(JOBS) && python -m pipeline.report $(STUDIES)
 
 # Needs the sample's chips and model: run `make repro` before.
 bench: setup

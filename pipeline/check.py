@@ -114,29 +114,37 @@ def require_clouds_first(dataset: DatasetName, params: CheckParams) -> None:
             )
 
 
-def validate_params(values: dict[str, Any]) -> CheckParams:
-    """Validate the contents of params.yaml.
+def require_runnable(params: CheckParams) -> None:
+    """Check what the types of the params do not: devices, classes, sources, the network.
 
     Raises:
         PipelineError: naming what is not valid.
     """
-    require_known_keys(set(values))
-    params = validate(CheckParams, values, PARAMS_FILE)
-    _ = params.placement
+    _ = params.placement  # raises where the machine has no such device
     select_device(params.evaluate.device, key="evaluate.device")
     tables = {dataset: expected_classes(dataset, params) for dataset in CLASSES}
     for dataset in LAYOUTS:
         require_clouds_first(dataset, params)
     require_class(tables[params.dataset], params.split.skew)
     require_trainable(params)
-    return params
+
+
+def validate_params(values: dict[str, Any]) -> None:
+    """Validate the contents of params.yaml.
+
+    Raises:
+        PipelineError: naming what is not valid.
+    """
+    require_known_keys(set(values))
+    require_runnable(validate(CheckParams, values, PARAMS_FILE))
 
 
 def check(marker: Path, params: CheckParams) -> str:
     """Validate params.yaml, then write the constant file MARKER."""
-    validate_params(read_yaml(PARAMS_FILE))
-    placement = params.placement
+    require_known_keys(set(read_yaml(PARAMS_FILE)))
+    require_runnable(params)
     write_text(marker, "params.yaml is valid\n")
+    placement = params.placement
     devices = f"{placement.processes.world_size} x {placement.device.name}, {placement.device.precision}"
     network = f"{params.architecture} with {params.encoder}, {params.loss} loss, on {devices}"
     return f"{params.dataset}, {network}: params.yaml is valid"

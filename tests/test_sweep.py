@@ -108,7 +108,10 @@ def test_one_failure_does_not_stop_the_others(
 def test_mistakes_are_one_line_before_anything_runs(repository: Path, sweep: Sweep) -> None:
     for arguments, message in (
         (["--jobs", "0"], "sweep: error: --jobs is 0; give 1 or more"),
-        (["--set", "train.epoch=1"], "sweep: error: study-dice, study-focal: train.epoch is not a key of params.yaml"),
+        (
+            ["--set", "train.epoch=1"],
+            "sweep: error: study-dice, study-focal: params.yaml: train.epoch is not a known key; did you mean 'epochs'?",
+        ),
         (
             ["--set", "train.epochs=0"],
             "study-dice, study-focal: params.yaml: train.epochs is 0; input should be greater",

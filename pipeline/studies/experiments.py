@@ -16,6 +16,7 @@ from dvc.scm import SCMError
 from dvc.stage import Stage
 from dvc_data.index import DataIndexDirError
 
+from pipeline.core.choices import unknown_key
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE
 from pipeline.studies.study import Overrides, Run
@@ -146,19 +147,18 @@ def merged(params: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
     """Return params.yaml with overrides by dotted key.
 
     Raises:
-        PipelineError: a key names no section of params.yaml.
+        PipelineError: params.yaml has no such key; names the closest one.
     """
     result = dict(params)
     for dotted, value in overrides.items():
-        *sections, last = dotted.split(".")
-        inner = result
+        inner, (*sections, last) = result, dotted.split(".")
         for section in sections:
             if not isinstance(inner.get(section), dict):
-                raise PipelineError(f"{dotted} is not a key of {PARAMS_FILE}: it has no section {section}")
+                raise PipelineError(f"{PARAMS_FILE}: {unknown_key(dotted, inner)}")
             inner[section] = dict(inner[section])
             inner = inner[section]
         if last not in inner:
-            raise PipelineError(f"{dotted} is not a key of {PARAMS_FILE}; see its comments for the keys there are")
+            raise PipelineError(f"{PARAMS_FILE}: {unknown_key(dotted, inner)}")
         inner[last] = value
     return result
 

@@ -156,7 +156,7 @@ def differences_table(results: StudyResults) -> Table:
             rows.append((name, ABSENT, ABSENT, ABSENT, str(error)))
             continue
         limits.append(interval_limits(comparison.interval, comparison.groups, "+.4f"))
-        verdict = _silent(results, axis, first, second) or _verdict(comparison, of_first, of_second)
+        verdict = _why_no_verdict(results, axis, first, second) or _verdict(comparison, of_first, of_second)
         rows.append((name, f"{comparison.difference:+.4f}", limits[-1].text, str(len(comparison.seeds)), verdict))
     numbers = ("difference of mean IoU", "paired seeds")
     titles = ("pair", "difference of mean IoU", "95 % interval", "paired seeds", "verdict")
@@ -185,7 +185,7 @@ def _verdict(comparison: Comparison, first: str, second: str) -> str:
     return verdicts.get(comparison.verdict, comparison.verdict)
 
 
-def _silent(results: StudyResults, axis: str, first: ArmResults, second: ArmResults) -> str:
+def _why_no_verdict(results: StudyResults, axis: str, first: ArmResults, second: ArmResults) -> str:
     """Return why a pair has no verdict, whatever its interval; empty if it has one."""
     if axis == LEAK_AXIS and (first.synthetic or second.synthetic):
         return "synthetic: says nothing"
