@@ -110,7 +110,7 @@ def test_mistakes_are_one_line_before_anything_runs(repository: Path, sweep: Swe
         (["--jobs", "0"], "sweep: error: --jobs is 0; give 1 or more"),
         (
             ["--set", "train.epoch=1"],
-            "sweep: error: study-dice, study-focal: params.yaml: train.epoch is not a known key; did you mean 'epochs'?",
+            "study-dice, study-focal: params.yaml: train.epoch is not a known key; did you mean 'epochs'?",
         ),
         (
             ["--set", "train.epochs=0"],
