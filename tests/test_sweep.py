@@ -13,7 +13,7 @@ import pytest
 from pipeline.core.fingerprint import digest
 from pipeline.studies.arguments import planned
 from pipeline.studies.workers import exclusive
-from pipeline.sweep import check_runs, main, parser
+from pipeline.sweep import check_runs, environments, main, parser
 from tests.studies.world import ROOT, commit, environment, git, make_repository, started
 
 Sweep = Callable[..., list[str]]
@@ -174,3 +174,25 @@ def test_every_arm_of_the_paper_has_valid_params() -> None:
     runs = [run for _, of_study in planned(arguments).values() for run in of_study]
     assert len(runs) == 4 + 3 + 9 + 4 + 2 + 2
     check_runs(runs, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "jobs", "environ", "expected"),
+    [
+        (4, 3, {}, [{"CUDA_VISIBLE_DEVICES": number} for number in ("0", "1", "2")]),
+        (2, 3, {"CUDA_VISIBLE_DEVICES": "5,7"}, [{"CUDA_VISIBLE_DEVICES": number} for number in ("5", "7", "5")]),
+        (1, 2, {}, [{}, {}]),
+        (0, 1, {}, [{}]),
+        (0, 2, {"OMP_NUM_THREADS": "3"}, [{}, {}]),
+        (0, 10_000, {}, [{"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}] * 10_000),
+    ],
+)
+def test_workers_get_a_gpu_each_or_a_share_of_the_cores(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, jobs: int, environ: dict[str, str], expected: list[dict[str, str]]
+) -> None:
+    monkeypatch.setattr("pipeline.sweep.gpu_count", lambda: gpus)
+    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert environments(jobs) == expected
