@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -76,6 +77,11 @@ def test_what_is_done_is_not_run_again(repository: Path, sweep: Sweep) -> None:
     assert more[0] == "2 runs: 1 done, 1 to run, about 70 s and 0.1 GB of cache (by 1 finished run)"
     assert sorted(started(repository)) == ["dice-1", "focal-1", "focal-2"]
 
+    # what a killed dvc leaves behind, whose process id is another process's now
+    for clone in repository.glob(".pipeline_cache/sweep/*/[12]"):
+        held = {str(clone / name): {"write": {"pid": os.getpid(), "cmd": "dvc"}} for name in ("code/train.py", "data")}
+        for name in ("rwlock", "exps/rwlock"):
+            (clone / ".dvc/tmp" / name).write_text(json.dumps(held))
     edit(repository / "code/train.py", "import os", "# changed\nimport os")
     commit(repository, "train.py")
     assert states(sweep("--dry-run")) == ["outdated"] * 2

@@ -99,6 +99,8 @@ class Worker:
         for key in ("user.name", "user.email"):  # clones do not have what only the repository sets
             if value := git(self.clones.root, "config", "--default", "", "--get", key):
                 git(self.folder, "config", key, value)
+        for stale in (self.folder / ".dvc" / "tmp").glob("**/rwlock"):  # of a killed dvc, whose PID may be in use again
+            stale.unlink()
         self._write_config()
 
     def _write_config(self) -> None:
