@@ -29,14 +29,19 @@ class Task(Protocol[Item, Result]):
         """Folders that every machine must have."""
 
     @property
-    def writes(self) -> Path:
-        """Folder that all machines must share."""
+    def writes(self) -> Sequence[Path]:
+        """Folders that all machines must share, besides the cache folder."""
 
     def file(self, item: Item, /) -> str:
         """Return the item's file for messages."""
 
     def __call__(self, item: Item, /) -> Result:
         """Process an item; twice is as good as once."""
+
+
+def has_cluster() -> bool:
+    """Return whether a Dask cluster is named."""
+    return any(map(os.environ.get, CLUSTER))
 
 
 def process(task: Task[T, R], items: Sequence[T], description: str) -> tuple[list[R], Failures]:
@@ -55,7 +60,7 @@ def process(task: Task[T, R], items: Sequence[T], description: str) -> tuple[lis
     Raises:
         StageError: an error that affects every item, or the cluster cannot be used.
     """
-    if any(map(os.environ.get, CLUSTER)):
+    if has_cluster():
         from pipeline.core.cluster import map_on_cluster  # Dask takes most of a second to import
 
         return partition_results(map_on_cluster(task, items, description))
