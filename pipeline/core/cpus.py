@@ -1,6 +1,8 @@
 """The processors of this process."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 
 def available_cpus() -> int:
@@ -11,3 +13,12 @@ def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@cache
+def cpu_pool() -> ThreadPoolExecutor:
+    """Return the pool, of one thread a CPU, that all threads of this process share for parts of their work.
+
+    Its tasks must not wait for others of its tasks, and who submits them must bound their number.
+    """
+    return ThreadPoolExecutor(available_cpus(), "cpu")
