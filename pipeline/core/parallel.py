@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pipeline.core.cli import progress
+from pipeline.core.cpus import available_cpus
 from pipeline.core.failures import Failures, catch_failures, partition_results
 from pipeline.core.interrupt import thread_pool
 
@@ -45,7 +46,7 @@ def has_cluster() -> bool:
 
 
 def process(task: Task[T, R], items: Sequence[T], description: str) -> tuple[list[R], Failures]:
-    """Process items with one thread per core, or on the Dask cluster named by `CLUSTER`.
+    """Process items with one thread per CPU, or on the Dask cluster named by `CLUSTER`.
 
     Threads are enough: GDAL, OpenCV and Pillow release the GIL.
 
@@ -69,8 +70,8 @@ def process(task: Task[T, R], items: Sequence[T], description: str) -> tuple[lis
 
 
 def parallel_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Apply `function` to each item with one thread per core; yield results in the order of the items."""
-    with thread_pool(os.cpu_count()) as pool:
+    """Apply `function` to each item with one thread per CPU; yield results in the order of the items."""
+    with thread_pool(available_cpus()) as pool:
         futures = [pool.submit(function, item) for item in items]
         for future in futures:
             yield future.result()
