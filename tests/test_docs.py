@@ -72,7 +72,7 @@ def test_every_file_named_exists(page: str) -> None:
     assert [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
 
 
-PARSED = [f"pipeline.{name}" for name in ("predict", "vectors", "export", "sweep", "report")]
+PARSED = [f"pipeline.{name}" for name in ("predict", "vectors", "export", "sweep", "row", "report")]
 INLINE = [command for text in PAGES.values() for command in re.findall(r"`((?:dvc|make) [^`]+)`", prose(text))]
 
 
