@@ -142,7 +142,7 @@ def write_missing(path: Path, runs: list[Run], repo: Repo, jobs: int) -> None:
     experiments = Experiments(repo, commit)
     missing = [run for run in runs if not experiments.done(run)]
     write_grid(path, [Row(commit, run) for run in missing])
-    print(f"{summary(runs, missing, experiments, jobs)}; {len(missing)} rows in {path}")
+    print(f"{summary(runs, missing, experiments, jobs)}; rows written to {path}")
 
 
 def sweep(arguments: argparse.Namespace, repo: Repo) -> None:

@@ -90,13 +90,18 @@ def models(folder: Path) -> list[bytes]:
 def test_two_machines_run_half_a_sweep_each_and_both_are_reported(head: Path) -> None:
     first, second = machine(head, "first"), machine(head, "second")
     with ThreadPoolExecutor() as pool:
-        halves = [pool.submit(jobs, first, 1, 2), pool.submit(jobs, second, 3, 4)]
+        # two at once, which need a clone each, and two one after the other, which do not
+        halves = [pool.submit(jobs, first, 1), pool.submit(jobs, first, 2), pool.submit(jobs, second, 3, 4)]
     assert [line for half in halves for line in half.result()] == [
         "row 1: study-dice-1-6f3f23dec6: mean IoU 0.4100, done, pushed to origin",
         "row 2: study-focal-1-97c2e8d3ac: mean IoU 0.6100, done, pushed to origin",
         "row 3: study-dice-2-17edca7167: mean IoU 0.4200, done, pushed to origin",
         "row 4: study-focal-2-32711dd2e0: mean IoU 0.6200, done, pushed to origin",
     ]
+    clones = [
+        sorted(path.name for path in each.glob(".pipeline_cache/sweep/*/machines/*/[12]")) for each in (first, second)
+    ]
+    assert clones == [["1", "2"], ["1"]]
     halves_of_models = [b"dice 1 resnet18", b"focal 1 resnet18"], [b"dice 2 resnet18", b"focal 2 resnet18"]
     assert (models(first / ".dvc/cache"), models(second / ".dvc/cache")) == halves_of_models
     assert models(head.parent / "storage") == sorted(sum(halves_of_models, []))
