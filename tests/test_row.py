@@ -122,7 +122,6 @@ def test_two_machines_run_half_a_sweep_each_and_both_are_reported(head: Path) ->
 
 
 @pytest.mark.soak
-@pytest.mark.short
 def test_what_a_killed_job_left_running_is_waited_for_and_a_failed_push_is_made_up_for(head: Path) -> None:
     first, origin = machine(head, "first"), head.parent / "origin.git"
     command = [sys.executable, "-W", "ignore", "-m", "pipeline.row", "../grid.txt", "1"]

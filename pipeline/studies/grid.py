@@ -88,6 +88,7 @@ def run_row(row: Row, repo: Repo, remote: str | None) -> str:
     with free_worker(_clones(repo, row.commit), run) as (worker, lock):
         done = _done(root, row)
         if not done:
+            print(f"{run.name}: log in {worker.log(run)}", flush=True)
             worker.run_locked(run, lock)
         elif url:
             worker.prepare()

@@ -5,6 +5,7 @@
 #   tools/cluster/sweep_ssh.sh grid.txt first.machine second.machine
 #
 # Each machine takes the next row as soon as it is free. It needs a checkout with its .venv, and a login without password.
+# After Ctrl-C no row is started; those that run go on.
 #
 # CHECKOUT   its path on the machines, default that of this one
 # PUSH       Git remote that experiments are pushed to, default origin
