@@ -2,34 +2,34 @@
 
 python -m pipeline.sweep losses --seeds 5 --jobs 2
 python -m pipeline.sweep my-study.yaml --set train.epochs=20 --dry-run
+python -m pipeline.sweep losses --seeds 5 --grid grid.txt
 """
 
 import argparse
 import json
 import os
-import sys
 from collections import defaultdict, deque
 from pathlib import Path
 
 from dvc.repo import Repo
 
 from pipeline.check import validate_params
-from pipeline.core.cache import cache_folder
 from pipeline.core.cli import one_line_errors
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json
-from pipeline.core.fingerprint import digest
 from pipeline.core.params import PARAMS_FILE, read_yaml
 from pipeline.learning.device import gpu_count
 from pipeline.studies.arguments import add_study_arguments, planned
 from pipeline.studies.experiments import Experiments, merged, open_repository
+from pipeline.studies.grid import Row, write_grid
+from pipeline.studies.overrides import override_texts
 from pipeline.studies.schedule import Schedule, distinct, estimate, run_all
 from pipeline.studies.study import Run
-from pipeline.studies.workers import Clones, Worker, exclusive, git, override_texts
+from pipeline.studies.workers import Clones, Worker, exclusive, git, require_identity
 
 RUN_BY_CLONES = (
     *("pipeline", "params.yaml", "dvc.yaml"),
-    *(f":!pipeline/{path}" for path in ("studies", "sweep.py", "report.py")),
+    *(f":!pipeline/{path}" for path in ("studies", "sweep.py", "row.py", "report.py")),
 )
 """What must be committed, since clones run it."""
 
@@ -50,13 +50,7 @@ def require_commit(root: Path) -> str:
             f"{changed[0].split(maxsplit=1)[-1]}{more} has uncommitted changes; commit or stash them: a sweep runs the "
             "committed code and params in clones (--set changes params)"
         )
-    try:
-        git(root, "var", "GIT_COMMITTER_IDENT")
-    except PipelineError:
-        raise PipelineError(
-            "Git has no name and address for commits, and DVC commits experiments: git config user.name NAME; git "
-            "config user.email ADDRESS"
-        ) from None
+    require_identity(root)
     return commit
 
 
@@ -122,12 +116,7 @@ def run_missing(runs: list[Run], repo: Repo, jobs: int) -> None:
         PipelineError: another sweep is running, the code is not committed, or runs failed.
     """
     root, commit = Path(repo.root_dir), require_commit(Path(repo.root_dir))
-    cache = cache_folder().resolve()
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    environment = os.environ | {"PATH": path, "PIPELINE_CACHE": str(cache)}
-    clones = Clones(
-        root, commit, cache / "sweep" / digest(str(root))[:8], Path(repo.cache.local_cache_dir), environment
-    )
+    clones = Clones.of(repo, commit)
     with exclusive(clones.folder / "sweep.lock"):
         own = environments(jobs)
         numbers = sorted({*range(1, jobs + 1), *clones.numbers})
@@ -143,14 +132,30 @@ def run_missing(runs: list[Run], repo: Repo, jobs: int) -> None:
         )
 
 
+def write_missing(path: Path, runs: list[Run], repo: Repo, jobs: int) -> None:
+    """Write what is not done to a file, for jobs on other machines.
+
+    Raises:
+        PipelineError: the code is not committed.
+    """
+    commit = require_commit(Path(repo.root_dir))
+    experiments = Experiments(repo, commit)
+    missing = [run for run in runs if not experiments.done(run)]
+    write_grid(path, [Row(commit, run) for run in missing])
+    print(f"{summary(runs, missing, experiments, jobs)}; rows written to {path}")
+
+
 def sweep(arguments: argparse.Namespace, repo: Repo) -> None:
-    """Check the runs of the studies, then list or run them.
+    """Check the runs of the studies, then list, write or run them.
 
     Raises:
         PipelineError: params are not valid, or see `run_missing`.
     """
     runs = distinct(run for _, of_study in planned(arguments).values() for run in of_study)
     check_runs(runs, Path(repo.root_dir))
+    if arguments.grid:
+        write_missing(arguments.grid, runs, repo, arguments.jobs)
+        return
     if not arguments.dry_run:
         run_missing(runs, repo, arguments.jobs)
         return
@@ -167,7 +172,11 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="experiments at a time, each in a clone of the repository"
     )
-    result.add_argument("--dry-run", action="store_true", help="check every arm and list the runs; run nothing")
+    nothing = result.add_mutually_exclusive_group()
+    nothing.add_argument("--dry-run", action="store_true", help="check every arm and list the runs; run nothing")
+    nothing.add_argument(
+        "--grid", type=Path, metavar="FILE", help="write the missing runs to FILE, a row each, for pipeline.row"
+    )
     return result
 
 

@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 STAGES = ("check", "download", "cloud_filter", "tif_to_png", "tile", "split", "train", "evaluate")
 DATA_STAGES = STAGES[1:6]
-COMMANDS = ("classes", "compare", "predict", "vectors", "export", "sweep", "report")
+COMMANDS = ("classes", "compare", "predict", "vectors", "export", "sweep", "row", "report")
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 LAYERS = {

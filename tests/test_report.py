@@ -17,8 +17,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.report import measure
 from pipeline.scoring.counts import to_table
 from pipeline.studies.dataset_tables import Measured
+from pipeline.studies.overrides import override_texts
 from pipeline.studies.study import Run, Sampling, load_study, plan
-from pipeline.studies.workers import override_texts
 from tests.browser import DESKTOP, PHONE, Browser, browse
 from tests.evaluation.test_intervals import make_groups
 from tests.studies.made import finished, study_results

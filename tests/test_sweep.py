@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.core.fingerprint import digest
 from pipeline.studies.arguments import planned
+from pipeline.studies.grid import read_row
 from pipeline.studies.workers import exclusive
 from pipeline.sweep import check_runs, environments, main, parser
 from tests.studies.world import ROOT, commit, environment, git, make_repository, started
@@ -73,6 +74,10 @@ def test_what_is_done_is_not_run_again(repository: Path, sweep: Sweep) -> None:
     (repository / "notes.txt").write_text("unrelated")
     commit(repository, "an unrelated commit")
     assert sweep() == ["2 runs: 2 done, 0 to run"]
+    (written,) = sweep("--seeds", "2", "--only", "focal", "--grid", "../grid.txt")
+    assert written.startswith("2 runs: 1 done, 1 to run, about ")
+    assert Path("../grid.txt").read_text().count("\n") == 1
+    assert read_row(Path("../grid.txt"), 1).run.name == "study-focal-2-32711dd2e0"
     more = sweep("--seeds", "2", "--only", "focal")
     assert more[0] == "2 runs: 1 done, 1 to run, about 70 s and 0.1 GB of cache (by 1 finished run)"
     assert sorted(started(repository)) == ["dice-1", "focal-1", "focal-2"]

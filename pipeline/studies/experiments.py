@@ -1,5 +1,6 @@
 """The experiments of a repository, read through DVC, and which of them is a run of a study."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -72,6 +73,21 @@ class Experiments:
     def state(self, run: Run) -> State:
         """Return whether the run is done, or was with other code, params or data."""
         return "done" if self.done(run) else "outdated" if self._named(run) else "missing"
+
+    def score(self, run: Run) -> str:
+        """Return the mean IoU of a run that has finished, as text.
+
+        Raises:
+            PipelineError: the run is not done.
+        """
+        found = self.done(run)
+        if found is None:
+            raise PipelineError(
+                f"{run.name} has finished, but its dvc.lock has other code, params or data than there are now: "
+                "were files edited meanwhile? Run it again"
+            )
+        score = json.loads(self.read(found.rev, "metrics/summary.json"))["mean_iou"]
+        return "no mean IoU" if score is None else f"mean IoU {score:.4f}"
 
     def read(self, rev: str, path: str) -> bytes:
         """Return a file of an experiment, from Git or from DVC's cache or remote.

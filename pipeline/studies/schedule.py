@@ -1,6 +1,5 @@
 """Run the missing runs of a sweep on several workers."""
 
-import json
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -57,18 +56,10 @@ class Schedule:
             PipelineError: it is not what it should be.
         """
         with self.lock, Repo(self.root) as repo:
-            experiments = Experiments(repo, self.commit)
-            found = experiments.done(run)
-            if found is None:
-                raise PipelineError(
-                    f"{run.name} has finished, but its dvc.lock has other code, params or data than there are now: "
-                    "were files edited meanwhile? Run the sweep again"
-                )
+            score = Experiments(repo, self.commit).score(run)
             self.finished += 1
-            score = json.loads(experiments.read(found.rev, "metrics/summary.json"))["mean_iou"]
             left = (time.monotonic() - self._start) / self.finished * (self.count - self.finished)
-            text = "no mean IoU" if score is None else f"mean IoU {score:.4f}"
-            _print(f"[{self.finished + len(self.failures)}/{self.count}] {run.name}: {text}, {duration(left)} left")
+            _print(f"[{self.finished + len(self.failures)}/{self.count}] {run.name}: {score}, {duration(left)} left")
 
     def is_done(self, run: Run) -> bool:
         """Look a run up among the experiments that there are now."""

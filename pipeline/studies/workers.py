@@ -16,14 +16,17 @@ from configparser import RawConfigParser
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import yaml
+from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 
+from pipeline.core.cache import cache_folder
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path
+from pipeline.core.fingerprint import digest
 from pipeline.core.params import PARAMS_FILE, read_yaml
+from pipeline.studies.overrides import override_texts
 from pipeline.studies.study import Overrides, Run
 
 EXPERIMENT_REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/\S+")
@@ -49,6 +52,17 @@ class Clones:
     cache: Path
     """DVC's cache."""
     environment: dict[str, str]
+    pull: tuple[str, ...] = ()
+    """Options of `dvc repro` and `dvc exp run`, to take from a remote what the cache lacks."""
+
+    @classmethod
+    def of(cls, repo: Repo, commit: str) -> "Clones":
+        """Place the clones of a repository in its cache folder."""
+        root, cache = Path(repo.root_dir), cache_folder().resolve()
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        environment = os.environ | {"PATH": path, "PIPELINE_CACHE": str(cache)}
+        folder = cache / "sweep" / digest(str(root))[:8]
+        return cls(root, commit, folder, Path(repo.cache.local_cache_dir), environment)
 
     @property
     def numbers(self) -> list[int]:
@@ -74,8 +88,8 @@ class Worker:
 
     def _left_running(self) -> str | None:
         """Return the name of the run in the clone; if there is none, collect what has finished."""
-        with self._open_lock() as lock:
-            if not _try_lock(lock):
+        with self.open_lock() as lock:
+            if not try_lock(lock):
                 return lock.read().strip()
             self.collect()
             return None
@@ -83,9 +97,8 @@ class Worker:
     @contextmanager
     def locked(self) -> Iterator[IO[str]]:
         """Wait until no `dvc` runs in the clone, and keep others out."""
-        with self._open_lock() as lock:
-            while not _try_lock(lock):
-                time.sleep(POLL)
+        with self.open_lock() as lock:
+            wait_for_lock(lock)
             yield lock
 
     def prepare(self) -> None:
@@ -93,7 +106,7 @@ class Worker:
         if not (self.folder / ".git").is_dir():
             with atomic_path(self.folder) as partial:
                 git(self.clones.root, "clone", "--quiet", "--no-checkout", str(self.clones.root), str(partial))
-        git(self.folder, "fetch", "--quiet", "origin", "HEAD")
+        git(self.folder, "fetch", "--quiet", "origin", self.clones.commit)  # by now HEAD may be on another branch
         git(self.folder, "checkout", "--quiet", "--force", "--detach", self.clones.commit)
         git(self.folder, "clean", "--quiet", "--force", "-d")
         for key in ("user.name", "user.email"):  # clones do not have what only the repository sets
@@ -129,11 +142,24 @@ class Worker:
             PipelineError: it failed.
         """
         with self.locked() as lock:
-            self.prepare()
-            self._prepare_chips(lock, run)
-            options = [option for text in override_texts(run.overrides) for option in ("-S", text)]
-            self._dvc([lock], run.name, "exp", "run", "--name", run.name, *options, TARGET)
+            self.run_locked(run, lock)
             self.collect()
+
+    def run_locked(self, run: Run, lock: IO[str]) -> None:
+        """Run an experiment, which stays in the clone, under the clone's lock.
+
+        Raises:
+            PipelineError: it failed.
+        """
+        self.prepare()
+        self.log(run).unlink(missing_ok=True)
+        self._prepare_chips(lock, run)
+        options = [option for text in override_texts(run.overrides) for option in ("-S", text)]
+        self.dvc([lock], run, "exp", "run", *self.clones.pull, "--name", run.name, *options, TARGET)
+
+    def log(self, run: Run) -> Path:
+        """Return the log of a run."""
+        return self.clones.folder / "logs" / f"{run.name}.log"
 
     def _prepare_chips(self, lock: IO[str], run: Run) -> None:
         """Make the chips, or take them from the cache; one worker at a time, lest two download the same archive."""
@@ -146,16 +172,16 @@ class Worker:
         with (self.clones.folder / "chips.lock").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
             stage = "tile" if dataset == "landcoverai" else f"tif_to_png@{dataset}"
-            self._dvc([lock, turn], run.name, "repro", stage)
+            self.dvc([lock, turn], run, "repro", *self.clones.pull, stage)
         git(self.folder, "checkout", "--quiet", "--force", self.clones.commit)
         self._chips = overrides
 
-    def _dvc(self, locks: Sequence[IO[str]], name: str, *arguments: str) -> None:
-        """Run DVC in the clone.
+    def dvc(self, locks: Sequence[IO[str]], run: Run, *arguments: str) -> None:
+        """Run DVC in the clone, with its output in the log of the run.
 
         Args:
-            locks: held until it ends; the first is that of the clone, and gets the name.
-            name: of the run, and of its log.
+            locks: held until it ends; the first is that of the clone, and gets the name of the run.
+            run: what it is part of.
             arguments: of `dvc`.
 
         Raises:
@@ -164,11 +190,11 @@ class Worker:
         lock = locks[0]
         lock.seek(0)
         lock.truncate()
-        lock.write(name)
+        lock.write(run.name)
         lock.flush()
-        log = self.clones.folder / "logs" / f"{name}.log"
+        log = self.log(run)
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w") as output:
+        with log.open("a") as output:
             # the child holds the locks until it ends, even if this process is killed
             code = subprocess.run(
                 [sys.executable, "-m", "dvc", *arguments],
@@ -181,9 +207,10 @@ class Worker:
                 check=False,
             ).returncode
         if code:
-            raise PipelineError(f"{name} failed: {failure(log.read_text(errors='replace'))}; its log: {log}")
+            raise PipelineError(f"{run.name} failed: {failure(log.read_text(errors='replace'))}; its log: {log}")
 
-    def _open_lock(self) -> IO[str]:
+    def open_lock(self) -> IO[str]:
+        """Open the lock file, without locking it."""
         self.lock_file.parent.mkdir(parents=True, exist_ok=True)
         return os.fdopen(os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o666), "r+")
 
@@ -197,44 +224,31 @@ def exclusive(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
-        if not _try_lock(lock):
+        if not try_lock(lock):
             raise PipelineError(f"another sweep runs in this repository (it holds {path}); wait for it, or stop it")
         yield
 
 
-def override_texts(overrides: Overrides) -> list[str]:
-    """Return overrides as DVC's `-S` takes them."""
-    return [f"{key}={hydra(value)}" for key, value in overrides.items()]
-
-
-def hydra(value: Any) -> str:
-    """Return a value in the grammar of Hydra's overrides, which DVC's `-S` has.
+def require_identity(root: Path) -> None:
+    """Check that Git can commit.
 
     Raises:
-        PipelineError: it is null, or of another type than the values of params.yaml.
+        PipelineError: Git has no name and address for commits.
     """
-    match value:
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return repr(value)
-        case str():
-            return "'" + re.sub(r"(\\*)(?='|$)", r"\1\1", value).replace("'", "\\'") + "'"
-        case list():
-            return f"[{','.join(map(hydra, value))}]"
-        case dict():
-            return "{" + ",".join(f"{key}:{hydra(inner)}" for key, inner in value.items()) + "}"
-    raise PipelineError(
-        f"{yaml.safe_dump(value).split(chr(10))[0]} is no value of a parameter; write none for nothing, "
-        "and dates in quotes"
-    )
+    try:
+        git(root, "var", "GIT_COMMITTER_IDENT")
+    except PipelineError:
+        raise PipelineError(
+            "Git has no name and address for commits, and DVC commits experiments: git config user.name NAME; git "
+            "config user.email ADDRESS"
+        ) from None
 
 
 def failure(log: str) -> str:
-    """Return the line of a log that names the error: the stage's own, else the last."""
+    """Return the line of a log that names the error: the stage's own, else DVC's, else the last."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if ": error: " in line] or lines[-1:] or ["no output"]
-    return errors[-1]
+    errors = [line for line in lines if ": error: " in line] or [line for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines or ["no output"])[-1]
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -249,7 +263,14 @@ def git(folder: Path, *arguments: str) -> str:
     return run.stdout.strip()
 
 
-def _try_lock(lock: IO[str]) -> bool:
+def wait_for_lock(lock: IO[str]) -> None:
+    """Lock a file as soon as no other process has locked it."""
+    while not try_lock(lock):
+        time.sleep(POLL)
+
+
+def try_lock(lock: IO[str]) -> bool:
+    """Lock a file unless another process has; return whether it is locked."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -8,8 +8,8 @@ import yaml
 
 from pipeline.core.errors import PipelineError
 from pipeline.studies.experiments import Experiments, merged, open_repository, roots, upstream
+from pipeline.studies.overrides import override_texts
 from pipeline.studies.study import Run, Sampling, load_study, plan
-from pipeline.studies.workers import override_texts
 from tests.studies.world import call, commit, git, make_repository
 
 PARAMS = {"loss": "focal", "split": {"skew": {"class": "none", "share": 0.9}}}

@@ -118,3 +118,66 @@ def test_a_failed_slurm_job_is_not_requeued(tmp_path: Path) -> None:
     run = job(tmp_path, "exit 255")
     output, _ = run.communicate(timeout=30)
     assert (run.returncode, output) == (255, "")
+
+
+def array(folder: Path, *lines: str) -> "subprocess.Popen[str]":
+    """Start the SLURM script of sweeps in a folder, with a fake Python and fake SLURM commands."""
+    script(folder / ".venv/bin/python", *lines)
+    script(folder / "bin/scontrol", 'echo "scontrol $*"')
+    return subprocess.Popen(
+        ["bash", str(ROOT / "tools/cluster/sweep.slurm"), "my grid.txt", "--push", "origin"],
+        cwd=folder,
+        env={"PATH": f"{folder / 'bin'}:/usr/bin:/bin", "SLURM_JOB_ID": "65536", "SLURM_ARRAY_TASK_ID": "3"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_job_of_an_array_runs_its_row_and_ends_as_it_does(tmp_path: Path, code: int) -> None:
+    run = array(tmp_path, "printf '<%s>' \"$@\"", f"exit {code}")
+    output, _ = run.communicate(timeout=30)
+    assert (run.returncode, output) == (code, "<-m><pipeline.row><my grid.txt><3><--push><origin>")
+
+
+def test_a_job_of_an_array_at_its_time_limit_is_requeued(tmp_path: Path) -> None:
+    run = array(tmp_path, "echo started", "exec sleep 1")  # SLURM would end it
+    assert run.stdout is not None
+    with run:
+        started = run.stdout.readline()
+        run.terminate()
+        output, _ = run.communicate(timeout=30)
+    assert (started, run.returncode, output) == ("started\n", 0, "scontrol requeue 65536\n")
+
+
+def over_ssh(tmp_path: Path, row: str, *machines: str) -> "subprocess.CompletedProcess[str]":
+    """Run a grid of six rows; each machine is a home folder with a checkout, in which `row` stands for Python."""
+    for machine in machines:
+        script(tmp_path / machine / "my checkout/.venv/bin/python", row)
+    (tmp_path / "grid.txt").write_text("".join(f"row {number}\n" for number in range(1, 7)))
+    script(tmp_path / "bin/ssh", f'cd "{tmp_path}/$3" && exec /bin/sh -c "$4"')
+    command = [str(ROOT / "tools/cluster/sweep_ssh.sh"), "grid.txt", *machines]
+    env = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "CHECKOUT": "my checkout"}
+    return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_machines_share_the_rows_of_a_grid(tmp_path: Path) -> None:
+    # each waits until both have taken a row
+    row = (
+        'read line; echo "$1 $2 $3 of $line: $4 $5 $6"; touch ../ran; until [ -e ../../first/ran ]; do sleep 0.1; done'
+    )
+    second = "until [ -e ../../second/ran ]; do sleep 0.1; done"
+    run = over_ssh(tmp_path, f"{row}; {second}", "first", "second")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert sorted(run.stdout.splitlines()) == [
+        f"-m pipeline.row - of row 1: {number} --push origin" for number in range(1, 7)
+    ]
+
+
+def test_a_failed_row_does_not_stop_the_others_and_a_machine_that_is_away_takes_none(tmp_path: Path) -> None:
+    run = over_ssh(tmp_path, 'echo "$4"; [ "$4" != 2 ]', "first")
+    assert (run.returncode, run.stdout.split()) == (1, list("123456"))
+    run = over_ssh(tmp_path, "exit 255", "first")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == "first: lost the connection in row 1; fetch the experiments and write the grid again\n"
