@@ -15,6 +15,7 @@ from dvc.repo import Repo
 
 from pipeline.check import validate_params
 from pipeline.core.cli import one_line_errors
+from pipeline.core.cpus import available_cpus
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json
 from pipeline.core.params import PARAMS_FILE, read_yaml
@@ -79,7 +80,7 @@ def environments(jobs: int) -> list[dict[str, str]]:
         return [{"CUDA_VISIBLE_DEVICES": visible[number % gpus]} for number in range(jobs)]
     if gpus or jobs == 1 or "OMP_NUM_THREADS" in os.environ:
         return [{}] * jobs
-    threads = max(1, len(os.sched_getaffinity(0)) // jobs) if hasattr(os, "sched_getaffinity") else 1
+    threads = max(1, available_cpus() // jobs)
     return [{"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}] * jobs
 
 
