@@ -71,14 +71,19 @@ def _names_beginning(folder: Path, start: str) -> list[str]:
     """Return the names in a folder that begin with `start`, sorted."""
     changed = folder.stat().st_mtime_ns
     is_settled = time.time_ns() - changed > SETTLED
-    names = _kept_names(folder, changed) if is_settled else sorted(os.listdir(folder))
+    names = _kept_names(folder, changed) if is_settled else _names(folder)
     return names[bisect_left(names, start) : bisect_left(names, start + chr(sys.maxunicode))]
 
 
 @lru_cache(maxsize=16)
 def _kept_names(folder: Path, changed: int) -> list[str]:
-    """Return the sorted names in a folder, listed once for all its files: of 10,674 files, a list takes 8 ms."""
-    return sorted(os.listdir(folder))
+    """List a folder once for all its files: of 10,674 files, a list takes 8 ms."""
+    return _names(folder)
+
+
+def _names(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries)
 
 
 def with_sidecars(paths: Iterable[Path]) -> list[Path]:
