@@ -4,29 +4,28 @@ from collections import Counter
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from pipeline.core.cli import parallel_map, progress, run
+from pipeline.core.cli import run
 from pipeline.core.errors import PipelineError
-from pipeline.core.failures import Failure, Failures, OnError, catch_failures, partition_results, report_failures
+from pipeline.core.failures import Failure, Failures, OnError, report_failures
 from pipeline.core.files import write_text
+from pipeline.core.parallel import process
 from pipeline.core.params import Params
-from pipeline.core.stage_cache import StageCache, stage_cache
+from pipeline.core.stage_cache import stage_cache
 from pipeline.formats.datasets import BandsSection, DatasetName
-from pipeline.raster.layout import SOURCE, RawFolder, SourceItem
+from pipeline.raster.layout import SOURCE, RawFolder
 from pipeline.raster.originals import report_original_paths
-from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.date_selection import (
     CloudFilterSection,
     DateSelection,
     Thresholds,
     judge,
     judge_with_bands,
-    measure,
 )
 from pipeline.sentinel.items import ReadOptions
+from pipeline.sentinel.measuring import MeasureTask
 
 
 class CloudFilterParams(Params):
@@ -35,19 +34,6 @@ class CloudFilterParams(Params):
     on_error: OnError
     bands: BandsSection
     cloud_filter: CloudFilterSection
-
-
-def measure_cached(item: SourceItem, options: ReadOptions, cache: StageCache) -> DateSelection:
-    """Measure a date, or reuse what an earlier run measured.
-
-    Raises:
-        PipelineError: a file is missing or cannot be read.
-    """
-
-    def build(_: Path) -> dict[str, Any]:
-        return asdict(measure(item, options, options.has_bands(item)))
-
-    return DateSelection(**cache.get(item.id, with_sidecars(item.files), build)[1])
 
 
 def select_dates(
@@ -102,21 +88,17 @@ def cloud_filter(dataset: DatasetName, raw: Path, clear: Path, failures: Path, p
     Dates that cannot be read are listed in the table FAILURES.
     """
     options = params.cloud_filter.read_options(dataset, params.bands)
-    source = RawFolder(dataset, raw)
+    source = RawFolder(dataset, raw.absolute())
     items = source.items
-    with stage_cache(f"cloud_filter-{dataset}", source.checksum, asdict(options)) as cache:
-        attempt = catch_failures(
-            partial(measure_cached, options=options, cache=cache), lambda item: str(item.folder.relative_to(raw))
-        )
-        results = progress(parallel_map(attempt, items), f"cloud_filter {dataset}", len(items))
-        measured, failed = partition_results(results)
+    with stage_cache(f"cloud_filter-{dataset}", source.checksums, asdict(options)) as cache:
+        measured, failed = process(MeasureTask(source.path, cache, options), items, f"cloud_filter {dataset}")
         thresholds = params.cloud_filter.thresholds(dataset)
         dates, missing = select_dates(measured, thresholds, source, options)
         failed = Failures(
-            [*failed, *(Failure(str(folder.relative_to(raw)), reason) for folder, reason in missing.items())],
+            [*failed, *(Failure(str(folder.relative_to(source.path)), reason) for folder, reason in missing.items())],
             len(dates),
         )
-        failures_summary = report_failures(failed, params.on_error, failures, raw)
+        failures_summary = report_failures(failed, params.on_error, failures, source.path)
         reasons = Counter(date.reason for date in dates if date.verdict == "drop")
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
         require_kept_date(dates, dropped, dataset, raw)

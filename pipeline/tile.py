@@ -1,16 +1,15 @@
 """Cut orthophotos and their masks into square chips, like LandCover.ai's own script."""
 
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from pipeline.core.cli import parallel_map, progress, run
+from pipeline.core.cli import run
 from pipeline.core.errors import PipelineError
-from pipeline.core.failures import OnError, catch_failures, partition_results, report_failures
+from pipeline.core.failures import OnError, report_failures
 from pipeline.core.files import atomic_path
+from pipeline.core.parallel import process
 from pipeline.core.params import Params
-from pipeline.core.stage_cache import StageCache, stage_cache
+from pipeline.core.stage_cache import stage_cache
 from pipeline.formats.chips import (
     UNIT,
     Origin,
@@ -21,14 +20,13 @@ from pipeline.formats.chips import (
     unmatched_entry,
     write_tables,
 )
-from pipeline.formats.classes import ClassTable
 from pipeline.orthophoto.part_lists import LANDCOVERAI_SIZE, PartLists
-from pipeline.orthophoto.scenes import TiledScene, tile_scene
+from pipeline.orthophoto.scenes import TiledScene
 from pipeline.orthophoto.section import TileSection
+from pipeline.orthophoto.task import TileTask
 from pipeline.raster.labels import nodata_classes_summary
-from pipeline.raster.layout import RawFolder, Scene
+from pipeline.raster.layout import RawFolder
 from pipeline.raster.originals import report_original_paths
-from pipeline.raster.sidecars import with_sidecars
 
 
 class TileParams(Params):
@@ -36,24 +34,6 @@ class TileParams(Params):
 
     on_error: OnError
     tile: TileSection
-
-
-def tile_cached(scene: Scene, section: TileSection, table: ClassTable, cache: StageCache) -> tuple[Path, TiledScene]:
-    """Tile a scene, or reuse what an earlier run tiled.
-
-    Returns:
-        The folder with the chips, and their rows.
-
-    Raises:
-        PipelineError: image or mask is unreadable or unsupported, or they do not match.
-    """
-
-    def build(folder: Path) -> dict[str, Any]:
-        make_chip_folders(folder, len(section.bands))
-        return asdict(tile_scene(scene, section, table, folder))
-
-    folder, result = cache.get(scene.id, with_sidecars((scene.image, scene.mask)), build)
-    return folder, TiledScene(**result)
 
 
 def dropped_windows(scenes: list[TiledScene]) -> dict[str, int]:
@@ -101,21 +81,17 @@ def alpha_summary(scenes: list[TiledScene]) -> str:
 @report_original_paths
 def tile(raw: Path, chips: Path, failures: Path, params: TileParams) -> str:
     """Cut every scene in RAW into the chips folder CHIPS; list scenes that failed in the table FAILURES."""
-    source = RawFolder("landcoverai", raw)
+    source = RawFolder("landcoverai", raw.absolute())
     table, scenes, section = source.classes, source.scenes, params.tile
     listed_size = LANDCOVERAI_SIZE if source.is_cut else section.size  # of cut chips, the lists name images
     lists = PartLists.for_size(source.official_parts, listed_size, is_own=source.source == "local")
     with (
-        stage_cache("tile", source.checksum, section.model_dump(), table.model_dump()) as cache,
+        stage_cache("tile", source.checksums, section.model_dump(), table.model_dump()) as cache,
         atomic_path(chips) as folder,
     ):
         make_chip_folders(folder, len(section.bands))
-        attempt = catch_failures(
-            partial(tile_cached, section=section, table=table, cache=cache),
-            lambda scene: str(scene.image.relative_to(raw)),
-        )
-        results, failed = partition_results(progress(parallel_map(attempt, scenes), "tile", len(scenes)))
-        failures_summary = report_failures(failed, params.on_error, failures, raw)
+        results, failed = process(TileTask(source.path, cache, section, table), scenes, "tile")
+        failures_summary = report_failures(failed, params.on_error, failures, source.path)
         for scene_folder, _ in results:
             link_chips(scene_folder, folder, len(section.bands))
         tiled = [scene for _, scene in results]

@@ -14,7 +14,8 @@ from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.layout import SourceItem
 from pipeline.sentinel.clouds import PixelKind
-from pipeline.tif_to_png import TifToPngParams, read_item, tif_to_png
+from pipeline.sentinel.conversion import read_item
+from pipeline.tif_to_png import TifToPngParams, tif_to_png
 from tests.world import archive, params
 
 DAY = date(2018, 7, 20)

@@ -16,12 +16,11 @@ from rich.progress import Progress, ProgressColumn, Task
 from rich.text import Text
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.interrupt import exit_on_interrupt, thread_pool
+from pipeline.core.interrupt import exit_on_interrupt
 from pipeline.core.params import load_params
 
 Stage = Callable[..., str]
 T = TypeVar("T")
-R = TypeVar("R")
 
 STATUS_INTERVAL = 30
 """Seconds between status lines in a log file."""
@@ -143,15 +142,3 @@ def _log_status(description: str, status: Callable[[], str] | None) -> Iterator[
     finally:
         ended.set()
         thread.join()
-
-
-def parallel_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Apply `function` to each item with one thread per core; yield results in the order of the items.
-
-    Threads are enough: GDAL, OpenCV and Pillow release the GIL. The order of results, and thus the output, does not
-    depend on the number of cores.
-    """
-    with thread_pool(os.cpu_count()) as pool:
-        futures = [pool.submit(function, item) for item in items]
-        for future in futures:
-            yield future.result()

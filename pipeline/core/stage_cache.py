@@ -8,6 +8,7 @@ import fcntl
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from pipeline.core.fingerprint import digest, loaded_code_digest, versions
 RESULT = "result.json"
 
 
+@dataclass(frozen=True)
 class StageCache:
     """Cached results of one stage under one set of params."""
 
-    def __init__(self, folder: Path, checksum: Callable[[Path], str]) -> None:
-        self.folder = folder
-        self.checksum = checksum
+    folder: Path
+    """Absolute: several machines may share it."""
+    checksum: Callable[[Path], str]
 
     def get(self, name: str, inputs: Iterable[Path], build: Callable[[Path], Any]) -> tuple[Path, Any]:
         """Return the cached result for these inputs, built first if it is missing.
@@ -44,10 +46,37 @@ class StageCache:
             partial = Path(tempfile.mkdtemp(dir=self.folder, prefix=".partial-"))
             try:
                 write_json(partial / RESULT, build(partial))
-                partial.rename(folder)
+                _rename(partial, folder)
             finally:
                 remove(partial)  # unless it was renamed
         return folder, read_json(folder / RESULT)
+
+
+def _rename(partial: Path, folder: Path) -> None:
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else a worker that was thought dead has built the same
+            raise
+
+
+@dataclass(frozen=True)
+class CachedTask:
+    """A `pipeline.core.parallel.Task` over the files of a raw folder, whose finished results are kept."""
+
+    raw: Path
+    """Absolute."""
+    cache: StageCache
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The raw folder."""
+        return (self.raw,)
+
+    @property
+    def writes(self) -> Path:
+        """The cache of the stage."""
+        return self.cache.folder
 
 
 @contextmanager
@@ -61,7 +90,7 @@ def stage_cache(stage: str, checksum: Callable[[Path], str], *settings: Any) -> 
         checksum: returns the SHA-256 of an input, or raises a PipelineError if it is not as downloaded.
         settings: everything besides its inputs that a result depends on.
     """
-    root = cache_folder() / "stages" / stage
+    root = cache_folder().absolute() / "stages" / stage
     folder = root / digest(loaded_code_digest(), versions(), *settings)
     done = folder.with_name(f".{folder.name}.done")
     root.mkdir(parents=True, exist_ok=True)

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.cli import parallel_map
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure, catch_failures
 from pipeline.core.files import copy, remove
+from pipeline.core.parallel import parallel_map
 from pipeline.importing.importer import IMAGES, MASKS, Imported, default_rules
 from pipeline.importing.pictures import import_image
 from pipeline.importing.raster_masks import import_mask

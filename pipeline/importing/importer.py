@@ -7,10 +7,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from shlex import quote
 
-from pipeline.core.cli import parallel_map
 from pipeline.core.errors import PipelineError, StageError
 from pipeline.core.failures import Failure, catch_failures, reraise_stage_errors
 from pipeline.core.files import copy, remove, write_text
+from pipeline.core.parallel import parallel_map
 from pipeline.formats.classes import USER_CLASSES, user_classes
 from pipeline.formats.datasets import CLASSES
 from pipeline.importing.colours import UnknownColoursError

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from pipeline.core.cli import parallel_map
 from pipeline.core.errors import PipelineError
+from pipeline.core.parallel import parallel_map
 from pipeline.formats.classes import Colour
 from pipeline.importing.listing import is_vector
 from pipeline.importing.mask_kinds import RasterMask, require_bands

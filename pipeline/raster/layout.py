@@ -10,9 +10,10 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import read_json, sha256, visible_files, write_json
+from pipeline.core.files import read_json, visible_files, write_json
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.datasets import LAYOUTS, DatasetName
+from pipeline.raster.checksums import Checksums
 
 TIFF_ENDINGS = (".tif", ".tiff")
 OFFICIAL_LISTS = ("train.txt", "val.txt", "test.txt")
@@ -159,36 +160,11 @@ class RawFolder:
         """
         _ = (self.items, self.labels) if self.dataset in LAYOUTS else self.scenes
 
-    def checksum(self, path: Path) -> str:
-        """Return the SHA-256 of a file, checked against the manifest if `download` wrote one.
-
-        Raises:
-            PipelineError: the file was changed or added since its download.
-        """
-        if self._manifest and path not in self._manifest:
-            raise PipelineError(
-                f"{path} was added after the download; put it next to the original, not the copy, and run "
-                "`dvc repro`, or remove it"
-            )
-        checksum = sha256(path)
-        expected = self._manifest.get(path, checksum)
-        if checksum == expected:
-            return checksum
-        difference = f"its SHA-256 is {checksum}, but the manifest has {expected}"
-        if self.source == "local":
-            raise PipelineError(
-                f"the copy of {path} was changed after the download: {difference}; fix the original, not its copy, "
-                "and run `dvc repro`"
-            )
-        raise PipelineError(
-            f"{path} was changed after the download: {difference}; remove {path.name} and run `dvc checkout` or "
-            "`dvc repro`"
-        )
-
     @cached_property
-    def _manifest(self) -> dict[Path, str]:
-        """From file to its SHA-256 at download; empty without a manifest."""
-        return {self.path / row["path"]: row["sha256"] for row in self._manifest_rows}
+    def checksums(self) -> Checksums:
+        """Checksums of the files, as in the manifest if `download` wrote one."""
+        expected = {self.path / row["path"]: row["sha256"] for row in self._manifest_rows}
+        return Checksums(expected, is_local=bool(expected) and self.source == "local")
 
     @cached_property
     def renamed(self) -> dict[Path, str]:

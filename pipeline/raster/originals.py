@@ -74,13 +74,16 @@ def report_original_paths(stage: Callable[P, str]) -> Callable[P, str]:
         try:
             return stage(*args, **kwargs)
         except (PipelineError, OSError) as error:
-            lines = [*getattr(error, "table", ()), str(error)]
+            absolute = [*getattr(error, "table", ()), str(error)]
+            lines = [line.replace(str(raw.absolute()), str(raw)) for line in absolute]
             originals = find_originals(dataset, raw)
-            if originals is None or not any(_raw_path_pattern(raw).search(line) for line in lines):
+            *table, text = lines
+            if originals is not None and any(_raw_path_pattern(raw).search(line) for line in lines):
+                *table, text = (originals.restore_paths(line, raw) for line in lines)
+                if any(f"{raw}/" in line for line in lines):
+                    text += originals.advice(raw)
+            elif lines == absolute:
                 raise
-            *table, text = (originals.restore_paths(line, raw) for line in lines)
-            if any(f"{raw}/" in line for line in lines):
-                text += originals.advice(raw)
             restored = error if isinstance(error, PipelineError) else PipelineError()
             restored.args, restored.table = (text,), table
             raise restored from None

@@ -46,6 +46,11 @@ class ReadOptions:
         return ("source",) if self.dataset == "ghana" else tuple(dict.fromkeys(self.bands.landcovernet))
 
     @property
+    def band_names(self) -> tuple[str, ...]:
+        """The bands as red, green, blue, and any others: names, or indices from 1."""
+        return tuple(map(str, getattr(self.bands, self.dataset)))
+
+    @property
     def cloud_assets(self) -> tuple[str, ...]:
         """The assets of the clouds."""
         return CLOUD_ASSETS[self.clouds]

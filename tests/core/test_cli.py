@@ -1,15 +1,12 @@
 import argparse
 import io
 import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
 from pathlib import Path
 
 import pytest
 
-from pipeline.core.cli import number, parallel_map, progress, run
+from pipeline.core.cli import number, progress, run
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Params
 from pipeline.formats.datasets import DatasetName
@@ -116,45 +113,6 @@ def test_progress_shows_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     assert list(progress("abc", "letters", 3)) == ["a", "b", "c"]
     assert "letters" in terminal.getvalue()
-
-
-def test_results_keep_the_order_of_the_items() -> None:
-    second_done = threading.Event()
-
-    def work(item: int) -> int:
-        if item == 0:
-            assert second_done.wait(timeout=30)
-        else:
-            second_done.set()
-        return item * 10
-
-    assert list(parallel_map(work, [0, 1])) == [0, 10]
-
-
-def test_the_first_error_is_raised_and_pending_items_are_cancelled(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    started, cancelled, shutdown = [], threading.Event(), ThreadPoolExecutor.shutdown
-
-    def cancel(pool: ThreadPoolExecutor, wait: bool, cancel_futures: bool = False) -> None:
-        shutdown(pool, wait=False, cancel_futures=cancel_futures)
-        cancelled.set()
-        shutdown(pool, wait=wait)
-
-    def work(item: int) -> int:
-        started.append(item)
-        if item in (1, 3):
-            raise PipelineError(f"item {item}")
-        if item > 1:
-            assert cancelled.wait(timeout=30)
-        return item
-
-    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", cancel)
-    results = parallel_map(work, range(1000))
-    assert next(results) == 0
-    with pytest.raises(PipelineError, match="item 1"):
-        list(results)
-    assert len(started) <= 3 + (cpu_count() or 1)
 
 
 def test_numbers_are_finite() -> None:

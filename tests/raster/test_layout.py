@@ -1,4 +1,3 @@
-import hashlib
 from datetime import date
 from pathlib import Path
 
@@ -183,44 +182,6 @@ def test_a_list_in_another_encoding_is_refused(tmp_path: Path, encoding: str) ->
     (tmp_path / "val.txt").write_text("a_1\n" + ("ä_2\n" if encoding == "latin-1" else "a_2\n"), encoding=encoding)
     with pytest.raises(PipelineError, match=r"val\.txt is not in UTF-8; save it as UTF-8, one chip id per line"):
         RawFolder("landcoverai", tmp_path).official_parts
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        (
-            "local",
-            r"^the copy of .*images/a.tif was changed after the download: its SHA-256 is .* has {right}; fix ",
-        ),
-        (
-            "mlhub",
-            r"^.*images/a.tif was changed after the download: its SHA-256 is .* has {right}; remove a.tif and run ",
-        ),
-    ],
-)
-def test_a_file_changed_after_the_download_is_refused(tmp_path: Path, source: str, message: str) -> None:
-    write_source(tmp_path, source)
-    path, right = tmp_path / "images/a.tif", hashlib.sha256(b"a").hexdigest()
-    write_text(path, "a")
-    write_text(tmp_path / "manifest.csv", f"path,size,sha256,origin\nimages/a.tif,1,{right},images/a.tif\n")
-    assert RawFolder("landcoverai", tmp_path).checksum(path) == right
-    write_text(path, "b")
-    with pytest.raises(PipelineError, match=message.format(right=right)):
-        RawFolder("landcoverai", tmp_path).checksum(path)
-
-
-def test_a_sidecar_added_to_a_copy_is_refused(tmp_path: Path) -> None:
-    write_text(tmp_path / "images/a.tif.aux.xml", "<PAMDataset/>")
-    write_text(tmp_path / "manifest.csv", "path,size,sha256,origin\nimages/a.tif,1,0,images/a.tif\n")
-    with pytest.raises(
-        PipelineError, match=r"a\.tif\.aux\.xml was added after the download; put it next to the original"
-    ):
-        RawFolder("landcoverai", tmp_path).checksum(tmp_path / "images/a.tif.aux.xml")
-
-
-def test_without_a_manifest_any_file_is_accepted(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.tif", "a")
-    assert RawFolder("landcoverai", tmp_path).checksum(tmp_path / "a.tif") == hashlib.sha256(b"a").hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ from pipeline.scenes import row_buffer
 from pipeline.scenes.geotiff_scene import open_band_files, open_scene
 from pipeline.scenes.scene import ReadOptions
 from pipeline.sentinel.clouds import PixelKind
+from pipeline.sentinel.conversion import read_item
 from pipeline.sentinel.items import ReadOptions as SentinelOptions
-from pipeline.tif_to_png import TifToPngParams, read_item
+from pipeline.tif_to_png import TifToPngParams
 from tests.orthophoto.test_section import section
 from tests.world import TWO_CLASSES, UTM, at, gradient, hide, landcovernet_item, params
 

@@ -1,0 +1,213 @@
+"""Process items on the workers of a running Dask cluster, with the same results as with threads.
+
+The machines share the checkout, the raw folder and `PIPELINE_CACHE` at the same paths. A worker that dies costs a retry
+of its tasks.
+"""
+
+import hashlib
+import logging
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import dask
+from distributed import Client, Future, KilledWorker, as_completed
+
+from pipeline.core.cli import progress
+from pipeline.core.errors import StageError
+from pipeline.core.failures import Failure, catch_failures
+from pipeline.core.fingerprint import IMAGING, versions
+from pipeline.core.parallel import CLUSTER, Task
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+ROOT = Path(__file__).resolve().parents[2]
+BATCH = 10_000
+"""Items sent to the scheduler at once."""
+PATIENCE = "10s"
+"""Longest wait for the scheduler."""
+CODE = "code of the pipeline"
+_checked: set[Path] = set()
+"""Tokens of the jobs that this process has passed as a worker."""
+
+
+def environment() -> dict[str, str]:
+    """Return what affects the results of a process: its code when this module was loaded, and versions."""
+    return {CODE: _LOADED_CODE, "Python": platform.python_version()} | versions((*IMAGING, "dask", "distributed"))
+
+
+def _code_digest() -> str:
+    files = sorted((ROOT / "pipeline").rglob("*.py"))
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+_LOADED_CODE = _code_digest()
+
+
+@dataclass(frozen=True)
+class Job(Generic[T, R]):
+    """A task, and what a worker needs for the same results as here."""
+
+    task: Task[T, R]
+    environment: dict[str, str]
+    token: Path
+    """File of this run in the shared folder, which tells it from a folder of the same path on another machine."""
+
+    def problem(self) -> str | None:
+        """Return why this process cannot do the job, and what to do about it; None if it can."""
+        own = environment()
+        for name, expected in self.environment.items():
+            if name == CODE and own[CODE] != expected:
+                return f"runs other code than {ROOT} contains now; restart it in this checkout"
+            if own[name] != expected:
+                return f"has {name} {own[name]}, and this process {expected}; start both in the same environment"
+        for folder in self.task.reads:
+            if not folder.is_dir():
+                return f"has no folder {folder}; all machines need it at the same path, on shared storage"
+        if not self.token.is_file():
+            return (
+                f"does not share {self.task.writes}; set PIPELINE_CACHE to a folder on shared storage, which all "
+                "machines have at the same path"
+            )
+        return None if os.access(self.task.writes, os.W_OK) else f"may not write to {self.task.writes}"
+
+    def run(self, item: T) -> R | Failure:
+        """Process an item in this worker.
+
+        Raises:
+            StageError: this worker cannot do the job, or an error that affects every item.
+        """
+        if self.token not in _checked:  # workers may join at any time
+            if problem := self.problem():
+                raise StageError(f"a Dask worker on {platform.node()} {problem}")
+            _checked.add(self.token)
+        return catch_failures(self.task, self.task.file)(item)
+
+
+def run_item(item: T, job: Job[T, R]) -> R | Failure:
+    """Run a job on an item."""
+    return job.run(item)
+
+
+def problem_of(job: Job[Any, Any]) -> str | None:
+    """Return why this worker cannot do a job."""
+    return job.problem()
+
+
+def map_on_cluster(task: Task[T, R], items: Sequence[T], description: str) -> list[R | Failure]:
+    """Process items on the cluster named by `CLUSTER`; return results and failures in the order of the items.
+
+    Raises:
+        StageError: the cluster cannot be reached, its machines lack something, or an error that affects every item.
+    """
+    with _connected() as client, tempfile.NamedTemporaryFile(dir=task.writes, prefix=".shared-") as token:
+        job = Job(task, environment(), Path(token.name))
+        _wait_for_workers(client, description)
+        _require_suitable(client, job)
+        shared = client.submit(_same, job, pure=False)  # once a worker; unlike scattered data, made again if it is lost
+        futures = client.map(run_item, items, job=shared, pure=False, batch_size=BATCH)
+        outcomes: dict[int, R | Failure] = {}
+        suspects: list[int] = []
+        numbers = {future.key: number for number, future in enumerate(futures)}
+        done = as_completed(futures, raise_errors=False)
+        for future in progress(done, description, len(items), lambda: _status(client, len(outcomes), len(items))):
+            number = numbers[future.key]
+            try:
+                outcomes[number] = _result(future)
+            except KilledWorker:
+                suspects.append(number)
+            future.release()
+        for number in suspects:
+            outcomes[number] = _run_alone(client, shared, task, items[number])
+    return [outcomes[number] for number in range(len(items))]
+
+
+def _run_alone(client: Client, shared: Future, task: Task[T, R], item: T) -> R | Failure:
+    """Run an item whose workers died once more, alone: Dask blames all tasks of a worker that dies."""
+    try:
+        outcome: R | Failure = _result(client.submit(run_item, item, job=shared, pure=False))
+        return outcome
+    except KilledWorker as error:
+        return Failure(
+            task.file(item),
+            f"{task.file(item)} killed {error.allowed_failures + 1} Dask workers one after another, probably by its "
+            "need for memory; give the workers more, or run it without Dask",
+        )
+
+
+def _result(future: Future) -> Any:
+    try:
+        return future.result()
+    except CancelledError:
+        raise StageError(
+            "the Dask scheduler was lost; finished work is kept: start it and its workers again, and run again"
+        ) from None
+
+
+@contextmanager
+def _connected() -> Iterator[Client]:
+    """Connect to the scheduler.
+
+    Raises:
+        StageError: it cannot be reached.
+    """
+    for name in ("distributed", "distributed.client", "distributed.batched", "distributed.core", "distributed.comm"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    variable, value = next((name, value) for name in CLUSTER if (value := os.environ.get(name)))
+    how = f"start it, or unset {variable} to use this machine alone"
+    try:
+        if variable != CLUSTER[0] and not Path(value).is_file():
+            raise OSError("the file does not exist")
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}):
+            client = Client(**{"address" if variable == CLUSTER[0] else "scheduler_file": value}, timeout=PATIENCE)
+    except (OSError, ValueError, ImportError) as error:
+        raise StageError(f"{variable} is {value}, but the Dask scheduler cannot be reached: {error}; {how}") from None
+    with client:
+        yield client
+
+
+def _wait_for_workers(client: Client, description: str) -> None:
+    """Wait for the first worker: jobs of a cluster may be queued for hours."""
+    if not client.scheduler_info(n_workers=1)["n_workers"]:
+        print(f"{description}: waiting for the cluster's first worker", file=sys.stderr, flush=True)
+    client.wait_for_workers(1)
+
+
+def _require_suitable(client: Client, job: Job[Any, Any]) -> None:
+    """Check scheduler and workers before anything is sent.
+
+    Raises:
+        StageError: one of them cannot do the job; names it.
+    """
+    start = f"start it with PYTHONPATH={ROOT}"
+    try:
+        found = client.run_on_scheduler(environment)
+    except (ImportError, AttributeError) as error:
+        raise StageError(f"the Dask scheduler cannot import the pipeline ({error}); {start}") from None
+    if found[CODE] != job.environment[CODE]:
+        raise StageError(f"the Dask scheduler runs other code than {ROOT} contains now; restart it in this checkout")
+    for worker, problem in sorted(client.run(problem_of, job, on_error="return").items()):
+        if isinstance(problem, BaseException):
+            raise StageError(f"the Dask worker {worker} cannot import the pipeline ({problem}); {start}")
+        if problem:
+            raise StageError(f"the Dask worker {worker} {problem}")
+
+
+def _same(job: Job[T, R]) -> Job[T, R]:
+    return job
+
+
+def _status(client: Client, done: int, total: int) -> str:
+    try:
+        workers = client.scheduler_info(n_workers=1)["n_workers"]
+    except (OSError, RuntimeError):
+        return "the scheduler does not answer"
+    return f"{done} of {total} on {workers} worker{'s' * (workers != 1)}"
