@@ -8,60 +8,20 @@ python -m pipeline.predict --bands B04.tif B03.tif B02.tif -o map.tif
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.core.cache import cache_folder
 from pipeline.core.cli import number, one_line_errors
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure, catch_failures, reraise_stage_errors
-from pipeline.core.files import read_json, write_json
-from pipeline.core.fingerprint import digest
-from pipeline.inference.forward import duration
-from pipeline.inference.network import LoadedModel, Wanted, load_model
+from pipeline.core.parallel import has_cluster
+from pipeline.inference.jobs import Job, MapTask, predict_one
+from pipeline.inference.network import Wanted
 from pipeline.inference.outputs import ENDINGS
 from pipeline.inference.revision import MODEL, model_of
-from pipeline.inference.scene_map import MapOptions, MapResult, Source, is_finished, predict_scene
-from pipeline.raster.blocks import BlockError
+from pipeline.inference.scene_map import MapOptions, Source
 from pipeline.raster.remote import locate
 from pipeline.scenes.area import AreaOptions
-
-NOTICEABLE = 0.001
-"""Share of different classes where windows meet that is reported for every network."""
-LISTED = 3
-"""Damaged blocks that are named."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One map."""
-
-    source: Source
-    out: Path
-
-    @property
-    def name(self) -> str:
-        """The scene for messages, without the secrets of its URL."""
-        return str(locate(self.source.names[0]))
-
-    @property
-    def record(self) -> Path:
-        """File in the cache folder that records where the scenes are: two folders may hold scenes of the same name."""
-        return cache_folder() / "predict" / f"{digest(str(self.out.resolve()))}.scene.json"
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether the map in OUT is of this scene, as far as recorded."""
-        return not self.record.exists() or read_json(self.record) == self.places
-
-    @property
-    def places(self) -> list[str]:
-        """Where the files are that the user named."""
-        locations = map(locate, self.source.names)
-        return [str(location.resolve() if isinstance(location, Path) else location) for location in locations]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -215,89 +175,31 @@ def map_options(arguments: argparse.Namespace) -> MapOptions:
     )
 
 
-def summary(model: LoadedModel, result: MapResult) -> str:
-    """Summarise a map in one line."""
-    parts = [
-        f"{result.path}, {result.width:,} x {result.height:,} px in {duration(result.seconds)}, "
-        f"{result.pixels / result.seconds / 1e6:.2g} million px/s"
-    ]
-    if (share := result.disagreement) is not None and (share >= NOTICEABLE or not model.is_measured):
-        parts.append(f"neighbouring windows differ in {100 * share:.2g} % of the pixels within 16 px of their borders")
-    if count := len(result.damaged):
-        more = f" and {count - LISTED} more" if count > LISTED else ""
-        blocks = "1 damaged block" if count == 1 else f"{count} damaged blocks"
-        parts.append(f"no data in {blocks}: {'; '.join(result.damaged[:LISTED])}{more}")
-    return "; ".join(parts)
+def attempt_all(task: MapTask, jobs: Sequence[Job]) -> Iterator[str | Failure]:
+    """Make maps one after another, since the network uses all cores; or on a Dask cluster."""
+    if has_cluster():
+        from pipeline.core.cluster import map_on_cluster
+
+        yield from map_on_cluster(task.absolute(), [job.absolute() for job in jobs], "predict")
+    else:
+        yield from map(catch_failures(task, task.file), jobs)
 
 
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Re-raise torch's errors for a lack of memory.
-
-    Raises:
-        PipelineError: with the remedy.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if not any(text in str(error) for text in ("out of memory", "can't allocate memory")):
-            raise
-        raise PipelineError("the network ran out of memory; lower --memory") from None
-
-
-def predict_one(model: LoadedModel, job: Job, options: MapOptions) -> str:
-    """Make a map, record of what, and summarise it.
-
-    Raises:
-        PipelineError: see `predict_scene`.
-    """
-    try:
-        with _memory_errors():
-            result = predict_scene(model, job.source, job.out, options, note)
-    except BlockError as error:
-        if options.on_error == "skip":  # the block is of a mask
-            raise
-        raise PipelineError(f"{error}; restore the file, or write no data there: --on-error skip") from None
-    write_json(job.record, job.places)  # not before: until then OUT may hold the map of another scene
-    return summary(model, result)
-
-
-def predict_all(model: LoadedModel, jobs: Sequence[Job], options: MapOptions) -> int:
+def predict_all(task: MapTask, jobs: Sequence[Job]) -> int:
     """Make the maps of several scenes, print a table, and return the number of scenes that failed.
 
     Raises:
-        StageError: the disk is full; after the table of the scenes before.
+        StageError: the disk is full, or a Dask cluster cannot be used; after the table of the scenes before.
     """
-
-    def attempt(job: Job) -> str:
-        preview = options.preview and options.preview / f"{job.out.stem}.png"
-        vector = options.vector and options.vector / f"{job.out.stem}.gpkg"
-        own = replace(options, preview=preview, vector=vector)
-        if job.out.exists() and not options.overwrite:
-            if job.is_recorded and is_finished(model, job.source, job.out, own):
-                return "skipped: already finished"
-            raise PipelineError(
-                f"{job.out} exists, but is of another scene or model, has other options, lacks a layer or polygons, or "
-                "is older than its scene; --overwrite replaces it"
-            )
-        return predict_one(model, job, own)
-
-    guarded = catch_failures(attempt, lambda job: job.name)
     outcomes: list[str | Failure] = []
     try:
-        for job in jobs:
-            outcomes.append(guarded(job))
+        outcomes.extend(attempt_all(task, jobs))
     finally:
         width = max(len(job.name) for job in jobs)
         for job, outcome in zip(jobs, outcomes, strict=False):
             text = f"FAILED: {outcome.reason}" if isinstance(outcome, Failure) else outcome
             print(f"{job.name:{width}}  {text}")
     return sum(isinstance(outcome, Failure) for outcome in outcomes)
-
-
-def note(line: str) -> None:
-    """Print a line for the user before the result."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -309,11 +211,12 @@ def run(arguments: argparse.Namespace) -> None:
     """
     jobs, options = list_jobs(arguments), map_options(arguments)
     folder = model_of(arguments.rev) if arguments.rev else arguments.model
-    model = load_model(folder, arguments.device)
+    task = MapTask(folder, arguments.device, options, Path(arguments.out))
+    model = task.model
     try:
         if not is_folder(arguments):
             print(f"predict: {predict_one(model, jobs[0], options)}")
-        elif failed := predict_all(model, jobs, options):
+        elif failed := predict_all(task, jobs):
             raise PipelineError(
                 f"{failed} of {len(jobs)} scenes failed, as listed above; run again: finished maps are skipped"
             )

@@ -13,6 +13,7 @@ import torch
 import pipeline.predict
 from pipeline.formats.chips import Imagery
 from pipeline.formats.classes import ClassTable, LandCoverClass
+from pipeline.inference import jobs
 from pipeline.inference.network import load_model
 from pipeline.learning.model import NetworkConfig, Segmenter, build, describe_model, save_model
 from pipeline.raster.georeference import Georeference
@@ -68,7 +69,7 @@ class Command:
         if "--rev" not in words and "--model" not in words:
             words += ["--model", str(model or self.model)]
         self.patch.setattr(sys, "argv", ["predict", *words])
-        self.patch.setattr(pipeline.predict, "load_model", load_once)
+        self.patch.setattr(jobs, "load_model", load_once)
         code: Any = 0
         try:
             pipeline.predict.main()

@@ -64,6 +64,7 @@ ALLOWED = [
         ),
     ),
     (NETWORK, ("sources/", "learning/hub.py")),
+    ("dask distributed", ("core/cluster.py",)),
 ]
 """Libraries, and the only paths under pipeline/ that may import them."""
 

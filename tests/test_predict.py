@@ -19,8 +19,8 @@ import torch
 from rasterio.transform import Affine
 from scipy import ndimage
 
-import pipeline.predict
 from pipeline.formats.chips import Imagery
+from pipeline.inference import jobs
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
 from tests.maps import MEMORY, TABLE, Command, noise, outputs, write_model, write_scene
@@ -610,14 +610,14 @@ def test_a_map_that_stays_or_comes_from_another_scene_is_not_taken_as_finished(
 def test_a_full_disk_ends_all_scenes(
     predict: Command, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = pipeline.predict.predict_scene
+    make = jobs.predict_scene
 
     def fill(model: Any, source: Any, out: Path, *rest: Any) -> Any:
         if out.stem == "b":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
         return make(model, source, out, *rest)
 
-    monkeypatch.setattr(pipeline.predict, "predict_scene", fill)
+    monkeypatch.setattr(jobs, "predict_scene", fill)
     scenes = [shutil.copy(files / "scene.tif", tmp_path / f"{name}.tif") for name in "abc"]
     outcome = predict(*scenes, "-o", tmp_path / "maps")
     assert len(outcome.out.splitlines()) == 1
@@ -627,7 +627,7 @@ def test_a_full_disk_ends_all_scenes(
 
 
 def test_a_lack_of_memory(predict: Command, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.predict, "predict_scene", lambda *_: torch.empty(2**50))
+    monkeypatch.setattr(jobs, "predict_scene", lambda *_: torch.empty(2**50))
     outcome = predict(files / "scene.tif", "-o", tmp_path / "map.tif")
     line = "predict: error: the network ran out of memory; lower --memory"
     assert (outcome.error, outcome.code) == (line, 1)

@@ -9,17 +9,18 @@ import logging
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from uuid import uuid4
 
 import dask
 from distributed import Client, Future, KilledWorker, as_completed
 
+from pipeline.core.cache import cache_folder
 from pipeline.core.cli import progress
 from pipeline.core.errors import StageError
 from pipeline.core.failures import Failure, catch_failures
@@ -35,7 +36,7 @@ BATCH = 10_000
 PATIENCE = "10s"
 """Longest wait for the scheduler."""
 CODE = "code of the pipeline"
-_checked: set[Path] = set()
+_checked: set[str] = set()
 """Tokens of the jobs that this process has passed as a worker."""
 
 
@@ -58,8 +59,10 @@ class Job(Generic[T, R]):
 
     task: Task[T, R]
     environment: dict[str, str]
-    token: Path
-    """File of this run in the shared folder, which tells it from a folder of the same path on another machine."""
+    cache: Path
+    """The cache folder."""
+    token: str
+    """Name of a file of this run in the shared folders, which tells them from others of the same path."""
 
     def problem(self) -> str | None:
         """Return why this process cannot do the job, and what to do about it; None if it can."""
@@ -72,12 +75,15 @@ class Job(Generic[T, R]):
         for folder in self.task.reads:
             if not folder.is_dir():
                 return f"has no folder {folder}; all machines need it at the same path, on shared storage"
-        if not self.token.is_file():
-            return (
-                f"does not share {self.task.writes}; set PIPELINE_CACHE to a folder on shared storage, which all "
-                "machines have at the same path"
-            )
-        return None if os.access(self.task.writes, os.W_OK) else f"may not write to {self.task.writes}"
+        for folder in (self.cache, *self.task.writes):
+            if not (folder / self.token).is_file():
+                return (
+                    f"does not share {folder}; use a folder on shared storage that all machines have at the same path "
+                    "(PIPELINE_CACHE for the cache)"
+                )
+            if not os.access(folder, os.W_OK):
+                return f"may not write to {folder}"
+        return None
 
     def run(self, item: T) -> R | Failure:
         """Process an item in this worker.
@@ -89,6 +95,7 @@ class Job(Generic[T, R]):
             if problem := self.problem():
                 raise StageError(f"a Dask worker on {platform.node()} {problem}")
             _checked.add(self.token)
+            os.environ["PIPELINE_CACHE"] = str(self.cache)
         return catch_failures(self.task, self.task.file)(item)
 
 
@@ -108,8 +115,9 @@ def map_on_cluster(task: Task[T, R], items: Sequence[T], description: str) -> li
     Raises:
         StageError: the cluster cannot be reached, its machines lack something, or an error that affects every item.
     """
-    with _connected() as client, tempfile.NamedTemporaryFile(dir=task.writes, prefix=".shared-") as token:
-        job = Job(task, environment(), Path(token.name))
+    cache = cache_folder().absolute()
+    with _connected() as client, _token((cache, *task.writes)) as token:
+        job = Job(task, environment(), cache, token)
         _wait_for_workers(client, description)
         _require_suitable(client, job)
         shared = client.submit(_same, job, pure=False)  # once a worker; unlike scattered data, made again if it is lost
@@ -128,6 +136,20 @@ def map_on_cluster(task: Task[T, R], items: Sequence[T], description: str) -> li
         for number in suspects:
             outcomes[number] = _run_alone(client, shared, task, items[number])
     return [outcomes[number] for number in range(len(items))]
+
+
+@contextmanager
+def _token(folders: Sequence[Path]) -> Iterator[str]:
+    """Write a file of a new name into each folder during the block."""
+    name = f".shared-{uuid4().hex}"
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+        yield name
+    finally:
+        for folder in folders:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _run_alone(client: Client, shared: Future, task: Task[T, R], item: T) -> R | Failure:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pipeline.core.cli import progress
+from pipeline.core.cpus import available_cpus
 from pipeline.core.failures import Failures, catch_failures, partition_results
 from pipeline.core.interrupt import thread_pool
 
@@ -29,8 +30,8 @@ class Task(Protocol[Item, Result]):
         """Folders that every machine must have."""
 
     @property
-    def writes(self) -> Path:
-        """Folder that all machines must share."""
+    def writes(self) -> Sequence[Path]:
+        """Folders that all machines must share, besides the cache folder."""
 
     def file(self, item: Item, /) -> str:
         """Return the item's file for messages."""
@@ -39,8 +40,13 @@ class Task(Protocol[Item, Result]):
         """Process an item; twice is as good as once."""
 
 
+def has_cluster() -> bool:
+    """Return whether a Dask cluster is named."""
+    return any(map(os.environ.get, CLUSTER))
+
+
 def process(task: Task[T, R], items: Sequence[T], description: str) -> tuple[list[R], Failures]:
-    """Process items with one thread per core, or on the Dask cluster named by `CLUSTER`.
+    """Process items with one thread per CPU, or on the Dask cluster named by `CLUSTER`.
 
     Threads are enough: GDAL, OpenCV and Pillow release the GIL.
 
@@ -55,7 +61,7 @@ def process(task: Task[T, R], items: Sequence[T], description: str) -> tuple[lis
     Raises:
         StageError: an error that affects every item, or the cluster cannot be used.
     """
-    if any(map(os.environ.get, CLUSTER)):
+    if has_cluster():
         from pipeline.core.cluster import map_on_cluster  # Dask takes most of a second to import
 
         return partition_results(map_on_cluster(task, items, description))
@@ -64,8 +70,8 @@ def process(task: Task[T, R], items: Sequence[T], description: str) -> tuple[lis
 
 
 def parallel_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Apply `function` to each item with one thread per core; yield results in the order of the items."""
-    with thread_pool(os.cpu_count()) as pool:
+    """Apply `function` to each item with one thread per CPU; yield results in the order of the items."""
+    with thread_pool(available_cpus()) as pool:
         futures = [pool.submit(function, item) for item in items]
         for future in futures:
             yield future.result()

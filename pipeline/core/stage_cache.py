@@ -76,9 +76,9 @@ class CachedTask:
         return (self.raw,)
 
     @property
-    def writes(self) -> Path:
-        """The cache of the stage."""
-        return self.cache.folder
+    def writes(self) -> tuple[Path, ...]:
+        """Nothing besides the cache folder."""
+        return ()
 
 
 @contextmanager

@@ -114,6 +114,12 @@ class MapOptions:
         """The layers that are made."""
         return self.wanted if self.vector is None else replace(self.wanted, confidence=True)
 
+    def absolute(self) -> "MapOptions":
+        """Return the same with absolute paths, for another machine."""
+        area = replace(self.area, aoi=_absolute(self.area.aoi), mask=_absolute(self.area.mask))
+        preview, vector, truth = map(_absolute, (self.preview, self.vector, self.truth))
+        return replace(self, area=area, preview=preview, vector=vector, truth=truth)
+
     def files(self, out: Path) -> MapFiles:
         """Return the files of a map."""
         return MapFiles(out, self.made.layers, self.preview, self.vector)
@@ -136,6 +142,10 @@ class MapOptions:
         chosen |= {"resample": self.resample or None, "on_error": "skip" if self.on_error == "skip" else None}
         chosen |= {"tiling": self.tiling and f"{self.tiling.window} px, halo {self.tiling.halo} px"}
         return {f"OPTION_{name.upper()}": str(value) for name, value in chosen.items() if value is not None}
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return path and path.absolute()
 
 
 @dataclass(frozen=True)

@@ -2,28 +2,20 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-from rasterio.windows import Window
-
 from pipeline.core.errors import PipelineError
-from pipeline.formats.chips import Chip
-from pipeline.formats.classes import IGNORE, ClassTable
-from pipeline.formats.png import save_chip
-from pipeline.orthophoto.image_bands import read_image_bands, require_image_bands
+from pipeline.formats.classes import ClassTable
+from pipeline.orthophoto.cutting import Cutter, LabelError, SpectralBandError, cut_windows
+from pipeline.orthophoto.image_bands import require_image_bands
 from pipeline.orthophoto.section import TileSection
-from pipeline.orthophoto.windows import ChipWindow, chip_windows
+from pipeline.orthophoto.transparency import alpha_band
+from pipeline.orthophoto.windows import chip_windows
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
-from pipeline.raster.imagery import to_8bit
-from pipeline.raster.labels import Labels, read_labels, refuse_unknown_labels
+from pipeline.raster.labels import refuse_unknown_labels
 from pipeline.raster.layout import Scene
-
-MAX_PARTIAL_ALPHA = 0.01
-"""Share of a scene's pixels that may be partly transparent, as along an edge; a spectral band exceeds it."""
 
 
 @dataclass
@@ -46,16 +38,6 @@ class TiledScene:
     """Whether a band marked as alpha hides nothing because it looks like a spectral band."""
 
 
-@dataclass(frozen=True)
-class Transparency:
-    """Transparency of an image."""
-
-    band: int | None = None
-    """Band that hides pixels where it is 0, counted from 1; None if there is none."""
-    is_unused: bool = False
-    """Whether a band marked as alpha hides nothing because it looks like a spectral band."""
-
-
 def tile_scene(scene: Scene, section: TileSection, table: ClassTable, folder: Path) -> TiledScene:
     """Cut one scene into chips `SCENE_NUMBER`, window by window.
 
@@ -68,69 +50,34 @@ def tile_scene(scene: Scene, section: TileSection, table: ClassTable, folder: Pa
     Raises:
         PipelineError: image or mask is unreadable or unsupported, or they do not match.
     """
-    tiled = TiledScene()
-    nodata_classes: Counter[str] = Counter()
     with open_geotiff(scene.image) as image, open_geotiff(scene.mask) as mask:
         _require_suitable(image, mask, section, folder)
-        transparency = _tile_transparency(image, section)
-        tiled.alpha_unused = transparency.is_unused
-        for window in chip_windows(image.height, image.width, section.size):
-            if section.partial == "drop" and (window.height, window.width) != (section.size, section.size):
-                tiled.partial += 1
-                continue
-            bands_CHW, valid_HW = read_image_bands(image, section.bands, window.raster_window)
-            tiled.pixels += valid_HW.size
-            if transparency.band is not None:
-                opaque_HW = image.read((transparency.band,), window.raster_window)[0] > 0
-                tiled.transparent += int((~opaque_HW).sum())
-                valid_HW &= opaque_HW
-            labels = _read_labels(mask, window, section.size, table)
-            labels.mask_HW[~valid_HW] = IGNORE
-            if (labels.mask_HW == IGNORE).all():
-                tiled.unlabelled += 1
-                continue
-            nodata_classes.update(labels.nodata_classes)
-            image_HWC = to_8bit(bands_CHW, section.imagery, valid_HW)
-            padded = _pad(image_HWC, labels.mask_HW, section.size)
-            tiled.rows.append(save_chip(folder, _chip(scene.id, image, window, section.size), *padded, table))
+        band = None if section.alpha == "none" else alpha_band(image, section.bands)
+        cutter = Cutter(scene.id, section, table, folder, band)
+        try:
+            return _tile(image, mask, cutter)
+        except SpectralBandError:  # every chip so far is written again
+            return replace(_tile(image, mask, replace(cutter, alpha_band=None)), alpha_unused=True)
+        except LabelError as error:  # count unknown values over the file, not the window
+            windows = chip_windows(mask.height, mask.width, section.size)
+            refuse_unknown_labels(mask, table, (window.raster_window for window in windows))
+            raise error.error from None
+
+
+def _tile(image: GeoTiff, mask: GeoTiff, cutter: Cutter) -> TiledScene:
+    windows = chip_windows(image.height, image.width, cutter.section.size)
+    tiled = TiledScene(partial=sum(not cutter.section.keeps(window) for window in windows))
+    nodata_classes: Counter[str] = Counter()
+    for cut in cut_windows(image, mask, cutter):
+        tiled.pixels += cut.pixels
+        tiled.transparent += cut.transparent
+        if cut.row is None:
+            tiled.unlabelled += 1
+        else:
+            tiled.rows.append(cut.row)
+            nodata_classes.update(cut.nodata_classes)
     tiled.nodata_classes = dict(nodata_classes)
     return tiled
-
-
-def find_transparency(image: GeoTiff, bands: tuple[int, ...], windows: Iterable[Window]) -> Transparency:
-    """Decide whether the band marked as alpha hides pixels.
-
-    It does not if `bands` includes it, or if it holds more than two values: by default GDAL marks the fourth of four
-    8-bit bands, even near infrared, which is 0 in water and shadow.
-
-    Args:
-        image: an open image.
-        bands: those that are read, counted from 1.
-        windows: where to look, all or a sample.
-
-    Raises:
-        PipelineError: the band cannot be read.
-    """
-    band = image.alpha_band
-    if band is None or band in bands:
-        return Transparency()
-    histogram_V = np.zeros(np.iinfo(image.dtypes[band - 1]).max + 1, np.int64)
-    windows = list(windows)
-    pixels = sum(window.height * window.width for window in windows)
-    for window in windows:
-        alpha_HW = image.read((band,), window)[0]
-        histogram_V += np.bincount(alpha_HW.ravel(), minlength=len(histogram_V))
-        partial = int(histogram_V[1:].sum() - histogram_V[1:].max())  # neither 0 nor the most frequent other value
-        if partial > MAX_PARTIAL_ALPHA * pixels:
-            return Transparency(is_unused=True)
-    return Transparency(band)
-
-
-def _tile_transparency(image: GeoTiff, section: TileSection) -> Transparency:
-    if section.alpha == "none":
-        return Transparency()
-    windows = chip_windows(image.height, image.width, section.size)
-    return find_transparency(image, section.bands, (window.raster_window for window in windows))
 
 
 def _require_suitable(image: GeoTiff, mask: GeoTiff, section: TileSection, folder: Path) -> None:
@@ -166,25 +113,3 @@ def _require_disk_space(image: GeoTiff, section: TileSection, folder: Path) -> N
             f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on the disk of {folder}; free disk space, or set "
             "PIPELINE_CACHE to a folder on a larger disk"
         )
-
-
-def _read_labels(mask: GeoTiff, window: ChipWindow, size: int, table: ClassTable) -> Labels:
-    try:
-        return read_labels(mask, table, window.raster_window)
-    except PipelineError:  # count unknown values over the file, not the window
-        refuse_unknown_labels(mask, table, (part.raster_window for part in chip_windows(mask.height, mask.width, size)))
-        raise
-
-
-def _pad(image_HWC: np.ndarray, mask_HW: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fill up to the chip size, with black and *ignore*."""
-    below, right = size - mask_HW.shape[0], size - mask_HW.shape[1]
-    return (
-        np.pad(image_HWC, ((0, below), (0, right), (0, 0))),
-        np.pad(mask_HW, ((0, below), (0, right)), constant_values=IGNORE),
-    )
-
-
-def _chip(scene: str, image: GeoTiff, window: ChipWindow, size: int) -> Chip:
-    position = image.georeference.locate(window.row, window.column)
-    return Chip(f"{scene}_{window.number}", scene, window.row, window.column, size, size, **position)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from pipeline.core.params import BandNumbers, Params, Stretch
 from pipeline.formats.chips import Imagery
+from pipeline.orthophoto.windows import ChipWindow
 
 
 class TileSection(Params):
@@ -27,3 +28,7 @@ class TileSection(Params):
         """Contents of `imagery.json`."""
         stretch = Imagery.stretch if self.stretch == "none" else self.stretch
         return Imagery(tuple(map(str, self.bands)), stretch=stretch)
+
+    def keeps(self, window: ChipWindow) -> bool:
+        """Return whether a window becomes a chip, if labelled: partial ones may be dropped."""
+        return self.partial == "pad" or (window.height, window.width) == (self.size, self.size)

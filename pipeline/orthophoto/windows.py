@@ -1,7 +1,8 @@
 """Square windows over a scene."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from rasterio.windows import Window
 
@@ -33,3 +34,12 @@ def chip_windows(height: int, width: int, size: int) -> Iterator[ChipWindow]:
     corners = ((row, column) for row in range(0, height, size) for column in range(0, width, size))
     for number, (row, column) in enumerate(corners):
         yield ChipWindow(number, row, column, min(size, height - row), min(size, width - column))
+
+
+def window_runs(windows: Iterable[ChipWindow], columns: int) -> Iterator[list[ChipWindow]]:
+    """Group windows that lie side by side: the row, or parts of it of at most `columns` px and at least one window."""
+    for _, group in groupby(windows, key=lambda window: window.row):
+        row = list(group)
+        count = max(1, columns // row[0].width)
+        for first in range(0, len(row), count):
+            yield row[first : first + count]

@@ -101,6 +101,11 @@ class GeoTiff:
             return self._read_all_bands(window)[[band - 1 for band in numbers]]
         return self._read(numbers, window)
 
+    @property
+    def nodata_bands(self) -> tuple[int, ...]:
+        """Bands with a declared no-data value, without the alpha band."""
+        return tuple(band for band, value in enumerate(self.nodata, 1) if value is not None and band != self.alpha_band)
+
     def internal_mask(self, window: Window | None = None) -> np.ndarray:
         """Read the mask stored in the file, bool (height, width): False where hidden; no-data and alpha do not count.
 
@@ -133,10 +138,9 @@ class GeoTiff:
             PipelineError: pixels cannot be decoded.
         """
         valid_HW = self.internal_mask(window)
-        bands = [band for band, nodata in enumerate(self.nodata, 1) if nodata is not None and band != self.alpha_band]
-        if bands:
+        if self.nodata_bands:
             data_HW = np.zeros_like(valid_HW)
-            for band in bands:  # one at a time: a file may have many
+            for band in self.nodata_bands:  # one at a time: a file may have many
                 data_HW |= self.has_data(self.read((band,), window), (band,))[0]
             valid_HW &= data_HW
         return valid_HW

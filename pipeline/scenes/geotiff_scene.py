@@ -13,7 +13,7 @@ from rasterio.windows import Window
 from pipeline.core.errors import PipelineError
 from pipeline.formats.chips import IMAGE_BANDS
 from pipeline.orthophoto.image_bands import Bands
-from pipeline.orthophoto.scenes import find_transparency
+from pipeline.orthophoto.transparency import find_transparency
 from pipeline.raster.band_files import BandFiles
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.imagery import to_8bit

@@ -18,9 +18,9 @@ class Work:
     reads: tuple[Path, ...] = ()
 
     @property
-    def writes(self) -> Path:
+    def writes(self) -> tuple[Path, ...]:
         """Return the shared folder."""
-        return self.folder
+        return (self.folder,)
 
     def file(self, item: str) -> str:
         """Return the item as if it were a file."""

@@ -1,11 +1,7 @@
 import os
 import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,56 +13,24 @@ from pipeline.core.cluster import CODE, Job, environment
 from pipeline.core.errors import StageError
 from pipeline.core.failures import Failure
 from pipeline.core.parallel import process
+from tests.cluster import scheduler, wait_for, worker
 from tests.core.cluster_task import Work
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT = 60
-
-
-@contextmanager
-def dask(command: str, *options: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a `dask` command until the end of the block."""
-    settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1", "PYTHONPATH": str(ROOT)} | variables
-    program = [sys.executable, "-m", "dask", command, *options, "--no-dashboard"]
-    with subprocess.Popen(program, env=os.environ | settings, stderr=subprocess.DEVNULL) as started:
-        try:
-            yield started
-        finally:
-            started.terminate()
-
-
-def scheduler(folder: Path, **variables: str) -> Any:
-    return dask(
-        "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", f"{folder}/dask.json", **variables
-    )
-
-
-def worker(folder: Path, **variables: str) -> Any:
-    options = ("--scheduler-file", f"{folder}/dask.json", "--nthreads", "1", "--local-directory", str(folder))
-    return dask("worker", *options, **variables)
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + TIMEOUT
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the scheduler file of two workers."""
     folder = tmp_path_factory.mktemp("dask")
-    with scheduler(folder):
-        wait_for((folder / "dask.json").is_file)
-        with worker(folder), worker(folder):
-            yield folder / "dask.json"
+    with scheduler(folder), worker(folder), worker(folder):
+        yield folder / "dask.json"
 
 
 @pytest.fixture
 def map_items(running: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setenv("DASK_SCHEDULER_FILE", str(running))
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path))
     return lambda items: process(Work(tmp_path), items, "work")
 
 
@@ -122,17 +86,14 @@ def test_a_file_that_kills_its_workers_fails_and_no_other_is_blamed(map_items: C
 @pytest.mark.short
 def test_a_lost_scheduler_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASK_SCHEDULER_FILE", f"{tmp_path}/dask.json")
-    with scheduler(tmp_path) as started:
-        wait_for((tmp_path / "dask.json").is_file)
-        with worker(tmp_path):
-            killer = threading.Thread(target=lambda: wait_for(lambda: runs(tmp_path, "slow")) and started.kill())
-            killer.start()
-            with pytest.raises(
-                StageError, match="^the Dask scheduler was lost; finished work is kept: start it and its"
-            ):
-                process(Work(tmp_path), ["slow"], "work")
-            killer.join()
-            (tmp_path / "go").touch()
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path))
+    with scheduler(tmp_path) as started, worker(tmp_path):
+        killer = threading.Thread(target=lambda: wait_for(lambda: runs(tmp_path, "slow")) and started.kill())
+        killer.start()
+        with pytest.raises(StageError, match="^the Dask scheduler was lost; finished work is kept: start it and its"):
+            process(Work(tmp_path), ["slow"], "work")
+        killer.join()
+        (tmp_path / "go").touch()
 
 
 @pytest.mark.soak
@@ -152,11 +113,14 @@ def test_a_process_that_cannot_import_the_pipeline_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_scheduler: Any, of_worker: Any, message: str
 ) -> None:
     monkeypatch.setenv("DASK_SCHEDULER_FILE", f"{tmp_path}/dask.json")
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path))
     monkeypatch.chdir(tmp_path)  # else Dask's processes would find it there
-    with scheduler(tmp_path, **of_scheduler):
-        wait_for((tmp_path / "dask.json").is_file)
-        with worker(tmp_path, **of_worker), pytest.raises(StageError, match=message.format(root=ROOT)):
-            process(Work(tmp_path), ["a"], "work")
+    with (
+        scheduler(tmp_path, **of_scheduler),
+        worker(tmp_path, **of_worker),
+        pytest.raises(StageError, match=message.format(root=ROOT)),
+    ):
+        process(Work(tmp_path), ["a"], "work")
 
 
 @pytest.mark.parametrize(
@@ -180,9 +144,8 @@ def test_a_scheduler_that_cannot_be_reached_is_one_line(
 
 
 def job(folder: Path, reads: Sequence[Path] = (), **differences: str) -> Job[str, str]:
-    token = folder / "token"
-    token.touch()
-    return Job(Work(folder, tuple(reads)), environment() | differences, token)
+    (folder / "token").touch()
+    return Job(Work(folder, tuple(reads)), environment() | differences, folder, "token")
 
 
 def test_a_worker_like_this_process_has_no_problem(tmp_path: Path) -> None:
@@ -209,8 +172,8 @@ def test_folders_that_a_machine_lacks_are_named(tmp_path: Path) -> None:
 
 
 def test_a_cache_of_the_same_path_on_another_machine_is_refused(tmp_path: Path) -> None:
-    other = replace(job(tmp_path), token=tmp_path / "another token")
-    message = f"does not share {tmp_path}; set PIPELINE_CACHE to a folder on shared storage"
+    other = replace(job(tmp_path), token="another token")
+    message = f"does not share {tmp_path}; use a folder on shared storage"
     assert str(other.problem()).startswith(message)
     with pytest.raises(StageError, match=rf"^a Dask worker on .* {message}"):  # a worker that joined later
         other.run("a")

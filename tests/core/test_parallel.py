@@ -1,9 +1,9 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
 
 import pytest
 
+from pipeline.core.cpus import available_cpus
 from pipeline.core.errors import PipelineError
 from pipeline.core.parallel import parallel_map
 
@@ -44,4 +44,4 @@ def test_the_first_error_is_raised_and_pending_items_are_cancelled(
     assert next(results) == 0
     with pytest.raises(PipelineError, match="item 1"):
         list(results)
-    assert len(started) <= 3 + (cpu_count() or 1)
+    assert len(started) <= 3 + available_cpus()
