@@ -77,23 +77,27 @@ def read_bands(item: SourceItem, options: ReadOptions, imagery: Imagery | None =
     Raises:
         PipelineError: a file or a band is missing, cannot be read, or declares another scale or offset.
     """
-    return read_bands_with_grid(item, options, imagery)[0]
+    return _read_bands(item, options, imagery, with_position=False)[0]
 
 
-def read_bands_with_grid(
-    item: SourceItem, options: ReadOptions, imagery: Imagery | None = None
-) -> tuple[np.ndarray, Grid]:
-    """Read the bands as `read_bands` does, and the grid of the first: opening its file again takes longer than reading.
+def read_bands_with_grid(item: SourceItem, options: ReadOptions, imagery: Imagery) -> tuple[np.ndarray, Grid]:
+    """Read the bands as `read_bands` does, and the grid of the first.
 
     Raises:
         PipelineError: see `read_bands`.
     """
+    return _read_bands(item, options, imagery, with_position=True)
+
+
+def _read_bands(
+    item: SourceItem, options: ReadOptions, imagery: Imagery | None, with_position: bool
+) -> tuple[np.ndarray, Grid]:
     read = partial(_read_zero_filled, imagery=imagery)
     if options.dataset == "ghana":
-        with open_geotiff(asset("ghana", item.folder, "source")) as source:
+        with open_geotiff(asset("ghana", item.folder, "source"), with_position=with_position) as source:
             return read(source, options.bands.ghana), grid_of(source)
     names = options.bands.landcovernet
-    return _stack([asset(options.dataset, item.folder, name) for name in names], read)
+    return _stack([asset(options.dataset, item.folder, name) for name in names], read, with_position)
 
 
 def read_clouds(item: SourceItem, options: ReadOptions, bands_CHW: np.ndarray | None = None) -> np.ndarray:
@@ -170,9 +174,11 @@ def _read_codes(file: GeoTiff, bands: tuple[int, ...]) -> np.ndarray:
     return codes_CHW if shown_HW.all() else np.where(shown_HW, codes_CHW, np.nan)
 
 
-def _stack(paths: list[Path], read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray]) -> tuple[np.ndarray, Grid]:
+def _stack(
+    paths: list[Path], read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray], with_position: bool = False
+) -> tuple[np.ndarray, Grid]:
     """Read the first band of each file, (files, height, width), and the grid of the first file."""
-    bands_HW, grids = zip(*(_first_band(path, read) for path in paths), strict=True)
+    bands_HW, grids = zip(*(_first_band(path, read, with_position and path == paths[0]) for path in paths), strict=True)
     for path, band_HW in zip(paths, bands_HW, strict=True):
         if band_HW.shape != bands_HW[0].shape:
             raise PipelineError(
@@ -182,6 +188,8 @@ def _stack(paths: list[Path], read: Callable[[GeoTiff, tuple[int, ...]], np.ndar
     return np.stack(bands_HW), grids[0]
 
 
-def _first_band(path: Path, read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray]) -> tuple[np.ndarray, Grid]:
-    with open_geotiff(path) as file:
+def _first_band(
+    path: Path, read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray], with_position: bool
+) -> tuple[np.ndarray, Grid]:
+    with open_geotiff(path, with_position=with_position) as file:
         return read(file, (1,))[0], grid_of(file)

@@ -38,7 +38,7 @@ GHANA = read_options("ghana")
 
 
 def grid(item: SourceItem, options: ReadOptions) -> Grid:
-    return read_bands_with_grid(item, options)[1]
+    return read_bands_with_grid(item, options, Imagery(("3", "2", "1")))[1]
 
 
 def test_bands_of_landcovernet_are_files_in_the_order_of_the_params(tmp_path: Path) -> None:
