@@ -1,11 +1,11 @@
 """Measure what hides the ground on each chip and date, and keep the clearest dates of each chip."""
 
+import csv
+import io
 from collections import Counter
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-
-import pandas as pd
 
 from pipeline.core.cli import run
 from pipeline.core.errors import PipelineError
@@ -62,8 +62,11 @@ def select_dates(
 
 def to_csv(dates: list[DateSelection]) -> str:
     """Return the dates as CSV; only the header if there are none."""
-    columns = [field.name for field in fields(DateSelection)]
-    return pd.DataFrame(map(asdict, dates), columns=columns).to_csv(index=False, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(DateSelection)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(asdict, dates))
+    return text.getvalue()
 
 
 def require_kept_date(dates: list[DateSelection], dropped: str, dataset: DatasetName, raw: Path) -> None:

@@ -1,9 +1,11 @@
 """Convert the kept dates of Sentinel-2 chips and their labels to 8-bit PNGs and palette masks."""
 
+import csv
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import pandas as pd
 from pydantic import model_validator
 
 from pipeline.core.cli import run
@@ -83,10 +85,16 @@ def require_chips(chips: int, dropped: dict[str, int], failed: int, source: RawF
     )
 
 
-def dropped_dates(selection: pd.DataFrame) -> dict[str, int]:
+def read_selection(clear: Path) -> list[dict[str, str]]:
+    """Read the rows of the table that `cloud_filter` wrote."""
+    with clear.open(encoding="utf-8", newline="") as reader:
+        return list(csv.DictReader(reader))
+
+
+def dropped_dates(selection: Iterable[dict[str, str]]) -> dict[str, int]:
     """Count the dates that the cloud filter dropped, by reason."""
-    reasons = selection.loc[selection["verdict"] == "drop", "reason"].value_counts().sort_index()
-    return {f"dates: {str(reason).replace('_', '-')}": int(count) for reason, count in reasons.items()}
+    reasons = Counter(row["reason"] for row in selection if row["verdict"] == "drop")
+    return {f"dates: {reason.replace('_', '-')}": count for reason, count in sorted(reasons.items())}
 
 
 @report_original_paths
@@ -100,8 +108,8 @@ def tif_to_png(
     source = RawFolder(dataset, raw.absolute())
     table = source.classes
     options = params.cloud_filter.read_options(dataset, params.bands)
-    selection = pd.read_csv(clear, dtype=str)
-    kept = set(selection.loc[selection["verdict"] == "keep", "id"])
+    selection = read_selection(clear)
+    kept = {row["id"] for row in selection if row["verdict"] == "keep"}
     items = [item for item in source.items if item.id in kept]
     labels, official = source.labels, source.official_parts
     labelled = [LabelledItem(item, labels[item.chip]) for item in items if item.chip in labels]

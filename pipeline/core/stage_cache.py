@@ -5,6 +5,7 @@ scene or item is therefore kept apart, so that a run after a bad file or a kill 
 """
 
 import fcntl
+import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.cache import cache_folder
-from pipeline.core.files import read_json, remove, write_json
+from pipeline.core.files import read_json, remove
 from pipeline.core.fingerprint import digest, loaded_code_digest, versions
 
 RESULT = "result.json"
@@ -45,7 +46,8 @@ class StageCache:
         if not folder.is_dir():
             partial = Path(tempfile.mkdtemp(dir=self.folder, prefix=".partial-"))
             try:
-                write_json(partial / RESULT, build(partial))
+                text = json.dumps(build(partial), allow_nan=False)
+                (partial / RESULT).write_text(text, encoding="utf-8")  # the folder is renamed when it is whole
                 _rename(partial, folder)
             finally:
                 remove(partial)  # unless it was renamed

@@ -11,16 +11,19 @@
 `pipeline.formats.png` reads and writes the PNG files.
 """
 
-from collections.abc import Iterable, Sequence
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import link, read_json, write_json, write_text
 from pipeline.formats.classes import ClassTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNIT, OFFICIAL, IGNORED = "unit", "official", "pixels_ignored"
 IMAGE_BANDS = 3
@@ -115,7 +118,7 @@ def class_column(class_id: int) -> str:
     return f"pixels_{class_id}"
 
 
-def class_columns(chips: pd.DataFrame) -> list[str]:
+def class_columns(chips: "pd.DataFrame") -> list[str]:
     """Return the names of the columns with pixel counts of classes."""
     return [name for name in chips.columns if name.startswith("pixels_") and name != IGNORED]
 
@@ -124,13 +127,20 @@ def write_tables(
     folder: Path, rows: Iterable[dict[str, object]], table: ClassTable, imagery: Imagery, origin: Origin
 ) -> None:
     """Write `chips.csv`, `classes.json`, `imagery.json` and `origin.json`."""
-    columns = [*COLUMNS, *map(class_column, table.ids), IGNORED]
-    frame = pd.DataFrame(rows, columns=columns).sort_values("id")
-    frame[UNIT] = frame[UNIT].fillna(frame["scene"])
-    write_text(folder / "chips.csv", frame.to_csv(index=False, lineterminator="\n"))
+    write_text(folder / "chips.csv", _to_csv(rows, [*COLUMNS, *map(class_column, table.ids), IGNORED]))
     write_json(folder / "classes.json", table.without_remap().model_dump(mode="json", exclude_defaults=True))
     write_json(folder / "imagery.json", vars(imagery))
     write_json(folder / "origin.json", vars(origin))
+
+
+def _to_csv(rows: Iterable[Mapping[str, object]], columns: list[str]) -> str:
+    """Return rows as CSV, sorted by id; the unit is the scene where none is given, other keys are left out."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in sorted(rows, key=lambda row: str(row["id"])):
+        writer.writerow({**row, UNIT: row["scene"] if row[UNIT] is None else row[UNIT]})
+    return text.getvalue()
 
 
 def dropped_summary(dropped: dict[str, int]) -> str:
@@ -151,12 +161,14 @@ def unmatched_entry(entries: Sequence[str]) -> dict[str, int]:
     return {f"entries of train.txt, val.txt, test.txt that match no chip ({named})": len(entries)}
 
 
-def read_chips(folder: Path) -> pd.DataFrame:
+def read_chips(folder: Path) -> "pd.DataFrame":
     """Read `chips.csv`: one row a chip, sorted by id; unknown text values are empty strings.
 
     Raises:
         PipelineError: the folder has no `chips.csv`.
     """
+    import pandas as pd  # takes 0.1 s to import, which the stages that write chips do not need
+
     path = folder / "chips.csv"
     if not path.is_file():
         raise PipelineError(f"{path} does not exist; the stages tile and tif_to_png write it: run `dvc repro`")

@@ -5,12 +5,13 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 from typing import Any
 
 import rasterio
 from rasterio._err import CPLE_BaseError
+from rasterio.env import getenv, hasenv
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.session import DummySession
 
@@ -24,22 +25,26 @@ CACHE_MIB = 512
 os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_MIB))
 logging.getLogger("rasterio").addHandler(logging.NullHandler())
 """It logs the retries of requests with their addresses, which may contain a signature; without a handler to stderr."""
+ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+"""Open files alone: GDAL would open a .msk or .ovr beside one with any driver that fits, such as VRT."""
 WARNINGS_LOCK = Lock()
 """Warning filters are global to the process."""
 
 
-def quiet_gdal(**options: Any) -> rasterio.Env:
+def quiet_gdal(**options: Any) -> AbstractContextManager[Any]:
     """Return a GDAL environment that prints nothing and ignores the user's cloud credentials.
 
-    Without DummySession, rasterio looks up the user's AWS profile and fails if that does not exist.
+    Without DummySession, rasterio looks up the user's AWS profile and fails if that does not exist. Inside another of
+    these, without options of its own, it enters nothing: entering takes longer than reading a small file.
     """
-    return rasterio.Env(session=DummySession(), **options)
+    if not options and hasenv() and ALONE.items() <= getenv().items():
+        return nullcontext()
+    return rasterio.Env(session=DummySession(), **ALONE, **options)
 
 
 def open_dataset(path: Location, mode: str = "r", driver: str = "GTiff", **options: Any) -> Any:
     """Open a file with one driver only, without a warning if it has no georeference, which is common here."""
-    # EMPTY_DIR: GDAL would open a .msk or .ovr beside the file with any driver that fits, such as VRT
-    env = quiet_gdal(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", **gdal_options(path))
+    env = quiet_gdal(**gdal_options(path))
     name = path.gdal_path if isinstance(path, RemoteFile) else path
     with WARNINGS_LOCK, env, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

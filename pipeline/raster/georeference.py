@@ -51,6 +51,9 @@ class Georeference:
         return {"x": x, "y": y, "crs": self.crs, "pixel_size": self.pixel_size}
 
 
+UNKNOWN = Georeference(None, Affine.identity())
+
+
 def read_georeference(
     path: Location, dataset: rasterio.DatasetReader, pam: Pam, sidecars: dict[str, Path]
 ) -> Georeference:

@@ -1,5 +1,6 @@
 """Check that a mask is on the pixel grid of its image."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -42,6 +43,21 @@ class Gridded(Protocol):
     @property
     def georeference(self) -> Georeference:
         """Position of the pixels."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid of a file that is closed."""
+
+    name: str
+    height: int
+    width: int
+    georeference: Georeference
+
+
+def grid_of(file: Gridded) -> Grid:
+    """Return the grid of an open file."""
+    return Grid(file.name, file.height, file.width, file.georeference)
 
 
 def require_same_grid(image: Gridded, mask: Gridded, noun: str = "mask", reference: str = "its image") -> None:

@@ -23,15 +23,21 @@ def to_8bit(bands_CHW: np.ndarray, imagery: Imagery, valid_HW: np.ndarray) -> np
         stretched_CHW = bands_CHW
     else:
         with np.errstate(over="ignore", invalid="ignore"):  # values may exceed float32
-            values_CHW = np.where(valid_HW, bands_CHW, 0).astype(np.float32) * np.float32(imagery.scale) + np.float32(
-                imagery.offset
-            )
-            low_C, high_C = _limits(values_CHW, imagery.stretch, valid_HW)
-            span_C = np.maximum(high_C - low_C, np.float32(1e-12))  # a constant image becomes black
-            unit_CHW = np.nan_to_num((values_CHW - low_C[:, None, None]) / span_C[:, None, None], posinf=1, neginf=0)
-        stretched_CHW = np.rint(np.clip(unit_CHW, 0, 1) * 255).astype(np.uint8)
+            stretched_CHW = _stretch(bands_CHW, imagery, valid_HW)
     visible_CHW = stretched_CHW if valid_HW.all() else np.where(valid_HW, stretched_CHW, np.uint8(0))
     return np.asarray(cv2.merge(list(visible_CHW)))  # ten times as fast as numpy's transpose
+
+
+def _stretch(bands_CHW: np.ndarray, imagery: Imagery, valid_HW: np.ndarray) -> np.ndarray:
+    values_CHW = np.where(valid_HW, bands_CHW, 0).astype(np.float32)
+    values_CHW *= np.float32(imagery.scale)  # in place: new arrays take several times as long
+    values_CHW += np.float32(imagery.offset)
+    low_C, high_C = _limits(values_CHW, imagery.stretch, valid_HW)
+    values_CHW -= low_C[:, None, None]
+    values_CHW /= np.maximum(high_C - low_C, np.float32(1e-12))[:, None, None]  # a constant image becomes black
+    np.fmin(np.fmax(values_CHW, 0, out=values_CHW), 1, out=values_CHW)  # NaN becomes 0
+    values_CHW *= 255
+    return np.rint(values_CHW, out=values_CHW).astype(np.uint8)
 
 
 def require_same_scale(file: GeoTiff, bands: tuple[int, ...], imagery: Imagery, name: str, advice: str) -> None:
@@ -62,5 +68,7 @@ def _limits(
 ) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(stretch, str):
         return np.full(len(values_CHW), stretch[0], np.float32), np.full(len(values_CHW), stretch[1], np.float32)
-    valid_CN = values_CHW[:, valid_HW] if valid_HW.any() else np.zeros((len(values_CHW), 1), np.float32)
-    return valid_CN.min(axis=1), valid_CN.max(axis=1)
+    if not valid_HW.any():
+        return np.zeros(len(values_CHW), np.float32), np.zeros(len(values_CHW), np.float32)
+    valid_CN = [band_HW[valid_HW] for band_HW in values_CHW]  # 30 times as fast as indexing all bands at once
+    return np.array([band.min() for band in valid_CN]), np.array([band.max() for band in valid_CN])

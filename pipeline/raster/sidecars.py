@@ -6,8 +6,12 @@ overrides the GeoTIFF, while world file and `.prj` count only if the GeoTIFF has
 
 import os
 import re
+import sys
+import time
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn
 from xml.etree import ElementTree
@@ -25,6 +29,11 @@ UNSUPPORTED = (".tab", ".aux")
 """Other files that may hold a georeference: of MapInfo and ERDAS."""
 MAX_BYTES = 64 * 1024 * 1024
 """Largest sidecar that is read; an attribute table may take some MB."""
+
+
+SETTLED = 2_000_000_000
+"""Nanoseconds after a change of a folder from which its names are kept: another change in the time's resolution, up to
+two seconds on old file systems, would go unnoticed."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +59,31 @@ def find_sidecars(path: Location) -> dict[str, Path]:
     """
     if isinstance(path, RemoteFile):
         return {}
+    names = [name for name in _names_beginning(path.parent, path.stem) if name != path.name]
+    if not names:
+        return {}
     suffixes = {f"{path.name}{suffix}".lower(): suffix for suffix in (PAM, MASK)}
     suffixes |= {f"{path.stem}{suffix}".lower(): suffix for suffix in (*world_file_suffixes(path), PRJ, *UNSUPPORTED)}
-    with os.scandir(path.parent) as entries:
-        names = sorted(entry.name for entry in entries if entry.name.startswith(path.stem))
     return {suffixes[name.lower()]: path.with_name(name) for name in names if name.lower() in suffixes}
+
+
+def _names_beginning(folder: Path, start: str) -> list[str]:
+    """Return the names in a folder that begin with `start`, sorted."""
+    changed = folder.stat().st_mtime_ns
+    is_settled = time.time_ns() - changed > SETTLED
+    names = _kept_names(folder, changed) if is_settled else _names(folder)
+    return names[bisect_left(names, start) : bisect_left(names, start + chr(sys.maxunicode))]
+
+
+@lru_cache(maxsize=16)
+def _kept_names(folder: Path, changed: int) -> list[str]:
+    """List a folder once for all its files: of 10,674 files, a list takes 8 ms."""
+    return _names(folder)
+
+
+def _names(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries)
 
 
 def with_sidecars(paths: Iterable[Path]) -> list[Path]:

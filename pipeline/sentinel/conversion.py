@@ -12,11 +12,12 @@ from pipeline.core.stage_cache import CachedTask
 from pipeline.formats.chips import Imagery, make_chip_folders
 from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.png import save_chip
+from pipeline.raster.grids import Grid
 from pipeline.raster.imagery import to_8bit
 from pipeline.raster.layout import SourceItem, asset
 from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.clouds import PixelKind
-from pipeline.sentinel.items import ReadOptions, describe_chip, read_bands, read_clouds, read_label
+from pipeline.sentinel.items import ReadOptions, describe_chip, read_bands_with_grid, read_clouds, read_label
 
 
 class Conversion(Params):
@@ -42,11 +43,11 @@ class LandcovernetConversion(Conversion):
     """Ignore label pixels with less agreement of the annotators, in percent."""
 
 
-def read_item(item: SourceItem, options: ReadOptions, imagery: Imagery) -> tuple[np.ndarray, np.ndarray]:
-    """Read an item as 8 bits, uint8 (height, width, bands), and its clouds, `PixelKind` (height, width)."""
-    bands_CHW = read_bands(item, options, imagery)
+def read_item(item: SourceItem, options: ReadOptions, imagery: Imagery) -> tuple[np.ndarray, np.ndarray, Grid]:
+    """Read an item as 8 bits, uint8 (height, width, bands), its clouds, `PixelKind` (height, width), and its grid."""
+    bands_CHW, grid = read_bands_with_grid(item, options, imagery)
     clouds_HW = read_clouds(item, options, bands_CHW)
-    return to_8bit(bands_CHW, imagery, clouds_HW != PixelKind.NO_DATA), clouds_HW
+    return to_8bit(bands_CHW, imagery, clouds_HW != PixelKind.NO_DATA), clouds_HW, grid
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,14 @@ def convert(
 ) -> Converted:
     """Write the chip of an item."""
     consensus = conversion.min_consensus if isinstance(conversion, LandcovernetConversion) else 0
-    image_HWC, clouds_HW = read_item(item.source, options, conversion.imagery(options.band_names))
-    labels = read_label(item.label, item.source, options, table, consensus)
+    image_HWC, clouds_HW, grid = read_item(item.source, options, conversion.imagery(options.band_names))
+    labels = read_label(item.label, grid, options, table, consensus)
     mask_HW = labels.mask_HW
     mask_HW[clouds_HW >= (PixelKind.SHADOW if conversion.ignore_clouds else PixelKind.NO_DATA)] = IGNORE
     if (mask_HW == IGNORE).all():
         return Converted(None, labels.nodata_classes)
-    return Converted(
-        save_chip(folder, describe_chip(item.source, options), image_HWC, mask_HW, table), labels.nodata_classes
-    )
+    chip = describe_chip(item.source, options, grid)
+    return Converted(save_chip(folder, chip, image_HWC, mask_HW, table), labels.nodata_classes)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pipeline.formats.chips import Chip, Imagery
 from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.formats.datasets import LAYOUTS, BandsSection, DatasetName
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
-from pipeline.raster.grids import require_same_grid
+from pipeline.raster.grids import Grid, grid_of, require_same_grid
 from pipeline.raster.imagery import require_same_scale
 from pipeline.raster.labels import Labels, read_labels, require_unscaled
 from pipeline.raster.layout import SourceItem, asset, has_any_asset
@@ -77,12 +77,27 @@ def read_bands(item: SourceItem, options: ReadOptions, imagery: Imagery | None =
     Raises:
         PipelineError: a file or a band is missing, cannot be read, or declares another scale or offset.
     """
+    return _read_bands(item, options, imagery, with_position=False)[0]
+
+
+def read_bands_with_grid(item: SourceItem, options: ReadOptions, imagery: Imagery) -> tuple[np.ndarray, Grid]:
+    """Read the bands as `read_bands` does, and the grid of the first.
+
+    Raises:
+        PipelineError: see `read_bands`.
+    """
+    return _read_bands(item, options, imagery, with_position=True)
+
+
+def _read_bands(
+    item: SourceItem, options: ReadOptions, imagery: Imagery | None, with_position: bool
+) -> tuple[np.ndarray, Grid]:
     read = partial(_read_zero_filled, imagery=imagery)
     if options.dataset == "ghana":
-        with open_geotiff(asset("ghana", item.folder, "source")) as source:
-            return read(source, options.bands.ghana)
+        with open_geotiff(asset("ghana", item.folder, "source"), with_position=with_position) as source:
+            return read(source, options.bands.ghana), grid_of(source)
     names = options.bands.landcovernet
-    return _stack([asset(options.dataset, item.folder, name) for name in names], read)
+    return _stack([asset(options.dataset, item.folder, name) for name in names], read, with_position)
 
 
 def read_clouds(item: SourceItem, options: ReadOptions, bands_CHW: np.ndarray | None = None) -> np.ndarray:
@@ -101,7 +116,7 @@ def read_clouds(item: SourceItem, options: ReadOptions, bands_CHW: np.ndarray | 
         return mark_no_data(np.full(bands_CHW.shape[1:], np.uint8(PixelKind.CLEAR)), bands_CHW)
     advice = options.missing_masks_advice(f"cloud_filter.{options.dataset}.clouds")
     files = [asset(options.dataset, item.folder, key, advice) for key in options.cloud_assets]
-    codes_CHW = _stack(files, _read_codes)
+    codes_CHW, _ = _stack(files, _read_codes)
     if bands_CHW is not None and codes_CHW.shape[1:] != bands_CHW.shape[1:]:
         raise PipelineError(f"{files[0]} and the bands in {item.folder} differ in size; download the item again")
     if options.clouds == "cld":
@@ -111,12 +126,12 @@ def read_clouds(item: SourceItem, options: ReadOptions, bands_CHW: np.ndarray | 
     return clouds_HW if bands_CHW is None else mark_no_data(clouds_HW, bands_CHW)
 
 
-def read_label(label: Path, item: SourceItem, options: ReadOptions, table: ClassTable, min_consensus: int) -> Labels:
+def read_label(label: Path, grid: Grid, options: ReadOptions, table: ClassTable, min_consensus: int) -> Labels:
     """Read the mask of an item.
 
     Args:
         label: the folder of the label item.
-        item: the source item, whose grid the label must share.
+        grid: of the item's bands, which the label must share.
         options: the dataset.
         table: the classes.
         min_consensus: ignore pixels with less agreement of the annotators, in percent of band 2; 0: read no band 2.
@@ -125,8 +140,8 @@ def read_label(label: Path, item: SourceItem, options: ReadOptions, table: Class
         PipelineError: the label is on another grid, or contains values that are not classes.
     """
     path = asset(options.dataset, label, "labels")
-    with open_geotiff(path) as mask, open_geotiff(grid_file(item, options)) as image:
-        require_same_grid(image, mask)
+    with open_geotiff(path) as mask:
+        require_same_grid(grid, mask)
         labels = read_labels(mask, table)
         if min_consensus:
             agreed_1HW = mask.read((2,))
@@ -134,17 +149,11 @@ def read_label(label: Path, item: SourceItem, options: ReadOptions, table: Class
     return labels
 
 
-def describe_chip(item: SourceItem, options: ReadOptions) -> Chip:
+def describe_chip(item: SourceItem, options: ReadOptions, grid: Grid) -> Chip:
     """Return the place, date and size of the item's chip, for its row of `chips.csv`."""
-    with open_geotiff(grid_file(item, options)) as image:
-        place = image.georeference.locate()
-        place |= {"date": item.date.isoformat(), "unit": LAYOUTS[options.dataset].unit(item.chip)}
-        return Chip(item.id, item.chip, 0, 0, image.height, image.width, **place)
-
-
-def grid_file(item: SourceItem, options: ReadOptions) -> Path:
-    """Return the file that defines the item's grid."""
-    return asset(options.dataset, item.folder, options.band_assets[0])
+    place = grid.georeference.locate()
+    place |= {"date": item.date.isoformat(), "unit": LAYOUTS[options.dataset].unit(item.chip)}
+    return Chip(item.id, item.chip, 0, 0, grid.height, grid.width, **place)
 
 
 def _read_zero_filled(file: GeoTiff, bands: tuple[int, ...], imagery: Imagery | None) -> np.ndarray:
@@ -165,19 +174,22 @@ def _read_codes(file: GeoTiff, bands: tuple[int, ...]) -> np.ndarray:
     return codes_CHW if shown_HW.all() else np.where(shown_HW, codes_CHW, np.nan)
 
 
-def _stack(paths: list[Path], read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray]) -> np.ndarray:
-    """Read the first band of each file, (files, height, width)."""
-    bands_HW = [_first_band(path, read) for path in paths]
+def _stack(
+    paths: list[Path], read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray], with_position: bool = False
+) -> tuple[np.ndarray, Grid]:
+    """Read the first band of each file, (files, height, width), and the grid of the first file."""
+    bands_HW, grids = zip(*(_first_band(path, read, with_position and path == paths[0]) for path in paths), strict=True)
     for path, band_HW in zip(paths, bands_HW, strict=True):
         if band_HW.shape != bands_HW[0].shape:
             raise PipelineError(
                 f"{paths[0]} and {path} differ in size: {bands_HW[0].shape[::-1]} and {band_HW.shape[::-1]} px; "
                 "all bands of an item must share one grid"
             )
-    return np.stack(bands_HW)
+    return np.stack(bands_HW), grids[0]
 
 
-def _first_band(path: Path, read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray]) -> np.ndarray:
-    with open_geotiff(path) as file:
-        band_HW: np.ndarray = read(file, (1,))[0]
-    return band_HW
+def _first_band(
+    path: Path, read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray], with_position: bool
+) -> tuple[np.ndarray, Grid]:
+    with open_geotiff(path, with_position=with_position) as file:
+        return read(file, (1,))[0], grid_of(file)

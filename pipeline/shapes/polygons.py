@@ -12,9 +12,7 @@ from pathlib import Path
 from shlex import quote
 
 import numpy as np
-import pyogrio
 import shapely
-from pyogrio import raw
 from pyproj import CRS
 
 from pipeline.core.errors import PipelineError
@@ -74,6 +72,8 @@ def layer_names(path: Path) -> list[str]:
     Raises:
         PipelineError: the file is missing, unreadable or of another format, or has no such layer.
     """
+    import pyogrio  # imports pandas too, 0.2 s that most runs of `download` do not need
+
     source = vector_source(path)
     with _reading(path):
         layers = [str(name) for name, kind in pyogrio.list_layers(source) if kind is not None]
@@ -94,6 +94,8 @@ def read_layer(path: Path, layer: str, with_attributes: bool = True) -> Polygons
         PipelineError: the layer is unreadable, has no polygons, other geometries, or coordinates that do not fit its
             CRS.
     """
+    from pyogrio import raw
+
     source = vector_source(path)
     if with_attributes:
         require_part(path, ".dbf")  # else GDAL reads none, silently

@@ -3,7 +3,7 @@ import os
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,6 +13,7 @@ import pytest
 import rasterio
 
 from pipeline.core.errors import PipelineError
+from pipeline.raster.gdal import quiet_gdal
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from tests.world import gradient, read_tiff
 
@@ -69,3 +70,12 @@ def test_library_errors_name_the_file(tiff: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(rasterio, "open", mock.Mock(side_effect=error))
         with pytest.raises(PipelineError, match=r"scene.tif is not a readable GeoTIFF: \S"):
             read_tiff(tiff)
+
+
+def test_the_environment_is_complete_inside_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "missing-profile")
+    for outer in (nullcontext(), quiet_gdal(), rasterio.Env(GDAL_CACHEMAX=1 << 20), quiet_gdal(GDAL_HTTP_TIMEOUT="9")):
+        with outer, quiet_gdal():
+            assert rasterio.env.getenv()["GDAL_DISABLE_READDIR_ON_OPEN"] == "EMPTY_DIR"
+    with quiet_gdal(), quiet_gdal(GDAL_HTTP_TIMEOUT="9"):
+        assert rasterio.env.getenv()["GDAL_HTTP_TIMEOUT"] == "9"

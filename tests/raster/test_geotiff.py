@@ -214,3 +214,13 @@ def test_a_large_image_must_be_read_in_windows(tmp_path: Path, monkeypatch: pyte
         assert file.read(window=Window(0, 0, 2, 2)).sum() == 4
         with pytest.raises(PipelineError, match="a.tif has 4 x 4 px; at most 15 are read at once"):
             file.read()
+
+
+def test_without_its_position_a_file_has_the_same_pixels(tiff: Path) -> None:
+    tiff.with_name("scene.tif.aux.xml").write_text(
+        '<PAMDataset><PAMRasterBand band="1"><NoDataValue>7</NoDataValue></PAMRasterBand></PAMDataset>'
+    )
+    with open_geotiff(tiff) as whole, open_geotiff(tiff, with_position=False) as part:
+        assert np.array_equal(whole.read(), part.read())
+        assert part.nodata == whole.nodata == (7, None, None)
+        assert (whole.georeference.is_known, part.georeference.is_known, part.georeference.crs) == (True, False, None)

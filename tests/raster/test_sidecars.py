@@ -1,5 +1,7 @@
 """Sidecars of a GeoTIFF, with GDAL as the oracle."""
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -311,3 +313,29 @@ def test_a_sparse_file_with_no_data_in_a_sidecar_is_refused(tmp_path: Path) -> N
         else:
             with pytest.raises(PipelineError, match=r"a\.tif\.aux\.xml declares no-data, .*gdal_edit.py -a_nodata"):
                 read_with_pipeline(path)
+
+
+def test_a_folder_is_listed_again_when_it_has_changed(path: Path) -> None:
+    hour = time.time() - 3600
+    os.utime(path.parent, (hour, hour))
+    assert with_sidecars([path]) == [path]
+    path.with_suffix(".tfw").write_text(WORLD)
+    assert with_sidecars([path]) == [path, path.with_suffix(".tfw")]
+
+
+def test_a_folder_that_has_just_changed_is_listed_each_time(path: Path) -> None:
+    now = time.time()
+    os.utime(path.parent, (now, now))
+    assert with_sidecars([path]) == [path]
+    path.with_suffix(".tfw").write_text(WORLD)
+    os.utime(path.parent, (now, now))  # as if both changes were too close to be told apart
+    assert with_sidecars([path]) == [path, path.with_suffix(".tfw")]
+
+
+def test_files_whose_names_begin_alike_have_their_own_sidecars(path: Path) -> None:
+    others = [path.with_name(name) for name in ("a_1.tif", "a.b.tif", "a😀.tif", "b.tif", "A.tif")]
+    for other in others:
+        write_geotiff(other, BANDS_CHW)
+        other.with_suffix(".tfw").write_text(WORLD)
+    assert with_sidecars([path]) == [path]
+    assert with_sidecars(others) == [file for other in others for file in (other, other.with_suffix(".tfw"))]

@@ -135,7 +135,7 @@ def test_sentinel_2_windows_are_the_chips_that_tif_to_png_writes(tmp_path: Path)
         values_HW[9, band] = 77
         write_geotiff(item.folder / f"{name}.tif", values_HW[None], at(), nodata=77)
     options = SentinelOptions("landcovernet", params(TifToPngParams).bands, "none", 50)
-    chip_HWC, clouds_HW = read_item(item, options, REFLECTANCE)
+    chip_HWC, clouds_HW, _ = read_item(item, options, REFLECTANCE)
     files = [str(item.folder / f"{name}.tif") for name in REFLECTANCE.bands]
     with open_band_files(files, ReadOptions(REFLECTANCE)) as scene:
         image_HWC, valid_HW = scene.read(Window(0, 0, 16, 16))

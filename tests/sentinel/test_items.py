@@ -12,8 +12,17 @@ from pipeline.core.errors import PipelineError
 from pipeline.formats.chips import Chip, Imagery
 from pipeline.formats.datasets import CLASSES
 from pipeline.raster.geotiff import write_geotiff
+from pipeline.raster.grids import Grid
+from pipeline.raster.layout import SourceItem
 from pipeline.sentinel.clouds import PixelKind
-from pipeline.sentinel.items import ReadOptions, describe_chip, read_bands, read_clouds, read_label
+from pipeline.sentinel.items import (
+    ReadOptions,
+    describe_chip,
+    read_bands,
+    read_bands_with_grid,
+    read_clouds,
+    read_label,
+)
 from tests.world import UTM, at, ghana_item, ghana_label, halves, hide, landcovernet_item, landcovernet_label, params
 
 DAY = date(2020, 3, 5)
@@ -26,6 +35,10 @@ def read_options(dataset: Any, **changes: Any) -> ReadOptions:
 
 LANDCOVERNET = read_options("landcovernet")
 GHANA = read_options("ghana")
+
+
+def grid(item: SourceItem, options: ReadOptions) -> Grid:
+    return read_bands_with_grid(item, options, Imagery(("3", "2", "1")))[1]
 
 
 def test_bands_of_landcovernet_are_files_in_the_order_of_the_params(tmp_path: Path) -> None:
@@ -140,7 +153,9 @@ def test_a_missing_band_is_named(tmp_path: Path) -> None:
 def test_unlabelled_pixels_are_ignored(tmp_path: Path) -> None:
     item = landcovernet_item(tmp_path, "31PGS_01", DAY)
     label = landcovernet_label(tmp_path, "31PGS_01", halves(16, 16, 0, 7))
-    mask_HW = read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], min_consensus=0).mask_HW
+    mask_HW = read_label(
+        label, grid(item, LANDCOVERNET), LANDCOVERNET, CLASSES["landcovernet"], min_consensus=0
+    ).mask_HW
     assert np.array_equal(mask_HW, halves(16, 16, 255, 7))
 
 
@@ -148,13 +163,15 @@ def test_pixels_below_the_minimum_consensus_are_ignored(tmp_path: Path) -> None:
     item = landcovernet_item(tmp_path, "31PGS_01", DAY)
     label = landcovernet_label(tmp_path, "31PGS_01", consensus=66)
     table = CLASSES["landcovernet"]
-    assert np.array_equal(read_label(label, item, LANDCOVERNET, table, 66).mask_HW, halves(16, 16, 1, 6))
-    assert (read_label(label, item, LANDCOVERNET, table, 67).mask_HW == 255).all()
+    assert np.array_equal(
+        read_label(label, grid(item, LANDCOVERNET), LANDCOVERNET, table, 66).mask_HW, halves(16, 16, 1, 6)
+    )
+    assert (read_label(label, grid(item, LANDCOVERNET), LANDCOVERNET, table, 67).mask_HW == 255).all()
 
 
 def test_a_label_of_ghana_without_georeference_is_on_the_grid_of_its_item(tmp_path: Path) -> None:
     item, label = ghana_item(tmp_path, "000001", DAY), ghana_label(tmp_path, "000001")
-    mask_HW = read_label(label, item, GHANA, CLASSES["ghana"], 0).mask_HW
+    mask_HW = read_label(label, grid(item, GHANA), GHANA, CLASSES["ghana"], 0).mask_HW
     assert np.bincount(mask_HW.ravel(), minlength=256).nonzero()[0].tolist() == [2, 255]
     assert (mask_HW == 2).sum() == 8
 
@@ -168,11 +185,11 @@ def test_pixels_under_a_mask_of_the_label_are_ignored(tmp_path: Path) -> None:
     )
     for item, label, options in pairs:
         table = CLASSES[options.dataset]
-        before_HW = read_label(label, item, options, table, 0).mask_HW
+        before_HW = read_label(label, grid(item, options), options, table, 0).mask_HW
         with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             hide(label / "labels.tif", valid_HW)
-        mask_HW = read_label(label, item, options, table, 0).mask_HW
+        mask_HW = read_label(label, grid(item, options), options, table, 0).mask_HW
         assert (before_HW[0, 0], mask_HW[0, 0]) == ((1, 255) if options is LANDCOVERNET else (2, 255))
         assert np.array_equal(mask_HW.ravel()[1:], before_HW.ravel()[1:])
 
@@ -182,14 +199,14 @@ def test_an_unknown_consensus_counts_as_none(tmp_path: Path, nodata: int | None,
     item, label = landcovernet_item(tmp_path, "31PGS_01", DAY), landcovernet_label(tmp_path, "31PGS_01")
     bands_CHW = np.stack([halves(16, 16, 1, 6), np.full((16, 16), 100, np.uint8)])
     write_geotiff(label / "labels.tif", bands_CHW, at(), nodata=nodata)
-    mask_HW = read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], 50).mask_HW
+    mask_HW = read_label(label, grid(item, LANDCOVERNET), LANDCOVERNET, CLASSES["landcovernet"], 50).mask_HW
     assert (mask_HW == 255).sum() == ignored
 
 
 def test_declared_no_data_that_is_a_class_is_counted(tmp_path: Path) -> None:
     item, label = landcovernet_item(tmp_path, "31PGS_01", DAY), landcovernet_label(tmp_path, "31PGS_01")
     write_geotiff(label / "labels.tif", np.stack([halves(16, 16, 1, 6)] * 2), at(), nodata=6)
-    labels = read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], 0)
+    labels = read_label(label, grid(item, LANDCOVERNET), LANDCOVERNET, CLASSES["landcovernet"], 0)
     assert (labels.nodata_classes, int((labels.mask_HW == 6).sum())) == ({"6": 128}, 128)
 
 
@@ -233,17 +250,18 @@ def test_a_label_of_another_place_is_refused(tmp_path: Path) -> None:
     item, label = landcovernet_item(tmp_path, "31PGS_01", DAY), landcovernet_label(tmp_path, "31PGS_01")
     write_geotiff(label / "labels.tif", np.ones((2, 16, 16), np.uint16), at(x=500010.0))
     with pytest.raises(PipelineError, match=r"B04.tif and .*labels.tif are 1 px apart"):
-        read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], 0)
+        read_label(label, grid(item, LANDCOVERNET), LANDCOVERNET, CLASSES["landcovernet"], 0)
 
 
 def test_a_label_without_a_consensus_cannot_be_filtered_by_it(tmp_path: Path) -> None:
     item, label = landcovernet_item(tmp_path, "31PGS_01", DAY), landcovernet_label(tmp_path, "31PGS_01")
     write_geotiff(label / "labels.tif", np.ones((1, 16, 16), np.uint16), at())
     with pytest.raises(PipelineError, match=r"labels.tif has no band 2; it has 1"):
-        read_label(label, item, LANDCOVERNET, CLASSES["landcovernet"], 50)
+        read_label(label, grid(item, LANDCOVERNET), LANDCOVERNET, CLASSES["landcovernet"], 50)
 
 
 def test_the_row_of_a_chip_has_its_place_and_date(tmp_path: Path) -> None:
-    chip = describe_chip(landcovernet_item(tmp_path, "31PGS_01", DAY), LANDCOVERNET)
+    item = landcovernet_item(tmp_path, "31PGS_01", DAY)
+    chip = describe_chip(item, LANDCOVERNET, grid(item, LANDCOVERNET))
     place = (500000.0, 1000000.0, UTM, 10.0)
     assert chip == Chip("31PGS_01_20200305", "31PGS_01", 0, 0, 16, 16, *place, "2020-03-05", unit="31PGS")
