@@ -23,6 +23,7 @@ def main() -> None:
     out.mkdir()
     for path in sorted((raw / "images").glob("*.tif")):
         image, mask = cv2.imread(str(path)), cv2.imread(str(raw / "masks" / path.name))
+        assert image is not None and mask is not None
         k = 0
         for y in range(0, image.shape[0], SIZE):
             for x in range(0, image.shape[1], SIZE):

@@ -31,9 +31,8 @@ def save_chip(
     if image_HWC.shape[2] > IMAGE_BANDS:
         write_bands(folder / MORE_BANDS / f"{chip.id}.png", image_HWC[..., IMAGE_BANDS:])
     write_mask(folder / "masks" / f"{chip.id}.png", mask_HW, table)
-    counts = np.bincount(mask_HW.ravel(), minlength=256)
-    pixels = {class_column(class_id): int(counts[class_id]) for class_id in table.ids}
-    return asdict(chip) | pixels | {IGNORED: int(counts[IGNORE])}
+    columns = {class_column(class_id): class_id for class_id in table.ids} | {IGNORED: IGNORE}
+    return asdict(chip) | {name: int(np.count_nonzero(mask_HW == value)) for name, value in columns.items()}
 
 
 def write_image(path: Path, image_HWC: np.ndarray) -> None:
@@ -54,7 +53,7 @@ def _write(path: Path, pixels: np.ndarray) -> None:
     encoded, buffer = cv2.imencode(".png", pixels)
     if not encoded:
         raise RuntimeError(f"OpenCV could not encode an array of shape {pixels.shape}")
-    path.write_bytes(buffer.tobytes())
+    path.write_bytes(buffer.data)
 
 
 def write_mask(path: Path, mask_HW: np.ndarray, table: ClassTable) -> None:

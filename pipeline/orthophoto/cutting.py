@@ -133,18 +133,14 @@ def _submit(image: GeoTiff, mask: GeoTiff, cutter: Cutter) -> Iterator[list[Futu
         parts = _load(image, mask, bands, run)
         if parts is None:
             yield []  # errors of the windows before come first
-        submitted = []
-        for window in run:
-            files = parts or (image, mask)
-            if values is not None and values.add(files[0].read((values.band,), window.raster_window)[0]):
-                raise SpectralBandError
-            if cutter.section.keeps(window):
-                submitted.append(
-                    _completed(cutter.cut(*files, window))
-                    if parts is None
-                    else cpu_pool().submit(cutter.cut, *files, window)
-                )
-        yield submitted
+        readable = parts[0] if parts else image
+        if values and any(values.add(readable.read((values.band,), window.raster_window)[0]) for window in run):
+            raise SpectralBandError
+        kept = filter(cutter.section.keeps, run)
+        if parts is None:
+            yield [_completed(cutter.cut(image, mask, window)) for window in kept]
+        else:
+            yield [cpu_pool().submit(cutter.cut, *parts, window) for window in kept]
 
 
 def _load(

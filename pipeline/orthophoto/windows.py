@@ -40,6 +40,6 @@ def window_runs(windows: Iterable[ChipWindow], columns: int) -> Iterator[list[Ch
     """Group windows that lie side by side: the row, or parts of it of at most `columns` px and at least one window."""
     for _, group in groupby(windows, key=lambda window: window.row):
         row = list(group)
-        count = max(1, columns // row[0].width)
+        count = len(row) if sum(window.width for window in row) <= columns else max(1, columns // row[0].width)
         for first in range(0, len(row), count):
             yield row[first : first + count]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from shlex import quote
 
+import cv2
 import numpy as np
 from rasterio.windows import Window
 
@@ -127,13 +128,23 @@ def _remap(
     values_HW: np.ndarray, table: ClassTable, nodata: float | None, visible_HW: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mask, and all visible values that are neither a class nor remapped nor no-data."""
-    known_HW = is_nodata(values_HW, nodata) | ~visible_HW
-    mask_HW = np.full(values_HW.shape, IGNORE, np.uint8)
+    if values_HW.dtype == np.uint8:
+        ids_V, known_V = _class_ids(np.arange(256, dtype=np.uint8), table, nodata)
+        mask_HW, known_HW = cv2.LUT(values_HW, ids_V), cv2.LUT(values_HW, known_V.view(np.uint8)).view(bool)
+    else:
+        mask_HW, known_HW = _class_ids(values_HW, table, nodata)
+    mask_HW[~visible_HW] = IGNORE
+    return np.asarray(mask_HW), values_HW[visible_HW & ~known_HW]
+
+
+def _class_ids(values: np.ndarray, table: ClassTable, nodata: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return class ids, uint8, of the same shape, and whether each value is a class, remapped, or no-data."""
+    known, ids = is_nodata(values, nodata), np.full(values.shape, IGNORE, np.uint8)
     for value, target in ({value: value for value in table.ids} | table.remap).items():
-        equal_HW = values_HW == value
-        mask_HW[equal_HW & visible_HW] = IGNORE if target == "ignore" else target
-        known_HW |= equal_HW
-    return mask_HW, values_HW[~known_HW]
+        equal = values == value
+        ids[equal] = IGNORE if target == "ignore" else target
+        known |= equal
+    return ids, known
 
 
 def _refuse(parts: Iterable[tuple[np.ndarray, np.ndarray]], table: ClassTable, path: Location) -> None:

@@ -1,10 +1,11 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.core.cpus import available_cpus
+from pipeline.core.cpus import available_cpus, cpu_pool
 
 COUNT = "import os; os.sched_setaffinity(0, {CPU}); from pipeline.core.cpus import *; print(available_cpus())"
 
@@ -22,3 +23,8 @@ def test_without_affinity_masks_all_cpus_count(monkeypatch: pytest.MonkeyPatch) 
     assert available_cpus() == 7
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert available_cpus() == 1
+
+
+def test_all_threads_share_one_pool() -> None:
+    with ThreadPoolExecutor(3) as callers:
+        assert set(callers.map(lambda _: cpu_pool(), range(9))) == {cpu_pool()}

@@ -2,6 +2,7 @@ from typing import Any
 
 from pipeline.formats.chips import Imagery
 from pipeline.orthophoto.section import TileSection
+from pipeline.orthophoto.windows import chip_windows
 
 
 def section(**changes: Any) -> TileSection:
@@ -13,3 +14,9 @@ def section(**changes: Any) -> TileSection:
 def test_imagery_json_has_bands_and_stretch() -> None:
     assert section(bands=(3, 2, 1)).imagery == Imagery(("3", "2", "1"), stretch=(0.0, 255.0))
     assert section(bands=(3, 2, 1), stretch=(0.0, 4000.0)).imagery.stretch == (0.0, 4000.0)
+
+
+def test_partial_windows_are_kept_if_padded() -> None:
+    windows = list(chip_windows(40, 64, 32))
+    assert [section().keeps(window) for window in windows] == [True, True, False, False]
+    assert all(section(partial="pad").keeps(window) for window in windows)
