@@ -23,7 +23,6 @@ Then the peak memory of the command: with the same small network (Linknet with M
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -36,6 +35,7 @@ import numpy as np
 import rasterio
 from rasterio.windows import Window
 
+from benchmarks._machine import machine
 from pipeline.core.files import read_json
 from pipeline.inference.network import load_model
 from pipeline.inference.windows import network_windows
@@ -205,13 +205,6 @@ def print_memory(name: str, model: Path, sides: Sequence[int], folder: Path) -> 
         scene.unlink()
         out.unlink()
     print(f"{name}: difference {max(peaks) - peaks[0]:.0f} MB (goal: within {MEMORY_GOAL_MB})", flush=True)
-
-
-def machine() -> str:
-    """Return the name of the CPU, and how many cores this process may use."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(os.sched_getaffinity(0))} cores of {names[0] if names else platform.machine()}"
 
 
 def main() -> None:
