@@ -36,19 +36,19 @@ class BlockReader:
         self._end = self._height
         """In a file of one strip, the row from which nothing can be decoded."""
 
-    def read(self, decode: Decode, filled: np.ndarray, window: Window | None) -> np.ndarray:
+    def read(self, decode: Decode, make_filled: Callable[[], np.ndarray], window: Window | None) -> np.ndarray:
         """Decode a window.
 
         Args:
             decode: decodes a window inside the image.
-            filled: (…, height, width), the values where blocks are left out; changed in place.
+            make_filled: creates (…, height, width), the values where blocks are left out; called only if some are.
             window: None for the whole image.
 
         Raises:
             PipelineError: a block cannot be decoded and is not left out, or the network failed.
         """
         window = window or Window(0, 0, self._width, self._height)
-        if not self.left_out(window).any():
+        if self._is_whole or not self.left_out(window).any():
             try:
                 return self._decode(decode, window)
             except NetworkError:
@@ -58,6 +58,7 @@ class BlockReader:
             if self._damaged is None:
                 self._name_damage(decode, window)
                 raise undecodable
+        filled = make_filled()
         for block, part in self._blocks(window):
             if not self._is_left_out(block):
                 try:
@@ -70,10 +71,15 @@ class BlockReader:
         """Return bool (height, width): True where blocks were left out so far."""
         window = window or Window(0, 0, self._width, self._height)
         mask_HW = np.zeros((window.height, window.width), bool)
-        if self._left_out or self._end < self._height:
+        if not self._is_whole:
             for block, part in self._blocks(window):
                 mask_HW[_inside(window, part)] = self._is_left_out(block)
         return mask_HW
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether no block was left out so far."""
+        return not self._left_out and self._end == self._height
 
     def _decode(self, decode: Decode, window: Window) -> np.ndarray:
         with file_errors(self._path, UNDECODABLE):

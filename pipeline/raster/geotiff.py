@@ -116,9 +116,8 @@ class GeoTiff:
         """
         visible_HW = np.full(self._shape(window), not self._mask_bands)
         for band in self._mask_bands:
-            hidden_HW = np.zeros(visible_HW.shape, np.uint8)
-            decode = partial(self._decode_mask, band)
-            visible_HW |= self._blocks.read(decode, hidden_HW, window) > 0
+            hidden = partial(np.zeros, visible_HW.shape, np.uint8)
+            visible_HW |= self._blocks.read(partial(self._decode_mask, band), hidden, window) > 0
         return visible_HW
 
     def left_out(self, window: Window | None = None) -> np.ndarray:
@@ -157,8 +156,9 @@ class GeoTiff:
             return block_index_digest(self._dataset)
 
     def _read(self, numbers: list[int], window: Window | None) -> np.ndarray:
-        black_CHW = np.zeros((len(numbers), *self._shape(window)), self.dtypes[0])
-        return self._blocks.read(lambda part: self._dataset.read(numbers, window=part), black_CHW, window)
+        shape = (len(numbers), *self._shape(window))
+        black = partial(np.zeros, shape, self.dtypes[0])
+        return self._blocks.read(lambda part: self._dataset.read(numbers, window=part), black, window)
 
     def _read_all_bands(self, window: Window | None) -> np.ndarray:
         """Keep the last window: reading another of its bands would decode the strip from its start."""
