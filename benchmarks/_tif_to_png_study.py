@@ -33,7 +33,7 @@ def image_to_png(folder: Path, png: Path) -> None:
     plt.imsave(png, (bands_HWC - bands_HWC.min()) / (bands_HWC.max() - bands_HWC.min()))
 
 
-def label_to_png(path: Path, colours: dict[int, tuple[int, ...]], png: Path) -> None:
+def label_to_png(path: Path, colours: dict[int, tuple[int, int, int]], png: Path) -> None:
     """Colour a label class by class and pixel by pixel."""
     label_HW = read_band(path)
     picture_HWC = np.zeros((*label_HW.shape, 3), np.uint8)

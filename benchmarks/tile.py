@@ -2,9 +2,8 @@
 
     python -m benchmarks.tile [--rounds N] [--scenes N ...]
 
-Scenes of 9,000 x 9,500 px as RGB GeoTIFFs with LZW in strips, and masks. Their noise makes PNG and LZW as large as those
-of real orthophotos of LandCover.ai are. They lie in the page cache. Each round runs, for each number of scenes, both
-sides once, each as a process of its own; medians are printed.
+Scenes of 9,000 x 9,500 px as RGB GeoTIFFs with LZW in strips, and masks, of noisy texture. They lie in the page cache.
+Each round runs, for each number of scenes, both sides once, each as a process of its own; medians are printed.
 
 - ours: `python -m pipeline.tile`, with the check of every file's SHA-256, chips without loss as PNG, masks as palette
   PNG, the table of chips.
