@@ -92,7 +92,7 @@ def test_every_command_shown_is_valid(command: str) -> None:
     elif "/" in program:
         assert (ROOT / program).is_file()
     else:
-        assert program in ("git", "source", "export", "gdalbuildvrt", "chromium", *SHELL)
+        assert program in ("git", "source", "export", "gdalbuildvrt", "chromium", "dask", *SHELL)
 
 
 @EACH_PAGE

