@@ -41,7 +41,8 @@ def quiet_gdal(**options: Any) -> AbstractContextManager[Any]:
     """
     if not options and hasenv() and ALONE.items() <= getenv().items():
         return nullcontext()
-    return rasterio.Env(session=DummySession(), **ALONE, **options)
+    environment: AbstractContextManager[Any] = rasterio.Env(session=DummySession(), **ALONE, **options)
+    return environment
 
 
 def open_dataset(path: Location, mode: str = "r", driver: str = "GTiff", **options: Any) -> Any:
