@@ -31,7 +31,8 @@ import rasterio
 from scipy.ndimage import median_filter
 
 from benchmarks._export_deepness import deepness_map, extend, read_parameters
-from benchmarks.predict import MODEL, ROOT, SAMPLE, machine
+from benchmarks._machine import machine
+from benchmarks.predict import MODEL, ROOT, SAMPLE
 from pipeline.inference.network import LoadedModel, load_model
 from pipeline.inference.scene_map import MapOptions, predict_scene
 from pipeline.inference.windows import Tiling
