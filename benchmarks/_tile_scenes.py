@@ -1,5 +1,9 @@
-"""Scenes for the benchmarks of `tile`: orthophotos of noisy texture with masks of patches, in a raw folder."""
+"""Scenes for the benchmarks of `tile`: orthophotos of noisy texture with masks of patches, in a raw folder.
 
+python -m benchmarks._tile_scenes RAW COUNT [HEIGHT WIDTH]
+"""
+
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +22,7 @@ PATCH = 40
 """Side in pixels of the cells of which patches consist."""
 
 
-def write_scenes(raw: Path, count: int, height: int = HEIGHT, width: int = WIDTH) -> Path:
+def write_scenes(raw: Path, count: int, height: int = HEIGHT, width: int = WIDTH) -> None:
     """Write a raw folder of scenes that differ: RGB and mask, LZW in strips, as GDAL does by default.
 
     Args:
@@ -37,7 +41,6 @@ def write_scenes(raw: Path, count: int, height: int = HEIGHT, width: int = WIDTH
         _write(raw / f"images/scene-{number:04}.tif", _texture(generator, mask_HW), number, photometric="rgb")
     write_classes(raw / "classes.json", table)
     write_source(raw, "local")
-    return raw
 
 
 def _patches(generator: np.random.Generator, height: int, width: int, ids: Sequence[int]) -> np.ndarray:
@@ -60,3 +63,7 @@ def _write(path: Path, bands_CHW: list[np.ndarray], number: int, **options: obje
     shape = {"height": height, "width": width, "count": len(bands_CHW), "dtype": "uint8", "compress": "lzw"}
     with rasterio.open(path, "w", driver="GTiff", **shape, **place, **options) as dataset:
         dataset.write(np.stack(bands_CHW))
+
+
+if __name__ == "__main__":
+    write_scenes(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -13,8 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks._machine import machine
-from benchmarks._tile_command import Measured, tile
-from benchmarks._tile_scenes import write_scenes
+from benchmarks._tile_command import Measured, tile, write_scenes
 
 SIDE, CHIP = 2560, 256
 FEW, MANY = 10, 100
