@@ -424,7 +424,7 @@ def users() -> Iterator[tuple[User, User]]:
     with tempfile.TemporaryDirectory() as name:  # not tmp_path, which is closed to others
         folder = Path(name)
         folder.chmod(0o755)
-        shared = folder / "shared"
+        shared = folder / "team"
         (shared / "bin").mkdir(parents=True)
         (shared / "bin/python").symlink_to(python)
         (shared / "bin/dvc").write_text('#!/bin/sh\nexec python -W ignore -m dvc "$@"\n')
@@ -460,17 +460,18 @@ def test_two_users_share_a_cache(users: tuple[User, User]) -> None:
 
     assert ran(anna.run("dvc repro")) == ["tile", "train", "evaluate"]
     anna.run("git add --all && git commit -qm run && git push -q")
+    anna.run("mkdir folder && cp study.yaml folder && dvc add -q folder")
+    assert (anna.clone / "folder/study.yaml").stat().st_nlink == 1
+    anna.shown("dvc checkout --relink")
+    assert (anna.clone / "folder/study.yaml").stat().st_nlink == 2
+    anna.run("git reset -q --hard && rm -r folder*")
+
     bert.run("git pull -q")
     bert.shown("dvc checkout")
     assert NOTHING_TO_DO in bert.run("dvc repro")
     assert (anna.clone / "data/model").stat().st_nlink == 2  # a hard link into the cache
     assert (bert.clone / "data/model").stat().st_nlink == 1
     assert (bert.clone / "data/model").stat().st_uid == bert.number
-    bert.run("mkdir folder && cp study.yaml folder && dvc add -q folder")
-    assert (bert.clone / "folder/study.yaml").stat().st_nlink == 1
-    bert.shown("dvc checkout --relink")
-    assert (bert.clone / "folder/study.yaml").stat().st_nlink == 2
-    bert.run("git reset -q --hard && rm -r folder*")
 
     bert.run("dvc exp run -n dice -S loss=dice")
     assert "Permission denied" not in bert.run("umask 002 && dvc exp push --no-cache origin dice")
