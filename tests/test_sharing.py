@@ -20,6 +20,8 @@ import yaml
 from tests.pages import ROOT, commands
 from tests.sources.bucket import bucket_server, put
 from tests.studies.world import make_repository
+from tests.test_dvc_yaml import listed
+from tests.test_dvc_yaml_plots import WRITE
 from tests.test_readme import commit, copy_project, ran, run, write_scenes
 from tests.world import ghana_item, ghana_label, landcovernet_item, landcovernet_label
 
@@ -110,23 +112,18 @@ class Team:
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with bucket_server(str(SERVER)) as address, pytest.MonkeyPatch.context() as patch:
         patch.delenv(CHECKSUMS, raising=False)
         for name, value in (("ACCESS_KEY_ID", "key"), ("SECRET_ACCESS_KEY", "secret"), ("DEFAULT_REGION", "us-east-1")):
             patch.setenv(f"AWS_{name}", value)
+        put(address, "bucket", "", tmp_path_factory.mktemp("nothing"))
         yield address
 
 
-@pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Team:
-    """The real graph on small files in the project, which `dvc add` tracks; one epoch."""
-    team = Team(tmp_path_factory.mktemp("team"), endpoint)
-    put(endpoint, "bucket", "", team.folder / "nothing")
+def publish(team: Team) -> None:
+    """Commit the owner's project, and name its remotes."""
     run(team.folder, "git init -q --bare -b main hub.git")
-    write_scenes(team.folder / "images")
-    copy_project(team.owner)
-    write_params(team.owner)
     run(team.owner, "git init -q -b main")
     run(team.owner, f"git remote add origin {team.hub}")
     commit(team.owner)
@@ -134,6 +131,32 @@ def team(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Team:
     team.shown(team.owner, "dvc remote modify team endpointurl https://s3.example.org")
     team.shown(team.owner, 'git commit -m "Add the DVC remote" .dvc/config')
 
+
+@pytest.fixture(scope="module")
+def quick_team(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Team:
+    """The graph with commands that only write the outputs."""
+    team = Team(tmp_path_factory.mktemp("quick"), endpoint)
+    copy_project(team.owner)
+    graph = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    for name, stage in graph["stages"].items():
+        stage.get("do", stage)["cmd"] = " ".join(["python write.py", *listed(name, "outs"), *listed(name, "metrics")])
+    (team.owner / "dvc.yaml").write_text(yaml.safe_dump(graph))
+    (team.owner / "write.py").write_text(WRITE)
+    publish(team)
+    assert len(ran(run(team.owner, "dvc repro"))) == 14
+    commit(team.owner)
+    push(team)
+    return team
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Team:
+    """The pipeline on small files in the project, which `dvc add` tracks; one epoch."""
+    team = Team(tmp_path_factory.mktemp("team"), endpoint)
+    write_scenes(team.folder / "images")
+    copy_project(team.owner)
+    write_params(team.owner)
+    publish(team)
     for number in range(10):
         archive = team.owner / "data/archives/landcovernet"
         landcovernet_item(archive, f"31PGS_{number:02}", date(2018, 1, 5))
@@ -148,9 +171,13 @@ def team(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Team:
     team.shown(team.owner, "git add data/own.dvc data/.gitignore")
     run(team.owner, "git add data/archives.dvc")
     team.shown(team.owner, 'git commit -am "Train on our own images"')
+    push(team)
+    return team
+
+
+def push(team: Team) -> None:
     team.shown(team.owner, "dvc push")
     team.shown(team.owner, "git push origin main")
-    return team
 
 
 def write_params(project: Path) -> None:
@@ -197,8 +224,9 @@ def test_every_command_of_the_page_is_run_here() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.short
-def test_a_colleague_who_pulls_runs_nothing(team: Team, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fixture", [pytest.param("quick_team", marks=pytest.mark.short), "team"])
+def test_a_colleague_who_pulls_runs_nothing(fixture: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    team = request.getfixturevalue(fixture)
     colleague = team.clone(tmp_path / "colleague")
     team.shown(colleague, "dvc pull")
     output = team.shown(colleague, "dvc repro")
@@ -264,8 +292,10 @@ def test_training_fetches_only_what_it_reads_and_is_shared(team: Team, outside: 
     run(colleague, "git checkout -q --force main")
     assert "dice" not in run(colleague, "dvc exp list origin")
     assert "dice" in run(colleague, "dvc exp list -A origin")
-    team.shown(colleague, "dvc pull data/raw/landcoverai")
-    assert (colleague / "data/raw/landcoverai/manifest.csv").is_file()
+
+    run(trainer, "git checkout -q .")
+    assert ran(run(trainer, "dvc exp run --pull --allow-missing -S tile.partial=pad tile")) == ["check", "tile"]
+    assert (trainer / "data/raw/landcoverai/manifest.csv").is_file()
 
 
 @pytest.mark.soak
@@ -394,7 +424,7 @@ def users() -> Iterator[tuple[User, User]]:
     with tempfile.TemporaryDirectory() as name:  # not tmp_path, which is closed to others
         folder = Path(name)
         folder.chmod(0o755)
-        shared = folder / "common"
+        shared = folder / "team"
         (shared / "bin").mkdir(parents=True)
         (shared / "bin/python").symlink_to(python)
         (shared / "bin/dvc").write_text('#!/bin/sh\nexec python -W ignore -m dvc "$@"\n')
@@ -430,17 +460,18 @@ def test_two_users_share_a_cache(users: tuple[User, User]) -> None:
 
     assert ran(anna.run("dvc repro")) == ["tile", "train", "evaluate"]
     anna.run("git add --all && git commit -qm run && git push -q")
+    anna.run("mkdir folder && cp study.yaml folder && dvc add -q folder")
+    assert (anna.clone / "folder/study.yaml").stat().st_nlink == 1
+    anna.shown("dvc checkout --relink")
+    assert (anna.clone / "folder/study.yaml").stat().st_nlink == 2
+    anna.run("git reset -q --hard && rm -r folder*")
+
     bert.run("git pull -q")
     bert.shown("dvc checkout")
     assert NOTHING_TO_DO in bert.run("dvc repro")
     assert (anna.clone / "data/model").stat().st_nlink == 2  # a hard link into the cache
     assert (bert.clone / "data/model").stat().st_nlink == 1
     assert (bert.clone / "data/model").stat().st_uid == bert.number
-    bert.run("mkdir folder && cp study.yaml folder && dvc add -q folder")
-    assert (bert.clone / "folder/study.yaml").stat().st_nlink == 1
-    bert.shown("dvc checkout --relink")
-    assert (bert.clone / "folder/study.yaml").stat().st_nlink == 2
-    bert.run("git reset -q --hard && rm -r folder*")
 
     bert.run("dvc exp run -n dice -S loss=dice")
     assert "Permission denied" not in bert.run("umask 002 && dvc exp push --no-cache origin dice")
