@@ -29,6 +29,8 @@ from pipeline.tif_to_png import TifToPngParams
 from pipeline.tile import TileParams
 from pipeline.train import TrainParams
 
+LOCK_FILE = Path("dvc.lock")
+
 
 class CheckParams(
     DownloadParams, CloudFilterParams, TifToPngParams, TileParams, SplitParams, TrainParams, EvaluateParams
@@ -71,17 +73,32 @@ def require_trainable(params: CheckParams) -> None:
         ) from None
 
 
-def expected_classes(dataset: DatasetName, params: CheckParams) -> ClassTable:
+def was_downloaded_from(path: str, dataset: DatasetName) -> bool:
+    """Return whether dvc.lock names this local folder as the source of the last download.
+
+    A colleague who lacks the folder then pulls what was made from it.
+    """
+    stages = read_yaml(LOCK_FILE).get("stages", {}) if LOCK_FILE.is_file() else {}
+    params = stages.get(f"download@{dataset}", {}).get("params", {}).get(PARAMS_FILE.name, {})
+    last = params.get(f"download.{dataset}", {})
+    return (last.get("source"), last.get("path")) == ("local", path)
+
+
+def expected_classes(dataset: DatasetName, params: CheckParams) -> ClassTable | None:
     """Return the classes of a dataset: those of the local folder, else of the archive.
 
+    None if a colleague has downloaded from a folder that this machine lacks: its classes are not known here.
+
     Raises:
-        PipelineError: the folder does not exist, or its class table is invalid.
+        PipelineError: the folder does not exist and nothing was downloaded from it, or its class table is invalid.
     """
     settings = getattr(params.download, dataset)
     if settings.source != "local":
         return CLASSES[dataset]
     folder = Path(settings.path)
     if not folder.is_dir():
+        if was_downloaded_from(settings.path, dataset):
+            return None
         path = f"download.{dataset}.path is {settings.path!r}"
         raise PipelineError(f"{path}, which is not a folder; set it to the folder with your files")
     return user_classes(folder, folder, rules_kind(dataset, settings.source)) or CLASSES[dataset]
@@ -125,7 +142,8 @@ def require_runnable(params: CheckParams) -> None:
     tables = {dataset: expected_classes(dataset, params) for dataset in CLASSES}
     for dataset in LAYOUTS:
         require_clouds_first(dataset, params)
-    require_class(tables[params.dataset], params.split.skew)
+    if table := tables[params.dataset]:
+        require_class(table, params.split.skew)
     require_trainable(params)
 
 

@@ -119,6 +119,16 @@ def test_a_missing_folder_and_an_unknown_class_are_refused(checked: Checked, tmp
         checked(**{"download.ghana.path": "away"})
 
 
+def test_a_folder_that_only_a_colleague_has_is_valid(checked: Checked, tmp_path: Path) -> None:
+    entry = {"params": {"params.yaml": {"download.ghana": {"source": "local", "path": "away"}}}}
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {"download@ghana": entry}}))
+    unknown_class = {"dataset": "ghana", "split.skew.class": "forest"}
+    assert checked(**unknown_class, **{"download.ghana.path": "away"}).endswith("is valid")
+    for path in ("download.ghana.path", "download.landcovernet.path"):
+        with pytest.raises(PipelineError, match=rf"^{path} is 'aways?', which is not a folder"):
+            checked(**{path: "aways" if "ghana" in path else "away"})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
