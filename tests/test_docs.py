@@ -73,6 +73,7 @@ def test_every_file_named_exists(page: str) -> None:
 
 
 PARSED = [f"pipeline.{name}" for name in ("predict", "vectors", "export", "sweep", "report")]
+SHELL = ("mkdir", "cp", "chgrp", "chmod", "umask")
 INLINE = [command for text in PAGES.values() for command in re.findall(r"`((?:dvc|make) [^`]+)`", prose(text))]
 
 
@@ -91,7 +92,7 @@ def test_every_command_shown_is_valid(command: str) -> None:
     elif "/" in program:
         assert (ROOT / program).is_file()
     else:
-        assert program in ("git", "source", "export", "gdalbuildvrt", "chromium")
+        assert program in ("git", "source", "export", "gdalbuildvrt", "chromium", *SHELL)
 
 
 @EACH_PAGE

@@ -28,12 +28,17 @@ PHANTOM = date(2018, 2, 14)
 
 
 @contextmanager
-def bucket_server() -> Iterator[str]:
-    """Run the server in a process without the environment that tests set for the client; yield its endpoint."""
+def bucket_server(*program: str) -> Iterator[str]:
+    """Run the server in a process without the environment that tests set for the client; yield its endpoint.
+
+    Args:
+        program: arguments of python; by default those of moto's server.
+    """
+    program = program or ("-m", "moto.server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-W", "ignore", *program, "-H", "127.0.0.1", "-p", str(port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         while server.poll() is None and not _answers(port):
