@@ -112,7 +112,8 @@ def main() -> None:
         os.chdir(folder)
         params = yaml.safe_load((ROOT / "params.yaml").read_text())
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
-        raw = write_scenes(folder / "raw", arguments.scenes, arguments.side, arguments.side)
+        raw, side = folder / "raw", arguments.side
+        write_scenes(raw, arguments.scenes, side, side)
         print(f"{arguments.scenes} scenes of {arguments.side} x {arguments.side} px, {len(CORES)} cores")
         runs = []
         for label, cores in (("one core", CORES[:1]), (f"{len(CORES)} cores", CORES)):

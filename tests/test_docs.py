@@ -72,11 +72,7 @@ def test_every_file_named_exists(page: str) -> None:
     assert [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
 
 
-<<<<<<< HEAD
 PARSED = [f"pipeline.{name}" for name in ("predict", "vectors", "export", "sweep", "row", "report")]
-=======
-PARSED = [f"pipeline.{name}" for name in ("predict", "vectors", "export", "sweep", "report")]
->>>>>>> w-share
 SHELL = ("mkdir", "cp", "chgrp", "chmod", "umask")
 INLINE = [command for text in PAGES.values() for command in re.findall(r"`((?:dvc|make) [^`]+)`", prose(text))]
 
@@ -96,11 +92,7 @@ def test_every_command_shown_is_valid(command: str) -> None:
     elif "/" in program:
         assert (ROOT / program).is_file()
     else:
-<<<<<<< HEAD
         assert program in ("git", "source", "export", "gdalbuildvrt", "chromium", "dask", *SHELL)
-=======
-        assert program in ("git", "source", "export", "gdalbuildvrt", "chromium", *SHELL)
->>>>>>> w-share
 
 
 @EACH_PAGE

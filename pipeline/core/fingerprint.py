@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-IMAGING = ("numpy", "opencv-python-headless", "pillow", "rasterio")
+IMAGING = ("isal", "numpy", "opencv-python-headless", "pillow", "rasterio")
 """Distributions whose version affects the bytes of a chip."""
 
 

@@ -1,15 +1,24 @@
 """PNG files of a chips folder: 8-bit RGB images, grey PNGs of further bands, and palette masks."""
 
+import struct
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 
-import cv2
 import numpy as np
+from isal import isal_zlib
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.chips import IGNORED, IMAGE_BANDS, MORE_BANDS, Chip, class_column
 from pipeline.formats.classes import IGNORE, ClassTable
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY, RGB, PALETTE = 0, 2, 3
+"""Colour types."""
+SUB = 1
+"""Filter type of a row: each byte minus the one a pixel to its left."""
+ISAL_LEVEL = 1
 
 
 def save_chip(
@@ -27,7 +36,7 @@ def save_chip(
     Returns:
         The chip's row of `chips.csv`.
     """
-    write_image(folder / "images" / f"{chip.id}.png", np.ascontiguousarray(image_HWC[..., :IMAGE_BANDS]))
+    write_image(folder / "images" / f"{chip.id}.png", image_HWC[..., :IMAGE_BANDS])
     if image_HWC.shape[2] > IMAGE_BANDS:
         write_bands(folder / MORE_BANDS / f"{chip.id}.png", image_HWC[..., IMAGE_BANDS:])
     write_mask(folder / "masks" / f"{chip.id}.png", mask_HW, table)
@@ -36,31 +45,40 @@ def save_chip(
 
 
 def write_image(path: Path, image_HWC: np.ndarray) -> None:
-    """Write RGB uint8 (height, width, 3) as PNG.
-
-    OpenCV is the fastest encoder at its defaults; setting a compression level disables its fast strategy.
-    """
-    _write(path, cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR))
+    """Write RGB uint8 (height, width, 3) as PNG."""
+    path.write_bytes(_encode(image_HWC, RGB))
 
 
 def write_bands(path: Path, bands_HWC: np.ndarray) -> None:
     """Write any number of bands, uint8 (height, width, bands), as one grey PNG: stacked from top to bottom."""
     height, width, count = bands_HWC.shape
-    _write(path, np.ascontiguousarray(bands_HWC.transpose(2, 0, 1)).reshape(count * height, width))
-
-
-def _write(path: Path, pixels: np.ndarray) -> None:
-    encoded, buffer = cv2.imencode(".png", pixels)
-    if not encoded:
-        raise RuntimeError(f"OpenCV could not encode an array of shape {pixels.shape}")
-    path.write_bytes(buffer.data)
+    path.write_bytes(_encode(bands_HWC.transpose(2, 0, 1).reshape(count * height, width, 1), GREY))
 
 
 def write_mask(path: Path, mask_HW: np.ndarray, table: ClassTable) -> None:
     """Write class ids as a palette PNG: viewers show colours, programs read class ids."""
-    image = Image.fromarray(mask_HW)
-    image.putpalette(table.palette)
-    image.save(path, "PNG", optimize=False)
+    path.write_bytes(_encode(mask_HW[..., None], PALETTE, bytes(table.palette)))
+
+
+def _encode(pixels_HWC: np.ndarray, colour: int, palette: bytes = b"") -> bytes:
+    """Encode 8-bit pixels as PNG (https://www.w3.org/TR/png-3/): rows filtered by `SUB`, compressed by ISA-L.
+
+    OpenCV takes two to four times as long for a file of the same size, Pillow ten times: `python -m benchmarks.png`.
+    ISA-L chooses its code by processor; the output was the same with AVX-512 and, emulated, on Nehalem to Haswell.
+    """
+    height, width, count = pixels_HWC.shape
+    flat_HN = pixels_HWC.reshape(height, width * count)
+    rows_HN = np.empty((height, 1 + width * count), np.uint8)
+    rows_HN[:, 0] = SUB
+    rows_HN[:, 1 : 1 + count] = flat_HN[:, :count]
+    np.subtract(flat_HN[:, count:], flat_HN[:, :-count], out=rows_HN[:, 1 + count :])
+    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    data = isal_zlib.compress(rows_HN.data, ISAL_LEVEL)
+    chunks = [(b"IHDR", header), *([(b"PLTE", palette)] if palette else []), (b"IDAT", data), (b"IEND", b"")]
+    return SIGNATURE + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
+        for kind, content in chunks
+    )
 
 
 def read_image(path: Path) -> np.ndarray:

@@ -21,7 +21,7 @@ from pipeline.raster.remote import Location, NetworkError, RemoteFile, gdal_opti
 
 LIBRARY_ERRORS = (RasterioError, CPLE_BaseError, ValueError, TypeError, LookupError, OverflowError, MemoryError)
 """Errors that rasterio, GDAL and numpy raise over a bad file; caught only around calls into these libraries."""
-CACHE_MIB = min(512, 32 * available_cpus())
+CACHE_MIB = min(512, 8 * available_cpus())
 """GDAL's block cache unless GDAL_CACHEMAX is set: for each CPU the blocks that two rows of an orthophoto's chips share.
 GDAL's default, 5 % of memory, is too much on a large machine."""
 os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_MIB))
