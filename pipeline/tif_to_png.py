@@ -11,7 +11,7 @@ from pydantic import model_validator
 from pipeline.core.cli import run
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import OnError, report_failures
-from pipeline.core.files import atomic_path
+from pipeline.core.files import atomic_path, link
 from pipeline.core.parallel import process
 from pipeline.core.params import Params
 from pipeline.core.stage_cache import stage_cache
@@ -19,9 +19,9 @@ from pipeline.formats.chips import (
     OFFICIAL,
     Imagery,
     Origin,
+    chip_folders,
     dropped_summary,
     failed_entry,
-    link_chips,
     make_chip_folders,
     unmatched_entry,
     write_tables,
@@ -30,7 +30,7 @@ from pipeline.formats.datasets import BandsSection, DatasetName
 from pipeline.raster.labels import nodata_classes_summary
 from pipeline.raster.layout import RawFolder
 from pipeline.raster.originals import report_original_paths
-from pipeline.sentinel.conversion import Conversion, ConvertTask, LabelledItem, LandcovernetConversion
+from pipeline.sentinel.conversion import Conversion, ConvertTask, LabelledItem, LandcovernetConversion, flat_path
 from pipeline.sentinel.date_selection import CloudFilterSection
 
 
@@ -123,10 +123,11 @@ def tif_to_png(
         task = ConvertTask(source.path, cache, options, params.conversion(dataset), table)
         converted, failed = process(task, labelled, f"tif_to_png {dataset}")
         failures_summary = report_failures(failed, params.on_error, failures, source.path)
-        for cached, _ in converted:
-            link_chips(cached, folder, bands)
-        kept_rows = [chip.row for _, chip in converted if chip.row is not None]
-        rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for row in kept_rows]
+        kept_rows = [(cached, chip.row) for cached, chip in converted if chip.row is not None]
+        for cached, row in kept_rows:
+            for kind in chip_folders(bands):
+                link(flat_path(cached, kind), folder / kind / f"{row['id']}.png")
+        rows = [row | {OFFICIAL: official.get(str(row["scene"]))} for _, row in kept_rows]
         dropped = {
             "without a label item": len(items) - len(labelled),
             "without a labelled pixel": len(converted) - len(rows),

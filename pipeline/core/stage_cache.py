@@ -51,6 +51,7 @@ class StageCache:
                 _rename(partial, folder)
             finally:
                 remove(partial)  # unless it was renamed
+            return folder, json.loads(text)
         return folder, read_json(folder / RESULT)
 
 

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,10 +37,20 @@ def save_chip(
     Returns:
         The chip's row of `chips.csv`.
     """
-    write_image(folder / "images" / f"{chip.id}.png", image_HWC[..., :IMAGE_BANDS])
+    write_chip(lambda kind: folder / kind / f"{chip.id}.png", image_HWC, mask_HW, table)
+    return chip_row(chip, mask_HW, table)
+
+
+def write_chip(path_of: Callable[[str], Path], image_HWC: np.ndarray, mask_HW: np.ndarray, table: ClassTable) -> None:
+    """Write the PNG files of a chip to the paths of `images`, `masks` and, if needed, `more_bands`."""
+    write_image(path_of("images"), image_HWC[..., :IMAGE_BANDS])
     if image_HWC.shape[2] > IMAGE_BANDS:
-        write_bands(folder / MORE_BANDS / f"{chip.id}.png", image_HWC[..., IMAGE_BANDS:])
-    write_mask(folder / "masks" / f"{chip.id}.png", mask_HW, table)
+        write_bands(path_of(MORE_BANDS), image_HWC[..., IMAGE_BANDS:])
+    write_mask(path_of("masks"), mask_HW, table)
+
+
+def chip_row(chip: Chip, mask_HW: np.ndarray, table: ClassTable) -> dict[str, object]:
+    """Return the chip's row of `chips.csv`."""
     columns = {class_column(class_id): class_id for class_id in table.ids} | {IGNORED: IGNORE}
     return asdict(chip) | {name: int(np.count_nonzero(mask_HW == value)) for name, value in columns.items()}
 

@@ -1,6 +1,7 @@
 """Convert items to chips, on any machine that shares the raw folder and the cache."""
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,9 +10,10 @@ from pydantic import Field
 
 from pipeline.core.params import Params, Stretch
 from pipeline.core.stage_cache import CachedTask
-from pipeline.formats.chips import Imagery, make_chip_folders
+from pipeline.formats.chips import Imagery
 from pipeline.formats.classes import IGNORE, ClassTable
-from pipeline.formats.png import save_chip
+from pipeline.formats.png import chip_row, write_chip
+from pipeline.raster.gdal import quiet_gdal
 from pipeline.raster.grids import Grid
 from pipeline.raster.imagery import to_8bit
 from pipeline.raster.layout import SourceItem, asset
@@ -71,7 +73,7 @@ class Converted:
 def convert(
     item: LabelledItem, options: ReadOptions, conversion: Conversion, table: ClassTable, folder: Path
 ) -> Converted:
-    """Write the chip of an item."""
+    """Write the chip of an item to the paths of `flat_path`."""
     consensus = conversion.min_consensus if isinstance(conversion, LandcovernetConversion) else 0
     image_HWC, clouds_HW, grid = read_item(item.source, options, conversion.imagery(options.band_names))
     labels = read_label(item.label, grid, options, table, consensus)
@@ -80,7 +82,13 @@ def convert(
     if (mask_HW == IGNORE).all():
         return Converted(None, labels.nodata_classes)
     chip = describe_chip(item.source, options, grid)
-    return Converted(save_chip(folder, chip, image_HWC, mask_HW, table), labels.nodata_classes)
+    write_chip(partial(flat_path, folder), image_HWC, mask_HW, table)
+    return Converted(chip_row(chip, mask_HW, table), labels.nodata_classes)
+
+
+def flat_path(folder: Path, kind: str) -> Path:
+    """Return the path of an item's image, mask or further bands in its folder: a folder for each would take longer."""
+    return folder / f"{kind}.png"
 
 
 @dataclass(frozen=True)
@@ -106,8 +114,8 @@ class ConvertTask(CachedTask):
         """
 
         def build(folder: Path) -> dict[str, Any]:
-            make_chip_folders(folder, len(self.options.band_names))
-            return asdict(convert(item, self.options, self.conversion, self.table, folder))
+            with quiet_gdal():  # once for all files
+                return asdict(convert(item, self.options, self.conversion, self.table, folder))
 
         inputs = with_sidecars((*item.source.files, asset(self.options.dataset, item.label, "labels")))
         folder, result = self.cache.get(item.source.id, inputs, build)

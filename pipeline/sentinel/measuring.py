@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.stage_cache import CachedTask
+from pipeline.raster.gdal import quiet_gdal
 from pipeline.raster.layout import SourceItem
 from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.date_selection import DateSelection, measure
@@ -29,6 +30,7 @@ class MeasureTask(CachedTask):
         """
 
         def build(_: Path) -> dict[str, Any]:
-            return asdict(measure(item, self.options, self.options.has_bands(item)))
+            with quiet_gdal():  # once for all files
+                return asdict(measure(item, self.options, self.options.has_bands(item)))
 
         return DateSelection(**self.cache.get(item.id, with_sidecars(item.files), build)[1])

@@ -14,7 +14,7 @@ from pipeline.core.errors import StageError
 from pipeline.core.failures import Failure
 from pipeline.core.parallel import process
 from tests.cluster import scheduler, wait_for, worker
-from tests.core.cluster_task import Work
+from tests.core.work import Work, runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,12 +32,6 @@ def map_items(running: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("DASK_SCHEDULER_FILE", str(running))
     monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path))
     return lambda items: process(Work(tmp_path), items, "work")
-
-
-def runs(folder: Path, item: str) -> list[int]:
-    """Return the process ids that started an item."""
-    path = folder / item
-    return [int(line) for line in path.read_text().split()] if path.is_file() else []
 
 
 @pytest.mark.soak

@@ -1,11 +1,20 @@
+import os
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from pipeline.core import parallel
 from pipeline.core.cpus import available_cpus
-from pipeline.core.errors import PipelineError
-from pipeline.core.parallel import parallel_map
+from pipeline.core.errors import PipelineError, StageError
+from pipeline.core.failures import Failure
+from pipeline.core.parallel import parallel_map, process
+from tests.cluster import ROOT, wait_for
+from tests.core.work import Work, runs
 
 
 def test_results_keep_the_order_of_the_items() -> None:
@@ -45,3 +54,44 @@ def test_the_first_error_is_raised_and_pending_items_are_cancelled(
     with pytest.raises(PipelineError, match="item 1"):
         list(results)
     assert len(started) <= 3 + available_cpus()
+
+
+@pytest.mark.parametrize("many", [3, 300])
+def test_threads_and_processes_have_the_same_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    monkeypatch.setattr(parallel, "MANY", many)
+    items = [*"abcdefgh", "bad", *"ijk"]
+    results, failures = process(Work(tmp_path), items, "work")
+    assert results == [item.upper() for item in items if item != "bad"]
+    assert (failures, failures.succeeded) == ([Failure("bad.tif", "bad.tif is bad")], 11)
+    processes = {process for item in items for process in runs(tmp_path, item)}
+    assert (os.getpid() in processes) == (many == 300)
+
+
+def test_an_error_that_affects_every_item_ends_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "MANY", 1)
+    with pytest.raises(StageError, match=r"^No space left on device: chip.png; free disk space"):
+        process(Work(tmp_path), ["a", "full"], "work")
+    with pytest.raises(
+        StageError, match="^a worker process was killed, probably for its need of memory; finished "
+    ):
+        process(Work(tmp_path), ["a", "deadly"], "work")
+
+
+@pytest.mark.soak
+@pytest.mark.short
+def test_worker_processes_end_with_the_stage_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from pipeline.core import parallel; from tests.core.work import Work\n"
+        "if __name__ == '__main__':\n"
+        "    parallel.MANY = 1\n"
+        "    parallel.process(Work(Path(sys.argv[1])), ['slow'], 'work')\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, script, tmp_path], env=environment) as stage:
+        (worker,) = wait_for(lambda: runs(tmp_path, "slow"))
+        stage.send_signal(signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{worker}").exists())

@@ -29,7 +29,7 @@ def test_a_task_in_another_process_finds_the_chip_of_this_one(tmp_path: Path, ta
     labelled = LabelledItem(item, landcovernet_label(tmp_path / "raw", "31PGS_01"))
     assert task.file(labelled) == str(item.folder.relative_to(tmp_path / "raw"))
     folder, converted = task(labelled)
-    assert (folder / "images/31PGS_01_20200305.png").is_file()
+    assert sorted(path.name for path in folder.iterdir()) == ["images.png", "masks.png", "result.json"]
     assert converted.row is not None
     assert converted.row["id"] == "31PGS_01_20200305"
     assert pickle.loads(pickle.dumps(task))(labelled) == (folder, converted)

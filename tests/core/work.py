@@ -1,4 +1,4 @@
-"""A task that the workers of `test_cluster.py` import."""
+"""A task that worker processes import."""
 
 import errno
 import os
@@ -39,3 +39,9 @@ class Work:
         while item == "slow" and not (self.folder / "go").exists():
             time.sleep(0.05)
         return item.upper()
+
+
+def runs(folder: Path, item: str) -> list[int]:
+    """Return the process ids that started an item."""
+    path = folder / item
+    return [int(line) for line in path.read_text().split()] if path.is_file() else []
