@@ -25,14 +25,14 @@ from pipeline.core.cli import progress
 from pipeline.core.errors import StageError
 from pipeline.core.failures import Failure, catch_failures
 from pipeline.core.fingerprint import IMAGING, versions
-from pipeline.core.parallel import CLUSTER, Task
+from pipeline.core.parallel import CHUNK, CLUSTER, MANY, Task
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 10_000
-"""Items sent to the scheduler at once."""
+"""Tasks of Dask sent to the scheduler at once."""
 PATIENCE = "10s"
 """Longest wait for the scheduler."""
 CODE = "code of the pipeline"
@@ -99,9 +99,9 @@ class Job(Generic[T, R]):
         return catch_failures(self.task, self.task.file)(item)
 
 
-def run_item(item: T, job: Job[T, R]) -> R | Failure:
-    """Run a job on an item."""
-    return job.run(item)
+def run_items(items: Sequence[T], job: Job[T, R]) -> list[R | Failure]:
+    """Run a job on items."""
+    return [job.run(item) for item in items]
 
 
 def problem_of(job: Job[Any, Any]) -> str | None:
@@ -121,21 +121,22 @@ def map_on_cluster(task: Task[T, R], items: Sequence[T], description: str) -> li
         _wait_for_workers(client, description)
         _require_suitable(client, job)
         shared = client.submit(_same, job, pure=False)  # once a worker; unlike scattered data, made again if it is lost
-        futures = client.map(run_item, items, job=shared, pure=False, batch_size=BATCH)
-        outcomes: dict[int, R | Failure] = {}
-        suspects: list[int] = []
+        size = CHUNK if len(items) >= MANY else 1
+        chunks = [items[start : start + size] for start in range(0, len(items), size)]
+        futures = client.map(run_items, chunks, job=shared, pure=False, batch_size=BATCH)
         numbers = {future.key: number for number, future in enumerate(futures)}
+        outcomes: dict[int, list[R | Failure]] = {}
+        suspects: list[int] = []
         done = as_completed(futures, raise_errors=False)
-        for future in progress(done, description, len(items), lambda: _status(client, len(outcomes), len(items))):
-            number = numbers[future.key]
+        for future in progress(done, description, len(chunks), lambda: _status(client, len(outcomes), len(chunks))):
             try:
-                outcomes[number] = _result(future)
+                outcomes[numbers[future.key]] = _result(future)
             except KilledWorker:
-                suspects.append(number)
+                suspects.append(numbers[future.key])
             future.release()
         for number in suspects:
-            outcomes[number] = _run_alone(client, shared, task, items[number])
-    return [outcomes[number] for number in range(len(items))]
+            outcomes[number] = [_run_alone(client, shared, task, item) for item in chunks[number]]
+    return [outcome for number in range(len(chunks)) for outcome in outcomes[number]]
 
 
 @contextmanager
@@ -155,8 +156,8 @@ def _token(folders: Sequence[Path]) -> Iterator[str]:
 def _run_alone(client: Client, shared: Future, task: Task[T, R], item: T) -> R | Failure:
     """Run an item whose workers died once more, alone: Dask blames all tasks of a worker that dies."""
     try:
-        outcome: R | Failure = _result(client.submit(run_item, item, job=shared, pure=False))
-        return outcome
+        outcomes: list[R | Failure] = _result(client.submit(run_items, [item], job=shared, pure=False))
+        return outcomes[0]
     except KilledWorker as error:
         return Failure(
             task.file(item),
@@ -232,4 +233,4 @@ def _status(client: Client, done: int, total: int) -> str:
         workers = client.scheduler_info(n_workers=1)["n_workers"]
     except (OSError, RuntimeError):
         return "the scheduler does not answer"
-    return f"{done} of {total} on {workers} worker{'s' * (workers != 1)}"
+    return f"{100 * done // total} % on {workers} worker{'s' * (workers != 1)}"

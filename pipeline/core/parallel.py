@@ -28,7 +28,7 @@ CLUSTER = ("DASK_SCHEDULER_ADDRESS", "DASK_SCHEDULER_FILE")
 MANY = 300
 """Items from which on processes, which take half a second to start, are faster than threads."""
 CHUNK = 8
-"""Items that a process takes at once."""
+"""Of many items, as many are sent to a process or to a worker of the cluster at once."""
 _worker_task: "Task[Any, Any] | None" = None
 """In a worker process, its task."""
 

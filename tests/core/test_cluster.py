@@ -36,7 +36,11 @@ def map_items(running: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.soak
 @pytest.mark.short
-def test_results_have_the_order_of_the_items_and_failures_name_their_files(map_items: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("many", [1, 300])
+def test_results_have_the_order_of_the_items_and_failures_name_their_files(
+    map_items: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    monkeypatch.setattr(cluster, "MANY", many)
     items = [*"abcdefgh", "bad", *"ijk"]
     results, failures = map_items(items)
     assert results == [item.upper() for item in items if item != "bad"]
@@ -67,7 +71,11 @@ def test_a_killed_worker_costs_a_retry(map_items: Callable[..., Any], tmp_path: 
 
 @pytest.mark.soak
 @pytest.mark.short
-def test_a_file_that_kills_its_workers_fails_and_no_other_is_blamed(map_items: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("many", [1, 300])
+def test_a_file_that_kills_its_workers_fails_and_no_other_is_blamed(
+    map_items: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    monkeypatch.setattr(cluster, "MANY", many)  # sent one by one, or in chunks
     results, failures = map_items(["a", "deadly", "b", "c"])
     assert results == ["A", "B", "C"]
     assert [failure.file for failure in failures] == ["deadly.tif"]

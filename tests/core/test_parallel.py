@@ -73,9 +73,7 @@ def test_an_error_that_affects_every_item_ends_the_processes(tmp_path: Path, mon
     monkeypatch.setattr(parallel, "MANY", 1)
     with pytest.raises(StageError, match=r"^No space left on device: chip.png; free disk space"):
         process(Work(tmp_path), ["a", "full"], "work")
-    with pytest.raises(
-        StageError, match="^a worker process was killed, probably for its need of memory; finished "
-    ):
+    with pytest.raises(StageError, match="^a worker process was killed, probably for its need of memory; finished "):
         process(Work(tmp_path), ["a", "deadly"], "work")
 
 
