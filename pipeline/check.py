@@ -78,10 +78,14 @@ def was_downloaded_from(path: str, dataset: DatasetName) -> bool:
 
     A colleague who lacks the folder then pulls what was made from it.
     """
-    stages = read_yaml(LOCK_FILE).get("stages", {}) if LOCK_FILE.is_file() else {}
-    params = stages.get(f"download@{dataset}", {}).get("params", {}).get(PARAMS_FILE.name, {})
-    last = params.get(f"download.{dataset}", {})
-    return (last.get("source"), last.get("path")) == ("local", path)
+    if not LOCK_FILE.is_file():
+        return False
+    try:
+        stage = read_yaml(LOCK_FILE)["stages"][f"download@{dataset}"]
+        last = stage["params"][PARAMS_FILE.name][f"download.{dataset}"]
+        return bool((last["source"], last["path"]) == ("local", path))
+    except (KeyError, TypeError):  # another run, or edited by hand
+        return False
 
 
 def expected_classes(dataset: DatasetName, params: CheckParams) -> ClassTable | None:

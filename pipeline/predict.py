@@ -15,7 +15,7 @@ from pipeline.core.cli import number, one_line_errors
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure, catch_failures, reraise_stage_errors
 from pipeline.core.parallel import has_cluster
-from pipeline.inference.jobs import Job, MapTask, predict_one
+from pipeline.inference.jobs import Job, MapTask, predict_one, print_note
 from pipeline.inference.network import Wanted
 from pipeline.inference.outputs import ENDINGS
 from pipeline.inference.revision import MODEL, model_of
@@ -215,7 +215,7 @@ def run(arguments: argparse.Namespace) -> None:
     model = task.model
     try:
         if not is_folder(arguments):
-            print(f"predict: {predict_one(model, jobs[0], options)}")
+            print(f"predict: {predict_one(model, jobs[0], options, print_note)}")
         elif failed := predict_all(task, jobs):
             raise PipelineError(
                 f"{failed} of {len(jobs)} scenes failed, as listed above; run again: finished maps are skipped"

@@ -90,6 +90,7 @@ def test_a_stage_has_the_same_bytes_on_a_cluster_of_which_a_worker_is_killed(
     with start(project, stage, tmp_path / "killed", cluster) as process:
         wait_for(lambda: list(cache.glob("*/*/*/result.json")))
         process.send_signal(signal.SIGSTOP)  # else the stage may end first
+        assert wait_for(lambda: list(cache.glob("*/*/.partial-*")))  # a task runs
         cluster.kill_worker()
         process.send_signal(signal.SIGCONT)
         _, error = process.communicate()

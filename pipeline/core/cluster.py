@@ -24,6 +24,7 @@ from pipeline.core.cache import cache_folder
 from pipeline.core.cli import progress
 from pipeline.core.errors import StageError
 from pipeline.core.failures import Failure, catch_failures
+from pipeline.core.files import read_json
 from pipeline.core.fingerprint import IMAGING, versions
 from pipeline.core.parallel import CHUNK, CLUSTER, MANY, Task
 
@@ -42,7 +43,8 @@ _checked: set[str] = set()
 
 def environment() -> dict[str, str]:
     """Return what affects the results of a process: its code when this module was loaded, and versions."""
-    return {CODE: _LOADED_CODE, "Python": platform.python_version()} | versions((*IMAGING, "dask", "distributed"))
+    own = {CODE: _LOADED_CODE, "Python": platform.python_version(), "processor type": platform.machine()}
+    return own | versions((*IMAGING, "dask", "distributed"))
 
 
 def _code_digest() -> str:
@@ -59,6 +61,8 @@ class Job(Generic[T, R]):
 
     task: Task[T, R]
     environment: dict[str, str]
+    root: Path
+    """The checkout."""
     cache: Path
     """The cache folder."""
     token: str
@@ -69,14 +73,14 @@ class Job(Generic[T, R]):
         own = environment()
         for name, expected in self.environment.items():
             if name == CODE and own[CODE] != expected:
-                return f"runs other code than {ROOT} contains now; restart it in this checkout"
+                return f"runs other code than {self.root} contains now; restart it with PYTHONPATH={self.root}"
             if own[name] != expected:
                 return f"has {name} {own[name]}, and this process {expected}; start both in the same environment"
         for folder in self.task.reads:
-            if not folder.is_dir():
-                return f"has no folder {folder}; all machines need it at the same path, on shared storage"
+            if not os.access(folder, os.R_OK | os.X_OK):
+                return f"cannot read the folder {folder}; all machines need it at the same path, on shared storage"
         for folder in (self.cache, *self.task.writes):
-            if not (folder / self.token).is_file():
+            if not os.access(folder / self.token, os.R_OK):
                 return (
                     f"does not share {folder}; use a folder on shared storage that all machines have at the same path "
                     "(PIPELINE_CACHE for the cache)"
@@ -95,7 +99,7 @@ class Job(Generic[T, R]):
             if problem := self.problem():
                 raise StageError(f"a Dask worker on {platform.node()} {problem}")
             _checked.add(self.token)
-            os.environ["PIPELINE_CACHE"] = str(self.cache)
+        os.environ["PIPELINE_CACHE"] = str(self.cache)
         return catch_failures(self.task, self.task.file)(item)
 
 
@@ -117,7 +121,7 @@ def map_on_cluster(task: Task[T, R], items: Sequence[T], description: str) -> li
     """
     cache = cache_folder().absolute()
     with _connected() as client, _token((cache, *task.writes)) as token:
-        job = Job(task, environment(), cache, token)
+        job = Job(task, environment(), ROOT, cache, token)
         _wait_for_workers(client, description)
         _require_suitable(client, job)
         shared = client.submit(_same, job, pure=False)  # once a worker; unlike scattered data, made again if it is lost
@@ -187,21 +191,30 @@ def _connected() -> Iterator[Client]:
     variable, value = next((name, value) for name in CLUSTER if (value := os.environ.get(name)))
     how = f"start it, or unset {variable} to use this machine alone"
     try:
-        if variable != CLUSTER[0] and not Path(value).is_file():
-            raise OSError("the file does not exist")
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}):
-            client = Client(**{"address" if variable == CLUSTER[0] else "scheduler_file": value}, timeout=PATIENCE)
-    except (OSError, ValueError, ImportError) as error:
+        client = Client(value if variable == CLUSTER[0] else _address_in(Path(value)), timeout=PATIENCE)
+    except (OSError, ValueError, TypeError, KeyError, ImportError, RuntimeError) as error:
         raise StageError(f"{variable} is {value}, but the Dask scheduler cannot be reached: {error}; {how}") from None
-    with client:
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}), client:
         yield client
+
+
+def _address_in(file: Path) -> str:
+    """Return the address in a scheduler's file.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    try:
+        return str(read_json(file)["address"])
+    except (ValueError, TypeError, KeyError):
+        raise ValueError("this is not the file of a scheduler") from None
 
 
 def _wait_for_workers(client: Client, description: str) -> None:
     """Wait for the first worker: jobs of a cluster may be queued for hours."""
     if not client.scheduler_info(n_workers=1)["n_workers"]:
         print(f"{description}: waiting for the cluster's first worker", file=sys.stderr, flush=True)
-    client.wait_for_workers(1)
+    client.submit(int, pure=False).result()  # a task, for which an adaptive cluster starts a worker
 
 
 def _require_suitable(client: Client, job: Job[Any, Any]) -> None:
@@ -216,10 +229,12 @@ def _require_suitable(client: Client, job: Job[Any, Any]) -> None:
     except (ImportError, AttributeError) as error:
         raise StageError(f"the Dask scheduler cannot import the pipeline ({error}); {start}") from None
     if found[CODE] != job.environment[CODE]:
-        raise StageError(f"the Dask scheduler runs other code than {ROOT} contains now; restart it in this checkout")
+        raise StageError(
+            f"the Dask scheduler runs other code than {ROOT} contains now; restart it with PYTHONPATH={ROOT}"
+        )
     for worker, problem in sorted(client.run(problem_of, job, on_error="return").items()):
         if isinstance(problem, BaseException):
-            raise StageError(f"the Dask worker {worker} cannot import the pipeline ({problem}); {start}")
+            raise StageError(f"the Dask worker {worker} failed ({problem}); if it cannot import the pipeline, {start}")
         if problem:
             raise StageError(f"the Dask worker {worker} {problem}")
 

@@ -95,13 +95,27 @@ def stage_cache(stage: str, checksum: Callable[[Path], str], *settings: Any) -> 
     """
     root = cache_folder().absolute() / "stages" / stage
     folder = root / digest(loaded_code_digest(), versions(), *settings)
-    done = folder.with_name(f".{folder.name}.done")
     root.mkdir(parents=True, exist_ok=True)
     with (root / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends, however it ends
         folder.mkdir(exist_ok=True)
-        for leftover in (done, *folder.glob(".partial-*")):
+        for leftover in root.glob(f"{_dead(folder)}*"):
             remove(leftover)
+        for leftover in folder.glob(".partial-*"):
+            _discard(leftover, folder)
         yield StageCache(folder, checksum)
-        folder.rename(done)  # atomic: a kill while removing leaves no incomplete result under its final name
-        remove(done)
+        _discard(folder, folder)
+
+
+def _discard(path: Path, folder: Path) -> None:
+    """Rename a folder and remove it.
+
+    A kill then leaves nothing incomplete under its name, and a worker of a cluster that still writes to it, for a stage
+    that has ended, can neither write more nor rename it.
+    """
+    dead = path.rename(folder.with_name(f"{_dead(folder)}{path.name}"))
+    remove(dead)
+
+
+def _dead(folder: Path) -> str:
+    return f".{folder.name}.dead-"

@@ -1,7 +1,7 @@
 """Make maps of many scenes, in this process or on other machines."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -71,6 +71,8 @@ class MapTask:
     """Of all maps: previews and polygons go into folders."""
     out: Path
     """Folder of the maps."""
+    is_remote: bool = False
+    """Whether this is another machine, where nobody reads what is printed."""
 
     @property
     def reads(self) -> tuple[Path, ...]:
@@ -94,7 +96,8 @@ class MapTask:
 
     def absolute(self) -> "MapTask":
         """Return the same with absolute paths, for another machine."""
-        return replace(self, folder=self.folder.absolute(), options=self.options.absolute(), out=self.out.absolute())
+        options = self.options.absolute()
+        return replace(self, folder=self.folder.absolute(), options=options, out=self.out.absolute(), is_remote=True)
 
     def file(self, job: Job) -> str:
         """Return the scene for messages."""
@@ -116,7 +119,9 @@ class MapTask:
                 f"{job.out} exists, but is of another scene or model, has other options, lacks a layer or polygons, or "
                 "is older than its scene; --overwrite replaces it"
             )
-        return predict_one(self.model, job, own)
+        notes: list[str] = []
+        text = predict_one(self.model, job, own, notes.append if self.is_remote else print_note)
+        return "; ".join([text, *(note for note in notes if note.startswith("note: "))])
 
 
 @lru_cache(maxsize=1)
@@ -154,15 +159,15 @@ def _memory_errors() -> Iterator[None]:
         raise PipelineError("the network ran out of memory; lower --memory") from None
 
 
-def predict_one(model: LoadedModel, job: Job, options: MapOptions) -> str:
-    """Make a map, record of what, and summarise it.
+def predict_one(model: LoadedModel, job: Job, options: MapOptions, report: Callable[[str], None]) -> str:
+    """Make a map, record of what, and summarise it; `report` gets lines for the user.
 
     Raises:
         PipelineError: see `predict_scene`.
     """
     try:
         with _memory_errors():
-            result = predict_scene(model, job.source, job.out, options, print_note)
+            result = predict_scene(model, job.source, job.out, options, report)
     except BlockError as error:
         if options.on_error == "skip":  # the block is of a mask
             raise

@@ -15,15 +15,15 @@ from rasterio.env import getenv, hasenv
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.session import DummySession
 
-from pipeline.core.cpus import available_cpus
 from pipeline.core.errors import PipelineError
 from pipeline.raster.remote import Location, NetworkError, RemoteFile, gdal_options, network_problem
 
 LIBRARY_ERRORS = (RasterioError, CPLE_BaseError, ValueError, TypeError, LookupError, OverflowError, MemoryError)
 """Errors that rasterio, GDAL and numpy raise over a bad file; caught only around calls into these libraries."""
-CACHE_MIB = min(512, 8 * available_cpus())
-"""GDAL's block cache unless GDAL_CACHEMAX is set: for each CPU the blocks that two rows of an orthophoto's chips share.
-GDAL's default, 5 % of memory, is too much on a large machine."""
+CACHE_MIB = 32
+"""GDAL's block cache unless GDAL_CACHEMAX is set, for blocks that two rows of an orthophoto's chips share.
+
+GDAL's default, 5 % of memory, is too much where many workers share a machine."""
 os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_MIB))
 logging.getLogger("rasterio").addHandler(logging.NullHandler())
 """It logs the retries of requests with their addresses, which may contain a signature; without a handler to stderr."""

@@ -30,6 +30,7 @@ class LoadedPart(GeoTiff):
 
         Bands in the order in which they were decoded are a view, which must not be changed.
         """
+        assert set(bands or ()) <= set(self._bands), f"bands {bands} of {self._bands}"
         part_CHW = self._bands_CHW[:, *self._inside(window)]
         indices = [self._bands.index(band) for band in bands or self._bands]
         ordered = slice(indices[0], indices[0] + len(indices))

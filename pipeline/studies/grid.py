@@ -24,6 +24,7 @@ from pipeline.studies.workers import (
     Clones,
     Worker,
     git,
+    name_run,
     require_identity,
     try_lock,
     wait_for_lock,
@@ -58,7 +59,7 @@ def read_row(path: Path, number: int) -> Row:
     Raises:
         PipelineError: there is no such row, or it is not valid.
     """
-    lines = (sys.stdin.buffer.read() if path == STDIN else path.read_bytes()).split(b"\n")[:-1]
+    lines = (sys.stdin.buffer.read() if path == STDIN else path.read_bytes()).splitlines()
     if not 1 <= number <= len(lines):
         raise PipelineError(f"ROW is {number}; {path} has {len(lines)} rows, numbered from 1")
     try:
@@ -142,6 +143,7 @@ def free_worker(clones: Clones, run: Run) -> Iterator[tuple[Worker, IO[str]]]:
                 worker.collect()
             elif not try_lock(lock):
                 continue
+            name_run(lock, run)
             yield worker, lock
             return
 

@@ -187,11 +187,7 @@ class Worker:
         Raises:
             PipelineError: it failed.
         """
-        lock = locks[0]
-        lock.seek(0)
-        lock.truncate()
-        lock.write(run.name)
-        lock.flush()
+        name_run(locks[0], run)
         log = self.log(run)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as output:
@@ -213,6 +209,14 @@ class Worker:
         """Open the lock file, without locking it."""
         self.lock_file.parent.mkdir(parents=True, exist_ok=True)
         return os.fdopen(os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+
+
+def name_run(lock: IO[str], run: Run) -> None:
+    """Write the name of a run to the lock file of its clone."""
+    lock.seek(0)
+    lock.truncate()
+    lock.write(run.name)
+    lock.flush()
 
 
 @contextmanager

@@ -107,7 +107,7 @@ def test_a_lost_scheduler_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
         (
             {},
             {"PYTHONPATH": ""},
-            "^the Dask worker tcp:.* cannot import the pipeline .*; start it with PYTHONPATH={root}$",
+            "^the Dask worker tcp:.* failed .*; if it cannot import the pipeline, start it with PYTHONPATH={root}$",
         ),
     ],
 )
@@ -130,7 +130,7 @@ def test_a_process_that_cannot_import_the_pipeline_is_named(
     [
         ("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:9", "Timed out trying to connect to tcp://127.0.0.1:9 after 1 s"),
         ("DASK_SCHEDULER_ADDRESS", "127.0.0.1:nine", "invalid literal for int"),
-        ("DASK_SCHEDULER_FILE", "/nowhere/dask.json", "the file does not exist"),
+        ("DASK_SCHEDULER_FILE", "/nowhere/dask.json", r"\[Errno 2\] No such file or directory"),
     ],
 )
 def test_a_scheduler_that_cannot_be_reached_is_one_line(
@@ -147,7 +147,7 @@ def test_a_scheduler_that_cannot_be_reached_is_one_line(
 
 def job(folder: Path, reads: Sequence[Path] = (), **differences: str) -> Job[str, str]:
     (folder / "token").touch()
-    return Job(Work(folder, tuple(reads)), environment() | differences, folder, "token")
+    return Job(Work(folder, tuple(reads)), environment() | differences, ROOT, folder, "token")
 
 
 def test_a_worker_like_this_process_has_no_problem(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_worker_like_this_process_has_no_problem(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        (CODE, f"runs other code than {ROOT} contains now; restart it in this checkout"),
+        (CODE, f"runs other code than {ROOT} contains now; restart it with PYTHONPATH={ROOT}"),
         ("rasterio", "has rasterio {own}, and this process 0; start both in the same environment"),
         ("Python", "has Python {own}, and this process 0; start both in the same environment"),
     ],
@@ -169,7 +169,7 @@ def test_other_code_and_versions_are_refused(tmp_path: Path, name: str, problem:
 def test_folders_that_a_machine_lacks_are_named(tmp_path: Path) -> None:
     missing = tmp_path / "raw"
     assert job(tmp_path, [tmp_path, missing]).problem() == (
-        f"has no folder {missing}; all machines need it at the same path, on shared storage"
+        f"cannot read the folder {missing}; all machines need it at the same path, on shared storage"
     )
 
 

@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,33 @@ def test_a_changed_input_is_refused(source: Path) -> None:
     with stage_cache("tile", refuse) as cache, pytest.raises(PipelineError, match=r"^a.txt was changed$"):
         builds(cache, source, build)
     assert build.calls == 0
+
+
+def test_a_worker_that_still_writes_for_a_stage_that_ended_leaves_nothing(source: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(folder: Path) -> None:
+        (folder / "first.txt").touch()
+        begun.set()
+        assert go_on.wait(30)
+        (folder / "second.txt").touch()
+
+    errors: list[OSError] = []
+
+    def work(cache: StageCache) -> None:
+        try:
+            cache.get("a", [source], slow)
+        except OSError as error:
+            errors.append(error)
+
+    with pytest.raises(RuntimeError), stage_cache("tile", sha256) as cache:
+        worker = threading.Thread(target=work, args=(cache,))
+        worker.start()
+        assert begun.wait(30)
+        raise RuntimeError  # the stage ends, and the worker goes on
+    build = Build()
+    with stage_cache("tile", sha256) as cache:
+        go_on.set()
+        worker.join()
+        assert builds(cache, source, build) == 1
+    assert [type(error) for error in errors] == [FileNotFoundError]

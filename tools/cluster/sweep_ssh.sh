@@ -16,7 +16,7 @@ set -euo pipefail
 : "${1:?a grid}" "${2:?a machine}"
 grid=$1
 shift
-rows=$(wc -l < "$grid")
+rows=$(grep -c '' "$grid")
 checkout=${CHECKOUT:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 taken=$(mktemp -d)
 trap 'rm -rf "$taken"' EXIT
