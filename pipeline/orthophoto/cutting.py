@@ -111,8 +111,8 @@ class Cutter:
 def cut_windows(image: GeoTiff, mask: GeoTiff, cutter: Cutter) -> Iterator[Cut]:
     """Cut all windows of a scene, or those that are not partial, and yield what became of them in their order.
 
-    Each block is decoded once, unless a row of windows ends inside a row of blocks that GDAL's cache cannot hold. While a
-    row of windows is encoded on all CPUs, the next one is decoded; no more are in memory.
+    Each block is decoded once, unless a row of windows ends inside a row of blocks that GDAL's cache cannot hold. While
+    a row of windows is encoded on all CPUs, the next one is decoded; no more are in memory.
 
     Raises:
         PipelineError: pixels of the image cannot be decoded.

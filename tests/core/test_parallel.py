@@ -12,6 +12,7 @@ from pipeline.core import parallel
 from pipeline.core.cpus import available_cpus
 from pipeline.core.errors import PipelineError, StageError
 from pipeline.core.failures import Failure
+from pipeline.core.interrupt import MESSAGE
 from pipeline.core.parallel import parallel_map, process
 from tests.cluster import ROOT, wait_for
 from tests.core.work import Work, runs
@@ -77,19 +78,37 @@ def test_an_error_that_affects_every_item_ends_the_processes(tmp_path: Path, mon
         process(Work(tmp_path), ["a", "deadly"], "work")
 
 
+STAGE = """
+import sys
+from pathlib import Path
+from pipeline.core import parallel
+from pipeline.core.interrupt import exit_on_interrupt
+from tests.core.work import Work
+if __name__ == "__main__":
+    parallel.MANY = 1
+    with exit_on_interrupt("work"):
+        parallel.process(Work(Path(sys.argv[1])), ["slow"], "work")
+"""
+
+
 @pytest.mark.soak
 @pytest.mark.short
-def test_worker_processes_end_with_the_stage_that_is_killed(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from pipeline.core import parallel; from tests.core.work import Work\n"
-        "if __name__ == '__main__':\n"
-        "    parallel.MANY = 1\n"
-        "    parallel.process(Work(Path(sys.argv[1])), ['slow'], 'work')\n"
-    )
-    script = tmp_path / "script.py"
-    script.write_text(code)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, script, tmp_path], env=environment) as stage:
+@pytest.mark.parametrize("reason", [signal.SIGKILL, signal.SIGINT])
+def test_worker_processes_end_with_their_stage(tmp_path: Path, reason: signal.Signals) -> None:
+    (tmp_path / "stage.py").write_text(STAGE)
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "stage.py", tmp_path],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as stage:
         (worker,) = wait_for(lambda: runs(tmp_path, "slow"))
-        stage.send_signal(signal.SIGKILL)
+        if reason == signal.SIGINT:
+            os.killpg(stage.pid, reason)  # as a terminal does
+        else:
+            stage.send_signal(reason)
+        _, error = stage.communicate()
     wait_for(lambda: not Path(f"/proc/{worker}").exists())
+    if reason == signal.SIGINT:  # else Python's resource tracker reports what the stage could not release
+        assert error == f"work: error: {MESSAGE}\n"
