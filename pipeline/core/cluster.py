@@ -78,7 +78,9 @@ class Job(Generic[T, R]):
                 return f"has {name} {own[name]}, and this process {expected}; start both in the same environment"
         for folder in self.task.reads:
             if not os.access(folder, os.R_OK | os.X_OK):
-                return f"cannot read the folder {folder}; all machines need it at the same path, on shared storage"
+                return (
+                    f"cannot read the folder {folder}; all machines need it at the path it has here, on shared storage"
+                )
         for folder in (self.cache, *self.task.writes):
             if not os.access(folder / self.token, os.R_OK):
                 return (
@@ -97,7 +99,7 @@ class Job(Generic[T, R]):
         """
         if self.token not in _checked:  # workers may join at any time
             if problem := self.problem():
-                raise StageError(f"a Dask worker on {platform.node()} {problem}")
+                raise StageError(f"a Dask worker on {platform.node()}, process {os.getpid()}, {problem}")
             _checked.add(self.token)
         os.environ["PIPELINE_CACHE"] = str(self.cache)
         return catch_failures(self.task, self.task.file)(item)
@@ -134,7 +136,7 @@ def map_on_cluster(task: Task[T, R], items: Sequence[T], description: str) -> li
         done = as_completed(futures, raise_errors=False)
         for future in progress(done, description, len(chunks), lambda: _status(client, len(outcomes), len(chunks))):
             try:
-                outcomes[numbers[future.key]] = _result(future)
+                outcomes[numbers[future.key]] = future.result()
             except KilledWorker:
                 suspects.append(numbers[future.key])
             future.release()
@@ -160,7 +162,7 @@ def _token(folders: Sequence[Path]) -> Iterator[str]:
 def _run_alone(client: Client, shared: Future, task: Task[T, R], item: T) -> R | Failure:
     """Run an item whose workers died once more, alone: Dask blames all tasks of a worker that dies."""
     try:
-        outcomes: list[R | Failure] = _result(client.submit(run_items, [item], job=shared, pure=False))
+        outcomes: list[R | Failure] = client.submit(run_items, [item], job=shared, pure=False).result()
         return outcomes[0]
     except KilledWorker as error:
         return Failure(
@@ -170,32 +172,30 @@ def _run_alone(client: Client, shared: Future, task: Task[T, R], item: T) -> R |
         )
 
 
-def _result(future: Future) -> Any:
-    try:
-        return future.result()
-    except CancelledError:
-        raise StageError(
-            "the Dask scheduler was lost; finished work is kept: start it and its workers again, and run again"
-        ) from None
-
-
 @contextmanager
 def _connected() -> Iterator[Client]:
     """Connect to the scheduler.
 
     Raises:
-        StageError: it cannot be reached.
+        StageError: it cannot be reached, or was lost in the block.
     """
     for name in ("distributed", "distributed.client", "distributed.batched", "distributed.core", "distributed.comm"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     variable, value = next((name, value) for name in CLUSTER if (value := os.environ.get(name)))
-    how = f"start it, or unset {variable} to use this machine alone"
+    how = f"correct it, start the scheduler, or unset {variable} to use this machine alone"
     try:
         client = Client(value if variable == CLUSTER[0] else _address_in(Path(value)), timeout=PATIENCE)
     except (OSError, ValueError, TypeError, KeyError, ImportError, RuntimeError) as error:
         raise StageError(f"{variable} is {value}, but the Dask scheduler cannot be reached: {error}; {how}") from None
-    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}), client:
-        yield client
+    try:
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}), client:
+            yield client
+    except (CancelledError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of a file, not of the connection
+            raise
+        raise StageError(
+            "the Dask scheduler was lost; finished work is kept: start it and its workers again, and run again"
+        ) from None
 
 
 def _address_in(file: Path) -> str:
@@ -211,10 +211,11 @@ def _address_in(file: Path) -> str:
 
 
 def _wait_for_workers(client: Client, description: str) -> None:
-    """Wait for the first worker: jobs of a cluster may be queued for hours."""
+    """Wait for the first worker, since jobs of a cluster may be queued for hours; print the number of workers."""
     if not client.scheduler_info(n_workers=1)["n_workers"]:
         print(f"{description}: waiting for the cluster's first worker", file=sys.stderr, flush=True)
     client.submit(int, pure=False).result()  # a task, for which an adaptive cluster starts a worker
+    print(f"{description}: {_workers(client)} of Dask", file=sys.stderr, flush=True)
 
 
 def _require_suitable(client: Client, job: Job[Any, Any]) -> None:
@@ -230,11 +231,14 @@ def _require_suitable(client: Client, job: Job[Any, Any]) -> None:
         raise StageError(f"the Dask scheduler cannot import the pipeline ({error}); {start}") from None
     if found[CODE] != job.environment[CODE]:
         raise StageError(
-            f"the Dask scheduler runs other code than {ROOT} contains now; restart it with PYTHONPATH={ROOT}"
+            f"the Dask scheduler runs other code than {ROOT} contains now; restart it and its workers with "
+            f"PYTHONPATH={ROOT}"
         )
     for worker, problem in sorted(client.run(problem_of, job, on_error="return").items()):
         if isinstance(problem, BaseException):
-            raise StageError(f"the Dask worker {worker} failed ({problem}); if it cannot import the pipeline, {start}")
+            raise StageError(
+                f"the Dask worker {worker} failed ({problem}), see its log; if it lacks the pipeline, {start}"
+            )
         if problem:
             raise StageError(f"the Dask worker {worker} {problem}")
 
@@ -244,8 +248,12 @@ def _same(job: Job[T, R]) -> Job[T, R]:
 
 
 def _status(client: Client, done: int, total: int) -> str:
+    return f"{100 * done // total} % on {_workers(client)}"
+
+
+def _workers(client: Client) -> str:
     try:
-        workers = client.scheduler_info(n_workers=1)["n_workers"]
-    except (OSError, RuntimeError):
-        return "the scheduler does not answer"
-    return f"{100 * done // total} % on {workers} worker{'s' * (workers != 1)}"
+        count = client.scheduler_info(n_workers=1)["n_workers"]
+    except (OSError, RuntimeError, KeyError):  # it is shown beside the bar: the tasks report what is wrong
+        return "workers"
+    return f"{count} worker{'s' * (count != 1)}"

@@ -134,7 +134,13 @@ def require_writable_parent(path: Path, name: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    """Write UTF-8 text atomically.
+
+    Raises:
+        OSError: `path` is a folder, or cannot be written.
+    """
+    if path.is_dir():
+        raise OSError(errno.EISDIR, "this is a folder; name a file", str(path))
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 

@@ -65,7 +65,9 @@ def read_row(path: Path, number: int) -> Row:
     try:
         return ROW.validate_json(lines[number - 1])
     except ValidationError:
-        raise PipelineError(f"{path}: line {number} is no row of a grid; write it with pipeline.sweep --grid") from None
+        raise PipelineError(
+            f"{path}: line {number} is not a row of a grid; write it with pipeline.sweep --grid"
+        ) from None
 
 
 def run_row(row: Row, repo: Repo, remote: str | None) -> str:

@@ -107,7 +107,7 @@ def test_a_lost_scheduler_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
         (
             {},
             {"PYTHONPATH": ""},
-            "^the Dask worker tcp:.* failed .*; if it cannot import the pipeline, start it with PYTHONPATH={root}$",
+            "^the Dask worker tcp:.* failed .*, see its log; if it lacks the pipeline, start it with PYTHON.*={root}$",
         ),
     ],
 )
@@ -130,6 +130,7 @@ def test_a_process_that_cannot_import_the_pipeline_is_named(
     [
         ("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:9", "Timed out trying to connect to tcp://127.0.0.1:9 after 1 s"),
         ("DASK_SCHEDULER_ADDRESS", "127.0.0.1:nine", "invalid literal for int"),
+        ("DASK_SCHEDULER_ADDRESS", "tls://127.0.0.1:9", "TLS expects"),
         ("DASK_SCHEDULER_FILE", "/nowhere/dask.json", r"\[Errno 2\] No such file or directory"),
     ],
 )
@@ -138,9 +139,8 @@ def test_a_scheduler_that_cannot_be_reached_is_one_line(
 ) -> None:
     monkeypatch.setattr(cluster, "PATIENCE", "1s")
     monkeypatch.setenv(variable, value)
-    message = (
-        rf"^{variable} is {value}, but the Dask scheduler cannot be reached: {reason}.*; start it, or unset {variable} "
-    )
+    advice = f"correct it, start the scheduler, or unset {variable} "
+    message = f"^{variable} is {value}, but the Dask scheduler cannot be reached: {reason}.*; {advice}"
     with pytest.raises(StageError, match=message):
         process(Work(tmp_path), ["a"], "work")
 
@@ -169,7 +169,7 @@ def test_other_code_and_versions_are_refused(tmp_path: Path, name: str, problem:
 def test_folders_that_a_machine_lacks_are_named(tmp_path: Path) -> None:
     missing = tmp_path / "raw"
     assert job(tmp_path, [tmp_path, missing]).problem() == (
-        f"cannot read the folder {missing}; all machines need it at the same path, on shared storage"
+        f"cannot read the folder {missing}; all machines need it at the path it has here, on shared storage"
     )
 
 
@@ -177,5 +177,6 @@ def test_a_cache_of_the_same_path_on_another_machine_is_refused(tmp_path: Path) 
     other = replace(job(tmp_path), token="another token")
     message = f"does not share {tmp_path}; use a folder on shared storage"
     assert str(other.problem()).startswith(message)
-    with pytest.raises(StageError, match=rf"^a Dask worker on .* {message}"):  # a worker that joined later
+    late = rf"^a Dask worker on .*, process {os.getpid()}, {message}"  # that joined after the check
+    with pytest.raises(StageError, match=late):
         other.run("a")

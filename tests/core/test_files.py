@@ -190,7 +190,8 @@ def test_a_folder_can_replace_a_file_and_a_file_a_folder(tmp_path: Path) -> None
     write(tmp_path / "out", AS_FILE, "file")
     write(tmp_path / "out", AS_FOLDER, "folder")
     assert content(tmp_path / "out") == {"folder"}
-    write_text(tmp_path / "out", "file")
+    with atomic_path(tmp_path / "out") as partial:
+        partial.write_text("file")
     assert content(tmp_path / "out") == {"file"}
     assert names(tmp_path) == ["out"]
 
@@ -308,3 +309,10 @@ def test_the_closest_folder_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     assert existing_parent(tmp_path / "a/b/c.tif") == tmp_path
     assert existing_parent(Path("c.tif")) == tmp_path
+
+
+def test_text_never_replaces_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder/inner").mkdir(parents=True)
+    with pytest.raises(OSError, match="this is a folder; name a file"):
+        write_text(tmp_path / "folder", "text")
+    assert (tmp_path / "folder/inner").is_dir()

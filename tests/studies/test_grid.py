@@ -44,7 +44,7 @@ def test_a_row_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(0, "ROW is 0; .*grid.txt has 1 rows"), (2, "ROW is 2; .*"), (1, "line 1 is no row of a grid; write it with")],
+    [(0, "ROW is 0; .*grid.txt has 1 rows"), (2, "ROW is 2; .*"), (1, "line 1 is not a row of a grid; write it with")],
 )
 def test_mistakes(tmp_path: Path, number: int, message: str) -> None:
     grid = tmp_path / "grid.txt"
