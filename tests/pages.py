@@ -27,8 +27,12 @@ def section(page: str, heading: str) -> str:
 
 def commands(*pages: str) -> list[str]:
     """Return the commands in the shell blocks of some pages, or of all, without comments and line breaks."""
-    text = "".join(code for page in pages or PAGES for code in blocks(PAGES[page], "sh"))
-    lines = re.sub(r"\\\n\s*", "", text).splitlines()
+    return [command for page in pages or PAGES for command in commands_in(PAGES[page])]
+
+
+def commands_in(text: str) -> list[str]:
+    """Return the commands in the shell blocks of a text, without comments and line breaks."""
+    lines = re.sub(r"\\\n\s*", "", "".join(blocks(text, "sh"))).splitlines()
     return [line for line in (re.split(r"\s+#", text)[0].strip() for text in lines) if line]
 
 

@@ -4,12 +4,9 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
-
-Pool = TypeVar("Pool", bound=Executor)
 
 INTERRUPTED = 130
 """Exit code after SIGINT, as in shells: 128 + 2."""
@@ -50,15 +47,8 @@ def exit_on_interrupt(label: str) -> Iterator[None]:
 
 @contextmanager
 def thread_pool(count: int | None) -> Iterator[ThreadPoolExecutor]:
-    """Open a thread pool; see `open_pool`."""
-    with open_pool(ThreadPoolExecutor(count)) as pool:
-        yield pool
-
-
-@contextmanager
-def open_pool(pool: Pool) -> Iterator[Pool]:
-    """Close a pool after the block: cancel pending work on an error, and after Ctrl-C do not wait for running work."""
-    wait = True
+    """Open a thread pool that cancels pending work on an error, and after Ctrl-C does not wait for running work."""
+    pool, wait = ThreadPoolExecutor(count), True
     try:
         yield pool
     except (KeyboardInterrupt, GeneratorExit):  # Ctrl-C closes a generator that is being consumed

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.core.cli import progress
 from pipeline.core.cpus import available_cpus
 from pipeline.core.errors import StageError
 from pipeline.core.failures import Failure, Failures, catch_failures, partition_results
-from pipeline.core.interrupt import open_pool
+from pipeline.core.interrupt import thread_pool
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -88,7 +88,7 @@ def process(task: Task[T, R], items: Sequence[T], description: str) -> tuple[lis
 
 def parallel_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Apply `function` to each item with one thread per CPU; yield results in the order of the items."""
-    with open_pool(ThreadPoolExecutor(available_cpus())) as pool:
+    with thread_pool(available_cpus()) as pool:
         futures = [pool.submit(function, item) for item in items]
         for future in futures:
             yield future.result()
@@ -103,8 +103,8 @@ def _map_in_processes(task: Task[T, R], items: Sequence[T]) -> Iterator[R | Fail
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         yield from outcomes
     except (KeyboardInterrupt, GeneratorExit):
-        for process in active_children():
-            process.kill()
+        for child in active_children():
+            child.kill()
         raise
     except BrokenProcessPool:
         raise StageError(
