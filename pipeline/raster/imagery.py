@@ -70,5 +70,5 @@ def _limits(
         return np.full(len(values_CHW), stretch[0], np.float32), np.full(len(values_CHW), stretch[1], np.float32)
     if not valid_HW.any():
         return np.zeros(len(values_CHW), np.float32), np.zeros(len(values_CHW), np.float32)
-    valid_CN = [band_HW[valid_HW] for band_HW in values_CHW]  # 30 times as fast as indexing all bands at once
+    valid_CN = [band_HW[valid_HW] for band_HW in values_CHW]  # 20 times as fast as indexing all bands at once
     return np.array([band.min() for band in valid_CN]), np.array([band.max() for band in valid_CN])

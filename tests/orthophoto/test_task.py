@@ -9,7 +9,7 @@ from pipeline.tile import TileParams
 from tests.world import orthophoto, params
 
 
-def test_a_task_in_another_process_finds_the_chips_of_this_one(tmp_path: Path) -> None:
+def test_a_task_that_was_sent_finds_the_chips_in_the_cache(tmp_path: Path) -> None:
     scene = orthophoto(tmp_path / "raw", "a")
     (tmp_path / "cache").mkdir()
     section = params(TileParams, **{"tile.size": 32}).tile

@@ -24,7 +24,7 @@ def task(tmp_path: Path) -> ConvertTask:
     return ConvertTask(tmp_path / "raw", cache, options, used.conversion("landcovernet"), CLASSES["landcovernet"])
 
 
-def test_a_task_in_another_process_finds_the_chip_of_this_one(tmp_path: Path, task: ConvertTask) -> None:
+def test_a_task_that_was_sent_finds_the_chip_in_the_cache(tmp_path: Path, task: ConvertTask) -> None:
     item = landcovernet_item(tmp_path / "raw", "31PGS_01", DAY)
     labelled = LabelledItem(item, landcovernet_label(tmp_path / "raw", "31PGS_01"))
     assert task.file(labelled) == str(item.folder.relative_to(tmp_path / "raw"))

@@ -10,7 +10,7 @@ from pipeline.sentinel.measuring import MeasureTask
 from tests.world import landcovernet_item, params
 
 
-def test_a_task_in_another_process_finds_the_shares_of_this_one(tmp_path: Path) -> None:
+def test_a_task_that_was_sent_finds_the_shares_in_the_cache(tmp_path: Path) -> None:
     item = landcovernet_item(tmp_path / "raw", "31PGS_01", date(2020, 3, 5), scl=9, hidden=64)
     (tmp_path / "cache").mkdir()
     used = params(CloudFilterParams)
