@@ -1,4 +1,3 @@
-import copy
 import os
 import subprocess
 import sys
@@ -16,21 +15,14 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.params import load_params
 from pipeline.learning.model import NetworkConfig, build
 from tests.learning.world import EVALUATE, TRAIN
-from tests.world import PARAMS
+from tests.world import changed
 
 Checked = Callable[..., str]
 REPOSITORY = Path(__file__).parents[1]
 
 
 def write(folder: Path, changes: dict[str, Any]) -> None:
-    values: dict[str, Any] = copy.deepcopy({"dataset": "landcoverai"} | PARAMS | TRAIN | EVALUATE)
-    values["tile"]["size"] = 64
-    for key, value in changes.items():
-        *sections, last = key.split(".")
-        inner = values
-        for section in sections:
-            inner = inner[section]
-        inner[last] = value
+    values = changed(TRAIN | EVALUATE, **{"tile.size": 64} | changes)
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
 
 
@@ -74,10 +66,6 @@ def test_a_network_of_many_bands_is_checked(checked: Checked, dataset: str, key:
         checked(dataset=dataset, encoder_weights="five.safetensors", **{key: [1, 2, 3, 4]})
 
 
-def test_a_number_given_as_text_is_accepted(checked: Checked) -> None:
-    assert checked(**{"train.lr": "1e-05"}).endswith("is valid")
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -95,16 +83,24 @@ def test_a_number_given_as_text_is_accepted(checked: Checked) -> None:
         ({"train.optimizer": "adamw"}, "train.optimizer is 'adamw'; did you mean 'adam'? allowed: adam, sgd"),
         ({"train.device": "gpu"}, "train.device is 'gpu'; allowed: auto, cpu, cuda, mps"),
         ({"evaluate.device": "gpu"}, "evaluate.device is 'gpu'; allowed: auto, cpu, cuda, mps"),
-        ({"seed": "one"}, "seed is 'one'; input should be a valid integer"),
+        ({"epochs": 3}, "epochs is not a known key; known here: "),
+        ({"train.epoch": 3}, "train.epoch is not a known key; did you mean 'epochs'? known here: epochs, "),
+        ({"architecture": "unett"}, "architecture is 'unett'; did you mean 'unet'? allowed: deeplabv3, "),
+        ({"encoder": "resnet19"}, "encoder is 'resnet19'; the closest of "),
+        ({"encoder_weights": "imagnet"}, "encoder_weights is 'imagnet'; did you mean 'imagenet'? allowed: imagenet, "),
+        (
+            {"architecture": "unetplusplus", "encoder": "mit_b0"},
+            "architecture 'unetplusplus' with encoder 'mit_b0' and encoder_weights 'none': ",
+        ),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_an_invalid_choice_is_refused_with_what_is_allowed(
+def test_an_invalid_key_or_value_is_refused_with_what_is_allowed(
     checked: Checked, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(PipelineError) as error:
         checked(**changes)
-    assert str(error.value).startswith(f"params.yaml: {message}")
+    assert str(error.value).removeprefix("params.yaml: ").startswith(message)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "params.ok").exists()
 
@@ -129,38 +125,6 @@ def test_a_folder_that_only_a_colleague_has_is_valid(checked: Checked, tmp_path:
             checked(**{path: "aways" if "ghana" in path else "away"})
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"epochs": 3}, "params.yaml: epochs is not a known key; known here: "),
-        (
-            {"train.epoch": 3},
-            "params.yaml: train.epoch is not a known key; did you mean 'epochs'? known here: epochs, ",
-        ),
-        ({"tile.sise": 3}, "params.yaml: tile.sise is not a known key; did you mean 'size'? known here: size, "),
-        ({"architecture": "unett"}, "architecture is 'unett'; did you mean 'unet'? allowed: deeplabv3, "),
-        ({"encoder": "resnet19"}, "encoder is 'resnet19'; the closest of "),
-        (
-            {"encoder_weights": "imagnet"},
-            "encoder_weights is 'imagnet'; did you mean 'imagenet'? allowed: imagenet, none, ",
-        ),
-        (
-            {"architecture": "unetplusplus", "encoder": "mit_b0"},
-            "architecture 'unetplusplus' with encoder 'mit_b0' and encoder_weights 'none': ",
-        ),
-    ],
-    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
-)
-def test_an_unknown_key_or_name_is_refused(
-    checked: Checked, tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(PipelineError) as error:
-        checked(**changes)
-    assert str(error.value).startswith(message)
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "params.ok").exists()
-
-
 @pytest.mark.parametrize("architecture", ["deeplabv3", "deeplabv3plus"])
 def test_a_network_that_needs_more_than_one_chip_is_refused(checked: Checked, architecture: str) -> None:
     message = (
@@ -178,13 +142,6 @@ def test_a_network_that_needs_more_than_one_chip_is_refused(checked: Checked, ar
 def test_a_tile_that_the_encoder_reduces_to_one_pixel_is_refused(checked: Checked) -> None:
     with pytest.raises(PipelineError, match=r"cannot be trained on 32 px at train\.batch_size 1, "):
         checked(**{"train.batch_size": 1, "tile.size": 32})
-
-
-def test_weights_of_another_encoder_are_refused(checked: Checked, tmp_path: Path) -> None:
-    save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "my.safetensors")
-    with pytest.raises(PipelineError, match=r"^encoder_weights: my\.safetensors does not fit this encoder: ") as error:
-        checked(encoder_weights="my.safetensors")
-    assert "\n" not in str(error.value)
 
 
 def test_a_missing_device_is_refused(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,24 +185,6 @@ def test_a_network_source_finds_clouds_as_the_cloud_filter_does(checked: Checked
             checked(**network, **CLD, **own)
         assert checked(**network, **own).endswith("is valid")  # `scl` does not use it
     assert checked(**network, **CLD, **{"download.landcovernet.clouds_first.dates": 9}).endswith("is valid")
-
-
-def test_params_of_before_clouds_first_are_refused_in_one_line(checked: Checked, tmp_path: Path) -> None:
-    checked()
-    values = yaml.safe_load((tmp_path / "params.yaml").read_text())
-    del values["download"]["ghana"]["clouds_first"]
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    with pytest.raises(PipelineError, match=r"^params\.yaml: download\.ghana\.clouds_first is missing$"):
-        load_params(CheckParams)
-
-
-def test_a_missing_section_is_reported(checked: Checked, tmp_path: Path) -> None:
-    checked()
-    values = yaml.safe_load((tmp_path / "params.yaml").read_text())
-    del values["evaluate"]
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    with pytest.raises(PipelineError, match=r"^params\.yaml: evaluate is missing$"):
-        load_params(CheckParams)
 
 
 def test_the_command_prints_one_line(tmp_path: Path) -> None:

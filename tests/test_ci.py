@@ -1,4 +1,4 @@
-""".ci/run with fake make, dvc and dvc.lock."""
+"""CI fails where a step fails, the data is not reproduced, or the pipeline is not up to date."""
 
 import os
 import re
@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.tools.fake import ROOT, script
 
@@ -79,20 +78,12 @@ def test_the_pipeline_runs_without_outputs_on_a_new_cache(clone: Path) -> None:
     assert (clone / ".dvc/cache/x").exists()
 
 
-@pytest.mark.parametrize(
-    ("broken", "log"),
-    [
-        ("test", ["make test"]),
-        ("soak-short", ["make test", "make soak-short"]),
-        ("repro", ["make test", "make soak-short", "make repro"]),
-    ],
-)
-def test_a_failed_step_ends_the_run(broken: str, log: list[str], clone: Path) -> None:
-    (clone / "broken").write_text(broken, encoding="utf-8")
+def test_a_failed_step_ends_the_run(clone: Path) -> None:
+    (clone / "broken").write_text("soak-short", encoding="utf-8")
     result = run(clone)
     assert result.returncode == 1
-    assert re.fullmatch(rf"== FAILED after \d+ s: make {broken}\n", result.stderr)
-    assert (clone / "log").read_text(encoding="utf-8").splitlines() == log
+    assert re.fullmatch(r"== FAILED after \d+ s: make soak-short\n", result.stderr)
+    assert (clone / "log").read_text(encoding="utf-8").splitlines() == ["make test", "make soak-short"]
     assert list((clone / ".pipeline_cache").iterdir()) == []
 
 
@@ -104,21 +95,9 @@ def test_data_that_was_not_reproduced_fails(clone: Path) -> None:
     assert result.stderr.endswith("s: same_data\n")
 
 
-def test_an_uncommitted_lock_fails(clone: Path) -> None:
-    subprocess.run(["git", "update-ref", "-d", "HEAD"], cwd=clone, check=True)
-    result = run(clone)
-    assert result.returncode == 1
-    assert result.stderr.endswith("s: same_data\n")
-
-
 def test_a_pipeline_that_is_not_up_to_date_fails(clone: Path) -> None:
     set_status(clone, "tile: changed deps")
     result = run(clone)
     assert result.returncode == 1
     assert "tile: changed deps" in result.stdout
     assert result.stderr.endswith("s: nothing_to_do\n")
-
-
-def test_the_workflow_runs_the_same_script() -> None:
-    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
-    assert [step["run"] for step in workflow["jobs"]["ci"]["steps"] if "run" in step] == [".ci/run"]

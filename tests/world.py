@@ -1,6 +1,7 @@
 """Small hand-made archives in the layouts of the real ones, and the params to process them."""
 
 import copy
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,9 +93,9 @@ TWO_CLASSES = ClassTable(
 )
 
 
-def changed(**changes: Any) -> dict[str, Any]:
-    """Return the params with changes by dotted key: `changed(**{"tile.size": 64})`."""
-    values = copy.deepcopy(PARAMS)
+def changed(more: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """Return the params, and more sections, with changes by dotted key: `changed(**{"tile.size": 64})`."""
+    values = copy.deepcopy(PARAMS | dict(more or {}))
     for key, value in changes.items():
         *sections, last = key.split(".")
         inner = values

@@ -50,9 +50,6 @@ Stretch = Annotated[tuple[float, float], AfterValidator(_require_ascending)]
 
 PARAMS_FILE = Path("params.yaml")
 
-RENAMED_KEYS = {"split.thin": "split.subsample", "evaluate.pictures": "evaluate.examples"}
-"""Keys of earlier versions, refused with their new names."""
-
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -132,10 +129,8 @@ def _describe_errors(kind: type[BaseModel], values: Any, errors: list[ErrorDetai
         by_path.setdefault(_key_path(values, details), []).append(details)
     # an invalid member also makes its list too short and its union fail: report the member only
     parents = {path[:depth] for path in by_path for depth in range(len(path))}
-    renamed = {RENAMED_KEYS.get(_dotted(path)) for path in by_path}
     for path, alternatives in by_path.items():
-        missing_under_new_name = alternatives[0]["type"] == "missing" and _dotted(path) in renamed
-        if path not in parents and not missing_under_new_name:
+        if path not in parents:
             yield _describe_error(kind, path, alternatives)
 
 
@@ -160,8 +155,6 @@ def _describe_error(kind: type[BaseModel], path: KeyPath, alternatives: list[Err
     types = [details["type"] for details in alternatives]
     if types == ["missing"]:
         return f"{key} is missing"
-    if types == ["extra_forbidden"] and key in RENAMED_KEYS:
-        return f"{key} was renamed to {RENAMED_KEYS[key]}"
     if types == ["extra_forbidden"]:
         return unknown_key(key, _known_keys(kind, path[:-1]))
     if types == ["value_error"]:

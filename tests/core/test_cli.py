@@ -74,16 +74,6 @@ def test_a_users_mistake_is_one_line_and_exit_code_1(
     assert capsys.readouterr().err == f"{message}\n"
 
 
-def test_an_invalid_param_is_one_line(start: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
-    Path("params.yaml").write_text("depth: deep\n")
-    with pytest.raises(SystemExit):
-        start(drill, "ghana", "raw", "hole")
-    err = capsys.readouterr().err
-    assert err.startswith("drill ghana: error: params.yaml: depth is 'deep'; input should be a valid ")
-    assert err.count("\n") == 1
-    assert not Path("hole").exists()
-
-
 def test_a_bug_shows_its_traceback(start: Callable[..., None]) -> None:
     with pytest.raises(KeyError):
         start(stumble, "rocks")

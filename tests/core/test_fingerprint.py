@@ -2,23 +2,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy
 import pytest
 
-from pipeline.core.fingerprint import IMAGING, digest, source_digest, versions
+from pipeline.core.fingerprint import digest, source_digest
 
 ROOT = Path(__file__).parents[2]
 FILES = ("core/errors.py", "__init__.py", "core/__init__.py", "core/fingerprint.py", "core/files.py")
 
 
-def test_a_digest_is_32_hex_digits_and_changes_with_any_part() -> None:
+def test_a_digest_changes_with_any_part_but_not_with_the_order_of_keys() -> None:
     parts = [(), (1,), ("1",), (1, 2), ({"a": 1},), ({"a": 1.5},), (Path("a"),), ([1, 2],)]
     digests = {digest(*values) for values in parts}
     assert len(digests) == len(parts)
-    assert all(len(text) == 32 and int(text, 16) >= 0 for text in digests)
-
-
-def test_the_order_of_keys_does_not_matter() -> None:
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
 
 
@@ -49,8 +44,3 @@ def test_a_source_digest_depends_on_the_given_modules_only(monkeypatch: pytest.M
     assert source_digest(["learning.task"]) == before
     (tmp_path / "learning/task.py").write_text("# edited")
     assert source_digest(["learning.task"]) != before
-
-
-def test_versions_are_those_of_the_environment() -> None:
-    assert versions()["numpy"] == numpy.__version__
-    assert list(versions()) == list(IMAGING)

@@ -60,6 +60,7 @@ def test_params_are_frozen(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("other: 1", ": inner is missing"),
+        ("iner: {lr: 1}", ": inner is missing"),
         ("inner: {lr: 0.1, knd: a}", ": inner.knd is not a known key; did you mean 'kind'? known here: lr, kind"),
         ("inner: {lr: 0}", ": inner.lr is 0; input should be greater than 0"),
         ("inner: {lr: .nan}", ": inner.lr is nan; input should be a finite number"),
@@ -101,25 +102,6 @@ def test_an_invalid_value_is_reported_with_what_is_allowed(tmp_path: Path, text:
     assert refused.startswith(message)
     assert "\n" not in refused
     assert not re.search(r"literal|constrained|function|tuple|instance", refused)
-
-
-class Split(Params):
-    subsample: int
-
-
-class Stage(Params):
-    split: Split
-
-
-@pytest.mark.parametrize("values", [{"thin": 3}, {"thin": 3, "subsample": 3}])
-def test_a_renamed_key_is_refused_with_its_new_name(values: dict[str, int]) -> None:
-    with pytest.raises(PipelineError, match=r"^params\.yaml: split\.thin was renamed to split\.subsample$"):
-        validate(Stage, {"split": values}, Path("params.yaml"))
-
-
-def test_a_misspelt_key_does_not_hide_a_missing_one() -> None:
-    with pytest.raises(PipelineError, match=r"split\.subsample is missing; split\.subsampel is not a known key"):
-        validate(Stage, {"split": {"subsampel": 3}}, Path("params.yaml"))
 
 
 def test_invalid_yaml_is_reported_in_one_line(tmp_path: Path) -> None:
