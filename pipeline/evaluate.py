@@ -181,14 +181,14 @@ def score_metrics(counts_N3K: np.ndarray, grouped: GroupCounts, trained: Model) 
 
 
 def model_metrics(trained: Model, device: Device) -> dict[str, Any]:
-    """Describe how the model was trained, as far as it records it, and in which precision it is scored."""
+    """Describe how the model was trained, and in which precision it is scored."""
     return {
-        "dataset": trained.data and trained.data.dataset,
+        "dataset": trained.data.dataset,
         "architecture": trained.config.architecture,
         "encoder": trained.config.encoder,
-        "encoder_weights": trained.params.get("encoder_weights"),
-        "loss": trained.params.get("loss"),
-        "seed": trained.seed,
+        "encoder_weights": trained.params["encoder_weights"],
+        "loss": trained.params["loss"],
+        "seed": trained.params["seed"],
         "model_sha256": trained.digest,
         "arithmetic": {"trained": trained.precision, "scored": device.precision},
     }
@@ -264,7 +264,7 @@ def summary_line(result: dict[str, Any]) -> str:
     fallback = f"; trained in {trained}, scored in {scored}: this device does not support {trained}"
     return (
         f"{result['chips']} test chips, mean IoU {format_score(result['mean_iou'])} ({interval}), pixel accuracy "
-        f"{format_score(result['pixel_accuracy'])}; {leak}{'' if trained in (None, scored) else fallback}"
+        f"{format_score(result['pixel_accuracy'])}; {leak}{'' if trained == scored else fallback}"
     )
 
 

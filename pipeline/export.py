@@ -8,7 +8,6 @@ python -m pipeline.export -o FOLDER --model other/model --metrics other/evaluate
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from pipeline.core.cli import one_line_errors
 from pipeline.core.errors import PipelineError
@@ -18,7 +17,7 @@ from pipeline.inference.revision import MODEL, model_of, text_of
 from pipeline.learning.model import Model, load_model
 from pipeline.publishing.card import model_card
 from pipeline.publishing.onnx_model import check_onnx, write_onnx
-from pipeline.publishing.publication import CARD, FILES, ITEM, ONNX, Publication, parse_scores
+from pipeline.publishing.publication import CARD, FILES, ITEM, ONNX, Publication, Scores, parse_scores
 from pipeline.publishing.stac_mlm import is_mlm_item, mlm_item
 
 METRICS = "metrics/evaluate.json"
@@ -74,7 +73,7 @@ def is_export(folder: Path) -> bool:
         return False
 
 
-def find_scores(arguments: argparse.Namespace, model: Model) -> tuple[dict[str, Any] | None, str]:
+def find_scores(arguments: argparse.Namespace, model: Model) -> tuple[Scores | None, str]:
     """Return the scores of the model, or None and why there are none.
 
     Raises:
@@ -102,7 +101,7 @@ def _read(path: Path) -> str:
         raise PipelineError(f"--metrics {path}: cannot be read ({reason}); give a file of the stage evaluate") from None
 
 
-def write_export(out: Path, model: Model, scores: dict[str, Any] | None, why_no_scores: str) -> Publication:
+def write_export(out: Path, model: Model, scores: Scores | None, why_no_scores: str) -> Publication:
     """Write the three files, all or none.
 
     Raises:
@@ -142,7 +141,7 @@ def run(arguments: argparse.Namespace) -> str:
             f"{out}, {ONNX} {(out / ONNX).stat().st_size / 1e6:.3g} MB",
             f"same class as PyTorch on {check.equal_share:.4%} of a tile's pixels, largest difference of "
             f"probabilities {check.largest_difference:.2g}",
-            f"calibrated, T = {model.temperature:.3g}" if model.calibration else "not calibrated",
+            f"calibrated, T = {model.temperature:.3g}",
             "with the scores of this model" if scores else "without scores",
         ]
     )

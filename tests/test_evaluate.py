@@ -124,24 +124,6 @@ def test_torchmetrics_finds_the_same_calibration_error(trained: World, result: A
         assert result["calibration"][key] == pytest.approx(expected, abs=0.003)  # mixed precision rounds differently
 
 
-def test_an_older_model_has_temperature_1(copied: World) -> None:
-    description = json.loads((copied.model / "model.json").read_text())
-    del description["calibration"]
-    (copied.model / "model.json").write_text(json.dumps(description))
-    found = copied.evaluate("metrics")["calibration"]
-    assert (found["temperature"], found["temperature_groups"]) == (1.0, None)
-    assert found["error_before"] == found["error_after"]
-
-
-def test_what_an_older_model_does_not_record_is_null(copied: World) -> None:
-    description = json.loads((copied.model / "model.json").read_text())
-    del description["params"], description["data"]
-    (copied.model / "model.json").write_text(json.dumps(description))
-    result = copied.evaluate("metrics")
-    assert [result[key] for key in ("dataset", "encoder_weights", "loss", "seed")] == [None] * 4
-    assert (result["architecture"], result["encoder"], result["source"]) == ("unet", "resnet18", "sample")
-
-
 def test_the_counts_of_units_csv_add_up_to_the_scores(scored: Path, result: Any) -> None:
     units, counts = from_table(pd.read_csv(scored / "units.csv"), ("water", "field", "roof"))
     assert units == ["s10", "s11", "s12"]
@@ -311,17 +293,14 @@ def test_colours_of_classes_may_differ(copied: World) -> None:
 
 @pytest.mark.parametrize(
     ("trained_in", "has_bf16", "scored_in"),
-    [("fp32", True, "fp32"), ("bf16", True, "bf16"), ("bf16", False, "fp32"), (None, False, "fp32")],
+    [("fp32", True, "fp32"), ("bf16", True, "bf16"), ("bf16", False, "fp32")],
 )
 def test_scoring_uses_the_precision_of_training_if_supported(
-    copied: World, monkeypatch: pytest.MonkeyPatch, trained_in: str | None, has_bf16: bool, scored_in: str
+    copied: World, monkeypatch: pytest.MonkeyPatch, trained_in: str, has_bf16: bool, scored_in: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
     description = json.loads((copied.model / "model.json").read_text())
-    description.pop("precision")
-    (copied.model / "model.json").write_text(
-        json.dumps(description | ({"precision": trained_in} if trained_in else {}))
-    )
+    (copied.model / "model.json").write_text(json.dumps(description | {"precision": trained_in}))
     assert copied.evaluate("metrics")["arithmetic"] == {"trained": trained_in, "scored": scored_in}
 
 

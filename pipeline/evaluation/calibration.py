@@ -89,21 +89,17 @@ class Reliability:
         before, after = (float(calibration_error(bins.sum(axis=0))) for bins in (self.before_G3B, self.after_G3B))
         return (round(before, 6), round(after, 6)) if len(self.before_G3B) else (None, None)
 
-    def metrics(self, fitted: Calibration | None) -> dict[str, Any]:
-        """Describe temperature and calibration error, with the 95 % interval of the error after scaling.
-
-        Args:
-            fitted: of the model; None for older models, whose temperature is 1.
-        """
+    def metrics(self, fitted: Calibration) -> dict[str, Any]:
+        """Describe temperature and calibration error, with the 95 % interval of the error after scaling."""
         before, after = self.errors
         total_3B = self.after_G3B.sum(axis=0)
         limits = None if after is None else error_limits(after, calibration_error(total_3B - self.after_G3B))
         low, high = limits or (None, None)
         return {
-            "temperature": fitted.temperature if fitted else 1.0,
-            "temperature_groups": fitted and fitted.groups,
-            "temperature_lowest": fitted and fitted.lowest,
-            "temperature_highest": fitted and fitted.highest,
+            "temperature": fitted.temperature,
+            "temperature_groups": fitted.groups,
+            "temperature_lowest": fitted.lowest,
+            "temperature_highest": fitted.highest,
             "error_before": before,
             "error_after": after,
             "error_after_low": low,

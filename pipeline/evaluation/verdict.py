@@ -35,8 +35,8 @@ class Result:
     counts_G3K: np.ndarray
     """See `pipeline.scoring.counts`."""
     mean_iou: float
-    precision: str | None = None
-    """In which it was scored: fp32, bf16 or fp16; None for older evaluations, which do not record it."""
+    precision: str
+    """In which it was scored: fp32, bf16 or fp16."""
     fold: str | None = None
     """`i/k`: the test set is the i-th of k folds; None without folds, and for pooled ones."""
     folds: int = 1
@@ -123,7 +123,6 @@ def pool_folds(results: list[Result]) -> Result:
     first, groups = ordered[0], _groups_of_folds(ordered)
     order = sorted(range(len(groups)), key=groups.__getitem__)
     counts_G3K = np.concatenate([result.counts_G3K for result in ordered])[order]
-    precisions = sorted({result.precision or "an unrecorded precision" for result in ordered})
     return replace(
         first,
         name=f"{first.name} ({len(ordered)} folds)",
@@ -131,7 +130,7 @@ def pool_folds(results: list[Result]) -> Result:
         groups=tuple(groups[index] for index in order),
         counts_G3K=counts_G3K,
         mean_iou=scores(counts_G3K.sum(axis=0), first.classes)["mean_iou"],
-        precision=first.precision if len(precisions) == 1 else " and ".join(precisions),
+        precision=" and ".join(sorted({result.precision for result in ordered})),
         fold=None,
         folds=len(ordered),
     )

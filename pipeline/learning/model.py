@@ -206,28 +206,21 @@ class Model:
     segmenter: Segmenter
     table: ClassTable
     imagery: Imagery
-    precision: Precision | None
-    """Of the training; None for older models, which do not record it."""
+    precision: Precision
+    """Of the training."""
     params: dict[str, Any]
-    """Of the training, as in params.yaml; empty for older models."""
-    calibration: Calibration | None
-    """None for older models, which are not calibrated."""
-    data: TrainingData | None
-    """None for older models, which do not record it."""
+    """Of the training, as in params.yaml."""
+    calibration: Calibration
+    data: TrainingData
     pixel_sizes: tuple[float, ...]
     """Of the training chips, in units of their CRS; empty if unknown."""
     digest: str
     """SHA-256 of the description, which includes that of the weights."""
 
     @property
-    def seed(self) -> int | None:
-        """Of the training; None for older models."""
-        return self.params.get("seed")
-
-    @property
     def temperature(self) -> float:
-        """Divides the logits before the softmax that gives probabilities; 1 for older models."""
-        return 1.0 if self.calibration is None else self.calibration.temperature
+        """Divides the logits before the softmax that gives probabilities."""
+        return self.calibration.temperature
 
 
 def load_model(folder: Path) -> Model:
@@ -242,10 +235,10 @@ def load_model(folder: Path) -> Model:
     try:
         description = read_json(path)
         table, imagery = ClassTable(classes=description["classes"]), parse_imagery(description["imagery"])
-        precision, params = _parse_precision(description.get("precision")), dict(description.get("params", {}))
-        calibration = TypeAdapter(Calibration | None).validate_python(description.get("calibration"))
-        data = TypeAdapter(TrainingData | None).validate_python(description.get("data"))
-        pixel_sizes = TypeAdapter(tuple[Positive, ...]).validate_python(description.get("pixel_sizes", ()))
+        precision, params = _parse_precision(description["precision"]), dict(description["params"])
+        calibration = TypeAdapter(Calibration).validate_python(description["calibration"])
+        data = TypeAdapter(TrainingData).validate_python(description["data"])
+        pixel_sizes = TypeAdapter(tuple[Positive, ...]).validate_python(description["pixel_sizes"])
         mean = _parse_by_band(description, "mean", FiniteFloat, imagery)
         std = _parse_by_band(description, "std", Positive, imagery)
         config = NetworkConfig(description["architecture"], description["encoder"], len(table.classes), mean, std)
@@ -255,7 +248,7 @@ def load_model(folder: Path) -> Model:
             "train, which writes it"
         ) from None
     segmenter = build(config)
-    _require_same_weights(folder / WEIGHTS, description.get("weights_sha256"))
+    _require_same_weights(folder / WEIGHTS, description["weights_sha256"])
     _load_state(segmenter.net, folder / WEIGHTS)
     return Model(config, segmenter, table, imagery, precision, params, calibration, data, pixel_sizes, sha256(path))
 

@@ -1,6 +1,5 @@
 """What is published with a network: its description, how it was trained, and scores that are its own."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +16,46 @@ FILES = (ONNX, ITEM, CARD)
 SAMPLE_LICENCE = "MIT"
 
 
+class Interval(BaseModel):
+    """Why the interval of the mean IoU is missing or approximate."""
+
+    why_null: str | None
+    approximate: bool
+
+
+class Scores(BaseModel):
+    """What a card shows of `metrics/evaluate.json`."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    mean_iou: float | None
+    mean_iou_low: float | None
+    mean_iou_high: float | None
+    interval: Interval
+    pixel_accuracy: float | None
+    quantity_disagreement: float | None
+    allocation_disagreement: float | None
+    iou: dict[str, float | None]
+    classes: dict[str, dict[str, float | None]]
+    calibration: dict[str, float | None]
+    chips: int
+    split_strategy: str
+    leak_share: float | None
+    leak_share_at_least: float | None
+    model_sha256: str
+
+    def __getitem__(self, key: str) -> Any:
+        """Return a score by its name."""
+        return getattr(self, key)
+
+
 @dataclass(frozen=True)
 class Publication:
     """A network and what is known about it."""
 
     model: Model
-    scores: dict[str, Any] | None
-    """`metrics/evaluate.json` of this model."""
+    scores: Scores | None
+    """Of this model."""
     why_no_scores: str
     """For the card; empty if there are scores."""
     check: Check
@@ -32,32 +64,19 @@ class Publication:
     @property
     def name(self) -> str:
         """Return a name for catalogues, such as landcoverai-unet-resnet18."""
-        config, data = self.model.config, self.model.data
-        return "-".join([data.dataset if data else "land-cover", config.architecture, config.encoder]).lower()
+        config = self.model.config
+        return "-".join([self.model.data.dataset, config.architecture, config.encoder]).lower()
 
     @property
     def spdx(self) -> str | None:
-        """SPDX identifier of the licence of the training images; None if unknown or without one."""
-        licence = self.model.data.licence if self.model.data else ""
+        """SPDX identifier of the licence of the training images; None without one."""
+        licence = self.model.data.licence
         if licence.startswith(SAMPLE_LICENCE):
             return SAMPLE_LICENCE
         return licence.replace(" ", "-") if licence in LICENCES.values() else None
 
 
-class Scores(BaseModel):
-    """The scores that a card shows; others are not checked."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    mean_iou: float | None = None
-    pixel_accuracy: float | None = None
-    iou: dict[str, float | None] = {}
-    classes: dict[str, dict[str, float | None]] = {}
-    calibration: dict[str, float | None] = {}
-    interval: dict[str, Any] = {}
-
-
-def parse_scores(text: str, name: str, model: Model) -> dict[str, Any]:
+def parse_scores(text: str, name: str, model: Model) -> Scores:
     """Parse `metrics/evaluate.json`, and require that it is of this model.
 
     Args:
@@ -66,23 +85,18 @@ def parse_scores(text: str, name: str, model: Model) -> dict[str, Any]:
         model: is compared by its digest.
 
     Raises:
-        PipelineError: it is of another model, of an older version that does not record the model, or damaged.
+        PipelineError: it is of another model, or damaged.
     """
     try:
-        scores = json.loads(text)
-        digest = scores.get("model_sha256")
-    except (ValueError, AttributeError):
-        raise PipelineError(f"{name} is not a file of the stage evaluate; run `dvc repro evaluate`") from None
-    if digest is None:
-        raise PipelineError(f"{name} does not record its model, like files of older versions; run `dvc repro evaluate`")
-    if digest != model.digest:
+        scores = Scores.model_validate_json(text)
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"])) or "it"
         raise PipelineError(
-            f"{name} has the scores of another model ({str(digest)[:12]}…, not {model.digest[:12]}…); "
+            f"{name} is not a file of the stage evaluate ({key}: {error.errors()[0]['msg']}); run `dvc repro evaluate`"
+        ) from None
+    if scores.model_sha256 != model.digest:
+        raise PipelineError(
+            f"{name} has the scores of another model ({scores.model_sha256[:12]}…, not {model.digest[:12]}…); "
             "run `dvc repro evaluate`, or give the scores of this model: --metrics"
         )
-    try:
-        Scores.model_validate(scores)
-    except ValidationError as error:
-        key = ".".join(map(str, error.errors()[0]["loc"]))
-        raise PipelineError(f"{name}: {key} is no score; run `dvc repro evaluate`") from None
-    return dict(scores)
+    return scores

@@ -74,7 +74,8 @@ def _file(path: Path) -> dict[str, Any]:
 def _properties(publication: Publication) -> dict[str, Any]:
     model, params = publication.model, publication.model.params
     synthetic = "Trained on synthetic images. " if model.imagery.synthetic else ""
-    properties: dict[str, Any] = {
+    weights = params["encoder_weights"]
+    return {
         "title": publication.name,
         "description": f"{synthetic}Semantic segmentation of land cover. Footprints and dates of the training images "
         "are not recorded: the geometry is null, and the period is the widest possible.",
@@ -90,13 +91,10 @@ def _properties(publication: Publication) -> dict[str, Any]:
         "mlm:input": [_input(model.imagery)],
         "mlm:output": [_output(publication)],
         "model_sha256": model.digest,
+        "mlm:pretrained": weights != "none",
+        "mlm:pretrained_source": {"none": None, "imagenet": "ImageNet"}.get(weights, Path(weights).name),
+        "mlm:hyperparameters": _flat(params),
     }
-    if weights := params.get("encoder_weights"):
-        properties["mlm:pretrained"] = weights != "none"
-        properties["mlm:pretrained_source"] = {"none": None, "imagenet": "ImageNet"}.get(weights, Path(weights).name)
-    if hyperparameters := _flat(params):
-        properties["mlm:hyperparameters"] = hyperparameters
-    return properties
 
 
 def _flat(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:

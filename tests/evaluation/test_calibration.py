@@ -112,8 +112,7 @@ def test_metrics_with_few_groups_have_no_interval() -> None:
 
 def test_the_interval_of_the_error_leaves_out_each_group() -> None:
     shares = np.linspace(0.5, 0.9, 12)
-    found = Reliability(groups(*shares), groups(*shares)).metrics(None)
-    assert (found["temperature"], found["temperature_groups"], found["temperature_lowest"]) == (1.0, None, None)
+    found = Reliability(groups(*shares), groups(*shares)).metrics(FITTED)
     left_out = [abs(0.92 - np.delete(shares, index).mean()) for index in range(12)]
     expected = error_limits(0.92 - shares.mean(), np.array(left_out))
     assert (found["error_after_low"], found["error_after_high"]) == pytest.approx(expected, abs=2e-6)

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import torch
 
@@ -34,14 +32,6 @@ def test_counts_equal_those_of_single_chips(trained: World) -> None:
         assert correct_N.tolist() == counts.counts_N3K[:, HITS].sum(axis=1).tolist()
     confident = counts.before_N3B.sum(axis=(0, 2))[CONFIDENCE] < counts.after_N3B.sum(axis=(0, 2))[CONFIDENCE]
     assert confident == (model.temperature < 1)
-
-
-def test_an_older_model_has_the_same_reliability_before_and_after(trained: World) -> None:
-    model = replace(load_model(trained.model), calibration=None)
-    chips = Chips(trained.folder / "chips", TEST, BRIGHTNESS)
-    model.segmenter.eval()
-    counts = count_predictions(model, scoring_loader(chips, 2, 0), CPU)
-    assert np.array_equal(counts.before_N3B, counts.after_N3B)
 
 
 def test_counts_do_not_depend_on_the_batch_size(trained: World) -> None:

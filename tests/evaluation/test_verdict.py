@@ -15,7 +15,7 @@ GROUPS = tuple(f"u{number:02}" for number in range(12))
 
 def result(name: str, seed: int, share: float, count: int = 12) -> Result:
     spread = np.linspace(-0.05, 0.05, count)
-    return Result(name, seed, "list", ("a", "b"), GROUPS[:count], make_groups(*(share + spread)), share)
+    return Result(name, seed, "list", ("a", "b"), GROUPS[:count], make_groups(*(share + spread)), share, "fp32")
 
 
 def trainings(name: str, share: float, seeds: int = 5, count: int = 12) -> list[Result]:
@@ -144,7 +144,7 @@ def test_pooling_restores_a_result_dealt_into_folds() -> None:
 
 def test_precisions_of_folds_are_joined() -> None:
     bf16, *others = in_folds(result("a", 1, 0.5))
-    assert pool_folds([replace(bf16, precision="bf16"), *others]).precision == "an unrecorded precision and bf16"
+    assert pool_folds([replace(bf16, precision="bf16"), *others]).precision == "bf16 and fp32"
 
 
 def test_folds_are_pooled_by_seed_and_other_results_kept() -> None:

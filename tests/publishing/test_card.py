@@ -1,4 +1,4 @@
-"""The card: front matter in the reader of the hub, and what it contains."""
+"""The model card: front matter that the hub reads, scores with their limits, code that suits the bands."""
 
 from functools import partial
 
@@ -9,11 +9,7 @@ from pipeline.formats.chips import Imagery
 from pipeline.formats.datasets import licence
 from pipeline.publishing.card import model_card
 from pipeline.publishing.publication import Publication
-from tests.publishing.world import OLD_SCORES, SCORES, data, old_model, publication
-
-
-def old(scores: dict[str, object] | None = None) -> Publication:
-    return Publication(old_model(), scores, "" if scores else "there is no file", publication().check)
+from tests.publishing.world import SCORES, data, publication
 
 
 def test_the_front_matter_is_the_hubs() -> None:
@@ -37,7 +33,6 @@ def test_the_front_matter_is_the_hubs() -> None:
             partial(publication, data=data("ghana", "local", licence("ghana", "local"))),
             ("other", "that-of-the-training-images"),
         ),
-        (old, ("unknown", None)),
     ],
 )
 def test_licences(published: partial[Publication], expected: tuple[str, str | None]) -> None:
@@ -55,8 +50,12 @@ def test_scores_with_intervals_where_there_are_some() -> None:
 
 
 def test_why_there_is_no_interval() -> None:
-    scores = SCORES | {"mean_iou_low": None, "mean_iou_high": None, "interval": {"why_null": "5 independent groups"}}
-    assert "mean IoU **0.604**; no interval: 5 independent groups. " in model_card(publication(scores))
+    scores = SCORES | {
+        "mean_iou_low": None,
+        "mean_iou_high": None,
+        "interval": {"why_null": "5 groups", "approximate": False},
+    }
+    assert "mean IoU **0.604**; no interval: 5 groups. " in model_card(publication(scores))
 
 
 @pytest.mark.parametrize(
@@ -77,15 +76,17 @@ def test_calibration() -> None:
     card = model_card(publication())
     assert "with T = 0.5, fitted on the validation chips; on single groups of them (4) T is 0.32 to 0.61. " in card
     assert "is 0.163 at T = 1 and 0.021 (95 % interval 0.010 to 0.040) at this T." in card
-    assert "Not calibrated" in model_card(publication(calibration=None))
 
 
-def test_models_and_scores_of_older_versions() -> None:
-    assert model_card(old()).count("not recorded") >= 6
-    assert "Not included: there is no file." in model_card(old())
-    card = model_card(old(OLD_SCORES))
-    assert "mean IoU **–**" in card
+def test_without_scores_the_card_gives_the_reason() -> None:
+    card = model_card(publication(None, "there is no file"))
+    assert "Not included: there is no file." in card
     assert ModelCard(card).data.eval_results is None
+
+
+def test_a_class_or_a_set_without_labelled_pixels_has_no_score() -> None:
+    card = model_card(publication(SCORES | {"mean_iou": None, "mean_iou_low": None, "mean_iou_high": None}))
+    assert "mean IoU **–**" in card
 
 
 def test_a_synthetic_sample_is_named_first() -> None:
@@ -112,3 +113,42 @@ def test_class_names_are_no_markdown(name: str, text: str) -> None:
     table = publication().model.table
     odd = table.model_copy(update={"classes": (table.classes[0].model_copy(update={"name": name}), *table.classes[1:])})
     assert f"| 10 | 0 | {text} | `#FFCC00` |" in model_card(publication(table=odd))
+
+
+RGB = Imagery(("1", "2", "3"))
+
+
+def test_values_of_more_than_8_bits_are_converted_first() -> None:
+    card = model_card(publication())
+    assert "255 * (value - 1000) / (4000 - 1000), rounded, and cut off at 0 and 255" in card
+    assert "gdal_translate -ot Byte -scale 1000 4000 0 255 scene.tif scene8.tif" in card
+    assert "(tile - 1000) / (4000 - 1000)" in card
+    plain = model_card(publication(imagery=RGB))
+    assert "gdal_translate" not in plain
+    assert "none: values are 8-bit" in plain
+    assert "np.float32(tile / 255)" in plain
+
+
+def test_a_stretch_by_chip_is_named() -> None:
+    card = model_card(publication(imagery=Imagery(("1", "2", "3"), stretch="minmax")))
+    assert "`pipeline.predict` refuses this model" in card
+    assert "gdal_translate" not in card
+
+
+@pytest.mark.parametrize(
+    ("bands", "numbers", "comment"),
+    [
+        (("4", "3", "2"), "[4, 3, 2]", "4, 3, 2"),
+        (("B04", "B03", "B02"), "[1, 2, 3]", "B04, B03, B02"),
+        (("4", "3", "2", "5"), "[4, 3, 2, 5]", "4, 3, 2, 5"),
+    ],
+)
+def test_bands_are_read_by_number(bands: tuple[str, ...], numbers: str, comment: str) -> None:
+    expected = f"scene.read({numbers}, window=window, boundless=True, fill_value=0)  # {comment}\n"
+    assert expected in model_card(publication(imagery=Imagery(bands)))
+
+
+def test_many_bands_are_named_in_order() -> None:
+    card = model_card(publication(imagery=Imagery(("B04", "B03", "B02", "B08"), 0.0001, 0.0, (0.0, 0.3))))
+    assert "| bands | B04, B03, B02 as red, green, blue, then B08 |" in card
+    assert "8-bit bands B04, B03, B02, B08 in this order" in card

@@ -19,7 +19,7 @@ from pipeline.formats.chips import Imagery
 from pipeline.publishing.publication import Publication
 from pipeline.publishing.stac_mlm import is_mlm_item, mlm_item, raw_limits
 from pipeline.raster.imagery import to_8bit
-from tests.publishing.world import SENTINEL_2, old_model, publication
+from tests.publishing.world import SENTINEL_2, publication
 
 SCHEMAS = Path(__file__).parent / "schemas"
 """Of github.com/stac-extensions, at the tags that are in the names."""
@@ -46,15 +46,10 @@ def item_of(tmp_path: Path) -> Callable[[Publication], dict[str, Any]]:
     return lambda published: json.loads(json.dumps(mlm_item(published, tmp_path)))  # type: ignore[no-any-return]
 
 
-def old() -> Publication:
-    return Publication(old_model(), None, "unknown", publication().check)
-
-
 @pytest.mark.parametrize(
     "published",
     [
         publication,
-        old,
         lambda: publication(params={"encoder_weights": "none"}),
         lambda: publication(imagery=Imagery(("B04", "B03", "B02", "B08"))),
         lambda: publication(imagery=Imagery(("1", "2", "3", "4"))),

@@ -7,7 +7,7 @@ from pipeline.formats.chips import Imagery
 from pipeline.learning.calibration import Calibration
 from pipeline.learning.model import Model, TrainingData
 from pipeline.publishing.onnx_model import Check
-from pipeline.publishing.publication import Publication
+from pipeline.publishing.publication import Publication, Scores
 from tests.inference.world import untrained_model
 
 SENTINEL_2 = Imagery(("B04", "B03", "B02"), 0.0001, -0.1, (0.0, 0.3))
@@ -35,7 +35,7 @@ SCORES: dict[str, Any] = {
     "quantity_disagreement": 0.1,
     "allocation_disagreement": 0.0775,
     "iou": {"field": 0.7, "water": 0.5, "forest & scrub": None},
-    "classes": {"field": BY_CLASS, "water": BY_CLASS},
+    "classes": {"field": BY_CLASS, "water": BY_CLASS, "forest & scrub": dict.fromkeys(BY_CLASS)},
     "interval": {"units": 12, "why_null": None, "approximate": False},
     "calibration": {"error_before": 0.163, "error_after": 0.021, "error_after_low": 0.01, "error_after_high": 0.04},
     "chips": 12,
@@ -44,7 +44,6 @@ SCORES: dict[str, Any] = {
     "split_strategy": "block",
     "model_sha256": "digest 0",
 }
-OLD_SCORES: dict[str, Any] = {"mean_iou": None, "iou": {"field": None}, "classes": {"field": {"precision": None}}}
 
 
 def data(dataset: str = "landcovernet", source: str = "archive", licence: str = "CC BY 4.0") -> TrainingData:
@@ -57,11 +56,6 @@ def model(**changes: Any) -> Model:
     return replace(untrained_model().model, **(known | changes))
 
 
-def old_model() -> Model:
-    """Return a model of a version that recorded nothing."""
-    unknown = {"params": {}, "calibration": None, "data": None, "pixel_sizes": (), "precision": None}
-    return model(**unknown)
-
-
 def publication(scores: dict[str, Any] | None = SCORES, why_no_scores: str = "", **changes: Any) -> Publication:
-    return Publication(model(**changes), scores, why_no_scores, Check(0.99999, 3e-6))
+    found = None if scores is None else Scores.model_validate(scores)
+    return Publication(model(**changes), found, why_no_scores, Check(0.99999, 3e-6))
