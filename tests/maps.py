@@ -1,7 +1,7 @@
 """Scenes, a small trained model, and the command that maps them, for the tests of `pipeline.predict`."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from pipeline.formats.chips import Imagery
 from pipeline.formats.classes import ClassTable, LandCoverClass
 from pipeline.inference import jobs
 from pipeline.inference.network import load_model
-from pipeline.learning.model import NetworkConfig, Segmenter, build, describe_model, save_model
+from pipeline.learning.model import NetworkConfig, Segmenter, TrainingData, build, describe_model, save_model
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
 from tests.world import at
@@ -90,8 +90,11 @@ def write_model(folder: Path, imagery: Imagery = RGB, seed: int = 0, **changes: 
     config = NetworkConfig("linknet", "tu-lcnet_050", len(TABLE.ids), *normalisation)
     segmenter = build(config).eval()
     _balance(segmenter)
-    described: dict[str, Any] = {"precision": "fp32", "pixel_sizes": [10.0], "params": {"seed": seed}}
+    described: dict[str, Any] = {"precision": "fp32", "pixel_sizes": [10.0]}
+    described["params"] = {"encoder_weights": "none", "loss": "focal", "seed": seed}
+    described["params"]["train"] = {"epochs": 1, "optimizer": "adam", "lr": 0.001}
     described["calibration"] = {"temperature": 1.0, "groups": 1, "lowest": 1.0, "highest": 1.0}
+    described["data"] = asdict(TrainingData("landcoverai", "archive", "CC BY-NC-SA 4.0", 8, 2))
     save_model(folder, segmenter, describe_model(config, TABLE, imagery, **described | changes))
     return folder
 
