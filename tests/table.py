@@ -17,10 +17,13 @@ commands and the whole. Each line is the first of the file's docstring; `python 
 def table() -> str:
     """Return the page; a file without a docstring has an empty line."""
     files = sorted(TESTS.rglob("test_*.py"), key=lambda path: (len(path.relative_to(TESTS).parts), path))
-    docs = [(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n\n")[0] for path in files]
+    docs = [
+        (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n\n")[0] for path in files
+    ]
     rows = zip(files, docs, strict=True)
     return HEAD + "".join(
-        f"| [`{path.relative_to(TESTS)}`]({path.relative_to(TESTS)}) | {' '.join(doc.split())} |\n" for path, doc in rows
+        f"| [`{path.relative_to(TESTS)}`]({path.relative_to(TESTS)}) | {' '.join(doc.split())} |\n"
+        for path, doc in rows
     )
 
 

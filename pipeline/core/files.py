@@ -1,4 +1,7 @@
-"""Atomic files and folders: complete or absent, never partial."""
+"""Atomic files and folders: complete or absent, never partial.
+
+Libraries such as atomicwrites replace files; none was found that replaces a folder and recovers from a kill meanwhile.
+"""
 
 import errno
 import fcntl
