@@ -48,12 +48,8 @@ class Palette:
     """(colours, 3) of int32; starts with one row for each field."""
     crops: np.ndarray
     """Index of each field's crop, int64."""
-    water: int
-    verge: int
-    yard: int
-    reed: int
-    asphalt: int
-    gravel: int
+    surfaces: dict[str, int]
+    """Of water, verge, yard, reed, asphalt and gravel."""
     roofs: int
     """First of the roof colours."""
     crowns: int
@@ -85,7 +81,7 @@ def random_palette(spec: SceneSpec, fields: int) -> Palette:
     return Palette(
         np.array(table, np.int32),
         np.array(crops),
-        **{name: row for row, name in enumerate(surfaces, start=fields)},
+        surfaces={name: row for row, name in enumerate(surfaces, start=fields)},
         roofs=roofs,
         crowns=roofs + len(ROOF_COLOURS),
         gain=_varied((brightness, brightness, brightness), 40, rng),

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.sources.sample.houses import House
 from pipeline.sources.sample.noise import Rng, derive_seed, fractal_noise, signed, smooth, value_noise, white_noise
 from pipeline.sources.sample.palette import CROP_TEXTURES, CROWN_SPECIES, Palette, random_palette
 from pipeline.sources.sample.parcels import SUBPIXELS, Parcels
-from pipeline.sources.sample.roads import Road
+from pipeline.sources.sample.roads import House, Road
 from pipeline.sources.sample.scene_layout import SceneLayout, tree_probability
 from pipeline.sources.sample.scene_spec import SceneSpec
 from pipeline.sources.sample.shapes import cast_shadow, direction, stroke
@@ -63,7 +62,7 @@ def _farmland(spec: SceneSpec, parcels: Parcels) -> Canvas:
     light_HW += _drill_rows(spec, parcels.across_HW) * rows_HW >> 9
     light_HW += signed(value_noise(spec.shape, 3, spec.noise_seed("tufts")), 60)
     colour_HW = parcels.field_HW.copy()
-    colour_HW[parcels.border_HW < spec.pixels_dm(6)] = palette.verge
+    colour_HW[parcels.border_HW < spec.pixels_dm(6)] = palette.surfaces["verge"]
     return Canvas(spec, palette, colour_HW, light_HW)
 
 
@@ -86,8 +85,8 @@ def _drill_rows(spec: SceneSpec, across_HW: np.ndarray) -> np.ndarray:
 
 def _paint_yards(canvas: Canvas, yard_HW: np.ndarray) -> None:
     noise_HW = canvas.spec.noise(4, 3, "yards")
-    canvas.colour_HW[yard_HW] = canvas.palette.yard
-    canvas.colour_HW[yard_HW & (noise_HW > 640)] = canvas.palette.gravel
+    canvas.colour_HW[yard_HW] = canvas.palette.surfaces["yard"]
+    canvas.colour_HW[yard_HW & (noise_HW > 640)] = canvas.palette.surfaces["gravel"]
     canvas.light_HW[yard_HW] = NEUTRAL + signed(noise_HW[yard_HW], 260)
 
 
@@ -98,23 +97,23 @@ def _paint_water(canvas: Canvas, water_HW: np.ndarray) -> None:
     for step in range(0, 64, 8):
         bank_HW |= cast_shadow(water_HW, direction(step), spec.pixels(2))
     bank_HW &= white_noise(spec.shape, spec.noise_seed("reeds")) > 200
-    canvas.colour_HW[bank_HW] = canvas.palette.reed
-    canvas.colour_HW[water_HW] = canvas.palette.water
+    canvas.colour_HW[bank_HW] = canvas.palette.surfaces["reed"]
+    canvas.colour_HW[water_HW] = canvas.palette.surfaces["water"]
     canvas.light_HW[water_HW] = NEUTRAL + signed(spec.noise(40, 3, "depth")[water_HW], 200)
 
 
 def _paint_road(canvas: Canvas, road: Road) -> None:
     spec, palette = canvas.spec, canvas.palette
     grain_HW = value_noise(spec.shape, 4, spec.noise_seed("grain"))
-    canvas.colour_HW[road.mask(spec, margin=spec.pixels_dm(12))] = palette.verge
+    canvas.colour_HW[road.mask(spec, margin=spec.pixels_dm(12))] = palette.surfaces["verge"]
     road_HW = road.mask(spec)
     canvas.light_HW[road_HW] = NEUTRAL + signed(grain_HW[road_HW], 90)
-    canvas.colour_HW[road_HW] = palette.asphalt if road.surface == "asphalt" else palette.gravel
+    canvas.colour_HW[road_HW] = palette.surfaces["asphalt"] if road.surface == "asphalt" else palette.surfaces["gravel"]
     middle_HW = stroke(spec.shape, road.points, road.half_width // 4)
     if road.surface == "asphalt":
         canvas.light_HW[middle_HW] += 70
     else:
-        canvas.colour_HW[middle_HW & (grain_HW > 300)] = palette.verge
+        canvas.colour_HW[middle_HW & (grain_HW > 300)] = palette.surfaces["verge"]
 
 
 def _paint_houses(canvas: Canvas, houses: list[House]) -> np.ndarray:

@@ -7,8 +7,6 @@ import numpy as np
 from pipeline.sources.sample.noise import derive_seed, white_noise
 from pipeline.sources.sample.shapes import UNIT, Point
 
-_NEIGHBOURS = tuple((row, column) for row in (-1, 0, 1) for column in (-1, 0, 1))
-
 
 @dataclass(frozen=True)
 class Canopy:
@@ -22,16 +20,6 @@ class Canopy:
     """int32, 0 to 1023: constant in a crown."""
 
 
-@dataclass(frozen=True)
-class _Lattice:
-    """One tree per cell: position in the cell and squared radius, in pixels; negative radius2 for no tree."""
-
-    row: np.ndarray
-    column: np.ndarray
-    radius2: np.ndarray
-    species: np.ndarray
-
-
 def grow_canopy(probability_HW: np.ndarray, cell: int, sun_direction: Point, seed: int) -> Canopy:
     """Plant at most one tree per cell, with the probability at its trunk.
 
@@ -42,59 +30,29 @@ def grow_canopy(probability_HW: np.ndarray, cell: int, sun_direction: Point, see
         seed: of positions, sizes and species.
     """
     height, width = probability_HW.shape
-    lattice = _plant(probability_HW, cell, seed)
-    top = _highest_dome(lattice, cell)
-    neighbour = top & 15
-    row, column, radius2, species = (_visible(values, neighbour) for values in vars(lattice).values())
-    row, column = _from_centre(row, column, neighbour, cell)
-    sunward = (row * sun_direction[0] + column * sun_direction[1]) // (2 * cell)
-    dome = (top >> 4) * UNIT // np.maximum(radius2, 1)
-    light = 560 + sunward + dome // 2
-    return Canopy(*(values[:height, :width] for values in (top >= 0, light, species)))
-
-
-def _plant(probability_HW: np.ndarray, cell: int, seed: int) -> _Lattice:
-    shape = tuple(-(-length // cell) + 2 for length in probability_HW.shape)
-    row, column, size, draw, species = (
-        white_noise((shape[0], shape[1]), derive_seed(seed, name)) for name in ("row", "column", "size", "luck", "kind")
+    rows, columns = -(-height // cell), -(-width // cell)
+    row, column, size, draw, species = (  # of one tree per cell, in a lattice with a cell around the scene
+        white_noise((rows + 2, columns + 2), derive_seed(seed, name))
+        for name in ("row", "column", "size", "luck", "kind")
     )
-    row, column = row * cell >> 10, column * cell >> 10
-    trunk_row = np.clip((np.arange(shape[0])[:, None] - 1) * cell + row, 0, probability_HW.shape[0] - 1)
-    trunk_column = np.clip((np.arange(shape[1])[None, :] - 1) * cell + column, 0, probability_HW.shape[1] - 1)
+    row = (row * cell >> 10) + (np.arange(rows + 2, dtype=np.int32)[:, None] - 1) * cell
+    column = (column * cell >> 10) + (np.arange(columns + 2, dtype=np.int32) - 1) * cell
     radius = cell * (560 + size // 3) >> 10
-    grows = draw < probability_HW[trunk_row, trunk_column]
-    return _Lattice(row, column, np.where(grows, radius * radius, -4 * cell * cell), species)
+    grows = draw < probability_HW[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+    radius2 = np.where(grows, radius * radius, -4 * cell * cell)  # negative for no tree
 
-
-def _highest_dome(lattice: _Lattice, cell: int) -> np.ndarray:
-    """Return the highest dome at each pixel of the inner cells: (radius² - distance²) * 16 + index of the neighbour."""
-    rows, columns = (length - 2 for length in lattice.row.shape)
-    top = np.full((rows, cell, columns, cell), np.iinfo(np.int32).min, np.int32)
-    inner = np.arange(cell, dtype=np.int32)
-    for number, (down, right) in enumerate(_NEIGHBOURS):
-        window = slice(1 + down, 1 + down + rows), slice(1 + right, 1 + right + columns)
-        row_offset = inner[None, :, None, None] - lattice.row[window][:, None, :, None] - down * cell
-        column_offset = inner[None, None, None, :] - lattice.column[window][:, None, :, None] - right * cell
-        dome = (lattice.radius2[window][:, None, :, None] - row_offset * row_offset) * 16 + number
-        np.maximum(top, dome - column_offset * column_offset * 16, out=top)
-    return top.reshape(rows * cell, columns * cell)
-
-
-def _visible(values: np.ndarray, neighbour_HW: np.ndarray) -> np.ndarray:
-    """Return the value of the tree that is visible at each pixel."""
-    rows, columns = (length - 2 for length in values.shape)
-    cell = neighbour_HW.shape[0] // rows
-    nine = np.stack([values[1 + r : 1 + r + rows, 1 + c : 1 + c + columns] for r, c in _NEIGHBOURS], axis=-1)
-    cell_row = np.arange(rows, dtype=np.int32).repeat(cell)[:, None] * columns
-    index = (cell_row + np.arange(columns, dtype=np.int32).repeat(cell)[None, :]) * len(_NEIGHBOURS)
-    return np.asarray(nine.reshape(-1)[index + neighbour_HW])
-
-
-def _from_centre(
-    row: np.ndarray, column: np.ndarray, neighbour: np.ndarray, cell: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return each pixel's row and column offset from the centre of its visible crown."""
-    height, width = neighbour.shape
-    inner_row = (np.arange(height, dtype=np.int32) % cell)[:, None]
-    inner_column = (np.arange(width, dtype=np.int32) % cell)[None, :]
-    return inner_row - row - (neighbour // 3 - 1) * cell, inner_column - column - (neighbour % 3 - 1) * cell
+    pixel_row = np.arange(rows * cell, dtype=np.int32).reshape(rows, cell, 1, 1)
+    pixel_column = np.arange(columns * cell, dtype=np.int32).reshape(columns, cell)
+    dome = np.full((rows, cell, columns, cell), np.iinfo(np.int32).min, np.int32)
+    for number in range(9):
+        down, right = divmod(number, 3)
+        window = slice(down, down + rows), None, slice(right, right + columns), None
+        # times 16, so that the number of the highest tree fits into the lowest bits
+        height2 = (radius2[window] - (pixel_row - row[window]) ** 2) * 16 + number
+        np.maximum(dome, height2 - (pixel_column - column[window]) ** 2 * 16, out=dome)
+    neighbour = np.divmod(dome & 15, 3)
+    visible = np.arange(rows)[:, None, None, None] + neighbour[0], np.arange(columns)[:, None] + neighbour[1]
+    sunward = (pixel_row - row[visible]) * sun_direction[0] + (pixel_column - column[visible]) * sun_direction[1]
+    light = 560 + sunward // (2 * cell) + (dome >> 4) * UNIT // np.maximum(radius2[visible], 1) // 2
+    maps = (dome >= 0, light, species[visible])
+    return Canopy(*(values.reshape(rows * cell, columns * cell)[:height, :width] for values in maps))

@@ -1,3 +1,5 @@
+"""Tree crowns stand where trees may grow, as wide as their distance, lit by the sun."""
+
 import numpy as np
 import pytest
 
@@ -14,11 +16,6 @@ def uniform(value: int) -> np.ndarray:
 def test_probability_0_grows_no_trees_and_1024_a_closed_wood() -> None:
     assert not grow_canopy(uniform(0), 10, SUN, 1).tree_HW.any()
     assert grow_canopy(uniform(1024), 10, SUN, 1).tree_HW.mean() > 0.8
-
-
-@pytest.mark.parametrize("cell", [7, 10, 21])
-def test_maps_have_the_size_of_the_probability(cell: int) -> None:
-    assert {values.shape for values in vars(grow_canopy(uniform(500), cell, SUN, 1)).values()} == {(90, 130)}
 
 
 def test_a_crown_is_of_one_species_and_about_as_wide_as_a_cell() -> None:
