@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.sources.sample.noise import Rng
-from pipeline.sources.sample.palette import ROOF_COLOURS
-from pipeline.sources.sample.scene_spec import SceneSpec
+from pipeline.sources.sample.scene_spec import ROOF_COLOURS, SceneSpec
 from pipeline.sources.sample.shapes import TURN, Box, Point, direction, move, round_corners, stroke
 
 BUILT_PERMILLE = 19
@@ -40,7 +39,7 @@ class House:
 
     box: Box
     roof: int
-    """Index into `palette.ROOF_COLOURS`."""
+    """Index into `ROOF_COLOURS`."""
 
 
 def generate_roads(spec: SceneSpec, heading: int) -> list[Road]:
