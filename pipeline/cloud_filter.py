@@ -20,12 +20,12 @@ from pipeline.raster.originals import report_original_paths
 from pipeline.sentinel.date_selection import (
     CloudFilterSection,
     DateSelection,
+    MeasureTask,
     Thresholds,
     judge,
     judge_with_bands,
 )
 from pipeline.sentinel.items import ReadOptions
-from pipeline.sentinel.measuring import MeasureTask
 
 
 class CloudFilterParams(Params):

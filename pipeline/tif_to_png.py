@@ -113,14 +113,15 @@ def tif_to_png(
     items = [item for item in source.items if item.id in kept]
     labels, official = source.labels, source.official_parts
     labelled = [LabelledItem(item, labels[item.chip]) for item in items if item.chip in labels]
-    bands = len(params.imagery(dataset).bands)
-    settings = asdict(options), params.imagery(dataset), params.conversion(dataset).model_dump()
+    imagery, conversion = params.imagery(dataset), params.conversion(dataset)
+    bands = len(imagery.bands)
+    settings = asdict(options), imagery, conversion.model_dump()
     with (
         stage_cache(f"tif_to_png-{dataset}", source.checksums, *settings, table.model_dump()) as cache,
         atomic_path(chips) as folder,
     ):
         make_chip_folders(folder, bands)
-        task = ConvertTask(source.path, cache, options, params.conversion(dataset), table)
+        task = ConvertTask(source.path, cache, options, conversion, table)
         converted, failed = process(task, labelled, f"tif_to_png {dataset}")
         failures_summary = report_failures(failed, params.on_error, failures, source.path)
         kept_rows = [(cached, chip.row) for cached, chip in converted if chip.row is not None]
@@ -134,8 +135,8 @@ def tif_to_png(
         }
         require_chips(len(rows), dropped, len(failed), source)
         dropped |= unmatched_entry(sorted(official.keys() - {str(row["scene"]) for row in rows}))
-        imagery = replace(params.imagery(dataset), synthetic=source.synthetic)
         left_out = dropped_dates(selection) | dropped | failed_entry("dates", len(failed))
+        imagery = replace(imagery, synthetic=source.synthetic)
         write_tables(folder, rows, table, imagery, Origin(source.source, left_out))
     nodata_summary = nodata_classes_summary(chip.nodata_classes for _, chip in converted)
     details = f"{dropped_summary(dropped)}{nodata_summary}{failures_summary}"

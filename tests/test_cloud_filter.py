@@ -1,3 +1,5 @@
+"""The table of `cloud_filter` says which dates are kept and why; without a kept or readable date nothing is written."""
+
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -6,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.cloud_filter import CloudFilterParams, cloud_filter, to_csv
+from pipeline.cloud_filter import CloudFilterParams, cloud_filter
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import load_params
 from pipeline.raster.layout import SourceItem
@@ -36,10 +38,6 @@ def test_the_table_has_shares_verdict_and_reason_of_each_chip_and_date(tmp_path:
         "31PGS_01_20200105,31PGS_01,2020-01-05,0.0,0.0,0.09765625,0.0,drop,clearer dates",
         "31PGS_01_20200106,31PGS_01,2020-01-06,0.0,0.0,0.0,0.5,drop,no_data",
     ]
-
-
-def test_an_empty_table_has_a_header() -> None:
-    assert to_csv([]) == "id,chip,date,cloud,shadow,haze,no_data,verdict,reason\n"
 
 
 def test_the_thresholds_are_those_of_params(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+"""Real chips and labels of both archives get the colours of land, sea and clouds, and masks of their classes."""
+
 import shutil
 import warnings
 from datetime import date

@@ -19,7 +19,7 @@ from pipeline.raster.imagery import to_8bit
 from pipeline.raster.layout import SourceItem, asset
 from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.clouds import PixelKind
-from pipeline.sentinel.items import ReadOptions, describe_chip, read_bands_with_grid, read_clouds, read_label
+from pipeline.sentinel.items import ReadOptions, describe_chip, read_bands, read_clouds, read_label
 
 
 class Conversion(Params):
@@ -47,7 +47,7 @@ class LandcovernetConversion(Conversion):
 
 def read_item(item: SourceItem, options: ReadOptions, imagery: Imagery) -> tuple[np.ndarray, np.ndarray, Grid]:
     """Read an item as 8 bits, uint8 (height, width, bands), its clouds, `PixelKind` (height, width), and its grid."""
-    bands_CHW, grid = read_bands_with_grid(item, options, imagery)
+    bands_CHW, grid = read_bands(item, options, imagery, with_position=True)
     clouds_HW = read_clouds(item, options, bands_CHW)
     return to_8bit(bands_CHW, imagery, clouds_HW != PixelKind.NO_DATA), clouds_HW, grid
 

@@ -2,14 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from pipeline.core.params import Params, Share
+from pipeline.core.stage_cache import CachedTask
 from pipeline.formats.datasets import BandsSection, DatasetName
+from pipeline.raster.gdal import quiet_gdal
 from pipeline.raster.layout import SourceItem
+from pipeline.raster.sidecars import with_sidecars
 from pipeline.sentinel.clouds import shares
 from pipeline.sentinel.items import ReadOptions, read_bands, read_clouds
 
@@ -100,9 +104,33 @@ def measure(item: SourceItem, options: ReadOptions, with_bands: bool) -> DateSel
     """
     hidden = dict.fromkeys(KINDS, 0.0)
     if with_bands or options.clouds != "none":
-        hidden = shares(read_clouds(item, options, read_bands(item, options) if with_bands else None))
+        hidden = shares(read_clouds(item, options, read_bands(item, options)[0] if with_bands else None))
     by_kind = hidden["cloud"], hidden["shadow"], hidden["haze"], hidden["no_data"]
     return DateSelection(item.id, item.chip, item.date.isoformat(), *by_kind)
+
+
+@dataclass(frozen=True)
+class MeasureTask(CachedTask):
+    """Measure a date, or reuse what an earlier run measured."""
+
+    options: ReadOptions
+
+    def file(self, item: SourceItem) -> str:
+        """Return the item's folder in the raw folder."""
+        return str(item.folder.relative_to(self.raw))
+
+    def __call__(self, item: SourceItem) -> DateSelection:
+        """Measure a date.
+
+        Raises:
+            PipelineError: a file is missing or cannot be read.
+        """
+
+        def build(_: Path) -> dict[str, Any]:
+            with quiet_gdal():  # once for all files
+                return asdict(measure(item, self.options, self.options.has_bands(item)))
+
+        return DateSelection(**self.cache.get(item.id, with_sidecars(item.files), build)[1])
 
 
 def judge(measured: Iterable[DateSelection], thresholds: Thresholds, for_stricter: bool = False) -> list[DateSelection]:

@@ -66,38 +66,25 @@ class ReadOptions:
         return has_any_asset(self.dataset, item.folder, self.band_assets)
 
 
-def read_bands(item: SourceItem, options: ReadOptions, imagery: Imagery | None = None) -> np.ndarray:
-    """Read the bands in the archive's dtype, (bands, height, width); 0 where the file declares no-data.
+def read_bands(
+    item: SourceItem, options: ReadOptions, imagery: Imagery | None = None, with_position: bool = False
+) -> tuple[np.ndarray, Grid]:
+    """Read the bands in the archive's dtype, (bands, height, width), and their grid; 0 where a file declares no-data.
 
     Args:
         item: the chip and date.
         options: how to read it.
         imagery: the scale and offset that the caller will apply; None to skip their check.
+        with_position: whether the grid has a position, which takes longer.
 
     Raises:
         PipelineError: a file or a band is missing, cannot be read, or declares another scale or offset.
     """
-    return _read_bands(item, options, imagery, with_position=False)[0]
-
-
-def read_bands_with_grid(item: SourceItem, options: ReadOptions, imagery: Imagery) -> tuple[np.ndarray, Grid]:
-    """Read the bands as `read_bands` does, and the grid of the first.
-
-    Raises:
-        PipelineError: see `read_bands`.
-    """
-    return _read_bands(item, options, imagery, with_position=True)
-
-
-def _read_bands(
-    item: SourceItem, options: ReadOptions, imagery: Imagery | None, with_position: bool
-) -> tuple[np.ndarray, Grid]:
     read = partial(_read_zero_filled, imagery=imagery)
     if options.dataset == "ghana":
-        with open_geotiff(asset("ghana", item.folder, "source"), with_position=with_position) as source:
-            return read(source, options.bands.ghana), grid_of(source)
-    names = options.bands.landcovernet
-    return _stack([asset(options.dataset, item.folder, name) for name in names], read, with_position)
+        return _read([asset("ghana", item.folder, "source")], read, options.bands.ghana, with_position)
+    files = [asset(options.dataset, item.folder, name) for name in options.bands.landcovernet]
+    return _read(files, read, (1,), with_position)
 
 
 def read_clouds(item: SourceItem, options: ReadOptions, bands_CHW: np.ndarray | None = None) -> np.ndarray:
@@ -116,7 +103,7 @@ def read_clouds(item: SourceItem, options: ReadOptions, bands_CHW: np.ndarray | 
         return mark_no_data(np.full(bands_CHW.shape[1:], np.uint8(PixelKind.CLEAR)), bands_CHW)
     advice = options.missing_masks_advice(f"cloud_filter.{options.dataset}.clouds")
     files = [asset(options.dataset, item.folder, key, advice) for key in options.cloud_assets]
-    codes_CHW, _ = _stack(files, _read_codes)
+    codes_CHW, _ = _read(files, _read_codes, (1,), with_position=False)
     if bands_CHW is not None and codes_CHW.shape[1:] != bands_CHW.shape[1:]:
         raise PipelineError(f"{files[0]} and the bands in {item.folder} differ in size; download the item again")
     if options.clouds == "cld":
@@ -174,22 +161,22 @@ def _read_codes(file: GeoTiff, bands: tuple[int, ...]) -> np.ndarray:
     return codes_CHW if shown_HW.all() else np.where(shown_HW, codes_CHW, np.nan)
 
 
-def _stack(
-    paths: list[Path], read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray], with_position: bool = False
+def _read(
+    paths: list[Path],
+    read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray],
+    bands: tuple[int, ...],
+    with_position: bool,
 ) -> tuple[np.ndarray, Grid]:
-    """Read the first band of each file, (files, height, width), and the grid of the first file."""
-    bands_HW, grids = zip(*(_first_band(path, read, with_position and path == paths[0]) for path in paths), strict=True)
-    for path, band_HW in zip(paths, bands_HW, strict=True):
-        if band_HW.shape != bands_HW[0].shape:
+    """Read bands of each file, (files * bands, height, width), and the grid of the first file."""
+    stack, grids = [], []
+    for path in paths:
+        with open_geotiff(path, with_position=with_position and path == paths[0]) as file:
+            stack.append(read(file, bands))
+            grids.append(grid_of(file))
+        sizes = stack[0].shape[:0:-1], stack[-1].shape[:0:-1]
+        if sizes[0] != sizes[1]:
             raise PipelineError(
-                f"{paths[0]} and {path} differ in size: {bands_HW[0].shape[::-1]} and {band_HW.shape[::-1]} px; "
-                "all bands of an item must share one grid"
+                f"{paths[0]} and {path} differ in size: {sizes[0]} and {sizes[1]} px; all bands of an item must share "
+                "one grid"
             )
-    return np.stack(bands_HW), grids[0]
-
-
-def _first_band(
-    path: Path, read: Callable[[GeoTiff, tuple[int, ...]], np.ndarray], with_position: bool
-) -> tuple[np.ndarray, Grid]:
-    with open_geotiff(path, with_position=with_position) as file:
-        return read(file, (1,))[0], grid_of(file)
+    return np.concatenate(stack), grids[0]

@@ -1,3 +1,5 @@
+"""A chip's conversion that was sent to another machine finds its result in the cache; its errors can be sent back."""
+
 import pickle
 from datetime import date
 from pathlib import Path

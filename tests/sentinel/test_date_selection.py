@@ -1,3 +1,6 @@
+"""The clearest dates within the thresholds are kept, whatever the order; a measurement sent elsewhere is cached."""
+
+import pickle
 from collections import defaultdict
 from datetime import date
 from functools import partial
@@ -9,16 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cloud_filter import CloudFilterParams
+from pipeline.core.files import sha256
+from pipeline.core.stage_cache import StageCache
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.sentinel.date_selection import (
     KINDS,
-    CloudFilterSection,
     DateSelection,
+    MeasureTask,
     judge,
     judge_with_bands,
     measure,
 )
-from tests.world import LIMITS, at, ghana_item, params, thresholds
+from tests.world import LIMITS, at, ghana_item, landcovernet_item, params, thresholds
 
 
 def measured(
@@ -132,14 +137,6 @@ def test_a_date_without_bands_leaves_its_place_and_bands_may_show_no_data() -> N
     ]
 
 
-def test_the_read_options_are_those_of_the_params() -> None:
-    section: CloudFilterSection = params(CloudFilterParams, **{"cloud_filter.landcovernet.clouds": "cld"}).cloud_filter
-    options = section.read_options("landcovernet", params(CloudFilterParams).bands)
-    assert (options.dataset, options.clouds, options.cld_threshold) == ("landcovernet", "cld", 50)
-    assert options.bands.landcovernet == ("B04", "B03", "B02")
-    assert section.read_options("ghana", options.bands).cloud_assets == ("cloudmask",)
-
-
 def test_without_masks_and_bands_a_date_counts_as_clear(tmp_path: Path) -> None:
     used = params(CloudFilterParams, **{"cloud_filter.ghana.clouds": "none"})
     options = used.cloud_filter.read_options("ghana", used.bands)
@@ -150,3 +147,15 @@ def test_without_masks_and_bands_a_date_counts_as_clear(tmp_path: Path) -> None:
     assert measure(item, options, with_bands=False).hidden == 0
     with_bands = measure(item, options, with_bands=True)
     assert (with_bands.cloud, with_bands.no_data) == (0, 0.25)
+
+
+def test_a_task_that_was_sent_finds_the_shares_in_the_cache(tmp_path: Path) -> None:
+    item = landcovernet_item(tmp_path / "raw", "31PGS_01", date(2020, 3, 5), scl=9, hidden=64)
+    (tmp_path / "cache").mkdir()
+    used = params(CloudFilterParams)
+    options = used.cloud_filter.read_options("landcovernet", used.bands)
+    task = MeasureTask(tmp_path / "raw", StageCache(tmp_path / "cache", sha256), options)
+    assert task.file(item) == str(item.folder.relative_to(tmp_path / "raw"))
+    measured = DateSelection("31PGS_01_20200305", "31PGS_01", "2020-03-05", 0.25, 0, 0, 0)  # 64 of 256 pixels
+    assert task(item) == pickle.loads(pickle.dumps(task))(item) == measured
+    assert len(list((tmp_path / "cache").iterdir())) == 1

@@ -1,7 +1,6 @@
 """Clouds and their shadows, haze and the edge of the swath; and the cloud products derived from them."""
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 
@@ -29,22 +28,6 @@ HAZE = (2500, 2450, 2400, 2500, 2700, 2800, 2900, 2900, 1900, 1500)
 """Reflectance of thick haze, likewise."""
 SHADOW_LIGHT = (560, 490, 430, 420, 410, 410, 410, 410, 400, 400)
 """Light in a cloud's shadow, in 1024ths: diffuse, thus bluish."""
-
-
-class SclClass(IntEnum):
-    """Classes of sen2cor's scene classification (SCL)."""
-
-    NO_DATA = 0
-    DARK = 2
-    SHADOW = 3
-    VEGETATION = 4
-    BARE = 5
-    WATER = 6
-    UNCLASSIFIED = 7
-    CLOUD_MEDIUM = 8
-    CLOUD_HIGH = 9
-    CIRRUS = 10
-    SNOW = 11
 
 
 @dataclass(frozen=True)
@@ -141,25 +124,25 @@ def scene_classification(ground_CHW: np.ndarray, snow_HW: np.ndarray, occlusion:
         occlusion: thickness of clouds, shadows and haze.
 
     Returns:
-        (height, width) of uint8, values of `SclClass`.
+        (height, width) of uint8.
     """
     _, green_HW, red_HW, nir_HW = ground_CHW
     ndvi_HW = (nir_HW - red_HW) * 100 // np.maximum(nir_HW + red_HW, 1)
     rules = (
-        (ndvi_HW < 36, SclClass.UNCLASSIFIED),
-        (ndvi_HW < 30, SclClass.BARE),
-        ((nir_HW < 1050) & (red_HW < 700), SclClass.DARK),
-        ((nir_HW < 800) & (nir_HW < green_HW), SclClass.WATER),
-        (snow_HW, SclClass.SNOW),
-        (occlusion.shadow_HW >= DETECTABLE, SclClass.SHADOW),
-        (occlusion.haze_HW >= DETECTABLE, SclClass.CIRRUS),
-        (occlusion.cloud_HW >= DETECTABLE, SclClass.CLOUD_MEDIUM),
-        (occlusion.cloud_HW >= 640, SclClass.CLOUD_HIGH),
-        (occlusion.missing_HW, SclClass.NO_DATA),
+        (ndvi_HW < 36, 7),  # unclassified
+        (ndvi_HW < 30, 5),  # bare
+        ((nir_HW < 1050) & (red_HW < 700), 2),  # dark
+        ((nir_HW < 800) & (nir_HW < green_HW), 6),  # water
+        (snow_HW, 11),
+        (occlusion.shadow_HW >= DETECTABLE, 3),
+        (occlusion.haze_HW >= DETECTABLE, 10),  # cirrus
+        (occlusion.cloud_HW >= DETECTABLE, 8),  # medium probability
+        (occlusion.cloud_HW >= 640, 9),  # high probability
+        (occlusion.missing_HW, 0),
     )
-    class_HW = np.full(nir_HW.shape, SclClass.VEGETATION, np.uint8)
-    for where_HW, scl_class in rules:  # a later rule overrides an earlier one
-        class_HW[where_HW] = scl_class
+    class_HW = np.full(nir_HW.shape, 4, np.uint8)  # vegetation
+    for where_HW, code in rules:  # a later rule overrides an earlier one
+        class_HW[where_HW] = code
     return coarsen(class_HW, 2)
 
 

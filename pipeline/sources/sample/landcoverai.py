@@ -12,7 +12,7 @@ from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources.sample.noise import Rng, Shape, derive_seed, perturb_borders
 from pipeline.sources.sample.rendering import render
 from pipeline.sources.sample.scene_layout import class_map, lay_out_scene
-from pipeline.sources.sample.scene_spec import random_scene_spec
+from pipeline.sources.sample.scene_spec import SceneSpec, random_scene_spec
 from pipeline.sources.sample.split_lists import write_split_lists
 
 SCALES = (4,) * 8 + (2,) * 4
@@ -35,8 +35,7 @@ class Sheet:
     """A map sheet to generate: an orthophoto and its mask."""
 
     name: str
-    shape: Shape
-    pixels_per_metre: int
+    spec: SceneSpec
     georeference: Georeference
 
 
@@ -44,17 +43,17 @@ def write_landcoverai(seed: int, folder: Path) -> Iterator[Path]:
     """Write the archive to `folder`; yield each finished file, relative to it."""
     sheets = _sheets(seed)
     for sheet in sheets:
-        image_CHW, mask_HW = generate_pair(sheet, derive_seed(seed, sheet.name))
+        image_CHW, mask_HW = generate_pair(sheet.spec)
         for kind, pixels in (("images", image_CHW), ("masks", mask_HW[None])):
             path = Path(kind, f"{sheet.name}.tif")
             write_geotiff(folder / path, pixels, sheet.georeference)
             yield path
-    yield from write_split_lists([tile for sheet in sheets for tile in tile_ids(sheet)], seed, folder)
+    tiles = [tile for sheet in sheets for tile in tile_ids(sheet.name, sheet.spec.shape)]
+    yield from write_split_lists(tiles, seed, folder)
 
 
-def generate_pair(sheet: Sheet, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def generate_pair(spec: SceneSpec) -> tuple[np.ndarray, np.ndarray]:
     """Generate an orthophoto, (3, height, width) of uint8, and its mask, (height, width) of uint8."""
-    spec = random_scene_spec(sheet.shape, sheet.pixels_per_metre, seed)
     layout = lay_out_scene(spec)
     seeds = spec.noise_seed("hand rows"), spec.noise_seed("hand columns")
     return render(layout), perturb_borders(class_map(layout), reach=3, cell=37, seeds=seeds)
@@ -71,7 +70,8 @@ def _sheets(seed: int) -> list[Sheet]:
         metres = 1 / SCALES[number]
         corner = 300000 + 9000 * number + rng.below(4000) - 1e-6, 420000 + 23000 * (number % 5) + rng.below(9000) / 2
         transform = Affine(metres, 0.0, corner[0], 0.0, -metres, corner[1])
-        sheets.setdefault(name, Sheet(name, shape, SCALES[number], Georeference(CRS, transform)))
+        spec = random_scene_spec(shape, SCALES[number], derive_seed(seed, name))
+        sheets.setdefault(name, Sheet(name, spec, Georeference(CRS, transform)))
     return [sheets[name] for name in sorted(sheets)]
 
 
@@ -80,12 +80,12 @@ def _sheet_name(rng: Rng) -> str:
     return "-".join(map(str, (*parts, rng.between(1, 4), rng.between(1, 4))))
 
 
-def tile_ids(sheet: Sheet) -> list[str]:
+def tile_ids(name: str, shape: Shape) -> list[str]:
     """Return the ids of full tiles, row by row; partial tiles are numbered too, as by LandCover.ai's own script."""
-    height, width = sheet.shape
+    height, width = shape
     corners = [(row, column) for row in range(0, height, TILE) for column in range(0, width, TILE)]
     return [
-        f"{sheet.name}_{number}"
+        f"{name}_{number}"
         for number, (row, column) in enumerate(corners)
         if row + TILE <= height and column + TILE <= width
     ]

@@ -11,10 +11,8 @@ from pipeline.core.files import write_text
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources.sample.acquisition import Acquisition, reflectance
 from pipeline.sources.sample.clouds import Weather, apply_occlusion, cloud_probability, scene_classification
-from pipeline.sources.sample.ground import Ground, Site, generate_ground
-from pipeline.sources.sample.labelling import annotate
-from pipeline.sources.sample.mgrs_tiles import TILES, MgrsTile
-from pipeline.sources.sample.noise import Rng, derive_seed
+from pipeline.sources.sample.ground import Ground, Landscape, Site, generate_ground
+from pipeline.sources.sample.noise import Rng, derive_seed, fractal_noise, perturb_borders, top_share, white_noise
 from pipeline.sources.sample.spectra import Cover
 from pipeline.sources.sample.stac import Collection, geotiff_asset
 from pipeline.sources.sample.utm import UtmGrid
@@ -38,11 +36,50 @@ NAMES = (
     "Cultivated Vegetation",
     "(Semi) Natural Vegetation",
 )
-
-
 CLEAR = (Weather(), Weather(cloud=8), Weather(haze=30), Weather(cloud=16))
 CLOUDY = (Weather(cloud=120), Weather(cloud=330), Weather(haze=550), Weather(missing=300), Weather(cloud=640),
           Weather(cloud=210, haze=250), Weather(cloud=80, missing=90))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MgrsTile:
+    """A tile of Sentinel-2's 100 km MGRS grid."""
+
+    name: str
+    """UTM zone; latitude band, south of the equator before N; and square."""
+    left: int
+    """Easting of the left edge, in metres."""
+    top: int
+    """Northing of the top edge, in metres."""
+    greenness: tuple[int, ...]
+    """Of each month, 0 to 1023."""
+    landscapes: tuple[Landscape, ...]
+    """Of each chip."""
+
+
+_SAVANNAH = Landscape(wood=330, farmed=150, bare=30, lake=20, villages=2)
+_FARMLAND = Landscape(wood=240, farmed=440, bare=30, lake=50, villages=6)
+_VALLEY = Landscape(wood=460, farmed=210, bare=20, river=6, villages=3)
+_SHORE = Landscape(wood=340, farmed=360, bare=20, lake=320, villages=3)
+_DELTA = Landscape(wood=380, farmed=260, bare=60, lake=60, river=10, villages=3)
+_SUMMIT = Landscape(wood=560, bare=40, snow=200)
+_FOOTHILLS = Landscape(wood=720, farmed=220, lake=20, villages=2)
+_PLAIN = Landscape(wood=100, farmed=170, bare=330, lake=15, river=5, villages=3)
+
+TILES = (
+    MgrsTile(
+        "29PKL", 199980, 1100040, (160, 90, 60, 160, 400, 640, 840, 960, 990, 840, 560, 300),
+        (_SAVANNAH, _FARMLAND, _VALLEY, _SAVANNAH, _FARMLAND, _VALLEY, _SAVANNAH, _FARMLAND),
+    ),
+    MgrsTile(
+        "36MXE", 600000, 10000000, (380, 360, 560, 850, 950, 800, 620, 560, 600, 660, 760, 620),
+        (_SHORE, _FARMLAND, _DELTA, _SHORE, _FARMLAND, _SHORE, _DELTA, _FARMLAND),
+    ),
+    MgrsTile(
+        "37MCS", 300000, 9700000, (420, 300, 460, 820, 900, 640, 460, 330, 240, 260, 560, 600),
+        (_SUMMIT, _PLAIN, _FOOTHILLS, _SUMMIT, _PLAIN, _FOOTHILLS, _SUMMIT, _PLAIN),
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,7 +120,7 @@ def _chips(tile: MgrsTile, seed: int) -> Iterator[SyntheticChip]:
     for position, landscape in zip(positions, tile.landscapes, strict=True):
         left = tile.left + position % 6 * 18000 + 20 * rng.below(700)
         top = tile.top - position // 6 * 21000 - 20 * rng.below(800)
-        grid = UtmGrid(SHAPE, tile.zone, tile.south, left, top)
+        grid = UtmGrid(SHAPE, int(tile.name[:2]), tile.name[2] < "N", left, top)
         ground = generate_ground(Site(SHAPE, derive_seed(seed, tile.name, position), landscape))
         yield SyntheticChip(f"{tile.name}_{position:02d}", tile, grid, ground)
 
@@ -140,6 +177,35 @@ def _write_label(
         },
         extensions=["https://stac-extensions.github.io/label/v1.0.0/schema.json"],
     )
+
+
+def annotate(ground: Ground, with_unlabelled: bool) -> np.ndarray:
+    """Return the class and the annotators' consensus in percent.
+
+    Args:
+        ground: maps of the site.
+        with_unlabelled: leave some pixels without a class.
+
+    Returns:
+        (2, height, width) of uint16.
+    """
+    seed = ground.site.seed
+    seeds = derive_seed(seed, "hand", 0), derive_seed(seed, "hand", 1)
+    class_HW = perturb_borders(ground.class_HW, reach=1, cell=19, seeds=seeds)
+    border_HW = np.zeros(class_HW.shape, bool)
+    border_HW[:, 1:] |= class_HW[:, 1:] != class_HW[:, :-1]
+    border_HW[1:] |= class_HW[1:] != class_HW[:-1]
+    doubt_HW = fractal_noise(class_HW.shape, 12, 3, derive_seed(seed, "doubt"))
+    block = white_noise((class_HW.shape[0] // 32, class_HW.shape[1] // 32), derive_seed(seed, "blocks"))
+    block_HW = block.repeat(32, axis=0).repeat(32, axis=1)  # annotators labelled blocks of 32 pixels
+    consensus_HW = np.full(class_HW.shape, 100, np.uint16)
+    unsure_HW = border_HW | (doubt_HW > 700) | (block_HW > 860)
+    consensus_HW[unsure_HW] = (64 + block_HW % 8)[unsure_HW]
+    if with_unlabelled:
+        unlabelled_HW = top_share(doubt_HW, 10) & (block_HW > 500)
+        class_HW[unlabelled_HW] = 0
+        consensus_HW[unlabelled_HW] = 34
+    return np.stack([class_HW.astype(np.uint16), consensus_HW])
 
 
 def _label_properties(class_HW: np.ndarray) -> dict[str, object]:

@@ -89,18 +89,20 @@ def value_noise(shape: Shape, cell: int, seed: int) -> np.ndarray:
     Returns:
         (height, width) of int32 in 0..1023.
     """
-    (rows, row_weights), (columns, column_weights) = (_lattice_steps(length, cell) for length in shape)
-    lattice = white_noise((int(rows[-1]) + 2, int(columns[-1]) + 2), seed) << 6
-    above, below = lattice[rows], lattice[rows + 1]
-    above += (below - above) * row_weights[:, None] >> 10
-    left = above[:, columns]
-    right = above[:, columns + 1]
-    right -= left
-    right *= column_weights
-    right >>= 10
-    left += right
-    left >>= 6
-    return np.asarray(left)
+    height, width = shape
+    lattice = white_noise(((height - 1) // cell + 2, (width - 1) // cell + 2), seed) << 6
+    rows = _interpolate(lattice, height, cell)
+    columns = _interpolate(np.ascontiguousarray(rows.T), width, cell)
+    return np.ascontiguousarray(columns.T >> 6)
+
+
+def _interpolate(lattice: np.ndarray, length: int, cell: int) -> np.ndarray:
+    """Interpolate along the first axis with smoothstep: (length, columns) of int32."""
+    step, rest = np.divmod(np.arange(length), cell)
+    fraction = rest * 1024 // cell
+    weight = (fraction * fraction * (3072 - 2 * fraction) >> 20).astype(np.int32)[:, None]  # 0 to 1023
+    before = lattice[step]
+    return np.asarray(before + ((lattice[step + 1] - before) * weight >> 10))
 
 
 def fractal_noise(shape: Shape, cell: int, octaves: int, seed: int) -> np.ndarray:
@@ -109,13 +111,11 @@ def fractal_noise(shape: Shape, cell: int, octaves: int, seed: int) -> np.ndarra
     Returns:
         (height, width) of int32 in 0..1023.
     """
-    total = np.zeros(shape, np.int32)
-    for octave in range(octaves):
-        layer = value_noise(shape, max(2, cell >> octave), derive_seed(seed, octave))
-        layer <<= octaves - 1 - octave
-        total += layer
-    total //= 2**octaves - 1
-    return total
+    layers = (
+        value_noise(shape, max(2, cell >> octave), derive_seed(seed, octave)) << octaves - 1 - octave
+        for octave in range(octaves)
+    )
+    return np.asarray(sum(layers) // (2**octaves - 1))
 
 
 def signed(noise: np.ndarray, amplitude: int) -> np.ndarray:
@@ -130,20 +130,10 @@ def per_field(count: int, amplitude: int, seed: int) -> np.ndarray:
 
 def smooth(value_HW: np.ndarray) -> np.ndarray:
     """Filter rows and columns with weights 1 2 1; the outermost pixels are not filtered across the edge."""
-    rows_HW = value_HW.copy()
-    rows_HW[1:-1] += value_HW[1:-1] + value_HW[:-2] + value_HW[2:]
-    rows_HW[1:-1] >>= 2
-    result_HW = rows_HW.copy()
-    result_HW[:, 1:-1] += rows_HW[:, 1:-1] + rows_HW[:, :-2] + rows_HW[:, 2:]
-    result_HW[:, 1:-1] >>= 2
-    return result_HW
-
-
-def displace(values_HW: np.ndarray, rows_HW: np.ndarray, columns_HW: np.ndarray) -> np.ndarray:
-    """Sample each pixel's value from an offset of rows (down) and columns (right), clamped to the grid."""
-    height, width = values_HW.shape
-    rows, columns = np.indices((height, width), np.int32, sparse=True)
-    return np.asarray(values_HW[np.clip(rows + rows_HW, 0, height - 1), np.clip(columns + columns_HW, 0, width - 1)])
+    for _ in range(2):
+        inner = value_HW[:-2] + 2 * value_HW[1:-1] + value_HW[2:] >> 2
+        value_HW = np.concatenate([value_HW[:1], inner, value_HW[-1:]]).T
+    return value_HW
 
 
 def perturb_borders(class_HW: np.ndarray, reach: int, cell: int, seeds: tuple[int, int]) -> np.ndarray:
@@ -155,8 +145,10 @@ def perturb_borders(class_HW: np.ndarray, reach: int, cell: int, seeds: tuple[in
         cell: pixels over which the offset changes.
         seeds: of the offsets along rows and columns.
     """
-    rows, columns = ((value_noise(class_HW.shape, cell, seed) * (2 * reach + 1) >> 10) - reach for seed in seeds)
-    return displace(class_HW, rows, columns)
+    height, width = class_HW.shape
+    rows, columns = np.indices((height, width), np.int32, sparse=True)
+    down_HW, right_HW = ((value_noise((height, width), cell, seed) * (2 * reach + 1) >> 10) - reach for seed in seeds)
+    return np.asarray(class_HW[np.clip(rows + down_HW, 0, height - 1), np.clip(columns + right_HW, 0, width - 1)])
 
 
 def quantile(values: np.ndarray, permille: int) -> int:
@@ -170,10 +162,3 @@ def top_share(score_HW: np.ndarray, permille: int) -> np.ndarray:
     if not permille:
         return np.zeros(score_HW.shape, bool)
     return np.asarray(score_HW > quantile(score_HW, 1000 - permille))
-
-
-def _lattice_steps(length: int, cell: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return each pixel's preceding lattice point and its smoothstep weight of the next one, 0..1023."""
-    position = np.arange(length, dtype=np.int32)
-    fraction = (position % cell * 1024 // cell).astype(np.int64)
-    return position // cell, (fraction * fraction * (3072 - 2 * fraction) >> 20).astype(np.int32)

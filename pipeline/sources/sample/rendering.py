@@ -4,15 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.sources.sample.houses import House
 from pipeline.sources.sample.noise import Rng, derive_seed, fractal_noise, signed, smooth, value_noise, white_noise
-from pipeline.sources.sample.palette import CROP_TEXTURES, CROWN_SPECIES, Palette, random_palette
 from pipeline.sources.sample.parcels import SUBPIXELS, Parcels
-from pipeline.sources.sample.roads import Road
+from pipeline.sources.sample.roads import House, Road
 from pipeline.sources.sample.scene_layout import SceneLayout, tree_probability
-from pipeline.sources.sample.scene_spec import SceneSpec
-from pipeline.sources.sample.shapes import cast_shadow, direction, stroke
-from pipeline.sources.sample.trees import Canopy, grow_canopy
+from pipeline.sources.sample.scene_spec import CROP_TEXTURES, CROWN_SPECIES, Palette, SceneSpec, random_palette
+from pipeline.sources.sample.shapes import UNIT, Point, cast_shadow, direction, stroke
 
 NEUTRAL = 1024
 """Light that leaves a colour unchanged."""
@@ -32,6 +29,18 @@ class Canvas:
     """int32: row of the palette's table."""
     light_HW: np.ndarray
     """int32, 1024 is neutral."""
+
+
+@dataclass(frozen=True)
+class Canopy:
+    """Tree crowns from above; maps are (height, width)."""
+
+    tree_HW: np.ndarray
+    """bool: a crown covers the pixel."""
+    light_HW: np.ndarray
+    """int32 around 1024: bright on the side facing the sun, dark at the rim and on the other side."""
+    species_HW: np.ndarray
+    """int32, 0 to 1023: constant in a crown."""
 
 
 def render(layout: SceneLayout) -> np.ndarray:
@@ -63,7 +72,7 @@ def _farmland(spec: SceneSpec, parcels: Parcels) -> Canvas:
     light_HW += _drill_rows(spec, parcels.across_HW) * rows_HW >> 9
     light_HW += signed(value_noise(spec.shape, 3, spec.noise_seed("tufts")), 60)
     colour_HW = parcels.field_HW.copy()
-    colour_HW[parcels.border_HW < spec.pixels_dm(6)] = palette.verge
+    colour_HW[parcels.border_HW < spec.pixels_dm(6)] = palette.surfaces["verge"]
     return Canvas(spec, palette, colour_HW, light_HW)
 
 
@@ -86,8 +95,8 @@ def _drill_rows(spec: SceneSpec, across_HW: np.ndarray) -> np.ndarray:
 
 def _paint_yards(canvas: Canvas, yard_HW: np.ndarray) -> None:
     noise_HW = canvas.spec.noise(4, 3, "yards")
-    canvas.colour_HW[yard_HW] = canvas.palette.yard
-    canvas.colour_HW[yard_HW & (noise_HW > 640)] = canvas.palette.gravel
+    canvas.colour_HW[yard_HW] = canvas.palette.surfaces["yard"]
+    canvas.colour_HW[yard_HW & (noise_HW > 640)] = canvas.palette.surfaces["gravel"]
     canvas.light_HW[yard_HW] = NEUTRAL + signed(noise_HW[yard_HW], 260)
 
 
@@ -98,23 +107,23 @@ def _paint_water(canvas: Canvas, water_HW: np.ndarray) -> None:
     for step in range(0, 64, 8):
         bank_HW |= cast_shadow(water_HW, direction(step), spec.pixels(2))
     bank_HW &= white_noise(spec.shape, spec.noise_seed("reeds")) > 200
-    canvas.colour_HW[bank_HW] = canvas.palette.reed
-    canvas.colour_HW[water_HW] = canvas.palette.water
+    canvas.colour_HW[bank_HW] = canvas.palette.surfaces["reed"]
+    canvas.colour_HW[water_HW] = canvas.palette.surfaces["water"]
     canvas.light_HW[water_HW] = NEUTRAL + signed(spec.noise(40, 3, "depth")[water_HW], 200)
 
 
 def _paint_road(canvas: Canvas, road: Road) -> None:
     spec, palette = canvas.spec, canvas.palette
     grain_HW = value_noise(spec.shape, 4, spec.noise_seed("grain"))
-    canvas.colour_HW[road.mask(spec, margin=spec.pixels_dm(12))] = palette.verge
+    canvas.colour_HW[road.mask(spec, margin=spec.pixels_dm(12))] = palette.surfaces["verge"]
     road_HW = road.mask(spec)
     canvas.light_HW[road_HW] = NEUTRAL + signed(grain_HW[road_HW], 90)
-    canvas.colour_HW[road_HW] = palette.asphalt if road.surface == "asphalt" else palette.gravel
+    canvas.colour_HW[road_HW] = palette.surfaces["asphalt"] if road.surface == "asphalt" else palette.surfaces["gravel"]
     middle_HW = stroke(spec.shape, road.points, road.half_width // 4)
     if road.surface == "asphalt":
         canvas.light_HW[middle_HW] += 70
     else:
-        canvas.colour_HW[middle_HW & (grain_HW > 300)] = palette.verge
+        canvas.colour_HW[middle_HW & (grain_HW > 300)] = palette.surfaces["verge"]
 
 
 def _paint_houses(canvas: Canvas, houses: list[House]) -> np.ndarray:
@@ -137,6 +146,44 @@ def _roof_light(spec: SceneSpec, house: House, across: np.ndarray, number: int) 
     light = NEUTRAL + np.where(across > 0, slope, -slope) + Rng(derive_seed(spec.seed, "roof", number)).between(-80, 80)
     light[abs(across) <= spec.pixels_per_metre // 4] += 120  # the ridge
     return np.asarray(light)
+
+
+def grow_canopy(probability_HW: np.ndarray, cell: int, sun_direction: Point, seed: int) -> Canopy:
+    """Plant at most one tree per cell, with the probability at its trunk; the highest dome at each pixel is visible.
+
+    Args:
+        probability_HW: int32, 0 to 1024.
+        cell: distance between trees in pixels.
+        sun_direction: direction vector towards the sun.
+        seed: of positions, sizes and species.
+    """
+    height, width = probability_HW.shape
+    rows, columns = -(-height // cell), -(-width // cell)
+    row, column, size, draw, species = (  # of one tree per cell, in a lattice with a cell around the scene
+        white_noise((rows + 2, columns + 2), derive_seed(seed, name))
+        for name in ("row", "column", "size", "luck", "kind")
+    )
+    row = (row * cell >> 10) + (np.arange(rows + 2, dtype=np.int32)[:, None] - 1) * cell
+    column = (column * cell >> 10) + (np.arange(columns + 2, dtype=np.int32) - 1) * cell
+    radius = cell * (560 + size // 3) >> 10
+    grows = draw < probability_HW[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+    radius2 = np.where(grows, radius * radius, -4 * cell * cell)  # negative for no tree
+
+    pixel_row = np.arange(rows * cell, dtype=np.int32).reshape(rows, cell, 1, 1)
+    pixel_column = np.arange(columns * cell, dtype=np.int32).reshape(columns, cell)
+    dome = np.full((rows, cell, columns, cell), np.iinfo(np.int32).min, np.int32)
+    for number in range(9):
+        down, right = divmod(number, 3)
+        window = slice(down, down + rows), None, slice(right, right + columns), None
+        # times 16, so that the number of the highest tree fits into the lowest bits
+        height2 = (radius2[window] - (pixel_row - row[window]) ** 2) * 16 + number
+        np.maximum(dome, height2 - (pixel_column - column[window]) ** 2 * 16, out=dome)
+    neighbour = np.divmod(dome & 15, 3)
+    visible = np.arange(rows)[:, None, None, None] + neighbour[0], np.arange(columns)[:, None] + neighbour[1]
+    sunward = (pixel_row - row[visible]) * sun_direction[0] + (pixel_column - column[visible]) * sun_direction[1]
+    light = 560 + sunward // (2 * cell) + (dome >> 4) * UNIT // np.maximum(radius2[visible], 1) // 2
+    maps = (dome >= 0, light, species[visible])
+    return Canopy(*(values.reshape(rows * cell, columns * cell)[:height, :width] for values in maps))
 
 
 def _paint_shadows(canvas: Canvas, roofs_HW: np.ndarray, canopy: Canopy) -> None:

@@ -5,10 +5,9 @@ from enum import IntEnum
 
 import numpy as np
 
-from pipeline.sources.sample.houses import House, place_houses
 from pipeline.sources.sample.noise import NOISE_MAX, per_field, top_share, white_noise
 from pipeline.sources.sample.parcels import Parcels, generate_parcels
-from pipeline.sources.sample.roads import Road, generate_roads
+from pipeline.sources.sample.roads import House, Road, generate_roads, place_houses
 from pipeline.sources.sample.scene_spec import SceneSpec
 from pipeline.sources.sample.shapes import TURN, direction, move, round_corners, stroke
 
@@ -45,11 +44,11 @@ def lay_out_scene(spec: SceneSpec) -> SceneLayout:
     parcels = _fields(spec, heading)
     roads = generate_roads(spec, heading)
     river_HW = _river(spec, heading)
-    near_road_HW = _union(spec, [road.mask(spec, spec.pixels(2)) for road in roads])
+    near_road_HW = np.any([road.mask(spec, spec.pixels(2)) for road in roads], axis=0)
     houses = place_houses(spec, roads, near_road_HW | river_HW)
     yard_HW = _around(spec, houses, spec.pixels(8))
     water_HW = river_HW | _lakes(spec, near_road_HW | yard_HW)
-    open_road_HW = _union(spec, [road.mask(spec, spec.pixels(3)) for road in roads if road.surface != "track"])
+    open_road_HW = np.any([road.mask(spec, spec.pixels(3)) for road in roads if road.surface != "track"], axis=0)
     wood_HW = _woods(spec, parcels) & ~open_road_HW & ~yard_HW & ~water_HW
     treeless_HW = open_road_HW | _around(spec, houses, spec.pixels(3)) | water_HW
     return SceneLayout(spec, parcels, roads, houses, water_HW, wood_HW, yard_HW, treeless_HW)
@@ -116,7 +115,3 @@ def _around(spec: SceneSpec, houses: list[House], margin: int) -> np.ndarray:
         window = house.box.window(spec.shape, margin)
         around_HW[window] |= house.box.inside(window, margin)
     return around_HW
-
-
-def _union(spec: SceneSpec, masks: list[np.ndarray]) -> np.ndarray:
-    return np.asarray(np.logical_or.reduce([np.zeros(spec.shape, bool), *masks]))

@@ -1,6 +1,8 @@
 """Rasterise shapes in integer arithmetic."""
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,25 +12,16 @@ UNIT = 1024
 """Length of a direction vector."""
 TURN = 64
 """Headings in a full turn."""
-_QUARTER = (0, 100, 200, 297, 392, 483, 569, 650, 724, 792, 851, 903, 946, 980, 1004, 1019, 1024)  # 1024 sin(90°k/16)
+_SINES = tuple(round(UNIT * math.sin(2 * math.pi * step / TURN)) for step in range(TURN))
 
 Point = tuple[int, int]
 """(row, column)"""
 Window = tuple[slice, slice]
 
 
-def _vector(step: int) -> Point:
-    quarter, rest = divmod(step, TURN // 4)
-    sine, cosine = _QUARTER[rest], _QUARTER[TURN // 4 - rest]
-    return ((sine, cosine), (cosine, -sine), (-sine, -cosine), (-cosine, sine))[quarter]
-
-
-_VECTORS = tuple(_vector(step) for step in range(TURN))
-
-
 def direction(step: int) -> Point:
     """Return the (row, column) vector of length 1024 at heading `step`, in 64ths of a turn: 0 is right, 16 down."""
-    return _VECTORS[step % TURN]
+    return _SINES[step % TURN], _SINES[(step + TURN // 4) % TURN]
 
 
 def move(start: Point, towards: Point, distance: int) -> Point:
@@ -38,21 +31,19 @@ def move(start: Point, towards: Point, distance: int) -> Point:
 
 def round_corners(points: list[Point]) -> list[Point]:
     """Cut the corners of a polyline twice (Chaikin); the end points stay."""
-    return _cut_corners(_cut_corners(points))
-
-
-def _cut_corners(points: list[Point]) -> list[Point]:
-    inner = []
-    for (row, column), (next_row, next_column) in zip(points, points[1:], strict=False):
-        inner.append(((3 * row + next_row) // 4, (3 * column + next_column) // 4))
-        inner.append(((row + 3 * next_row) // 4, (column + 3 * next_column) // 4))
-    return [points[0], *inner, points[-1]]
+    for _ in range(2):
+        inner = []
+        for (row, column), (next_row, next_column) in pairwise(points):
+            inner.append(((3 * row + next_row) // 4, (3 * column + next_column) // 4))
+            inner.append(((row + 3 * next_row) // 4, (column + 3 * next_column) // 4))
+        points = [points[0], *inner, points[-1]]
+    return points
 
 
 def stroke(shape: Shape, points: list[Point], half_width: int) -> np.ndarray:
     """Rasterise a polyline: (height, width) of bool, pixels at most `half_width` from it."""
     covered_HW = np.zeros(shape, bool)
-    for start, end in zip(points, points[1:], strict=False):
+    for start, end in pairwise(points):
         low = (min(start[0], end[0]) - half_width, min(start[1], end[1]) - half_width)
         high = (max(start[0], end[0]) + half_width + 1, max(start[1], end[1]) + half_width + 1)
         window = clip_window(shape, low, high)
@@ -119,11 +110,9 @@ class Box:
 def shift(mask_HW: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Shift a mask down by `rows` and right by `columns`, filling with False."""
     height, width = mask_HW.shape
-    result = np.zeros_like(mask_HW)
-    target = clip_window((height, width), (rows, columns), (height + rows, width + columns))
-    source = clip_window((height, width), (-rows, -columns), (height - rows, width - columns))
-    result[target] = mask_HW[source]
-    return result
+    reach = max(abs(rows), abs(columns))
+    top, left = reach - rows, reach - columns
+    return np.pad(mask_HW, reach)[top : top + height, left : left + width]
 
 
 def cast_shadow(mask_HW: np.ndarray, shadow_direction: Point, length: int) -> np.ndarray:

@@ -72,7 +72,11 @@ class Collection:
             "properties": properties | {"title": f"Synthetic: {self.title}", "synthetic": True},
             "geometry": {"type": "Polygon", "coordinates": [ring]},
             "bbox": _bbox([ring]),
-            "links": [_link("self", "stac.json"), *_links("../collection.json"), *links],
+            "links": [
+                _link("self", "stac.json"),
+                *(_link(relation, "../collection.json") for relation in ("parent", "root", "collection")),
+                *links,
+            ],
             "assets": assets,
             "stac_extensions": list(extensions),
             "collection": self.id,
@@ -118,10 +122,6 @@ def _bbox(rings: list[Ring]) -> list[float]:
 def geotiff_asset(name: str, title: str) -> dict[str, str]:
     """Return the asset of a GeoTIFF."""
     return {"href": name, "type": GEOTIFF, "title": f"{title} (synthetic)"}
-
-
-def _links(collection: str) -> list[Link]:
-    return [_link(relation, collection) for relation in ("parent", "root", "collection")]
 
 
 def _link(relation: str, href: str) -> Link:

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+"""Clouds, shadows, haze and the swath's edge cover their shares, look right, and have sen2cor's and Ghana's codes."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,10 @@ import pytest
 from pipeline.sources.sample.clouds import (
     DETECTABLE,
     Occlusion,
-    SclClass,
     Weather,
     apply_occlusion,
     cloud_mask,
     cloud_probability,
-    coarsen,
     generate_occlusion,
     scene_classification,
 )
@@ -41,12 +39,8 @@ def test_a_clear_sky_occludes_nothing() -> None:
 
 
 @pytest.mark.parametrize("share", [20, 120, 400, 700])
-def test_clouds_cover_their_share(share: int) -> None:
+def test_clouds_and_haze_cover_their_share_and_haze_is_not_opaque(share: int) -> None:
     assert (generate(cloud=share).cloud_HW >= DETECTABLE).mean() == pytest.approx(share / 1000, abs=0.01)
-
-
-@pytest.mark.parametrize("share", [30, 300, 600])
-def test_haze_covers_its_share_and_is_not_opaque(share: int) -> None:
     haze_HW = generate(haze=share).haze_HW
     assert (haze_HW >= DETECTABLE).mean() == pytest.approx(share / 1000, abs=0.01)
     assert haze_HW.max() < 1024
@@ -95,47 +89,31 @@ def test_bands_are_0_outside_the_swath_and_nowhere_else() -> None:
 @pytest.mark.parametrize(
     ("reflectance", "expected"),
     [
-        ((400, 700, 500, 3000), SclClass.VEGETATION),
-        ((900, 1300, 1900, 2500), SclClass.BARE),
-        ((400, 420, 250, 150), SclClass.WATER),
-        ((420, 470, 520, 800), SclClass.DARK),
+        ((400, 700, 500, 3000), 4),
+        ((900, 1300, 1900, 2500), 5),
+        ((400, 420, 250, 150), 6),
+        ((420, 470, 520, 800), 2),
     ],
 )
-def test_clear_ground_has_the_classes_of_sen2cor(reflectance: tuple[int, ...], expected: SclClass) -> None:
+def test_clear_ground_has_the_classes_of_sen2cor(reflectance: tuple[int, ...], expected: int) -> None:
     snow_HW = np.zeros(SHAPE, bool)
     assert (scene_classification(uniform(*reflectance), snow_HW, generate()) == expected).all()
-    assert (scene_classification(uniform(*reflectance), ~snow_HW, generate()) == SclClass.SNOW).all()
+    assert (scene_classification(uniform(*reflectance), ~snow_HW, generate()) == 11).all()
 
 
 @pytest.mark.parametrize(
     ("name", "thickness", "scl", "ghana"),
     [
-        ("cloud_HW", 300, SclClass.CLOUD_MEDIUM, 1),
-        ("cloud_HW", 900, SclClass.CLOUD_HIGH, 1),
-        ("shadow_HW", 300, SclClass.SHADOW, 2),
-        ("haze_HW", 300, SclClass.CIRRUS, 3),
-        ("cloud_HW", 200, SclClass.VEGETATION, 0),
+        ("cloud_HW", 300, 8, 1),
+        ("cloud_HW", 900, 9, 1),
+        ("shadow_HW", 300, 3, 2),
+        ("haze_HW", 300, 10, 3),
+        ("cloud_HW", 200, 4, 0),
     ],
 )
-def test_clouds_shadows_and_haze_have_their_codes(name: str, thickness: int, scl: SclClass, ghana: int) -> None:
+def test_clouds_shadows_and_haze_have_their_codes(name: str, thickness: int, scl: int, ghana: int) -> None:
     layers = dict.fromkeys(("cloud_HW", "shadow_HW", "haze_HW"), CLEAR) | {name: CLEAR + thickness}
     occlusion = Occlusion(**layers, missing_HW=np.zeros(SHAPE, bool))
     bands, snow_HW = uniform(400, 700, 500, 3000), np.zeros(SHAPE, bool)
     assert (scene_classification(bands, snow_HW, occlusion) == scl).all()
     assert (cloud_mask(occlusion) == ghana).all()
-
-
-def test_outside_the_swath_scl_and_cld_are_no_data() -> None:
-    occlusion = Occlusion(CLEAR, CLEAR, CLEAR, np.ones(SHAPE, bool))
-    assert (scene_classification(uniform(1, 1, 1, 1), np.zeros(SHAPE, bool), occlusion) == SclClass.NO_DATA).all()
-    assert (cloud_probability(occlusion, 1) == 255).all()
-
-
-@pytest.mark.parametrize("product", [cloud_mask, lambda occlusion: cloud_probability(occlusion, 2)])
-def test_products_are_uint8_of_the_size_of_the_scene(product: Callable[[Occlusion], np.ndarray]) -> None:
-    values_HW = product(generate(cloud=300, haze=200))
-    assert (values_HW.shape, values_HW.dtype) == (SHAPE, np.uint8)
-
-
-def test_coarsening_repeats_pixels_and_crops_the_last_block() -> None:
-    assert coarsen(np.arange(15).reshape(3, 5), 2).tolist() == [[0, 0, 2, 2, 4]] * 2 + [[10, 10, 12, 12, 14]]

@@ -1,3 +1,5 @@
+"""The classes of a Sentinel-2 site: their shares, whole fields, rivers with forest, villages, and snow above rock."""
+
 import numpy as np
 import pytest
 

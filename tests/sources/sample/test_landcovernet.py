@@ -1,6 +1,7 @@
+"""The sample of LandCoverNet looks to the pipeline as the real archive does: its bands, clouds, labels and places."""
+
 from collections.abc import Callable
 from datetime import date
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -8,51 +9,28 @@ import pandas as pd
 import pytest
 from rasterio.warp import transform
 
-from pipeline.cloud_filter import CloudFilterParams, cloud_filter
 from pipeline.core.files import read_json
-from pipeline.core.params import load_params
-from pipeline.formats.datasets import CLASSES
+from pipeline.formats.datasets import CLASSES, DatasetName
 from pipeline.raster.geotiff import open_geotiff
 from pipeline.raster.labels import to_mask
 from pipeline.raster.layout import RawFolder, asset
-from pipeline.sources.sample.landcovernet import write_landcovernet
+from pipeline.sources.sample.ground import Landscape, Site, generate_ground
+from pipeline.sources.sample.landcovernet import TILES, MgrsTile, annotate
+from tests.sources.sample.pixels import max_distance_to_class
+from tests.sources.sample.pixels import pixels as read
 
-PARAMS = Path(__file__).parents[3] / "params.yaml"
 ASSETS = ("B02", "B03", "B04", "B08", "CLD", "SCL")
+EASTINGS = {0: "STUVWXYZ", 1: "ABCDEFGH", 2: "JKLMNPQR"}
+NORTHINGS = "ABCDEFGHJKLMNPQRSTUV"
+GROUND = generate_ground(Site((256, 256), 2, Landscape(wood=300, farmed=250, lake=120, villages=2)))
 
 
 def pixels(folder: Path, key: str) -> np.ndarray:
-    with open_geotiff(asset("landcovernet", folder, key)) as file:
-        return file.read()
-
-
-@pytest.fixture(scope="module")
-def verdicts(archive: Callable[..., tuple[Path, list[str]]], tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    table = tmp_path_factory.mktemp("clear") / "landcovernet.csv"
-    cloud_filter(
-        "landcovernet",
-        archive("landcovernet")[0],
-        table,
-        table.with_name("failures.csv"),
-        load_params(CloudFilterParams, PARAMS),
-    )
-    return pd.read_csv(table, keep_default_na=False)
+    return read(asset("landcovernet", folder, key))
 
 
 def labels(folder: Path) -> np.ndarray:
     return np.stack([pixels(item, "labels") for item in RawFolder("landcovernet", folder).labels.values()])
-
-
-def test_items_and_files_are_named_as_in_the_archive(landcovernet: Path) -> None:
-    items = RawFolder("landcovernet", landcovernet).items
-    assert len(items) == 4 * len(RawFolder("landcovernet", landcovernet).labels) == 96
-    assert {item.chip[:5] for item in items} == {"29PKL", "36MXE", "37MCS"}
-    for item in items:
-        assert item.folder.name == f"ref_landcovernet_af_v1_source_sentinel_2_{item.id}"
-        assert sorted(path.name for path in item.folder.iterdir()) == [*(f"{key}.tif" for key in ASSETS), "stac.json"]
-    for chip, folder in RawFolder("landcovernet", landcovernet).labels.items():
-        assert folder.name == f"ref_landcovernet_af_v1_labels_{chip}"
-        assert sorted(path.name for path in folder.iterdir()) == ["labels.tif", "source_dates.csv", "stac.json"]
 
 
 def test_bands_are_uint16_and_sen2cor_products_uint8_on_one_grid_of_10_m(landcovernet: Path) -> None:
@@ -114,33 +92,12 @@ def test_all_seven_classes_occur_and_three_of_them_dominate(landcovernet: Path) 
     assert all(15 < shares[value] < 45 for value in (5, 6, 7))
 
 
-def test_two_chips_have_unlabelled_pixels(landcovernet: Path) -> None:
-    unlabelled = [(chip[0] == 0).sum() for chip in labels(landcovernet)]
-    assert sum(count > 0 for count in unlabelled) == 2
-    assert max(unlabelled) < 1000
-
-
-def test_only_one_tile_has_snow(landcovernet: Path) -> None:
-    folders = RawFolder("landcovernet", landcovernet).labels
-    assert {chip[:5] for chip, folder in folders.items() if (pixels(folder, "labels")[0] == 4).any()} == {"37MCS"}
-
-
-def test_each_chip_has_a_clear_date_and_some_have_two(verdicts: pd.DataFrame) -> None:
-    kept = verdicts[verdicts["verdict"] == "keep"].groupby("chip").size()
-    assert set(kept.index) == set(verdicts["chip"])
-    assert 35 <= kept.sum() <= 45
-    assert set(kept) == {1, 2}
-
-
-def test_dates_are_dropped_for_clouds_haze_and_no_data(verdicts: pd.DataFrame) -> None:
-    assert {"cloud", "haze", "no_data"} <= set(verdicts.loc[verdicts["verdict"] == "drop", "reason"])
-
-
-def test_cloudy_dates_have_shadows(verdicts: pd.DataFrame) -> None:
-    cloudy = verdicts[verdicts["cloud"].between(0.1, 0.5)]
+def test_cloudy_dates_have_shadows(verdicts: Callable[[DatasetName], pd.DataFrame]) -> None:
+    table = verdicts("landcovernet")
+    cloudy = table[table["cloud"].between(0.1, 0.5)]
     assert len(cloudy) > 5
     assert (cloudy["shadow"] > 0.02).all()
-    assert (verdicts.loc[verdicts["cloud"] == 0, "shadow"] < 0.05).all()
+    assert (table.loc[table["cloud"] == 0, "shadow"] < 0.05).all()
 
 
 def test_no_data_is_0_in_all_bands_and_in_scl_and_nowhere_else(landcovernet: Path) -> None:
@@ -179,7 +136,7 @@ def test_high_clouds_are_bright_and_probable(landcovernet: Path) -> None:
 def test_water_is_dark_in_the_infrared_and_bare_ground_bright_in_the_red(landcovernet: Path) -> None:
     nir, red = {1: [], 5: [], 3: []}, {1: [], 5: [], 3: []}  # type: ignore[var-annotated]
     folders = RawFolder("landcovernet", landcovernet).labels
-    for item in RawFolder("landcovernet", landcovernet).items:
+    for item in RawFolder("landcovernet", landcovernet).items[::3]:
         clear_HW = np.isin(pixels(item.folder, "SCL")[0], (4, 5, 6))
         class_HW = pixels(folders[item.chip], "labels")[0]
         for value in nir:
@@ -205,8 +162,27 @@ def test_the_geometry_of_an_item_is_the_outline_of_its_pixels(landcovernet: Path
         assert date(2018, 1, 1) <= item.date <= date(2018, 12, 31)
 
 
-@pytest.mark.parametrize("seed", [3, 4])
-def test_the_files_of_an_item_are_written_in_order_for_any_seed(seed: int, tmp_path: Path) -> None:
-    first = list(islice(write_landcovernet(seed, tmp_path), 7))
-    assert [path.name for path in first] == [*(f"{key}.tif" for key in ASSETS), "stac.json"]
-    assert len({path.parent for path in first}) == 1
+@pytest.mark.parametrize("tile", TILES, ids=lambda tile: tile.name)
+def test_a_tile_is_at_the_position_of_its_name(tile: MgrsTile) -> None:
+    """MGRS: easting letters repeat every three zones; northing letters start at F in even zones."""
+    zone, easting, northing = int(tile.name[:2]), tile.name[3], tile.name[4]
+    left = (EASTINGS[zone % 3].index(easting) + 1) * 100_000
+    top = (NORTHINGS.index(northing) - (5 if zone % 2 == 0 else 0)) % 20 * 100_000 + 100_000
+    assert tile.left == pytest.approx(left, abs=60)
+    assert tile.top % 2_000_000 == pytest.approx(top % 2_000_000, abs=60)
+
+
+@pytest.mark.parametrize("with_unlabelled", [False, True])
+def test_unlabelled_pixels_have_the_lowest_consensus(with_unlabelled: bool) -> None:
+    class_HW, consensus_HW = annotate(GROUND, with_unlabelled)
+    assert (class_HW == 0).any() == with_unlabelled
+    assert ((consensus_HW < 60) == (class_HW == 0)).all()
+
+
+def test_labels_are_off_by_at_most_a_pixel_and_disputed_at_borders() -> None:
+    class_HW, consensus_HW = annotate(GROUND, with_unlabelled=False)
+    assert 0 < (class_HW != GROUND.class_HW).mean() < 0.1
+    assert max_distance_to_class(class_HW, GROUND.class_HW) == 1
+    border_HW = class_HW[:, 1:] != class_HW[:, :-1]
+    assert consensus_HW[:, 1:][border_HW].max() < 75
+    assert 0.5 < (consensus_HW == 100).mean() < 0.95

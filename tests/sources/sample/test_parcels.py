@@ -1,3 +1,5 @@
+"""Every pixel of farmland lies in a field of the asked size, at a known distance from its border."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,22 +1,20 @@
+"""Woods, fields and water look as in a photograph; crowns stand where trees may grow, lit by the sun."""
+
 import numpy as np
 import pytest
 
-from pipeline.sources.sample.rendering import render
+from pipeline.sources.sample.rendering import grow_canopy, render
 from pipeline.sources.sample.scene_layout import ClassId, class_map, lay_out_scene
 from pipeline.sources.sample.scene_spec import random_scene_spec
+from pipeline.sources.sample.shapes import direction
+
+SUN = direction(16)
 
 
 @pytest.fixture(scope="module")
 def image_and_mask() -> tuple[np.ndarray, np.ndarray]:
     layout = lay_out_scene(random_scene_spec((512, 512), 2, 3))
     return render(layout), class_map(layout)
-
-
-def test_an_image_is_rgb_in_uint8(image_and_mask: tuple[np.ndarray, np.ndarray]) -> None:
-    image_CHW, _ = image_and_mask
-    assert (image_CHW.shape, image_CHW.dtype) == ((3, 512, 512), np.uint8)
-    assert image_CHW.std() > 20
-    assert (image_CHW == 255).mean() < 0.02
 
 
 def test_woods_are_darker_and_rougher_than_fields_and_water_is_smooth(
@@ -34,3 +32,42 @@ def test_woods_are_darker_and_rougher_than_fields_and_water_is_smooth(
     assert mean(grey_HW, ClassId.WOODLAND) < mean(grey_HW, ClassId.BACKGROUND)
     assert mean(contrast_HW, ClassId.WOODLAND) > 1.5 * mean(contrast_HW, ClassId.BACKGROUND)
     assert mean(contrast_HW, ClassId.WATER) < mean(contrast_HW, ClassId.BACKGROUND)
+
+
+def uniform(value: int) -> np.ndarray:
+    return np.full((90, 130), value, np.int32)
+
+
+def test_probability_0_grows_no_trees_and_1024_a_closed_wood() -> None:
+    assert not grow_canopy(uniform(0), 10, SUN, 1).tree_HW.any()
+    assert grow_canopy(uniform(1024), 10, SUN, 1).tree_HW.mean() > 0.8
+
+
+def test_a_crown_is_of_one_species_and_about_as_wide_as_a_cell() -> None:
+    canopy = grow_canopy(uniform(60), 12, SUN, 4)
+    species, sizes = np.unique(canopy.species_HW[canopy.tree_HW], return_counts=True)
+    assert len(species) > 2
+    assert np.median(sizes) == pytest.approx(12 * 12 * 1.4, rel=0.5)
+
+
+def test_crowns_are_lighter_on_the_side_facing_the_sun() -> None:
+    canopy = grow_canopy(uniform(40), 20, SUN, 2)
+    rows, columns = np.nonzero(canopy.tree_HW)
+    compared = 0
+    for species in np.unique(canopy.species_HW[canopy.tree_HW]):
+        crown = canopy.species_HW[rows, columns] == species
+        middle = (rows[crown].min() + rows[crown].max()) / 2
+        light = canopy.light_HW[rows[crown], columns[crown]]
+        south, north = rows[crown] > middle + 2, rows[crown] < middle - 2
+        if south.sum() > 20 and north.sum() > 20:
+            compared += 1
+            assert light[south].mean() > light[north].mean()
+    assert compared > 0
+
+
+def test_trees_grow_where_the_trunk_may() -> None:
+    half = uniform(0)
+    half[:, :60] = 1024
+    tree_HW = grow_canopy(half, 10, SUN, 3).tree_HW
+    assert tree_HW[:, :50].mean() > 0.8
+    assert not tree_HW[:, 75:].any()

@@ -1,14 +1,20 @@
+"""Roads are connected and cross the scene; houses stand along them, aligned, and neither on them nor on each other."""
+
 import math
 
 import numpy as np
 import pytest
 
 from pipeline.sources.sample.noise import Shape
-from pipeline.sources.sample.roads import generate_roads
+from pipeline.sources.sample.roads import BUILT_PERMILLE, House, generate_roads, place_houses
 from pipeline.sources.sample.scene_spec import SceneSpec, random_scene_spec
 from pipeline.sources.sample.shapes import stroke
 
 SHAPE: Shape = (500, 520)
+VILLAGE: Shape = (900, 900)
+SPEC = random_scene_spec(VILLAGE, 2, 6)
+ROADS = generate_roads(SPEC, 3)
+ROADS_HW = np.logical_or.reduce([road.mask(SPEC) for road in ROADS])
 
 
 def scene_spec(seed: int, pixels_per_metre: int = 2) -> SceneSpec:
@@ -45,16 +51,42 @@ def test_the_main_road_is_asphalt_and_the_widest_at_any_scale() -> None:
         assert 4 <= 2 * roads[0].half_width / pixels_per_metre <= 7
 
 
-def test_a_margin_widens_a_road() -> None:
-    road = generate_roads(scene_spec(1), 0)[0]
-    narrow, wide = road.mask(scene_spec(1)), road.mask(scene_spec(1), margin=4)
-    assert (wide & ~narrow).any()
-    assert not (narrow & ~wide).any()
-
-
 def test_the_heading_is_that_to_the_next_point() -> None:
     road = generate_roads(scene_spec(2), 5)[0]
     for index in range(0, len(road.points) - 1, 5):
         (row, column), (next_row, next_column) = road.points[index : index + 2]
         angle = math.atan2(next_row - row, next_column - column) * 64 / (2 * math.pi)
         assert abs((road.heading_at(index) - angle + 32) % 64 - 32) <= 0.51
+
+
+@pytest.fixture(scope="module")
+def houses() -> list[House]:
+    return place_houses(SPEC, ROADS, ROADS_HW)
+
+
+def footprint(house: House) -> np.ndarray:
+    footprint_HW = np.zeros(VILLAGE, bool)
+    window = house.box.window(VILLAGE)
+    footprint_HW[window] = house.box.inside(window)
+    return footprint_HW
+
+
+def test_houses_cover_their_share(houses: list[House]) -> None:
+    built = sum(footprint(house).sum() for house in houses)
+    assert 0.6 * BUILT_PERMILLE < 1000 * built / (VILLAGE[0] * VILLAGE[1]) < 1.6 * BUILT_PERMILLE
+
+
+def test_houses_overlap_neither_roads_nor_each_other(houses: list[House]) -> None:
+    taken_HW = ROADS_HW.copy()
+    for house in houses:
+        assert not (footprint(house) & taken_HW).any()
+        taken_HW |= footprint(house)
+
+
+def test_houses_are_near_a_road_and_aligned_with_it(houses: list[House]) -> None:
+    points = [(point, road.heading_at(i)) for road in ROADS for i, point in enumerate(road.points[:-1])]
+    for house in houses:
+        row, column = house.box.centre
+        near = [heading for (r, c), heading in points if (r - row) ** 2 + (c - column) ** 2 <= SPEC.pixels(60) ** 2]
+        assert near
+        assert min((house.box.heading - heading + 1) % 16 for heading in near) <= 2

@@ -1,3 +1,5 @@
+"""Fields, roads, houses, water and woods of an aerial scene do not overlap; trees grow where they may."""
+
 import numpy as np
 import pytest
 

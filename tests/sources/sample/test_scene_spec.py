@@ -1,11 +1,8 @@
-from pipeline.sources.sample.scene_spec import SEASONS, random_scene_spec
+"""Shadows fall away from a sun in the south; gravel looks like bare soil, and water like a dark field."""
 
-SPEC = random_scene_spec((100, 120), 4, 7)
+import numpy as np
 
-
-def test_lengths_are_converted_to_pixels() -> None:
-    assert (SPEC.pixels(3), SPEC.pixels_dm(25), SPEC.pixels_dm(1)) == (12, 10, 1)
-    assert SPEC.shadow_length(10) == 40 * SPEC.shadow_permille // 1000
+from pipeline.sources.sample.scene_spec import CROP_COLOURS, CROPS, random_palette, random_scene_spec
 
 
 def test_the_sun_is_in_the_south_and_shadows_point_away_from_it() -> None:
@@ -16,8 +13,10 @@ def test_the_sun_is_in_the_south_and_shadows_point_away_from_it() -> None:
         assert shadow == (-sun[0], -sun[1])
 
 
-def test_season_and_light_differ_by_seed() -> None:
-    specs = [random_scene_spec((10, 10), 2, seed) for seed in range(30)]
-    assert {spec.season for spec in specs} == set(SEASONS)
-    assert len({spec.sun for spec in specs}) > 8
-    assert all(600 <= spec.shadow_permille <= 1100 for spec in specs)
+def test_gravel_is_coloured_like_bare_soil_and_water_like_a_dark_field() -> None:
+    for seed in range(8):
+        spec = random_scene_spec((64, 64), 4, seed)
+        palette = random_palette(spec, 60)
+        for surface, crop in (("gravel", "soil"), ("water", "dark")):
+            colour = CROP_COLOURS[spec.season][CROPS.index(crop)]
+            assert np.abs(palette.table[palette.surfaces[surface]] - colour).max() <= 8 + 3

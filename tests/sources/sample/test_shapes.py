@@ -1,3 +1,5 @@
+"""Polylines, boxes and shadows are the pixels that geometry says."""
+
 import math
 
 import numpy as np
@@ -6,16 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.sources.sample.shapes import (
-    TURN,
-    UNIT,
     Box,
     cast_shadow,
-    clip_window,
     direction,
     move,
-    offsets,
     round_corners,
-    shift,
     stroke,
 )
 
@@ -24,12 +21,6 @@ POINTS = st.tuples(st.integers(-20, 60), st.integers(-20, 60))
 
 def test_headings_go_clockwise_from_the_right() -> None:
     assert [direction(step) for step in (0, 16, 32, 48)] == [(0, 1024), (1024, 0), (0, -1024), (-1024, 0)]
-
-
-@pytest.mark.parametrize("step", range(-TURN, TURN))
-def test_directions_are_sine_and_cosine(step: int) -> None:
-    angle = 2 * math.pi * step / TURN
-    assert direction(step) == (round(UNIT * math.sin(angle)), round(UNIT * math.cos(angle)))
 
 
 @given(start=POINTS, step=st.integers(0, 63), distance=st.integers(0, 100))
@@ -61,19 +52,6 @@ def test_a_stroke_is_the_pixels_near_its_polyline(points: list[tuple[int, int]],
             assert covered[row, column] == (distance(row, column) < half_width)
 
 
-@given(low=POINTS, high=POINTS)
-def test_a_window_is_clipped_to_the_grid(low: tuple[int, int], high: tuple[int, int]) -> None:
-    window = clip_window((30, 40), low, high)
-    assert np.zeros((30, 40))[window].size == max(0, min(high[0], 30) - max(low[0], 0)) * max(
-        0, min(high[1], 40) - max(low[1], 0)
-    )
-
-
-def test_offsets_are_relative_to_the_origin() -> None:
-    rows, columns = offsets((slice(2, 4), slice(0, 3)), (3, 1))
-    assert (rows.tolist(), columns.tolist()) == ([[-1], [0]], [[-1, 0, 1]])
-
-
 def test_a_box_at_heading_0_is_a_rectangle() -> None:
     box = Box((10, 10), 0, 4, 2)
     window = box.window((20, 20))
@@ -89,12 +67,6 @@ def test_a_rotated_box_keeps_its_area_and_fits_its_window(heading: int) -> None:
     box = Box((50, 50), heading, 20, 8)
     assert box.inside((slice(0, 100), slice(0, 100))).sum() == pytest.approx(41 * 17, rel=0.08)
     assert box.inside(box.window((100, 100))).sum() == box.inside((slice(0, 100), slice(0, 100))).sum()
-
-
-def test_shifting_fills_with_false() -> None:
-    mask = np.ones((3, 3), bool)
-    assert shift(mask, 1, -1).tolist() == [[False] * 3, [True, True, False], [True, True, False]]
-    assert not shift(mask, 5, 0).any()
 
 
 @pytest.mark.parametrize("length", [1, 5, 7, 8])

@@ -1,38 +1,11 @@
+"""The extent of a collection covers its items, in space and time."""
+
 from pathlib import Path
 
 from pipeline.core.files import read_json
-from pipeline.sources.sample.stac import Collection, geotiff_asset
+from pipeline.sources.sample.stac import Collection
 
 RING = [[1.0, 2.0], [3.0, 2.0], [3.0, 5.0], [1.0, 5.0], [1.0, 2.0]]
-
-
-def test_an_item_is_in_the_folder_of_its_collection_and_links_to_it(tmp_path: Path) -> None:
-    collection = Collection("fields", "Fields", tmp_path)
-    links = [{"rel": "source", "href": "../../other/stac.json"}]
-    path = collection.write_item(
-        "fields_1", RING, {"datetime": "2018-01-01T00:00:00Z"}, assets={"a": geotiff_asset("a.tif", "A")}, links=links
-    )
-    assert path == Path("fields/fields_1/stac.json")
-    item = read_json(tmp_path / path)
-    assert (item["type"], item["stac_version"], item["id"], item["collection"]) == (
-        "Feature",
-        "1.0.0",
-        "fields_1",
-        "fields",
-    )
-    assert item["bbox"] == [1.0, 2.0, 3.0, 5.0]
-    assert item["geometry"] == {"type": "Polygon", "coordinates": [RING]}
-    assert item["properties"]["datetime"] == "2018-01-01T00:00:00Z"
-    assert item["properties"]["title"] == "Synthetic: Fields"
-    assert [(link["rel"], link["href"]) for link in item["links"]] == [
-        ("self", "stac.json"),
-        ("parent", "../collection.json"),
-        ("root", "../collection.json"),
-        ("collection", "../collection.json"),
-        ("source", "../../other/stac.json"),
-    ]
-    assert item["assets"]["a"]["href"] == "a.tif"
-    assert "synthetic" in item["assets"]["a"]["title"]
 
 
 def test_the_extent_of_a_collection_covers_its_items(tmp_path: Path) -> None:
