@@ -1,25 +1,23 @@
 """Read and write GeoTIFF files as arrays."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import rasterio
-from rasterio.enums import MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.blocks import BlockReader
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.georeference import UNKNOWN, Georeference, read_georeference
-from pipeline.raster.integrity import block_index_digest, is_one_strip, is_sparse, require_readable
+from pipeline.raster.integrity import block_index_digest, is_one_strip, require_readable
 from pipeline.raster.remote import Location
-from pipeline.raster.sidecars import PAM, Pam, find_sidecars, read_pam, refuse_external_mask
-
-T = TypeVar("T")
+from pipeline.raster.sidecars import PAM, declares_colours, find_sidecars, refuse_external_mask
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 """First bytes of these formats."""
@@ -36,17 +34,17 @@ class GeoTiff:
         self,
         path: Location,
         dataset: rasterio.DatasetReader,
-        pam: Pam,
         georeference: Georeference,
         damaged: list[str] | None = None,
+        sidecar_colour_table: Path | None = None,
     ) -> None:
         self.path, self.name = path, str(path)
         self.height, self.width, self.count = int(dataset.height), int(dataset.width), int(dataset.count)
         self.dtypes: tuple[str, ...] = tuple(dataset.dtypes)
-        self.nodata = _by_band(dataset.nodatavals, pam.nodata)
+        self.nodata = tuple(dataset.nodatavals)
         """Declared no-data value of each band, or None."""
         self.descriptions: tuple[str | None, ...] = tuple(dataset.descriptions)
-        self.scales, self.offsets = _by_band(dataset.scales, pam.scales), _by_band(dataset.offsets, pam.offsets)
+        self.scales, self.offsets = tuple(dataset.scales), tuple(dataset.offsets)
         """Of each band: a stored value means `scale * value + offset`."""
         self.is_jpeg = dataset.profile.get("compress") == "jpeg"
         structure = dataset.tags(ns="IMAGE_STRUCTURE") | dataset.tags(1, ns="IMAGE_STRUCTURE")
@@ -54,14 +52,12 @@ class GeoTiff:
         """Bits of a sample; with 4 bits, uint8 ranges from 0 to 15."""
         self.white_is_zero = structure.get("MINISWHITE") == "YES"
         self.is_lab = structure.get("SOURCE_COLOR_SPACE") == "CIELAB"  # GDAL's RGB ignores its white point
-        self.sidecar_colour_table = pam.colour_table
+        self.sidecar_colour_table = sidecar_colour_table
         """The `.aux.xml`, if it declares a colour table."""
         self.georeference = georeference
-        interpretations = _by_band([band.name for band in dataset.colorinterp], pam.interpretations)
-        has_colour_table = interpretations[0] == "palette" == dataset.colorinterp[0].name
-        self.colour_table = _colour_table(dataset) if has_colour_table else None
+        self.colour_table = _colour_table(dataset) if dataset.colorinterp[0] == ColorInterp.palette else None
         """Colour table of the first band: RGBA of each value, uint8 (values, 4)."""
-        self.alpha_band = _alpha_band(interpretations, self.dtypes)
+        self.alpha_band = _alpha_band(dataset)
         """Band marked as alpha, counted from 1. By default GDAL marks the fourth of four 8-bit bands, even if it is
         near infrared."""
         self._mask_bands = _mask_bands(dataset)
@@ -197,19 +193,15 @@ def open_geotiff(
     noun = "GeoTIFF" if driver == "GTiff" else driver
     sidecars = find_sidecars(path)
     refuse_external_mask(path, sidecars)
-    pam = read_pam(sidecars.get(PAM))
+    has_colours = PAM in sidecars and declares_colours(sidecars[PAM])
+    options = {} if with_position or sidecars else NO_POSITION  # without sources of a position, GDAL ignores `.aux.xml`
     with file_errors(path, f"is not a readable {noun}"):
-        dataset = open_dataset(path, driver=driver, **({} if with_position else NO_POSITION))
+        dataset = open_dataset(path, driver=driver, with_sidecars=bool(sidecars), **options)
     with closing(dataset):
         with file_errors(path, f"is a damaged {noun}"):  # GDAL reads some tags only on access
             require_readable(path, dataset, allow_truncated=damaged is not None)
-            if driver == "GTiff" and pam.nodata and is_sparse(dataset) and _overrides_nodata(dataset, pam):
-                raise PipelineError(
-                    f"{sidecars[PAM]} declares no-data, but {path.name} is sparse and GDAL does not fill its missing "
-                    "blocks with that value; write it into the GeoTIFF (gdal_edit.py -a_nodata) and remove that file"
-                )
-            georeference = read_georeference(path, dataset, pam, sidecars) if with_position else UNKNOWN
-            geotiff = GeoTiff(path, dataset, pam, georeference, damaged)
+            georeference = read_georeference(path, dataset, sidecars) if with_position else UNKNOWN
+            geotiff = GeoTiff(path, dataset, georeference, damaged, sidecars[PAM] if has_colours else None)
         yield geotiff
 
 
@@ -268,15 +260,6 @@ def require_content(path: Path) -> None:
         raise PipelineError(f"{path} is empty (0 bytes); copy or download it again")
 
 
-def _by_band(own: Sequence[T], overrides: Mapping[int, T]) -> tuple[T, ...]:
-    """Return the values of the file by band, overridden by those of an `.aux.xml`."""
-    return tuple(overrides.get(band, value) for band, value in enumerate(own, 1))
-
-
-def _overrides_nodata(dataset: rasterio.DatasetReader, pam: Pam) -> bool:
-    return any(dataset.nodatavals[band - 1] != nodata for band, nodata in pam.nodata.items())
-
-
 def _colour_table(dataset: rasterio.DatasetReader) -> np.ndarray:
     table = dataset.colormap(1)
     return np.array([table[value] for value in sorted(table)], np.uint8)
@@ -290,7 +273,7 @@ def _mask_bands(dataset: rasterio.DatasetReader) -> tuple[int, ...]:
     return (1,) if MaskFlags.per_dataset in flags else tuple(range(1, dataset.count + 1))
 
 
-def _alpha_band(interpretations: Sequence[str], dtypes: Sequence[str]) -> int | None:
-    marked = [band for band, interpretation in enumerate(interpretations, 1) if interpretation == "alpha"]
-    is_alpha = marked and len(dtypes) > 1 and dtypes[marked[0] - 1] in ("uint8", "uint16")
+def _alpha_band(dataset: rasterio.DatasetReader) -> int | None:
+    marked = [band for band, meaning in enumerate(dataset.colorinterp, 1) if meaning == ColorInterp.alpha]
+    is_alpha = marked and dataset.count > 1 and dataset.dtypes[marked[0] - 1] in ("uint8", "uint16")
     return marked[0] if is_alpha else None

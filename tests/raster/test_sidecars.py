@@ -124,36 +124,30 @@ def read_with_gdal_quietly(path: Path) -> tuple[Any, ...]:
         return read_with_gdal(path)
 
 
+WARP = "contains ground control points or a warp, which is not supported; write the georeference into"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            "<PAMDataset><GCPList><GCP/></GCPList></PAMDataset>",
-            "contains ground control points, which is not supported; write",
-        ),
-        (
-            '<PAMDataset><Metadata><GeodataXform a="b"/></Metadata></PAMDataset>',
-            r"contains a warp \(without a type\), which is",
-        ),
-        (
-            '<PAMDataset><GeodataXform xmlns:x="y" x:type="typens:PolynomialXform"/></PAMDataset>',
-            r"contains a warp \(typens:PolynomialXform\), which is not supported; write the georeference",
-        ),
+        ("<PAMDataset><GCPList><GCP/></GCPList></PAMDataset>", WARP),
+        ('<PAMDataset><Metadata><GeodataXform a="b"/></Metadata></PAMDataset>', WARP),
+        ('<PAMDataset><GeodataXform xmlns:x="y" x:type="typens:PolynomialXform"/></PAMDataset>', WARP),
         ("<PAMDataset>", "is not valid XML: no element found"),
         ("not XML", "is not valid XML: syntax error"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><PAMDataset>&b;</PAMDataset>', "is not valid XML: it has a DOCTYPE"),
-        ('<!DOCTYPE a SYSTEM "secret.txt"><PAMDataset/>', "it has a DOCTYPE"),
-        (f"<PAMDataset>{band(1, '<NoDataValue>none</NoDataValue>')}</PAMDataset>", "'none' is not a number"),
-        (f"<PAMDataset>{band(1, '<Scale>0x1</Scale>')}</PAMDataset>", "'0x1' is not a number"),
-        ("<PAMDataset><GeoTransform>1,2,3</GeoTransform></PAMDataset>", "contains 3 numbers; a transform has six"),
+        ('<!DOCTYPE a SYSTEM "secret.txt"><PAMDataset/>', "is not valid XML: it has a DOCTYPE"),
         ("<PAMDataset><SRS>secret.txt</SRS></PAMDataset>", "does not contain a valid CRS"),
         ("<PAMDataset><SRS>EPSG:999999</SRS></PAMDataset>", "does not contain a valid CRS"),
     ],
 )
-def test_an_invalid_or_unsupported_aux_xml_is_refused(path: Path, text: str, message: str) -> None:
+def test_an_invalid_or_unsupported_aux_xml_is_refused(
+    path: Path, text: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
     (path.parent / "secret.txt").write_text(PL92.to_wkt())
     path.with_name("a.tif.aux.xml").write_text(text)
-    with pytest.raises(PipelineError, match=rf"/a\.tif\.aux\.xml.* {message}"), open_geotiff(path):
+    with pytest.raises(PipelineError, match=rf"/a\.tif\.aux\.xml {message}"), open_geotiff(path):
         pass
 
 
@@ -205,22 +199,34 @@ def test_a_prj_gives_the_crs_of_a_file_without_one(path: Path, name: str, wkt: s
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "message"),
+    ("name", "content"),
     [
-        ("a.tfw", "1 2 3", "contains 3 numbers; a transform has six"),
-        ("a.tfw", "a b c d e f", "'a' is not a number"),
-        ("a.prj", "somewhere", "does not contain a valid CRS; remove or recreate it"),
-        ("a.tab", "!table", "may contain the georeference of .*a.tif, which is not supported; write"),
-        ("a.aux", "EHFA", "may contain the georeference of .*a.tif, which is not supported; write"),
+        ("a.tfw", b"1 2 3"),
+        ("a.tfw", b"a b c d e f"),
+        ("a.tfw", b"\xff\xfe1\x00"),
+        ("a.tab", b"!table"),
+        ("a.aux", b"EHFA"),
     ],
 )
-def test_an_invalid_or_unsupported_georeference_is_refused(path: Path, name: str, text: str, message: str) -> None:
-    path.with_name(name).write_text(text)
-    with pytest.raises(PipelineError, match=rf"/{name}:? {message}"), open_geotiff(path):
+def test_a_position_that_cannot_be_read_is_refused(path: Path, name: str, content: bytes) -> None:
+    path.with_name(name).write_bytes(content)
+    with (
+        pytest.raises(PipelineError, match=rf"/{name} may contain the georeference of .*a.tif, but"),
+        open_geotiff(path),
+    ):
         pass
     write_geotiff(path, BANDS_CHW, at())  # then it is not needed
     with open_geotiff(path) as file:
         assert file.georeference == at()
+
+
+def test_a_prj_without_a_crs_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.with_name("a.prj").write_text("somewhere")
+    with pytest.raises(PipelineError, match=r"a.prj does not contain a valid CRS; remove or rec"), open_geotiff(path):
+        pass
+    monkeypatch.setattr(sidecars, "MAX_BYTES", 3)
+    with pytest.raises(PipelineError, match=r"a.prj has 9 bytes; at most 3 are read"), open_geotiff(path):
+        pass
 
 
 def test_text_in_any_encoding_is_read(path: Path) -> None:
@@ -228,15 +234,6 @@ def test_text_in_any_encoding_is_read(path: Path) -> None:
     path.with_name("a.tif.aux.xml").write_text(f"{named}</PAMDataset>", encoding="latin-1")
     with open_geotiff(path) as file:
         assert file.nodata == (None, None)
-
-
-def test_binary_or_oversized_text_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path.with_name("a.tfw").write_bytes(b"\xff\xfe1\x00")
-    with pytest.raises(PipelineError, match=r"a.tfw contains 1 numbers; a transform has six"), open_geotiff(path):
-        pass
-    monkeypatch.setattr(sidecars, "MAX_BYTES", 3)
-    with pytest.raises(PipelineError, match=r"a.tfw has 4 bytes; at most 3 are read"), open_geotiff(path):
-        pass
 
 
 VRT = (
@@ -282,37 +279,26 @@ def test_no_data_beyond_64_bits_hides_nothing_in_integers(tmp_path: Path, text: 
         assert file.valid_mask().all()
 
 
-@pytest.mark.parametrize("number", ["inf", "nan", "1.5", "-1"])
-def test_an_invalid_band_number_is_refused(tmp_path: Path, number: str) -> None:
-    write_geotiff(tmp_path / "a.tif", gradient(4, 4), at())
-    pam(tmp_path / "a.tif", f'<PAMRasterBand band="{number}"><NoDataValue>1</NoDataValue></PAMRasterBand>')
-    with pytest.raises(PipelineError, match=rf"a\.tif\.aux\.xml: '{number}' is not a band number"):
-        read_with_pipeline(tmp_path / "a.tif")
-
-
-def test_a_band_element_without_a_number_is_ignored_as_in_gdal(tmp_path: Path) -> None:
-    write_geotiff(tmp_path / "a.tif", gradient(4, 4), at())
-    pam(tmp_path / "a.tif", "<PAMRasterBand><NoDataValue>1</NoDataValue></PAMRasterBand>")
-    with open_geotiff(tmp_path / "a.tif") as file, rasterio.open(tmp_path / "a.tif") as gdals:
-        assert file.valid_mask().all()
-        assert gdals.nodatavals == (None, None, None)
-
-
-def test_a_sparse_file_with_no_data_in_a_sidecar_is_refused(tmp_path: Path) -> None:
+def test_no_data_in_a_sidecar_fills_the_blocks_that_a_sparse_file_lacks(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
-    profile = {"tiled": True, "blockxsize": 16, "blockysize": 16, "SPARSE_OK": True, "nodata": 200}
-    for inside in (True, False):
-        options = {"driver": "GTiff", "width": 32, "height": 32, "count": 1, "dtype": "uint8", "crs": UTM, **profile}
-        options |= {} if inside else {"nodata": None}
-        with rasterio.open(path, "w", transform=at().transform, **options) as dataset:
-            dataset.write(np.ones((16, 16), np.uint8), 1, window=Window(0, 0, 16, 16))
-        pam(path, band(1, "<NoDataValue>200</NoDataValue>"))
-        if inside:
-            with open_geotiff(path) as file:
-                assert int(file.valid_mask().sum()) == 256
-        else:
-            with pytest.raises(PipelineError, match=r"a\.tif\.aux\.xml declares no-data, .*gdal_edit.py -a_nodata"):
-                read_with_pipeline(path)
+    profile = {"tiled": True, "blockxsize": 16, "blockysize": 16, "SPARSE_OK": True, "crs": UTM}
+    shape = {"driver": "GTiff", "width": 32, "height": 32, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", transform=at().transform, **shape, **profile) as dataset:
+        dataset.write(np.ones((16, 16), np.uint8), 1, window=Window(0, 0, 16, 16))
+    pam(path, band(1, "<NoDataValue>200</NoDataValue>"))
+    with open_geotiff(path) as file:
+        assert int(file.valid_mask().sum()) == 256
+
+
+def test_a_mapinfo_table_georeferences_a_file_without_transform(path: Path) -> None:
+    path.with_name("a.tab").write_text(
+        '!table\n!version 300\nDefinition Table\n  File "a.tif"\n  Type "RASTER"\n'
+        '  (100,200) (0,0) Label "1",\n  (101.5,200) (3,0) Label "2",\n  (100,199.5) (0,1) Label "3"\n'
+        '  CoordSys Earth Projection 8, 104, "m", -3, 0, 0.9996, 500000, 0\n  Units "m"\n'
+    )
+    with open_geotiff(path) as file:
+        assert file.georeference.transform.almost_equals(TRANSFORM)
+        assert 'PARAMETER["central_meridian",-3]' in str(file.georeference.crs)
 
 
 def test_a_folder_is_listed_again_when_it_has_changed(path: Path) -> None:
