@@ -20,10 +20,10 @@ from pipeline.orthophoto.image_bands import read_image_bands
 from pipeline.orthophoto.section import TileSection
 from pipeline.orthophoto.transparency import AlphaValues
 from pipeline.orthophoto.windows import ChipWindow, chip_windows, window_runs
+from pipeline.raster.derived import load_part
 from pipeline.raster.geotiff import GeoTiff
 from pipeline.raster.imagery import to_8bit
 from pipeline.raster.labels import Labels, read_labels
-from pipeline.raster.loaded import LoadedPart
 
 R = TypeVar("R")
 
@@ -150,7 +150,7 @@ def _load(
     width = sum(window.width for window in run)
     part = Window(run[0].column, run[0].row, width, run[0].height)
     try:
-        return LoadedPart(image, bands, part), LoadedPart(mask, (1,), part)
+        return load_part(image, bands, part), load_part(mask, (1,), part)
     except PipelineError:
         return None
 

@@ -23,8 +23,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
+from pipeline.raster.file_formats import PNG, require_format
 from pipeline.raster.gdal import WARNINGS_LOCK, quiet_gdal
-from pipeline.raster.geotiff import JPEG, PNG, GeoTiff, open_geotiff, require_content
+from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.layout import TIFF_ENDINGS
 from pipeline.raster.remote import Location
 
@@ -32,20 +33,6 @@ DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """File endings in lower case, and the GDAL driver that opens them."""
 IMAGE_ENDINGS = (*TIFF_ENDINGS, *DRIVERS)
 """Those of all images, GeoTIFF included."""
-FORMATS = {
-    PNG: "PNG",
-    JPEG: "JPEG",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-    b"GIF8": "GIF",
-    b"BM": "BMP",
-    b"RIFF": "WebP",
-    b"\0\0\0\x0cjP": "JPEG 2000",
-}
-"""First bytes of formats that are found under the name of another."""
-ENDINGS = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif"}
 MAX_JPEG_PIXELS = 1 << 29
 """Largest JPEG: 2 GiB are decoded."""
 ORIENTATION = 0x0112
@@ -95,9 +82,8 @@ def open_picture(path: Path) -> Iterator[Picture]:
         PipelineError: the file is missing, empty, truncated, damaged, in another format, or CMYK; or it has both a
             georeference and an EXIF orientation.
     """
-    require_content(path)
     driver = DRIVERS[path.suffix.lower()]
-    _require_format(path, driver)
+    require_format(path, driver)
     with ExitStack() as stack:
         stack.enter_context(quiet_gdal(**READ_OPTIONS))
         jpeg = stack.enter_context(_open_jpeg(path)) if driver == "JPEG" else None
@@ -163,19 +149,6 @@ def _pillow_errors(path: Location) -> Iterator[None]:
         raise PipelineError(f"{path} cannot be read, it is damaged or of an unsupported kind: {error}") from None
 
 
-def _require_format(path: Path, driver: str) -> None:
-    with path.open("rb") as reader:
-        start = reader.read(12)
-    actual = next((name for magic, name in FORMATS.items() if start.startswith(magic)), None)
-    if actual == driver:
-        return
-    if actual is None:
-        raise PipelineError(f"{path} is not a {driver} file: it begins with {start[:8].hex(' ')}; save it again")
-    ending = ENDINGS.get(actual)
-    advice = f"rename it to {path.stem}{ending}" if ending else "save it as PNG"
-    raise PipelineError(f"{path} is a {actual} file, although its name ends in {path.suffix}; {advice}")
-
-
 def _check_png(path: Path) -> bytes:
     """Check lengths and checksums of all chunks; return the EXIF data, or nothing.
 
@@ -212,6 +185,6 @@ def _orientation(exif: bytes) -> int:
     with suppress(SyntaxError, struct.error), WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         tags.load(exif)
-        if (value := tags.get(ORIENTATION)) in range(1, 9):
-            return int(value)
+        value = tags.get(ORIENTATION)
+        return value if isinstance(value, int) and 1 <= value <= 8 else 1
     return 1

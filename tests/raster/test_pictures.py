@@ -109,34 +109,6 @@ def test_a_changed_jpeg_is_read_as_by_pillow_or_refused(tmp_path: Path, options:
     assert outcomes == {"read", "refused"}
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
-def test_missing_and_empty_files_are_refused(tmp_path: Path, name: str) -> None:
-    refuse(tmp_path / name, f"{name} does not exist")
-    (tmp_path / name).touch()
-    refuse(tmp_path / name, rf"{name} is empty \(0 bytes\)")
-
-
-@pytest.mark.parametrize(
-    ("format_", "name", "text"),
-    [
-        ("JPEG", "a.png", "a.png is a JPEG file, although its name ends in .png; rename it to a.jpg"),
-        ("PNG", "a.JPG", "a.JPG is a PNG file, although its name ends in .JPG; rename it to a.png"),
-        ("TIFF", "a.png", "a.png is a TIFF file, although its name ends in .png; rename it to a.tif"),
-        ("GIF", "a.png", "a.png is a GIF file, although its name ends in .png; save it as PNG"),
-        ("BMP", "a.jpg", "a.jpg is a BMP file, although its name ends in .jpg; save it as PNG"),
-        ("WEBP", "a.jpg", "a.jpg is a WebP file, although its name ends in .jpg; save it as PNG"),
-    ],
-)
-def test_another_format_under_the_name_is_refused(tmp_path: Path, format_: str, name: str, text: str) -> None:
-    refuse(saved(tmp_path / name, format=format_), text)
-
-
-def test_other_content_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(b"version https://git-lfs.github.com/spec/v1")
-    refuse(path, "a.png is not a PNG file: it begins with 76 65 72 73")
-
-
 def test_a_vrt_under_the_name_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text('<VRTDataset rasterXSize="1" rasterYSize="1"></VRTDataset>')
