@@ -118,7 +118,7 @@ def test_a_full_disk_ends_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "chip.png")
 
-    monkeypatch.setattr("pipeline.orthophoto.task.tile_scene", full)
+    monkeypatch.setattr("pipeline.orthophoto.scenes.tile_scene", full)
     with pytest.raises(StageError, match=r"^No space left on device: chip.png; free disk space, or set PIPE"):
         cut(scenes(tmp_path / "raw"), on_error="skip")
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]

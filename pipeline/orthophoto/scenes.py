@@ -1,11 +1,14 @@
-"""Cut an orthophoto and its mask into chips."""
+"""Cut orthophotos and their masks into chips, on any machine that shares the raw folder and the cache."""
 
 import shutil
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.stage_cache import CachedTask
+from pipeline.formats.chips import make_chip_folders
 from pipeline.formats.classes import ClassTable
 from pipeline.orthophoto.cutting import Cutter, LabelError, SpectralBandError, cut_windows
 from pipeline.orthophoto.image_bands import require_image_bands
@@ -16,6 +19,7 @@ from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
 from pipeline.raster.labels import refuse_unknown_labels
 from pipeline.raster.layout import Scene
+from pipeline.raster.sidecars import with_sidecars
 
 
 @dataclass
@@ -36,6 +40,35 @@ class TiledScene:
     """From class id, as text, to the pixels of it in chips that the mask declares as no-data."""
     alpha_unused: bool = False
     """Whether a band marked as alpha hides nothing because it looks like a spectral band."""
+
+
+@dataclass(frozen=True)
+class TileTask(CachedTask):
+    """Tile a scene, or reuse what an earlier run tiled."""
+
+    section: TileSection
+    table: ClassTable
+
+    def file(self, scene: Scene) -> str:
+        """Return the image's path in the raw folder."""
+        return str(scene.image.relative_to(self.raw))
+
+    def __call__(self, scene: Scene) -> tuple[Path, TiledScene]:
+        """Tile a scene.
+
+        Returns:
+            The folder with the chips, and their rows.
+
+        Raises:
+            PipelineError: image or mask is unreadable or unsupported, or they do not match.
+        """
+
+        def build(folder: Path) -> dict[str, Any]:
+            make_chip_folders(folder, len(self.section.bands))
+            return asdict(tile_scene(scene, self.section, self.table, folder))
+
+        folder, result = self.cache.get(scene.id, with_sidecars((scene.image, scene.mask)), build)
+        return folder, TiledScene(**result)
 
 
 def tile_scene(scene: Scene, section: TileSection, table: ClassTable, folder: Path) -> TiledScene:
