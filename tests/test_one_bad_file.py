@@ -3,8 +3,6 @@
 import csv
 import errno
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -27,7 +25,6 @@ from tests.world import (
     landcovernet_label,
     orthophoto,
     params,
-    write_params,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -232,20 +229,3 @@ def test_tif_to_png_processes_only_the_bad_items_again(tmp_path: Path, built: li
     ghana_label(raw, "000001")
     convert(raw)
     assert [name for name in built if name.startswith("000001")] == ["000001_20200101"] * 2  # once by each stage
-
-
-def test_the_command_prints_the_table_and_exits_with_1(tmp_path: Path) -> None:
-    scenes(tmp_path / "raw")
-    write_params(tmp_path)
-    result = subprocess.run(
-        [sys.executable, "-m", "pipeline.tile", "raw", "chips", "metrics/tile.csv"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
-        capture_output=True,
-        text=True,
-    )
-    assert (result.returncode, result.stdout) == (1, "")
-    lines = result.stderr.splitlines()
-    assert [line.split()[0] for line in lines] == ["images/b.tif", "images/c.tif", "tile:"]
-    assert lines[-1].startswith("tile: error: 2 files failed, as listed above; finished work is kept: fix or ")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".pipeline_cache", "params.yaml", "raw"]

@@ -76,13 +76,6 @@ def test_the_table_round_trips_with_text_as_text_and_exact_numbers(tmp_path: Pat
     assert frame["pixels_ignored"].tolist() == [1, 1]
 
 
-def test_a_crs_as_wkt_round_trips(tmp_path: Path) -> None:
-    crs = 'PROJCS["a, b",GEOGCS["c"]]'
-    row = asdict(Chip("a", "a", 0, 0, 1, 1, 0.0, 0.0, crs, 1.0)) | PIXELS
-    write_tables(tmp_path, [row], TWO_CLASSES, IMAGERY, ORIGIN)
-    assert read_chips(tmp_path)["crs"].tolist() == [crs]
-
-
 def test_classes_of_chips_are_written_without_the_remap(tmp_path: Path) -> None:
     write(tmp_path, ClassTable(classes=TWO_CLASSES.classes, remap={3: 1, 0: "ignore"}))
     assert read_classes(tmp_path / "classes.json") == TWO_CLASSES

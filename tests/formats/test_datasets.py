@@ -14,22 +14,6 @@ def test_the_classes_are_those_of_the_study() -> None:
     assert list(CLASSES) == list(DATASETS)
 
 
-@pytest.mark.parametrize(
-    ("dataset", "number", "name", "colour"),
-    [
-        ("landcoverai", 0, "background", (0, 0, 0)),
-        ("landcoverai", 3, "water", (0, 244, 244)),
-        ("landcovernet", 3, "natural bare ground", (209, 164, 109)),
-        ("landcovernet", 6, "cultivated", (24, 104, 24)),
-        ("ghana", 2, "maize", (255, 204, 0)),
-        ("ghana", 24, "pepper", (204, 255, 153)),
-    ],
-)
-def test_names_and_colours_are_those_of_the_study(dataset: Any, number: int, name: str, colour: Any) -> None:
-    [entry] = [entry for entry in CLASSES[dataset].classes if entry.id == number]
-    assert (entry.name, entry.colour) == (name, colour)
-
-
 def test_0_is_unlabelled_in_the_sentinel_datasets_and_a_class_in_landcoverai() -> None:
     assert [CLASSES[name].remap for name in DATASETS] == [{}, {0: "ignore"}, {0: "ignore"}]
 

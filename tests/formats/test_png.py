@@ -35,14 +35,6 @@ def test_a_mask_holds_class_ids_and_the_colours_of_the_table(tmp_path: Path) -> 
     assert np.array_equal(read_mask(tmp_path / "a.png"), MASK_HW)
 
 
-def test_the_same_pixels_give_the_same_bytes(tmp_path: Path) -> None:
-    for name in "ab":
-        write_image(tmp_path / f"{name}.png", gradient(64, 64).transpose(1, 2, 0))
-        write_mask(tmp_path / f"{name}-mask.png", MASK_HW, TWO_CLASSES)
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert (tmp_path / "a-mask.png").read_bytes() == (tmp_path / "b-mask.png").read_bytes()
-
-
 def test_a_chip_is_two_files_and_a_row_with_pixel_counts(tmp_path: Path) -> None:
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()

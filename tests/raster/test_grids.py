@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rasterio.crs import CRS
 from rasterio.transform import Affine
@@ -81,16 +80,6 @@ def test_equivalent_crs_definitions_are_equal(tmp_path: Path, image: str, mask: 
     shifted = at(450000.05, 300000, 0.25, CRS.from_user_input(mask).to_wkt())
     with pytest.raises(PipelineError, match=r"0\.2 px apart"):
         compare(tmp_path, places[0], shifted, (40, 60))
-
-
-def test_the_official_mask_matches_an_image_in_epsg_2180(shared: Path, tmp_path: Path) -> None:
-    with open_geotiff(shared / "data/landcoverai-official/N-33-60-D-c-4-2.tif") as mask:
-        image = tmp_path / "image.tif"
-        georeference = Georeference("EPSG:2180", mask.georeference.transform)
-        write_geotiff(image, np.zeros((1, mask.height, mask.width), np.uint8), georeference)
-        with open_geotiff(image) as file:
-            assert file.georeference.crs != mask.georeference.crs
-            require_same_grid(file, mask)
 
 
 WARP = r"; resample the mask to its image's grid: gdalwarp "

@@ -17,20 +17,6 @@ def column(*values: float, dtype: str = "uint16") -> np.ndarray:
     return np.array([[values]] * 3, dtype)
 
 
-def test_bands_become_red_green_blue_in_order() -> None:
-    bands_CHW = np.array([[[3000]], [[1200]], [[0]]], np.uint16)
-    assert to_8bit(bands_CHW, REFLECTANCE, np.ones((1, 1), bool)).tolist() == [[[255, 102, 0]]]
-
-
-def test_reflectances_beyond_the_stretch_are_clipped() -> None:
-    assert to_8bit(column(0, 9000), REFLECTANCE, ALL_2)[0, :, 0].tolist() == [0, 255]
-
-
-def test_the_offset_of_later_products_is_subtracted() -> None:
-    imagery = Imagery(("B04", "B03", "B02"), scale=0.0001, offset=-0.1, stretch=(0.0, 0.3))
-    assert to_8bit(column(1000, 4000), imagery, ALL_2)[0, :, 0].tolist() == [0, 255]
-
-
 def test_minmax_stretches_each_band_between_the_extremes_of_its_valid_pixels() -> None:
     minmax = Imagery(("1", "2", "3"), stretch="minmax")
     bands_CHW = np.array([[[10, 20, 999]], [[0, 40, 999]], [[5, 5, 999]]], np.uint16)

@@ -44,10 +44,6 @@ def test_remap_merges_and_drops() -> None:
     assert masked([1, 2, 3, 4, 300], remapping(id_3=1, id_4="ignore", id_300=2), "uint16") == [1, 2, 1, IGNORE, 2]
 
 
-def test_remap_can_swap() -> None:
-    assert masked([1, 2], remapping(id_1=2, id_2=1)) == [2, 1]
-
-
 @pytest.mark.parametrize("nodata", [np.nan, -9999.0, -3.4028234663852886e38])
 def test_declared_no_data_of_float_labels_is_ignored(nodata: float) -> None:
     assert masked([2, nodata], remapping(id_255=1), "float32", nodata) == [2, IGNORE]
