@@ -10,14 +10,14 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.stage_cache import CachedTask
 from pipeline.formats.chips import make_chip_folders
 from pipeline.formats.classes import ClassTable
-from pipeline.orthophoto.cutting import Cutter, LabelError, SpectralBandError, cut_windows
+from pipeline.orthophoto.cutting import Cutter, SpectralBandError, cut_windows
 from pipeline.orthophoto.image_bands import require_image_bands
 from pipeline.orthophoto.section import TileSection
 from pipeline.orthophoto.transparency import alpha_band
 from pipeline.orthophoto.windows import chip_windows
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
-from pipeline.raster.labels import refuse_unknown_labels
+from pipeline.raster.labels import LabelError, refuse_unknown_labels
 from pipeline.raster.layout import Scene
 from pipeline.raster.sidecars import with_sidecars
 
@@ -91,10 +91,10 @@ def tile_scene(scene: Scene, section: TileSection, table: ClassTable, folder: Pa
             return _tile(image, mask, cutter)
         except SpectralBandError:  # every chip so far is written again
             return replace(_tile(image, mask, replace(cutter, alpha_band=None)), alpha_unused=True)
-        except LabelError as error:  # count unknown values over the file, not the window
+        except LabelError:  # count unknown values over the file, not the window
             windows = chip_windows(mask.height, mask.width, section.size)
             refuse_unknown_labels(mask, table, (window.raster_window for window in windows))
-            raise error.error from None
+            raise
 
 
 def _tile(image: GeoTiff, mask: GeoTiff, cutter: Cutter) -> TiledScene:
