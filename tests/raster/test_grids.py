@@ -129,12 +129,6 @@ def test_the_crs_of_a_prj_is_passed_to_gdalwarp_which_ignores_it(tmp_path: Path)
         compare(tmp_path, at(), None, (40, 60))
 
 
-def test_a_file_with_only_a_world_file_is_aligned_without_a_crs(tmp_path: Path) -> None:
-    (tmp_path / "mask.tfw").write_text("10\n0\n0\n-10\n500025\n999995\n")
-    with pytest.raises(PipelineError, match=f"are 2 px apart.*{WARP}{EXTENT}"):
-        compare(tmp_path, at(), None, (40, 60))
-
-
 @pytest.mark.parametrize(
     ("transform", "orientation"),
     [
@@ -154,14 +148,6 @@ def test_another_orientation_is_reported_as_such(
     compare(tmp_path, flipped, flipped, (40, 60))
     with pytest.raises(PipelineError, match=r"relative to its image [^ ]*: align one to the other$"):
         compare(tmp_path, flipped, at(), (40, 60))
-
-
-def test_a_crs_without_a_transform_gives_no_position(tmp_path: Path) -> None:
-    nowhere = Georeference(UTM, Affine.identity())
-    compare(tmp_path, at(), nowhere, (40, 60))
-    with open_geotiff(tmp_path / "mask.tif") as mask:
-        assert mask.georeference.crs == UTM
-        assert mask.georeference.locate(1, 2) == {}
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:

@@ -44,12 +44,6 @@ def test_pixels_are_pillow_s(tmp_path: Path, name: str) -> None:
         np.testing.assert_array_equal(read(path), np.asarray(image))
 
 
-def test_a_progressive_jpeg_is_read(tmp_path: Path) -> None:
-    path = saved(tmp_path / "a.jpg", progressive=True)
-    with Image.open(path) as image:
-        np.testing.assert_array_equal(read(path), np.asarray(image))
-
-
 @pytest.mark.parametrize("side", [40, 600])
 def test_each_truncation_of_a_png_is_an_error(tmp_path: Path, side: int) -> None:
     path = tmp_path / "a.png"
@@ -107,12 +101,6 @@ def test_a_changed_jpeg_is_read_as_by_pillow_or_refused(tmp_path: Path, options:
                 np.testing.assert_array_equal(image_HWC, np.asarray(image))
             outcomes.add("read")
     assert outcomes == {"read", "refused"}
-
-
-def test_a_vrt_under_the_name_is_not_opened(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.write_text('<VRTDataset rasterXSize="1" rasterYSize="1"></VRTDataset>')
-    refuse(path, "a.png is not a PNG file")
 
 
 def test_cmyk_is_refused(tmp_path: Path) -> None:
