@@ -1,3 +1,5 @@
+"""`tile` cuts a raw folder into a chips folder, whole or not at all, with a summary of what was dropped."""
+
 import shutil
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,3 +1,5 @@
+"""The tables of a chips folder are written and read back exactly."""
+
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +13,6 @@ from pipeline.formats.chips import (
     Origin,
     class_columns,
     dropped_summary,
-    failed_entry,
     link_chips,
     make_chip_folders,
     read_chips,
@@ -109,8 +110,3 @@ def test_list_entries_without_a_chip_are_counted() -> None:
     assert unmatched_entry(["a", "c"]) == {f"{reason} (a, c)": 2}
     assert unmatched_entry(["a", "b", "c", "d"]) == {f"{reason} (a, b, c, …)": 4}
     assert unmatched_entry([]) == {}
-
-
-def test_failures_are_counted() -> None:
-    assert failed_entry("scenes", 2) == {"scenes that failed (on_error: skip)": 2}
-    assert failed_entry("scenes", 0) == {}

@@ -1,3 +1,5 @@
+"""Classes, names of items and licences are those of the three datasets."""
+
 from typing import Any, get_args
 
 import pytest

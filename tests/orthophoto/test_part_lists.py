@@ -1,3 +1,5 @@
+"""Entries of train.txt, val.txt, test.txt name chips or images, and never put one into two parts."""
+
 import pytest
 
 from pipeline.core.errors import PipelineError

@@ -1,3 +1,5 @@
+"""A scene's chips, their rows and counts: edges, transparency, near infrared, unsuitable masks."""
+
 from pathlib import Path
 from typing import Any
 

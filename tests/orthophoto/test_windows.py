@@ -1,3 +1,5 @@
+"""Windows cover each pixel once and are numbered as by LandCover.ai's script."""
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st

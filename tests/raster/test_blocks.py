@@ -1,3 +1,5 @@
+"""With `on_error: skip`, a damaged block is read as 0 and hidden, and named once."""
+
 from pathlib import Path
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""A raw file that was changed or added after the download is refused."""
+
 import hashlib
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""A chip's position and pixel size are right or unknown, never wrong."""
+
 from pathlib import Path
 
 import numpy as np

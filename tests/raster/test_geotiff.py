@@ -1,3 +1,5 @@
+"""A GeoTIFF is read as stored, truncated and damaged ones are refused, and no-data hides what it hides in GDAL."""
+
 import tempfile
 from pathlib import Path
 from typing import Any

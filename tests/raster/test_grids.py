@@ -1,3 +1,5 @@
+"""A mask that does not lie on its image's grid is refused, with the command that aligns it."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""The stretch to 8 bits is the formula in imagery.json, for any values and number of bands."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""Each label value becomes its class, is ignored, or is refused with a remap to paste."""
+
 from pathlib import Path
 from typing import Any
 

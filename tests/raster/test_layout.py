@@ -1,3 +1,5 @@
+"""Scenes, items, labels and lists are found in a raw folder in each naming that copies of the archives use."""
+
 from datetime import date
 from pathlib import Path
 

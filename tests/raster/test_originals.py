@@ -52,18 +52,6 @@ def originals(tmp_path: Path) -> Path:
     return tmp_path / "mine"
 
 
-def test_an_unreadable_file_can_be_fixed_at_the_reported_path(originals: Path, run: Run) -> None:
-    good = (originals / "images/b.tif").read_bytes()
-    (originals / "images/b.tif").write_bytes(b"not an image")
-    assert run(*DOWNLOAD) == ""
-    stderr = run(*TILE)
-    assert stderr.startswith(f"tile: error: {originals}/images/b.tif is not a readable GeoTIFF")
-    assert "data/raw" not in stderr
-    (originals / "images/b.tif").write_bytes(good)
-    assert run(*DOWNLOAD) == ""
-    assert run(*TILE) == ""
-
-
 def test_a_converted_file_is_reported_under_its_own_name(tmp_path: Path, run: Run) -> None:
     write_picture(tmp_path / "mine/images/a_sat.jpg")
     write_picture(tmp_path / "mine/images/a_mask.png", np.full((64, 64), 7, np.uint8))
@@ -86,17 +74,6 @@ def test_originals_are_listed_but_the_table_is_machine_independent(originals: Pa
         rows = list(csv.DictReader(reader))
     assert [row["file"] for row in rows] == ["images/a.tif", "images/b.tif"]
     assert all(row["reason"].startswith("images/") for row in rows)
-
-
-def test_a_file_that_cannot_be_copied_is_in_the_table_with_a_relative_path(
-    originals: Path, run: Run, tmp_path: Path
-) -> None:
-    (originals / "images/a.tfw").symlink_to(tmp_path / "gone")
-    assert run(*DOWNLOAD).startswith(
-        f"download landcoverai: error: images/a.tif: {originals}/images/a.tfw cannot be copied: No such file"
-    )
-    assert run(*DOWNLOAD, on_error="skip") == ""
-    assert "images/a.tif,images/a.tfw cannot be copied: No such file" in (tmp_path / "download.csv").read_text()
 
 
 def test_a_changed_copy_is_refused_with_the_path_of_the_original(originals: Path, run: Run, tmp_path: Path) -> None:

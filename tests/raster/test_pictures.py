@@ -1,3 +1,5 @@
+"""A PNG or JPEG has Pillow's pixels and its EXIF orientation, or is refused if a byte is missing or changed."""
+
 import warnings
 from pathlib import Path
 from typing import Any
