@@ -57,11 +57,6 @@ def test_masks_may_be_changed(five_bands: Path) -> None:
         assert part.internal_mask(Window(0, 0, 1, 1)).all()
 
 
-def test_a_missing_band_is_refused(five_bands: Path) -> None:
-    with open_geotiff(five_bands) as file, pytest.raises(PipelineError, match="a.tif has no band 6; it has 5"):
-        load_part(file, (6,), Window(0, 0, 1, 1))
-
-
 @pytest.mark.parametrize("nodata", [None, 3, 51])
 def test_files_are_the_bands_of_one_image(tmp_path: Path, nodata: int | None) -> None:
     visible_HW = np.where(np.arange(30).reshape(5, 6) % 4, 255, 0).astype(np.uint8)
