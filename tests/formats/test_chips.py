@@ -13,8 +13,6 @@ from pipeline.formats.chips import (
     Origin,
     class_columns,
     dropped_summary,
-    link_chips,
-    make_chip_folders,
     read_chips,
     read_imagery,
     read_origin,
@@ -35,17 +33,6 @@ UNPLACED = Chip("007", "NA", 0, 0, 64, 64)
 
 def write(folder: Path, table: ClassTable = TWO_CLASSES) -> None:
     write_tables(folder, [asdict(chip) | PIXELS for chip in (PLACED, UNPLACED)], table, IMAGERY, ORIGIN)
-
-
-@pytest.mark.parametrize(("bands", "folders"), [(3, {"images", "masks"}), (4, {"images", "masks", "more_bands"})])
-def test_further_bands_have_a_folder_of_their_own(tmp_path: Path, bands: int, folders: set[str]) -> None:
-    for name in ("a", "b"):
-        make_chip_folders(tmp_path / name, bands)
-    assert {path.name for path in (tmp_path / "a").iterdir()} == folders
-    for name in folders:
-        (tmp_path / "a" / name / "c.png").write_text(name)
-    link_chips(tmp_path / "a", tmp_path / "b", bands)
-    assert {path.read_text() for path in (tmp_path / "b").rglob("*.png")} == folders
 
 
 def test_the_list_of_bands() -> None:

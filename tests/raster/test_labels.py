@@ -15,7 +15,7 @@ from rasterio.windows import Window
 from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
-from pipeline.raster.labels import nodata_classes_summary, read_labels, refuse_unknown_labels, to_mask
+from pipeline.raster.labels import read_labels, refuse_unknown_labels, to_mask
 from tests.world import TWO_CLASSES, at, hide
 
 FILE = Path("mask.tif")
@@ -220,13 +220,6 @@ def test_pixels_ignored_later_do_not_count_as_declared_no_data(tmp_path: Path) -
         labels = read_labels(file, TWO_CLASSES)
     labels.mask_HW[0, 0] = IGNORE
     assert labels.nodata_classes == {"1": 1}
-
-
-def test_classes_declared_as_no_data_are_summed_over_files() -> None:
-    assert nodata_classes_summary([{}, {}]) == ""
-    assert nodata_classes_summary([{"0": 7}, {}, {"0": 3, "2": 1}]) == (
-        ", 10 px of class 0, 1 px of class 2 kept although their files declare it as no-data"
-    )
 
 
 def test_nan_alone_may_be_no_data() -> None:
