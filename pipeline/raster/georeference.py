@@ -61,7 +61,7 @@ def read_georeference(path: Location, dataset: rasterio.DatasetReader, sidecars:
         PipelineError: the transform is invalid, or the georeference is in a form that is not supported.
     """
     transform: Affine = dataset.transform
-    if dataset.gcps[0]:
+    if transform.is_identity and dataset.gcps[0]:
         raise PipelineError(
             f"{path} is georeferenced by ground control points, which are not supported; warp it first: gdalwarp"
         )
