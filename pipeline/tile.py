@@ -21,9 +21,8 @@ from pipeline.formats.chips import (
     write_tables,
 )
 from pipeline.orthophoto.part_lists import LANDCOVERAI_SIZE, PartLists
-from pipeline.orthophoto.scenes import TiledScene
+from pipeline.orthophoto.scenes import TiledScene, TileTask
 from pipeline.orthophoto.section import TileSection
-from pipeline.orthophoto.task import TileTask
 from pipeline.raster.labels import nodata_classes_summary
 from pipeline.raster.layout import RawFolder
 from pipeline.raster.originals import report_original_paths

@@ -1,10 +1,6 @@
 """A bad file does not stop a data stage from processing the others, and they are not processed again."""
 
 import csv
-import errno
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -13,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.cloud_filter import CloudFilterParams, cloud_filter
-from pipeline.core.errors import PipelineError, StageError
+from pipeline.core.errors import PipelineError
 from pipeline.core.stage_cache import StageCache
 from pipeline.formats.chips import read_chips
 from pipeline.tif_to_png import TifToPngParams, tif_to_png
@@ -27,7 +23,6 @@ from tests.world import (
     landcovernet_label,
     orthophoto,
     params,
-    write_params,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -114,16 +109,6 @@ def test_a_resumed_run_gives_the_same_output(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in (tmp_path / "chips").rglob("*") if path.is_file()} == resumed
 
 
-def test_a_full_disk_ends_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "chip.png")
-
-    monkeypatch.setattr("pipeline.orthophoto.task.tile_scene", full)
-    with pytest.raises(StageError, match=r"^No space left on device: chip.png; free disk space, or set PIPE"):
-        cut(scenes(tmp_path / "raw"), on_error="skip")
-    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
-
-
 def dates(raw: Path) -> Path:
     archive(raw, "landcovernet")
     landcovernet_label(raw, "31PGS_01")
@@ -190,15 +175,6 @@ def test_a_clear_date_without_its_bands_is_replaced_by_the_next(tmp_path: Path) 
         filter_dates(raw)
 
 
-def test_skip_is_an_error_if_every_date_failed(tmp_path: Path) -> None:
-    raw = archive(tmp_path / "raw", "landcovernet")
-    for day in DAYS[:2]:
-        (landcovernet_item(raw, "31PGS_01", day).folder / "SCL.tif").unlink()
-    with pytest.raises(PipelineError, match="2 files failed, as listed above; no file is left for on_error: skip"):
-        filter_dates(raw, on_error="skip")
-    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
-
-
 def test_a_cloudy_date_without_its_bands_is_rejected_by_its_mask(tmp_path: Path) -> None:
     raw = archive(tmp_path / "raw", "landcovernet")
     landcovernet_item(raw, "31PGS_01", DAYS[0])
@@ -232,20 +208,3 @@ def test_tif_to_png_processes_only_the_bad_items_again(tmp_path: Path, built: li
     ghana_label(raw, "000001")
     convert(raw)
     assert [name for name in built if name.startswith("000001")] == ["000001_20200101"] * 2  # once by each stage
-
-
-def test_the_command_prints_the_table_and_exits_with_1(tmp_path: Path) -> None:
-    scenes(tmp_path / "raw")
-    write_params(tmp_path)
-    result = subprocess.run(
-        [sys.executable, "-m", "pipeline.tile", "raw", "chips", "metrics/tile.csv"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
-        capture_output=True,
-        text=True,
-    )
-    assert (result.returncode, result.stdout) == (1, "")
-    lines = result.stderr.splitlines()
-    assert [line.split()[0] for line in lines] == ["images/b.tif", "images/c.tif", "tile:"]
-    assert lines[-1].startswith("tile: error: 2 files failed, as listed above; finished work is kept: fix or ")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".pipeline_cache", "params.yaml", "raw"]

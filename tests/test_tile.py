@@ -1,3 +1,5 @@
+"""`tile` cuts a raw folder into a chips folder, whole or not at all, with a summary of what was dropped."""
+
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,8 +9,6 @@ import numpy as np
 import pytest
 import rasterio
 import yaml
-from rasterio.crs import CRS
-from rasterio.enums import WktVersion
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import load_params, validate
@@ -16,10 +16,10 @@ from pipeline.download import DownloadParams, download
 from pipeline.formats.chips import Imagery, Origin, read_chips, read_imagery, read_origin
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.png import read_mask
-from pipeline.raster.geotiff import open_geotiff, write_geotiff
+from pipeline.raster.geotiff import write_geotiff
 from pipeline.raster.layout import write_source
 from pipeline.tile import TileParams, tile
-from tests.world import TWO_CLASSES, UTM, archive, at, changed, gradient, halves, hide, orthophoto, params, write_params
+from tests.world import TWO_CLASSES, UTM, archive, at, changed, gradient, halves, orthophoto, params, write_params
 
 
 @pytest.fixture
@@ -189,46 +189,6 @@ def test_an_invalid_param_is_refused(key: str, value: Any, message: str) -> None
     assert str(error.value).startswith(f"params.yaml: {message}")
 
 
-@pytest.mark.parametrize(
-    ("mask_HW", "message"),
-    [
-        (halves(64, 95), "images/a.tif and masks/a.tif differ in size: (96, 64) and (95, 64) px; a mask covers its"),
-        (
-            halves(64, 96, right=7),
-            "masks/a.tif contains label values outside the class table: 7 in 3072 px; classes are",
-        ),
-        (
-            halves(64, 96, 1, 2, "float32") + 0.25,
-            "masks/a.tif contains the label 1.25; 6144 pixels are NaN or a fraction",
-        ),
-        (
-            halves(64, 96, 1, 2, "float64") * np.nan,
-            "masks/a.tif contains the label nan; 6144 pixels are NaN or a fraction",
-        ),
-    ],
-)
-def test_an_invalid_mask_is_refused(raw: Path, mask_HW: np.ndarray, message: str) -> None:
-    orthophoto(raw, "a", mask_HW=mask_HW)
-    orthophoto(raw, "b")
-    assert refusal(raw).startswith(message)
-
-
-@pytest.mark.parametrize("which", ["image", "mask"])
-def test_an_unreadable_file_is_refused(raw: Path, which: str) -> None:
-    path: Path = getattr(orthophoto(raw, "a"), which)
-    path.write_bytes(b"not an image")
-    assert refusal(raw).startswith(f"{path.relative_to(raw)} is not a readable GeoTIFF: ")
-
-
-def test_labels_hidden_by_the_internal_mask_are_ignored(raw: Path) -> None:
-    archive(raw, "landcoverai")
-    for scene in "ab":
-        hide(orthophoto(raw, scene, mask_HW=halves(64, 96, 1, 0)).mask, halves(64, 96, 255, 0))
-    assert cut(raw) == "2 scenes in, 8 chips kept, dropped: 0 partial, 4 without a label"
-    frame = read_chips(raw.parent / "chips")
-    assert [int(frame[name].sum()) for name in ("pixels_0", "pixels_1", "pixels_ignored")] == [0, 6144, 2048]
-
-
 def test_a_class_declared_as_no_data_is_kept_and_reported(raw: Path) -> None:
     archive(raw, "landcoverai")
     for scene in "ab":
@@ -238,55 +198,6 @@ def test_a_class_declared_as_no_data_is_kept_and_reported(raw: Path) -> None:
         "6144 px of class 0 kept although their files declare it as no-data"
     )
     assert read_chips(raw.parent / "chips")["pixels_0"].sum() == 6144
-
-
-@pytest.mark.parametrize("on_error", ["stop", "skip"])
-def test_a_complex_image_fails_alone(raw: Path, on_error: str) -> None:
-    for scene in "abc":
-        orthophoto(raw, scene)
-    place = at(pixel=0.5)
-    shape = {"count": 1, "height": 64, "width": 96, "crs": place.crs, "transform": place.transform}
-    with rasterio.open(raw / "images/b.tif", "w", driver="GTiff", dtype="complex_int16", **shape) as dataset:
-        dataset.write(np.ones((1, 64, 96), np.complex64))
-    message = "images/b.tif has samples of type complex_int16; supported are uint8, "
-    if on_error == "stop":
-        assert refusal(raw).startswith(message)
-    else:
-        assert cut(raw, on_error="skip").startswith("3 scenes in, 12 chips kept")
-        assert f'images/b.tif,"{message}' in (raw.parent / "failures.csv").read_text()
-
-
-def test_no_data_declared_in_a_sidecar_is_ignored(raw: Path) -> None:
-    image_CHW = gradient(64, 96)
-    image_CHW[:, :, :40] = 0
-    image = orthophoto(raw, "a", image_CHW).image
-    bands = "".join(f'<PAMRasterBand band="{band}"><NoDataValue>0</NoDataValue></PAMRasterBand>' for band in (1, 2, 3))
-    ignored = []
-    for text in ("", bands):
-        image.with_name("a.tif.aux.xml").write_text(f"<PAMDataset>{text}</PAMDataset>")
-        cut(raw)
-        ignored.append(int(read_chips(raw.parent / "chips")["pixels_ignored"].sum()))
-    assert ignored == [0, 2 * 8 * 32]  # of four chips two are dropped whole
-
-
-def test_chips_are_positioned_by_sidecars(raw: Path) -> None:
-    scene = orthophoto(raw, "a")
-    for path in (scene.image, scene.mask):
-        with open_geotiff(path) as file:
-            bands_CHW = file.read()
-        write_geotiff(path, bands_CHW)
-    (raw / "images/a.tfw").write_text("0.5\n0\n0\n-0.5\n500000.25\n999999.75\n")
-    (raw / "images/a.prj").write_text(CRS.from_user_input(UTM).to_wkt(version=WktVersion.WKT1_ESRI))
-    cut(raw)
-    frame = read_chips(raw.parent / "chips")
-    assert (frame["x"].tolist()[:3], set(frame["y"]), set(frame["crs"])) == (
-        [500000.0, 500016.0, 500032.0],
-        {1000000.0, 999984.0},
-        {UTM},
-    )
-    (raw / "masks/a.tfw").write_text("0.5\n0\n0\n-0.5\n500000.35\n999999.75\n")
-    with pytest.raises(PipelineError, match=r"are 0.2 px apart"):
-        cut(raw)
 
 
 def test_a_changed_sidecar_invalidates_the_stage_cache(raw: Path) -> None:

@@ -20,10 +20,10 @@ from pipeline.orthophoto.image_bands import read_image_bands
 from pipeline.orthophoto.section import TileSection
 from pipeline.orthophoto.transparency import AlphaValues
 from pipeline.orthophoto.windows import ChipWindow, chip_windows, window_runs
+from pipeline.raster.derived import load_part
 from pipeline.raster.geotiff import GeoTiff
 from pipeline.raster.imagery import to_8bit
-from pipeline.raster.labels import Labels, read_labels
-from pipeline.raster.loaded import LoadedPart
+from pipeline.raster.labels import read_labels
 
 R = TypeVar("R")
 
@@ -43,14 +43,6 @@ class Cut:
     """Of `chips.csv`; None if no pixel is labelled."""
     nodata_classes: dict[str, int] = field(default_factory=dict)
     """See `Labels.nodata_classes`."""
-
-
-class LabelError(Exception):
-    """Labels of a window cannot be read."""
-
-    def __init__(self, error: PipelineError) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 class SpectralBandError(Exception):
@@ -79,8 +71,8 @@ class Cutter:
         """Write the chip of a window unless it has no labelled pixel.
 
         Raises:
-            PipelineError: pixels of the image cannot be decoded.
-            LabelError: the labels cannot be read.
+            LabelError: labels are no class ids.
+            PipelineError: pixels cannot be decoded.
         """
         bands_CHW, valid_HW = read_image_bands(image, self.section.bands, window.raster_window)
         transparent = 0
@@ -88,7 +80,7 @@ class Cutter:
             opaque_HW = image.read((self.alpha_band,), window.raster_window)[0] > 0
             transparent = int((~opaque_HW).sum())
             valid_HW &= opaque_HW
-        labels = self._read_labels(mask, window)
+        labels = read_labels(mask, self.table, window.raster_window)
         labels.mask_HW[~valid_HW] = IGNORE
         if (labels.mask_HW == IGNORE).all():
             return Cut(valid_HW.size, transparent)
@@ -96,12 +88,6 @@ class Cutter:
         padded = _pad(image_HWC, labels.mask_HW, self.section.size)
         row = save_chip(self.folder, self._chip(image, window), *padded, self.table)
         return Cut(valid_HW.size, transparent, row, labels.nodata_classes)
-
-    def _read_labels(self, mask: GeoTiff, window: ChipWindow) -> Labels:
-        try:
-            return read_labels(mask, self.table, window.raster_window)
-        except PipelineError as error:
-            raise LabelError(error) from None
 
     def _chip(self, image: GeoTiff, window: ChipWindow) -> Chip:
         size, position = self.section.size, image.georeference.locate(window.row, window.column)
@@ -115,8 +101,8 @@ def cut_windows(image: GeoTiff, mask: GeoTiff, cutter: Cutter) -> Iterator[Cut]:
     a row of windows is encoded on all CPUs, the next one is decoded; no more are in memory.
 
     Raises:
-        PipelineError: pixels of the image cannot be decoded.
-        LabelError: labels cannot be read.
+        LabelError: labels are no class ids.
+        PipelineError: pixels cannot be decoded.
         SpectralBandError: `cutter.alpha_band` has the values of a spectral band.
     """
     yield from _in_order(_submit(image, mask, cutter))
@@ -150,7 +136,7 @@ def _load(
     width = sum(window.width for window in run)
     part = Window(run[0].column, run[0].row, width, run[0].height)
     try:
-        return LoadedPart(image, bands, part), LoadedPart(mask, (1,), part)
+        return load_part(image, bands, part), load_part(mask, (1,), part)
     except PipelineError:
         return None
 

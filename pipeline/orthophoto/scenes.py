@@ -1,21 +1,25 @@
-"""Cut an orthophoto and its mask into chips."""
+"""Cut orthophotos and their masks into chips, on any machine that shares the raw folder and the cache."""
 
 import shutil
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.stage_cache import CachedTask
+from pipeline.formats.chips import make_chip_folders
 from pipeline.formats.classes import ClassTable
-from pipeline.orthophoto.cutting import Cutter, LabelError, SpectralBandError, cut_windows
+from pipeline.orthophoto.cutting import Cutter, SpectralBandError, cut_windows
 from pipeline.orthophoto.image_bands import require_image_bands
 from pipeline.orthophoto.section import TileSection
 from pipeline.orthophoto.transparency import alpha_band
 from pipeline.orthophoto.windows import chip_windows
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.grids import require_same_grid
-from pipeline.raster.labels import refuse_unknown_labels
+from pipeline.raster.labels import LabelError, refuse_unknown_labels
 from pipeline.raster.layout import Scene
+from pipeline.raster.sidecars import with_sidecars
 
 
 @dataclass
@@ -38,6 +42,35 @@ class TiledScene:
     """Whether a band marked as alpha hides nothing because it looks like a spectral band."""
 
 
+@dataclass(frozen=True)
+class TileTask(CachedTask):
+    """Tile a scene, or reuse what an earlier run tiled."""
+
+    section: TileSection
+    table: ClassTable
+
+    def file(self, scene: Scene) -> str:
+        """Return the image's path in the raw folder."""
+        return str(scene.image.relative_to(self.raw))
+
+    def __call__(self, scene: Scene) -> tuple[Path, TiledScene]:
+        """Tile a scene.
+
+        Returns:
+            The folder with the chips, and their rows.
+
+        Raises:
+            PipelineError: image or mask is unreadable or unsupported, or they do not match.
+        """
+
+        def build(folder: Path) -> dict[str, Any]:
+            make_chip_folders(folder, len(self.section.bands))
+            return asdict(tile_scene(scene, self.section, self.table, folder))
+
+        folder, result = self.cache.get(scene.id, with_sidecars((scene.image, scene.mask)), build)
+        return folder, TiledScene(**result)
+
+
 def tile_scene(scene: Scene, section: TileSection, table: ClassTable, folder: Path) -> TiledScene:
     """Cut one scene into chips `SCENE_NUMBER`, window by window.
 
@@ -58,10 +91,10 @@ def tile_scene(scene: Scene, section: TileSection, table: ClassTable, folder: Pa
             return _tile(image, mask, cutter)
         except SpectralBandError:  # every chip so far is written again
             return replace(_tile(image, mask, replace(cutter, alpha_band=None)), alpha_unused=True)
-        except LabelError as error:  # count unknown values over the file, not the window
+        except LabelError:  # count unknown values over the file, not the window
             windows = chip_windows(mask.height, mask.width, section.size)
             refuse_unknown_labels(mask, table, (window.raster_window for window in windows))
-            raise error.error from None
+            raise
 
 
 def _tile(image: GeoTiff, mask: GeoTiff, cutter: Cutter) -> TiledScene:

@@ -31,13 +31,10 @@ class Checksums:
         expected = self.expected.get(path, checksum)
         if checksum == expected:
             return checksum
-        difference = f"its SHA-256 is {checksum}, but the manifest has {expected}"
+        copy_of, advice = "", f"remove {path.name} and run `dvc checkout` or `dvc repro`"
         if self.is_local:
-            raise PipelineError(
-                f"the copy of {path} was changed after the download: {difference}; fix the original, not its copy, "
-                "and run `dvc repro`"
-            )
+            copy_of, advice = "the copy of ", "fix the original, not its copy, and run `dvc repro`"
         raise PipelineError(
-            f"{path} was changed after the download: {difference}; remove {path.name} and run `dvc checkout` or "
-            "`dvc repro`"
+            f"{copy_of}{path} was changed after the download: its SHA-256 is {checksum}, but the manifest has "
+            f"{expected}; {advice}"
         )

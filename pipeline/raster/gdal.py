@@ -29,6 +29,8 @@ logging.getLogger("rasterio").addHandler(logging.NullHandler())
 """It logs the retries of requests with their addresses, which may contain a signature; without a handler to stderr."""
 ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 """Open files alone: GDAL would open a .msk or .ovr beside one with any driver that fits, such as VRT."""
+SIDECARS = {"GDAL_DISABLE_READDIR_ON_OPEN": "FALSE"}
+"""Let GDAL find what lies beside a file as it opens; what it opens later, overviews and a mask, is never read here."""
 WARNINGS_LOCK = Lock()
 """Warning filters are global to the process."""
 
@@ -42,13 +44,23 @@ def quiet_gdal(**options: Any) -> AbstractContextManager[Any]:
     """
     if not options and hasenv() and ALONE.items() <= getenv().items():
         return nullcontext()
-    environment: AbstractContextManager[Any] = rasterio.Env(session=DummySession(), **ALONE, **options)
+    environment: AbstractContextManager[Any] = rasterio.Env(session=DummySession(), **(ALONE | options))
     return environment
 
 
-def open_dataset(path: Location, mode: str = "r", driver: str = "GTiff", **options: Any) -> Any:
-    """Open a file with one driver only, without a warning if it has no georeference, which is common here."""
-    env = quiet_gdal(**gdal_options(path))
+def open_dataset(
+    path: Location, mode: str = "r", driver: str = "GTiff", with_sidecars: bool = False, **options: Any
+) -> Any:
+    """Open a file with one driver only, without a warning if it has no georeference, which is common here.
+
+    Args:
+        path: the file.
+        mode: `r` or `w`.
+        driver: GDAL's name of the format.
+        with_sidecars: whether GDAL reads `.aux.xml`, world file and `.tab`.
+        options: of the driver.
+    """
+    env = quiet_gdal(**gdal_options(path), **(SIDECARS if with_sidecars else {}))
     name = path.gdal_path if isinstance(path, RemoteFile) else path
     with WARNINGS_LOCK, env, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

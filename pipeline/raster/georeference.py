@@ -11,7 +11,7 @@ from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.remote import Location
-from pipeline.raster.sidecars import Pam, read_prj, read_world_file, refuse_unsupported
+from pipeline.raster.sidecars import position_files, read_prj
 
 SQUARE_TOLERANCE = 1e-4
 """Relative deviation up to which a pixel counts as an upright square."""
@@ -54,26 +54,24 @@ class Georeference:
 UNKNOWN = Georeference(None, Affine.identity())
 
 
-def read_georeference(
-    path: Location, dataset: rasterio.DatasetReader, pam: Pam, sidecars: dict[str, Path]
-) -> Georeference:
-    """Read the georeference of an open GeoTIFF: `.aux.xml`, else the file, else world file and `.prj`, as in GDAL.
+def read_georeference(path: Location, dataset: rasterio.DatasetReader, sidecars: dict[str, Path]) -> Georeference:
+    """Read the georeference of an open GeoTIFF: `.aux.xml`, else the file, else world file, `.tab` and `.prj`.
 
     Raises:
         PipelineError: the transform is invalid, or the georeference is in a form that is not supported.
     """
-    own: Affine = dataset.transform
-    if own.is_identity:
-        own = read_world_file(path, sidecars) or own
-    transform = pam.transform or own
-    if transform.is_identity:
-        refuse_unsupported(path, sidecars)
-        if dataset.gcps[0]:
-            raise PipelineError(
-                f"{path} is georeferenced by ground control points, which are not supported; warp it first: gdalwarp"
-            )
+    transform: Affine = dataset.transform
+    if transform.is_identity and dataset.gcps[0]:
+        raise PipelineError(
+            f"{path} is georeferenced by ground control points, which are not supported; warp it first: gdalwarp"
+        )
+    if transform.is_identity and (unread := position_files(path, sidecars)):
+        raise PipelineError(
+            f"{unread[0]} may contain the georeference of {path}, but none can be read from it; write the georeference "
+            "into the GeoTIFF (gdal_edit.py -a_srs -a_ullr) or remove that file"
+        )
     _require_finite(path, transform, dataset.width, dataset.height)
-    return Georeference(crs_text(pam.crs or dataset.crs or read_prj(sidecars)), transform)
+    return Georeference(crs_text(dataset.crs or read_prj(sidecars)), transform)
 
 
 def _require_finite(path: Location, transform: Affine, width: int, height: int) -> None:

@@ -1,28 +1,24 @@
 """Read and write GeoTIFF files as arrays."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import rasterio
-from rasterio.enums import MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.raster.blocks import BlockReader
+from pipeline.raster.blocks import FilePixels, Pixels
+from pipeline.raster.file_formats import require_format
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.georeference import UNKNOWN, Georeference, read_georeference
-from pipeline.raster.integrity import block_index_digest, is_one_strip, is_sparse, require_readable
+from pipeline.raster.integrity import block_index_digest, is_one_strip, require_readable
 from pipeline.raster.remote import Location
-from pipeline.raster.sidecars import PAM, Pam, find_sidecars, read_pam, refuse_external_mask
+from pipeline.raster.sidecars import PAM, declares_colours, find_sidecars, refuse_external_mask
 
-T = TypeVar("T")
-
-PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-"""First bytes of these formats."""
 NO_POSITION = {"GEOREF_SOURCES": "NONE"}
 """GDAL's option to ignore the georeference."""
 MAX_PIXELS = 1 << 28
@@ -36,17 +32,17 @@ class GeoTiff:
         self,
         path: Location,
         dataset: rasterio.DatasetReader,
-        pam: Pam,
         georeference: Georeference,
         damaged: list[str] | None = None,
+        sidecar_colour_table: Path | None = None,
     ) -> None:
         self.path, self.name = path, str(path)
         self.height, self.width, self.count = int(dataset.height), int(dataset.width), int(dataset.count)
         self.dtypes: tuple[str, ...] = tuple(dataset.dtypes)
-        self.nodata = _by_band(dataset.nodatavals, pam.nodata)
+        self.nodata = tuple(dataset.nodatavals)
         """Declared no-data value of each band, or None."""
         self.descriptions: tuple[str | None, ...] = tuple(dataset.descriptions)
-        self.scales, self.offsets = _by_band(dataset.scales, pam.scales), _by_band(dataset.offsets, pam.offsets)
+        self.scales, self.offsets = tuple(dataset.scales), tuple(dataset.offsets)
         """Of each band: a stored value means `scale * value + offset`."""
         self.is_jpeg = dataset.profile.get("compress") == "jpeg"
         structure = dataset.tags(ns="IMAGE_STRUCTURE") | dataset.tags(1, ns="IMAGE_STRUCTURE")
@@ -54,27 +50,24 @@ class GeoTiff:
         """Bits of a sample; with 4 bits, uint8 ranges from 0 to 15."""
         self.white_is_zero = structure.get("MINISWHITE") == "YES"
         self.is_lab = structure.get("SOURCE_COLOR_SPACE") == "CIELAB"  # GDAL's RGB ignores its white point
-        self.sidecar_colour_table = pam.colour_table
+        self.sidecar_colour_table = sidecar_colour_table
         """The `.aux.xml`, if it declares a colour table."""
         self.georeference = georeference
-        interpretations = _by_band([band.name for band in dataset.colorinterp], pam.interpretations)
-        has_colour_table = interpretations[0] == "palette" == dataset.colorinterp[0].name
-        self.colour_table = _colour_table(dataset) if has_colour_table else None
+        self.colour_table = _colour_table(dataset) if dataset.colorinterp[0] == ColorInterp.palette else None
         """Colour table of the first band: RGBA of each value, uint8 (values, 4)."""
-        self.alpha_band = _alpha_band(interpretations, self.dtypes)
+        self.alpha_band = _alpha_band(dataset)
         """Band marked as alpha, counted from 1. By default GDAL marks the fourth of four 8-bit bands, even if it is
         near infrared."""
-        self._mask_bands = _mask_bands(dataset)
-        self.has_internal_mask = bool(self._mask_bands)
-        """Whether a mask is stored in the file; no-data and alpha do not count."""
         self._dataset = dataset
-        self._blocks = BlockReader(path, dataset, damaged)
+        mask_bands = _mask_bands(dataset)
+        self.has_internal_mask = bool(mask_bands)
+        """Whether a mask is stored in the file; no-data and alpha do not count."""
+        self.pixels: Pixels = FilePixels(path, dataset, mask_bands, damaged)
         self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
         """Height and width of what GDAL decodes at once."""
         self.is_compressed = dataset.compression is not None
         self.is_one_strip = is_one_strip(dataset)
         """Whether a row above the last one read is reached only by decoding the file from its start."""
-        self._last: tuple[Window | None, np.ndarray] | None = None
 
     def is_scaled(self, bands: tuple[int, ...]) -> bool:
         """Return whether any of these bands declares a scale or an offset; missing bands are skipped."""
@@ -98,10 +91,7 @@ class GeoTiff:
                 f"{self.path} has {self.width} x {self.height} px; at most {MAX_PIXELS} are read at once "
                 "(a whole Sentinel-2 tile has 120,560,400)"
             )
-        numbers = list(range(1, self.count + 1) if bands is None else bands)
-        if self.is_one_strip:
-            return self._read_all_bands(window)[[band - 1 for band in numbers]]
-        return self._read(numbers, window)
+        return self.pixels.read(tuple(range(1, self.count + 1)) if bands is None else bands, self._window(window))
 
     @property
     def nodata_bands(self) -> tuple[int, ...]:
@@ -114,15 +104,11 @@ class GeoTiff:
         Raises:
             PipelineError: the mask cannot be decoded.
         """
-        visible_HW = np.full(self._shape(window), not self._mask_bands)
-        for band in self._mask_bands:
-            hidden = partial(np.zeros, visible_HW.shape, np.uint8)
-            visible_HW |= self._blocks.read(partial(self._decode_mask, band), hidden, window) > 0
-        return visible_HW
+        return self.pixels.internal_mask(self._window(window))
 
     def left_out(self, window: Window | None = None) -> np.ndarray:
         """Return bool (height, width): True in damaged blocks that were left out of what was read so far."""
-        return self._blocks.left_out(window)
+        return self.pixels.left_out(self._window(window))
 
     def has_data(self, bands_CHW: np.ndarray, bands: tuple[int, ...]) -> np.ndarray:
         """Return bool of the same shape: False where a value is the declared no-data value of its band."""
@@ -155,22 +141,8 @@ class GeoTiff:
         with file_errors(self.path, "is a damaged GeoTIFF"):
             return block_index_digest(self._dataset)
 
-    def _read(self, numbers: list[int], window: Window | None) -> np.ndarray:
-        shape = (len(numbers), *self._shape(window))
-        black = partial(np.zeros, shape, self.dtypes[0])
-        return self._blocks.read(lambda part: self._dataset.read(numbers, window=part), black, window)
-
-    def _read_all_bands(self, window: Window | None) -> np.ndarray:
-        """Keep the last window: reading another of its bands would decode the strip from its start."""
-        if self._last is None or self._last[0] != window:
-            self._last = window, self._read(list(range(1, self.count + 1)), window)
-        return self._last[1]
-
-    def _decode_mask(self, band: int, window: Window) -> np.ndarray:
-        return np.asarray(self._dataset.read_masks(band, window=window))
-
-    def _shape(self, window: Window | None) -> tuple[int, int]:
-        return (self.height, self.width) if window is None else (int(window.height), int(window.width))
+    def _window(self, window: Window | None) -> Window:
+        return window or Window(0, 0, self.width, self.height)
 
 
 @contextmanager
@@ -191,37 +163,20 @@ def open_geotiff(
         PipelineError: the file is missing, empty, damaged or truncated, or has a feature that is not supported.
     """
     if isinstance(path, Path):
-        require_content(path)
-        if driver == "GTiff":
-            _refuse_pictures(path)
+        require_format(path, "TIFF" if driver == "GTiff" else driver)
     noun = "GeoTIFF" if driver == "GTiff" else driver
     sidecars = find_sidecars(path)
     refuse_external_mask(path, sidecars)
-    pam = read_pam(sidecars.get(PAM))
+    has_colours = PAM in sidecars and declares_colours(sidecars[PAM])
+    options = {} if with_position or sidecars else NO_POSITION  # without sources of a position, GDAL ignores `.aux.xml`
     with file_errors(path, f"is not a readable {noun}"):
-        dataset = open_dataset(path, driver=driver, **({} if with_position else NO_POSITION))
+        dataset = open_dataset(path, driver=driver, with_sidecars=bool(sidecars), **options)
     with closing(dataset):
         with file_errors(path, f"is a damaged {noun}"):  # GDAL reads some tags only on access
             require_readable(path, dataset, allow_truncated=damaged is not None)
-            if driver == "GTiff" and pam.nodata and is_sparse(dataset) and _overrides_nodata(dataset, pam):
-                raise PipelineError(
-                    f"{sidecars[PAM]} declares no-data, but {path.name} is sparse and GDAL does not fill its missing "
-                    "blocks with that value; write it into the GeoTIFF (gdal_edit.py -a_nodata) and remove that file"
-                )
-            georeference = read_georeference(path, dataset, pam, sidecars) if with_position else UNKNOWN
-            geotiff = GeoTiff(path, dataset, pam, georeference, damaged)
+            georeference = read_georeference(path, dataset, sidecars) if with_position else UNKNOWN
+            geotiff = GeoTiff(path, dataset, georeference, damaged, sidecars[PAM] if has_colours else None)
         yield geotiff
-
-
-def _refuse_pictures(path: Path) -> None:
-    """Check that a file is not a PNG or JPEG under another name."""
-    with path.open("rb") as reader:
-        start = reader.read(len(PNG))
-    for magic, name, ending in ((PNG, "PNG", ".png"), (JPEG, "JPEG", ".jpg")):
-        if start.startswith(magic):
-            raise PipelineError(
-                f"{path} is a {name} file, although its name ends in {path.suffix}; rename it to {path.stem}{ending}"
-            )
 
 
 def write_geotiff(path: Path, bands_CHW: np.ndarray, georeference: Georeference | None = None, **profile: Any) -> None:
@@ -256,27 +211,6 @@ def is_nodata(values: np.ndarray, nodata: float | None) -> np.ndarray:
     return np.asarray(values == nodata)
 
 
-def require_content(path: Path) -> None:
-    """Check that a file exists and is not empty.
-
-    Raises:
-        PipelineError: it does not, or is.
-    """
-    if not path.is_file():
-        raise PipelineError(f"{path} does not exist")
-    if not path.stat().st_size:
-        raise PipelineError(f"{path} is empty (0 bytes); copy or download it again")
-
-
-def _by_band(own: Sequence[T], overrides: Mapping[int, T]) -> tuple[T, ...]:
-    """Return the values of the file by band, overridden by those of an `.aux.xml`."""
-    return tuple(overrides.get(band, value) for band, value in enumerate(own, 1))
-
-
-def _overrides_nodata(dataset: rasterio.DatasetReader, pam: Pam) -> bool:
-    return any(dataset.nodatavals[band - 1] != nodata for band, nodata in pam.nodata.items())
-
-
 def _colour_table(dataset: rasterio.DatasetReader) -> np.ndarray:
     table = dataset.colormap(1)
     return np.array([table[value] for value in sorted(table)], np.uint8)
@@ -290,7 +224,7 @@ def _mask_bands(dataset: rasterio.DatasetReader) -> tuple[int, ...]:
     return (1,) if MaskFlags.per_dataset in flags else tuple(range(1, dataset.count + 1))
 
 
-def _alpha_band(interpretations: Sequence[str], dtypes: Sequence[str]) -> int | None:
-    marked = [band for band, interpretation in enumerate(interpretations, 1) if interpretation == "alpha"]
-    is_alpha = marked and len(dtypes) > 1 and dtypes[marked[0] - 1] in ("uint8", "uint16")
+def _alpha_band(dataset: rasterio.DatasetReader) -> int | None:
+    marked = [band for band, meaning in enumerate(dataset.colorinterp, 1) if meaning == ColorInterp.alpha]
+    is_alpha = marked and dataset.count > 1 and dataset.dtypes[marked[0] - 1] in ("uint8", "uint16")
     return marked[0] if is_alpha else None

@@ -92,7 +92,10 @@ def require_same_grid(image: Gridded, mask: Gridded, noun: str = "mask", referen
     mask_corners_42 = _to_image_pixels(image.georeference, mask.georeference, corners_42)
     names = " and ".join(crs_label(file.georeference.crs) for file in (image, mask))
     if mask_corners_42 is None:
-        raise PipelineError(f"{both} differ in CRS: {names}{_crs_advice(image, mask)}")
+        raise PipelineError(
+            f"{both} differ in CRS: {names}, and no transformation between them exists; set the right one: "
+            "gdal_edit.py -a_srs"
+        )
     shift = _max_shift(mask_corners_42, corners_42)
     if shift <= MAX_SHIFT:
         return
@@ -180,19 +183,3 @@ def _crs_argument(file: Gridded) -> str:
     if crs == crs_text(read_prj(sidecars)):
         return quote(str(sidecars[PRJ]))
     return f'"$(gdalsrsinfo -o wkt {quote(file.name)})"'
-
-
-def _crs_advice(image: Gridded, mask: Gridded) -> str:
-    """Advise where no transformation exists: one CRS is wrong, often an engineering CRS without a name."""
-    for wrong, right in ((image, mask), (mask, image)):
-        code, own = right.georeference.crs, wrong.georeference.crs
-        if code and code.startswith("EPSG:") and own and _is_engineering(own):
-            command = f"gdal_edit.py -a_srs {code} {quote(wrong.name)}"
-            return f", and no transformation between them exists; if {wrong.name} is in {code}: {command}"
-    return ", and no transformation between them exists; set the right CRS: gdal_edit.py -a_srs"
-
-
-def _is_engineering(crs: str) -> bool:
-    """Return whether a CRS has no relation to the Earth, such as a site's own grid."""
-    parsed = CRS.from_user_input(crs)
-    return not (parsed.is_projected or parsed.is_geographic)

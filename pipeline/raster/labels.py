@@ -20,7 +20,11 @@ MAX_COUNTED = 256
 """Unknown values, the lowest ones, that are counted."""
 
 
-class UnknownLabelsError(PipelineError):
+class LabelError(PipelineError):
+    """Values of labels that are no class ids."""
+
+
+class UnknownLabelsError(LabelError):
     """Values that are neither classes nor remapped."""
 
     def __init__(self, problem: str, advice: str) -> None:
@@ -99,7 +103,7 @@ def to_mask(
         visible_HW: bool; False where the internal mask hides a pixel, which is then ignored, whatever its value.
 
     Raises:
-        PipelineError: NaN, a fraction, or a value that is neither a class nor remapped.
+        LabelError: NaN, a fraction, or a value that is neither a class nor remapped.
     """
     visible_HW = np.ones(values_HW.shape, bool) if visible_HW is None else visible_HW
     mask_HW, unknown = _remap(values_HW, table, nodata, visible_HW)
@@ -117,7 +121,7 @@ def refuse_unknown_labels(mask: GeoTiff, table: ClassTable, windows: Iterable[Wi
         windows: windows that cover the file.
 
     Raises:
-        PipelineError: there is such a value.
+        LabelError: there is such a value.
     """
     parts = ((mask.read((1,), window)[0], mask.internal_mask(window)) for window in windows)
     remapped = (_remap(values_HW, table, mask.nodata[0], visible_HW) for values_HW, visible_HW in parts)
@@ -172,7 +176,7 @@ def _refuse(parts: Iterable[tuple[np.ndarray, np.ndarray]], table: ClassTable, p
         advice = "was it resampled with interpolation?"
         if np.isnan(fractions).all():
             advice = f"if NaN means no label, declare it as no-data: gdal_edit.py -a_nodata nan {quote(str(path))}"
-        raise PipelineError(
+        raise LabelError(
             f"{path} contains the label {fractions[0]}; {fraction_pixels} pixels are NaN or a fraction, but labels are "
             f"whole numbers: {advice}"
         )

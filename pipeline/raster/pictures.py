@@ -1,29 +1,31 @@
 """Open PNG and JPEG files, each with the driver of its name only.
 
-The structure of a file is checked here first, because GDAL reads truncated PNG files of up to 512 x 512 px without an
-error, and CMYK without its colour profile. GDAL decodes both formats row by row, and reports damaged JPEG data, which
-Pillow does not. But the pixels of a JPEG are Pillow's: rasterio's wheels contain IJG's libjpeg 9, whose colours of
-chroma-subsampled files differ from those of libjpeg-turbo, which OpenCV and most programs use, by up to 104 of 255 in
-an image of noise. Pillow decodes a JPEG at once, in 4 bytes per pixel, 1 if it is grey.
+The chunks of a PNG are checked here first, because GDAL reads truncated files of up to 512 x 512 px without an error;
+Pillow's `verify` finds no EXIF data after the pixels. GDAL decodes both formats row by row, and reports damaged JPEG
+data, which Pillow does not. But the pixels of a JPEG are Pillow's: rasterio's wheels contain IJG's libjpeg 9, whose
+colours of chroma-subsampled files differ from those of libjpeg-turbo, which OpenCV and most programs use, by up to 104
+of 255 in an image of noise. Pillow decodes a JPEG at once, in 4 bytes per pixel, 1 if it is grey.
 """
 
+import mmap
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import BinaryIO
 
 import numpy as np
+from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
+from pipeline.raster.file_formats import PNG, require_format
 from pipeline.raster.gdal import WARNINGS_LOCK, quiet_gdal
-from pipeline.raster.geotiff import JPEG, PNG, GeoTiff, open_geotiff, require_content
+from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.layout import TIFF_ENDINGS
 from pipeline.raster.remote import Location
 
@@ -31,27 +33,10 @@ DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """File endings in lower case, and the GDAL driver that opens them."""
 IMAGE_ENDINGS = (*TIFF_ENDINGS, *DRIVERS)
 """Those of all images, GeoTIFF included."""
-FORMATS = {
-    PNG: "PNG",
-    JPEG: "JPEG",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-    b"GIF8": "GIF",
-    b"BM": "BMP",
-    b"RIFF": "WebP",
-    b"\0\0\0\x0cjP": "JPEG 2000",
-}
-"""First bytes of formats that are found under the name of another."""
-ENDINGS = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif"}
 MAX_JPEG_PIXELS = 1 << 29
 """Largest JPEG: 2 GiB are decoded."""
-ORIENTATION, SHORT = 0x0112, 3
-"""EXIF tag, and its type: how the stored image is turned or mirrored for display, 1 to 8."""
-EXIF_PREFIX = b"Exif\0\0"
-START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-START_OF_SCAN, END_OF_IMAGE, APP1 = 0xDA, 0xD9, 0xE1
+ORIENTATION = 0x0112
+"""EXIF tag: how the stored image is turned or mirrored for display, 1 to 8."""
 READ_OPTIONS = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE"}
 """Decode PNG by libpng, which checks what it decodes; report damaged JPEG data as an error."""
 
@@ -97,15 +82,15 @@ def open_picture(path: Path) -> Iterator[Picture]:
         PipelineError: the file is missing, empty, truncated, damaged, in another format, or CMYK; or it has both a
             georeference and an EXIF orientation.
     """
-    require_content(path)
     driver = DRIVERS[path.suffix.lower()]
-    with path.open("rb") as reader:
-        _require_format(path, reader.read(12), driver)
-        reader.seek(0)
-        exif = _check_png(path, reader) if driver == "PNG" else _check_jpeg(path, reader)
-    orientation = _orientation(exif)
+    require_format(path, driver)
     with ExitStack() as stack:
         stack.enter_context(quiet_gdal(**READ_OPTIONS))
+        jpeg = stack.enter_context(_open_jpeg(path)) if driver == "JPEG" else None
+        if jpeg is not None:
+            _require_supported(path, jpeg)
+        exif = _check_png(path) if jpeg is None else jpeg.info.get("exif", b"")
+        orientation = _orientation(exif)
         with _exif_errors(path, exif):
             file = stack.enter_context(open_geotiff(path, driver=driver))
         if orientation != 1 and file.georeference.is_known:
@@ -114,7 +99,7 @@ def open_picture(path: Path) -> Iterator[Picture]:
                 "its position; remove the orientation (exiftool -Orientation= -n), or its world file"
             )
         try:
-            yield Picture(file, orientation, stack.enter_context(_open_jpeg(path, file)) if driver == "JPEG" else None)
+            yield Picture(file, orientation, jpeg)
         except PipelineError as error:  # found only as the pixels are decoded
             if "Premature end of JPEG file" in str(error):
                 raise _truncated(path) from None
@@ -135,16 +120,24 @@ def _exif_errors(path: Path, exif: bytes) -> Iterator[None]:
         raise
 
 
-def _open_jpeg(path: Path, file: GeoTiff) -> JpegImageFile:
+def _open_jpeg(path: Path) -> JpegImageFile:
     """Open a JPEG with Pillow; not by its `open`, whose limit of pixels is of the whole process."""
-    if file.height * file.width > MAX_JPEG_PIXELS:
-        raise PipelineError(
-            f"{path} has {file.width} x {file.height} px; at most {MAX_JPEG_PIXELS} of a JPEG are decoded: "
-            "convert it to GeoTIFF: gdal_translate -co TILED=YES -co COMPRESS=JPEG -co PHOTOMETRIC=YCBCR"
-        )
     with _pillow_errors(path), WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of EXIF
         return JpegImageFile(path)
+
+
+def _require_supported(path: Path, jpeg: JpegImageFile) -> None:
+    if jpeg.mode == "CMYK":
+        raise PipelineError(
+            f"{path} has four bands, CMYK or YCCK colours for print, whose conversion depends on a colour profile; "
+            "convert it to RGB with the program that made it"
+        )
+    if jpeg.width * jpeg.height > MAX_JPEG_PIXELS:
+        raise PipelineError(
+            f"{path} has {jpeg.width} x {jpeg.height} px; at most {MAX_JPEG_PIXELS} of a JPEG are decoded: "
+            "convert it to GeoTIFF: gdal_translate -co TILED=YES -co COMPRESS=JPEG -co PHOTOMETRIC=YCBCR"
+        )
 
 
 @contextmanager
@@ -153,88 +146,32 @@ def _pillow_errors(path: Location) -> Iterator[None]:
     try:
         yield
     except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error) as error:
-        raise PipelineError(f"{path} cannot be read, the file is damaged: {error}") from None
+        raise PipelineError(f"{path} cannot be read, it is damaged or of an unsupported kind: {error}") from None
 
 
-def _require_format(path: Path, start: bytes, driver: str) -> None:
-    actual = next((name for magic, name in FORMATS.items() if start.startswith(magic)), None)
-    if actual == driver:
-        return
-    if actual is None:
-        raise PipelineError(f"{path} is not a {driver} file: it begins with {start[:8].hex(' ')}; save it again")
-    ending = ENDINGS.get(actual)
-    advice = f"rename it to {path.stem}{ending}" if ending else "save it as PNG"
-    raise PipelineError(f"{path} is a {actual} file, although its name ends in {path.suffix}; {advice}")
-
-
-def _check_png(path: Path, reader: BinaryIO) -> bytes:
+def _check_png(path: Path) -> bytes:
     """Check lengths and checksums of all chunks; return the EXIF data, or nothing.
 
     Format: https://www.w3.org/TR/png-3/#5Chunk-layout
     """
-    exif = b""
-    reader.seek(len(PNG))
-    while True:
-        head = reader.read(8)
-        if len(head) < 8:
-            raise _truncated(path)
-        length, kind = struct.unpack(">I4s", head)
-        content, checksum = b"", zlib.crc32(kind)
-        left = length
-        while left:
-            part = reader.read(min(left, 1 << 20))
-            if not part:
+    exif, place, kind = b"", len(PNG), b""
+    with path.open("rb") as reader, mmap.mmap(reader.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        while kind != b"IEND":
+            if place + 12 > len(data):
                 raise _truncated(path)
-            checksum, left = zlib.crc32(part, checksum), left - len(part)
-            content = content + part if kind == b"eXIf" else b""
-        expected = reader.read(4)
-        if len(expected) < 4:
-            raise _truncated(path)
-        if expected != checksum.to_bytes(4, "big"):
-            name = kind.decode("ascii", "replace")
-            raise PipelineError(f"{path} is damaged: its chunk {name!r} has a wrong checksum; copy or save it again")
-        exif = exif or content
-        if kind == b"IEND":
-            return exif
-
-
-def _check_jpeg(path: Path, reader: BinaryIO) -> bytes:
-    """Check the markers before the pixels; return the EXIF data, or nothing.
-
-    Format: ITU-T T.81, annex B. What follows is checked as it is decoded.
-    """
-    exif = b""
-    reader.seek(2)
-    while True:
-        prefix = reader.read(1)
-        marker = reader.read(1)
-        while marker == b"\xff":  # fill bytes
-            marker = reader.read(1)
-        length = reader.read(2)
-        if prefix != b"\xff" and prefix:
-            raise PipelineError(f"{path} is a damaged JPEG: no marker at byte {reader.tell() - 4}; save it again")
-        if len(length) < 2 or marker[0] == END_OF_IMAGE:
-            raise _truncated(path)
-        size = max(int.from_bytes(length, "big") - 2, 0)
-        content = reader.read(size)
-        if len(content) < size:
-            raise _truncated(path)
-        if marker[0] == START_OF_SCAN:
-            return exif
-        if marker[0] == APP1 and content.startswith(EXIF_PREFIX):
-            exif = exif or content
-        if marker[0] in START_OF_FRAME and len(content) >= 6:
-            _require_colours(path, bits=content[0], bands=content[5])
-
-
-def _require_colours(path: Path, bits: int, bands: int) -> None:
-    if bands == 4:
-        raise PipelineError(
-            f"{path} has four bands, CMYK or YCCK colours for print, whose conversion depends on a colour profile; "
-            "convert it to RGB with the program that made it"
-        )
-    if bits != 8:
-        raise PipelineError(f"{path} is a JPEG of {bits} bits; supported are 8: save it as PNG or GeoTIFF")
+            length, kind = struct.unpack_from(">I4s", data, place)
+            start, end = place + 8, place + 8 + length
+            if end + 4 > len(data):
+                raise _truncated(path)
+            if zlib.crc32(memoryview(data)[place + 4 : end]) != int.from_bytes(data[end : end + 4]):
+                name = kind.decode("ascii", "replace")
+                raise PipelineError(
+                    f"{path} is damaged: its chunk {name!r} has a wrong checksum; copy or save it again"
+                )
+            if kind == b"eXIf":
+                exif = exif or data[start:end]
+            place = end + 4
+    return exif
 
 
 def _truncated(path: Path) -> PipelineError:
@@ -243,21 +180,11 @@ def _truncated(path: Path) -> PipelineError:
 
 
 def _orientation(exif: bytes) -> int:
-    """Return the orientation in the first directory of EXIF data; 1 without one, or where it is unreadable.
-
-    Format: TIFF 6.0, section 2.
-    """
-    tiff = exif.removeprefix(EXIF_PREFIX)
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
-    if order is None:
-        return 1
-    try:
-        (start,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (count,) = struct.unpack_from(f"{order}H", tiff, start)
-        for place in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind, values, value = struct.unpack_from(f"{order}HHIH", tiff, place)
-            if (tag, kind, values) == (ORIENTATION, SHORT, 1):
-                return int(value) if value in range(1, 9) else 1
-    except struct.error:  # it is cut off
-        pass
+    """Return the orientation in EXIF data; 1 without one, or where it is unreadable."""
+    tags = Image.Exif()
+    with suppress(SyntaxError, struct.error), WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        tags.load(exif)
+        value = tags.get(ORIENTATION)
+        return value if isinstance(value, int) and 1 <= value <= 8 else 1
     return 1

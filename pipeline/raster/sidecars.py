@@ -1,7 +1,7 @@
-"""Sidecar files, which change the pixels or the position of a GeoTIFF: `.aux.xml`, world files, `.prj`.
+"""Sidecar files, which change the pixels or the position of a GeoTIFF: `.aux.xml`, world files, `.tab`, `.prj`.
 
-They are parsed here with the standard library, so that no other GDAL driver opens anything. As in GDAL, `.aux.xml`
-overrides the GeoTIFF, while world file and `.prj` count only if the GeoTIFF has no georeference.
+GDAL reads them, but for `.prj`, which its GTiff driver ignores. `.aux.xml` overrides the GeoTIFF, the others count only
+if the GeoTIFF has no georeference. They are found here, since GDAL lists the folder again for each file it opens.
 """
 
 import os
@@ -10,7 +10,6 @@ import sys
 import time
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn
@@ -18,15 +17,14 @@ from xml.etree import ElementTree
 
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
-from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.gdal import quiet_gdal
 from pipeline.raster.remote import Location, RemoteFile
 
-PAM, MASK, PRJ = ".aux.xml", ".msk", ".prj"
-UNSUPPORTED = (".tab", ".aux")
-"""Other files that may hold a georeference: of MapInfo and ERDAS."""
+PAM, MASK, PRJ, MAPINFO = ".aux.xml", ".msk", ".prj", ".tab"
+ERDAS = ".aux"
+"""May contain a georeference, which GDAL reads with another driver."""
 MAX_BYTES = 64 * 1024 * 1024
 """Largest sidecar that is read; an attribute table may take some MB."""
 
@@ -34,21 +32,6 @@ MAX_BYTES = 64 * 1024 * 1024
 SETTLED = 2_000_000_000
 """Nanoseconds after a change of a folder from which its names are kept: another change in the time's resolution, up to
 two seconds on old file systems, would go unnoticed."""
-
-
-@dataclass(frozen=True)
-class Pam:
-    """Contents of an `.aux.xml` that change pixels or position; bands are counted from 1."""
-
-    nodata: dict[int, float] = field(default_factory=dict)
-    scales: dict[int, float] = field(default_factory=dict)
-    offsets: dict[int, float] = field(default_factory=dict)
-    interpretations: dict[int, str] = field(default_factory=dict)
-    """GDAL's colour interpretation of a band, such as `alpha`."""
-    colour_table: Path | None = None
-    """The file itself, if it declares a colour table."""
-    crs: CRS | None = None
-    transform: Affine | None = None
 
 
 def find_sidecars(path: Location) -> dict[str, Path]:
@@ -63,7 +46,7 @@ def find_sidecars(path: Location) -> dict[str, Path]:
     if not names:
         return {}
     suffixes = {f"{path.name}{suffix}".lower(): suffix for suffix in (PAM, MASK)}
-    suffixes |= {f"{path.stem}{suffix}".lower(): suffix for suffix in (*world_file_suffixes(path), PRJ, *UNSUPPORTED)}
+    suffixes |= {f"{path.stem}{suffix}".lower(): suffix for suffix in (*world_file_suffixes(path), PRJ, MAPINFO, ERDAS)}
     return {suffixes[name.lower()]: path.with_name(name) for name in names if name.lower() in suffixes}
 
 
@@ -97,6 +80,11 @@ def world_file_suffixes(path: Location) -> tuple[str, ...]:
     return (f".{extension[:1]}{extension[-1:]}w", f".{extension}w", ".wld")
 
 
+def position_files(path: Location, sidecars: dict[str, Path]) -> list[Path]:
+    """Return the sidecars that give a position where the GeoTIFF has none."""
+    return [sidecars[suffix] for suffix in (*world_file_suffixes(path), MAPINFO, ERDAS) if suffix in sidecars]
+
+
 def refuse_external_mask(path: Location, sidecars: dict[str, Path]) -> None:
     """Check that a GeoTIFF has no mask in a separate file.
 
@@ -110,61 +98,6 @@ def refuse_external_mask(path: Location, sidecars: dict[str, Path]) -> None:
         )
 
 
-def read_pam(file: Path | None) -> Pam:
-    """Read an `.aux.xml`; statistics, histograms and attribute tables are ignored.
-
-    Raises:
-        PipelineError: it is not XML, or contains ground control points or a warp, which are not supported.
-    """
-    if file is None:
-        return Pam()
-    root = read_xml(file)
-    if root.tag != "PAMDataset":
-        return Pam()
-    if root.find("GCPList") is not None:
-        _refuse(file, "contains ground control points")
-    nodata: dict[int, float] = {}
-    scales: dict[int, float] = {}
-    offsets: dict[int, float] = {}
-    interpretations: dict[int, str] = {}
-    colour_table = None
-    for band in root.findall("PAMRasterBand"):
-        if band.get("band") is None:  # ignored by GDAL too
-            continue
-        number = _parse_band(file, band.get("band", ""))
-        for tag, values in (("NoDataValue", nodata), ("Scale", scales), ("Offset", offsets)):
-            if text := (band.findtext(tag) or "").strip():
-                values[number] = parse_number(file, text)
-        if interpretation := band.findtext("ColorInterp"):
-            interpretations[number] = interpretation.strip().lower()
-        if band.find("ColorTable") is not None:
-            colour_table = file
-    crs, transform = root.findtext("SRS") or _esri_crs(file, root), root.findtext("GeoTransform")
-    return Pam(
-        nodata,
-        scales,
-        offsets,
-        interpretations,
-        colour_table,
-        parse_crs(file, crs) if crs else None,
-        Affine.from_gdal(*parse_transform(file, transform.split(","))) if transform else None,
-    )
-
-
-def read_world_file(path: Location, sidecars: dict[str, Path]) -> Affine | None:
-    """Read the transform of the world file of a GeoTIFF; None without one.
-
-    Raises:
-        PipelineError: it does not hold six numbers.
-    """
-    file = next((sidecars[suffix] for suffix in world_file_suffixes(path) if suffix in sidecars), None)
-    if file is None:
-        return None
-    a, d, b, e, x, y = parse_transform(file, _read_text(file).replace(",", ".").split())
-    # a world file gives the centre of the first pixel, a geotransform its corner
-    return Affine(a, b, x, d, e, y) @ Affine.translation(-0.5, -0.5)
-
-
 def read_prj(sidecars: dict[str, Path]) -> CRS | None:
     """Read the CRS of the `.prj` of a GeoTIFF; None without one.
 
@@ -174,32 +107,25 @@ def read_prj(sidecars: dict[str, Path]) -> CRS | None:
     return parse_crs(sidecars[PRJ], _read_text(sidecars[PRJ])) if PRJ in sidecars else None
 
 
-def refuse_unsupported(path: Location, sidecars: dict[str, Path]) -> None:
-    """Check that a GeoTIFF without a georeference has none in a format that is not supported.
+def declares_colours(file: Path) -> bool:
+    """Check an `.aux.xml`, before GDAL reads it; return whether it contains a colour table.
 
     Raises:
-        PipelineError: there is such a file.
+        PipelineError: it is not XML, its CRS may be the name of a file, which GDAL would read, or it contains ground
+            control points or a warp, of which GDAL reads only some.
     """
-    for suffix in UNSUPPORTED:
-        if suffix in sidecars:
-            _refuse(sidecars[suffix], f"may contain the georeference of {path}")
-
-
-def _esri_crs(file: Path, root: ElementTree.Element) -> str | None:
-    """Return the CRS that ArcGIS stores in an identity warp."""
-    for warp in root.iter("GeodataXform"):
-        types = [value for key, value in warp.attrib.items() if key.endswith("}type")]
-        if not any(type_.endswith("IdentityXform") for type_ in types):
-            _refuse(file, f"contains a warp ({', '.join(types) or 'without a type'})")
-        return warp.findtext("SpatialReference/WKT")
-    return None
-
-
-def _refuse(file: Path, content: str) -> NoReturn:
-    raise PipelineError(
-        f"{file} {content}, which is not supported; write the georeference into the GeoTIFF (gdalwarp, or gdal_edit.py "
-        "-a_srs -a_ullr) or remove that file"
-    )
+    root = read_xml(file)
+    if root.tag != "PAMDataset":  # GDAL ignores it
+        return False
+    types = [" ".join(warp.attrib.values()) for warp in root.iter("GeodataXform")]  # of ArcGIS; the identity has a CRS
+    if root.find("GCPList") is not None or not all(type_.endswith("IdentityXform") for type_ in types):
+        raise PipelineError(
+            f"{file} contains ground control points or a warp, which is not supported; write the georeference into the "
+            "GeoTIFF (gdalwarp, or gdal_edit.py -a_srs -a_ullr) or remove that file"
+        )
+    if crs := root.findtext("SRS"):
+        parse_crs(file, crs)
+    return root.find("PAMRasterBand/ColorTable") is not None
 
 
 class _SafeTreeBuilder(ElementTree.TreeBuilder):
@@ -240,12 +166,6 @@ def parse_crs(file: Path, text: str) -> CRS:
             return CRS.from_epsg(int(code[1])) if code else CRS.from_wkt(text)
     except CRSError:
         raise PipelineError(f"{file} does not contain a valid CRS; remove or recreate it") from None
-
-
-def _parse_band(file: Path, text: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", text):
-        raise PipelineError(f"{file}: {text[:20]!r} is not a band number; remove or recreate the file")
-    return int(text)
 
 
 def parse_number(file: Path, text: str) -> float:

@@ -14,7 +14,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.formats.chips import IMAGE_BANDS
 from pipeline.orthophoto.image_bands import Bands
 from pipeline.orthophoto.transparency import find_transparency
-from pipeline.raster.band_files import BandFiles
+from pipeline.raster.derived import stack_files
 from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.imagery import to_8bit
 from pipeline.raster.remote import RemoteFile, locate
@@ -111,7 +111,7 @@ def open_band_files(sources: Sequence[str], options: ReadOptions, check_values: 
     with ExitStack() as stack:
         files = [stack.enter_context(open_geotiff(locate(source), damaged)) for source in sources]
         name = " ".join(str(file.path) for file in files)
-        yield _scene(name, BandFiles(files), files, options, damaged, check_values, tuple(range(1, count + 1)))
+        yield _scene(name, stack_files(files), files, options, damaged, check_values, tuple(range(1, count + 1)))
 
 
 def _scene(

@@ -4,7 +4,7 @@ from pathlib import Path
 from shlex import quote
 
 from pipeline.core.errors import PipelineError
-from pipeline.raster.geotiff import require_content
+from pipeline.raster.file_formats import require_content
 
 DRIVERS = {
     ".gpkg": ("GPKG", b"SQLite format 3\0"),

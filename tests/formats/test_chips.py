@@ -1,3 +1,5 @@
+"""The tables of a chips folder are written and read back exactly."""
+
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +13,6 @@ from pipeline.formats.chips import (
     Origin,
     class_columns,
     dropped_summary,
-    failed_entry,
-    link_chips,
-    make_chip_folders,
     read_chips,
     read_imagery,
     read_origin,
@@ -34,17 +33,6 @@ UNPLACED = Chip("007", "NA", 0, 0, 64, 64)
 
 def write(folder: Path, table: ClassTable = TWO_CLASSES) -> None:
     write_tables(folder, [asdict(chip) | PIXELS for chip in (PLACED, UNPLACED)], table, IMAGERY, ORIGIN)
-
-
-@pytest.mark.parametrize(("bands", "folders"), [(3, {"images", "masks"}), (4, {"images", "masks", "more_bands"})])
-def test_further_bands_have_a_folder_of_their_own(tmp_path: Path, bands: int, folders: set[str]) -> None:
-    for name in ("a", "b"):
-        make_chip_folders(tmp_path / name, bands)
-    assert {path.name for path in (tmp_path / "a").iterdir()} == folders
-    for name in folders:
-        (tmp_path / "a" / name / "c.png").write_text(name)
-    link_chips(tmp_path / "a", tmp_path / "b", bands)
-    assert {path.read_text() for path in (tmp_path / "b").rglob("*.png")} == folders
 
 
 def test_the_list_of_bands() -> None:
@@ -74,13 +62,6 @@ def test_the_table_round_trips_with_text_as_text_and_exact_numbers(tmp_path: Pat
     assert frame["x"].isna().tolist() == [True, False]
     assert (frame["x"][1], frame["y"][1]) == (PLACED.x, PLACED.y)
     assert frame["pixels_ignored"].tolist() == [1, 1]
-
-
-def test_a_crs_as_wkt_round_trips(tmp_path: Path) -> None:
-    crs = 'PROJCS["a, b",GEOGCS["c"]]'
-    row = asdict(Chip("a", "a", 0, 0, 1, 1, 0.0, 0.0, crs, 1.0)) | PIXELS
-    write_tables(tmp_path, [row], TWO_CLASSES, IMAGERY, ORIGIN)
-    assert read_chips(tmp_path)["crs"].tolist() == [crs]
 
 
 def test_classes_of_chips_are_written_without_the_remap(tmp_path: Path) -> None:
@@ -116,8 +97,3 @@ def test_list_entries_without_a_chip_are_counted() -> None:
     assert unmatched_entry(["a", "c"]) == {f"{reason} (a, c)": 2}
     assert unmatched_entry(["a", "b", "c", "d"]) == {f"{reason} (a, b, c, …)": 4}
     assert unmatched_entry([]) == {}
-
-
-def test_failures_are_counted() -> None:
-    assert failed_entry("scenes", 2) == {"scenes that failed (on_error: skip)": 2}
-    assert failed_entry("scenes", 0) == {}

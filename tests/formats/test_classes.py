@@ -1,3 +1,5 @@
+"""A class table is accepted in each notation; a mistake is named by its key."""
+
 from pathlib import Path
 from typing import Any
 

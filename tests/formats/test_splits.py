@@ -1,3 +1,5 @@
+"""Groups and the leak between training and test are told as they are."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""Chips have the pixels of their windows, however a scene is stored; of several errors the first is reported."""
+
 import itertools
 import tempfile
 import threading

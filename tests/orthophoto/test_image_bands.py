@@ -1,4 +1,4 @@
-"""Physical values of an image, however a file stores them."""
+"""Colour tables, scales and few bits become the colours they stand for, or the stretch to set is named."""
 
 from pathlib import Path
 from typing import Any

@@ -1,3 +1,5 @@
+"""Entries of train.txt, val.txt, test.txt name chips or images, and never put one into two parts."""
+
 import pytest
 
 from pipeline.core.errors import PipelineError
@@ -23,32 +25,13 @@ def test_other_dots_belong_to_the_name() -> None:
     assert part(PartLists.for_size({"a.2020": "test"}, 64, is_own=True), "a.2020_3") == "test"
 
 
-def test_lists_of_an_archive_count_only_at_the_size_of_its_chips() -> None:
-    entries = {"a_1": "train"}
-    assert part(PartLists.for_size(entries, 512, is_own=False), "a_1") == "train"
-    assert PartLists.for_size(entries, 256, is_own=False).part_of == {}
-    assert part(PartLists.for_size(entries, 256, is_own=True), "a_1") == "train"
-
-
 def test_chips_of_landcoverai_count_only_at_512_px_in_a_local_copy_too() -> None:
     entries = {"M-33-20-D-c-4-2_11": "train", "N-34-106-A-c-1-3": "test"}
     assert PartLists.for_size(entries, 512, is_own=True).part_of == entries
     assert PartLists.for_size(entries, 256, is_own=True).part_of == {"N-34-106-A-c-1-3": "test"}
 
 
-def test_entries_without_a_chip_are_found() -> None:
-    lists = PartLists.for_size({"a": "train", "b_7": "val", "z": "test"}, 64, is_own=True)
-    assert lists.unmatched([{"id": "a_0", "scene": "a"}, {"id": "b_1", "scene": "b"}]) == ["b_7", "z"]
-
-
 def test_one_name_in_two_folders_cannot_be_in_two_parts() -> None:
     with pytest.raises(PipelineError, match=r"test.txt lists south/a.png, but train.txt lists a too"):
         PartLists.for_size({"north/a.png": "train", "south/a.png": "test"}, 64, is_own=True)
     assert PartLists.for_size({"a": "train", "a.tif": "train"}, 64, is_own=True).part_of == {"a": "train"}
-
-
-def test_an_entry_that_names_an_image_and_a_chip_of_another_is_refused() -> None:
-    rows: list[dict[str, object]] = [{"id": f"{scene}_{n}", "scene": scene} for scene in ("a", "a_1") for n in (0, 1)]
-    PartLists({"a": "train", "a_0": "val", "a_1_1": "test"}).require_unambiguous(rows)
-    with pytest.raises(PipelineError, match=r"test.txt lists a_1, which is an image, and a chip of another image"):
-        PartLists({"a": "train", "a_1": "test"}).require_unambiguous(rows)

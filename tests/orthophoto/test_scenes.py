@@ -1,20 +1,18 @@
+"""A scene's chips, their rows and counts: edges, transparency, near infrared, unsuitable masks."""
+
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
-from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.chips import chip_folders
 from pipeline.formats.classes import ClassTable
 from pipeline.formats.datasets import CLASSES
-from pipeline.formats.png import read_chip_image, read_image, read_mask
+from pipeline.formats.png import read_image, read_mask
 from pipeline.orthophoto.scenes import TiledScene, tile_scene
 from pipeline.orthophoto.section import TileSection
-from pipeline.raster import geotiff
-from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.layout import Scene
 from tests.orthophoto.test_section import section
@@ -68,52 +66,18 @@ def test_a_chip_has_the_pixels_and_position_of_its_window(tmp_path: Path) -> Non
     }
 
 
-def test_partial_windows_are_padded_with_black_and_ignore(tmp_path: Path) -> None:
-    tiled = cut(tmp_path, orthophoto(tmp_path, "a", gradient(40, 36), np.full((40, 36), 1, np.uint8)), PAD)
-    assert ids(tiled) == ["a_0", "a_1", "a_2", "a_3"]
-    corner_HWC, mask_HW = (
-        read(tmp_path / f"chips/{kind}/a_3.png") for read, kind in ((read_image, "images"), (read_mask, "masks"))
-    )
-    assert (corner_HWC[:8, :4] > 0).all()
-    assert not corner_HWC[8:].any()
-    assert not corner_HWC[:, 4:].any()
-    assert (mask_HW == 1).sum() == 8 * 4
-    assert (mask_HW == 255).sum() == 32 * 32 - 8 * 4
-    assert tiled.rows[3]["pixels_ignored"] == 32 * 32 - 8 * 4
-
-
-def test_windows_without_a_label_are_dropped_and_counted(tmp_path: Path) -> None:
-    ghana = CLASSES["ghana"]
-    tiled = cut(tmp_path, orthophoto(tmp_path, "a", gradient(32, 64), halves(32, 64, left=0, right=3)), DROP, ghana)
-    assert (ids(tiled), tiled.unlabelled) == (["a_1"], 1)
-
-
-def test_declared_no_data_of_the_image_is_ignored_in_the_mask(tmp_path: Path) -> None:
-    scene = orthophoto(tmp_path, "a", gradient(32, 32))
-    image_CHW = gradient(32, 32)
-    image_CHW[:, :2] = 9
-    write_geotiff(scene.image, image_CHW, at(pixel=0.5), nodata=9)
-    (row,) = cut(tmp_path, scene).rows
-    assert row["pixels_ignored"] == 2 * 32
-    assert not read_image(tmp_path / "chips/images/a_0.png")[:2].any()
-
-
-def near_infrared(folder: Path, **profile: Any) -> Scene:
-    """A scene whose fourth band ranges from 0, as over water, to 255; by default GDAL marks it as alpha."""
-    image_CHW = np.concatenate([gradient(32, 32), np.linspace(0, 255, 1024).reshape(1, 32, 32).astype(np.uint8)])
-    image_CHW[3, :4] = 0
-    scene = orthophoto(folder, "a", gradient(32, 32))
-    write_geotiff(scene.image, image_CHW, at(pixel=0.5), **profile)
-    return scene
-
-
 @pytest.mark.parametrize("alpha", ["auto", "none"])
 @pytest.mark.parametrize("bands", [(4, 1, 2), (1, 2, 3)])
 @pytest.mark.parametrize("profile", [{}, {"photometric": "RGB", "alpha": "YES"}, {"photometric": "MINISBLACK"}])
 def test_near_infrared_is_not_transparency(
     tmp_path: Path, alpha: str, bands: tuple[int, int, int], profile: dict[str, Any]
 ) -> None:
-    tiled = cut(tmp_path, near_infrared(tmp_path, **profile), section(bands=bands, alpha=alpha))
+    """The fourth band ranges from 0, as over water, to 255; by default GDAL marks it as alpha."""
+    image_CHW = np.concatenate([gradient(32, 32), np.linspace(0, 255, 1024).reshape(1, 32, 32).astype(np.uint8)])
+    image_CHW[3, :4] = 0
+    scene = orthophoto(tmp_path, "a", gradient(32, 32))
+    write_geotiff(scene.image, image_CHW, at(pixel=0.5), **profile)
+    tiled = cut(tmp_path, scene, section(bands=bands, alpha=alpha))
     assert [row["pixels_ignored"] for row in tiled.rows] == [0]
     assert (tiled.pixels, tiled.transparent) == (1024, 0)
     red_HW = read_image(tmp_path / "chips/images/a_0.png")[..., 0]
@@ -121,45 +85,15 @@ def test_near_infrared_is_not_transparency(
     assert (red_HW[4:] > 0).all()
 
 
-def rgba(folder: Path, alpha_HW: np.ndarray) -> Scene:
-    scene = orthophoto(folder, "a", gradient(*alpha_HW.shape))
-    bands_CHW = np.concatenate([gradient(*alpha_HW.shape), alpha_HW[None]])
-    write_geotiff(scene.image, bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
-    return scene
-
-
 def test_transparency_and_declared_no_data_both_hide(tmp_path: Path) -> None:
     alpha_HW = np.full((32, 32), 255, np.uint8)
     alpha_HW[0] = 0
-    scene = rgba(tmp_path, alpha_HW)
+    scene = orthophoto(tmp_path, "a", gradient(32, 32))
     image_CHW = np.concatenate([gradient(32, 32), alpha_HW[None]])
     image_CHW[:3, 9, 9] = 50
     write_geotiff(scene.image, image_CHW, at(pixel=0.5), photometric="RGB", alpha="YES", nodata=50)
     tiled = cut(tmp_path, scene)
     assert (tiled.rows[0]["pixels_ignored"], tiled.transparent) == (33, 32)
-
-
-@pytest.mark.parametrize(
-    ("alpha", "bands", "ignored"), [("auto", (1, 2, 3), 320), ("none", (1, 2, 3), 0), ("auto", (4, 2, 1), 0)]
-)
-def test_transparency_hides_pixels_unless_selected_as_a_band_or_disabled(
-    tmp_path: Path, alpha: str, bands: tuple[int, int, int], ignored: int
-) -> None:
-    alpha_HW = np.full((32, 64), 255, np.uint8)
-    alpha_HW[:5], alpha_HW[5, :10] = 0, 128  # ten partly transparent pixels
-    tiled = cut(tmp_path, rgba(tmp_path, alpha_HW), section(bands=bands, alpha=alpha))
-    assert sum(int(str(row["pixels_ignored"])) for row in tiled.rows) == ignored == tiled.transparent
-    assert tiled.pixels == 2 * 1024
-
-
-def test_many_partly_transparent_pixels_make_a_spectral_band(tmp_path: Path) -> None:
-    alpha_HW = np.full((32, 64), 255, np.uint8)
-    alpha_HW[31] = 0
-    for partial, transparent in ((20, 64), (21, 0)):  # of 2,048 pixels: below and above 1 %
-        alpha_HW.flat[:partial] = 128
-        folder = tmp_path / str(partial)
-        tiled = cut(folder, rgba(folder, alpha_HW))
-        assert (tiled.transparent, tiled.alpha_unused) == (transparent, not transparent)
 
 
 @pytest.mark.parametrize(("dtype", "opaque"), [("uint8", 1), ("uint8", 254), ("uint16", 255)])
@@ -170,20 +104,6 @@ def test_alpha_may_have_any_two_values(tmp_path: Path, dtype: str, opaque: int) 
     bands_CHW = np.concatenate([gradient(32, 64), alpha_HW[None]]).astype(dtype)
     write_geotiff(scene.image, bands_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
     assert cut(tmp_path, scene, section(stretch=(0, 255))).transparent == 320
-
-
-def test_nan_in_an_image_is_ignored_in_the_mask(tmp_path: Path) -> None:
-    image_CHW = gradient(32, 32, dtype="float32")
-    image_CHW[1, 3, 4] = np.nan
-    scene = orthophoto(tmp_path, "a", image_CHW, np.full((32, 32), 1, np.uint8))
-    [row] = cut(tmp_path, scene, section(stretch=(0.0, 100.0))).rows
-    assert (row["pixels_1"], row["pixels_ignored"]) == (1023, 1)
-
-
-def test_bands_are_selected_in_order(tmp_path: Path) -> None:
-    scene = orthophoto(tmp_path, "a", gradient(32, 32, bands=5))
-    cut(tmp_path, scene, section(bands=(5, 2, 1)))
-    assert read_image(tmp_path / "chips/images/a_0.png")[4, 9].tolist() == [52, 10, 5]
 
 
 def test_16_bit_images_need_a_stretch(tmp_path: Path) -> None:
@@ -204,15 +124,10 @@ def test_a_missing_band_is_refused(tmp_path: Path) -> None:
         cut(tmp_path, grey, section(bands=(1, 2, 3)))
 
 
-def test_a_value_outside_the_table_is_counted_over_the_whole_mask(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_value_outside_the_table_is_counted_over_the_whole_mask(tmp_path: Path) -> None:
     mask_HW = halves(64, 96)
     mask_HW[0, 0] = mask_HW[63, 90] = mask_HW[63, 91] = 9
     with pytest.raises(PipelineError, match=r"masks/a.tif contains label values outside the class table: 9 in 3 px; "):
-        cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
-    monkeypatch.setattr(geotiff, "MAX_PIXELS", 64 * 96 - 1)  # force windowed reading
-    with pytest.raises(PipelineError, match=r"9 in 3 px"):
         cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
 
 
@@ -232,15 +147,6 @@ def test_the_official_mask_gives_its_72_official_chips(shared: Path, tmp_path: P
     assert (first["x"], first["y"]) == (corner.transform.c, corner.transform.f)
     assert (last["row"], last["column"]) == (4096, 3584)
     assert np.array_equal(read_mask(tmp_path / f"chips/masks/{last['id']}.png"), classes_HW[4096:4608, 3584:4096])
-
-
-def test_chips_of_a_rotated_scene_have_positions_but_no_pixel_size(tmp_path: Path) -> None:
-    scene = orthophoto(tmp_path, "a")
-    rotated = Georeference(UTM, Affine(0.3, 0.4, 500000.0, 0.4, -0.3, 1000000.0))
-    write_geotiff(scene.image, gradient(64, 96), rotated)
-    write_geotiff(scene.mask, halves(64, 96)[None], rotated)
-    row = cut(tmp_path, scene).rows[3]
-    assert (row["x"], row["y"], row["pixel_size"]) == (pytest.approx(500012.8), pytest.approx(999990.4), None)
 
 
 @pytest.mark.parametrize(
@@ -272,40 +178,3 @@ def test_only_labelled_pixels_of_chips_count_as_declared_no_data(tmp_path: Path)
     assert (
         tiled.nodata_classes == {"0": 28 * 32 + 8 * 32} == {"0": sum(int(str(row["pixels_0"])) for row in tiled.rows)}
     )
-
-
-@pytest.mark.parametrize("bands", [(1, 2, 3, 4), (4, 2, 1, 5, 3)])
-def test_the_first_three_of_many_bands_are_the_chip_of_three(tmp_path: Path, bands: tuple[int, ...]) -> None:
-    image_CHW = np.random.default_rng(0).integers(0, 256, (5, 40, 70), np.uint8)
-    scene = orthophoto(tmp_path, "a", image_CHW)
-    how = section(partial="pad", bands=bands)
-    many, rgb = (
-        cut(tmp_path / name, scene, part) for name, part in (("n", how), ("3", section(partial="pad", bands=bands[:3])))
-    )
-    assert many == rgb
-    for name in ids(many):
-        for kind in ("images", "masks"):
-            path = f"chips/{kind}/{name}.png"
-            assert (tmp_path / "n" / path).read_bytes() == (tmp_path / "3" / path).read_bytes()
-    chip_HWC = read_chip_image(tmp_path / "n/chips", "a_1", len(bands))
-    expected_CHW = image_CHW[[band - 1 for band in bands], :32, 32:64]
-    assert np.array_equal(chip_HWC, expected_CHW.transpose(1, 2, 0))
-    assert not (tmp_path / "3/chips/more_bands").exists()
-
-
-def test_near_infrared_marked_as_alpha_is_a_band_if_it_is_chosen(tmp_path: Path) -> None:
-    scene = orthophoto(tmp_path, "a", gradient(32, 32, 4))
-    water_CHW = gradient(32, 32, 4)
-    water_CHW[3, :, :16] = 0  # two values, like a transparency mask
-    write_geotiff(scene.image, water_CHW, at(pixel=0.5), photometric="RGB", alpha="YES")
-    hidden, used = cut(tmp_path, scene), cut(tmp_path, scene, section(bands=(1, 2, 3, 4)))
-    assert (hidden.transparent, used.transparent) == (512, 0)
-    assert np.array_equal(read_chip_image(tmp_path / "chips", "a_0", 4)[..., 3], water_CHW[3])
-
-
-def test_a_colour_table_has_three_bands(tmp_path: Path) -> None:
-    scene = orthophoto(tmp_path, "a", gradient(32, 32)[:1])
-    with rasterio.open(scene.image, "r+") as dataset:
-        dataset.write_colormap(1, {value: (value, 0, 0, 255) for value in range(256)})
-    with pytest.raises(PipelineError, match=r"a.tif has no band 4; its colour table has three, red, green and blue"):
-        cut(tmp_path, scene, section(bands=(1, 2, 3, 4)))

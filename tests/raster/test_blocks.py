@@ -1,10 +1,11 @@
+"""With `on_error: skip`, a damaged block is read as 0 and hidden, and named once."""
+
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rasterio.windows import Window
 
-from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from tests.world import gradient
 
@@ -37,8 +38,3 @@ def test_a_block_that_cannot_be_decoded_is_read_as_0_and_hidden(damaged: Path) -
     assert texts[0].startswith(
         f"{damaged} cannot be read, the file is damaged: block column 2, row 2 (pixel columns 32 to 47, rows 32 to 47)"
     )
-
-
-def test_without_a_list_the_file_is_refused(damaged: Path) -> None:
-    with pytest.raises(PipelineError, match="a.tif is truncated"), open_geotiff(damaged):
-        pass

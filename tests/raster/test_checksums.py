@@ -1,3 +1,5 @@
+"""A raw file that was changed or added after the download is refused."""
+
 import hashlib
 from pathlib import Path
 
@@ -40,8 +42,3 @@ def test_a_sidecar_added_to_a_copy_is_refused(tmp_path: Path) -> None:
         PipelineError, match=r"a\.tif\.aux\.xml was added after the download; put it next to the original"
     ):
         RawFolder("landcoverai", tmp_path).checksums(tmp_path / "images/a.tif.aux.xml")
-
-
-def test_without_a_manifest_any_file_is_accepted(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.tif", "a")
-    assert RawFolder("landcoverai", tmp_path).checksums(tmp_path / "a.tif") == hashlib.sha256(b"a").hexdigest()

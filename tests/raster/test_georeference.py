@@ -1,3 +1,5 @@
+"""A chip's position and pixel size are right or unknown, never wrong."""
+
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +11,7 @@ from rasterio.transform import Affine
 from pipeline.core.errors import PipelineError
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
-from tests.world import CRS_NO_CODE, UTM, at, gradient
-
-
-def test_a_crs_without_a_code_is_kept_as_wkt(tmp_path: Path) -> None:
-    write_geotiff(tmp_path / "a.tif", gradient(2, 2), at(crs=CRS_NO_CODE))
-    with open_geotiff(tmp_path / "a.tif") as file:
-        assert file.georeference.crs is not None
-        assert file.georeference.crs.startswith("PROJCS[")
-
-
-def test_a_chip_is_located_by_its_top_left_corner() -> None:
-    position = at(x=500000.0, y=1000000.0, pixel=0.5).locate(row=512, column=1024)
-    assert position == {"x": 500512.0, "y": 999744.0, "crs": UTM, "pixel_size": 0.5}
+from tests.world import UTM, at, gradient
 
 
 @pytest.mark.parametrize(

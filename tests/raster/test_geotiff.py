@@ -1,4 +1,5 @@
-import shutil
+"""A GeoTIFF is read as stored, truncated and damaged ones are refused, and no-data hides what it hides in GDAL."""
+
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
@@ -70,28 +70,6 @@ def test_alpha_does_not_count_as_data(tmp_path: Path) -> None:
         assert file.valid_mask().tolist() == [[False, True]]
 
 
-def test_a_missing_and_an_empty_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"gone.tif does not exist"):
-        read_tiff(tmp_path / "gone.tif")
-    (tmp_path / "empty.tif").touch()
-    with pytest.raises(PipelineError, match=r"empty.tif is empty \(0 bytes\); copy or download it again"):
-        read_tiff(tmp_path / "empty.tif")
-
-
-def test_a_text_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.tif").write_text("not an image")
-    with pytest.raises(PipelineError, match=r"a.tif is not a readable GeoTIFF: .*not recognized"):
-        read_tiff(tmp_path / "a.tif")
-
-
-@pytest.mark.parametrize(("kind", "ending"), [("PNG", "png"), ("JPEG", "jpg")])
-def test_a_picture_named_tif_is_refused_by_its_format(tmp_path: Path, kind: str, ending: str) -> None:
-    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.tif", kind)
-    message = rf"a.tif is a {kind} file, although its name ends in .tif; rename it to a.{ending}$"
-    with pytest.raises(PipelineError, match=message):
-        read_tiff(tmp_path / "a.tif")
-
-
 def test_a_vrt_named_tif_reads_no_other_file(tiff: Path) -> None:
     vrt = tiff.with_name("vrt.tif")
     vrt.write_text(
@@ -132,26 +110,6 @@ def test_damaged_pixels_are_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     with open_geotiff(path) as file, pytest.raises(PipelineError, match=r"a.tif cannot be read, the file is damaged: "):
         file.read()
-
-
-def test_the_official_mask_is_complete_and_a_part_of_it_is_not(shared: Path, tmp_path: Path) -> None:
-    official = shared / "data/landcoverai-official/N-33-60-D-c-4-2.tif"
-    with open_geotiff(official) as file:
-        assert (file.height, file.width, file.count) == (4701, 4136, 1)
-        assert str(file.georeference.crs).startswith("PROJCS[")
-    part = Path(shutil.copy(official, tmp_path / "part.tif"))
-    with part.open("r+b") as writer:
-        writer.truncate(official.stat().st_size - 100)
-    with pytest.raises(PipelineError, match=r"part.tif is (truncated|not a readable GeoTIFF)"):
-        read_tiff(part)
-
-
-def test_the_internal_mask_hides_pixels(tmp_path: Path) -> None:
-    write_geotiff(tmp_path / "a.tif", np.ones((1, 2, 2), np.uint8), at())
-    hide(tmp_path / "a.tif", np.array([[255, 0], [255, 255]], np.uint8))
-    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
-    with open_geotiff(tmp_path / "a.tif") as file:
-        assert file.valid_mask().tolist() == [[True, False], [True, True]]
 
 
 def test_internal_mask_and_no_data_both_hide_pixels(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+"""Each label value becomes its class, is ignored, or is refused with a remap to paste."""
+
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,8 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import IGNORE, ClassTable
-from pipeline.formats.datasets import CLASSES
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
-from pipeline.raster.labels import nodata_classes_summary, read_labels, refuse_unknown_labels, to_mask
+from pipeline.raster.labels import read_labels, refuse_unknown_labels, to_mask
 from tests.world import TWO_CLASSES, at, hide
 
 FILE = Path("mask.tif")
@@ -29,23 +30,6 @@ def masked(values: list[float], table: ClassTable, dtype: str = "uint8", nodata:
     mask_HW = to_mask(np.array([values], dtype), table, FILE, nodata)
     assert mask_HW.dtype == np.uint8
     return [int(value) for value in mask_HW[0]]
-
-
-def test_the_background_of_landcoverai_is_kept_even_where_declared_no_data() -> None:
-    assert masked([0, 4], CLASSES["landcoverai"], nodata=0) == [0, 4]
-
-
-@pytest.mark.parametrize("dataset", ["landcovernet", "ghana"])
-def test_unlabelled_is_ignored(dataset: Any) -> None:
-    assert masked([0, 7], CLASSES[dataset]) == [IGNORE, 7]
-
-
-def test_remap_merges_and_drops() -> None:
-    assert masked([1, 2, 3, 4, 300], remapping(id_3=1, id_4="ignore", id_300=2), "uint16") == [1, 2, 1, IGNORE, 2]
-
-
-def test_remap_can_swap() -> None:
-    assert masked([1, 2], remapping(id_1=2, id_2=1)) == [2, 1]
 
 
 @pytest.mark.parametrize("nodata", [np.nan, -9999.0, -3.4028234663852886e38])
@@ -66,13 +50,7 @@ PASTE = "write in classes.yaml of the source folder: "
             f"7 in 2 px, 9 in 1 px; classes are [1, 2]: {PASTE}remap: {{7: CLASS, 9: CLASS}}, where CLASS is one of "
             "[1, 2], or ignore; or add the values to its classes",
         ),
-        (  # above 254: no class id
-            [1, 2, 1, 255],
-            {9: 1},
-            f"255 in 1 px; classes are [1, 2]: {PASTE}remap: {{9: 1, 255: CLASS}}, where CLASS is one of [1, 2], or "
-            "ignore",
-        ),
-        (  # one value, and one class without pixels
+        (  # one value, no class id, and one class without pixels
             [9, 9, 255, 255],
             {9: 1},
             f"255 in 2 px; classes are [1, 2]: if 255 is 'wood', {PASTE}remap: {{9: 1, 255: 2}} (else another class, "
@@ -83,11 +61,6 @@ PASTE = "write in classes.yaml of the source folder: "
             {},
             "40 in 1 px, 80 in 3 px; classes are [1, 2]: if 40 is 'field' and 80 is 'wood', "
             f"{PASTE}remap: {{40: 1, 80: 2}} (else another class, or ignore); or add the values to its classes",
-        ),
-        (
-            [1, -5, 1, 1],
-            {},
-            f"-5 in 1 px; classes are [1, 2]: if -5 is 'wood', {PASTE}remap: {{-5: 2}} (else another class, or ignore)",
         ),
     ],
 )
@@ -111,11 +84,6 @@ def test_classes_of_the_whole_file_count_for_the_remap_to_paste(tmp_path: Path) 
     write_geotiff(tmp_path / "mask.tif", np.array([[[1, 255, 1, 2]]], np.uint8))
     with open_geotiff(tmp_path / "mask.tif") as mask, pytest.raises(PipelineError, match="{255: CLASS}, where"):
         refuse_unknown_labels(mask, TWO_CLASSES, [Window(0, 0, 2, 1), Window(2, 0, 2, 1)])
-
-
-def test_a_float_value_outside_the_table_is_printed_as_an_integer() -> None:
-    with pytest.raises(PipelineError, match=r"table: 100000 in 1 px;"):
-        masked([1, 100000], TWO_CLASSES, "float64")
 
 
 @pytest.mark.parametrize("bad", [np.nan, 1.5, np.inf])
@@ -252,13 +220,6 @@ def test_pixels_ignored_later_do_not_count_as_declared_no_data(tmp_path: Path) -
         labels = read_labels(file, TWO_CLASSES)
     labels.mask_HW[0, 0] = IGNORE
     assert labels.nodata_classes == {"1": 1}
-
-
-def test_classes_declared_as_no_data_are_summed_over_files() -> None:
-    assert nodata_classes_summary([{}, {}]) == ""
-    assert nodata_classes_summary([{"0": 7}, {}, {"0": 3, "2": 1}]) == (
-        ", 10 px of class 0, 1 px of class 2 kept although their files declare it as no-data"
-    )
 
 
 def test_nan_alone_may_be_no_data() -> None:

@@ -1,3 +1,5 @@
+"""Remote files are opened with the user's settings; messages tell what failed, without secrets."""
+
 from pathlib import Path
 
 import pytest

@@ -17,8 +17,9 @@ from pipeline.core.failures import OnError
 from pipeline.formats.chips import Imagery
 from pipeline.formats.png import read_image, read_mask
 from pipeline.orthophoto.scenes import tile_scene
+from pipeline.raster.blocks import FilePixels
 from pipeline.raster.georeference import Georeference
-from pipeline.raster.geotiff import GeoTiff, open_geotiff, write_geotiff
+from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.layout import Scene
 from pipeline.scenes import row_buffer
 from pipeline.scenes.geotiff_scene import open_band_files, open_scene
@@ -431,9 +432,9 @@ def test_a_compressed_strip_is_decoded_once(tmp_path: Path, monkeypatch: pytest.
             f"memory: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE {tmp_path}/a.tif tiled.tif"
         ]
         rows: list[int] = []
-        read = GeoTiff._read
+        read = FilePixels._read
         monkeypatch.setattr(
-            GeoTiff, "_read", lambda self, bands, window: rows.append(window.row_off) or read(self, bands, window)
+            FilePixels, "_read", lambda self, bands, window: rows.append(window.row_off) or read(self, bands, window)
         )
         monkeypatch.setattr(row_buffer, "CHUNK_PIXELS", 40 * 100)
         for top in range(0, 1800, 300):
