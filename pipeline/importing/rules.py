@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.core.params import Params
@@ -85,6 +86,14 @@ class LabelRules(ClassTable):
     def label_name_of(self) -> dict[int, str]:
         """From class id or `IGNORE` to its name in `polygons.order` and `polygons.values`."""
         return self.name_of | {IGNORE: "ignore"}
+
+    @property
+    def raw_values(self) -> np.ndarray:
+        """The value in files of each class id and of `IGNORE`, which `remap` maps back; of the smallest dtype."""
+        value_of = {number: self.raw_value(number) for number in self.ids} | {IGNORE: self.ignored_value}
+        values = np.zeros(IGNORE + 1, np.result_type(*map(np.min_scalar_type, value_of.values())))
+        values[list(value_of)] = list(value_of.values())
+        return values
 
     @property
     def table(self) -> ClassTable:
