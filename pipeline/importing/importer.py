@@ -49,6 +49,8 @@ class Importer:
     """What the user should read, one line each; complete after `import_files`."""
     _label_notes: list[str] = field(default_factory=list, init=False)
     """The same about vector files of one image each."""
+    _masks: list[PolygonMask] = field(default_factory=list, init=False)
+    """What polygons were found to cover so far, in any order."""
 
     def import_files(self, files: Sequence[Path]) -> Iterator[Imported | Failure]:
         """Import each image with its label, and copy the files that all depend on.
@@ -64,14 +66,13 @@ class Importer:
         yield from self._copy_shared(files, pairs)
         labels = {pair.label for pair in pairs}
         common = self._read_polygons(pairs[0].label, self.notes) if len(labels) == 1 < len(pairs) else None
-        masks: list[PolygonMask] = []
-        attempt = catch_failures(partial(self._import_pair, common=common, masks=masks), lambda pair: str(pair.image))
+        attempt = catch_failures(partial(self.import_pair, common=common), lambda pair: str(pair.image))
         for result in parallel_map(attempt, pairs):
             yield from [result] if isinstance(result, Failure) else result
-        if common and masks and all(mask.apart for mask in masks):
-            first = min(mask.apart for mask in masks if mask.apart)
-            raise PipelineError(f"{first}: they do not overlap, nor do the other images; check the CRS of both")
-        self._add_notes([mask.note for mask in masks if mask.note])
+        apart = [mask.apart for mask in self._masks if mask.apart]
+        if common and apart and len(apart) == len(self._masks):
+            raise PipelineError(f"{min(apart)}: they do not overlap, nor do the other images; check the CRS of both")
+        self._add_notes([mask.note for mask in self._masks if mask.note])
         self._add_notes(self._label_notes)
         if any(pair.part for pair in pairs):
             self.notes.append("folders of parts are the user's own split: follow them by split.strategy=official")
@@ -108,11 +109,20 @@ class Importer:
         notes.extend(labelled.notes)
         return labelled
 
-    def _import_pair(self, pair: Pair, common: LabelledPolygons | None, masks: list[PolygonMask]) -> list[Imported]:
-        """Write or copy image and mask with their sidecars; neither, if one fails."""
+    def import_pair(self, pair: Pair, common: LabelledPolygons | None = None) -> list[Imported]:
+        """Write or copy image and mask with their sidecars; neither, if one fails.
+
+        Args:
+            pair: which.
+            common: the polygons of all images, if it is one of several with the same label.
+
+        Raises:
+            PipelineError: a file cannot be read or copied, or has no polygon of its own label.
+            OSError: the disk is full.
+        """
         imported: list[Imported] = []
         try:
-            for file in self._import_files_of(pair, common, masks):
+            for file in self._import_pair(pair, common):
                 imported.append(file)
         except (PipelineError, OSError, MemoryError):
             for file in imported:
@@ -120,9 +130,7 @@ class Importer:
             raise
         return imported
 
-    def _import_files_of(
-        self, pair: Pair, common: LabelledPolygons | None, masks: list[PolygonMask]
-    ) -> Iterator[Imported]:
+    def _import_pair(self, pair: Pair, common: LabelledPolygons | None) -> Iterator[Imported]:
         yield from self._import_raster(pair.image, IMAGES, pair.scene, import_image)
         if not is_vector(pair.label):
             yield from self._import_raster(pair.label, MASKS, pair.scene, self._import_mask)
@@ -133,7 +141,7 @@ class Importer:
         yield mask
         if written.apart and not common:
             raise PipelineError(f"{written.apart}: they do not overlap; check the CRS of both")
-        masks.append(written)
+        self._masks.append(written)
 
     def _import_raster(
         self, path: Path, folder: str, scene: str, convert: Callable[[Path, Path], bool]

@@ -70,16 +70,16 @@ class LabelRules(ClassTable):
     def _require_known_classes(self) -> Self:
         if "ignore" in self.names:
             raise ValueError("ignore is not a class; leave it out, and map its values in remap, or in polygons.values")
-        background = () if self.polygons.background is None else (self.polygons.background,)
-        for key, names in (("order", self.polygons.order), ("background", background)):
-            known = (*self.names, "ignore") if key == "order" else self.names
-            if unknown := [name for name in names if name not in known]:
+        polygons, names = self.polygons, (*self.names, "ignore")
+        for key, targets, known in (
+            ("order", polygons.order, names),
+            ("background", (polygons.background,), (*self.names, None)),
+            ("values", polygons.values.values(), (*names, *self.ids)),
+        ):
+            if unknown := [target for target in targets if target not in known]:
                 raise ValueError(
                     f"polygons.{key} contains {unknown[0]!r}, which is not a class; classes: {list(self.names)}"
                 )
-        for target in self.polygons.values.values():
-            if target not in ("ignore", *self.names, *self.ids):
-                raise ValueError(f"polygons.values contains {target!r}, which is not a class: {list(self.names)}")
         return self
 
     @property

@@ -1,3 +1,5 @@
+"""Images and labels are paired by their names and usual suffixes; the nearest fit of a lonely one is named."""
+
 import unicodedata
 from pathlib import Path
 
@@ -6,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import PipelineError
-from pipeline.importing.pairing import IMAGE_SUFFIXES, LABEL_SUFFIXES, Labelled, Member, match_names, scene_name
+from pipeline.importing.pairing import IMAGE_SUFFIXES, LABEL_SUFFIXES, Member, match_names
 
 ROOT = Path("/mine")
 
@@ -53,15 +55,13 @@ def test_each_image_gets_the_label_of_its_name(names: set[str], suffix: str) -> 
 
 def test_decomposed_names_match() -> None:
     decomposed = unicodedata.normalize("NFD", "ü")
-    assert match_names(members(f"{decomposed}.tif"), members("ü.tif"), []) == [
-        Labelled("ü", Path(f"{decomposed}.tif"), Path("ü.tif"))
-    ]
+    assert matched(f"{decomposed}.tif", "ü.tif") == [("ü", f"{decomposed}.tif", "ü.tif")]
 
 
 def test_names_fit_on_a_line() -> None:
-    assert scene_name(members("images/a b.tif")[0]) == "a b"
+    assert Member(ROOT, Path("images/a b.tif")).name == "a b"
     with pytest.raises(PipelineError) as error:
-        scene_name(members("a\nb.tif")[0])
+        match_names([Member(ROOT, Path("a\nb.tif"))], [], [])
     assert str(error.value) == r"'/mine/a\nb.tif' has a line break or control character in its name; rename it"
 
 

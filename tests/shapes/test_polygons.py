@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import shapely
 from pyogrio import raw
+from tests.importing.vectors import save_labels
 
 from pipeline.core.errors import PipelineError
 from pipeline.shapes.polygons import indexed_parts, layer_names, polygon_parts, read_layer, read_polygons
-from tests.importing.vectors import save_labels
 from tests.world import UTM
 
 SQUARE = shapely.box(18, 52, 19, 53)
