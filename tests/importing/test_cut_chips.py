@@ -1,3 +1,5 @@
+"""Chips that LandCover.ai's own script cut are imported as images and masks; a bad one leaves no file."""
+
 import re
 from pathlib import Path
 
