@@ -174,6 +174,7 @@ class Importer:
         try:
             copy(self.root / path, self.target / target)
         except OSError as error:
+            remove(self.target / target)
             reraise_stage_errors(error)
             raise PipelineError(f"{self.root / path} cannot be copied: {error.strerror or error}") from None
         return Imported(target, path)

@@ -80,9 +80,9 @@ def match_names(images: Sequence[Member], labels: Sequence[Member], unread: Sequ
     scenes = {image: image if image == label else _without(label, LABEL_SUFFIXES) for image, label in shared.items()}
     lonely_images = [image_of[name] for name in sorted(image_of.keys() - shared.keys())]
     lonely_labels = [label_of[name] for name in sorted(label_of.keys() - {*shared.values()})]
-    for label in lonely_labels:
-        if twins := [image for image, scene in scenes.items() if scene == _without(label.name, LABEL_SUFFIXES)]:
-            raise PipelineError(f"{label_of[shared[twins[0]]]} and {label} are two labels for one image; keep one")
+    for lonely in lonely_labels:
+        if twins := [image for image, scene in scenes.items() if scene == _without(lonely.name, LABEL_SUFFIXES)]:
+            raise PipelineError(f"{label_of[shared[twins[0]]]} and {lonely} are two labels for one image; keep one")
     if lonely_images:
         raise PipelineError(_lonely(lonely_images, "mask", lonely_labels, unread))
     if lonely_labels:

@@ -4,8 +4,6 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.core.errors import PipelineError
 from pipeline.importing.pairing import IMAGE_SUFFIXES, LABEL_SUFFIXES, Member, match_names
@@ -42,15 +40,6 @@ def test_the_same_name_comes_first() -> None:
         ("a", "a.tif", "a_mask.tif"),
         ("a_rgb", "a_rgb.tif", "a_rgb_mask.tif"),
     ]
-
-
-@given(st.sets(st.text("abc_", min_size=1, max_size=4), min_size=1), st.sampled_from(("", *LABEL_SUFFIXES)))
-def test_each_image_gets_the_label_of_its_name(names: set[str], suffix: str) -> None:
-    images = members(*(f"{name}.tif" for name in names))
-    labels = members(*(f"{name}{suffix}.png" for name in names))
-    found = match_names(images, labels, [])
-    assert [pair.image.stem + suffix for pair in found] == [pair.label.stem for pair in found]
-    assert {pair.scene for pair in found} == names
 
 
 def test_decomposed_names_match() -> None:

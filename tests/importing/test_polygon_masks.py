@@ -123,14 +123,6 @@ def test_a_centre_on_an_edge_belongs_to_the_polygon_on_its_left_or_to_both(tmp_p
     assert "8 px are less than 0.05 px inside overlaps" in done.note
 
 
-def test_a_row_of_centres_on_an_edge_is_covered_as_by_gdal(tmp_path: Path) -> None:
-    for k, transform in enumerate((Affine(1, 0, 0, 0, -1, 6), Affine(1, 0, -1, 0, 1, 0), Affine(-1, 0, 8, 0, -1, 6))):
-        square = shapely.box(1.5, 1.5, 4.5, 3.5)
-        mask_HW = rasterised(tmp_path, [(B, square)], Georeference(UTM, transform))
-        assert np.array_equal(mask_HW == 1, rasterize([square], (6, 8), transform=transform))
-        assert (mask_HW == 1).sum() == [9, 6, 6][k]
-
-
 def test_all_touched_covers_each_pixel_that_a_polygon_meets(tmp_path: Path) -> None:
     sliver = [(B, box(1.2, 2.1, 6.3, 2.4))]
     assert not (rasterised(tmp_path, sliver) == 1).any()
@@ -209,23 +201,6 @@ def test_the_class_written_is_the_value_that_remap_maps_back(tmp_path: Path) -> 
         assert (file.nodata, file.dtypes) == ((65535,), ("uint16",))
 
 
-@pytest.mark.parametrize(
-    "transform",
-    [
-        Affine(1, 0, 100, 0, 1, 50),  # south-up
-        Affine(0, 1, 100, 1, 0, 50),  # rows to the east
-        Affine(0.6, -0.8, 100, -0.8, -0.6, 50),  # rotated
-        Affine(0.3, 0, 512345.1, 0, -0.3, 5912345.7),
-    ],
-)
-def test_a_mask_is_what_gdal_rasterises_on_any_grid(tmp_path: Path, transform: Affine) -> None:
-    circle = shapely.Point(transform @ (19, 13)).buffer(11 * abs(transform.determinant) ** 0.5)
-    mask_HW = rasterised(tmp_path, [(B, circle)], Georeference(UTM, transform), size=(30, 40))
-    expected_HW = rasterize([(circle, 1)], (30, 40), fill=IGNORE, transform=transform, dtype="uint8")
-    assert np.array_equal(mask_HW, expected_HW)
-    assert (mask_HW == 1).sum() == pytest.approx(np.pi * 11**2, rel=0.03)
-
-
 def polygons_in(height: float, width: float, step: float) -> st.SearchStrategy[list[shapely.Geometry]]:
     """Up to four polygons around a grid, valid, with vertices on multiples of `step`."""
     x = st.integers(int(-3 / step), int((width + 3) / step)).map(lambda k: k * step)
@@ -237,7 +212,8 @@ def polygons_in(height: float, width: float, step: float) -> st.SearchStrategy[l
 GRIDS = [
     C04.transform,
     Affine(0.3, 0, 512345.1, 0, -0.3, 312345.7),
-    Affine(0.1, 0, 512345.67, 0, 0.1, 312345.67),
+    Affine(0.1, 0, 512345.67, 0, 0.1, 312345.67),  # south-up
+    Affine(0, 0.5, 512345, 0.5, 0, 312345),  # rows to the east
     Affine(0.7, 0, 512345.1, 0, -0.7, 312345.7) @ Affine.rotation(30),
 ]
 
@@ -265,21 +241,6 @@ def test_random_polygons_are_rasterised_as_by_gdal(
         centres = shapely.points(*(np.indices((40, 30))[::-1] + 0.5))
         is_clear_HW = shapely.distance(union.boundary, centres) > 1e-6
         assert np.array_equal((mask_HW == 1)[is_clear_HW], shapely.contains(union, centres)[is_clear_HW])
-
-
-@given(polygons_in(60, 60, 0.07), st.floats(0, 1), st.floats(0, 1))
-@settings(max_examples=25)
-def test_the_area_of_pixels_is_that_of_polygons(
-    tmp_path_factory: pytest.TempPathFactory, polygons: list[shapely.Polygon], x: float, y: float
-) -> None:
-    """Only pixels that the boundary meets can be covered in part, each by less than its area."""
-    moved = [shapely.transform(p, lambda xy: xy + (x, y)) for p in polygons]
-    mask_HW = rasterised(tmp_path_factory.mktemp("area"), [(B, p) for p in moved], size=(60, 60))
-    union = shapely.union_all(moved)
-    rows, columns = np.indices((60, 60))
-    met_HW = shapely.intersects(union.boundary, shapely.box(columns, rows, columns + 1, rows + 1))
-    area = shapely.intersection(union, shapely.box(0, 0, 60, 60)).area
-    assert abs((mask_HW == 1).sum() - area) <= met_HW.sum()
 
 
 def test_polygons_in_degrees_give_the_same_pixels(tmp_path: Path) -> None:
@@ -346,7 +307,7 @@ def test_vectorised_labels_of_real_images_come_back_pixel_by_pixel(shared: Path,
     table = LabelRules.model_validate(
         {"classes": {10: "building", 30: "road", 50: "field", 70: "forest", 100: "background"}}
     )
-    for path in sorted((folder / "masks").glob("*.tif"))[::10]:
+    for path in sorted((folder / "masks").glob("*.tif"))[::20]:
         with rasterio.open(path) as file:
             labels_HW, transform, crs = file.read(1), file.transform, file.crs.to_string()
         found = [(int(v), shapely.geometry.shape(s)) for s, v in shapes(labels_HW, transform=transform)]

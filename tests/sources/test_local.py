@@ -85,7 +85,7 @@ def test_an_item_that_cannot_be_copied_fails_alone(tmp_path: Path, make: Callabl
     mine = small_ghana(tmp_path / "mine")
     make(mine / "a.txt")
     fetched, failures = partition_results(fetch(mine, tmp_path / "raw", "ghana"))
-    assert failures == [Failure("a.txt", f"{mine}/a.txt cannot be copied: {problem}")]
+    assert failures == [Failure("a.txt", f"{mine}/a.txt: {problem}")]
     assert len(fetched) == sum(path.is_file() for path in mine.rglob("*"))
 
 
