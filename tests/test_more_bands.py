@@ -27,10 +27,10 @@ def ids(count: int) -> list[str]:
     return [f"photo_{number}" for number in range(count)]
 
 
-@pytest.fixture(scope="module", params=[5])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One orthophoto of 16 chips whose first three bands are noise, and what the stages make of it."""
-    folder, bands = tmp_path_factory.mktemp("bands"), request.param
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One orthophoto of 16 chips, five bands of which three are noise, and what the stages make of it."""
+    folder, bands = tmp_path_factory.mktemp("bands"), 5
     chips = [bright_chip(number, SIDE, bands) for number in range(16)]
     image_HWC, mask_HW = (
         np.vstack([np.hstack([chip[part] for chip in chips[row : row + 4]]) for row in range(0, 16, 4)])

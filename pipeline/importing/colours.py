@@ -1,5 +1,6 @@
 """Find the classes of painted masks by their colours."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import combinations
@@ -8,16 +9,8 @@ import cv2
 import numpy as np
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.classes import LandCoverClass
-from pipeline.importing.colour_space import (
-    COLOURS,
-    UNKNOWN,
-    class_positions,
-    is_mixture,
-    mixtures_of_two,
-    pack,
-    unpack,
-)
+from pipeline.formats.classes import IGNORE, LandCoverClass
+from pipeline.importing.colour_space import UNKNOWN, class_positions, is_mixture, mixtures_of_two, pack, unpack
 from pipeline.importing.rules import LabelRules
 from pipeline.raster.remote import Location
 
@@ -53,8 +46,8 @@ class ColourReader:
     path: Location
     """The mask, for messages."""
     rules: LabelRules
-    _count_V: np.ndarray | None = field(default=None, init=False)
-    """Pixels of each unknown colour."""
+    _unknown: Counter[int] = field(default_factory=Counter, init=False)
+    """Pixels of each unknown colour, packed."""
     _partial: int = field(default=0, init=False)
     """Pixels that are partly transparent."""
 
@@ -67,14 +60,9 @@ class ColourReader:
                     f"one colour, {list(entry.colour)}; give each class its own"
                 )
         self._colours_K3 = np.array(list(first), np.uint8)
+        self._slack = max(SLACK, self.rules.colours.tolerance)
         self._between = mixtures_of_two(self._colours_K3, self._slack) if self.rules.colours.edges == "ignore" else {}
-        # by position; the last is that of UNKNOWN
-        self._raw_P = np.array([*map(self.rules.raw_value, self.rules.ids), self.rules.ignored_value])
-
-    @property
-    def _slack(self) -> int:
-        """Largest difference per channel between a pixel of an edge and a mixture of colours."""
-        return max(SLACK, self.rules.colours.tolerance)
+        self._raw_P = self.rules.raw_values[[*self.rules.ids, IGNORE]]  # by position; the last is that of UNKNOWN
 
     def positions(self, colours: np.ndarray) -> np.ndarray:
         """Return the position of the class of each colour, int16 (…), or `UNKNOWN`.
@@ -109,11 +97,9 @@ class ColourReader:
             unknown_HW &= ~partial_HW
             partial_HW[:] = False
             unknown_HW[unknown_HW] = ~self._is_blend(bands_CHW[:3], position_HW, unknown_HW)
-        if (unknown_HW := unknown_HW[rows]).any():
-            self._partial += int((unknown_HW & partial_HW[rows]).sum())
-            unknown_N = packed_HW[rows][unknown_HW & ~partial_HW[rows]]
-            counts_V = np.bincount(unknown_N, minlength=COLOURS)
-            self._count_V = counts_V if self._count_V is None else self._count_V + counts_V
+        self._partial += int((unknown_HW & partial_HW)[rows].sum())
+        found_U, count_U = np.unique(packed_HW[rows][(unknown_HW & ~partial_HW)[rows]], return_counts=True)
+        self._unknown.update(dict(zip(found_U.tolist(), count_U.tolist(), strict=True)))
         return np.asarray(self._raw_P[position_HW[rows]])
 
     def _table(self) -> np.ndarray:
@@ -155,48 +141,38 @@ class ColourReader:
             UnknownColoursError: some were not: their counts, the nearest classes, and what to do.
             PipelineError: all were, but some pixels are partly transparent.
         """
-        if self._count_V is None:
-            return
-        total = int(self._count_V.sum())
-        if not total:
+        if self._unknown:
+            packed_U, count_U = np.array(sorted(self._unknown.items(), key=lambda item: (-item[1], item[0]))).T
+            found_U3 = unpack(packed_U)
+            differences_UK = np.stack(
+                [np.abs(found_U3.astype(np.int16) - colour).max(1) for colour in self._colours_K3], 1
+            )
+            nearest_U, off_U = differences_UK.argmin(1), differences_UK.min(1)
+            listed = [
+                f"{found_U3[k].tolist()} in {count_U[k]} px, nearest {self.rules.names[nearest_U[k]]!r} "
+                f"{self._colours_K3[nearest_U[k]].tolist()}, {off_U[k]} off"
+                for k in range(min(len(found_U3), MAX_LISTED))
+            ]
+            more = f" and {len(found_U3) - MAX_LISTED} more" if len(found_U3) > MAX_LISTED else ""
+            advice = self._advice(found_U3[:MAX_TESTED], count_U[:MAX_TESTED], int(off_U.max()))
+            raise UnknownColoursError(
+                f"{self.path} contains colours of no class in {count_U.sum()} px: {'; '.join(listed)}{more}: {advice}"
+            )
+        if self._partial:
             raise PipelineError(
                 f"{self.path} contains {self._partial} px that are partly transparent, as along antialiased edges; to "
                 "ignore them, write in classes.yaml: colours: {edges: ignore}"
             )
-        found_U = np.flatnonzero(self._count_V)
-        found_U = found_U[np.argsort(-self._count_V[found_U], kind="stable")]
-        near_U = self._differences(found_U).min(1)
-        listed = "; ".join(map(self._describe, found_U[:MAX_LISTED]))
-        more = f" and {len(found_U) - MAX_LISTED} more" if len(found_U) > MAX_LISTED else ""
-        advice = self._advice(found_U, int(near_U.max()))
-        raise UnknownColoursError(f"{self.path} contains colours of no class in {total} px: {listed}{more}: {advice}")
 
-    def _differences(self, packed_U: np.ndarray) -> np.ndarray:
-        """Return the largest difference per channel between colours and classes, (colours, classes)."""
-        columns = [
-            np.abs(unpack(packed_U).astype(np.int16) - colour.astype(np.int16)).max(1) for colour in self._colours_K3
-        ]
-        return np.stack(columns, 1)
-
-    def _describe(self, packed: int) -> str:
-        assert self._count_V is not None
-        differences_K = self._differences(np.array([packed]))[0]
-        nearest = self.rules.classes[int(differences_K.argmin())]
-        return (
-            f"{unpack(np.array([packed]))[0].tolist()} in {self._count_V[packed]} px, nearest {nearest.name!r} "
-            f"{list(nearest.colour)}, {differences_K.min()} off"
-        )
-
-    def _advice(self, found_U: np.ndarray, farthest: int) -> str:
+    def _advice(self, found_U3: np.ndarray, count_U: np.ndarray, farthest: int) -> str:
         """Return what to do about unknown colours, the most frequent first, by what they look like."""
-        assert self._count_V is not None
         colours = self.rules.colours
-        tested_U3, count_U = unpack(found_U[:MAX_TESTED]), self._count_V[found_U[:MAX_TESTED]]
         known = {*self.rules.ids, *self.rules.remap}
-        if (tested_U3 == tested_U3[:, :1]).all() and known.issuperset(tested_U3[:, 0].tolist()):
+        if (found_U3 == found_U3[:, :1]).all() and known.issuperset(found_U3[:, 0].tolist()):
             return "if its bands hold values, write masks: values in classes.yaml; else add the colours to its classes"
-        pairs = combinations(self._colours_K3.astype(int), 2)
-        apart = min(int(np.abs(first - second).max()) for first, second in pairs)
+        apart = min(
+            int(np.abs(first - second).max()) for first, second in combinations(self._colours_K3.astype(int), 2)
+        )
         separating = (apart - 1) // 2
         if farthest <= colours.tolerance:
             return (
@@ -206,7 +182,7 @@ class ColourReader:
         if farthest <= min(separating, MAX_TOLERANCE):
             meaning = "the colours of classes, changed by compression"
             options = f"tolerance: {farthest}" + (", edges: ignore" if colours.edges == "ignore" else "")
-        elif colours.edges == "refuse" and count_U @ self._is_mixture_of_two(tested_U3) >= EDGE_SHARE * count_U.sum():
+        elif colours.edges == "refuse" and count_U @ self._is_mixture_of_two(found_U3) >= EDGE_SHARE * count_U.sum():
             meaning = "antialiased edges"
             options = (f"tolerance: {colours.tolerance}, " if colours.tolerance else "") + "edges: ignore"
         elif 0 < colours.tolerance < separating and (farthest <= separating or colours.edges == "ignore"):

@@ -6,17 +6,16 @@ train.txt, val.txt, test.txt
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure, catch_failures
-from pipeline.core.files import copy, remove
+from pipeline.core.files import copy
 from pipeline.core.parallel import parallel_map
-from pipeline.importing.importer import IMAGES, MASKS, Imported, default_rules
-from pipeline.importing.pictures import import_image
-from pipeline.importing.raster_masks import import_mask
+from pipeline.importing.importer import Imported, Importer, default_rules
+from pipeline.importing.pairing import Pair
 from pipeline.raster.layout import OFFICIAL_LISTS
 
 CHIP_FILE = re.compile(r"(?P<top>([^/]+/)?)output/(?P<chip>[^/.][^/]*_\d+)(?P<ending>\.jpg|_m\.png)")
@@ -61,25 +60,18 @@ class CutChips:
             elif path.parent == Path(self.top) and path.name in OFFICIAL_LISTS:
                 copy(self.root / path, target / path.name)
                 yield Imported(Path(path.name), path)
+        importer = Importer(self.root, target, RULES)
 
         def convert(chip: str) -> list[Imported]:
-            return self._import_chip(chip, paths_of[chip], target)
+            if len(paths_of[chip]) == 1:
+                ((ending, path),) = paths_of[chip].items()
+                missing, expected = COUNTERPART[ending]
+                raise PipelineError(f"{self.name}/{path} has no {missing}; expected {chip}{expected} beside it")
+            try:
+                return importer.import_pair(Pair(chip, paths_of[chip][IMAGE], paths_of[chip][MASK]))
+            except PipelineError as error:
+                raise PipelineError(str(error).replace(str(self.root), self.name)) from None
 
         attempt = catch_failures(convert, lambda chip: min(paths_of[chip].values()).as_posix())
         for result in parallel_map(attempt, sorted(paths_of)):
             yield from [result] if isinstance(result, Failure) else result
-
-    def _import_chip(self, chip: str, path_of: Mapping[str, Path], target: Path) -> list[Imported]:
-        """Write image and mask; neither, if one fails."""
-        if len(path_of) == 1:
-            ((ending, path),) = path_of.items()
-            missing, expected = COUNTERPART[ending]
-            raise PipelineError(f"{self.name}/{path} has no {missing}; expected {chip}{expected} beside it")
-        image, mask = (Path(folder, f"{chip}.tif") for folder in (IMAGES, MASKS))
-        try:
-            import_image(self.root / path_of[IMAGE], target / image)
-            import_mask(self.root / path_of[MASK], target / mask, RULES)
-        except PipelineError as error:
-            remove(target / image)
-            raise PipelineError(str(error).replace(str(self.root), self.name)) from None
-        return [Imported(image, path_of[IMAGE]), Imported(mask, path_of[MASK])]

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from shlex import quote
@@ -15,14 +15,14 @@ from pipeline.formats.classes import USER_CLASSES, user_classes
 from pipeline.formats.datasets import CLASSES
 from pipeline.importing.colours import UnknownColoursError
 from pipeline.importing.listing import is_vector
+from pipeline.importing.pairing import Pair
 from pipeline.importing.pictures import import_image
 from pipeline.importing.polygon_classes import LabelledPolygons, read_labelled
 from pipeline.importing.polygon_masks import PolygonMask, write_polygon_mask
 from pipeline.importing.raster_masks import import_mask
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.survey import Pair, part_lists, survey, with_scenes
+from pipeline.importing.survey import part_lists, survey, with_scenes
 from pipeline.raster.layout import OFFICIAL_LISTS, read_list
-from pipeline.raster.pictures import DRIVERS
 from pipeline.raster.sidecars import find_sidecars
 
 IMAGES, MASKS = "images", "masks"
@@ -49,6 +49,8 @@ class Importer:
     """What the user should read, one line each; complete after `import_files`."""
     _label_notes: list[str] = field(default_factory=list, init=False)
     """The same about vector files of one image each."""
+    _masks: list[PolygonMask] = field(default_factory=list, init=False)
+    """What polygons were found to cover so far, in any order."""
 
     def import_files(self, files: Sequence[Path]) -> Iterator[Imported | Failure]:
         """Import each image with its label, and copy the files that all depend on.
@@ -64,15 +66,14 @@ class Importer:
         yield from self._copy_shared(files, pairs)
         labels = {pair.label for pair in pairs}
         common = self._read_polygons(pairs[0].label, self.notes) if len(labels) == 1 < len(pairs) else None
-        masks: list[PolygonMask] = []
-        attempt = catch_failures(partial(self._import_pair, common=common, masks=masks), lambda pair: str(pair.image))
+        attempt = catch_failures(partial(self.import_pair, common=common), lambda pair: str(pair.image))
         for result in parallel_map(attempt, pairs):
             yield from [result] if isinstance(result, Failure) else result
-        if common and masks and all(mask.apart for mask in masks):
-            first = min(mask.apart for mask in masks if mask.apart)
-            raise PipelineError(f"{first}: they do not overlap, nor do the other images; check the CRS of both")
-        self._add_notes(sorted(note for mask in masks for note in mask.notes))  # whichever thread was first
-        self._add_notes(sorted(self._label_notes))
+        apart = [mask.apart for mask in self._masks if mask.apart]
+        if common and apart and len(apart) == len(self._masks):
+            raise PipelineError(f"{min(apart)}: they do not overlap, nor do the other images; check the CRS of both")
+        self._add_notes([mask.note for mask in self._masks if mask.note])
+        self._add_notes(self._label_notes)
         if any(pair.part for pair in pairs):
             self.notes.append("folders of parts are the user's own split: follow them by split.strategy=official")
 
@@ -108,70 +109,62 @@ class Importer:
         notes.extend(labelled.notes)
         return labelled
 
-    def _import_pair(self, pair: Pair, common: LabelledPolygons | None, masks: list[PolygonMask]) -> list[Imported]:
-        """Write or copy image and mask with their sidecars; neither, if one fails."""
-        imported = self._import_raster(pair.image, IMAGES, pair.scene, self._import_image)
-        try:
-            if not is_vector(pair.label):
-                return [*imported, *self._import_raster(pair.label, MASKS, pair.scene, self._import_mask)]
-            mask = Imported(Path(MASKS, f"{pair.scene}.tif"), pair.label)
-            masks.append(self._burn(pair, imported[0].path, mask.path, common))
-            return [*imported, mask]
-        except (PipelineError, OSError, MemoryError):
-            self._remove(imported)
-            raise
+    def import_pair(self, pair: Pair, common: LabelledPolygons | None = None) -> list[Imported]:
+        """Write or copy image and mask with their sidecars; neither, if one fails.
 
-    def _burn(self, pair: Pair, image: Path, mask: Path, common: LabelledPolygons | None) -> PolygonMask:
-        """Write the mask of an image from polygons; those of this image alone must cover a part of it."""
-        labelled = common or self._read_polygons(pair.label, self._label_notes)
-        copied, own = str(self.target / image), str(self.root / pair.image)
+        Args:
+            pair: which.
+            common: the polygons of all images, if it is one of several with the same label.
+
+        Raises:
+            PipelineError: a file cannot be read or copied, or has no polygon of its own label.
+            OSError: the disk is full.
+        """
+        imported: list[Imported] = []
         try:
-            written = write_polygon_mask(labelled, self.target / image, self.target / mask, self.rules)
-            if written.apart and not common:
-                remove(self.target / mask)
-                raise PipelineError(f"{written.apart}: they do not overlap; check the CRS of both")
-        except PipelineError as error:
-            raise PipelineError(str(error).replace(copied, own)) from None
-        notes = [note.replace(copied, own) for note in written.notes]
-        return replace(written, notes=notes, apart=written.apart and written.apart.replace(copied, own))
+            for file in self._import_pair(pair, common):
+                imported.append(file)
+        except (PipelineError, OSError, MemoryError):
+            for file in imported:
+                remove(self.target / file.path)
+            raise
+        return imported
+
+    def _import_pair(self, pair: Pair, common: LabelledPolygons | None) -> Iterator[Imported]:
+        yield from self._import_raster(pair.image, IMAGES, pair.scene, import_image)
+        if not is_vector(pair.label):
+            yield from self._import_raster(pair.label, MASKS, pair.scene, self._import_mask)
+            return
+        mask = Imported(Path(MASKS, f"{pair.scene}.tif"), pair.label)
+        labelled = common or self._read_polygons(pair.label, self._label_notes)
+        written = write_polygon_mask(labelled, self.root / pair.image, self.target / mask.path, self.rules)
+        yield mask
+        if written.apart and not common:
+            raise PipelineError(f"{written.apart}: they do not overlap; check the CRS of both")
+        self._masks.append(written)
 
     def _import_raster(
         self, path: Path, folder: str, scene: str, convert: Callable[[Path, Path], bool]
-    ) -> list[Imported]:
+    ) -> Iterator[Imported]:
         """Convert a raster, or copy it with its sidecars where `convert` returns False; the raster comes first."""
         target = Path(folder, f"{scene}.tif")
         if convert(self.root / path, self.target / target):
-            return [Imported(target, path)]
+            yield Imported(target, path)
+            return
         sidecars = [file.relative_to(self.root) for file in find_sidecars(self.root / path).values()]
         is_renamed = unicodedata.normalize("NFC", path.stem) != scene
-        copied: list[Imported] = []
-        try:
-            for file in (path, *sorted(sidecars)):
-                name = f"{scene}{file.name.removeprefix(path.stem)}" if is_renamed else file.name
-                copied.append(self._copy(file, Path(folder, name)))
-        except PipelineError:
-            self._remove(copied)
-            raise
-        return copied
-
-    def _remove(self, files: Sequence[Imported]) -> None:
-        for file in files:
-            remove(self.target / file.path)
-
-    def _import_image(self, source: Path, target: Path) -> bool:
-        is_picture = source.suffix.lower() in DRIVERS
-        if is_picture:
-            import_image(source, target)
-        return is_picture
+        for file in (path, *sorted(sidecars)):
+            name = f"{scene}{file.name.removeprefix(path.stem)}" if is_renamed else file.name
+            yield self._copy(file, Path(folder, name))
 
     def _import_mask(self, source: Path, target: Path) -> bool:
         try:
             return import_mask(source, target, self.rules)
         except UnknownColoursError as error:
-            if (self.root / USER_CLASSES).exists():
+            table = self.root / USER_CLASSES
+            if table.exists():
                 raise
             unknown = str(error).partition(": ")[0]
-            table = self.root / USER_CLASSES
             raise PipelineError(
                 f"{unknown}; without a {USER_CLASSES} classes are LandCover.ai's: write one, and edit its names: "
                 f"python -m pipeline.classes {quote(str(self.root))} > {quote(str(table))}"
@@ -181,6 +174,7 @@ class Importer:
         try:
             copy(self.root / path, self.target / target)
         except OSError as error:
+            remove(self.target / target)
             reraise_stage_errors(error)
             raise PipelineError(f"{self.root / path} cannot be copied: {error.strerror or error}") from None
         return Imported(target, path)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,13 @@ import shapely
 from pipeline.core.errors import PipelineError
 from pipeline.core.parallel import parallel_map
 from pipeline.formats.classes import Colour
+from pipeline.importing.colour_space import pack, unpack
 from pipeline.importing.listing import is_vector
 from pipeline.importing.mask_kinds import RasterMask, require_bands
+from pipeline.importing.pairing import Pair
 from pipeline.importing.polygon_classes import value_text
 from pipeline.importing.raster_masks import open_mask, require_8bit_colours, require_exact
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.survey import Pair
 from pipeline.raster.geotiff import is_nodata
 from pipeline.shapes.polygons import layer_names, read_layer
 
@@ -59,16 +59,14 @@ def find_contents(root: Path, pairs: Sequence[Pair], rules: LabelRules) -> Conte
     Raises:
         PipelineError: a label cannot be read.
     """
+
+    def read(label: Path) -> Contents:
+        return read_polygons(label, rules.polygons.layer) if is_vector(label) else read_mask(label, rules)
+
     contents = Contents()
-    labels = sorted({root / pair.label for pair in pairs})
-    read = partial(_read_label, rules=rules)
-    for found in parallel_map(read, labels):
+    for found in parallel_map(read, sorted({root / pair.label for pair in pairs})):
         contents.add(found)
     return contents
-
-
-def _read_label(path: Path, rules: LabelRules) -> Contents:
-    return read_polygons(path, rules.polygons.layer) if is_vector(path) else read_mask(path, rules)
 
 
 def read_mask(path: Path, rules: LabelRules) -> Contents:
@@ -100,9 +98,8 @@ def read_mask(path: Path, rules: LabelRules) -> Contents:
 def _count(contents: Contents, mask: RasterMask, bands_CN: np.ndarray, is_painted: bool) -> None:
     """Add the visible pixels of a part of a mask, (bands, pixels)."""
     if is_painted:
-        found, counts = np.unique(bands_CN[:3], axis=1, return_counts=True)
-        for (red, green, blue), count in zip(found.T.tolist(), counts.tolist(), strict=True):
-            contents.colours[red, green, blue] += count
+        found_U, count_U = np.unique(pack(*bands_CN[:3]), return_counts=True)
+        contents.colours.update(dict(zip(map(tuple, unpack(found_U).tolist()), count_U.tolist(), strict=True)))
         return
     nodata = mask.file.nodata[0]
     is_nodata_N = is_nodata(bands_CN[0], nodata)
@@ -110,14 +107,13 @@ def _count(contents: Contents, mask: RasterMask, bands_CN: np.ndarray, is_painte
         contents.nodata[f"{nodata:g}"] += empty
     values_N = bands_CN[0][~is_nodata_N]
     if (fractions := values_N[values_N != np.floor(values_N)]).size:
-        nan = (
-            "; if it means no label, declare it as no-data: gdal_edit.py -a_nodata nan"
-            if np.isnan(fractions[0])
-            else ""
+        advice = "; if it means no label, declare it as no-data: gdal_edit.py -a_nodata nan"
+        raise PipelineError(
+            f"{mask.file.path} contains {fractions[0]}, but labels are whole numbers"
+            f"{advice if np.isnan(fractions[0]) else ''}"
         )
-        raise PipelineError(f"{mask.file.path} contains {fractions[0]}, but labels are whole numbers{nan}")
-    found, counts = np.unique(values_N, return_counts=True)
-    contents.values.update(dict(zip(map(int, found), counts.tolist(), strict=True)))
+    found_U, count_U = np.unique(values_N, return_counts=True)
+    contents.values.update(dict(zip(map(int, found_U), count_U.tolist(), strict=True)))
 
 
 def read_polygons(path: Path, layer: str | None = None) -> Contents:

@@ -1,7 +1,7 @@
 """The files of a folder that may be images or labels, by their folders and suffixes."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,24 +22,14 @@ LISTED = 5
 
 
 @dataclass(frozen=True)
-class Place:
-    """What the folders of a file tell."""
-
-    part: str
-    image_folder: str
-    """Name of the folder for images, "" for a file in none."""
-    label_folder: str
-
-
-@dataclass(frozen=True)
 class Listing:
-    """The files that may be images or labels, by place."""
+    """The files of a folder, and which of them may be images or labels."""
 
     root: Path
     files: Sequence[Path]
     """All of the folder."""
-    places: Mapping[Path, Place]
-    """Of images and labels."""
+    members: Sequence[Member]
+    """Those in folders of known names, or in none."""
 
     @classmethod
     def of(cls, root: Path, files: Sequence[Path], excluded: Path | None) -> "Listing":
@@ -48,33 +38,27 @@ class Listing:
         Raises:
             PipelineError: a file is in a nested folder, or images or labels are in two folders.
         """
-        listing = cls(root, files, dict(_places(root, [path for path in files if path != excluded])))
-        for names, content in ((listing.image_folders, "images"), (listing.label_folders, "labels")):
-            if len(names) > 1:
-                folders = " and in ".join(f"{name}/" for name in sorted(names))
-                raise PipelineError(f"{root} has {content} in {folders}; keep one")
+        listing = cls(root, files, list(_members(root, [path for path in files if path != excluded])))
+        for names, content in ((IMAGE_FOLDERS, "images"), (LABEL_FOLDERS, "labels")):
+            if len(folders := listing.folders(names)) > 1:
+                listed = " and in ".join(f"{name}/" for name in folders)
+                raise PipelineError(f"{root} has {content} in {listed}; keep one")
         return listing
 
-    @property
-    def image_folders(self) -> set[str]:
-        """Names of the folders that hold images."""
-        return {place.image_folder for path, place in self.places.items() if is_raster(path)} - {""}
+    def folders(self, names: Sequence[str]) -> list[str]:
+        """Return which folders of these names there are."""
+        return sorted({member.folder for member in self.members} & {*names})
 
-    @property
-    def label_folders(self) -> set[str]:
-        """Names of the folders that hold labels."""
-        return {place.label_folder for place in self.places.values()} - {""}
-
-    def members(self, is_label: bool) -> Iterator[tuple[str, Member]]:
-        """Yield the images, or the labels, with their part."""
-        for path, place in self.places.items():
-            if is_label == self._is_label(path, place) and self._counts(path, place):
-                yield place.part, Member(self.root, path)
-
-    @property
-    def unread(self) -> list[Path]:
-        """Files that may be images or labels in other formats."""
-        return [path for path in self.files if path.suffix.lower() in UNREAD]
+    def divide(self) -> tuple[list[Member], list[Member]]:
+        """Return images and labels; beside folders for images, other pictures are not part of the data."""
+        has_images, has_labels = bool(self.folders(IMAGE_FOLDERS)), bool(self.folders(LABEL_FOLDERS))
+        images: list[Member] = []
+        labels: list[Member] = []
+        for member in self.members:
+            by_suffix = not has_labels and member.path.stem.lower().endswith(LABEL_SUFFIXES)
+            if member.folder or not has_images:
+                (labels if member.folder in LABEL_FOLDERS or by_suffix else images).append(member)
+        return images, labels
 
     def describe(self) -> str:
         """Describe the contents of the folder: numbers of files by folder and suffix."""
@@ -84,14 +68,6 @@ class Listing:
             for (folder, suffix), count in counts.most_common(LISTED)
         ]
         return f"found {', '.join(listed)}" if listed else "it is empty"
-
-    def _is_label(self, path: Path, place: Place) -> bool:
-        by_suffix = not self.label_folders and path.stem.lower().endswith(LABEL_SUFFIXES)
-        return bool(place.label_folder) or by_suffix
-
-    def _counts(self, path: Path, place: Place) -> bool:
-        """Return whether a file counts: beside folders for images, other pictures are not part of the data."""
-        return bool(place.image_folder or place.label_folder) or (is_raster(path) and not self.image_folders)
 
 
 def is_raster(path: Path) -> bool:
@@ -104,17 +80,21 @@ def is_vector(path: Path) -> bool:
     return path.suffix.lower() in DRIVERS
 
 
-def _places(root: Path, files: Sequence[Path]) -> Iterator[tuple[Path, Place]]:
+def _members(root: Path, files: Sequence[Path]) -> Iterator[Member]:
     """Yield the files in folders of known names, or in none."""
-    known = {*IMAGE_FOLDERS, *LABEL_FOLDERS, *PART_FOLDERS}
-    has_raster_labels = any(is_raster(path) and {*map(str.lower, path.parts[:-1])} & {*LABEL_FOLDERS} for path in files)
+    has_raster_labels = any(is_raster(path) and {*_folders(path)} & {*LABEL_FOLDERS} for path in files)
     for path in files:
-        folders = [name.lower() for name in path.parts[:-1]]
-        part = [PART_FOLDERS[name] for name in folders if name in PART_FOLDERS]
-        image, label = ([name for name in folders if name in names] for names in (IMAGE_FOLDERS, LABEL_FOLDERS))
-        is_label = bool(label) and is_vector(path) and not (path.suffix.lower() == ".json" and has_raster_labels)
-        if not (is_raster(path) or is_label) or (folders and folders[0] not in known):
+        folders = _folders(path)
+        parts = [PART_FOLDERS[name] for name in folders if name in PART_FOLDERS]
+        kinds = [name for name in folders if name in (*IMAGE_FOLDERS, *LABEL_FOLDERS)]
+        is_metadata = path.suffix.lower() == ".json" and has_raster_labels
+        is_label = is_vector(path) and not is_metadata and bool({*kinds} & {*LABEL_FOLDERS})
+        if not (is_raster(path) or is_label) or (folders and folders[0] not in (*kinds, *PART_FOLDERS)):
             continue
-        if len(folders) > len(part) + len(image) + len(label) or max(len(part), len(image) + len(label)) > 1:
+        if len(folders) > len(parts) + len(kinds) or max(len(parts), len(kinds)) > 1:
             raise PipelineError(f"{root / path}: nested folders are not searched; move it to {root / path.parts[0]}")
-        yield path, Place("".join(part), "".join(image), "".join(label))
+        yield Member(root, path, "".join(parts), "".join(kinds))
+
+
+def _folders(path: Path) -> list[str]:
+    return [name.lower() for name in path.parts[:-1]]

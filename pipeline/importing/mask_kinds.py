@@ -93,43 +93,35 @@ def _palette_is_colours(mask: RasterMask, colour_table_V4: np.ndarray) -> bool:
     used = [index for index in _used_indices(mask) if index in known or not _is_declared_empty(mask.file, index)]
     if not used or max(used) >= len(colour_table_V4):
         return False
-    are_known = known.issuperset(used)
     try:
         position_U = ColourReader(mask.file.path, rules).positions(colour_table_V4[used, :3])
     except PipelineError:  # two classes have one colour
         return False
     if (position_U == UNKNOWN).any():
         return False
-    by_colour = [rules.ids[position] for position in position_U]
-    by_value = [rules.remap.get(index, index) for index in used]
-    if are_known and by_colour != by_value:
-        index, colour_id, value_id = next(
-            (index, first, second)
-            for index, first, second in zip(used, by_colour, by_value, strict=True)
-            if first != second
-        )
-        name_of = rules.name_of
-        value_name = name_of.get(value_id, value_id) if isinstance(value_id, int) else value_id
-        raise PipelineError(
-            f"{mask.file.path} has a palette that can be read in two ways: value {index} is {value_name!r} in "
-            f"classes.yaml, and its colour {colour_table_V4[index, :3].tolist()} is {name_of[colour_id]!r}; "
-            "write masks: values, or masks: colours, in classes.yaml"
-        )
-    return not are_known
+    if not known.issuperset(used):
+        return True
+    for index, position in zip(used, position_U, strict=True):
+        target = rules.remap.get(index, index)
+        if target != rules.ids[position]:
+            value_name = target if target == "ignore" else rules.name_of[target]
+            raise PipelineError(
+                f"{mask.file.path} has a palette that can be read in two ways: value {index} is {value_name!r} in "
+                f"classes.yaml, and its colour {colour_table_V4[index, :3].tolist()} is {rules.names[position]!r}; "
+                "write masks: values, or masks: colours, in classes.yaml"
+            )
+    return False
 
 
 def _used_indices(mask: RasterMask) -> list[int]:
-    count_V = np.zeros(1 << 16, np.int64)
+    used: set[int] = set()
     for window, _ in mask.rows():
-        values_HW = mask.file.read((1,), window)[0]
-        if mask.file.has_internal_mask:
-            values_HW = values_HW[mask.file.internal_mask(window)]
-        count_V += np.bincount(values_HW.reshape(-1), minlength=len(count_V))
-    return [int(index) for index in np.flatnonzero(count_V)]
+        values_N = mask.file.read((1,), window)[0][mask.file.internal_mask(window)]
+        used.update(np.flatnonzero(np.bincount(values_N)).tolist())
+    return sorted(used)
 
 
 def _is_declared_empty(file: GeoTiff, index: int) -> bool:
     """Return whether an index is the declared no-data, or of a transparent colour."""
     table = file.colour_table
-    is_transparent = table is not None and index < len(table) and table[index, 3] == 0
-    return index == file.nodata[0] or bool(is_transparent)
+    return index == file.nodata[0] or (table is not None and index < len(table) and table[index, 3] == 0)

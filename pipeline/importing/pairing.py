@@ -20,37 +20,42 @@ class Member:
     root: Path
     path: Path
     """Relative to `root`."""
+    part: str = ""
+    """train, val or test, where folders of these names divide the files."""
+    folder: str = ""
+    """Name of the folder for images or labels that it is in, in lower case; "" in none."""
 
     @property
     def name(self) -> str:
-        """The stem; macOS decomposes ü into two characters."""
-        return unicodedata.normalize("NFC", self.path.stem)
+        """The stem; macOS decomposes ü into two characters.
+
+        Raises:
+            PipelineError: it does not fit on a line; lists of chips have one id a line.
+        """
+        name = unicodedata.normalize("NFC", self.path.stem)
+        if not name.isprintable():
+            raise PipelineError(f"{str(self)!r} has a line break or control character in its name; rename it")
+        return name
 
     def __str__(self) -> str:
         return str(self.root / self.path)
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """An image and its label, relative to their folder."""
+class Pair:
+    """An image and its label."""
 
     scene: str
+    """Its unique name: that of the image, without a suffix such as `_sat`."""
     image: Path
+    """Relative to the folder, as all paths here."""
     label: Path
+    """A raster or a vector file; the latter may hold the labels of all images."""
+    part: str = ""
+    """See `Member.part`."""
 
 
-def scene_name(member: Member) -> str:
-    """Return the stem of a file.
-
-    Raises:
-        PipelineError: it does not fit on a line; lists of chips have one id a line.
-    """
-    if not member.name.isprintable():
-        raise PipelineError(f"{str(member)!r} has a line break or control character in its name; rename it")
-    return member.name
-
-
-def match_names(images: Sequence[Member], labels: Sequence[Member], unread: Sequence[Path]) -> list[Labelled]:
+def match_names(images: Sequence[Member], labels: Sequence[Member], unread: Sequence[Path]) -> list[Pair]:
     """Pair each image with the label of its name, or of its name with a suffix; the scene is what both share.
 
     Args:
@@ -63,42 +68,37 @@ def match_names(images: Sequence[Member], labels: Sequence[Member], unread: Sequ
     """
     image_of, label_of = _by_name(images), _by_name(labels)
     shared = {name: name for name in image_of.keys() & label_of.keys()}  # from image to label
-    _match(shared, image_of.keys() - shared.keys(), label_of.keys() - set(shared.values()), image_suffixes=("",))
-    _match(shared, image_of.keys() - shared.keys(), label_of.keys() - set(shared.values()), IMAGE_SUFFIXES)
-    lonely_images = sorted(image_of.keys() - shared.keys())
-    lonely_labels = sorted(label_of.keys() - set(shared.values()))
-    for name in lonely_labels:
-        if twins := [
-            label for label in shared.values() if _without(label, LABEL_SUFFIXES) == _without(name, LABEL_SUFFIXES)
-        ]:
-            raise PipelineError(f"{label_of[twins[0]]} and {label_of[name]} are two labels for one image; keep one")
-    for missing, names, files, others in (
-        ("mask", lonely_images, image_of, [label_of[name] for name in lonely_labels]),
-        ("image", lonely_labels, label_of, [image_of[name] for name in lonely_images]),
-    ):
-        if names:
-            raise PipelineError(_lonely(files[names[0]], len(names), missing, others, unread))
+    for image_suffixes in (("",), IMAGE_SUFFIXES):
+        bare = {
+            _without(name, image_suffixes): name
+            for name in sorted(image_of.keys() - shared.keys())
+            if name.lower().endswith(image_suffixes)
+        }
+        for label in sorted(label_of.keys() - {*shared.values()}):
+            if (image := bare.pop(_without(label, LABEL_SUFFIXES), None)) is not None:
+                shared[image] = label
     scenes = {image: image if image == label else _without(label, LABEL_SUFFIXES) for image, label in shared.items()}
-    return [Labelled(scenes[name], image_of[name].path, label_of[shared[name]].path) for name in sorted(shared)]
+    lonely_images = [image_of[name] for name in sorted(image_of.keys() - shared.keys())]
+    lonely_labels = [label_of[name] for name in sorted(label_of.keys() - {*shared.values()})]
+    for lonely in lonely_labels:
+        if twins := [image for image, scene in scenes.items() if scene == _without(lonely.name, LABEL_SUFFIXES)]:
+            raise PipelineError(f"{label_of[shared[twins[0]]]} and {lonely} are two labels for one image; keep one")
+    if lonely_images:
+        raise PipelineError(_lonely(lonely_images, "mask", lonely_labels, unread))
+    if lonely_labels:
+        raise PipelineError(_lonely(lonely_labels, "image", [], unread))
+    return [
+        Pair(scenes[name], image_of[name].path, label_of[shared[name]].path, image_of[name].part)
+        for name in sorted(shared)
+    ]
 
 
 def _by_name(members: Iterable[Member]) -> dict[str, Member]:
     named: dict[str, Member] = {}
     for member in members:
-        if (first := named.setdefault(scene_name(member), member)) is not member:
+        if (first := named.setdefault(member.name, member)) is not member:
             raise PipelineError(f"{first} and {member} are two files for one scene; keep one")
     return named
-
-
-def _match(shared: dict[str, str], images: set[str], labels: set[str], image_suffixes: Sequence[str]) -> None:
-    """Add the pairs that have the same name without their suffixes."""
-    bare = {
-        _without(name, image_suffixes): name for name in sorted(images) if name.lower().endswith(tuple(image_suffixes))
-    }
-    for label in sorted(labels):
-        image = bare.pop(_without(label, LABEL_SUFFIXES), None)
-        if image is not None:
-            shared[image] = label
 
 
 def _without(name: str, suffixes: Sequence[str]) -> str:
@@ -106,9 +106,10 @@ def _without(name: str, suffixes: Sequence[str]) -> str:
     return name[: len(name) - len(suffix)]
 
 
-def _lonely(member: Member, count: int, missing: str, others: Sequence[Member], unread: Sequence[Path]) -> str:
-    """Describe a file without its counterpart, and the nearest fit among the others."""
-    more = f" (and {count - 1} more without one)" if count > 1 else ""
+def _lonely(members: Sequence[Member], missing: str, others: Sequence[Member], unread: Sequence[Path]) -> str:
+    """Describe the first file without its counterpart, and the nearest fit among the others."""
+    member = members[0]
+    more = f" (and {len(members) - 1} more without one)" if len(members) > 1 else ""
     near = [path for path in unread if path.stem == member.path.stem]
     if near and missing == "mask":
         how = "" if near[0].suffix.lower() in (".npy", ".xml") else " (gdal_translate)"

@@ -4,18 +4,20 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rasterio.enums import ColorInterp
+from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
-from pipeline.importing.tiff_writer import TILE, TiffWriter, require_small_rows, tiff_writer
-from pipeline.raster.geotiff import GeoTiff
-from pipeline.raster.pictures import Picture, open_picture
+from pipeline.importing.tiff_writer import TILE, require_small_rows, tiff_writer
+from pipeline.raster.geotiff import GeoTiff, open_geotiff
+from pipeline.raster.pictures import DRIVERS, Picture, open_picture
 
 Rows = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 """From first row and the row after the last to bands_CHW and visible_HW (bool) of these rows."""
@@ -23,21 +25,41 @@ TRANSPOSED, ROWS_REVERSED, COLUMNS_REVERSED = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3,
 """EXIF orientations (CIPA DC-008, 4.6.4 A): first transpose, then reverse rows and columns of the result."""
 
 
-def import_image(source: Path, target: Path) -> None:
-    """Convert a PNG or JPEG image to a GeoTIFF with the same pixels, bands and dtype.
+@contextmanager
+def open_raster(path: Path) -> Iterator[tuple[GeoTiff, Picture | None]]:
+    """Open a GeoTIFF, or a PNG or JPEG, whose pixels `Picture.read` gives.
+
+    Raises:
+        PipelineError: see `open_geotiff` and `open_picture`.
+    """
+    if path.suffix.lower() in DRIVERS:
+        with open_picture(path) as picture:
+            yield picture.file, picture
+    else:
+        with open_geotiff(path) as file:
+            yield file, None
+
+
+def import_image(source: Path, target: Path) -> bool:
+    """Convert a PNG or JPEG image to a GeoTIFF with the same pixels, bands and dtype; leave a GeoTIFF as it is.
 
     Georeference and no-data come from world file, `.prj` and `.aux.xml`; an EXIF orientation is applied; what is
     transparent other than by an alpha band is hidden by the internal mask. Grey images keep one band; grey of 1, 2 or
     4 bits is scaled to 0 to 255, as viewers show it.
 
     Args:
-        source: `.png`, `.jpg` or `.jpeg`, in upper or lower case, with its sidecars.
+        source: a `.png`, `.jpg` or `.jpeg`, in upper or lower case, with its sidecars; or a GeoTIFF.
         target: the GeoTIFF; parent folders are created.
+
+    Returns:
+        Whether `target` was written; False for a GeoTIFF, to be copied with its sidecars.
 
     Raises:
         PipelineError: the file is missing, empty, truncated, damaged, in another format or in an unsupported form.
         OSError: the disk is full.
     """
+    if source.suffix.lower() not in DRIVERS:
+        return False
     target.parent.mkdir(parents=True, exist_ok=True)
     with open_picture(source) as picture, tempfile.TemporaryDirectory(dir=target.parent, prefix=".turned.") as folder:
         file = picture.file
@@ -53,12 +75,13 @@ def import_image(source: Path, target: Path) -> None:
             read = _turn(picture, read, Path(folder))
             height, width = (width, height) if picture.orientation in TRANSPOSED else (height, width)
         with tiff_writer(target, file.georeference, height=height, width=width, **_profile(file)) as writer:
-            _describe(file, writer)
+            _describe(file, writer.dataset)
             for start in range(0, height, TILE):
                 bands_CHW, visible_HW = read(start, min(start + TILE, height))
                 writer.write(start, bands_CHW)
                 if _hides(file):
                     writer.write_mask(start, visible_HW)
+    return True
 
 
 def _reader(picture: Picture) -> Rows:
@@ -112,24 +135,23 @@ def _stored_view(upright: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _profile(file: GeoTiff) -> dict[str, Any]:
-    """Return creation options: three bands or more are colours, a second or fourth may be alpha."""
-    photometric = "RGB" if file.count > 2 else "MINISBLACK" if file.colour_table is None else "PALETTE"
-    alpha = {"alpha": "UNASSOCIATED"} if file.alpha_band else {"alpha": "NO"} if file.count in (2, 4) else {}
-    predictor = {} if file.colour_table is not None else {"predictor": 2}
-    return {"count": file.count, "dtype": file.dtypes[0], "photometric": photometric} | alpha | predictor
+    """Return creation options: three bands or more are colours."""
+    if file.colour_table is not None:
+        return {"count": 1, "dtype": "uint8", "photometric": "PALETTE"}
+    photometric = "RGB" if file.count > 2 else "MINISBLACK"
+    return {"count": file.count, "dtype": file.dtypes[0], "photometric": photometric, "predictor": 2}
 
 
-def _describe(file: GeoTiff, writer: TiffWriter) -> None:
+def _describe(file: GeoTiff, dataset: DatasetWriter) -> None:
     """Copy what is not pixels."""
     if file.colour_table is not None:
-        colours = file.colour_table.copy()
-        colours[:, 3] = 255  # GeoTIFF has no transparent colours: the internal mask hides them
-        writer.dataset.write_colormap(1, {value: tuple(map(int, colour)) for value, colour in enumerate(colours)})
+        # GeoTIFF has no transparent colours: the internal mask hides them
+        colours = enumerate(file.colour_table[:, :3].tolist())
+        dataset.write_colormap(1, {value: (*colour, 255) for value, colour in colours})
     elif file.alpha_band:
-        colours_of = {2: (ColorInterp.gray,), 4: (ColorInterp.red, ColorInterp.green, ColorInterp.blue)}
-        writer.dataset.colorinterp = (*colours_of[file.count], ColorInterp.alpha)
+        dataset.colorinterp = (*dataset.colorinterp[:-1], ColorInterp.alpha)
     if file.is_scaled(tuple(range(1, file.count + 1))):
-        writer.dataset.scales, writer.dataset.offsets = file.scales, file.offsets
+        dataset.scales, dataset.offsets = file.scales, file.offsets
 
 
 def require_colours(file: GeoTiff, indices: np.ndarray, colour_table_V4: np.ndarray) -> None:

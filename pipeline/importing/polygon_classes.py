@@ -6,7 +6,7 @@ P: polygons.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -124,73 +124,60 @@ def _classify(polygons: Polygons, rules: LabelRules) -> tuple[np.ndarray, str]:
                 f"{polygons.name} has no attribute {name!r}, which polygons.attribute names"
                 f"{f' (nearest: {near[0]})' if near else ''}; {_describe(texts)}"
             )
-        return _classes(polygons, name, rules), f"class by attribute {name!r}"
-    candidates = {name: texts_P for name, texts_P in texts.items() if name.lower() not in ROW_NUMBERS}
-    candidates = {name: texts_P for name, texts_P in candidates.items() if set(texts_P) != {NULL}}
+        return _classes(polygons.name, name, texts[name], rules), f"class by attribute {name!r}"
+    candidates = {
+        name: texts_P for name, texts_P in texts.items() if name.lower() not in ROW_NUMBERS and {*texts_P} != {NULL}
+    }
+    others = [entry for entry in rules.classes if entry.name != rules.polygons.background]
     if not candidates:
-        return _only_class(polygons, rules)
+        return _only_class(polygons, others), "without attributes"
     keys = {*map(value_text, (*rules.names, *rules.polygons.values))}
     # an attribute with a name of a class, even beside unknown ones, goes before numbers that happen to be ids
-    candidates = {name: texts_P for name, texts_P in candidates.items() if keys & set(texts_P)} or candidates
-    known = {name: [resolve(text, rules) is not None for text in set(texts_P)] for name, texts_P in candidates.items()}
+    candidates = {name: texts_P for name, texts_P in candidates.items() if keys & {*texts_P}} or candidates
+    known = {name: [resolve(text, rules) is not None for text in {*texts_P}] for name, texts_P in candidates.items()}
     fitting = [name for name in candidates if all(known[name])]
     partial = [name for name in candidates if any(known[name])]
-    if not fitting and (len(partial) == 1 or _is_only_choice(candidates)):
+    # the only attribute, with few values, is the class, with names of others
+    is_only_choice = len(known) == 1 and all(len(are_known) <= MAX_LISTED for are_known in known.values())
+    if not fitting and (len(partial) == 1 or is_only_choice):
         fitting = partial or list(candidates)  # its other values are named
-    classes = [_classes(polygons, name, rules) for name in fitting]
-    if classes and all(np.array_equal(classes[0], others) for others in classes):
+    classes = [_classes(polygons.name, name, candidates[name], rules) for name in fitting]
+    if classes and all(np.array_equal(classes[0], found_P) for found_P in classes):
         return classes[0], f"class by attribute {fitting[0]!r}, which was found"
-    reason = "no attribute has only values that are classes"
     if fitting:
         candidates = {name: candidates[name] for name in fitting}
-        reason = f"{len(fitting)} attributes have values that are all classes, but not the same ones"
+        reason, advice = f"{len(fitting)} attributes have values that are all classes, but not the same ones", ""
+    else:
+        reason, advice = "no attribute has only values that are classes", ", and map its values in polygons.values"
+        if len(others) == 1:
+            advice += (
+                f"; or, if all polygons are {others[0].name}, save them without attributes: ogr2ogr -select '' "
+                f"one.gpkg {quote(polygons.name)}"
+            )
     raise PipelineError(
         f"{polygons.name}: {reason}; {_describe(candidates)}; classes: {', '.join(rules.names)}: name the attribute as "
-        f"polygons.attribute in {USER_CLASSES}{'' if fitting else _unfit_advice(polygons, rules)}"
+        f"polygons.attribute in {USER_CLASSES}{advice}"
     )
 
 
-def _is_only_choice(candidates: Mapping[str, list[str]]) -> bool:
-    """Return whether there is one attribute, with few values: it is the class, with names of others."""
-    return len(candidates) == 1 and all(len(set(texts_P)) <= MAX_LISTED for texts_P in candidates.values())
-
-
-def _others(rules: LabelRules) -> list[LandCoverClass]:
-    """Return the classes besides the background."""
-    return [entry for entry in rules.classes if entry.name != rules.polygons.background]
-
-
-def _unfit_advice(polygons: Polygons, rules: LabelRules) -> str:
-    others = _others(rules)
-    advice = ", and map its values in polygons.values"
-    if len(others) > 1:
-        return advice
-    return (
-        f"{advice}; or, if all polygons are {others[0].name}, save them without attributes: ogr2ogr -select '' "
-        f"one.gpkg {quote(polygons.name)}"
-    )
-
-
-def _only_class(polygons: Polygons, rules: LabelRules) -> tuple[np.ndarray, str]:
+def _only_class(polygons: Polygons, others: Sequence[LandCoverClass]) -> np.ndarray:
     """Return the class of polygons without attributes: the only one besides the background."""
-    others = _others(rules)
     if len(others) > 1:
         raise PipelineError(
             f"{polygons.name} has no attribute that could hold the class, and there are {len(others)} classes that its "
             f"polygons could be: {', '.join(entry.name for entry in others)}; add an attribute with the class, or, if "
             f"there is one class and a background, name that as polygons.background in {USER_CLASSES}"
         )
-    return np.full(len(polygons.geometries_P), others[0].id, np.uint8), "without attributes"
+    return np.full(len(polygons.geometries_P), others[0].id, np.uint8)
 
 
-def _classes(polygons: Polygons, name: str, rules: LabelRules) -> np.ndarray:
+def _classes(file: str, attribute: str, texts_P: Sequence[str], rules: LabelRules) -> np.ndarray:
     """Return the class of each polygon, uint8.
 
     Raises:
         PipelineError: a value is no class; each is named with its count.
     """
-    texts_P = list(map(value_text, polygons.attributes[name]))
-    known = {text: resolve(text, rules) for text in set(texts_P)}
+    known = {text: resolve(text, rules) for text in {*texts_P}}
     unknown = Counter(text for text in texts_P if known[text] is None).most_common()
     if not unknown:
         return np.array([known[text] for text in texts_P], np.uint8)
@@ -202,7 +189,7 @@ def _classes(polygons: Polygons, name: str, rules: LabelRules) -> np.ndarray:
     more = f" and {len(unknown) - MAX_LISTED} more" if len(unknown) > MAX_LISTED else ""
     first = unknown[0][0]
     raise PipelineError(
-        f"{polygons.name}: attribute {name!r} has values that are no class: {', '.join(described)}{more}; classes: "
+        f"{file}: attribute {attribute!r} has values that are no class: {', '.join(described)}{more}; classes: "
         f"{', '.join(rules.names)}; map each in {USER_CLASSES} to a class or to ignore: polygons: "
         + flow_yaml({"values": {first: _nearest(first, rules) or "ignore"}})
     )

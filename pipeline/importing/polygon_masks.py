@@ -17,11 +17,11 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.params import flow_yaml
 from pipeline.formats.classes import IGNORE, USER_CLASSES
 from pipeline.importing.burning import MARGIN, Layers, Overlaps
-from pipeline.importing.mask_writer import MaskWriter, mask_dtype, mask_writer
+from pipeline.importing.pictures import open_raster
 from pipeline.importing.polygon_classes import LabelledPolygons
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.tiff_writer import TILE
-from pipeline.raster.geotiff import GeoTiff, open_geotiff
+from pipeline.importing.tiff_writer import TILE, TiffWriter, mask_writer
+from pipeline.raster.geotiff import GeoTiff
 from pipeline.shapes.placement import place
 from pipeline.shapes.polygons import Polygons
 
@@ -31,12 +31,10 @@ BLOCK_PIXELS = 2**22
 
 @dataclass(frozen=True)
 class PolygonMask:
-    """What `write_polygon_mask` wrote."""
+    """What `write_polygon_mask` found."""
 
-    pixels: dict[str, int]
-    """Pixels of each class that occurs, by name, and of `ignore`."""
-    notes: list[str]
-    """What the user should read about this image, one line each; `LabelledPolygons.notes` has those about the file."""
+    note: str | None
+    """What the user should read about this image; `LabelledPolygons.notes` has what is about the file."""
     apart: str | None
     """None, or, if no polygon and no annotated area covers a pixel of the image, a line with the extents of both: to be
     refused where the file belongs to this image alone, or where all images of a file are apart from it."""
@@ -47,63 +45,47 @@ def write_polygon_mask(labelled: LabelledPolygons, image: Path, target: Path, ru
 
     Args:
         labelled: from `read_labelled`, for any number of images.
-        image: a GeoTIFF with a position.
-        target: `masks/NAME.tif`; values are `rules.raw_value` of the class ids, which `rules.remap` maps back.
+        image: a GeoTIFF or picture with a position.
+        target: `masks/NAME.tif`; values are `rules.raw_values`.
         rules: the user's `classes.yaml`.
 
     Raises:
         PipelineError: the image has no position, the polygons cannot be placed in it, or polygons of two classes
             overlap and `polygons.order` does not decide.
     """
-    with open_geotiff(image) as grid:
+    name = labelled.polygons.name
+    with open_raster(image) as (grid, _):
         placed = place(labelled.polygons, grid)
         areas = None if labelled.annotated is None else Layers.of_areas(place(labelled.annotated, grid))
-        layers = Layers.of(placed, labelled.classes_P, rules)
-        overlaps = Overlaps()
-        with mask_writer(target, grid.height, grid.width, grid.georeference, rules) as mask:
-            pixels, covered = _write(mask, grid, layers, areas, overlaps, rules)
+        layers, overlaps = Layers.of(placed, labelled.classes_P, rules), Overlaps()
+        with mask_writer(target, grid, rules) as mask:
+            is_covered = _write(mask, grid, layers, areas, overlaps, rules)
             _refuse(overlaps, labelled.polygons, grid, rules)
-    names = rules.label_name_of
-    counts = {names[number]: count for number, count in enumerate(pixels.tolist()) if count}
-    if not covered:
-        only = " and ".join(counts)
-        note = f"{image}: no polygon of {labelled.polygons.name} covers a pixel; its mask is {only} only"
-        return PolygonMask(counts, [note], placed.apart)
+    if not is_covered:
+        only = "ignore" if areas else rules.polygons.background or "ignore"
+        return PolygonMask(f"{image}: no polygon of {name} covers a pixel; its mask is {only} only", placed.apart)
     note = (
-        f"{image}: {overlaps.slivers} px are less than {MARGIN} px inside overlaps of two classes of "
-        f"{labelled.polygons.name}, on their borders, and have the class with the lower id"
+        f"{image}: {overlaps.slivers} px are less than {MARGIN} px inside overlaps of two classes of {name}, on their "
+        "borders, and have the class with the lower id"
     )
-    return PolygonMask(counts, [note] if overlaps.slivers else [], None)
+    return PolygonMask(note if overlaps.slivers else None, None)
 
 
 def _write(
-    mask: MaskWriter, grid: GeoTiff, layers: Layers, areas: Layers | None, overlaps: Overlaps, rules: LabelRules
-) -> tuple[np.ndarray, int]:
-    """Write a mask by blocks of rows.
-
-    Returns:
-        Pixels by class id, and the pixels that a polygon covers; with annotated areas, those in areas.
-    """
-    raw_values, pixels, covered = _raw_values(rules), np.zeros(IGNORE + 1, np.int64), 0
+    mask: TiffWriter, grid: GeoTiff, layers: Layers, areas: Layers | None, overlaps: Overlaps, rules: LabelRules
+) -> bool:
+    """Write a mask by blocks of rows; return whether a polygon covers a pixel, or, if there are areas, one of these."""
+    is_covered = False
     for block in _blocks(grid.height, grid.width):
         inside_HW = np.ones((block.height, block.width), bool)
         if areas is not None:
             inside_HW = areas.burn(block, Overlaps(), inside_HW) > 0
         codes_HW = layers.burn(block, overlaps, inside_HW)
-        covered += int(np.count_nonzero(codes_HW if areas is None else inside_HW))
+        is_covered |= bool((codes_HW if areas is None else inside_HW).any())
         mask_HW = layers.ids[codes_HW]
         mask_HW[~inside_HW] = IGNORE
-        pixels += np.bincount(mask_HW.ravel(), minlength=IGNORE + 1)
-        mask.write(block.row_off, raw_values[mask_HW])
-    return pixels, covered
-
-
-def _raw_values(rules: LabelRules) -> np.ndarray:
-    """Return the value in the file of each class id and of `IGNORE`."""
-    values = np.zeros(IGNORE + 1, mask_dtype(rules))
-    values[list(rules.ids)] = [rules.raw_value(number) for number in rules.ids]
-    values[IGNORE] = rules.ignored_value
-    return values
+        mask.write(block.row_off, rules.raw_values[mask_HW][None])
+    return is_covered
 
 
 def _blocks(height: int, width: int) -> Iterator[Window]:

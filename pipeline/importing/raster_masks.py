@@ -12,13 +12,11 @@ from pipeline.core.errors import PipelineError
 from pipeline.importing.colour_space import UNKNOWN
 from pipeline.importing.colours import REACH, ColourReader
 from pipeline.importing.mask_kinds import RasterMask, is_in_colours
-from pipeline.importing.mask_writer import mask_writer
-from pipeline.importing.pictures import require_colours
+from pipeline.importing.pictures import open_raster, require_colours
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.tiff_writer import tiff_writer
-from pipeline.raster.geotiff import GeoTiff, is_nodata, open_geotiff
+from pipeline.importing.tiff_writer import mask_writer, tiff_writer
+from pipeline.raster.geotiff import GeoTiff, is_nodata
 from pipeline.raster.labels import require_unscaled
-from pipeline.raster.pictures import DRIVERS, open_picture
 
 
 def import_mask(source: Path, target: Path, rules: LabelRules) -> bool:
@@ -59,16 +57,12 @@ def open_mask(source: Path, rules: LabelRules) -> Iterator[RasterMask]:
     Raises:
         PipelineError: it is unreadable, or not stored upright.
     """
-    if source.suffix.lower() not in DRIVERS:
-        with open_geotiff(source) as file:
-            yield RasterMask(file, rules)
-        return
-    with open_picture(source) as picture:
-        if picture.orientation != 1:
+    with open_raster(source) as (file, picture):
+        if picture and picture.orientation != 1:
             raise PipelineError(
                 f"{source} has EXIF orientation {picture.orientation}; a mask is stored upright: save it without EXIF"
             )
-        yield RasterMask(picture.file, rules, picture)
+        yield RasterMask(file, rules, picture)
 
 
 def require_exact(mask: RasterMask) -> None:
@@ -167,10 +161,10 @@ def _import_colours(mask: RasterMask, target: Path) -> None:
             f"{file.path} is painted, but declares a scale or offset; remove it: gdal_edit.py -unsetscale"
         )
     reader = ColourReader(file.path, rules)
-    with mask_writer(target, file.height, file.width, file.georeference, rules) as writer:
+    with mask_writer(target, file, rules) as writer:
         for window, inner in mask.rows(REACH):
             colours_CHW, hidden_HW = _read_colours(mask, reader, window)
-            writer.write(window.row_off + inner.start, reader.read(colours_CHW, hidden_HW, inner))
+            writer.write(window.row_off + inner.start, reader.read(colours_CHW, hidden_HW, inner)[None])
         reader.require_known()
 
 

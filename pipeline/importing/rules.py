@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.core.params import Params
@@ -69,22 +70,30 @@ class LabelRules(ClassTable):
     def _require_known_classes(self) -> Self:
         if "ignore" in self.names:
             raise ValueError("ignore is not a class; leave it out, and map its values in remap, or in polygons.values")
-        background = () if self.polygons.background is None else (self.polygons.background,)
-        for key, names in (("order", self.polygons.order), ("background", background)):
-            known = (*self.names, "ignore") if key == "order" else self.names
-            if unknown := [name for name in names if name not in known]:
+        polygons, names = self.polygons, (*self.names, "ignore")
+        for key, targets, known in (
+            ("order", polygons.order, names),
+            ("background", (polygons.background,), (*self.names, None)),
+            ("values", polygons.values.values(), (*names, *self.ids)),
+        ):
+            if unknown := [target for target in targets if target not in known]:
                 raise ValueError(
                     f"polygons.{key} contains {unknown[0]!r}, which is not a class; classes: {list(self.names)}"
                 )
-        for target in self.polygons.values.values():
-            if target not in ("ignore", *self.names, *self.ids):
-                raise ValueError(f"polygons.values contains {target!r}, which is not a class: {list(self.names)}")
         return self
 
     @property
     def label_name_of(self) -> dict[int, str]:
         """From class id or `IGNORE` to its name in `polygons.order` and `polygons.values`."""
         return self.name_of | {IGNORE: "ignore"}
+
+    @property
+    def raw_values(self) -> np.ndarray:
+        """The value in files of each class id and of `IGNORE`, which `remap` maps back; of the smallest dtype."""
+        value_of = {number: self.raw_value(number) for number in self.ids} | {IGNORE: self.ignored_value}
+        values = np.zeros(IGNORE + 1, np.result_type(*map(np.min_scalar_type, value_of.values())))
+        values[list(value_of)] = list(value_of.values())
+        return values
 
     @property
     def table(self) -> ClassTable:

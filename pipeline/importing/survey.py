@@ -2,31 +2,18 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import PipelineError
 from pipeline.importing.listing import IMAGE_FOLDERS, UNREAD, Listing, is_vector
-from pipeline.importing.pairing import Labelled, Member, match_names, scene_name
+from pipeline.importing.pairing import Member, Pair, match_names
 from pipeline.raster.layout import OFFICIAL_LISTS
 from pipeline.raster.pictures import IMAGE_ENDINGS
 
 COMMON_LABELS = "labels"
 """Stem of a vector file with the labels of all images."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An image and its label."""
-
-    scene: str
-    """Its unique name: that of the image, without a suffix such as `_sat`."""
-    image: Path
-    """Relative to the folder, as all paths here."""
-    label: Path
-    """A raster or a vector file; the latter may hold the labels of all images."""
-    part: str = ""
-    """train, val or test, where folders of these names divide the files."""
 
 
 def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> list[Pair]:
@@ -45,27 +32,23 @@ def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> l
         PipelineError: there is no image; an image or a label has no counterpart, or more than one.
     """
     listing = Listing.of(root, files, excluded)
-    images, labels = (list(listing.members(is_label)) for is_label in (False, True))
-    _refuse_unread(listing, {image.path.with_suffix("") for _, image in images})
+    images, labels = listing.divide()
+    unread = [path for path in files if path.suffix.lower() in UNREAD]
+    _refuse_unread(listing, {image.path.with_suffix("") for image in images})
     if not images:
         raise PipelineError(
             f"{root / 'images'} contains no .tif, .png or .jpg; expected images there, and their masks, of the same "
             f"names, in masks/; {listing.describe()}"
         )
-    _refuse_unused(listing, {"", *(part for part, _ in (*images, *labels))})
-    common = _common_labels(root, files, images, labels)
-    if not (common or labels or any(path.stem == image.path.stem for path in listing.unread for _, image in images)):
-        raise PipelineError(_without_labels(listing))
-    if common:
-        matched = [(part, Labelled(scene_name(image), image.path, common)) for part, image in images]
+    parts = sorted({member.part for member in (*images, *labels)})
+    _refuse_unused(listing, parts)
+    if common := _common_labels(listing, images, labels):
+        pairs = [Pair(image.name, image.path, common, image.part) for image in images]
+    elif labels or {path.stem for path in unread} & {image.path.stem for image in images}:
+        divided = [[[m for m in members if m.part == part] for members in (images, labels)] for part in parts]
+        pairs = [pair for images_of, labels_of in divided for pair in match_names(images_of, labels_of, unread)]
     else:
-        parts = sorted({part for part, _ in (*images, *labels)})
-        matched = [
-            (part, labelled)
-            for part in parts
-            for labelled in match_names(_of(images, part), _of(labels, part), listing.unread)
-        ]
-    pairs = [Pair(labelled.scene, labelled.image, labelled.label, part) for part, labelled in matched]
+        raise PipelineError(_without_labels(listing))
     if any(pair.part for pair in pairs) and (lists := [path for path in files if path.as_posix() in OFFICIAL_LISTS]):
         raise PipelineError(
             f"{root / lists[0]} lists chips, and folders such as {pairs[-1].part}/ divide them too; remove one of both"
@@ -114,13 +97,13 @@ def _refuse_unread(listing: Listing, stems: set[Path]) -> None:
             )
 
 
-def _refuse_unused(listing: Listing, parts: set[str]) -> None:
+def _refuse_unused(listing: Listing, parts: Sequence[str]) -> None:
     """Check that no file is left out because it lies in the folder of a part, but not in one for images or labels."""
-    if unused := [path for path, place in listing.places.items() if place.part not in parts]:
-        folder = min(listing.image_folders)
+    if unused := [member for member in listing.members if member.part and member.part not in parts]:
+        folder = listing.folders(IMAGE_FOLDERS)[0]
         raise PipelineError(
-            f"{listing.root / unused[0]} would be left out: other images are in folders {folder}/; move it to "
-            f"{listing.root / unused[0].parts[0] / folder}/, or remove it"
+            f"{unused[0]} would be left out: other images are in folders {folder}/; move it to "
+            f"{listing.root / unused[0].path.parts[0] / folder}/, or remove it"
         )
 
 
@@ -136,17 +119,16 @@ def _without_labels(listing: Listing) -> str:
     )
 
 
-def _common_labels(
-    root: Path, files: Sequence[Path], images: list[tuple[str, Member]], labels: list[tuple[str, Member]]
-) -> Path | None:
+def _common_labels(listing: Listing, images: Sequence[Member], labels: Sequence[Member]) -> Path | None:
     """Return the vector file with the labels of all images; None if there is none."""
-    beside = [path for path in files if len(path.parts) == 1 and is_vector(path) and path.stem.lower() == COMMON_LABELS]
-    if not beside and len(labels) == 1 and is_vector(labels[0][1].path):
-        named = {image.name for _, image in images} if len(images) > 1 else set()
-        return None if labels[0][1].name in named else labels[0][1].path
-    if len(beside) + bool(labels and beside) > 1:
-        other = beside[1] if len(beside) > 1 else labels[0][1].path
-        raise PipelineError(f"{root / beside[0]} and {root / other} are both labels; keep one")
+    at_top = [path for path in listing.files if len(path.parts) == 1 and is_vector(path)]
+    beside = [path for path in at_top if path.stem.lower() == COMMON_LABELS]
+    if not beside and len(labels) == 1 and is_vector(labels[0].path):
+        is_of_one = len(images) > 1 and labels[0].name in {image.name for image in images}
+        return None if is_of_one else labels[0].path
+    if beside and (others := [*beside[1:], *(label.path for label in labels)]):
+        first, other = listing.root / beside[0], listing.root / others[0]
+        raise PipelineError(f"{first} and {other} are both labels; keep one")
     return beside[0] if beside else None
 
 
@@ -157,11 +139,7 @@ def _distinct(root: Path, pairs: list[Pair]) -> list[Pair]:
         replace(pair, scene=f"{pair.part}_{pair.scene}" if counts[pair.scene] > 1 else pair.scene) for pair in pairs
     ]
     pairs.sort(key=lambda pair: pair.scene)
-    for first, second in zip(pairs, pairs[1:], strict=False):
+    for first, second in pairwise(pairs):
         if first.scene == second.scene:
             raise PipelineError(f"{root / first.image} and {root / second.image} are two files for one scene; keep one")
     return pairs
-
-
-def _of(members: list[tuple[str, Member]], part: str) -> list[Member]:
-    return [member for own, member in members if own == part]

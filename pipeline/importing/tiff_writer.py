@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path
+from pipeline.importing.rules import LabelRules
 from pipeline.raster.gdal import file_errors, open_dataset
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import GeoTiff
@@ -49,7 +50,7 @@ class TiffWriter:
     def write_mask(self, row: int, visible_HW: np.ndarray) -> None:
         """Write rows of the internal mask, bool (height, width): False where hidden."""
         with _write_errors(self._target):
-            self.dataset.write_mask(visible_HW.astype(np.uint8) * 255, window=_rows(row, visible_HW))
+            self.dataset.write_mask(visible_HW, window=_rows(row, visible_HW))
 
 
 @contextmanager
@@ -69,11 +70,23 @@ def tiff_writer(target: Path, georeference: Georeference, **profile: Any) -> Ite
     if georeference.is_known:
         options["transform"] = georeference.transform
     with atomic_path(target) as partial:
-        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), _write_errors(target):
-            dataset = open_dataset(partial, "w", **options)
-        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), closing(dataset):
-            yield TiffWriter(target, dataset)
-        _require_complete(partial, target)
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+            with _write_errors(target):
+                dataset = open_dataset(partial, "w", **options)
+            with closing(dataset):
+                yield TiffWriter(target, dataset)
+        with _write_errors(target), closing(open_dataset(partial)) as dataset:
+            if is_sparse(dataset):  # GDAL does not report all errors on closing a file
+                raise PipelineError(f"{target} cannot be written: blocks are missing")
+
+
+def mask_writer(target: Path, grid: GeoTiff, rules: LabelRules) -> AbstractContextManager[TiffWriter]:
+    """Create a mask of `rules.raw_values` on the grid of an image; *ignore* is its declared no-data value.
+
+    Raises: as `tiff_writer`.
+    """
+    profile = {"height": grid.height, "width": grid.width, "count": 1, "dtype": rules.raw_values.dtype}
+    return tiff_writer(target, grid.georeference, nodata=rules.ignored_value, **profile)
 
 
 def require_small_rows(file: GeoTiff) -> None:
@@ -100,15 +113,6 @@ def _write_errors(target: Path) -> Iterator[None]:
         if shutil.disk_usage(target.parent).free < FULL_BELOW:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from None
         raise
-
-
-def _require_complete(partial: Path, target: Path) -> None:
-    """Look for missing blocks: GDAL does not report all errors on closing a file."""
-    with _write_errors(target):
-        with closing(open_dataset(partial)) as dataset:
-            is_incomplete = is_sparse(dataset)
-        if is_incomplete:
-            raise PipelineError(f"{target} cannot be written: blocks are missing")
 
 
 def _rows(row: int, array: np.ndarray) -> Window:

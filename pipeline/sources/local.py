@@ -5,7 +5,7 @@ from itertools import groupby
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError, StageError
-from pipeline.core.failures import Failure, reraise_stage_errors
+from pipeline.core.failures import Failure, catch_failures
 from pipeline.core.files import copy, remove, visible_files
 from pipeline.formats.classes import USER_CLASSES
 from pipeline.importing.importer import Importer, read_rules
@@ -69,19 +69,11 @@ def _item(path: Path) -> str:
 
 def _copy_together(root: Path, folder: Path, files: list[Path]) -> Iterator[Fetched | Failure]:
     """Copy all files or none; yield the files, or the failures."""
-    failures = []
-    for path in files:
-        try:
-            copy(root / path, folder / path)
-        except OSError as error:
-            reraise_stage_errors(error)
-            reason = f"{root / path} cannot be copied: {error.strerror or error}"
-            if path.as_posix() in (USER_CLASSES, *OFFICIAL_LISTS):
-                raise StageError(f"{reason}; all files depend on it: make it readable, or remove it") from None
-            failures.append(Failure(path.as_posix(), reason))
-    if failures:
-        for path in files:
-            remove(folder / path)
-        yield from failures
-    else:
-        yield from (Fetched(path, path.as_posix()) for path in files)
+    attempt = catch_failures(lambda path: copy(root / path, folder / path), Path.as_posix)
+    failures = [failure for path in files if (failure := attempt(path))]
+    for failure in failures:
+        if failure.file in (USER_CLASSES, *OFFICIAL_LISTS):
+            raise StageError(f"{failure.reason}; all files depend on it: make it readable, or remove it")
+    for path in files if failures else ():
+        remove(folder / path)
+    yield from failures or (Fetched(path, path.as_posix()) for path in files)

@@ -1,3 +1,5 @@
+"""Overlaps of polygons are counted, but for borders digitised twice; left out vertices change nothing."""
+
 from collections import Counter
 from typing import Any
 
@@ -43,27 +45,6 @@ def test_overlaps_are_counted_by_pair_of_classes_over_all_blocks() -> None:
         assert overlaps.slivers == 0
 
 
-def test_polygons_of_one_class_may_overlap() -> None:
-    _, overlaps = burn([(1, shapely.box(0, 0, 4, 4)), (1, shapely.box(2, 0, 6, 4))])
-    assert not overlaps.pixels
-
-
-def test_classes_of_the_order_lie_above_all_others() -> None:
-    whole = shapely.box(0, 0, 8, 4)
-    polygons = [(1, shapely.box(0, 0, 2, 4)), (3, shapely.box(1, 0, 4, 4)), (2, whole)]
-    ids_HW, overlaps = burn(polygons, order=["building", "water"])
-    assert ids_HW[0].tolist() == [1, 1, 3, 3, 2, 2, 2, 2]
-    assert not overlaps.pixels
-
-
-def test_a_pixel_that_two_polygons_only_touch_is_of_the_lower_id() -> None:
-    """Both leave out the centre of column 2."""
-    polygons = [(2, shapely.box(0, 0, 2.3, 4)), (1, shapely.box(2.7, 0, 5, 4))]
-    ids_HW, overlaps = burn(polygons, all_touched=True)
-    assert ids_HW[0].tolist() == [2, 2, 1, 1, 1, IGNORE, IGNORE, IGNORE]
-    assert not overlaps.pixels
-
-
 @pytest.mark.parametrize("angle", [0, 90, 45, 30])
 @pytest.mark.parametrize(("width", "is_overlap"), [(0.06, False), (0.3, True)])
 def test_borders_digitised_twice_are_no_overlap_in_any_direction(angle: float, width: float, is_overlap: bool) -> None:
@@ -92,10 +73,3 @@ def test_vertices_left_out_change_nothing(data: st.DataObject) -> None:
     if polygons:
         rasterize([(p, 1) for p in polygons], out=expected_HW, all_touched=touched)
     assert np.array_equal(ids_HW, expected_HW)
-
-
-def test_areas_are_covered_by_centres() -> None:
-    areas = Layers.of_areas(placed(shapely.box(0.6, 0, 3, 4), shapely.box(2, 0, 4.4, 2)))
-    wanted_HW = np.ones((2, 8), bool)
-    inside_HW = np.concatenate([areas.burn(Window(0, top, 8, 2), Overlaps(), wanted_HW) for top in (0, 2)])
-    assert inside_HW.astype(int).tolist() == [[0, 1, 1, 1, 0, 0, 0, 0]] * 2 + [[0, 1, 1, 0, 0, 0, 0, 0]] * 2

@@ -1,7 +1,6 @@
-"""Masks as a whole are tested in test_raster_masks.py."""
+"""The class that a colour is nearest to, and the colours that are mixtures of others, are those of brute force."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
@@ -53,9 +52,3 @@ def test_two_colours_do_not_mix_to_a_third_aside() -> None:
     corners_K3, grey = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]]), np.array([[80, 80, 0]])
     assert is_mixture(grey, corners_K3, 2).all()
     assert not is_mixture(grey, corners_K3, 2, largest=2).any()
-
-
-@pytest.mark.parametrize("tolerance", [0, 3])
-def test_tables_of_positions_are_kept(tolerance: int) -> None:
-    classes = ((1, 2, 3), (9, 9, 9))
-    assert class_positions(classes, tolerance) is class_positions(classes, tolerance)

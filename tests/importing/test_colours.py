@@ -1,4 +1,4 @@
-"""The oracle is the mask of class ids that was painted."""
+"""Antialiased edges, JPEG noise and unknown colours of painted masks: what is read, ignored or refused."""
 
 import re
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""What `pipeline.classes` counts in labels: pixels of values and colours, areas of attributes, never what is hidden."""
+
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +12,6 @@ from pipeline.core.errors import PipelineError
 from pipeline.importing.importer import default_rules
 from pipeline.importing.label_contents import find_contents, read_mask, read_polygons
 from pipeline.importing.survey import survey
-from tests.importing.vectors import save_labels
 from tests.importing.world import MASK_HW, write_picture, write_tif, write_vector
 from tests.world import at, hide, write_geotiff
 
@@ -76,8 +77,8 @@ def test_masks_that_are_not_imported_get_no_suggestion(
 
 
 def test_one_layer_is_read(tmp_path: Path) -> None:
-    path = save_labels(tmp_path / "a.gpkg", SQUARES[:1], {"kind": ["wood"]}, layer="trees")
-    save_labels(path, SQUARES[1:2], {"kind": ["road"]}, layer="roads", append=True)
+    path = write_vector(tmp_path / "a.gpkg", SQUARES[0], layer="trees", kind=["wood"])
+    write_vector(path, SQUARES[1], layer="roads", append=True, kind=["road"])
     assert read_polygons(path).layers == ("trees", "roads")
     roads = read_polygons(path, "roads")
     assert (roads.layers, roads.attributes) == (("roads", "trees"), {"kind": Counter({"road": 4.0})})

@@ -1,3 +1,5 @@
+"""A mask with a palette is read as values or as colours, as fits; where both fit, the user is asked."""
+
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,14 @@ SWAPPED_IDS = [[0, 2, 1, 1]]
         ("auto", RIGHT, 0, {}, INDEX_HW.tolist()),  # both, and equal
         ("auto", OTHER, 0, {}, INDEX_HW.tolist()),  # values only
         ("auto", [*OTHER, *SWAPPED], 3, {}, SWAPPED_IDS),  # colours only
-        ("auto", SWAPPED, 0, {}, "can be read in two ways"),
+        (
+            "auto",
+            SWAPPED,
+            0,
+            {},
+            "has a palette that can be read in two ways: value 1 is 'class 1' in classes.yaml, and its colour "
+            "[0, 160, 0] is 'class 2'; write masks: values, or masks: colours, in classes.yaml",
+        ),
         ("auto", SWAPPED, 0, {1: 2, 2: 1}, SWAPPED_IDS),  # both, and equal by the remap
         ("auto", RIGHT, 0, {1: 2, 2: 1}, "can be read in two ways"),
         ("values", SWAPPED, 0, {}, INDEX_HW.tolist()),
@@ -84,14 +93,6 @@ def test_transparent_values_that_are_no_class_are_ignored(tmp_path: Path, transp
     source = save_palette(tmp_path / "a.png", INDEX_HW, [*RIGHT, (0, 0, 0)], transparency=transparency)
     colours = {id_: colour for id_, colour in COLOURS.items() if id_ != 2}
     assert labels(source, rules(colours)).tolist() == [[0, 1, 255, 255]]
-
-
-def test_two_ways_are_named(tmp_path: Path) -> None:
-    source = save_palette(tmp_path / "a.png", INDEX_HW, SWAPPED)
-    assert refusal(source, rules()) == (
-        "has a palette that can be read in two ways: value 1 is 'class 1' in classes.yaml, and its colour "
-        "[0, 160, 0] is 'class 2'; write masks: values, or masks: colours, in classes.yaml"
-    )
 
 
 def test_a_palette_of_neither_is_left_to_tile_as_values(tmp_path: Path) -> None:

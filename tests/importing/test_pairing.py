@@ -1,12 +1,12 @@
+"""Images and labels are paired by their names and usual suffixes; the nearest fit of a lonely one is named."""
+
 import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.core.errors import PipelineError
-from pipeline.importing.pairing import IMAGE_SUFFIXES, LABEL_SUFFIXES, Labelled, Member, match_names, scene_name
+from pipeline.importing.pairing import IMAGE_SUFFIXES, LABEL_SUFFIXES, Member, match_names
 
 ROOT = Path("/mine")
 
@@ -42,26 +42,15 @@ def test_the_same_name_comes_first() -> None:
     ]
 
 
-@given(st.sets(st.text("abc_", min_size=1, max_size=4), min_size=1), st.sampled_from(("", *LABEL_SUFFIXES)))
-def test_each_image_gets_the_label_of_its_name(names: set[str], suffix: str) -> None:
-    images = members(*(f"{name}.tif" for name in names))
-    labels = members(*(f"{name}{suffix}.png" for name in names))
-    found = match_names(images, labels, [])
-    assert [pair.image.stem + suffix for pair in found] == [pair.label.stem for pair in found]
-    assert {pair.scene for pair in found} == names
-
-
 def test_decomposed_names_match() -> None:
     decomposed = unicodedata.normalize("NFD", "ü")
-    assert match_names(members(f"{decomposed}.tif"), members("ü.tif"), []) == [
-        Labelled("ü", Path(f"{decomposed}.tif"), Path("ü.tif"))
-    ]
+    assert matched(f"{decomposed}.tif", "ü.tif") == [("ü", f"{decomposed}.tif", "ü.tif")]
 
 
 def test_names_fit_on_a_line() -> None:
-    assert scene_name(members("images/a b.tif")[0]) == "a b"
+    assert Member(ROOT, Path("images/a b.tif")).name == "a b"
     with pytest.raises(PipelineError) as error:
-        scene_name(members("a\nb.tif")[0])
+        match_names([Member(ROOT, Path("a\nb.tif"))], [], [])
     assert str(error.value) == r"'/mine/a\nb.tif' has a line break or control character in its name; rename it"
 
 

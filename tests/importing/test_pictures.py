@@ -1,4 +1,4 @@
-"""The oracle is Pillow, which writes the images and reads them."""
+"""PNG and JPEG images become GeoTIFFs with the pixels, position and transparency that Pillow finds in them."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,13 +12,9 @@ from PIL import Image, ImageOps
 from rasterio.crs import CRS
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.datasets import CLASSES
 from pipeline.importing.pictures import import_image
 from pipeline.importing.raster_masks import import_mask
-from pipeline.orthophoto.scenes import tile_scene
-from pipeline.orthophoto.section import TileSection
-from pipeline.raster.geotiff import open_geotiff, write_geotiff
-from pipeline.raster.layout import Scene
+from pipeline.raster.geotiff import open_geotiff
 from tests.importing.painting import MASK_HW, paint, rules
 from tests.png_bytes import write_few_bits, write_interlaced
 from tests.world import UTM, at
@@ -158,14 +154,6 @@ def test_sidecars_give_position_no_data_and_scale(tmp_path: Path) -> None:
         assert file.scales == (0.5,)
 
 
-def test_equal_images_give_equal_bytes(tmp_path: Path) -> None:
-    source = saved(tmp_path / "a.png", Image.fromarray(RGBA_HWC))
-    targets = [tmp_path / f"{name}.tif" for name in "xy"]
-    for target in targets:
-        import_image(source, target)
-    assert targets[0].read_bytes() == targets[1].read_bytes()
-
-
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     source = saved(tmp_path / "a.jpg", Image.fromarray(RGB_HWC))
     source.write_bytes(source.read_bytes()[:-3000])
@@ -199,37 +187,3 @@ def test_an_image_is_not_turned_without_disk_space(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("pipeline.importing.pictures.shutil.disk_usage", lambda _: usage)
     with pytest.raises(OSError, match="No space left on device"):
         import_image(source, tmp_path / "out/image.tif")
-
-
-SECTION = {"size": 64, "partial": "drop", "bands": (1, 2, 3), "stretch": "none", "alpha": "auto"}
-
-
-def chips(folder: Path, source: Path, **changes: Any) -> np.ndarray:
-    """Import and tile an image of 300 x 70 px; return its four chips below each other."""
-    import_image(source, folder / "images/a.tif")
-    write_geotiff(folder / "masks/a.tif", np.ones((1, 300, 70), np.uint8))
-    for name in ("images", "masks"):
-        (folder / "chips" / name).mkdir(parents=True)
-    scene = Scene("a", folder / "images/a.tif", folder / "masks/a.tif")
-    section = TileSection.model_validate(SECTION | changes)
-    rows = tile_scene(scene, section, CLASSES["landcoverai"], folder / "chips").rows
-    return np.concatenate([np.asarray(Image.open(folder / f"chips/images/{row['id']}.png")) for row in rows])
-
-
-@pytest.mark.parametrize(
-    ("image", "bands"),
-    [
-        (Image.fromarray(RGB_HWC), (1, 2, 3)),
-        (Image.fromarray(GREY_HW), (1, 1, 1)),
-        (palette_image(), (1, 2, 3)),
-    ],
-)
-def test_chips_are_the_image_in_rgb(tmp_path: Path, image: Image.Image, bands: tuple[int, int, int]) -> None:
-    chips_HWC = chips(tmp_path, saved(tmp_path / "a.png", image), bands=bands)
-    np.testing.assert_array_equal(chips_HWC, np.asarray(image.convert("RGB"))[:256, :64])
-
-
-def test_alpha_hides_pixels_of_chips(tmp_path: Path) -> None:
-    rgba_HWC = np.dstack([RGB_HWC | 1, np.where(GREY_HW > 100, 255, 0).astype(np.uint8)])
-    chips_HWC = chips(tmp_path, saved(tmp_path / "a.png", Image.fromarray(rgba_HWC)))
-    np.testing.assert_array_equal(chips_HWC.any(-1), GREY_HW[:256, :64] > 100)

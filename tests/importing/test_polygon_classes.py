@@ -1,3 +1,5 @@
+"""Which class a polygon has by its attributes; what is not clear is refused with the values that were found."""
+
 import json
 import unicodedata
 from collections.abc import Sequence
@@ -12,7 +14,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import IGNORE
 from pipeline.importing.polygon_classes import LabelledPolygons, read_labelled, resolve, value_text
 from pipeline.importing.rules import LabelRules
-from tests.importing.vectors import save_labels
+from tests.importing.world import write_vector
 
 CLASSES = ["other", "building", "field"]
 
@@ -26,7 +28,7 @@ def read(
 ) -> LabelledPolygons:
     count = len(next(iter(attributes.values()), [0]))
     squares = [shapely.box(k, 0, k + 1, 1) for k in range(count)]
-    return read_labelled(save_labels(folder / f"labels.{suffix}", squares, attributes), table)
+    return read_labelled(write_vector(folder / f"labels.{suffix}", *squares, **attributes), table)
 
 
 @pytest.mark.parametrize(
@@ -76,10 +78,6 @@ def test_the_only_attribute_that_fits_is_found(tmp_path: Path, suffix: str, valu
     assert labelled.notes == [
         f"{tmp_path}/labels.{suffix}: 2 polygons, class by attribute 'kind', which was found: 1 building, 1 field"
     ]
-
-
-def test_codes_above_254_are_classes_by_remap(tmp_path: Path) -> None:
-    assert read(tmp_path, {"code": [311, 112]}, rules(remap={311: 2, 112: 1})).classes_P.tolist() == [2, 1]
 
 
 def test_the_attribute_can_be_named(tmp_path: Path) -> None:
@@ -177,44 +175,13 @@ def test_polygons_without_attributes_are_the_only_class(tmp_path: Path, suffix: 
 
 def test_a_layer_of_several_is_named(tmp_path: Path) -> None:
     square = shapely.box(0, 0, 1, 1)
-    path = save_labels(tmp_path / "labels.gpkg", [square], {"kind": ["field"]}, layer="north")
-    save_labels(path, [square], {"kind": ["building"]}, layer="south", append=True)
+    path = write_vector(tmp_path / "labels.gpkg", square, layer="north", kind=["field"])
+    write_vector(path, square, layer="south", append=True, kind=["building"])
     assert read_labelled(path, rules(layer="south")).classes_P.tolist() == [1]
     with pytest.raises(PipelineError, match="has 2 layers: north, south; name one as polygons.layer in classes.yaml"):
         read_labelled(path, rules())
     with pytest.raises(PipelineError, match="has no layer 'east', which polygons.layer names; it has: north, south"):
         read_labelled(path, rules(layer="east"))
-
-
-def test_features_without_geometry_are_left_out_with_a_note(tmp_path: Path) -> None:
-    squares = [None, shapely.box(0, 0, 1, 1), shapely.Polygon()]
-    path = save_labels(tmp_path / "labels.gpkg", squares, {"kind": ["other", "field", "x"]})
-    labelled = read_labelled(path, rules())
-    assert labelled.classes_P.tolist() == [2]
-    assert labelled.notes[0] == f"{path}: 2 of 3 features have no geometry and are left out"
-
-
-def test_points_and_lines_are_counted(tmp_path: Path) -> None:
-    shapes = [shapely.Point(0, 0), shapely.Point(1, 0), shapely.LineString([(0, 0), (1, 1)]), shapely.box(0, 0, 1, 1)]
-    path = save_labels(tmp_path / "labels.geojson", shapes, {"kind": ["field"] * 4})
-    with pytest.raises(PipelineError, match="contains 1 linestring, 2 points and 1 polygon; .* buffer them in a GIS"):
-        read_labelled(path, rules())
-
-
-def test_projected_coordinates_without_a_crs_are_told(tmp_path: Path) -> None:
-    path = save_labels(tmp_path / "labels.geojson", [shapely.box(500000, 300000, 500010, 300010)], {"kind": ["field"]})
-    with pytest.raises(
-        PipelineError, match="which look like projected coordinates, .* -a_srs EPSG:NNNN projected.gpkg"
-    ):
-        read_labelled(path, rules())
-
-
-def test_annotated_areas_need_no_attributes(tmp_path: Path) -> None:
-    labels = save_labels(tmp_path / "labels.gpkg", [shapely.box(0, 0, 1, 1)], {"kind": ["field"]})
-    areas = save_labels(tmp_path / "areas.gpkg", [shapely.box(0, 0, 2, 2)], {})
-    annotated = read_labelled(labels, rules(), areas).annotated
-    assert annotated is not None
-    assert shapely.area(annotated.geometries_P).tolist() == [4]
 
 
 def test_lists_are_no_classes_but_do_no_harm(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
+"""Keys of a classes.yaml for own labels: names that are no class are refused, as are files outside of the folder."""
+
 from typing import Any
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipeline.formats.classes import ClassTable
+from pipeline.formats.classes import IGNORE, ClassTable
 from pipeline.importing.rules import LabelRules, rules_kind
 
 CLASSES = ["other", "building"]
@@ -15,12 +17,25 @@ def rules(**keys: Any) -> LabelRules:
 
 
 def test_everything_but_the_classes_has_a_default() -> None:
-    assert rules().table == ClassTable.model_validate({"classes": CLASSES})
+    assert rules(remap={255: 1}).table == ClassTable.model_validate({"classes": CLASSES, "remap": {255: 1}})
     assert (rules().masks, rules().colours.tolerance, rules().polygons.background) == ("auto", 0, None)
 
 
-def test_the_table_keeps_the_remap() -> None:
-    assert rules(remap={255: 1}).table.remap == {255: 1}
+@pytest.mark.parametrize(
+    ("remap", "dtype"),
+    [
+        ({}, "uint8"),
+        ({40: 1, 80: 0}, "uint8"),
+        ({255: 1}, "uint16"),
+        ({1: "ignore", 70000: 1}, "uint32"),
+        ({0: 1, -1: 0, 1: "ignore"}, "int16"),
+    ],
+)
+def test_raw_values_have_the_smallest_dtype_and_become_the_classes(remap: dict[int, Any], dtype: str) -> None:
+    table = rules(remap=remap)
+    assert table.raw_values.dtype == dtype
+    assert [remap.get(value, value) for value in table.raw_values[list(table.ids)].tolist()] == list(table.ids)
+    assert table.raw_values[IGNORE] == table.ignored_value
 
 
 @pytest.mark.parametrize(
@@ -41,14 +56,6 @@ def test_what_is_not_a_class_is_refused(keys: dict[str, Any], message: str) -> N
     with pytest.raises(ValidationError) as error:
         rules(**keys)
     assert message in str(error.value)
-
-
-def test_values_map_to_names_ids_or_ignore() -> None:
-    assert rules(polygons={"values": {"B": "building", 3: 0, "x": "ignore"}}).polygons.values == {
-        "B": "building",
-        3: 0,
-        "x": "ignore",
-    }
 
 
 def test_null_may_be_written_with_or_without_quotes() -> None:

@@ -1,8 +1,10 @@
+"""A suggested classes.yaml is valid, and has a class for every value, colour or attribute that was found."""
+
 from collections import Counter
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import PipelineError
@@ -15,6 +17,7 @@ def parsed(text: str) -> LabelRules:
     return LabelRules.model_validate(yaml.safe_load(text))
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.integers(-5, 70000), st.integers(1, 9), min_size=1, max_size=60))
 def test_every_value_has_a_class(values: dict[int, int]) -> None:
     rules = parsed(suggest(Contents(Counter(values))))
@@ -25,6 +28,7 @@ def test_every_value_has_a_class(values: dict[int, int]) -> None:
     assert all(names[targets[value]] == f"class {value}" for value in values)
 
 
+@settings(max_examples=20)
 @given(st.dictionaries(st.tuples(*[st.integers(0, 255)] * 3), st.integers(1, 9), min_size=1, max_size=50))
 def test_every_exact_colour_has_a_class(colours: dict[tuple[int, int, int], int]) -> None:
     rules = parsed(suggest(Contents(colours=Counter(colours))))
@@ -32,6 +36,7 @@ def test_every_exact_colour_has_a_class(colours: dict[tuple[int, int, int], int]
     assert rules.colours.tolerance == 0
 
 
+@settings(max_examples=40)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=("C", "Z")), min_size=1).filter(lambda text: text != "NULL"),

@@ -1,9 +1,11 @@
+"""Folders as people have them: which files are images and labels, which belong together, and what is refused."""
+
 from pathlib import Path
 
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.importing.survey import Pair, part_lists, survey, with_scenes
+from pipeline.importing.survey import part_lists, survey, with_scenes
 
 ROOT = Path("/mine")
 
@@ -31,15 +33,17 @@ def test_images_have_any_known_suffix(suffix: str) -> None:
     assert pairs(f"images/a{suffix}", "masks/a.tif") == [("a", f"images/a{suffix}", "masks/a.tif")]
 
 
-def test_sidecars_are_neither_images_nor_labels() -> None:
-    others = ("images/a.tfw", "images/a.tif.aux.xml", "masks/a.tif.ovr", "masks/a.prj", "readme.md")
-    assert pairs("images/a.tif", "masks/a.tif", *others) == [("a", "images/a.tif", "masks/a.tif")]
-
-
-def test_other_pictures_in_the_folder_do_not_count() -> None:
-    assert pairs("images/a.tif", "masks/a.tif", "overview.png", "previews/a.png") == [
-        ("a", "images/a.tif", "masks/a.tif")
-    ]
+@pytest.mark.parametrize(
+    "others",
+    [
+        "images/a.tfw images/a.tif.aux.xml masks/a.tif.ovr masks/a.prj readme.md",
+        "overview.png previews/a.png",
+        "images/a.xml images/a.vrt images/readme.xml",
+        "masks/a.json",
+    ],
+)
+def test_sidecars_metadata_and_other_pictures_do_not_count(others: str) -> None:
+    assert pairs("images/a.tif", "masks/a.tif", *others.split()) == [("a", "images/a.tif", "masks/a.tif")]
 
 
 def test_pairs_may_lie_side_by_side() -> None:
@@ -49,6 +53,7 @@ def test_pairs_may_lie_side_by_side() -> None:
     ]
     assert pairs("images/a.tif", "images/a_label.tif") == [("a", "images/a.tif", "images/a_label.tif")]
     assert pairs("train/a_b.tif", "train/a_b_mask.tif") == [("a_b", "train/a_b.tif", "train/a_b_mask.tif")]
+    assert pairs("images/a_mask.png", "masks/a_mask.png") == [("a_mask", "images/a_mask.png", "masks/a_mask.png")]
 
 
 @pytest.mark.parametrize(
@@ -63,15 +68,6 @@ def test_one_vector_file_holds_the_labels_of_all_images(labels: str) -> None:
     ]
 
 
-def test_the_only_file_in_labels_may_have_any_name() -> None:
-    assert pairs("images/a.tif", "labels/all.gpkg") == [("a", "images/a.tif", "labels/all.gpkg")]
-
-
-def test_files_of_other_formats_beside_an_image_are_metadata() -> None:
-    names = ("images/a.tif", "images/a.xml", "images/a.vrt", "images/readme.xml", "masks/a.tif")
-    assert pairs(*names) == [("a", "images/a.tif", "masks/a.tif")]
-
-
 def test_each_image_may_have_a_vector_file() -> None:
     assert pairs("images/a.tif", "images/b.png", "labels/a.shp", "labels/a.dbf", "labels/b.geojson") == [
         ("a", "images/a.tif", "labels/a.shp"),
@@ -82,10 +78,6 @@ def test_each_image_may_have_a_vector_file() -> None:
 def test_the_annotated_areas_are_no_labels() -> None:
     names = ("images/a.tif", "labels/a.gpkg", "labels/areas.gpkg")
     assert pairs(*names, excluded="labels/areas.gpkg") == [("a", "images/a.tif", "labels/a.gpkg")]
-
-
-def test_json_beside_raster_labels_is_metadata() -> None:
-    assert pairs("images/a.tif", "labels/a.png", "labels/a.json") == [("a", "images/a.tif", "labels/a.png")]
 
 
 @pytest.mark.parametrize(
@@ -102,10 +94,6 @@ def test_folders_of_parts_are_the_split(layout: str) -> None:
     found = survey(ROOT, paths(*names))
     assert [(pair.scene, pair.part) for pair in found] == [("b", "val"), ("test_a", "test"), ("train_a", "train")]
     assert part_lists(found) == {"train.txt": "train_a\n", "val.txt": "b\n", "test.txt": "test_a\n"}
-
-
-def test_folders_without_parts_give_no_lists() -> None:
-    assert part_lists([Pair("a", Path("images/a.tif"), Path("masks/a.tif"))]) == {}
 
 
 @pytest.mark.parametrize(
@@ -137,9 +125,12 @@ def test_folders_without_parts_give_no_lists() -> None:
         ("images/a.tif masks/a.tif Train.txt", "/mine/Train.txt is not read; rename it to train.txt, or remove it"),
         ("images/a.tif masks/a.tif labels/a.tif", "/mine has labels in labels/ and in masks/; keep one"),
         ("images/a.tif img/b.tif masks/a.tif masks/b.tif", "/mine has images in images/ and in img/; keep one"),
-        (
-            "images/x/a.tif masks/a.tif",
-            "/mine/images/x/a.tif: nested folders are not searched; move it to /mine/images",
+        *(
+            (
+                f"{name} masks/a.tif",
+                f"/mine/{name}: nested folders are not searched; move it to /mine/{name.split('/')[0]}",
+            )
+            for name in ("images/x/a.tif", "images/masks/a.tif", "train/val/a.tif")
         ),
         ("images/a.tif masks/a.tif labels.gpkg", "/mine/labels.gpkg and /mine/masks/a.tif are both labels; keep one"),
         ("images/a.tif labels.gpkg labels.shp", "/mine/labels.gpkg and /mine/labels.shp are both labels; keep one"),

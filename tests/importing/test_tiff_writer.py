@@ -1,3 +1,5 @@
+"""GeoTIFFs that the import writes appear whole or not at all, with equal bytes for equal pixels."""
+
 import os
 import subprocess
 import sys

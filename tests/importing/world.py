@@ -1,5 +1,6 @@
 """Folders of images and labels as people have them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pyogrio import raw
 from pipeline.core.failures import Failure
 from pipeline.core.files import write_text
 from pipeline.importing.importer import Imported, Importer, read_rules
-from tests.world import at, gradient, write_geotiff
+from tests.world import UTM, at, gradient, write_geotiff
 
 CLASSES = {
     "classes": [
@@ -41,19 +42,32 @@ def write_picture(path: Path, image: np.ndarray | None = None) -> Path:
     return path
 
 
-def write_vector(path: Path, *geometries: Any, crs: str | None = "EPSG:32630", **attributes: list[Any]) -> Path:
-    """Polygons with attributes; by default the building."""
+def write_vector(
+    path: Path,
+    *geometries: Any,
+    crs: str | None = UTM,
+    layer: str = "labels",
+    append: bool = False,
+    **attributes: Sequence[Any],
+) -> Path:
+    """Geometries with attributes, whose texts may be None; by default the building."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    geometries = geometries or (BUILDING,)
+    kinds = {geometry.geom_type + " Z" * geometry.has_z for geometry in geometries if geometry is not None}
     drivers = {".gpkg": "GPKG", ".fgb": "FlatGeobuf", ".shp": "ESRI Shapefile", ".geojson": "GeoJSON"}
     raw.write(
         path,
-        geometry=shapely.to_wkb(np.array(geometries or [BUILDING])),
-        field_data=[np.array(values, object) for values in attributes.values()],
+        geometry=shapely.to_wkb(np.array(geometries, object)),
+        field_data=[
+            np.array(values, object if {type(v) for v in values} & {str, type(None)} else None)
+            for values in attributes.values()
+        ],
         fields=list(attributes),
-        geometry_type="Polygon",
+        geometry_type=kinds.pop() if len(kinds) == 1 else "Unknown",
         crs=crs,
         driver=drivers[path.suffix],
-        layer="labels",
+        layer=layer,
+        append=append,
     )
     return path
 

@@ -1,3 +1,5 @@
+"""Polygons lie on the pixels of an image as GDAL places them, from any CRS; far ones are left out."""
+
 from typing import Any
 
 import numpy as np

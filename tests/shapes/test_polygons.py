@@ -1,4 +1,7 @@
+"""Vector files of every kind are read as valid polygons with their attributes; others are refused, never opened."""
+
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +11,8 @@ import shapely
 from pyogrio import raw
 
 from pipeline.core.errors import PipelineError
-from pipeline.shapes.polygons import indexed_parts, layer_names, polygon_parts, read_layer, read_polygons
-from tests.importing.vectors import save_labels
+from pipeline.shapes.polygons import indexed_parts, layer_names, read_layer, read_polygons
+from tests.importing.world import write_vector
 from tests.world import UTM
 
 SQUARE = shapely.box(18, 52, 19, 53)
@@ -17,21 +20,7 @@ BOWTIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
 VRT = "<OGRVRTDataSource><OGRVRTLayer name='a'><SrcDataSource>{}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>"
 
 
-def save(path: Path, *geometries: Any, crs: str | None = "EPSG:4326", layer: str = "a", append: bool = False) -> Path:
-    kinds = {geometry.geom_type + " Z" * geometry.has_z for geometry in geometries}
-    drivers = {".gpkg": "GPKG", ".fgb": "FlatGeobuf", ".shp": "ESRI Shapefile", ".geojson": "GeoJSON"}
-    raw.write(
-        path,
-        geometry=shapely.to_wkb(np.array(geometries)),
-        field_data=[],
-        fields=[],
-        geometry_type=kinds.pop() if len(kinds) == 1 else "Unknown",
-        crs=crs,
-        driver=drivers[path.suffix],
-        layer=layer,
-        append=append,
-    )
-    return path
+save = partial(write_vector, crs="EPSG:4326")
 
 
 @pytest.mark.parametrize("suffix", ["gpkg", "fgb", "shp", "geojson"])
@@ -116,6 +105,7 @@ def test_several_layers_are_listed(tmp_path: Path) -> None:
 def test_a_missing_crs_is_to_be_assigned(tmp_path: Path, square: shapely.Polygon, advice: str) -> None:
     with pytest.warns(UserWarning, match="crs"):
         path = save(tmp_path / "aoi.shp", square, crs=None)
+    assert read_layer(path, "aoi").crs is None
     with pytest.raises(PipelineError, match=f"has no CRS; if its coordinates are {advice}"):
         read_polygons(path)
 
@@ -144,14 +134,6 @@ def test_unreadable_files_are_refused(tmp_path: Path, name: str, content: bytes 
     assert "\n" not in str(error.value)
 
 
-def test_invalid_polygons_are_repaired_with_a_note(tmp_path: Path) -> None:
-    polygons = read_polygons(save(tmp_path / "aoi.gpkg", BOWTIE, SQUARE))
-    assert shapely.is_valid(polygons.geometries_P).all()
-    assert shapely.area(polygons.geometries_P).sum() == pytest.approx(2 + 1)  # both wings, and the square
-    (note,) = polygons.notes
-    assert "aoi.gpkg: 1 of 2 polygons were invalid and have been repaired, the first: Self-intersection" in note
-
-
 def test_a_polygon_that_collapses_is_refused(tmp_path: Path) -> None:
     flat = shapely.Polygon([(0, 0), (1, 0), (2, 0)])
     with pytest.raises(PipelineError, match="contains no valid polygon"):
@@ -162,19 +144,14 @@ def test_parts_are_the_polygons_of_nested_collections() -> None:
     point, line = shapely.Point(0, 0), shapely.LineString([(0, 0), (1, 1)])
     pair = shapely.MultiPolygon([SQUARE, shapely.box(0, 0, 1, 1)])
     collection = shapely.GeometryCollection([point, line, pair, shapely.Polygon()])
-    assert list(polygon_parts(np.array([collection, SQUARE]))) == [*pair.geoms, SQUARE]
-
-
-def test_parts_have_the_index_of_their_geometry() -> None:
-    pair = shapely.MultiPolygon([SQUARE, shapely.box(0, 0, 1, 1)])
-    parts_P, index_P = indexed_parts(np.array([shapely.Polygon(), pair, shapely.Point(0, 0), SQUARE]))
+    parts_P, index_P = indexed_parts(np.array([shapely.Polygon(), collection, point, SQUARE]))
     assert (list(parts_P), index_P.tolist()) == ([*pair.geoms, SQUARE], [1, 1, 3])
 
 
 def test_attributes_are_read_and_stay_with_their_polygons(tmp_path: Path) -> None:
     flat, empty = shapely.Polygon([(0, 0), (1, 0), (2, 0)]), None
     values = {"name": ["a", None, "c", "d"], "code": [1, 2, 3, 4], "share": [0.5, 1.5, 2.5, float("nan")]}
-    path = save_labels(tmp_path / "labels.gpkg", [flat, empty, BOWTIE, SQUARE], values)
+    path = save(tmp_path / "labels.gpkg", flat, empty, BOWTIE, SQUARE, **values)
     polygons = read_layer(path, "labels")
     assert {name: values_P[:1].tolist() for name, values_P in polygons.attributes.items()} == {
         "name": ["c"],
@@ -183,23 +160,13 @@ def test_attributes_are_read_and_stay_with_their_polygons(tmp_path: Path) -> Non
     }
     assert polygons.attributes["name"].tolist() == ["c", "d"]
     assert np.isnan(polygons.attributes["share"][1])
-    assert shapely.area(polygons.geometries_P).tolist() == [2, 1]
-    assert [note.split(": ", 1)[1][:34] for note in polygons.notes] == [
-        "2 of 3 polygons were invalid and h",
-        "1 of 4 features have no geometry a",
+    assert shapely.area(polygons.geometries_P).tolist() == [2, 1]  # both wings, and the square
+    assert shapely.is_valid(polygons.geometries_P).all()
+    assert [note.removeprefix(f"{path}: ") for note in polygons.notes] == [
+        "2 of 3 polygons were invalid and have been repaired, the first: Self-intersection[1 0]",
+        "1 of 4 features have no geometry and are left out",
     ]
     assert read_layer(path, "labels", with_attributes=False).attributes == {}
-
-
-def test_a_layer_may_lack_a_crs(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="crs"):
-        path = save(tmp_path / "aoi.shp", SQUARE, crs=None)
-    assert read_layer(path, "aoi").crs is None
-
-
-def test_layers_with_geometries_are_listed(tmp_path: Path) -> None:
-    path = save(tmp_path / "aoi.gpkg", SQUARE, layer="north")
-    assert layer_names(save(path, SQUARE, layer="south", append=True)) == ["north", "south"]
 
 
 def test_projected_coordinates_are_kept(tmp_path: Path) -> None:
@@ -209,7 +176,7 @@ def test_projected_coordinates_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_shapefile_without_its_attributes_is_refused_where_they_count(tmp_path: Path) -> None:
-    path = save_labels(tmp_path / "aoi.shp", [shapely.box(0, 0, 1, 1)], {"class": ["a"]})
+    path = save(tmp_path / "aoi.shp", SQUARE, kind=["a"])
     path.with_suffix(".dbf").unlink()
     (layer,) = layer_names(path)
     assert len(read_layer(path, layer, with_attributes=False).geometries_P) == 1
