@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError, StageError
+from pipeline.core.errors import PipelineError
 from pipeline.core.failures import Failure, reraise_stage_errors
 from pipeline.core.files import copy, remove, visible_files
 from pipeline.formats.classes import USER_CLASSES
 from pipeline.importing.importer import Importer, read_rules
-from pipeline.raster.layout import OFFICIAL_LISTS, RawFolder
+from pipeline.raster.layout import RawFolder
 from pipeline.sources.base import Fetched, Request
 
 EXPECTED = {
@@ -28,7 +28,7 @@ def fetch_local(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
 
     Raises:
         PipelineError: the path is not a folder, is empty, or has another layout.
-        StageError: the class table or a list of chips cannot be copied.
+        StageError: the class table or a list of chips of own images cannot be copied.
     """
     root = Path(request.settings.path)
     setting = f"download.{request.dataset}.path is {request.settings.path!r}"
@@ -75,10 +75,7 @@ def _copy_together(root: Path, folder: Path, files: list[Path]) -> Iterator[Fetc
             copy(root / path, folder / path)
         except OSError as error:
             reraise_stage_errors(error)
-            reason = f"{root / path} cannot be copied: {error.strerror or error}"
-            if path.as_posix() in (USER_CLASSES, *OFFICIAL_LISTS):
-                raise StageError(f"{reason}; all files depend on it: make it readable, or remove it") from None
-            failures.append(Failure(path.as_posix(), reason))
+            failures.append(Failure(path.as_posix(), f"{root / path} cannot be copied: {error.strerror or error}"))
     if failures:
         for path in files:
             remove(folder / path)

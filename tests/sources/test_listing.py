@@ -99,7 +99,7 @@ def test_credentials_of_the_user_are_hidden_and_restored(
 @pytest.mark.parametrize(
     ("at", "name", "words"),
     [
-        ("", "gone", "/gone/below/a/ cannot be listed: The specified bucket does not exist"),
+        ("", "gone", "/gone/below/a/ cannot be listed: An error occurred (NoSuchBucket)"),
         ("http://a_b:9", "public", "http://a_b:9/public/below/a/ cannot be listed: Invalid endpoint"),
         ("http://127.0.0.1:9/", "public", "http://127.0.0.1:9/public/below/a/ cannot be listed: "),
     ],

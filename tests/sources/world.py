@@ -16,6 +16,8 @@ def request(dataset: Any, **changes: Any) -> Request:
     return Request(dataset, getattr(given.download, dataset), given.bands)
 
 
+LANDCOVERNET_ID = "ref_landcovernet_af_v1"
+"""The dataset of a hub."""
 RING: Any = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]
 DAYS = [date(2018, month, 5) for month in (1, 4, 7, 10)]
 CLOUDY = {DAYS[1]: 200, DAYS[3]: 60}
