@@ -27,6 +27,17 @@ PHANTOM = date(2018, 2, 14)
 """A date with other satellites, but not Sentinel-2."""
 
 
+USER = {
+    "AWS_ACCESS_KEY_ID": "AKIAXXXXXXXXXXXXXXXX",
+    "AWS_SECRET_ACCESS_KEY": "a-secret",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_PROFILE": "mine",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_USE_FIPS_ENDPOINT": "true",
+}
+"""AWS settings of a user."""
+
+
 @contextmanager
 def bucket_server(*program: str) -> Iterator[str]:
     """Run the server in a process without the environment that tests set for the client; yield its endpoint.

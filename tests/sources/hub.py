@@ -15,7 +15,7 @@ from tests.sources.faulty import Handler, Hub, ReceivedRequest, Server, served
 
 
 class ApiHandler(Handler):
-    """`datasets/ID`, `collections/ID`, `collections/ID/items` by pages, `catalog/ID` as a redirect; all with a key."""
+    """`datasets/ID`, `collections/ID`, and `catalog/ID` as a redirect; all with a key."""
 
     server: "Api"
 
@@ -23,28 +23,17 @@ class ApiHandler(Handler):
         with self.server.lock:
             self.server.received.append(ReceivedRequest(self.command, self.path, dict(self.headers)))
         url = urlsplit(self.path)
-        query = parse_qs(url.query)
         path = url.path.removeprefix("/mlhub/v1/")
         if fault := self.server.fault(path):
             self.send_fault(fault)
-        elif query.get("key") != [self.server.key]:
+        elif parse_qs(url.query).get("key") != [self.server.key]:
             self.send_json({"detail": "Not authenticated"}, 401)
         elif path == f"catalog/{self.server.dataset}":
             self.redirect(f"{self.server.blobs.url}/catalog.tar.gz")
         elif path in self.server.answers:
             self.send_json(self.server.answers[path])
-        elif path.endswith("/items") and path.removesuffix("/items") in self.server.answers:
-            self.send_json(self.page(path, int(query.get("page", ["0"])[0])))
         else:
             self.send_json({"detail": "does not exist"}, 404)
-
-    def page(self, path: str, number: int, size: int = 10) -> dict[str, Any]:
-        collection = path.split("/")[1]
-        items = [item for item in self.server.items.values() if item["collection"] == collection]
-        more = [{"rel": "next", "href": f"{self.server.url}/mlhub/v1/{path}?page={number + 1}"}]
-        shown = items[number * size : (number + 1) * size]
-        links = more if len(items) > (number + 1) * size else []
-        return {"type": "FeatureCollection", "features": shown, "links": links}
 
     def redirect(self, target: str) -> None:
         self.send_response(303)

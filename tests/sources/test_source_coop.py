@@ -14,7 +14,17 @@ from pipeline.core.files import read_json, write_json
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.settings import CollectionSettings
 from pipeline.sources.source_coop import KeyStatistics, fetch_source_coop, parse_listing
-from tests.sources.bucket import GHANA, LANDCOVERNET, Proxy, as_ghana, as_landcovernet, bucket_server, proxied, put
+from tests.sources.bucket import (
+    GHANA,
+    LANDCOVERNET,
+    USER,
+    Proxy,
+    as_ghana,
+    as_landcovernet,
+    bucket_server,
+    proxied,
+    put,
+)
 from tests.sources.world import DAYS, files_below, request, small_ghana, small_landcovernet
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow.*:DeprecationWarning")
@@ -26,12 +36,8 @@ SOURCE = "ref_landcovernet_v1_source_sentinel_2"
 
 @pytest.fixture(autouse=True)
 def confusing_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AWS settings of a user."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAXXXXXXXXXXXXXXXX")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_PROFILE", "mine")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    for name, value in USER.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")
