@@ -25,14 +25,6 @@ ERRORS = {
 """Descriptions of errors by a part of their name or text."""
 
 
-class RefusedError(PipelineError):
-    """The server will not send the file."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
-
-
 class BrokenTransferError(Exception):
     """A transfer that is worth a retry, after `wait` seconds if the server gives a number."""
 
@@ -45,7 +37,7 @@ def require_file(response: requests.Response, origin: str) -> None:
     """Check that a response contains the file.
 
     Raises:
-        RefusedError: retries are useless: gone, forbidden, or a web page such as a login.
+        PipelineError: retries are useless: gone, forbidden, or a web page such as a login.
         BrokenTransferError: the server is busy; with the Retry-After in seconds.
         StageError: the Retry-After is too long for a stage; requests for other files would fail too.
     """
@@ -56,10 +48,10 @@ def require_file(response: requests.Response, origin: str) -> None:
             raise StageError(f"{origin}: HTTP {status}; {retry_advice(wait)}")
         raise BrokenTransferError(f"HTTP {status}", wait)
     if status not in (200, 206):
-        raise RefusedError(f"{origin}: HTTP {status} {response.reason or ''}".rstrip(), status)
+        raise PipelineError(f"{origin}: HTTP {status} {response.reason or ''}".rstrip())
     if response.headers.get("Content-Type", "").startswith("text/html"):
-        advice = "open its URL in a browser"
-        raise RefusedError(f"{origin}: the server sent a web page, such as a login, instead of it; {advice}", status)
+        problem = "the server sent a web page, such as a login, instead of it"
+        raise PipelineError(f"{origin}: {problem}; open its URL in a browser")
 
 
 @dataclass(frozen=True)

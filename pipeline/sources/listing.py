@@ -40,14 +40,9 @@ class Bucket:
     """The folder of cached listings; an empty listing may be of a wrong folder, and is not cached."""
 
     @property
-    def root(self) -> str:
-        """Bucket and prefix."""
-        return f"{self.name}/{self.prefix}"
-
-    @property
     def url(self) -> str:
         """Endpoint, bucket and prefix."""
-        return f"{self.endpoint.rstrip('/')}/{self.root}"
+        return f"{self.endpoint.rstrip('/')}/{self.name}/{self.prefix}"
 
     def keys(self, folder: str) -> Listing:
         """List all keys in a folder below the prefix; the request is limited to this folder.

@@ -25,7 +25,7 @@ from pipeline.core.fingerprint import digest
 from pipeline.formats.datasets import DatasetName
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.clouds_first import ItemFetcher
-from pipeline.sources.http_errors import BUSY, RefusedError, describe_error, retry_advice, retry_after
+from pipeline.sources.http_errors import BUSY, describe_error, retry_advice, retry_after
 from pipeline.sources.remote import RemoteItem, select_items
 from pipeline.sources.settings import http_address
 from pipeline.sources.stac import parse_item
@@ -68,7 +68,7 @@ def fetch_mlhub(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
     catalog = store / "catalog.tar.gz"
     if not catalog.exists():
         _probe(hub, name)
-        _fetch_catalog(transfer, hub, name, catalog)
+        transfer.fetch(Remote(f"{hub.root}catalog/{name}", f"the catalog of {name}"), catalog)
     items, failures = partition_results(_items(catalog, request.dataset, f"{hub.root}collections/"))
     yield from failures
     if not items:
@@ -131,20 +131,6 @@ def _probe(hub: Hub, name: str) -> None:
     if not response.ok:
         advice = "try again later" if wait is None else retry_advice(wait)
         raise PipelineError(f"{hub.host} responds with HTTP {status} for the dataset {name}; {advice}")
-
-
-def _fetch_catalog(transfer: Transfer, hub: Hub, name: str, catalog: Path) -> None:
-    """Download the catalog, to which the API redirects.
-
-    Raises:
-        PipelineError: it cannot be downloaded.
-    """
-    try:
-        transfer.fetch(Remote(f"{hub.root}catalog/{name}", f"the catalog of {name}"), catalog)
-    except RefusedError as error:
-        if error.status in (401, 403):
-            raise PipelineError(f"{error}: {hub.host} may require another key: {KEYS}") from None
-        raise
 
 
 def _items(catalog: Path, dataset: DatasetName, base: str) -> Iterator[RemoteItem | Failure]:

@@ -217,7 +217,7 @@ def require_matches(
             continue
         advice = missing_masks_advice(options) if kind == "clouds" else ""
         raise PipelineError(
-            f"none of {statistics.keys} keys in {bucket.root} matches {section}.{kind}: expected {pattern}, found "
+            f"none of {statistics.keys} keys in {bucket.url} matches {section}.{kind}: expected {pattern}, found "
             f"{_first_few(statistics.unmatched.values())}; set {section}.{kind} to a pattern that matches{advice}"
         )
 

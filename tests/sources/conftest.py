@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources.faulty import Hub
-from tests.sources.hub import configured_hub
+from tests.sources.hub import Hub, configured_hub
 from tests.sources.world import LANDCOVERNET_ID, small_landcovernet
 
 

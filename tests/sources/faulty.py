@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), handler or Handler)
         self.root = root
         self.bodies: dict[str, bytes] = {}
+        self.redirects: dict[str, str] = {}
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         """By the path of the request."""
         self.versions: dict[str, dict[str, str]] = defaultdict(dict)
@@ -98,6 +99,8 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.server.fault(path) if self.command == "GET" else None
         if fault and fault.kind in ("status", "html"):
             self.send_fault(fault)
+        elif path in self.server.redirects:
+            self.send_fault(Fault("status", 303, ("Location", self.server.redirects[path])))
         elif body is None:
             self.send_fault(Fault("status", 404))
         else:
@@ -169,18 +172,3 @@ def served(server: Server) -> Iterator[Server]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@dataclass
-class Hub:
-    """An API of Radiant MLHub and the host of its assets."""
-
-    api: Server
-    blobs: Server
-    dataset: str
-    key: str = "the-secret-key"
-    items: dict[str, dict[str, object]] = field(default_factory=dict)
-
-    @property
-    def root(self) -> str:
-        return f"{self.api.url}/mlhub/v1/"

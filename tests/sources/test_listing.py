@@ -1,4 +1,4 @@
-"""A bucket is listed by folder, anonymously, as our user agent; a later run lists nothing again."""
+"""A listing of a bucket has the size and MD5 of each key; an error is one line, an empty listing is not kept."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.sources.listing import Bucket
-from tests.sources.bucket import USER, Proxy, bucket_server, proxied, put
+from tests.sources.bucket import Proxy, bucket_server, proxied, put
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow.*:DeprecationWarning")
 
@@ -43,28 +43,10 @@ def test_the_keys_of_a_folder_are_relative_to_the_prefix_with_size_and_md5(proxy
     assert proxy.lists == ["below/a/"]
 
 
-def test_the_whole_prefix_or_bucket_can_be_listed(proxy: Proxy, tmp_path: Path) -> None:
-    names = ["a/1.txt", "a/deep/2.txt", "ab/3.txt", "b/4.txt", "top.txt"]
-    assert list(below(proxy.url, tmp_path / "prefix").keys("")) == names
-    assert list(below(proxy.url, tmp_path / "bucket", prefix="").keys("")) == [f"below/{name}" for name in names]
-    assert below(proxy.url, tmp_path / "bucket", prefix="").folders("") == ["below"]
-
-
 def test_folders_are_those_directly_below(proxy: Proxy, tmp_path: Path) -> None:
     bucket = below(proxy.url, tmp_path)
     assert (bucket.folders(""), bucket.folders("a/")) == (["a", "ab", "b"], ["deep"])
     assert proxy.lists == ["below/…", "below/a/…"]
-
-
-def test_listings_are_cached_by_folder(proxy: Proxy, tmp_path: Path) -> None:
-    first = below(proxy.url, tmp_path)
-    listings = first.keys("a/"), first.folders("")
-    proxy.received.clear()
-    again = below(proxy.url, tmp_path)
-    assert (again.keys("a/"), again.folders("")) == listings
-    assert proxy.received == []
-    assert list(again.keys("b/")) == ["b/4.txt"]
-    assert proxy.lists == ["below/b/"]
 
 
 def test_an_empty_listing_is_not_cached(proxy: Proxy, tmp_path: Path) -> None:
@@ -73,13 +55,6 @@ def test_an_empty_listing_is_not_cached(proxy: Proxy, tmp_path: Path) -> None:
         assert (bucket.keys("gone/"), bucket.folders("gone/")) == ({}, [])
     assert proxy.lists.count("below/gone/") == 2
     assert list(tmp_path.iterdir()) == []
-
-
-def test_settings_of_the_user_are_not_used(proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in USER.items():
-        monkeypatch.setenv(name, value)
-    assert below(proxy.url, tmp_path).keys("b/")
-    assert "Authorization" not in proxy.received[0].headers
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from pipeline.core.failures import Failure, Failures, partition_results
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.mlhub import fetch_mlhub
-from tests.sources.faulty import Fault, Hub
-from tests.sources.hub import catalog, configured_hub
+from tests.sources.faulty import Fault
+from tests.sources.hub import API, Hub, configured_hub
 from tests.sources.world import DAYS, LANDCOVERNET_ID, files_below, request, small_ghana
 from tests.world import at
 
@@ -136,9 +136,9 @@ def test_an_invalid_image_fails_and_is_fetched_again_later(server: Hub, tmp_path
 
 def test_invalid_items_of_a_catalog_fail_and_the_others_are_fetched(server: Hub, tmp_path: Path) -> None:
     good = next(iter(server.items.values()))
-    server.items["bad"] = good | {"id": f"{SOURCE}_31PGS_01_20181345"}  # type: ignore[operator]
-    server.items["bare"] = good | {"id": f"{SOURCE}_31PGS_01_20180909", "assets": {}}  # type: ignore[operator]
-    server.blobs.bodies["/catalog.tar.gz"] = catalog(server.api, LANDCOVERNET_ID)  # type: ignore[arg-type]
+    server.items["bad"] = good | {"id": f"{SOURCE}_31PGS_01_20181345"}
+    server.items["bare"] = good | {"id": f"{SOURCE}_31PGS_01_20180909", "assets": {}}
+    server.publish()
     fetched, failures = fetch(tmp_path / "raw")
     assert [failure.reason.partition(": D")[0] for failure in failures] == [
         "id ends in 20181345, which is not a date",
@@ -165,8 +165,8 @@ def test_the_key_is_in_no_log_and_sent_to_no_other_host(
 
 def test_an_asset_below_the_root_gets_the_key(server: Hub, tmp_path: Path) -> None:
     path = f"collections/{FIRST}/B04.tif"
-    server.items[FIRST.split("/")[1]]["assets"]["B04"]["href"] = f"{server.root}{path}"  # type: ignore[index]
-    server.blobs.bodies["/catalog.tar.gz"] = catalog(server.api, LANDCOVERNET_ID)  # type: ignore[arg-type]
-    server.api.faults[path] = [Fault("status", 410)]
+    server.items[FIRST.split("/")[1]]["assets"]["B04"]["href"] = f"{server.root}{path}"
+    server.publish()
+    server.api.faults[f"{API}{path}"] = [Fault("status", 410)]
     fetch(tmp_path / "raw")
-    assert [received.path for received in server.api.gets("B04.tif")] == [f"/mlhub/v1/{path}?key={server.key}"]
+    assert [received.path for received in server.api.gets("B04.tif")] == [f"{API}{path}?key={server.key}"]

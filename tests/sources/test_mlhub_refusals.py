@@ -11,11 +11,12 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.sources import mlhub
 from pipeline.sources.mlhub import KEYS
-from tests.sources.faulty import Fault, Hub
+from tests.sources.faulty import Fault
+from tests.sources.hub import API, Hub
 from tests.sources.test_mlhub import fetch
 from tests.sources.world import LANDCOVERNET_ID
 
-CATALOG, PROBE = f"catalog/{LANDCOVERNET_ID}", f"datasets/{LANDCOVERNET_ID}"
+CATALOG, PROBE = f"{API}catalog/{LANDCOVERNET_ID}", f"{API}datasets/{LANDCOVERNET_ID}"
 
 
 def host(server: Hub) -> str:
@@ -35,20 +36,9 @@ def test_the_download_of_the_catalog_is_resumed(server: Hub, tmp_path: Path) -> 
     assert fetch(tmp_path / "raw")[1] == []
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_catalog_that_requires_another_key_is_refused_without_retries(
-    server: Hub, tmp_path: Path, status: int
-) -> None:
-    server.api.faults[CATALOG] = [Fault("status", status)] * 9
-    message = refusal(tmp_path / "raw")
-    assert f"the catalog of {LANDCOVERNET_ID}: HTTP {status} " in message
-    assert message.endswith(f": {host(server)} may require another key: {KEYS}")
-    assert len(server.api.gets("catalog/")) == 1
-
-
-def test_a_missing_catalog_is_refused(server: Hub, tmp_path: Path) -> None:
-    server.api.faults[CATALOG] = [Fault("status", 404)]
-    assert refusal(tmp_path / "raw") == f"the catalog of {LANDCOVERNET_ID}: HTTP 404 Not Found"
+def test_a_refused_catalog_is_not_retried(server: Hub, tmp_path: Path) -> None:
+    server.api.faults[CATALOG] = [Fault("status", 403)]
+    assert refusal(tmp_path / "raw") == f"the catalog of {LANDCOVERNET_ID}: HTTP 403 Forbidden"
 
 
 def test_a_damaged_catalog_is_removed_and_fetched_again(server: Hub, tmp_path: Path) -> None:
@@ -92,7 +82,7 @@ def test_a_dead_host_an_unknown_id_and_a_bad_key_are_one_line(
     monkeypatch.setenv("MLHUB_API_KEY", "another-secret")
     bad_key = refusal(tmp_path / "1")
     monkeypatch.setenv("MLHUB_API_KEY", server.key)
-    server.api.answers = {}  # type: ignore[attr-defined]
+    server.api.bodies.clear()
     unknown = refusal(tmp_path / "2")
     monkeypatch.setenv("MLHUB_ROOT_URL", "http://127.0.0.1:9/mlhub/v1/")
     dead = refusal(tmp_path / "3")
