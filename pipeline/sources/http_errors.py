@@ -13,7 +13,8 @@ BUSY = (429, 500, 502, 503, 504)
 LONGEST_WAIT = 120.0
 """Longest Retry-After to wait for, in seconds."""
 ERRORS = {
-    "InvalidURL": "its URL is not valid",
+    "LocationParseError": "its URL is not valid",
+    "InvalidHeader": "its Retry-After is not valid",
     "SSLError": "its certificate is not valid",
     "ProxyError": "cannot connect to the proxy",
     "ReadTimeout": "timeout",

@@ -29,16 +29,7 @@ RATIO = 1000
 SLACK = 1 << 20
 """Unpacked bytes allowed at any ratio."""
 CHUNK = 1 << 20
-DAMAGED = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    LZMAError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    ValueError,
-)
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError, RuntimeError, ValueError)
 """Errors of the standard library on damaged archives."""
 
 

@@ -5,6 +5,7 @@ from email.utils import formatdate
 
 import pytest
 import requests
+from urllib3.exceptions import LocationParseError
 
 from pipeline.sources.http_errors import content_range, describe_error, retry_after
 
@@ -53,7 +54,8 @@ def test_content_range(header: str, expected: tuple[int | None, int | None]) -> 
         (requests.ReadTimeout("{url}"), "timeout"),
         (requests.exceptions.ProxyError("{url}"), "cannot connect to the proxy"),
         (requests.exceptions.SSLError("{url}"), "its certificate is not valid"),
-        (requests.exceptions.InvalidURL("{url}"), "its URL is not valid"),
+        (LocationParseError("{url}"), "its URL is not valid"),
+        (requests.exceptions.InvalidHeader("{url}"), "its Retry-After is not valid"),
         (requests.ConnectionError("Connection aborted. {url}"), "connection lost"),
     ],
 )

@@ -64,6 +64,7 @@ def test_a_busy_server_is_retried_after_its_retry_after(server: Hub, tmp_path: P
     [
         (Fault("status", 503), 3, "responds with HTTP 503 for the dataset ref_landcovernet_af_v1; try again later"),
         (Fault("status", 500, ("Retry-After", "60")), 3, "; the server allows a retry after 60 s; run again then"),
+        (Fault("status", 503, ("Retry-After", "soon")), 1, " does not respond (its Retry-After is not valid)"),
         (Fault("status", 418), 1, "responds with HTTP 418 for the dataset ref_landcovernet_af_v1; try again later"),
     ],
 )
@@ -72,7 +73,7 @@ def test_a_server_that_stays_busy_is_reported(
 ) -> None:
     monkeypatch.setattr(mlhub, "PROBE_RETRIES", mlhub.PROBE_RETRIES.new(retry_after_max=0))
     server.api.faults[PROBE] = [fault] * 9
-    assert refusal(tmp_path / "raw").endswith(words)
+    assert words in refusal(tmp_path / "raw")
     assert len(server.api.gets("datasets/")) == requests
 
 
@@ -86,6 +87,8 @@ def test_a_dead_host_an_unknown_id_and_a_bad_key_are_one_line(
     unknown = refusal(tmp_path / "2")
     monkeypatch.setenv("MLHUB_ROOT_URL", "http://127.0.0.1:9/mlhub/v1/")
     dead = refusal(tmp_path / "3")
+    monkeypatch.setenv("MLHUB_ROOT_URL", "http://x..y/")
+    assert refusal(tmp_path / "4").startswith("x..y does not respond (its URL is not valid). The public Radiant MLHub ")
     assert bad_key == f"{host(server)} rejects the key (HTTP 401): {KEYS}"
     advice = "check download.*.mlhub.dataset and MLHUB_ROOT_URL"
     assert unknown == f"{host(server)} has no dataset '{LANDCOVERNET_ID}'; {advice}"
