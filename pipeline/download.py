@@ -14,9 +14,22 @@ from pipeline.formats.datasets import CLASSES, BandsSection, DatasetName
 from pipeline.importing.rules import rules_kind
 from pipeline.raster.layout import MANIFEST, WRITTEN_BY_DOWNLOAD, write_source
 from pipeline.raster.originals import Originals
-from pipeline.sources.base import Fetched, Request
-from pipeline.sources.registry import SOURCES
+from pipeline.sources.archive import fetch_archive
+from pipeline.sources.base import Fetched, Request, Source
+from pipeline.sources.local import fetch_local
+from pipeline.sources.mlhub import fetch_mlhub
+from pipeline.sources.sample import fetch_sample
 from pipeline.sources.settings import CollectionSettings, GhanaSettings, LandcoveraiSettings, LandcovernetSettings
+from pipeline.sources.source_coop import fetch_source_coop
+
+SOURCES: dict[str, Source] = {
+    "sample": fetch_sample,
+    "local": fetch_local,
+    "archive": fetch_archive,
+    "mlhub": fetch_mlhub,
+    "source_coop": fetch_source_coop,
+}
+"""By their names in params.yaml."""
 
 
 class DownloadSection(Params):

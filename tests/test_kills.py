@@ -14,8 +14,8 @@ import pytest
 from pipeline.formats.classes import write_classes
 from pipeline.formats.datasets import CLASSES
 from pipeline.raster.layout import write_source
-from tests.sources.faulty import Fault, Hub
-from tests.sources.hub import hub
+from tests.sources.faulty import Fault
+from tests.sources.hub import Hub, hub
 from tests.sources.world import files_below, small_landcovernet
 from tests.world import archive, gradient, halves, orthophoto, write_params
 

@@ -3,8 +3,6 @@
 import hashlib
 import io
 import re
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,9 +17,9 @@ from pipeline.formats.datasets import DatasetName
 from pipeline.sources.sample import fetch_sample
 from tests.sources.bucket import as_ghana, as_landcovernet, bucket_server, proxied, put
 from tests.sources.faulty import Fault, Server, served
-from tests.sources.hub import configured_hub, hub
+from tests.sources.hub import configured_hub
 from tests.sources.world import files_below, request
-from tests.test_readme import ROOT, commit, copy_project, ran, run
+from tests.test_readme import commit, copy_project, ran, run
 
 pytestmark = [pytest.mark.soak, pytest.mark.filterwarnings("ignore:.*utcnow.*:DeprecationWarning")]
 
@@ -154,31 +152,3 @@ def test_archive(project: Path, sample: Callable[[DatasetName], Path]) -> None:
         run(project, "dvc repro --force --single-item download@landcoverai")
         assert len(server.gets()) == 4
     same_chips(project, "landcoverai", archive)
-
-
-@pytest.mark.short
-@pytest.mark.parametrize(
-    ("root", "key", "words"),
-    [
-        ("http://127.0.0.1:9/", "k", "does not respond"),
-        (None, "wrong", "rejects the key"),
-        (None, KEY, "has no dataset"),
-    ],
-)
-def test_a_dead_hub_or_a_refusal_is_one_line(
-    root: str | None, key: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tests.sources.world import small_landcovernet
-    from tests.world import write_params
-
-    write_params(
-        tmp_path, **{"download.landcovernet.source": "mlhub", "download.landcovernet.mlhub.dataset": "unknown"}
-    )
-    with hub(small_landcovernet(tmp_path / "archive"), "ref_landcovernet_af_v1", KEY) as server:
-        environment = {"PYTHONPATH": str(ROOT), "MLHUB_ROOT_URL": root or server.root, "MLHUB_API_KEY": key}
-        command = [sys.executable, "-m", "pipeline.download", "landcovernet", "raw", "failures.csv"]
-        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=15)
-    assert result.returncode == 1
-    assert re.fullmatch(rf"download landcovernet: error: \S+ {words}.*\n", result.stderr)
-    assert key not in result.stderr or key == "k"
-    print(result.stderr)

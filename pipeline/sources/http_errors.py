@@ -1,24 +1,29 @@
 """Interpret HTTP responses and errors: the file, a retry, or a failure."""
 
-import time
+import re
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 import requests
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
 
 from pipeline.core.errors import PipelineError, StageError
 
 BUSY = (429, 500, 502, 503, 504)
 LONGEST_WAIT = 120.0
 """Longest Retry-After to wait for, in seconds."""
-
-
-class RefusedError(PipelineError):
-    """The server will not send the file."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
+ERRORS = {
+    "LocationParseError": "its URL is not valid",
+    "InvalidHeader": "its Retry-After is not valid",
+    "SSLError": "its certificate is not valid",
+    "ProxyError": "cannot connect to the proxy",
+    "ReadTimeout": "timeout",
+    "Read timed out": "timeout",
+    "ConnectTimeout": "cannot connect",
+    "NewConnectionError": "cannot connect",
+    "Failed to": "cannot connect",
+}
+"""Descriptions of errors by a part of their name or text."""
 
 
 class BrokenTransferError(Exception):
@@ -33,7 +38,7 @@ def require_file(response: requests.Response, origin: str) -> None:
     """Check that a response contains the file.
 
     Raises:
-        RefusedError: retries are useless: gone, forbidden, or a web page such as a login.
+        PipelineError: retries are useless: gone, forbidden, or a web page such as a login.
         BrokenTransferError: the server is busy; with the Retry-After in seconds.
         StageError: the Retry-After is too long for a stage; requests for other files would fail too.
     """
@@ -44,10 +49,10 @@ def require_file(response: requests.Response, origin: str) -> None:
             raise StageError(f"{origin}: HTTP {status}; {retry_advice(wait)}")
         raise BrokenTransferError(f"HTTP {status}", wait)
     if status not in (200, 206):
-        raise RefusedError(f"{origin}: HTTP {status} {response.reason or ''}".rstrip(), status)
+        raise PipelineError(f"{origin}: HTTP {status} {response.reason or ''}".rstrip())
     if response.headers.get("Content-Type", "").startswith("text/html"):
-        advice = "open its URL in a browser"
-        raise RefusedError(f"{origin}: the server sent a web page, such as a login, instead of it; {advice}", status)
+        problem = "the server sent a web page, such as a login, instead of it"
+        raise PipelineError(f"{origin}: {problem}; open its URL in a browser")
 
 
 @dataclass(frozen=True)
@@ -57,25 +62,21 @@ class Version:
     etag: str = ""
     modified: str = ""
     """`Last-Modified`."""
-    date: str = ""
-    """Date of the response."""
 
     @classmethod
     def of(cls, response: requests.Response) -> "Version":
         """Read the version from the headers of a response."""
-        return cls(*(response.headers.get(name, "") for name in ("ETag", "Last-Modified", "Date")))
+        return cls(response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
 
     @property
     def condition(self) -> dict[str, str]:
         """The header that requests the rest of this version, or else the whole of another one.
 
-        Empty where no header is safe: a weak ETag does not guarantee equal bytes, and a file may have changed twice in
-        the second of its date.
+        Empty with a weak ETag, which no server may match. A date is sent even if the file may have changed twice in its
+        second (RFC 9110, 8.8.2.2, advises against it): without it, the rest would come of any version.
         """
-        if self.etag:
-            return {} if self.etag.startswith("W/") else {"If-Range": self.etag}
-        sent, modified = _seconds(self.date), _seconds(self.modified)
-        return {"If-Range": self.modified} if sent and modified and modified < sent else {}
+        validator = self.etag or self.modified
+        return {"If-Range": validator} if validator and not validator.startswith("W/") else {}
 
     def differs(self, other: "Version") -> bool:
         """Return whether both have an ETag or a date, and not the same."""
@@ -83,28 +84,23 @@ class Version:
         return len(etags) > 1 or len(dates) > 1
 
 
+def content_length(response: requests.Response) -> int | None:
+    """Parse the length of the body in bytes; None where missing."""
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else None
+
+
 def content_range(response: requests.Response) -> tuple[int | None, int | None]:
     """Parse first byte and total length from `Content-Range: bytes 5-9/10` or `bytes */10`; None where missing."""
-    unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
-    span, _, total = rest.partition("/")
-    start = span.partition("-")[0]
-    if unit != "bytes":
-        return None, None
-    return int(start) if start.isdecimal() else None, int(total) if total.isdecimal() else None
+    match = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", response.headers.get("Content-Range", ""))
+    start, total = match.groups() if match else (None, None)
+    return int(start) if start else None, int(total) if total else None
 
 
 def describe_error(error: Exception) -> str:
     """Describe an error without its URL, whose query may contain a key."""
-    text = str(error)
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate is not valid"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "cannot connect to the proxy"
-    if isinstance(error, requests.ReadTimeout) or "Read timed out" in text:
-        return "timeout"
-    if isinstance(error, requests.ConnectTimeout) or "Failed to" in text or "NewConnectionError" in text:
-        return "cannot connect"
-    return "connection lost"
+    text = f"{type(error).__name__} {error}"
+    return next((description for part, description in ERRORS.items() if part in text), "connection lost")
 
 
 def retry_advice(seconds: float) -> str:
@@ -113,17 +109,8 @@ def retry_advice(seconds: float) -> str:
 
 
 def retry_after(response: requests.Response) -> float | None:
-    """Return Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3); None without one."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
-    date = _seconds(text)
-    return None if date is None else max(date - time.time(), 0.0)
-
-
-def _seconds(date: str) -> float | None:
-    """Convert an HTTP date to seconds since 1970; None if it is invalid."""
+    """Return Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3); None without a valid one."""
     try:
-        return parsedate_to_datetime(date).timestamp()
-    except (ValueError, TypeError):
+        return Retry(retry_after_max=10**9).parse_retry_after(response.headers["Retry-After"])
+    except (KeyError, InvalidHeader, ValueError, OverflowError):  # the last two: of an impossible date
         return None

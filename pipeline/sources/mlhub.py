@@ -7,26 +7,25 @@ final names without timeouts or checks, print a rejected key, and unpack members
 import configparser
 import logging
 import os
-import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_auth_from_url
+from urllib3.util import Retry
 
 from pipeline.core.cache import cache_folder
 from pipeline.core.errors import PipelineError, StageError
-from pipeline.core.failures import Failure
+from pipeline.core.failures import Failure, catch_failures, partition_results
 from pipeline.core.fingerprint import digest
 from pipeline.formats.datasets import DatasetName
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.clouds_first import ItemFetcher
-from pipeline.sources.http_errors import BUSY, RefusedError, describe_error, retry_advice, retry_after
+from pipeline.sources.http_errors import BUSY, describe_error, retry_advice, retry_after
 from pipeline.sources.remote import RemoteItem, select_items
 from pipeline.sources.settings import http_address
 from pipeline.sources.stac import parse_item
@@ -35,11 +34,10 @@ from pipeline.sources.unpack import read_tar
 
 PROBE_TIMEOUT = (5.0, 6.0)
 """Seconds to connect and to respond, for the request that checks key and dataset."""
-PROBE_DEADLINE = 12.0
-"""Seconds for all attempts of that request."""
-PROBE_ATTEMPTS = 3
-BACKOFF = 0.5
-"""Seconds before the second attempt; doubled for the third."""
+PROBE_RETRIES = Retry(
+    2, connect=0, read=0, status_forcelist=BUSY, backoff_factor=0.5, retry_after_max=4, raise_on_status=False
+)
+"""For a server that is busy for seconds; one that requires a longer wait is reported."""
 LARGEST_ITEM = 4 * 1024 * 1024
 """Largest JSON of an item, in bytes."""
 KEYS = "set MLHUB_API_KEY, or MLHUB_PROFILE to a profile of ~/.mlhub/profiles (__anonymous__ for none)"
@@ -64,25 +62,21 @@ def fetch_mlhub(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
     name = request.collection.mlhub.dataset
     hub = _configured_hub()
     store = cache_folder() / "downloads" / "mlhub" / f"{name}-{digest(hub.root)[:12]}"
-    with _redacted(hub.key):
-        transfer = Transfer(new_session(request.collection.connections), request.statistics)
-        transfer.session.auth = _KeyForRoot(hub)
-        catalog = store / "catalog.tar.gz"
-        if not catalog.exists():
-            _probe(transfer.session, hub, name)
-            _fetch_catalog(transfer, hub, name, catalog)
-        items: list[RemoteItem] = []
-        for item in _items(catalog, request.dataset, f"{hub.root}collections/"):
-            if isinstance(item, Failure):
-                yield item
-            else:
-                items.append(item)
-        if not items:
-            raise PipelineError(
-                f"the catalog of {name} contains no item of {request.dataset}; check download.*.mlhub.dataset"
-            )
-        selected = select_items(items, request.collection.select, request.dataset)
-        yield from ItemFetcher(request, transfer, store).fetch(selected, folder)
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its debug lines and warnings contain URLs with the key
+    transfer = Transfer(new_session(request.collection.connections), request.statistics)
+    transfer.session.auth = _KeyForRoot(hub)
+    catalog = store / "catalog.tar.gz"
+    if not catalog.exists():
+        _probe(hub, name)
+        transfer.fetch(Remote(f"{hub.root}catalog/{name}", f"the catalog of {name}"), catalog)
+    items, failures = partition_results(_items(catalog, request.dataset, f"{hub.root}collections/"))
+    yield from failures
+    if not items:
+        raise PipelineError(
+            f"the catalog of {name} contains no item of {request.dataset}; check download.*.mlhub.dataset"
+        )
+    selected = select_items(items, request.collection.select, request.dataset)
+    yield from ItemFetcher(request, transfer, store).fetch(selected, folder)
 
 
 def _configured_hub() -> Hub:
@@ -114,14 +108,16 @@ def _configured_hub() -> Hub:
     return Hub(root, None if key is None else str(key))
 
 
-def _probe(session: requests.Session, hub: Hub, name: str) -> None:
+def _probe(hub: Hub, name: str) -> None:
     """Check key and dataset by one short request.
 
     Raises:
         PipelineError: the server does not respond, the key is rejected, or there is no such dataset.
     """
     try:
-        response = _get_headers(session, f"{hub.root}datasets/{name}")
+        with new_session(1, PROBE_RETRIES) as session:
+            session.auth = _KeyForRoot(hub)
+            response = session.get(f"{hub.root}datasets/{name}", timeout=PROBE_TIMEOUT)
     except (requests.RequestException, ValueError) as error:
         raise PipelineError(
             f"{hub.host} does not respond ({describe_error(error)}). The public Radiant MLHub was shut down: set "
@@ -137,66 +133,28 @@ def _probe(session: requests.Session, hub: Hub, name: str) -> None:
         raise PipelineError(f"{hub.host} responds with HTTP {status} for the dataset {name}; {advice}")
 
 
-def _get_headers(session: requests.Session, url: str) -> requests.Response:
-    """Request only the headers; retry a busy server a few times, until `PROBE_DEADLINE`."""
-    deadline, attempts = time.monotonic() + PROBE_DEADLINE, 0
-    while True:
-        left = deadline - time.monotonic()
-        timeout = min(PROBE_TIMEOUT[0], left / 2), min(PROBE_TIMEOUT[1], left / 2)
-        with session.get(url, timeout=timeout, stream=True) as response:
-            wait = retry_after(response)
-        attempts += 1
-        wait = BACKOFF * 2 ** (attempts - 1) if wait is None else wait
-        if response.status_code not in BUSY or attempts == PROBE_ATTEMPTS or time.monotonic() + wait > deadline - 1:
-            return response
-        time.sleep(wait)
-
-
-def _fetch_catalog(transfer: Transfer, hub: Hub, name: str, catalog: Path) -> None:
-    """Download the catalog, to which the API redirects.
+def _items(catalog: Path, dataset: DatasetName, base: str) -> Iterator[RemoteItem | Failure]:
+    """Read the dataset's items from a catalog; skip other files.
 
     Raises:
-        PipelineError: it cannot be downloaded, or is not a valid tar.gz.
+        PipelineError: it is not a readable tar.gz, or too large; it is removed, so that the next run fetches it again.
     """
+
+    def parse(member: tuple[PurePosixPath, bytes]) -> RemoteItem | None:
+        return parse_item(member[1], dataset, base)
+
+    parsed = catch_failures(parse, lambda member: str(member[0]))
     try:
-        transfer.fetch(Remote(f"{hub.root}catalog/{name}", f"the catalog of {name}"), catalog, _require_tar)
-    except RefusedError as error:
-        if error.status in (401, 403):
-            raise PipelineError(f"{error}: {hub.host} may require another key: {KEYS}") from None
-        raise
-
-
-def _require_tar(part: Path) -> None:
-    for _ in _members(part, "removed; run again"):
-        pass
-
-
-def _members(catalog: Path, advice: str) -> Iterator[tuple[PurePosixPath, bytes] | Failure]:
-    """Read the members of the catalog; errors end with `advice`."""
-    try:
-        yield from read_tar(catalog, LARGEST_ITEM)
+        for member in read_tar(catalog, LARGEST_ITEM):
+            if isinstance(member, Failure):
+                yield member
+            elif member[0].suffix == ".json" and (item := parsed(member)) is not None:
+                yield item
     except StageError:
         raise
     except PipelineError as error:
-        raise PipelineError(f"{error}; {advice}") from None
-
-
-def _items(catalog: Path, dataset: DatasetName, base: str) -> Iterator[RemoteItem | Failure]:
-    """Read the dataset's items from a catalog; skip other files."""
-    for member in _members(catalog, "remove it and run again"):
-        if isinstance(member, Failure):
-            yield member
-            continue
-        path, text = member
-        if path.suffix != ".json" or path.name in ("catalog.json", "collection.json"):
-            continue
-        try:
-            item = parse_item(text, dataset, base)
-        except PipelineError as error:
-            yield Failure(str(path), f"the item {path}: {error}")
-        else:
-            if item is not None:
-                yield item
+        catalog.unlink()
+        raise PipelineError(f"{error}; removed, run again") from None
 
 
 class _KeyForRoot(AuthBase):
@@ -214,22 +172,3 @@ class _KeyForRoot(AuthBase):
             if self.user:
                 HTTPBasicAuth(self.user, self.password)(request)
         return request
-
-
-@contextmanager
-def _redacted(key: str | None) -> Iterator[None]:
-    """Keep `key` out of all log records, such as those of urllib3, which contain URLs."""
-    factory = logging.getLogRecordFactory()
-
-    def without_key(*arguments: object, **named: object) -> logging.LogRecord:
-        record = factory(*arguments, **named)
-        for text in (key, quote(key, safe="")) if key else ():
-            record.msg = record.getMessage().replace(text, "***")
-            record.args = ()
-        return record
-
-    logging.setLogRecordFactory(without_key)
-    try:
-        yield
-    finally:
-        logging.setLogRecordFactory(factory)

@@ -37,8 +37,6 @@ def select_items(items: Iterable[RemoteItem], select: Selection, dataset: Datase
         PipelineError: nothing matches.
     """
     items = sorted(items, key=lambda item: str(item.folder))
-    if select.bbox != "none" and not any(item.bbox for item in items):
-        raise PipelineError(f"download.{dataset}.select.bbox: this source has no positions; use select.tiles")
     chips = matching_chips(items, select, dataset)
     if not chips:
         labelled = _labelled(items)

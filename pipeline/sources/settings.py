@@ -1,11 +1,10 @@
 """The section `download` of params.yaml."""
 
-import ipaddress
 import re
 from datetime import date
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
+import requests
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from pipeline.core.params import Params, Share
@@ -18,24 +17,21 @@ NETWORK_SOURCES = ("mlhub", "source_coop")
 
 Name = Annotated[str, Field(min_length=1)]
 
-HOST = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(\.(?!-)[\w-]{1,63}(?<!-))*\.?")
-"""Non-empty labels, separated by dots."""
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
 
 
 def http_address(url: str) -> str:
-    """Validate an HTTP URL, on which HTTP clients would raise errors of many kinds.
+    """Validate an HTTP URL by the client that will send it; pydantic's `AnyHttpUrl` accepts `https:host`.
 
     Raises:
         ValueError: it is not valid.
     """
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        valid = parts.scheme in ("http", "https") and parts.port != 0 and url.isprintable()
-        valid = valid and bool(ipaddress.ip_address(host) if ":" in host else HOST.fullmatch(host))
-    except ValueError:
-        valid = False
-    if not valid:
+        prepared = requests.Request("GET", url).prepare().url or ""
+    except requests.RequestException:
+        prepared = ""
+    if not prepared.startswith(("http://", "https://")):
         raise ValueError(f"{url!r} is not a URL; expected https:// and a host")
     return url
 
@@ -62,14 +58,14 @@ def _folder(text: str) -> str:
 
 def _box(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
     west, south, east, north = box
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+    if not (west < east and south < north):
         raise ValueError(f"{list(box)} is not [west, south, east, north] in degrees")
     return box
 
 
 Url = Annotated[str, AfterValidator(http_address)]
 Folder = Annotated[str, AfterValidator(_folder)]
-Box = Annotated[tuple[float, float, float, float], AfterValidator(_box)]
+Box = Annotated[tuple[Longitude, Latitude, Longitude, Latitude], AfterValidator(_box)]
 
 
 class SourceSettings(Params):
@@ -121,7 +117,8 @@ class SourceCoopSettings(Params):
     @property
     def patterns(self) -> dict[str, str]:
         """The patterns by kind of file."""
-        return {"images": self.images, "labels": self.labels}
+        kinds = ("images", "clouds", "labels")
+        return {kind: getattr(self, kind) for kind in kinds if hasattr(self, kind)}
 
 
 class GhanaCoopSettings(SourceCoopSettings):
@@ -131,11 +128,6 @@ class GhanaCoopSettings(SourceCoopSettings):
     """Matches the key of the asset `source` below the prefix."""
     clouds: Annotated[str, _pattern("chip", "date")]
     """Matches the key of the asset `cloudmask`."""
-
-    @property
-    def patterns(self) -> dict[str, str]:
-        """The patterns by kind of file."""
-        return {"images": self.images, "clouds": self.clouds, "labels": self.labels}
 
 
 class CloudsFirstSettings(Params):

@@ -58,8 +58,6 @@ class KeyStatistics:
     keys: int = 0
     matched: Counter[str] = field(default_factory=Counter)
     """Keys by kind."""
-    image_folders: set[str] = field(default_factory=set)
-    """The folders of images, numbers as 0."""
     unmatched: dict[str, str] = field(default_factory=dict)
     """The first unmatched key by its form with numbers as 0."""
 
@@ -67,15 +65,9 @@ class KeyStatistics:
         """Count a key."""
         self.keys += 1
         if match is None:
-            self.unmatched.setdefault(_without_numbers(key), key)
+            self.unmatched.setdefault(re.sub(r"\d+", "0", key), key)
         else:
             self.matched[match.kind] += 1
-            if match.kind == "images":
-                self.image_folders.add(_without_numbers(_folder_of(key)))
-
-    def unmatched_near_images(self) -> list[str]:
-        """Return the first unmatched key of each form in the folders of images."""
-        return [key for form, key in self.unmatched.items() if _folder_of(form) in self.image_folders]
 
 
 def fetch_source_coop(request: Request, folder: Path) -> Iterator[Fetched | Failure]:
@@ -220,28 +212,16 @@ def require_matches(
     if not statistics.keys:
         folders = ", ".join(settings.folders)
         raise PipelineError(f"{bucket.url} has no files in {section}.folders ({folders}); check {section}.prefix")
-    near_images = statistics.unmatched_near_images()
     for kind, pattern in settings.patterns.items():
         if statistics.matched[kind] or (kind == "clouds" and not options.cloud_assets):
             continue
-        found, advice = _first_few(statistics.unmatched.values()), ""
-        if kind == "clouds":
-            found = f"{_first_few(near_images)} next to the images" if near_images else found
-            advice = missing_masks_advice(options)
+        advice = missing_masks_advice(options) if kind == "clouds" else ""
         raise PipelineError(
-            f"none of {statistics.keys} keys in {bucket.root} matches {section}.{kind}: expected {pattern}, found "
-            f"{found}; set {section}.{kind} to a pattern that matches{advice}"
+            f"none of {statistics.keys} keys in {bucket.url} matches {section}.{kind}: expected {pattern}, found "
+            f"{_first_few(statistics.unmatched.values())}; set {section}.{kind} to a pattern that matches{advice}"
         )
 
 
 def _first_few(texts: Iterable[str]) -> str:
     listed = list(texts)
     return ", ".join(listed[:SHOWN]) + (", …" if len(listed) > SHOWN else "") or "nothing"
-
-
-def _folder_of(key: str) -> str:
-    return key.rpartition("/")[0]
-
-
-def _without_numbers(key: str) -> str:
-    return re.sub(r"\d+", "0", key)

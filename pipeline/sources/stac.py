@@ -1,22 +1,26 @@
-"""Parse STAC items of unknown origin."""
+"""Parse STAC items of unknown origin.
+
+`pystac` takes 1.6 times as long per item, accepts the collection `../out` and a bbox of two numbers, and raises an
+AttributeError, KeyError or TypeError on others.
+"""
 
 import json
 import re
 from datetime import date
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.datasets import LAYOUTS, DatasetName
 from pipeline.sources.remote import RemoteItem
+from pipeline.sources.settings import Latitude, Longitude
 from pipeline.sources.transfer import Remote
 
 
 class _Asset(BaseModel):
-    model_config = ConfigDict(extra="allow")
     href: str
     size: int | None = Field(default=None, alias="file:size", ge=0)
     checksum: str | None = Field(default=None, alias="file:checksum")
@@ -26,8 +30,8 @@ class _Item(BaseModel):
     """The used fields of an item."""
 
     id: str
-    collection: str
-    bbox: tuple[float, float, float, float] | None = None
+    collection: str = Field(pattern=r"^\w+$")
+    bbox: tuple[Longitude, Latitude, Longitude, Latitude] | None = None
     assets: dict[str, _Asset] = Field(min_length=1)
 
 
@@ -37,10 +41,10 @@ def parse_item(text: bytes, dataset: DatasetName, base: str) -> RemoteItem | Non
     Args:
         text: its JSON.
         dataset: the dataset, for the names of items and assets.
-        base: the base URL of relative hrefs, which must stay below it.
+        base: the base URL of relative hrefs.
 
     Raises:
-        PipelineError: invalid JSON, no assets, an invalid bbox, or an id or href outside the archive.
+        PipelineError: invalid JSON, no assets, an invalid bbox, collection or href.
     """
     try:
         values = json.loads(text)
@@ -54,7 +58,6 @@ def parse_item(text: bytes, dataset: DatasetName, base: str) -> RemoteItem | Non
         raise PipelineError(f"not a STAC item: {_first(error)}") from None
     if (chip_and_date := _chip_and_date(item.id, dataset)) is None:
         return None
-    _require_valid(item)
     names = {key: f"{item.collection}/{item.id}/{key}.tif" for key in item.assets}
     assets = {
         key: _remote(asset, names[key], base) for key, asset in item.assets.items() if key in LAYOUTS[dataset].assets
@@ -85,32 +88,18 @@ def _chip_and_date(name: str, dataset: DatasetName) -> tuple[str, date | None] |
             raise PipelineError(f"id ends in {match['date']}, which is not a date") from None
     if match := layout.label_item.fullmatch(name):
         return match["chip"], None
-    if ".." in name or "/" in name or "\\" in name:
-        raise PipelineError(f"id {name!r} is outside the archive's folder")
     return None
 
 
-def _require_valid(item: _Item) -> None:
-    if not re.fullmatch(r"\w+", item.collection):
-        raise PipelineError(f"collection {item.collection!r} is outside the archive's folder")
-    if item.bbox is not None:
-        west, south, east, north = item.bbox
-        if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
-            raise PipelineError(f"bbox {list(item.bbox)} is not [west, south, east, north] in degrees")
-
-
 def _remote(asset: _Asset, origin: str, base: str) -> Remote:
-    """Return the file of an asset; a relative href must stay below `base`, an absolute one must be http or https."""
+    """Return the file of an asset, on any host; a relative href is relative to `base`."""
     try:
         url = urljoin(base, asset.href)
         scheme = urlsplit(url).scheme
     except ValueError:
-        raise PipelineError(f"{origin}: href {asset.href!r} is not a URL") from None
+        scheme = ""
     if scheme not in ("http", "https"):
-        raise PipelineError(f"{origin}: href {asset.href!r} is not http or https")
-    relative = not urlsplit(asset.href).netloc
-    if relative and (not url.startswith(base) or ".." in PurePosixPath(urlsplit(url).path).parts):
-        raise PipelineError(f"{origin}: href {asset.href!r} is outside the archive")
+        raise PipelineError(f"{origin}: href {asset.href!r} is not an http or https URL")
     return Remote(url, origin, asset.size, _sha256(asset.checksum))
 
 

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from pipeline.core.interrupt import INTERRUPTED, MESSAGE, thread_pool
-from tests.sources.faulty import Fault, Hub
-from tests.sources.hub import hub
+from tests.sources.faulty import Fault
+from tests.sources.hub import Hub, hub
 from tests.sources.world import files_below, small_landcovernet
 from tests.world import archive, orthophoto, write_params
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,13 +17,24 @@ import pytest
 
 from pipeline.raster.layout import RawFolder
 from pipeline.sources.transfer import USER_AGENT
-from tests.sources.faulty import ReceivedRequest, Server, served
+from tests.sources.faulty import Fault, Handler, ReceivedRequest, Server, served
 from tests.sources.world import files_below
 
 LANDCOVERNET, GHANA = "landcovernet/landcovernet_af/data/v1.0/2018/", "africa-crops-ghana/"
 """The prefixes of params.yaml."""
 PHANTOM = date(2018, 2, 14)
 """A date with other satellites, but not Sentinel-2."""
+
+
+USER = {
+    "AWS_ACCESS_KEY_ID": "AKIAXXXXXXXXXXXXXXXX",
+    "AWS_SECRET_ACCESS_KEY": "a-secret",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_PROFILE": "mine",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_USE_FIPS_ENDPOINT": "true",
+}
+"""AWS settings of a user."""
 
 
 @contextmanager
@@ -73,41 +83,27 @@ class Proxy(Server):
         return sorted(received.path.split("/", 2)[2] for received in self.gets() if "list-type=2" not in received.path)
 
 
-class _ProxyHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _ProxyHandler(Handler):
     server: Proxy
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_HEAD(self) -> None:
-        self.pass_on()
-
-    def do_GET(self) -> None:
-        self.pass_on()
-
-    def pass_on(self) -> None:
+    def answer(self) -> None:
         with self.server.lock:
             self.server.received.append(ReceivedRequest(self.command, self.path, dict(self.headers)))
         if not self.headers.get("User-Agent", "").startswith(USER_AGENT):  # botocore adds its own
-            self.answer(403, {}, b"")
+            self.send_fault(Fault("status", 403))
             return
         behind = HTTPConnection(self.server.behind)
         behind.request(self.command, self.path, headers=dict(self.headers))
         answer = behind.getresponse()
-        self.answer(answer.status, dict(answer.getheaders()), answer.read())
+        headers, body = dict(answer.getheaders()), answer.read()
         behind.close()
-
-    def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        length = headers.get("Content-Length", str(len(body))) if self.command == "HEAD" else str(len(body))
-        self.send_response(status)
+        self.send_response(answer.status)
         for name, value in headers.items():
             if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
                 self.send_header(name, value)
-        self.send_header("Content-Length", length)
+        self.send_header("Content-Length", headers["Content-Length"] if self.command == "HEAD" else str(len(body)))
         self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
+        self.wfile.write(body)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,7 +19,7 @@ class Fault:
     """A fault instead of a normal response."""
 
     kind: str
-    """drop | stall | status | html | no_range | lie | longer | wrong_range | no_condition"""
+    """drop | stall | status | html | no_range | lie | wrong_range | no_condition"""
     number: int = 0
     """Bytes before a drop or a stall; the status; or the declared length."""
     header: tuple[str, str] | None = None
@@ -43,10 +43,11 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), handler or Handler)
         self.root = root
         self.bodies: dict[str, bytes] = {}
+        self.redirects: dict[str, str] = {}
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         """By the path of the request."""
         self.versions: dict[str, dict[str, str]] = defaultdict(dict)
-        """Headers of the version of a file: ETag, Last-Modified, Date."""
+        """Headers of the version of a file: ETag, Last-Modified."""
         self.every: tuple[int, Fault] | None = None
         """A fault for every n-th GET of any path."""
         self.received: list[ReceivedRequest] = []
@@ -84,13 +85,6 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
-    @property
-    def version(self) -> dict[str, str]:
-        return self.server.versions[self.path.partition("?")[0]]
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        return self.version.get("Date") or super().date_time_string(timestamp)
-
     def do_HEAD(self) -> None:
         self.answer()
 
@@ -105,6 +99,8 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.server.fault(path) if self.command == "GET" else None
         if fault and fault.kind in ("status", "html"):
             self.send_fault(fault)
+        elif path in self.server.redirects:
+            self.send_fault(Fault("status", 303, ("Location", self.server.redirects[path])))
         elif body is None:
             self.send_fault(Fault("status", 404))
         else:
@@ -126,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
             match = None
         start = int(match[1]) if match else 0
         last = min(int(match[2]), len(body) - 1) if match and match[2] else None
-        version = self.version
+        version = self.server.versions[self.path.partition("?")[0]]
         condition = self.headers.get("If-Range")
         if condition and condition not in version.values() and fault.kind != "no_condition":
             start = 0
@@ -145,8 +141,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(fault.number if fault.kind == "lie" else len(rest)))
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Accept-Ranges", "bytes")
-        for name in version.keys() - {"Date"}:
-            self.send_header(name, version[name])
+        for name, value in version.items():
+            self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
             self.send(rest, fault)
@@ -176,18 +172,3 @@ def served(server: Server) -> Iterator[Server]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@dataclass
-class Hub:
-    """An API of Radiant MLHub and the host of its assets."""
-
-    api: Server
-    blobs: Server
-    dataset: str
-    key: str = "the-secret-key"
-    items: dict[str, dict[str, object]] = field(default_factory=dict)
-
-    @property
-    def root(self) -> str:
-        return f"{self.api.url}/mlhub/v1/"

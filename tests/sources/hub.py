@@ -5,84 +5,82 @@ import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.sources.faulty import Handler, Hub, ReceivedRequest, Server, served
+from tests.sources.faulty import Fault, Handler, Server, served
+
+API = "/mlhub/v1/"
 
 
 class ApiHandler(Handler):
-    """`datasets/ID`, `collections/ID`, `collections/ID/items` by pages, `catalog/ID` as a redirect; all with a key."""
+    """`datasets/ID`, `collections/ID`, and `catalog/ID` as a redirect; all with a key."""
 
     server: "Api"
 
     def answer(self) -> None:
-        with self.server.lock:
-            self.server.received.append(ReceivedRequest(self.command, self.path, dict(self.headers)))
-        url = urlsplit(self.path)
-        query = parse_qs(url.query)
-        path = url.path.removeprefix("/mlhub/v1/")
-        if fault := self.server.fault(path):
-            self.send_fault(fault)
-        elif query.get("key") != [self.server.key]:
-            self.send_json({"detail": "Not authenticated"}, 401)
-        elif path == f"catalog/{self.server.dataset}":
-            self.redirect(f"{self.server.blobs.url}/catalog.tar.gz")
-        elif path in self.server.answers:
-            self.send_json(self.server.answers[path])
-        elif path.endswith("/items") and path.removesuffix("/items") in self.server.answers:
-            self.send_json(self.page(path, int(query.get("page", ["0"])[0])))
+        if parse_qs(urlsplit(self.path).query).get("key") == [self.server.key]:
+            super().answer()
         else:
-            self.send_json({"detail": "does not exist"}, 404)
-
-    def page(self, path: str, number: int, size: int = 10) -> dict[str, Any]:
-        collection = path.split("/")[1]
-        items = [item for item in self.server.items.values() if item["collection"] == collection]
-        more = [{"rel": "next", "href": f"{self.server.url}/mlhub/v1/{path}?page={number + 1}"}]
-        shown = items[number * size : (number + 1) * size]
-        links = more if len(items) > (number + 1) * size else []
-        return {"type": "FeatureCollection", "features": shown, "links": links}
-
-    def redirect(self, target: str) -> None:
-        self.send_response(303)
-        self.send_header("Location", target)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def send_json(self, values: dict[str, Any], status: int = 200) -> None:
-        text = json.dumps(values).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(text)
+            self.send_fault(Fault("status", 401))
 
 
 class Api(Server):
-    def __init__(self, blobs: Server, dataset: str, key: str) -> None:
+    def __init__(self, key: str) -> None:
         super().__init__(handler=ApiHandler)
-        self.blobs, self.dataset, self.key = blobs, dataset, key
-        self.answers: dict[str, dict[str, Any]] = {}
-        self.items: dict[str, dict[str, Any]] = {}
+        self.key = key
+
+
+@dataclass
+class Hub:
+    """An API of Radiant MLHub and the host of its assets."""
+
+    api: Server
+    blobs: Server
+    dataset: str
+    key: str
+    items: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def root(self) -> str:
+        return f"{self.api.url}{API}"
+
+    def publish(self) -> None:
+        """Serve the archive's collections and `items`, alone and in the catalog."""
+        assert self.blobs.root
+        files = {f"{item['collection']}/{name}/{name}.json": item for name, item in self.items.items()}
+        collections = {
+            path.parent.name: json.loads(path.read_text()) for path in self.blobs.root.glob("*/collection.json")
+        }
+        for name, collection in collections.items():
+            self.api.bodies[f"{API}collections/{name}"] = json.dumps(collection).encode()
+            files[f"{name}/collection.json"] = collection
+        described = [{"id": name, "types": ["labels"], "license": ""} for name in sorted(collections)]
+        dataset = {"id": self.dataset, "title": "", "collections": described}
+        self.api.bodies[f"{API}datasets/{self.dataset}"] = json.dumps(dataset).encode()
+        self.api.redirects[f"{API}catalog/{self.dataset}"] = f"{self.blobs.url}/catalog.tar.gz"
+        files["catalog.json"] = {"id": self.dataset, "type": "Catalog"}
+        self.blobs.bodies["/catalog.tar.gz"] = tar(
+            {f"{self.dataset}/{name}": json.dumps(values).encode() for name, values in files.items()}
+        )
 
 
 @contextmanager
 def hub(archive: Path, dataset: str, key: str = "the-secret-key") -> Iterator[Hub]:
     """Serve the collections in `archive`: the API, and on a second host the catalog and the assets."""
-    with served(Server(archive)) as blobs, served(Api(blobs, dataset, key)) as api:
-        assert isinstance(api, Api)
-        collections = sorted(path.parent for path in archive.glob("*/collection.json"))
-        for folder in collections:
-            api.answers[f"collections/{folder.name}"] = json.loads((folder / "collection.json").read_text())
-            api.items |= dict(_items(folder, blobs.url))
-        described = [{"id": folder.name, "types": ["labels"], "license": ""} for folder in collections]
-        api.answers[f"datasets/{dataset}"] = {"id": dataset, "title": "", "collections": described}
-        blobs.bodies["/catalog.tar.gz"] = catalog(api, dataset)
-        yield Hub(api, blobs, dataset, key, api.items)
+    with served(Server(archive)) as blobs, served(Api(key)) as api:
+        running = Hub(api, blobs, dataset, key)
+        for path in sorted(archive.glob("*/*/stac.json")):
+            item = json.loads(path.read_text())
+            for asset in item["assets"].values():
+                asset["href"] = f"{blobs.url}/{path.parent.relative_to(archive)}/{asset['href']}"
+            running.items[item["id"]] = item
+        running.publish()
+        yield running
 
 
 @contextmanager
@@ -94,25 +92,6 @@ def configured_hub(
         monkeypatch.setenv("MLHUB_ROOT_URL", running.root)
         monkeypatch.setenv("MLHUB_API_KEY", running.key)
         yield running
-
-
-def _items(collection: Path, host: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path in sorted(collection.glob("*/stac.json")):
-        item = json.loads(path.read_text())
-        for asset in item["assets"].values():
-            asset["href"] = f"{host}/{collection.name}/{path.parent.name}/{asset['href']}"
-        yield item["id"], item
-
-
-def catalog(api: Api, dataset: str) -> bytes:
-    """The tar.gz that the API gives for a dataset."""
-    files: dict[str, Any] = {f"{dataset}/catalog.json": {"id": dataset, "type": "Catalog"}}
-    for path, answer in api.answers.items():
-        if path.startswith("collections/"):
-            files[f"{dataset}/{answer['id']}/collection.json"] = answer
-    for name, item in api.items.items():
-        files[f"{dataset}/{item['collection']}/{name}/{name}.json"] = item
-    return tar({name: json.dumps(values).encode() for name, values in files.items()})
 
 
 def tar(files: dict[str, bytes], *more: tarfile.TarInfo) -> bytes:

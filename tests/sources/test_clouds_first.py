@@ -1,5 +1,9 @@
+"""Cloud masks come first, then only bands that are used of clear dates; a bad item fails alone and is fetched again."""
+
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,127 +18,110 @@ from pipeline.sources.transfer import Remote, Transfer, new_session
 from tests.sources.faulty import Fault, Server, served
 from tests.sources.world import DAYS, files_below, request, small_ghana, small_landcovernet
 
-SOURCE, LABELS = "ref_landcovernet_af_v1_source_sentinel_2", "ref_landcovernet_af_v1_labels"
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    return small_landcovernet(tmp_path / "archive", ("31PGS_01",))
 
 
-def items(server: Server, archive: Path) -> list[RemoteItem]:
-    dated = []
-    for day in DAYS:
-        folder = Path(SOURCE, f"{SOURCE}_31PGS_01_{day:%Y%m%d}")
-        dated.append(RemoteItem("31PGS_01", day, folder, remotes(server, archive, folder)))
-    folder = Path(LABELS, f"{LABELS}_31PGS_01")
-    return [*dated, RemoteItem("31PGS_01", None, folder, remotes(server, archive, folder))]
+@pytest.fixture
+def server(archive: Path) -> Iterator[Server]:
+    with served(Server(archive)) as running:
+        yield running
 
 
-def remotes(server: Server, archive: Path, folder: Path) -> dict[str, Remote]:
-    paths = sorted((archive / folder).glob("*.tif"))
-    return {path.stem: Remote(f"{server.url}/{folder}/{path.name}", f"{folder}/{path.name}") for path in paths}
+def items(server: Server, chip: str = "31PGS_01") -> list[RemoteItem]:
+    """The item of each day, then the label."""
+    assert server.root
+    names = sorted(path.relative_to(server.root) for path in server.root.rglob("*.tif"))
+    label, *dated = dict.fromkeys(name.parent for name in names)
+    return [
+        RemoteItem(chip, day, folder, {name.stem: remote(server, name) for name in names if name.parent == folder})
+        for day, folder in zip([*DAYS, None], [*dated, label], strict=True)
+    ]
 
 
-def item_fetcher(store: Path, dates: int = 2) -> ItemFetcher:
-    requested = request("landcovernet", **{"download.landcovernet.clouds_first.dates": dates})
+def remote(server: Server, name: Path) -> Remote:
+    return Remote(f"{server.url}/{name}", str(name))
+
+
+def item_fetcher(store: Path, dataset: str = "landcovernet", **changes: Any) -> ItemFetcher:
+    requested = request(dataset, **{f"download.{dataset}.clouds_first.{key}": value for key, value in changes.items()})
     return ItemFetcher(requested, Transfer(new_session(4), requested.statistics), store)
 
 
-def test_cloud_masks_are_fetched_first_then_bands_of_clear_dates(tmp_path: Path) -> None:
-    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
-    with served(Server(archive)) as server:
-        list(item_fetcher(tmp_path / "store").fetch(items(server, archive), tmp_path / "raw"))
-        names = [Path(received.path).stem for received in server.gets()]
+def test_cloud_masks_are_fetched_first_then_bands_of_clear_dates(server: Server, tmp_path: Path) -> None:
+    list(item_fetcher(tmp_path / "store").fetch(items(server), tmp_path / "raw"))
+    names = [Path(received.path).stem for received in server.gets()]
     assert sorted(names[:5]) == ["SCL"] * 4 + ["labels"]
     assert sorted(names[5:]) == ["B02"] * 2 + ["B03"] * 2 + ["B04"] * 2
+    for name in files_below(tmp_path / "raw"):  # linked and not copied
+        assert (tmp_path / "raw" / name).stat().st_ino == (tmp_path / "store" / name).stat().st_ino
 
 
-def test_only_the_bands_that_are_used_are_fetched_each_once(tmp_path: Path) -> None:
-    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
+def test_only_the_bands_that_are_used_are_fetched_each_once(server: Server, archive: Path, tmp_path: Path) -> None:
     for path in archive.rglob("B04.tif"):
         for name in ("B08", "B11"):
             shutil.copy(path, path.with_name(f"{name}.tif"))
     requested = request("landcovernet", **{"bands.landcovernet": ["B04", "B03", "B02", "B08", "B04"]})
-    with served(Server(archive)) as server:
-        fetcher = ItemFetcher(requested, Transfer(new_session(4), requested.statistics), tmp_path / "store")
-        list(fetcher.fetch(items(server, archive), tmp_path / "raw"))
-        names = [Path(received.path).stem for received in server.gets()]
+    fetcher = ItemFetcher(requested, Transfer(new_session(4), requested.statistics), tmp_path / "store")
+    list(fetcher.fetch(items(server), tmp_path / "raw"))
+    names = [Path(received.path).stem for received in server.gets()]
     assert sorted(names[5:]) == ["B02"] * 2 + ["B03"] * 2 + ["B04"] * 2 + ["B08"] * 2
 
 
-def test_the_estimate_multiplies_the_size_of_the_first_asset(tmp_path: Path) -> None:
-    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
-    with served(Server(archive)) as server:
-        all_items = items(server, archive)
-        size = {key: len((archive / all_items[0].folder / f"{key}.tif").read_bytes()) for key in ("SCL", "B04")}
-        label = len((archive / all_items[-1].folder / "labels.tif").read_bytes())
-        assert item_fetcher(tmp_path).estimate(all_items) == label + 4 * size["SCL"] + 2 * 3 * size["B04"]
+def test_the_estimate_multiplies_the_size_of_the_first_asset(server: Server, archive: Path, tmp_path: Path) -> None:
+    all_items = items(server)
+    mask, band = ((archive / all_items[0].folder / f"{key}.tif").stat().st_size for key in ("SCL", "B04"))
+    label = (archive / all_items[-1].folder / "labels.tif").stat().st_size
+    assert item_fetcher(tmp_path).estimate(all_items) == label + 4 * mask + 2 * 3 * band
 
 
 def test_a_disk_too_small_is_refused_before_anything_is_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
     monkeypatch.setattr(transfers, "SPARE", 10**18)
-    with served(Server(archive)) as server:
-        with pytest.raises(PipelineError, match="GB are needed; free disk space"):
-            list(item_fetcher(tmp_path / "store").fetch(items(server, archive), tmp_path / "raw"))
-        assert server.gets() == []
+    with pytest.raises(PipelineError, match="GB are needed; free disk space"):
+        list(item_fetcher(tmp_path / "store").fetch(items(server), tmp_path / "raw"))
+    assert server.gets() == []
 
 
-def test_an_item_without_its_cloud_mask_fails(tmp_path: Path) -> None:
-    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
-    with served(Server(archive)) as server:
-        all_items = items(server, archive)
-        del all_items[0].assets["SCL"]
-        _, failures = partition_results(item_fetcher(tmp_path / "store").fetch(all_items, tmp_path / "raw"))
+def test_an_item_without_its_cloud_mask_fails(server: Server, tmp_path: Path) -> None:
+    all_items = items(server)
+    del all_items[0].assets["SCL"]
+    _, failures = partition_results(item_fetcher(tmp_path / "store").fetch(all_items, tmp_path / "raw"))
     reason = f"{all_items[0].folder} has no asset SCL; it has B02, B03, B04, CLD"
     assert failures == [Failure(str(all_items[0].folder), reason)]
 
 
-def test_a_date_whose_band_fails_leaves_its_place_to_the_next_clearest(tmp_path: Path) -> None:
-    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
-    with served(Server(archive)) as server:
-        all_items = items(server, archive)
-        server.faults[f"/{all_items[0].folder}/B03.tif"] = [Fault("status", 404)]
-        fetcher = item_fetcher(tmp_path / "store", dates=1)
-        _, failures = partition_results(fetcher.fetch(all_items, tmp_path / "raw"))
+def test_a_date_whose_band_fails_leaves_its_place_to_the_next_clearest(server: Server, tmp_path: Path) -> None:
+    all_items = items(server)
+    server.faults[f"/{all_items[0].folder}/B03.tif"] = [Fault("status", 404)]
+    fetcher = item_fetcher(tmp_path / "store", dates=1)
+    _, failures = partition_results(fetcher.fetch(all_items, tmp_path / "raw"))
     assert [failure.file for failure in failures] == [str(all_items[0].folder)]
     assert [path.parent.name for path in (tmp_path / "raw").rglob("B04.tif")] == [all_items[2].folder.name]
 
 
-def test_files_are_linked_from_the_store_and_not_copied(tmp_path: Path) -> None:
-    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
-    with served(Server(archive)) as server:
-        list(item_fetcher(tmp_path / "store").fetch(items(server, archive), tmp_path / "raw"))
-    for name in files_below(tmp_path / "raw"):
-        assert (tmp_path / "raw" / name).stat().st_ino == (tmp_path / "store" / name).stat().st_ino
-
-
-def test_a_cloud_mask_of_another_size_than_the_bands_excludes_its_item(tmp_path: Path) -> None:
-    archive = small_landcovernet(tmp_path / "archive", ("31PGS_01",))
-    with served(Server(archive)) as server:
-        all_items = items(server, archive)
-        write_geotiff(archive / all_items[0].folder / "SCL.tif", np.full((1, 8, 8), 4, np.uint8))
-        _, (failure,) = partition_results(item_fetcher(tmp_path / "store").fetch(all_items, tmp_path / "raw"))
+def test_a_cloud_mask_of_another_size_than_the_bands_excludes_its_item(
+    server: Server, archive: Path, tmp_path: Path
+) -> None:
+    all_items = items(server)
+    write_geotiff(archive / all_items[0].folder / "SCL.tif", np.full((1, 8, 8), 4, np.uint8))
+    _, (failure,) = partition_results(item_fetcher(tmp_path / "store").fetch(all_items, tmp_path / "raw"))
     assert "differ in size" in failure.reason
     assert not (tmp_path / "store" / all_items[0].folder).exists()
 
 
 def test_without_cloud_masks_bands_are_fetched_until_enough_dates_have_data(tmp_path: Path) -> None:
-    archive = small_ghana(tmp_path / "archive", ("000001",))
-    name = "su_african_crops_ghana_source_s2"
-    folders = [Path(name, f"{name}_000001_{day:%Y_%m_%d}") for day in DAYS]
-    write_geotiff(archive / folders[0] / "source.tif", np.zeros((10, 16, 16), np.uint16))
-    label = Path("su_african_crops_ghana_labels", "su_african_crops_ghana_labels_000001")
-    requested = request("ghana", **{"download.ghana.clouds_first.clouds": "none"})
-    with served(Server(archive)) as server:
-        all_items = [
-            RemoteItem("000001", day, folder, remotes(server, archive, folder))
-            for day, folder in zip([*DAYS, None], [*folders, label], strict=True)
-        ]
-        fetcher = ItemFetcher(requested, Transfer(new_session(4), requested.statistics), tmp_path / "store")
+    with served(Server(small_ghana(tmp_path / "archive", ("000001",)))) as server:
+        all_items = items(server, "000001")
+        write_geotiff(tmp_path / "archive" / all_items[0].folder / "source.tif", np.zeros((10, 16, 16), np.uint16))
+        fetcher = item_fetcher(tmp_path / "store", "ghana", clouds="none")
         _, failures = partition_results(fetcher.fetch(all_items, tmp_path / "raw"))
         names = [Path(received.path).name for received in server.gets()]
     assert failures == []
     assert sorted(names) == ["labels.tif", "source.tif", "source.tif", "source.tif"]  # the first is black
-    assert sorted(path.parent for path in (tmp_path / "raw").rglob("source.tif")) == [
-        tmp_path / "raw" / folder for folder in folders[:3]
-    ]
-    assert not (tmp_path / "raw" / folders[3]).exists()
+    folders = [tmp_path / "raw" / item.folder for item in all_items[:4]]
+    assert sorted(path.parent for path in (tmp_path / "raw").rglob("source.tif")) == folders[:3]
+    assert not folders[3].exists()

@@ -1,3 +1,5 @@
+"""A selection of tiles, places, days and chips takes the labelled chips that match, with their dates."""
+
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -66,9 +68,3 @@ def test_a_chip_without_a_label_or_without_a_date_is_not_fetched() -> None:
 def test_a_selection_that_matches_nothing_is_refused_with_counts(changes: dict[str, Any]) -> None:
     with pytest.raises(PipelineError, match=r"download.landcovernet.select matches none of 3 labelled chips: "):
         chips(**changes)
-
-
-def test_a_bbox_requires_positions() -> None:
-    items = [RemoteItem("31PGS_01", day, Path(str(day)), {}) for day in (None, DAYS[0])]
-    with pytest.raises(PipelineError, match="this source has no positions; use select.tiles"):
-        select_items(items, Selection.model_validate(SELECT | {"bbox": [0, 0, 1, 1]}), "landcovernet")

@@ -1,3 +1,5 @@
+"""Items of unknown origin: what is used of them is valid, and none leads outside the archive's folder."""
+
 import json
 from datetime import date
 from pathlib import Path
@@ -73,11 +75,14 @@ def test_other_json_is_skipped(values: Any) -> None:
     assert parse_item(json.dumps(values).encode(), "landcovernet", BASE) is None
 
 
-def test_items_of_other_collections_are_skipped() -> None:
-    assert parsed(id="ref_landcovernet_af_v1_source_landsat_8_31PGS_01_20180105") is None
+@pytest.mark.parametrize(
+    "name", ["ref_landcovernet_af_v1_source_landsat_8_31PGS_01_20180105", "../../evil", f"../{ID}"]
+)
+def test_items_of_other_collections_are_skipped(name: str) -> None:
+    assert parsed(id=name) is None
 
 
-def test_a_relative_href_is_relative_to_the_base_and_stays_below_it() -> None:
+def test_a_relative_href_is_relative_to_the_base() -> None:
     parsed_item = parsed(assets={"B04": {"href": "a/../B04.tif"}})
     assert parsed_item is not None
     assert parsed_item.assets["B04"].url == f"{BASE}B04.tif"
@@ -90,19 +95,13 @@ def test_a_relative_href_is_relative_to_the_base_and_stays_below_it() -> None:
         ({"assets": None}, "not a STAC item: assets: "),
         ({"assets": {"B04": {}}}, "not a STAC item: assets.B04.href: Field required"),
         ({"bbox": [1, 2]}, "not a STAC item: bbox"),
-        ({"bbox": [1, 3, 2, 2]}, "bbox [1.0, 3.0, 2.0, 2.0] is not [west, south, east, north] in degrees"),
-        ({"bbox": [1e9, 2, 2, 3]}, "bbox [1000000000.0, "),
-        ({"id": "../../evil"}, "id '../../evil' is outside the archive's folder"),
+        ({"bbox": [1e9, 2, 2, 3]}, "not a STAC item: bbox.0: Input should be less than or equal to 180"),
         ({"id": f"{COLLECTION}_31PGS_01_20181345"}, "id ends in 20181345, which is not a date"),
-        ({"collection": "../out"}, "collection '../out' is outside the archive's folder"),
-        (
-            {"assets": {"B04": {"href": "file:///etc/passwd"}}},
-            "href 'file:///etc/passwd' is not http or https",
+        ({"collection": "../out"}, "not a STAC item: collection: String should match pattern"),
+        *(
+            ({"assets": {"B04": {"href": href}}}, f"/B04.tif: href {href!r} is not an http or https URL")
+            for href in ("file:///etc/passwd", "http://[bad", "s3://b/k")
         ),
-        ({"assets": {"B04": {"href": "../../../x.tif"}}}, "href '../../../x.tif' is outside the archive"),
-        ({"assets": {"B04": {"href": "http://[bad"}}}, "href 'http://[bad' is not a URL"),
-        ({"assets": {"B04": {"href": "/etc/passwd"}}}, "href '/etc/passwd' is outside the archive"),
-        ({"assets": {"B04": {"href": "s3://b/k"}}}, "href 's3://b/k' is not http or https"),
     ],
 )
 def test_an_invalid_or_unsafe_item_is_refused(changes: dict[str, Any], words: str) -> None:

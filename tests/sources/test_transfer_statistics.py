@@ -1,3 +1,5 @@
+"""Progress and summary of a download count its bytes, and the files of earlier runs."""
+
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -23,10 +25,6 @@ def test_the_rate_covers_the_last_seconds_only(monkeypatch: pytest.MonkeyPatch) 
     now = 200.0
     statistics.add(1_000_000)
     assert statistics.status() == "51.0 MB, 0.2 MB/s"
-
-
-def test_without_transfers_status_and_summary_are_empty() -> None:
-    assert (TransferStatistics().status(), TransferStatistics().summary()) == ("", "")
 
 
 def test_the_summary_counts_transferred_bytes_and_reused_files() -> None:
