@@ -1,8 +1,8 @@
 """Curves of all runs of a study over the epochs, as lines of an SVG."""
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from pipeline.formats.classes import distinct_colour, hex_colour
 from pipeline.studies.results import CURVES, PARTS, Curve, StudyResults
@@ -140,21 +140,12 @@ def _draw(
 ) -> tuple[str, tuple[tuple[float, float], ...]]:
     """Return the path through the finite points, and those without finite neighbours."""
     parts, dots = [], []
-    for piece in _pieces(curve):
+    for is_finite, piece in groupby(curve, lambda point: math.isfinite(point[1])):
+        if not is_finite:
+            continue
         places = [(_x(step, x_span), _y(value, y_span)) for step, value in piece]
         if len(places) == 1:
             dots += places
         else:
             parts.append("M" + "L".join(f"{x:g} {y:g}" for x, y in places))
     return "".join(parts), tuple(dots)
-
-
-def _pieces(curve: Iterable[tuple[int, float]]) -> list[Sequence[tuple[int, float]]]:
-    """Split a curve at values that are not finite."""
-    pieces: list[list[tuple[int, float]]] = [[]]
-    for point in curve:
-        if math.isfinite(point[1]):
-            pieces[-1].append(point)
-        else:
-            pieces.append([])
-    return [piece for piece in pieces if piece]
