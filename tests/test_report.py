@@ -17,8 +17,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.report import measure
 from pipeline.scoring.counts import to_table
 from pipeline.studies.dataset_tables import Measured
-from pipeline.studies.overrides import override_texts
-from pipeline.studies.study import Run, Sampling, load_study, plan
+from pipeline.studies.study import Run, load_study, plan
+from pipeline.studies.values import override_texts
 from tests.browser import DESKTOP, PHONE, Browser, browse
 from tests.evaluation.test_intervals import make_groups
 from tests.studies.made import finished, study_results
@@ -149,7 +149,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": STAGE}}))
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     _, study = load_study(str(folder / "toy.yaml"))
-    runs = {f"{run.arm.name}-{run.seed}": run for run in plan("toy", study, {}, Sampling(seeds=2))}
+    runs = {f"{run.arm.name}-{run.seed}": run for run in plan("toy", study, {}, seeds=2)}
     names = {name: runs[name].name for name in SHARES} | {"focal-1": f"{SCRIPT}-{runs['focal-1'].hash}"}
     given = [(own_name, override_texts(runs[name].overrides)) for name, own_name in names.items()]
     command = [sys.executable, "-W", "ignore", "-c", RUN_ALL, json.dumps(given)]

@@ -33,21 +33,14 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Tick:
-    """A label of an axis."""
-
-    position: float
-    text: str
-
-
-@dataclass(frozen=True)
 class Chart:
     """An SVG with axes and lines."""
 
     caption: str
     y_label: str
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
+    x_ticks: tuple[tuple[float, str], ...]
+    """Position and label."""
+    y_ticks: tuple[tuple[float, str], ...]
     lines: tuple[Line, ...]
     """Empty if no run has curves."""
     synthetic: bool
@@ -109,8 +102,8 @@ def chart(results: StudyResults, score: str) -> Chart:
         Line(index, f"{name}, {part}", colours[name], part == "train", *_draw(curve, x_span, y_span))
         for index, name, part, curve in drawn
     )
-    x_ticks = tuple(Tick(_x(step, x_span), f"{step:g}") for step in steps if x_span[0] <= step <= x_span[1])
-    y_ticks = tuple(Tick(_y(level, y_span), f"{level:.4g}") for level in levels)
+    x_ticks = tuple((_x(step, x_span), f"{step:g}") for step in steps if x_span[0] <= step <= x_span[1])
+    y_ticks = tuple((_y(level, y_span), f"{level:.4g}") for level in levels)
     kinds = {str(run.params.get("loss")) for run in results.finished}
     note = "Values of different losses cannot be compared." if score == "loss" and len(kinds) > 1 else ""
     return Chart(caption, TITLES[score], x_ticks, y_ticks, lines, synthetic, note)

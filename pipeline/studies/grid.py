@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import IO
 
@@ -131,7 +131,8 @@ def _has_storage(repo: Repo) -> bool:
 @contextmanager
 def free_worker(clones: Clones, run: Run) -> Iterator[tuple[Worker, IO[str]]]:
     """Lock the first clone that is free; if one still runs this run for a job that was killed, wait for that one."""
-    for number in count(1):
+    others_last = sorted(clones.numbers, key=lambda number: Worker(clones, number, {}).running != run.name)
+    for number in chain(others_last, count(1)):
         worker = Worker(clones, number, {})
         with worker.open_lock() as lock:
             if worker.running == run.name:
