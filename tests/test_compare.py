@@ -13,7 +13,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.evaluation.verdict import compare_results
 from tests.evaluation.test_verdict import trainings
 from tests.studies.made import GROUPS, write_scores
-from tests.studies.world import commit, git, make_repository, run_command, run_experiment
+from tests.studies.world import commit, git, make_repository, run_command, run_experiments
 
 # a pipeline of one stage, whose "training" copies scores
 STAGES = {"evaluate": {"cmd": "cp -r made metrics", "params": ["loss"], "outs": [{"metrics": {"cache": False}}]}}
@@ -40,7 +40,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             score(f"{side}{number}", share, GROUPS[number - 1 :: 2], fold=f"{number}/2", test_list=f"list {number}")
     score("worse", 0.2, GROUPS)
     score("middle", 0.5, GROUPS)
-    run_experiment(folder, "better-1", "loss=dice")
+    run_experiments(folder, {"better-1": ["loss=dice"]})
     with chdir(folder):
         yield folder
 

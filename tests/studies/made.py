@@ -62,15 +62,15 @@ def evaluation(score: float, **changes: Any) -> dict[str, Any]:
 
 
 def write_scores(
-    folder: Path, share: float, groups: Sequence[str] = GROUPS, classes: Sequence[str] = CLASSES, **changes: Any
+    folder: Path, share: float, groups: Sequence[str] = GROUPS, names: Sequence[str] = CLASSES, **changes: Any
 ) -> None:
-    """Write what `evaluate` does, for groups with `share` of their pixels predicted correctly."""
+    """Write what `evaluate` does, for groups with `share` of the pixels of each class predicted correctly."""
     folder.mkdir(parents=True, exist_ok=True)
     counts, score = make_groups(*[share] * len(groups)), share / (2 - share)
-    values = evaluation(score, iou=dict.fromkeys(classes, score), **changes)
+    values = evaluation(score, iou=dict.fromkeys(names, score), **changes)
     (folder / "evaluate.json").write_text(json.dumps(values))
     (folder / "summary.json").write_text(json.dumps({key: values[key] for key in values if key.startswith("mean_iou")}))
-    (folder / "units.csv").write_text(to_table(groups, counts, classes).to_csv(index=False))
+    (folder / "units.csv").write_text(to_table(groups, counts, names).to_csv(index=False))
 
 
 def finished(run: Run, share: float | None = None, groups: int = 12, **changes: Any) -> Finished:

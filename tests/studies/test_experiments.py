@@ -12,7 +12,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.studies.experiments import Experiments, open_repository, roots, upstream
 from pipeline.studies.study import Run, load_study, plan
 from pipeline.studies.values import override_texts
-from tests.studies.world import commit, git, make_repository, run_experiment
+from tests.studies.world import commit, git, make_repository, run_experiments
 
 LOCK = {
     "check": {"deps": [{"path": "pipeline", "md5": "0"}], "outs": [{"path": "data/params.ok", "md5": "1"}]},
@@ -35,7 +35,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A repository with the experiment of the first run of its study."""
     folder = make_repository(tmp_path_factory.mktemp("experiments") / "repository")
     (run, *_) = runs(folder)
-    run_experiment(folder, run.name, *override_texts(run.overrides))
+    run_experiments(folder, {run.name: override_texts(run.overrides)})
     with chdir(folder):
         yield folder
 
@@ -110,7 +110,7 @@ def test_a_changed_folder_of_ones_own_outdates_a_run(restored: Path, tmp_path: P
     (tmp_path / "image.tif").write_text("1")
     overrides = {"download.landcoverai.path": str(tmp_path)}
     (run, *_) = plan("study", load_study("study.yaml")[1], overrides)
-    run_experiment(restored, run.name, *override_texts(run.overrides))
+    run_experiments(restored, {run.name: override_texts(run.overrides)})
     assert experiments().state(run) == "done"
     (tmp_path / "image.tif").write_text("2")
     assert experiments().state(run) == "outdated"

@@ -1,11 +1,12 @@
 """A repository with the graph of the project in small, whose training only takes time."""
 
 import io
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ scores |= {"seed": int(seed), "test_list": "list", "interval": {"units": 1, "why
 for name in ("evaluate", "summary"):
     pathlib.Path(f"metrics/{name}.json").write_text(json.dumps(scores))
 pathlib.Path("metrics/units.csv").write_text(f"unit,class,true,predicted,hits\\na,road,100,{hits},{hits}\\n")
+"""
+# in one process, since DVC takes a second to import
+RUN = """\
+import json, subprocess, sys
+from dvc.repo import Repo
+with Repo() as repo:
+    for name, overrides in json.loads(sys.argv[1]).items():
+        repo.experiments.run(name=name, params=overrides)
+        subprocess.run(["git", "checkout", "--quiet", "--force", "HEAD"], check=True)
 """
 STAGES: dict[str, Any] = {
     "tile": {
@@ -117,10 +127,9 @@ def commit(folder: Path, message: str) -> None:
     git(folder, "commit", "--quiet", "--message", message)
 
 
-def run_experiment(folder: Path, name: str, *overrides: str) -> None:
-    """Run an experiment in the working tree, which is then as it was."""
-    call(folder, [*DVC, "exp", "run", "--name", name, *(word for text in overrides for word in ("-S", text))])
-    git(folder, "checkout", "--quiet", "--force", "HEAD")
+def run_experiments(folder: Path, overrides: Mapping[str, Sequence[str]]) -> None:
+    """Run experiments by name in the working tree, which is then as it was."""
+    call(folder, [sys.executable, "-c", RUN, json.dumps(overrides)])
 
 
 def run_command(folder: Path, command: Callable[[], None], *arguments: str) -> str:
