@@ -21,11 +21,11 @@ from pipeline.core.files import read_json
 from pipeline.core.params import PARAMS_FILE, read_yaml
 from pipeline.learning.device import gpu_count
 from pipeline.studies.arguments import add_study_arguments, planned
-from pipeline.studies.experiments import Experiments, merged, open_repository
+from pipeline.studies.experiments import Experiments, open_repository
 from pipeline.studies.grid import Row, write_grid
-from pipeline.studies.overrides import override_texts
 from pipeline.studies.schedule import Schedule, distinct, estimate, run_all
 from pipeline.studies.study import Run
+from pipeline.studies.values import merged, override_texts
 from pipeline.studies.workers import Clones, Worker, exclusive, git, require_identity
 
 RUN_BY_CLONES = (
@@ -102,12 +102,12 @@ def missing_cost(runs: list[Run], missing: list[Run], experiments: Experiments, 
     finished = [found for run in runs if (found := experiments.done(run))]
     if finished:
         costs = [json.loads(experiments.read(each.rev, "metrics/cost.json")) for each in finished]
-        return str(estimate(costs, len(missing), jobs, f"by {len(finished)} finished run{'s' * (len(finished) != 1)}"))
+        return f"{estimate(costs, len(missing), jobs)} (by {len(finished)} finished run{'s' * (len(finished) != 1)})"
     last = Path("metrics/cost.json")
     cost = read_json(last) if last.is_file() else {}
     if "model_mb" not in cost:  # not in older ones
         return "no estimate: no training has finished yet"
-    return str(estimate([cost], len(missing), jobs, f"by the last training, whatever its settings: {last}"))
+    return f"{estimate([cost], len(missing), jobs)} (by the last training, whatever its settings: {last})"
 
 
 def run_missing(runs: list[Run], repo: Repo, jobs: int) -> None:
@@ -125,7 +125,7 @@ def run_missing(runs: list[Run], repo: Repo, jobs: int) -> None:
         experiments = Experiments(repo, commit)
         missing = [run for run in runs if not experiments.done(run)]
         print(summary(runs, missing, experiments, jobs), flush=True)
-        schedule = Schedule(str(root), commit, deque(missing))
+        schedule = Schedule(root, commit, deque(missing))
         run_all(schedule, workers, jobs)
     if schedule.failures:
         raise PipelineError(

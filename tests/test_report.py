@@ -1,8 +1,7 @@
+"""The report of a study has what DVC says of its experiments, and is one page that works in a browser."""
+
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,37 +9,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 from pipeline.core.errors import PipelineError
-from pipeline.report import measure
-from pipeline.scoring.counts import to_table
+from pipeline.report import main, measure
 from pipeline.studies.dataset_tables import Measured
-from pipeline.studies.overrides import override_texts
-from pipeline.studies.study import Run, Sampling, load_study, plan
+from pipeline.studies.study import Run, load_study, plan
+from pipeline.studies.values import override_texts
 from tests.browser import DESKTOP, PHONE, Browser, browse
-from tests.evaluation.test_intervals import make_groups
-from tests.studies.made import finished, study_results
+from tests.studies.made import STUDY, finished, study_results, write_scores
+from tests.studies.world import DVC, call, git, make_repository, run_command, run_experiments
 
-ROOT = Path(__file__).parents[1]
 SCRIPT = "<script>alert(1)<"
 """As the name of a class, a chip and an experiment: a file name has no slash."""
 CLASSES = ("field", SCRIPT)
-GROUPS = [f"u{number:02}" for number in range(12)]
 SHARES = {"dice-1": 0.25, "focal-1": 0.5, "focal-2": 0.75}
 """Share of the pixels that each run predicts correctly: its IoU is share / (2 - share)."""
-STUDY = """
-title: A toy
-counterparts: {mean_iou: Figure 2, pictures: Figure 6}
-set: {encoder: resnet18}
-grid:
-  loss: [dice, focal]
-compare: [loss]
-published:
-  - {arm: focal, score: mean_iou, value: 0.875, where: section VI}
-  - {arm: focal, score: mean_iou, value: 0.871, where: Table IV}
-"""
 METRICS = ("summary.json", "evaluate.json")
 # a pipeline of one stage, whose "training" copies what its params select
 STAGE: dict[str, Any] = {
@@ -55,45 +39,14 @@ STAGE: dict[str, Any] = {
 }
 
 
-IDENTITY = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "a"), ("EMAIL", "a@localhost"))
-}
-RUN_ALL = """if True:
-    import json, subprocess, sys
-    from dvc.repo import Repo
-    Repo.init().close()
-    subprocess.run(["git", "add", "-A"], check=True)
-    subprocess.run(["git", "-c", "commit.gpgsign=false", "commit", "-q", "--no-verify", "-m", "toy"], check=True)
-    with Repo() as repo:
-        for name, params in json.loads(sys.argv[1]):
-            repo.experiments.run(name=name, params=params)
-    subprocess.run(["git", "checkout", "-q", "."], check=True)
-"""
-"""In one process, since DVC takes a second to import."""
-
-
 def write_run(folder: Path, share: float, seed: int) -> None:
     """Write what a run writes, with `share` of the pixels of each group predicted correctly."""
-    counts, iou = make_groups(*[share] * 12), share / (2 - share)
-    summary = {"mean_iou": iou, "mean_iou_low": iou - 0.1, "mean_iou_high": iou + 0.1, "paper_iou": iou + 0.2}
-    accuracies = {"users_accuracy": share, "producers_accuracy": share}
-    evaluate = summary | {
-        "iou": dict.fromkeys(CLASSES, iou),
-        "classes": dict.fromkeys(CLASSES, accuracies),
-        "seed": seed,
-        "calibration": {"temperature": share, "error_before": share / 2, "error_after": share / 4},
-        "interval": {"units": 12, "why_approximate": None},
-        "test_list": "list",
-        "synthetic": True,
-        "validation": {"paper_iou": iou + 0.3},
-    }
-    (folder / "metrics").mkdir(parents=True)
-    (folder / "metrics/summary.json").write_text(json.dumps(summary))
-    (folder / "metrics/evaluate.json").write_text(json.dumps(evaluate))
+    accuracies = dict.fromkeys(CLASSES, {"users_accuracy": share, "producers_accuracy": share})
+    calibration = {"temperature": share, "error_before": share / 2, "error_after": share / 4}
+    validation = {"paper_iou": share / 3}
+    changes = {"classes": accuracies, "calibration": calibration, "validation": validation}
+    write_scores(folder / "metrics", share, names=CLASSES, seed=seed, synthetic=True, **changes)
     (folder / "metrics/cost.json").write_text(json.dumps({"seconds": 60, "device": "cpu"}))
-    (folder / "metrics/units.csv").write_text(to_table(GROUPS, counts, CLASSES).to_csv(index=False))
     for part in ("train", "val"):
         curves = folder / "plots/train/plots/metrics" / part
         curves.mkdir(parents=True)
@@ -123,7 +76,7 @@ class Toy:
     @property
     def tables(self) -> dict[str, list[dict[str, str]]]:
         """Rows of the tables of the study in report.md, by caption."""
-        text = (self.folder / "plots/report/report.md").read_text().split("\n## A toy\n")[1]
+        text = (self.folder / "plots/report/report.md").read_text().split("\n## Losses\n")[1]
         tables = {}
         for section in text.split("\n### ")[1:]:
             lines = [line for line in section.splitlines() if line.startswith("|")]
@@ -132,40 +85,26 @@ class Toy:
         return tables
 
 
-def run_report(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "ignore", "-m", "pipeline.report", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False
-    )
-
-
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     folder = tmp_path_factory.mktemp("toy")
     for name, share in SHARES.items():
         write_run(folder / "made" / name, share, int(name[-1]))
-    (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     (folder / "toy.yaml").write_text(STUDY)
-    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": STAGE}}))
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    make_repository(folder, {"evaluate": STAGE})
     _, study = load_study(str(folder / "toy.yaml"))
-    runs = {f"{run.arm.name}-{run.seed}": run for run in plan("toy", study, {}, Sampling(seeds=2))}
+    runs = {f"{run.arm.name}-{run.seed}": run for run in plan("toy", study, {}, seeds=2)}
     names = {name: runs[name].name for name in SHARES} | {"focal-1": f"{SCRIPT}-{runs['focal-1'].hash}"}
-    given = [(own_name, override_texts(runs[name].overrides)) for name, own_name in names.items()]
-    command = [sys.executable, "-W", "ignore", "-c", RUN_ALL, json.dumps(given)]
-    done = subprocess.run(command, cwd=folder, env=os.environ | IDENTITY, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    done = run_report(folder, "toy.yaml", "--seeds", "2")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"report: plots/report/index\.html: 1 study, 3 of 4 runs, 0\.\d MB\n", done.stdout)
+    run_experiments(folder, {own_name: override_texts(runs[name].overrides) for name, own_name in names.items()})
+    output = run_command(folder, main, "toy.yaml", "--seeds", "2")
+    assert re.fullmatch(r"report: plots/report/index\.html: 1 study, 3 of 4 runs, 0\.\d MB\n", output)
     return Toy(folder, runs)
 
 
 @pytest.fixture(scope="module")
 def shown(toy: Toy) -> dict[str, dict[str, Any]]:
     """Metrics and params of the experiments in `dvc exp show --json`, by arm and seed."""
-    command = [sys.executable, "-W", "ignore", "-m", "dvc", "exp", "show", "--json"]
-    shown = json.loads(subprocess.run(command, cwd=toy.folder, capture_output=True, text=True, check=True).stdout)
+    shown = json.loads(call(toy.folder, [*DVC, "exp", "show", "--json"]))
     of_hash = {run.hash: name for name, run in toy.runs.items()}
     found = {}
     for row in shown:
@@ -199,7 +138,7 @@ def test_every_cell_is_recomputed_from_dvc_exp_show(toy: Toy, shown: dict[str, d
         "mean IoU as in the paper": f"{mean('evaluate', 'validation', 'paper_iou'):.4f}",
         "paper": "0.875 (section VI); 0.871 (Table IV)",
     }
-    (of_dice, of_focal) = tables["Scores"]
+    (of_dice, of_focal) = tables["Scores (Table IV)"]
     reasons = of_focal.pop("difference")
     assert of_focal == {"arm": "focal"} | scores
     assert of_dice == {
@@ -259,9 +198,8 @@ def test_names_with_tags_are_text(toy: Toy) -> None:
 
 
 def test_without_any_run_the_report_is_complete(toy: Toy) -> None:
-    done = run_report(toy.folder, "-o", "empty")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("report: empty/index.html: 6 studies, 0 of ")
+    output = run_command(toy.folder, main, "-o", "empty")
+    assert output.startswith("report: empty/index.html: 6 studies, 0 of ")
     text = (toy.folder / "empty/report.md").read_text()
     for name in ("Table I)", "Table II)", "Table III)", "Table IV)", *(f"Figure {number}" for number in range(2, 9))):
         assert name in text
@@ -269,35 +207,23 @@ def test_without_any_run_the_report_is_complete(toy: Toy) -> None:
 
 
 def test_runs_of_other_code_or_params_are_outdated(toy: Toy) -> None:
-    def git(*arguments: str) -> None:
-        subprocess.run(["git", *arguments], cwd=toy.folder, check=True, env=os.environ | IDENTITY)
-
-    params = (toy.folder / "params.yaml").read_text()
-    (toy.folder / "params.yaml").write_text(params.replace("epochs: 5", "epochs: 6"))
-    git("-c", "commit.gpgsign=false", "commit", "-q", "--no-verify", "-m", "params", "params.yaml")
+    params = toy.folder / "params.yaml"
+    params.write_text(params.read_text().replace("epochs: 5", "epochs: 6"))
+    git(toy.folder, "commit", "--quiet", "--message", "params", "params.yaml")
     try:
-        done = run_report(toy.folder, "toy.yaml", "--seeds", "2", "-o", "other")
+        run_command(toy.folder, main, "toy.yaml", "--seeds", "2", "-o", "other")
     finally:
-        git("reset", "-q", "--hard", "HEAD^")
-    assert (done.returncode, done.stderr) == (0, "")
+        git(toy.folder, "reset", "--quiet", "--hard", "HEAD~1")
     text = (toy.folder / "other/report.md").read_text()
     assert "| dice | 0 of 2 runs, 1 outdated |" in text
     assert "| focal | 0 of 2 runs, 2 outdated |" in text
 
 
-def test_an_output_that_cannot_be_written_is_one_line(toy: Toy) -> None:
-    done = run_report(toy.folder, "losses", "-o", "toy.yaml")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("report: error: ")
-    assert "toy.yaml" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-def test_outside_a_repository_is_one_line(tmp_path: Path) -> None:
-    done = run_report(tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("report: error: ")
-    assert done.stderr.count("\n") == 1
+def test_mistakes_are_one_line(toy: Toy, tmp_path: Path) -> None:
+    for folder, arguments in ((toy.folder, ("losses", "-o", "toy.yaml")), (tmp_path, ())):  # no folder, no repository
+        with pytest.raises(SystemExit, match=r"^report: error: .+$") as raised:
+            run_command(folder, main, *arguments)
+        assert "\n" not in str(raised.value)
 
 
 def test_shares_are_those_of_a_run_with_all_chips_or_of_the_working_tree(tmp_path: Path) -> None:
@@ -360,12 +286,3 @@ def test_the_legend_picks_runs(browser: Browser, toy: Toy) -> None:
     browser.evaluate("document.querySelectorAll('.legend input')[1].click()")
     assert browser.evaluate(LINES) == [[]] * 3
     assert browser.problems == []
-
-
-def test_the_browser_reports_errors_of_scripts(browser: Browser, tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    page.write_text("<svg></svg><script>nothing.here()</script><img src='https://127.0.0.1:9/a.png'>")
-    browser.open(page)
-    assert any("nothing is not defined" in problem for problem in browser.problems)
-    assert browser.requests[1:] == ["https://127.0.0.1:9/a.png"]
-    assert browser.evaluate(LINES) == [[]]

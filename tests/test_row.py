@@ -1,32 +1,18 @@
 """A sweep over machines, on one: two checkouts with caches of their own, a Git remote and a DVC remote between them."""
 
-import io
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import chdir, redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from pipeline.report import main as report
 from pipeline.sweep import main as sweep
-from tests.studies.world import ROOT, call, commit, environment, git, make_repository, started
+from tests.pages import ROOT
+from tests.studies.world import call, commit, environment, git, make_repository, run_command, started, wait_for
 
-# scores that `report` reads, of one test group with one class
-EVALUATE = """\
-import json, pathlib
-loss, seed, _ = pathlib.Path("data/model").read_text().split()
-hits = {"dice": 40, "focal": 60}[loss] + int(seed)
-scores = dict.fromkeys(("mean_iou", "mean_iou_low", "mean_iou_high"), hits / 100) | {"iou": {"road": hits / 100}}
-scores |= {"seed": int(seed), "test_list": "list", "interval": {"units": 1, "why_approximate": None}}
-for name in ("evaluate", "summary"):
-    pathlib.Path(f"metrics/{name}.json").write_text(json.dumps(scores))
-pathlib.Path("metrics/units.csv").write_text(f"unit,class,true,predicted,hits\\na,road,100,{hits},{hits}\\n")
-"""
 STUDY = ("study.yaml", "--seeds", "2")
 
 
@@ -34,24 +20,12 @@ STUDY = ("study.yaml", "--seeds", "2")
 def head(tmp_path: Path) -> Path:
     """The checkout where the sweep is planned, with its remotes; and the grid of its four runs beside it."""
     head = make_repository(tmp_path / "head")
-    (head / "code/evaluate.py").write_text(EVALUATE)
     call(head, ["dvc", "remote", "add", "--quiet", "--default", "storage", str(tmp_path / "storage")])
-    commit(head, "evaluate.py")
+    commit(head, "remote")
     git(head, "clone", "--quiet", "--bare", str(head), str(tmp_path / "origin.git"))
     git(head, "remote", "add", "origin", "../origin.git")
-    assert "4 to run" in run(head, sweep, *STUDY, "--grid", "../grid.txt")
+    assert "4 to run" in run_command(head, sweep, *STUDY, "--grid", "../grid.txt")
     return head
-
-
-def run(folder: Path, command: Callable[[], None], *arguments: str) -> str:
-    """Run a command in this process, and return what it prints."""
-    output = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, chdir(folder), redirect_stdout(output):
-        for name, value in environment(folder).items():
-            patch.setenv(name, value)
-        patch.setattr(sys, "argv", ["command", *arguments])
-        command()
-    return output.getvalue()
 
 
 def machine(head: Path, name: str) -> Path:
@@ -72,13 +46,6 @@ def jobs(folder: Path, *numbers: int) -> list[str]:
     return lines
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def models(folder: Path) -> list[bytes]:
     """The models in a DVC cache or remote."""
     files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
@@ -93,10 +60,10 @@ def test_two_machines_run_half_a_sweep_each_and_both_are_reported(head: Path) ->
         # two at once, which need a clone each, and two one after the other, which do not
         halves = [pool.submit(jobs, first, 1), pool.submit(jobs, first, 2), pool.submit(jobs, second, 3, 4)]
     assert [line for half in halves for line in half.result()] == [
-        "row 1: study-dice-1-6f3f23dec6: mean IoU 0.4100, done, pushed to origin",
-        "row 2: study-focal-1-97c2e8d3ac: mean IoU 0.6100, done, pushed to origin",
-        "row 3: study-dice-2-17edca7167: mean IoU 0.4200, done, pushed to origin",
-        "row 4: study-focal-2-32711dd2e0: mean IoU 0.6200, done, pushed to origin",
+        "row 1: study-dice-1-6f3f23dec6: mean IoU 0.2600, done, pushed to origin",
+        "row 2: study-focal-1-97c2e8d3ac: mean IoU 0.5100, done, pushed to origin",
+        "row 3: study-dice-2-17edca7167: mean IoU 0.2700, done, pushed to origin",
+        "row 4: study-focal-2-32711dd2e0: mean IoU 0.5200, done, pushed to origin",
     ]
     clones = [
         sorted(path.name for path in each.glob(".pipeline_cache/sweep/*/machines/*/[12]")) for each in (first, second)
@@ -107,14 +74,14 @@ def test_two_machines_run_half_a_sweep_each_and_both_are_reported(head: Path) ->
     assert models(head.parent / "storage") == sorted(sum(halves_of_models, []))
     assert sorted(started(head)) == ["dice-1", "dice-2", "focal-1", "focal-2"]
 
-    assert "4 to run" in run(head, sweep, *STUDY, "--dry-run")
+    assert "4 to run" in run_command(head, sweep, *STUDY, "--dry-run")
     git(head, "fetch", "--quiet", "origin", "refs/exps/*:refs/exps/*")
-    assert run(head, sweep, *STUDY, "--dry-run").startswith("4 runs: 4 done, 0 to run\n")
-    assert "1 study, 4 of 4 runs" in run(head, report, *STUDY)
+    assert run_command(head, sweep, *STUDY, "--dry-run").startswith("4 runs: 4 done, 0 to run\n")
+    assert "1 study, 4 of 4 runs" in run_command(head, report, *STUDY)
     rows = [line for line in (head / "plots/report/report.md").read_text().splitlines() if " of 2 runs |" in line]
     assert rows == [
-        "| dice | 2 of 2 runs | 0.4150 | range 0.4100 to 0.4200 of 2 seeds |",
-        "| focal | 2 of 2 runs | 0.6150 | range 0.6100 to 0.6200 of 2 seeds |",
+        "| dice | 2 of 2 runs | 0.2650 | range 0.2600 to 0.2700 of 2 seeds |",
+        "| focal | 2 of 2 runs | 0.5150 | range 0.5100 to 0.5200 of 2 seeds |",
     ]
     for action in (["pull", "origin"], ["apply"]):
         call(head, ["dvc", "exp", *action, "study-focal-2-32711dd2e0"])
@@ -134,7 +101,7 @@ def test_what_a_killed_job_left_running_is_waited_for_and_a_failed_push_is_made_
     assert re.match(r"row: error: study-dice-1-6f3f23dec6 failed: ERROR: .*origin.git.*; its log: .*dec6\.log$", line)
     origin.with_name("away").rename(origin)
     assert jobs(first, 1, 9) == [
-        "row 1: study-dice-1-6f3f23dec6: mean IoU 0.4100, was done, pushed to origin",
+        "row 1: study-dice-1-6f3f23dec6: mean IoU 0.2600, was done, pushed to origin",
         "row: error: ROW is 9; ../grid.txt has 4 rows, numbered from 1",
     ]
     assert started(first) == ["dice-1"]

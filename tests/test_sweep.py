@@ -1,10 +1,11 @@
+"""A sweep runs what is missing, once, and goes on after any interruption; its mistakes are one line before it runs."""
+
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,11 @@ import pytest
 from pipeline.core.fingerprint import digest
 from pipeline.studies.arguments import planned
 from pipeline.studies.grid import read_row
+from pipeline.studies.schedule import distinct
 from pipeline.studies.workers import exclusive
 from pipeline.sweep import check_runs, environments, main, parser
-from tests.studies.world import ROOT, commit, environment, git, make_repository, started
+from tests.pages import ROOT
+from tests.studies.world import commit, environment, git, make_repository, run_command, started, wait_for
 
 Sweep = Callable[..., list[str]]
 
@@ -25,21 +28,13 @@ Sweep = Callable[..., list[str]]
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = make_repository(tmp_path / "Über uns" / "repository")
     monkeypatch.chdir(folder)
-    for name, value in environment(folder).items():
-        monkeypatch.setenv(name, value)
     return folder
 
 
 @pytest.fixture
-def sweep(repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sweep:
-    """Run the command in this process, and return the lines it printed."""
-
-    def run(*arguments: str) -> list[str]:
-        monkeypatch.setattr(sys, "argv", ["sweep", "study.yaml", *arguments])
-        main()
-        return capsys.readouterr().out.splitlines()
-
-    return run
+def sweep(repository: Path) -> Sweep:
+    """Run the command, and return the lines it printed."""
+    return lambda *arguments: run_command(repository, main, "study.yaml", *arguments).splitlines()
 
 
 def start(folder: Path, seconds: int, *arguments: str) -> subprocess.Popen[bytes]:
@@ -102,17 +97,14 @@ def test_what_is_done_is_not_run_again(repository: Path, sweep: Sweep) -> None:
     assert states(sweep("--dry-run", "--set", "train.epochs=5")) == ["missing", "missing"]
 
 
-def test_one_failure_does_not_stop_the_others(
-    repository: Path, sweep: Sweep, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_failure_does_not_stop_the_others(repository: Path, sweep: Sweep) -> None:
     edit(repository / "code/evaluate.py", 'seed == "3"', 'seed == "1"')
     commit(repository, "dice fails")
-    with pytest.raises(SystemExit, match="1 of 2 runs failed, see above; mend the cause and run this again"):
+    with pytest.raises(SystemExit, match="1 of 2 runs failed, see above; mend the cause and run this again") as raised:
         sweep()
     log = re.escape(str(repository / ".pipeline_cache/sweep")) + r"/\w+/logs/study-dice-1"
-    assert re.search(
-        rf"study-dice-1-\w+ failed: evaluate: error: no luck with dice; its log: {log}", capsys.readouterr().out
-    )
+    message = rf"study-dice-1-\w+ failed: evaluate: error: no luck with dice; its log: {log}"
+    assert re.search(message, raised.value.__notes__[0])
     assert len(experiments(repository)) == 1
 
 
@@ -136,13 +128,6 @@ def test_mistakes_are_one_line_before_anything_runs(repository: Path, sweep: Swe
         assert message in str(raised.value)
         assert "\n" not in str(raised.value)
     assert started(repository) == []
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.mark.soak
@@ -184,7 +169,7 @@ def test_every_arm_of_the_paper_has_valid_params() -> None:
     arguments = parser().parse_args(["--settings", "paper", "--set", "encoder_weights=none"])
     runs = [run for _, of_study in planned(arguments).values() for run in of_study]
     assert len(runs) == 4 + 3 + 9 + 4 + 2 + 2
-    check_runs(runs, ROOT)
+    check_runs(distinct(runs), ROOT)
 
 
 @pytest.mark.parametrize(

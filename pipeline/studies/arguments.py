@@ -1,6 +1,7 @@
 """The command line that `sweep` and `report` have in common: which runs."""
 
 import argparse
+import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,20 +10,11 @@ from typing import Any
 
 import yaml
 
+from pipeline.core.choices import invalid_choice
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, read_yaml
-from pipeline.studies.study import (
-    OWN_KEYS,
-    Overrides,
-    Run,
-    Sampling,
-    Study,
-    built_in,
-    choose_arms,
-    load_settings,
-    load_study,
-    plan,
-)
+from pipeline.studies.study import OWN_KEYS, Run, Study, built_in, load_settings, load_study, plan
+from pipeline.studies.values import Overrides
 
 EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 """Numbers such as 1e-4, which are text in YAML."""
@@ -60,7 +52,7 @@ def planned(arguments: argparse.Namespace) -> dict[str, tuple[Study, list[Run]]]
             raise PipelineError(f"--{option} is {getattr(arguments, option)}; give 1 or more")
     settings = load_settings(arguments.settings) if arguments.settings else None
     given = parse_overrides(arguments.overrides)
-    sampling, params = Sampling(arguments.seeds, arguments.folds), read_yaml(PARAMS_FILE)
+    params = read_yaml(PARAMS_FILE)
     if params["split"]["fold"] != "none":
         raise PipelineError(f"split.fold of {PARAMS_FILE} is {params['split']['fold']!r}; set it to none: use --folds")
     studies: dict[str, tuple[Study, list[Run]]] = {}
@@ -69,9 +61,9 @@ def planned(arguments: argparse.Namespace) -> dict[str, tuple[Study, list[Run]]]
         if name in studies:
             raise PipelineError(f"two studies have the name {name}; give one of them, or rename a file")
         overrides = (settings.of(name) if settings else {}) | given
-        runs = plan(name, study, overrides, sampling)
+        runs = plan(name, study, overrides, arguments.seeds, arguments.folds)
         studies[name] = study, [replace(run, overrides=with_absolute_paths(run.overrides, params)) for run in runs]
-    return _choose(studies, arguments.only)
+    return choose_arms(studies, arguments.only)
 
 
 def with_absolute_paths(overrides: Overrides, params: Mapping[str, Any]) -> Overrides:
@@ -113,9 +105,18 @@ def parse_overrides(texts: list[str]) -> Overrides:
     return overrides
 
 
-def _choose(studies: dict[str, tuple[Study, list[Run]]], patterns: list[str]) -> dict[str, tuple[Study, list[Run]]]:
-    """Keep the arms that match a pattern, in whichever study; leave out studies that have none of them."""
-    everything = [run for _, runs in studies.values() for run in runs]
-    chosen = {id(run) for run in choose_arms(everything, patterns)}
-    kept = {name: (study, [run for run in runs if id(run) in chosen]) for name, (study, runs) in studies.items()}
+def choose_arms(
+    planned: Mapping[str, tuple[Study, list[Run]]], patterns: list[str]
+) -> dict[str, tuple[Study, list[Run]]]:
+    """Keep the arms that match a pattern, in whichever study; leave out studies that have none of them.
+
+    Raises:
+        PipelineError: a pattern matches no arm.
+    """
+    arms = sorted({run.arm.name for _, runs in planned.values() for run in runs})
+    for pattern in patterns:
+        if not fnmatch.filter(arms, pattern):
+            raise PipelineError(invalid_choice("--only", pattern, arms))
+    chosen = {arm for pattern in patterns or ["*"] for arm in fnmatch.filter(arms, pattern)}
+    kept = {name: (study, [run for run in runs if run.arm.name in chosen]) for name, (study, runs) in planned.items()}
     return {name: (study, runs) for name, (study, runs) in kept.items() if runs}

@@ -1,8 +1,8 @@
 """Curves of all runs of a study over the epochs, as lines of an SVG."""
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from pipeline.formats.classes import distinct_colour, hex_colour
 from pipeline.studies.results import CURVES, PARTS, Curve, StudyResults
@@ -33,21 +33,14 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Tick:
-    """A label of an axis."""
-
-    position: float
-    text: str
-
-
-@dataclass(frozen=True)
 class Chart:
     """An SVG with axes and lines."""
 
     caption: str
     y_label: str
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
+    x_ticks: tuple[tuple[float, str], ...]
+    """Position and label."""
+    y_ticks: tuple[tuple[float, str], ...]
     lines: tuple[Line, ...]
     """Empty if no run has curves."""
     synthetic: bool
@@ -109,8 +102,8 @@ def chart(results: StudyResults, score: str) -> Chart:
         Line(index, f"{name}, {part}", colours[name], part == "train", *_draw(curve, x_span, y_span))
         for index, name, part, curve in drawn
     )
-    x_ticks = tuple(Tick(_x(step, x_span), f"{step:g}") for step in steps if x_span[0] <= step <= x_span[1])
-    y_ticks = tuple(Tick(_y(level, y_span), f"{level:.4g}") for level in levels)
+    x_ticks = tuple((_x(step, x_span), f"{step:g}") for step in steps if x_span[0] <= step <= x_span[1])
+    y_ticks = tuple((_y(level, y_span), f"{level:.4g}") for level in levels)
     kinds = {str(run.params.get("loss")) for run in results.finished}
     note = "Values of different losses cannot be compared." if score == "loss" and len(kinds) > 1 else ""
     return Chart(caption, TITLES[score], x_ticks, y_ticks, lines, synthetic, note)
@@ -140,21 +133,12 @@ def _draw(
 ) -> tuple[str, tuple[tuple[float, float], ...]]:
     """Return the path through the finite points, and those without finite neighbours."""
     parts, dots = [], []
-    for piece in _pieces(curve):
+    for is_finite, piece in groupby(curve, lambda point: math.isfinite(point[1])):
+        if not is_finite:
+            continue
         places = [(_x(step, x_span), _y(value, y_span)) for step, value in piece]
         if len(places) == 1:
             dots += places
         else:
             parts.append("M" + "L".join(f"{x:g} {y:g}" for x, y in places))
     return "".join(parts), tuple(dots)
-
-
-def _pieces(curve: Iterable[tuple[int, float]]) -> list[Sequence[tuple[int, float]]]:
-    """Split a curve at values that are not finite."""
-    pieces: list[list[tuple[int, float]]] = [[]]
-    for point in curve:
-        if math.isfinite(point[1]):
-            pieces[-1].append(point)
-        else:
-            pieces.append([])
-    return [piece for piece in pieces if piece]

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.formats.classes import hex_colour
 from pipeline.formats.datasets import CLASSES, DATASETS, DatasetName
-from pipeline.studies.table import Column, Table, share_text
+from pipeline.studies.table import Table, share_text
 
 PARTS = ("train", "val", "test")
 PUBLISHED_AS: dict[DatasetName, str] = {"landcovernet": "Table I", "ghana": "Table II", "landcoverai": "Table III"}
@@ -59,13 +59,8 @@ def _class_table(dataset: DatasetName, measured: Measured) -> Table:
         cells = (share_text(part.get(each.name)) for part in shares)
         colour = hex_colour(each.colour)
         rows.append((str(each.id), each.name, colour, ", ".join(map(str, each.colour)), *cells))
-    heading = (
-        Column("value", "number"),
-        Column("class", "label"),
-        Column("colour", "colour"),
-        Column("red, green, blue", "label"),
-        *(Column(f"share, {part}", "number") for part in PARTS),
-    )
+    numbers = ("value", *(f"share, {part}" for part in PARTS))
+    titles = ("value", "class", "colour", "red, green, blue", *numbers[1:])
     caption = f"Classes of {dataset} ({PUBLISHED_AS[dataset]})"
     synthetic = any(shares) and bool(measured.split.get("synthetic"))
-    return Table(caption, heading, tuple(rows), tuple(notes), synthetic, folded=dataset == "ghana")
+    return Table.of(caption, titles, rows, notes, synthetic, numbers=numbers, folded=dataset == "ghana")

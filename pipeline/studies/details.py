@@ -4,7 +4,7 @@ from statistics import mean
 from typing import Any
 
 from pipeline.studies.results import ArmResults, StudyResults, is_skewed
-from pipeline.studies.table import ABSENT, Table, columns, number_text, score_text, share_text, spread_text
+from pipeline.studies.table import ABSENT, Table, number_text, score_text, share_text, spread_text
 from pipeline.studies.tables import LEAK_AXIS, MIN_CHIPS, differences_table, scores_table
 
 SHORT = 10
@@ -37,8 +37,7 @@ def skew_table(results: StudyResults) -> Table | None:
         rows.append((arm.arm.name, name, spread_text(asked, share_text), spread_text(reached, share_text), chips))
     titles = ("arm", "class", "requested share", "reached share", "training chips")
     note = f"Shares of the labelled training pixels. Below {MIN_CHIPS} training chips there is no verdict."
-    caption = "Training chips and skew"
-    return Table(caption, columns(*titles, numbers=titles[2:]), tuple(rows), (note,), results.synthetic)
+    return Table.of("Training chips and skew", titles, rows, [note], results.synthetic, numbers=titles[2:])
 
 
 def watch_table(results: StudyResults) -> Table | None:
@@ -55,10 +54,10 @@ def watch_table(results: StudyResults) -> Table | None:
         return spread_text(arm.of_class(name, "iou")) if arm else ABSENT
 
     rows = [(row, *(cell(row, column) for column in columns_of)) for row in rows_of]
-    titles = [column or "IoU" for column in columns_of]
+    numbers = [column or "IoU" for column in columns_of]
+    titles = [" / ".join([first, *others]), *numbers]
     note = "Of the test chips; the mean over seeds, and their range."
-    heading = columns(" / ".join([first, *others]), *titles, numbers=titles)
-    return Table(f"IoU of {name}", heading, tuple(rows), (note,), results.synthetic)
+    return Table.of(f"IoU of {name}", titles, rows, [note], results.synthetic, numbers=numbers)
 
 
 def _without(arm: ArmResults, axis: str) -> str:
@@ -69,20 +68,15 @@ def leak_table(results: StudyResults) -> Table | None:
     """Show how many test chips touch a training chip in each arm; None unless the study varies that."""
     if LEAK_AXIS not in {key for arm in results.arms for key in arm.arm.overrides}:
         return None
-    rows = tuple(
-        (
-            arm.arm.name,
-            spread_text(arm.values("split", "train", "chips"), lambda count: f"{count:.0f}"),
-            spread_text(arm.values("evaluate", "leak_share"), share_text),
-        )
-        for arm in results.arms
-    )
+    rows = []
+    for arm in results.arms:
+        chips = spread_text(arm.values("split", "train", "chips"), lambda count: f"{count:.0f}")
+        rows.append((arm.arm.name, chips, spread_text(arm.values("evaluate", "leak_share"), share_text)))
     titles = ("arm", "training chips", "test chips that touch a training chip")
-    notes = (
-        "The difference of the arms is the part of the score that is leak."
-        + (" These images are synthetic: says nothing." if results.synthetic else ""),
-    )
-    return Table("Leak", columns(*titles, numbers=titles[1:]), rows, notes, results.synthetic)
+    note = "The difference of the arms is the part of the score that is leak."
+    if results.synthetic:
+        note += " These images are synthetic: says nothing."
+    return Table.of("Leak", titles, rows, [note], results.synthetic, numbers=titles[1:])
 
 
 def classes_table(results: StudyResults) -> Table:
@@ -94,8 +88,7 @@ def classes_table(results: StudyResults) -> Table:
             rows.append((arm.arm.name, name, *(score_text(mean(each) if each else None) for each in values)))
     titles = ("arm", "class", "IoU", "user's accuracy", "producer's accuracy")
     note = "Of the test chips; the mean over seeds."
-    heading = columns(*titles, numbers=titles[2:])
-    return Table("Classes", heading, tuple(rows), (note,), results.synthetic, folded=True)
+    return Table.of("Classes", titles, rows, [note], results.synthetic, numbers=titles[2:], folded=True)
 
 
 def calibration_table(results: StudyResults) -> Table:
@@ -107,8 +100,7 @@ def calibration_table(results: StudyResults) -> Table:
         rows.append((arm.arm.name, score_text(values[0], 3), *map(score_text, values[1:])))
     titles = ("arm", "temperature", "calibration error before", "after")
     note = "Fitted on the validation chips, measured on the test chips; the mean over runs."
-    heading = columns(*titles, numbers=titles[1:])
-    return Table("Calibration", heading, tuple(rows), (note,), results.synthetic, folded=True)
+    return Table.of("Calibration", titles, rows, [note], results.synthetic, numbers=titles[1:], folded=True)
 
 
 def cost_table(results: StudyResults) -> Table:
@@ -127,9 +119,8 @@ def cost_table(results: StudyResults) -> Table:
             )
         )
     titles = ("arm", "seconds per training", "chips per second", "peak memory, MB", "models, MB", "device")
-    heading = columns(*titles, numbers=titles[1:-1])
     note = "Time and speed are means over runs; memory is the largest; models are of all runs together."
-    return Table("Cost", heading, tuple(rows), (note,), results.synthetic, folded=True)
+    return Table.of("Cost", titles, rows, [note], results.synthetic, numbers=titles[1:-1], folded=True)
 
 
 def provenance_table(results: StudyResults) -> Table:
@@ -152,7 +143,7 @@ def provenance_table(results: StudyResults) -> Table:
     ]
     titles = ("experiment", "commit", "trained at", "params", "data", "chips, MD5", "test list", "model, SHA-256")
     notes = [f"Params of all: {_params_text(common)}."] if common else []
-    return Table("Provenance", columns(*titles), tuple(rows), tuple(notes), results.synthetic, folded=True)
+    return Table.of("Provenance", titles, rows, notes, results.synthetic, folded=True)
 
 
 def _params_text(params: dict[str, Any]) -> str:

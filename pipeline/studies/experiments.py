@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import yaml
@@ -17,11 +18,10 @@ from dvc.scm import SCMError
 from dvc.stage import Stage
 from dvc_data.index import DataIndexDirError
 
-from pipeline.core.choices import unknown_key
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE
-from pipeline.studies.study import Overrides, Run
-from pipeline.studies.values import look_up, same
+from pipeline.studies.study import Run
+from pipeline.studies.values import look_up, merged, same
 
 State = Literal["done", "outdated", "missing"]
 LOCK = "dvc.lock"
@@ -147,6 +147,13 @@ class Experiments:
             return dependency.get_hash().value if dependency.exists else None
 
 
+@contextmanager
+def reread(root: Path, commit: str) -> Iterator[Experiments]:
+    """Open a repository anew, to read the experiments that there are by now."""
+    with Repo(str(root)) as repo:
+        yield Experiments(repo, commit)
+
+
 def open_repository() -> Repo:
     """Open the repository of the working directory.
 
@@ -157,26 +164,6 @@ def open_repository() -> Repo:
         return Repo()
     except (DvcException, SCMError) as error:
         raise PipelineError(f"{' '.join(str(error).split())}; run this in a checkout of the project") from None
-
-
-def merged(params: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
-    """Return params.yaml with overrides by dotted key.
-
-    Raises:
-        PipelineError: params.yaml has no such key; names the closest one.
-    """
-    result = dict(params)
-    for dotted, value in overrides.items():
-        inner, (*sections, last) = result, dotted.split(".")
-        for section in sections:
-            if not isinstance(inner.get(section), dict):
-                raise PipelineError(f"{PARAMS_FILE}: {unknown_key(dotted, inner)}")
-            inner[section] = dict(inner[section])
-            inner = inner[section]
-        if last not in inner:
-            raise PipelineError(f"{PARAMS_FILE}: {unknown_key(dotted, inner)}")
-        inner[last] = value
-    return result
 
 
 def upstream(stages: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -3,12 +3,13 @@
 A row is a line of JSON, so it needs no quoting, whatever the values are.
 """
 
+import fcntl
 import platform
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import IO
 
@@ -17,18 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
-from pipeline.studies.experiments import Experiment, Experiments
+from pipeline.studies.experiments import Experiment, reread
 from pipeline.studies.study import Run
-from pipeline.studies.workers import (
-    EXPERIMENT_REF,
-    Clones,
-    Worker,
-    git,
-    name_run,
-    require_identity,
-    try_lock,
-    wait_for_lock,
-)
+from pipeline.studies.workers import EXPERIMENT_REF, Clones, Worker, git, name_run, require_identity, try_lock
 
 STDIN = Path("-")
 
@@ -89,7 +81,8 @@ def run_row(row: Row, repo: Repo, remote: str | None) -> str:
     _require_commit(root, row.commit)
     url = remote and _absolute_url(root, remote)
     with free_worker(_clones(repo, row.commit), run) as (worker, lock):
-        done = _done(root, row)
+        with reread(root, row.commit) as experiments:
+            done = experiments.done(run)
         if not done:
             print(f"{run.name}: log in {worker.log(run)}", flush=True)
             worker.run_locked(run, lock)
@@ -100,8 +93,9 @@ def run_row(row: Row, repo: Repo, remote: str | None) -> str:
             data = () if _has_storage(repo) else ("--no-cache",)
             worker.dvc([lock], run, "exp", "push", "--force", *data, url, done.name if done else run.name)
         worker.collect()
-    state, pushed = "was done" if done else "done", f", pushed to {remote}" if url else ""
-    return f"{run.name}: {_score(root, row)}, {state}{pushed}"
+    with reread(root, row.commit) as experiments:
+        score = experiments.score(run)
+    return f"{run.name}: {score}, {'was done' if done else 'done'}" + (f", pushed to {remote}" if url else "")
 
 
 def _require_commit(root: Path, commit: str) -> None:
@@ -137,11 +131,12 @@ def _has_storage(repo: Repo) -> bool:
 @contextmanager
 def free_worker(clones: Clones, run: Run) -> Iterator[tuple[Worker, IO[str]]]:
     """Lock the first clone that is free; if one still runs this run for a job that was killed, wait for that one."""
-    for number in count(1):
+    others_last = sorted(clones.numbers, key=lambda number: Worker(clones, number, {}).running != run.name)
+    for number in chain(others_last, count(1)):
         worker = Worker(clones, number, {})
         with worker.open_lock() as lock:
             if worker.running == run.name:
-                wait_for_lock(lock)
+                fcntl.flock(lock, fcntl.LOCK_EX)
                 worker.collect()
             elif not try_lock(lock):
                 continue
@@ -150,23 +145,8 @@ def free_worker(clones: Clones, run: Run) -> Iterator[tuple[Worker, IO[str]]]:
             return
 
 
-def _done(root: Path, row: Row) -> Experiment | None:
-    with Repo(str(root)) as repo:  # a new one, which reads the experiments that there are now
-        return Experiments(repo, row.commit).done(row.run)
-
-
 def _copy_ref(experiment: Experiment, root: Path, clone: Path) -> None:
     """Copy an experiment of the checkout to a clone of it."""
     refs = git(root, "for-each-ref", "--format=%(refname)", "--points-at", experiment.rev, "refs/exps").split()
     ref = next(filter(EXPERIMENT_REF.fullmatch, refs))
     git(clone, "fetch", "--quiet", "origin", f"+{ref}:{ref}")
-
-
-def _score(root: Path, row: Row) -> str:
-    """Return the mean IoU of a run that is done.
-
-    Raises:
-        PipelineError: it is not what it should be.
-    """
-    with Repo(str(root)) as repo:
-        return Experiments(repo, row.commit).score(row.run)

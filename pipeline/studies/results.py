@@ -239,7 +239,5 @@ def read_curves(text: Callable[[str], str]) -> dict[tuple[str, str], Curve]:
 
 def chips_hash(lock: dict[str, Any], dataset: str) -> str:
     """Return the MD5 of the chips folder that `evaluate` read; empty if a `dvc.lock` lacks it."""
-    for dep in lock.get("stages", {}).get("evaluate", {}).get("deps", ()):
-        if dep["path"] == f"data/chips/{dataset}":
-            return str(dep["md5"])
-    return ""
+    deps = lock.get("stages", {}).get("evaluate", {}).get("deps", ())
+    return next((str(dep["md5"]) for dep in deps if dep["path"] == f"data/chips/{dataset}"), "")

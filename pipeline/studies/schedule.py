@@ -4,15 +4,14 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import mean
 from threading import Lock
 from typing import Any
 
-from dvc.repo import Repo
-
 from pipeline.core.errors import PipelineError
 from pipeline.core.interrupt import thread_pool
-from pipeline.studies.experiments import Experiments
+from pipeline.studies.experiments import reread
 from pipeline.studies.study import Run
 from pipeline.studies.workers import Worker
 
@@ -25,7 +24,7 @@ paper-losses JOBS=2` on two cores."""
 class Schedule:
     """The runs that are left, and what became of the others; shared by the threads of the workers."""
 
-    root: str
+    root: Path
     """The repository."""
     commit: str
     """What the runs are based on."""
@@ -55,16 +54,16 @@ class Schedule:
         Raises:
             PipelineError: it is not what it should be.
         """
-        with self.lock, Repo(self.root) as repo:
-            score = Experiments(repo, self.commit).score(run)
+        with self.lock, reread(self.root, self.commit) as experiments:
+            score = experiments.score(run)
             self.finished += 1
             left = (time.monotonic() - self._start) / self.finished * (self.count - self.finished)
             _print(f"[{self.finished + len(self.failures)}/{self.count}] {run.name}: {score}, {duration(left)} left")
 
     def is_done(self, run: Run) -> bool:
         """Look a run up among the experiments that there are now."""
-        with Repo(self.root) as repo:
-            return Experiments(repo, self.commit).done(run) is not None
+        with reread(self.root, self.commit) as experiments:
+            return experiments.done(run) is not None
 
     def fail(self, error: PipelineError | OSError) -> None:
         """Record a run that failed; the others go on."""
@@ -103,25 +102,12 @@ def _work(worker: Worker, schedule: Schedule, run: Run | None, goes_on: bool) ->
         run = None
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What the missing runs will take."""
-
-    hours: float
-    gigabytes: float
-    basis: str
-    """What it is derived from."""
-
-    def __str__(self) -> str:
-        return f"about {duration(3600 * self.hours)} and {self.gigabytes:.1f} GB of cache ({self.basis})"
-
-
-def estimate(costs: Sequence[dict[str, Any]], missing: int, jobs: int, basis: str) -> Estimate:
+def estimate(costs: Sequence[dict[str, Any]], missing: int, jobs: int) -> str:
     """Estimate time and disk space from the `metrics/cost.json` of similar runs."""
     seconds = mean(cost["seconds"] for cost in costs) + SECONDS_BESIDE_TRAINING
     megabytes = mean(cost["model_mb"] for cost in costs)
     rounds = -(-missing // max(1, min(jobs, missing)))
-    return Estimate(rounds * seconds / 3600, missing * megabytes / 1000, basis)
+    return f"about {duration(rounds * seconds)} and {missing * megabytes / 1000:.1f} GB of cache"
 
 
 def _print(text: str) -> None:

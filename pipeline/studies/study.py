@@ -15,9 +15,8 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +26,7 @@ from pydantic import Field, model_validator
 from pipeline.core.choices import invalid_choice
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Params, read_yaml, validate
+from pipeline.studies.values import Overrides
 
 FOLDER = Path(__file__).parent
 NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -35,9 +35,6 @@ MAX_NAME = 240
 """Characters in the name of an experiment, which becomes a file name in `.git`."""
 OWN_KEYS = ("seed", "split.fold")
 """Keys that `--seeds` and `--folds` set."""
-
-Overrides = dict[str, Any]
-"""From dotted key of params.yaml to value."""
 
 
 class Published(Params):
@@ -160,21 +157,15 @@ class Run:
         return f"{self.study}-{self.arm.name}"[: MAX_NAME - len(rest)] + rest
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How often each arm runs."""
-
-    seeds: int = 1
-    folds: int = 1
-
-    def __iter__(self) -> Iterator[tuple[int, str]]:
-        """Yield seed and fold."""
-        folds = ["none"] if self.folds == 1 else [f"{fold}/{self.folds}" for fold in range(1, self.folds + 1)]
-        return ((seed, fold) for seed in range(1, self.seeds + 1) for fold in folds)
-
-
-def plan(name: str, study: Study, given: Overrides, sampling: Sampling) -> list[Run]:
+def plan(name: str, study: Study, given: Overrides, seeds: int = 1, folds: int = 1) -> list[Run]:
     """List the runs of a study; what an arm sets takes precedence over `given`, and that over what the study sets.
+
+    Args:
+        name: of the study.
+        study: its arms.
+        given: overrides of all runs.
+        seeds: runs of each arm, with seed 1, 2, …
+        folds: of each seed; 1: not split into folds.
 
     Raises:
         PipelineError: `given`, from `--set` and `--settings`, sets what the study varies.
@@ -185,10 +176,10 @@ def plan(name: str, study: Study, given: Overrides, sampling: Sampling) -> list[
             f"--set or --settings: {fixed[0]} is what the study {name} varies (grid.{varied[fixed[0]]}); leave it out"
         )
     runs = []
-    for seed, fold in sampling:
-        for arm in study.arms:
-            own = {"seed": seed} | ({} if fold == "none" else {"split.fold": fold})
-            runs.append(Run(name, arm, seed, fold, study.overrides | given | arm.overrides | own))
+    names = ["none"] if folds == 1 else [f"{fold}/{folds}" for fold in range(1, folds + 1)]
+    for seed, fold, arm in product(range(1, seeds + 1), names, study.arms):
+        own = {"seed": seed} | ({} if fold == "none" else {"split.fold": fold})
+        runs.append(Run(name, arm, seed, fold, study.overrides | given | arm.overrides | own))
     return runs
 
 
@@ -198,11 +189,7 @@ def load_study(name: str) -> tuple[str, Study]:
     Raises:
         PipelineError: there is none, or it is not valid.
     """
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        if name not in (names := built_in()):
-            raise PipelineError(invalid_choice("STUDY", name, names, "; or a .yaml file"))
-        path = FOLDER / f"{name}.yaml"
+    path = _file("STUDY", name, FOLDER, built_in())
     if not NAME.fullmatch(path.stem):
         raise PipelineError(f"{path}: the name of a study has a-z, 0-9 and - between them; rename the file")
     return path.stem, validate(Study, read_yaml(path), path)
@@ -232,23 +219,16 @@ def load_settings(name: str) -> Settings:
     Raises:
         PipelineError: there are none, or they are not valid.
     """
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        names = sorted(file.stem for file in (FOLDER / "settings").glob("*.yaml"))
-        if name not in names:
-            raise PipelineError(invalid_choice("--settings", name, names, "; or a .yaml file"))
-        path = FOLDER / "settings" / f"{name}.yaml"
+    folder = FOLDER / "settings"
+    path = _file("--settings", name, folder, sorted(file.stem for file in folder.glob("*.yaml")))
     return validate(Settings, read_yaml(path), path)
 
 
-def choose_arms(runs: Sequence[Run], patterns: Sequence[str]) -> list[Run]:
-    """Keep the runs whose arm matches one of the patterns; all without patterns.
-
-    Raises:
-        PipelineError: a pattern matches none.
-    """
-    arms = sorted({run.arm.name for run in runs})
-    for pattern in patterns:
-        if not any(fnmatchcase(arm, pattern) for arm in arms):
-            raise PipelineError(invalid_choice("--only", pattern, arms))
-    return [run for run in runs if not patterns or any(fnmatchcase(run.arm.name, each) for each in patterns)]
+def _file(argument: str, text: str, folder: Path, names: Sequence[str]) -> Path:
+    """Return the path of a YAML file that was given, or of the built-in one of this name."""
+    path = Path(text)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    if text not in names:
+        raise PipelineError(invalid_choice(argument, text, names, "; or a .yaml file"))
+    return folder / f"{text}.yaml"

@@ -1,6 +1,6 @@
 """A table of the report: text, with what its columns contain."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Literal
@@ -9,13 +9,19 @@ ABSENT = "–"
 """Shown where there is no value."""
 
 
+Kind = Literal["text", "label", "number", "colour"]
+"""Labels are on one line; numbers are right-aligned too; a colour, `#rrggbb`, is shown as such."""
+LABELS = ("arm", "runs", "pair", "class", "experiment", "data", "95 % interval", "95 % interval, or range")
+KINDS: dict[str, Kind] = dict.fromkeys((*LABELS, "red, green, blue"), "label") | {"colour": "colour"}
+"""Of columns by title; text where there is none."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column."""
 
     title: str
-    kind: Literal["text", "label", "number", "colour"] = "text"
-    """Labels are on one line; numbers are right-aligned too; a colour, `#rrggbb`, is shown as such."""
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -25,22 +31,27 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-    synthetic: bool = False
+    notes: tuple[str, ...]
+    synthetic: bool
     """Whether it is marked as of synthetic data."""
-    folded: bool = False
+    folded: bool
     """Whether a page shows it only on request."""
 
-
-LABELS = ("arm", "runs", "pair", "class", "experiment", "data", "95 % interval", "95 % interval, or range")
-"""Titles of columns with short text."""
-
-
-def columns(*titles: str, numbers: Sequence[str] = ()) -> tuple[Column, ...]:
-    """Make columns of numbers where the title is among `numbers`, of labels or text elsewhere."""
-    return tuple(
-        Column(title, "number" if title in numbers else "label" if title in LABELS else "text") for title in titles
-    )
+    @classmethod
+    def of(
+        cls,
+        caption: str,
+        titles: Sequence[str],
+        rows: Iterable[tuple[str, ...]],
+        notes: Iterable[str],
+        synthetic: bool,
+        *,
+        numbers: Sequence[str] = (),
+        folded: bool = False,
+    ) -> "Table":
+        """Make a table, whose columns have numbers where the title is among `numbers`, and their `KINDS` elsewhere."""
+        columns = (Column(title, "number" if title in numbers else KINDS.get(title, "text")) for title in titles)
+        return cls(caption, tuple(columns), tuple(rows), tuple(notes), synthetic, folded)
 
 
 def score_text(value: float | None, digits: int = 4) -> str:

@@ -11,7 +11,7 @@ from pipeline.evaluation.verdict import Comparison, compare_results
 from pipeline.studies.comparable import why_not_comparable
 from pipeline.studies.results import ArmResults, StudyResults, is_skewed
 from pipeline.studies.study import Published
-from pipeline.studies.table import ABSENT, Table, columns, score_text
+from pipeline.studies.table import ABSENT, Table, score_text
 from pipeline.studies.values import look_up
 
 MIN_CHIPS = 30
@@ -57,7 +57,7 @@ def scores_table(results: StudyResults) -> Table:
         notes.append(f"Not comparable, because {listed}.")
     notes += [problem for arm in results.arms for problem in arm.problems]
     caption = with_counterpart("Scores", results.study.counterparts.table)
-    return Table(caption, columns(*titles, numbers=numbers), tuple(rows), tuple(notes), results.synthetic)
+    return Table.of(caption, titles, rows, notes, results.synthetic, numbers=numbers)
 
 
 @dataclass(frozen=True)
@@ -160,16 +160,16 @@ def differences_table(results: StudyResults) -> Table:
         rows.append((name, f"{comparison.difference:+.4f}", limits[-1].text, str(len(comparison.seeds)), verdict))
     numbers = ("difference of mean IoU", "paired seeds")
     titles = ("pair", "difference of mean IoU", "95 % interval", "paired seeds", "verdict")
-    notes = (
+    notes = [
         "Paired by seed, on the same test chips. The interval covers the sampling of the test set and, with several "
-        f"seeds, of training; a verdict needs {MIN_SEEDS} seeds.",
-        *(
-            ["Each interval holds for its own pair: of many pairs without any difference, one in twenty excludes 0."]
-            * (len(rows) > 1)
-        ),
-        *approximate_notes(limits),
-    )
-    return Table("Paired differences", columns(*titles, numbers=numbers), tuple(rows), notes, results.synthetic)
+        f"seeds, of training; a verdict needs {MIN_SEEDS} seeds."
+    ]
+    if len(rows) > 1:
+        notes.append(
+            "Each interval holds for its own pair: of many pairs without any difference, one in twenty excludes 0."
+        )
+    notes += approximate_notes(limits)
+    return Table.of("Paired differences", titles, rows, notes, results.synthetic, numbers=numbers)
 
 
 def pairs(results: StudyResults) -> Iterator[tuple[str, ArmResults, ArmResults]]:

@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from configparser import RawConfigParser
 from contextlib import contextmanager
@@ -26,8 +25,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path
 from pipeline.core.fingerprint import digest
 from pipeline.core.params import PARAMS_FILE, read_yaml
-from pipeline.studies.overrides import override_texts
-from pipeline.studies.study import Overrides, Run
+from pipeline.studies.study import Run
+from pipeline.studies.values import Overrides, override_texts
 
 EXPERIMENT_REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/\S+")
 """Not the refs that DVC keeps beside them: `refs/exps/stash`, `refs/exps/exec/…`."""
@@ -35,8 +34,6 @@ TARGET = "evaluate"
 LOCAL_CONFIG = ".dvc/config.local"
 DATA_SECTIONS = ("dataset", "on_error", "bands", "download", "cloud_filter", "tif_to_png", "tile")
 """Sections of params.yaml that determine the chips."""
-POLL = 1.0
-"""Seconds between attempts to lock a clone."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ class Worker:
     def locked(self) -> Iterator[IO[str]]:
         """Wait until no `dvc` runs in the clone, and keep others out."""
         with self.open_lock() as lock:
-            wait_for_lock(lock)
+            fcntl.flock(lock, fcntl.LOCK_EX)
             yield lock
 
     def prepare(self) -> None:
@@ -265,12 +262,6 @@ def git(folder: Path, *arguments: str) -> str:
     if run.returncode:
         raise PipelineError(f"git {arguments[0]} in {folder}: {' '.join(run.stderr.split())}")
     return run.stdout.strip()
-
-
-def wait_for_lock(lock: IO[str]) -> None:
-    """Lock a file as soon as no other process has locked it."""
-    while not try_lock(lock):
-        time.sleep(POLL)
 
 
 def try_lock(lock: IO[str]) -> bool:

@@ -1,16 +1,23 @@
 """Studies with results made by hand."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pipeline.evaluation.intervals import mean_iou
+from pipeline.core.params import read_yaml
 from pipeline.evaluation.verdict import Result
+from pipeline.scoring.counts import to_table
+from pipeline.studies.comparable import SETTINGS
 from pipeline.studies.experiments import Experiment
 from pipeline.studies.results import ArmResults, Finished, StudyResults
-from pipeline.studies.study import Run, Sampling, Study, plan
-from tests.evaluation.test_intervals import BOTH, make_groups
+from pipeline.studies.study import Run, Study, plan
+from pipeline.studies.values import merged
+from tests.evaluation.test_intervals import make_groups
+from tests.pages import ROOT
 
 STUDY = """
 title: Losses
@@ -26,69 +33,53 @@ published:
 """
 SHARES = {"dice": 0.4, "focal": 0.6, "ce": 0.5}
 CLASSES = ("field", "road")
-Changes = Mapping[str, Any]
+GROUPS = [f"u{number:02}" for number in range(12)]
+PAPER = SETTINGS | {"dataset": "landcoverai", "loss": "focal", "download.landcoverai.source": "archive"}
+PARAMS = merged(read_yaml(ROOT / "params.yaml"), PAPER)
 
 
 def paper_params() -> dict[str, Any]:
     """Params with which a score can be compared with the published one."""
-    archive = {"sha256": "dd448287ff3a76291f2b159084b8a265f2ba4559bb80b0551fc8c6c0eb149a4b"}
+    return deepcopy(PARAMS)
+
+
+def evaluation(score: float, **changes: Any) -> dict[str, Any]:
+    """Contents of metrics/evaluate.json."""
     return {
-        "dataset": "landcoverai",
-        "loss": "focal",
-        "encoder_weights": "imagenet",
-        "download": {"landcoverai": {"source": "archive", "archive": archive}},
-        "tile": {"size": 512, "partial": "drop", "bands": [1, 2, 3]},
-        "split": {
-            "strategy": "random",
-            "train": 0.8,
-            "val": 0.1,
-            "test": 0.1,
-            "fold": "none",
-            "skew": {"class": "none"},
-            "subsample": "none",
-            "neighbours": "any",
-        },
-        "train": {
-            "epochs": 40,
-            "steps": "none",
-            "early_stop": "none",
-            "batch_size": 32,
-            "optimizer": "adam",
-            "lr": 0.0001,
-            "schedule": "step",
-            "lr_step": 15,
-            "lr_gamma": 0.1,
-            "class_weights": "none",
-            "accumulate": 1,
-            "clip": "none",
-            "gamma": 2.0,
-            "alpha": "none",
-        },
-    }
+        "mean_iou": score,
+        "mean_iou_low": score - 0.05,
+        "mean_iou_high": score + 0.05,
+        "interval": {"units": 12, "why_approximate": None},
+        "validation": {"paper_iou": 0.87, "pixel_accuracy": 0.9},
+        "calibration": {"temperature": 0.5, "error_before": 0.125, "error_after": 0.0625},
+        "iou": dict.fromkeys(CLASSES, score),
+        "test_list": "list",
+        "model_sha256": "abcdef" * 10,
+        "synthetic": False,
+        "source": "archive",
+        "leak_share": 1.0,
+    } | changes
+
+
+def write_scores(
+    folder: Path, share: float, groups: Sequence[str] = GROUPS, names: Sequence[str] = CLASSES, **changes: Any
+) -> None:
+    """Write what `evaluate` does, for groups with `share` of the pixels of each class predicted correctly."""
+    folder.mkdir(parents=True, exist_ok=True)
+    counts, score = make_groups(*[share] * len(groups)), share / (2 - share)
+    values = evaluation(score, iou=dict.fromkeys(names, score), **changes)
+    (folder / "evaluate.json").write_text(json.dumps(values))
+    (folder / "summary.json").write_text(json.dumps({key: values[key] for key in values if key.startswith("mean_iou")}))
+    (folder / "units.csv").write_text(to_table(groups, counts, names).to_csv(index=False))
 
 
 def finished(run: Run, share: float | None = None, groups: int = 12, **changes: Any) -> Finished:
     """A finished run with `share` of the pixels of each group predicted correctly."""
     share = SHARES[run.arm.values["loss"]] + 0.01 * (-1) ** run.seed if share is None else share
-    counts = make_groups(*[share] * groups)
-    score = float(mean_iou(counts.sum(axis=0), BOTH))
-    names = tuple(f"u{number:02}-{run.fold}" for number in range(groups))
-    fold = None if run.fold == "none" else run.fold
-    result = Result(run.name, run.seed, f"list-{run.fold}", CLASSES, names, counts, score, fold=fold)
-    evaluate = {
-        "mean_iou": score,
-        "mean_iou_low": score - 0.05,
-        "mean_iou_high": score + 0.05,
-        "interval": {"units": groups, "why_approximate": None},
-        "validation": {"paper_iou": 0.87, "pixel_accuracy": 0.9},
-        "calibration": {"temperature": 0.5, "error_before": 0.125, "error_after": 0.0625},
-        "iou": dict.fromkeys(CLASSES, score),
-        "test_list": f"list-{run.fold}",
-        "model_sha256": "abcdef" * 10,
-        "synthetic": False,
-        "source": "archive",
-        "leak_share": 1.0,
-    }
+    names, test_list = tuple(f"u{number:02}-{run.fold}" for number in range(groups)), f"list-{run.fold}"
+    fold, counts, score = None if run.fold == "none" else run.fold, make_groups(*[share] * groups), share / (2 - share)
+    result = Result(run.name, run.seed, test_list, CLASSES, names, counts, score, fold=fold)
+    evaluate = evaluation(score, test_list=test_list, **changes.pop("evaluate", {}))
     params = paper_params() | {"loss": run.arm.values.get("loss", "focal")}
     cost = {
         "seconds": 60.4,
@@ -107,7 +98,7 @@ def finished(run: Run, share: float | None = None, groups: int = 12, **changes: 
     values = {
         "params": params,
         "result": result,
-        "evaluate": evaluate | changes.pop("evaluate", {}),
+        "evaluate": evaluate,
         "cost": cost,
         "split": split,
         "data": "fedcba9876543210",
@@ -118,13 +109,13 @@ def finished(run: Run, share: float | None = None, groups: int = 12, **changes: 
 
 def study_results(
     text: str = STUDY,
-    sampling: Sampling | None = None,
     make: Callable[[Run], Finished | None] = finished,
     name: str = "mine",
+    **sampling: int,
 ) -> StudyResults:
-    """Plan a study and make its results; None is a missing run."""
+    """Plan a study, with seeds and folds, and make its results; None is a missing run."""
     study = Study.model_validate(yaml.safe_load(text))
-    runs = plan(name, study, {}, sampling or Sampling())
+    runs = plan(name, study, {}, **sampling)
     arms = []
     for arm in study.arms:
         of_arm = [run for run in runs if run.arm.name == arm.name]

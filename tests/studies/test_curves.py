@@ -1,3 +1,5 @@
+"""Curves are where the axes say, none is hidden by a value that is not finite, and arms differ in colour."""
+
 import math
 from itertools import pairwise
 
@@ -18,12 +20,12 @@ from pipeline.studies.curves import (
     nice_ticks,
 )
 from pipeline.studies.results import Finished
-from pipeline.studies.study import Run, Sampling
+from pipeline.studies.study import Run
 from tests.studies.made import STUDY, finished, missing, study_results
 
 
 def test_a_chart_has_a_line_per_run_and_part_in_the_colour_of_its_arm() -> None:
-    drawn = chart(study_results(sampling=Sampling(seeds=2)), "mean_iou")
+    drawn = chart(study_results(seeds=2), "mean_iou")
     assert drawn.caption == "Mean IoU over the epochs (Figure 2)"
     assert len(drawn.lines) == 2 * 2 * 2
     assert [line.run for line in drawn.lines] == [0, 0, 1, 1, 2, 2, 3, 3]
@@ -34,10 +36,9 @@ def test_a_chart_has_a_line_per_run_and_part_in_the_colour_of_its_arm() -> None:
 
 def test_points_are_where_the_ticks_say() -> None:
     drawn = chart(study_results(), "mean_iou")  # train: 0.25, 0.5; val: 0.375, 0.625
-    assert [tick.text for tick in drawn.x_ticks] == ["1", "2"]
-    assert [tick.position for tick in drawn.x_ticks] == [LEFT, WIDTH - RIGHT]
-    assert [tick.text for tick in drawn.y_ticks] == ["0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]
-    assert (drawn.y_ticks[0].position, drawn.y_ticks[-1].position) == (HEIGHT - BOTTOM, TOP)
+    assert drawn.x_ticks == ((LEFT, "1"), (WIDTH - RIGHT, "2"))
+    assert [text for _, text in drawn.y_ticks] == ["0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]
+    assert (drawn.y_ticks[0][0], drawn.y_ticks[-1][0]) == (HEIGHT - BOTTOM, TOP)
     height = (HEIGHT - BOTTOM - TOP) / 5
     first, last = HEIGHT - BOTTOM - 0.5 * height, HEIGHT - BOTTOM - 3 * height
     assert drawn.lines[0].path == f"M{LEFT} {first:g}L{WIDTH - RIGHT} {last:g}"
@@ -75,7 +76,7 @@ def test_losses_of_different_kinds_are_noted() -> None:
 
 
 def test_the_legend_lists_the_runs_of_each_arm() -> None:
-    entries = legend(study_results(sampling=Sampling(seeds=1, folds=2), make=lambda run: finished(run, 0.5)))
+    entries = legend(study_results(seeds=1, folds=2, make=lambda run: finished(run, 0.5)))
     assert [(entry.arm, entry.runs) for entry in entries] == [
         ("dice", ((0, "seed 1, fold 1/2"), (1, "seed 1, fold 2/2"))),
         ("focal", ((2, "seed 1, fold 1/2"), (3, "seed 1, fold 2/2"))),

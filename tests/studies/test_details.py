@@ -9,7 +9,7 @@ from pipeline.studies.details import (
     watch_table,
 )
 from pipeline.studies.results import Finished
-from pipeline.studies.study import Run, Sampling
+from pipeline.studies.study import Run
 from pipeline.studies.table import Table
 from tests.studies.made import STUDY, finished, missing, study_results
 from tests.studies.test_tables import AXES, of_folds
@@ -41,14 +41,14 @@ def skewed(run: Run) -> Finished:
 
 
 def test_requested_and_reached_share_and_training_chips() -> None:
-    table = required(skew_table(study_results(SKEWED, Sampling(seeds=2), skewed)))
+    table = required(skew_table(study_results(SKEWED, skewed, seeds=2)))
     assert table.rows[0] == ("dice-full", "field", "–", "50.0 %", "900")
     assert table.rows[1] == ("dice-skewed", "field", "90.0 %", "75.0 %", "40")
     assert required(skew_table(study_results(SKEWED, make=missing))).rows[1] == ("dice-skewed", "field", *"–––")
 
 
 def test_the_iou_of_one_class_is_shown_by_loss_and_data() -> None:
-    table = required(watch_table(study_results(SKEWED, Sampling(seeds=2), skewed)))
+    table = required(watch_table(study_results(SKEWED, skewed, seeds=2)))
     assert [column.title for column in table.columns] == ["loss / data", "full", "skewed"]
     low, high = 0.39 / 1.61, 0.41 / 1.59
     assert table.rows[0] == ("dice", *[f"{(low + high) / 2:.4f} ({low:.4f} to {high:.4f})"] * 2)
@@ -73,7 +73,7 @@ def test_the_leak_of_each_arm() -> None:
 
 
 def test_scores_of_classes_are_means_over_seeds() -> None:
-    table = classes_table(study_results(sampling=Sampling(seeds=2)))
+    table = classes_table(study_results(seeds=2))
     iou = (0.41 / 1.59 + 0.39 / 1.61) / 2
     assert table.rows[0] == ("dice", "field", f"{iou:.4f}", "0.4000", "0.4000")
     assert [cells[:2] for cells in table.rows] == [
@@ -82,7 +82,7 @@ def test_scores_of_classes_are_means_over_seeds() -> None:
 
 
 def test_scores_of_classes_pool_folds() -> None:
-    table = classes_table(study_results(sampling=Sampling(folds=2), make=of_folds))
+    table = classes_table(study_results(folds=2, make=of_folds))
     assert table.rows[0] == ("dice", "field", f"{0.5 / 1.5:.4f}", "0.5000", "0.5000")
 
 
@@ -90,7 +90,7 @@ def test_calibration_and_cost() -> None:
     def make(run: Run) -> Finished:
         return finished(run) if run.arm.name == "dice" else finished(run, cost={})
 
-    results = study_results(sampling=Sampling(seeds=2), make=make)
+    results = study_results(seeds=2, make=make)
     assert calibration_table(results).rows[0] == ("dice", "0.500", "0.1250", "0.0625")
     assert cost_table(results).rows == (
         ("dice", "60", "4.0", "1000", "115", "cpu"),

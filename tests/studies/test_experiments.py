@@ -1,5 +1,7 @@
-import os
+"""A run is done only with the code, params and data of the commit, and its files come from Git or from DVC."""
+
 from collections.abc import Iterator
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,12 +9,11 @@ import pytest
 import yaml
 
 from pipeline.core.errors import PipelineError
-from pipeline.studies.experiments import Experiments, merged, open_repository, roots, upstream
-from pipeline.studies.overrides import override_texts
-from pipeline.studies.study import Run, Sampling, load_study, plan
-from tests.studies.world import call, commit, git, make_repository
+from pipeline.studies.experiments import Experiments, open_repository, roots, upstream
+from pipeline.studies.study import Run, load_study, plan
+from pipeline.studies.values import override_texts
+from tests.studies.world import commit, git, make_repository, run_experiments
 
-PARAMS = {"loss": "focal", "split": {"skew": {"class": "none", "share": 0.9}}}
 LOCK = {
     "check": {"deps": [{"path": "pipeline", "md5": "0"}], "outs": [{"path": "data/params.ok", "md5": "1"}]},
     "tile": {
@@ -22,18 +23,6 @@ LOCK = {
     "other": {"deps": [{"path": "elsewhere", "md5": "4"}], "outs": [{"path": "unused", "md5": "5"}]},
     "evaluate": {"deps": [{"path": "chips", "md5": "3"}, {"path": "code", "md5": "6"}]},
 }
-
-
-def test_overrides_change_single_keys_and_leave_the_original() -> None:
-    result = merged(PARAMS, {"split.skew.class": "woodland", "loss": "ce"})
-    assert result == {"loss": "ce", "split": {"skew": {"class": "woodland", "share": 0.9}}}
-    assert PARAMS["split"] == {"skew": {"class": "none", "share": 0.9}}
-
-
-@pytest.mark.parametrize("key", ["los", "split.skew.clas", "loss.focal", "train.lr"])
-def test_unknown_keys_are_refused(key: str) -> None:
-    with pytest.raises(PipelineError, match=f"params.yaml: {key} is not a known key; .*known here: "):
-        merged(PARAMS, {key: 1})
 
 
 def test_only_what_evaluate_read_counts() -> None:
@@ -46,26 +35,22 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A repository with the experiment of the first run of its study."""
     folder = make_repository(tmp_path_factory.mktemp("experiments") / "repository")
     (run, *_) = runs(folder)
-    options = [word for key in ("loss", "seed") for word in ("-S", f"{key}={run.overrides[key]}")]
-    call(folder, ["dvc", "exp", "run", "--name", run.name, *options])
-    git(folder, "checkout", "--quiet", "--force", "main")
-    before = Path.cwd()
-    os.chdir(folder)
-    yield folder
-    os.chdir(before)
+    run_experiments(folder, {run.name: override_texts(run.overrides)})
+    with chdir(folder):
+        yield folder
 
 
 def runs(folder: Path) -> list[Run]:
-    return plan("study", load_study(str(folder / "study.yaml"))[1], {}, Sampling())
+    return plan("study", load_study(str(folder / "study.yaml"))[1], {})
 
 
-def experiments(folder: Path) -> Experiments:
+def experiments() -> Experiments:
     return Experiments(open_repository())
 
 
 def test_a_run_is_done_whatever_the_study_is_called(repository: Path) -> None:
     first, second = runs(repository)
-    found = experiments(repository)
+    found = experiments()
     assert [found.state(first), found.state(second)] == ["done", "missing"]
     done = found.done(replace(first, study="another"))
     assert done is not None
@@ -74,11 +59,11 @@ def test_a_run_is_done_whatever_the_study_is_called(repository: Path) -> None:
 
 def test_experiments_are_listed_while_another_dvc_works(repository: Path) -> None:
     with open_repository() as other, other.lock:
-        assert experiments(repository).state(runs(repository)[0]) == "done"
+        assert experiments().state(runs(repository)[0]) == "done"
 
 
 def test_files_come_from_git_and_from_the_cache(repository: Path) -> None:
-    found = experiments(repository)
+    found = experiments()
     done = found.done(runs(repository)[0])
     assert done is not None
     assert b'"mean_iou": 0.26' in found.read(done.rev, "metrics/summary.json")
@@ -97,7 +82,7 @@ def restored(repository: Path) -> Iterator[Path]:
 
 
 def state(folder: Path) -> str:
-    return experiments(folder).state(runs(folder)[0])
+    return experiments().state(runs(folder)[0])
 
 
 @pytest.mark.parametrize(
@@ -124,13 +109,11 @@ def test_ones_own_files_in_the_default_folder_do_not_matter_to_the_sample(restor
 def test_a_changed_folder_of_ones_own_outdates_a_run(restored: Path, tmp_path: Path) -> None:
     (tmp_path / "image.tif").write_text("1")
     overrides = {"download.landcoverai.path": str(tmp_path)}
-    (run, *_) = plan("study", load_study("study.yaml")[1], overrides, Sampling())
-    options = [word for text in override_texts(run.overrides) for word in ("-S", text)]
-    call(restored, ["dvc", "exp", "run", "--name", run.name, *options])
-    git(restored, "checkout", "--quiet", "--force", "main")
-    assert experiments(restored).state(run) == "done"
+    (run, *_) = plan("study", load_study("study.yaml")[1], overrides)
+    run_experiments(restored, {run.name: override_texts(run.overrides)})
+    assert experiments().state(run) == "done"
     (tmp_path / "image.tif").write_text("2")
-    assert experiments(restored).state(run) == "outdated"
+    assert experiments().state(run) == "outdated"
 
 
 def test_changed_params_outdate_a_run_but_not_how_they_are_written(restored: Path) -> None:

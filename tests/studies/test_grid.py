@@ -1,3 +1,5 @@
+"""A row of a grid is the run that was written, whatever its values, and is never run in two clones at once."""
+
 import io
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.studies.grid import Row, free_worker, read_row, write_grid
 from pipeline.studies.study import Arm, Run
 from pipeline.studies.workers import Clones, Worker
-from tests.studies.test_overrides import VALUES
+from tests.studies.test_values import VALUES
 
 AWKWARD = "$(touch x); 'a' \"b\"\t\\ \n\u2028\u0085 é"
 
@@ -69,7 +71,9 @@ def test_a_job_waits_for_the_clone_where_its_run_goes_on(tmp_path: Path) -> None
         with free_worker(clones, run()) as (worker, _):
             taken.append(worker.number)
 
-    with Worker(clones, 1, {}).locked(), Worker(clones, 2, {}).locked() as lock:
+    for number in ("1", "2"):
+        (tmp_path / number).mkdir()
+    with Worker(clones, 2, {}).locked() as lock:  # clone 1 is free
         lock.write(run().name)
         lock.flush()
         job = threading.Thread(target=take)

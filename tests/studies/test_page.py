@@ -9,7 +9,7 @@ from pipeline.studies.dataset_tables import class_tables
 from pipeline.studies.page import Report, Section, escape_markdown, fit_page, render_markdown, render_page
 from pipeline.studies.pictures import Grid, GridRow
 from pipeline.studies.results import Finished, StudyResults
-from pipeline.studies.study import Run, Sampling
+from pipeline.studies.study import Run
 from tests.studies.made import STUDY, finished, missing, study_results
 from tests.studies.test_details import LEAK, SKEWED
 
@@ -52,9 +52,7 @@ def made(*studies: StudyResults, chip: str = "chip", class_name: str = "field") 
 
 
 def test_the_page_contains_everything_and_refers_to_nothing_else() -> None:
-    page = Page(
-        render_page(made(study_results(sampling=Sampling(seeds=2)), study_results(SKEWED, make=missing, name="b")))
-    )
+    page = Page(render_page(made(study_results(seeds=2), study_results(SKEWED, make=missing, name="b"))))
     assert all(url.startswith(("data:", "#")) for url in page.urls)
     assert {"link", "iframe", "object"}.isdisjoint(page.tags)
     assert (page.tags.count("script"), page.tags.count("style")) == (1, 1)
@@ -65,7 +63,7 @@ def test_the_page_contains_everything_and_refers_to_nothing_else() -> None:
 
 
 def test_missing_runs_are_shown_as_missing() -> None:
-    report = made(study_results(sampling=Sampling(seeds=5), make=missing))
+    report = made(study_results(seeds=5, make=missing))
     page = Page(render_page(report))
     assert page.texts.count("0 of 5 runs") == 2
     assert page.texts.count("No run is done yet.") == 4  # three charts, pictures

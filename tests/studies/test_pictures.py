@@ -9,7 +9,7 @@ from PIL import Image
 from pipeline.core.errors import PipelineError
 from pipeline.studies.pictures import FOLDER, MAX_CHIPS, grids, picture_url
 from pipeline.studies.results import Finished
-from pipeline.studies.study import Run, Sampling
+from pipeline.studies.study import Run
 from tests.studies.made import STUDY, finished, missing, study_results
 
 PALETTE = bytes((0, 0, 0, 10, 20, 30, 255, 204, 0)) + bytes(759)
@@ -66,7 +66,7 @@ def by_name(run: Run) -> Finished:
 
 def test_a_grid_has_a_row_per_chip_and_a_column_per_arm() -> None:
     made = Made({"dice": ["a.png", "b.png"], "focal": ["b.png", "c.png", "a.png"]})
-    (grid,) = grids(study_results(sampling=Sampling(seeds=2), make=by_name), made, 64)  # type: ignore[arg-type]
+    (grid,) = grids(study_results(seeds=2, make=by_name), made, 64)  # type: ignore[arg-type]
     assert (grid.caption, grid.synthetic) == ("Predictions (Figure 6)", False)
     assert grid.columns == ("image", "target", "dice", "focal")
     assert [row.chip for row in grid.rows] == ["a", "b"]

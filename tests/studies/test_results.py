@@ -1,3 +1,5 @@
+"""Finished runs are read with what they wrote; what is missing or unreadable is counted or named, not invented."""
+
 import json
 from typing import Any
 
@@ -7,22 +9,20 @@ import yaml
 from pipeline.scoring.counts import to_table
 from pipeline.studies.experiments import Experiment
 from pipeline.studies.results import StudyResults, read_study
-from pipeline.studies.study import Run, Sampling, Study, plan
+from pipeline.studies.study import Run, Study, plan
 from tests.evaluation.test_intervals import make_groups
-from tests.studies.made import CLASSES, STUDY, finished, paper_params, study_results
+from tests.studies.made import CLASSES, GROUPS, STUDY, evaluation, finished, paper_params, study_results
 
-GROUPS = [f"u{number:02}" for number in range(12)]
 CURVE = "step\tloss\n1\t0.5\n2\tnan\n"
 
 
 def files(run: Run) -> dict[str, str]:
     """What a run writes."""
-    evaluate = {"mean_iou": 0.25, "iou": dict.fromkeys(CLASSES, 0.25), "test_list": "list", "seed": run.seed}
     lock = {"stages": {"evaluate": {"deps": [{"path": "data/chips/landcoverai", "md5": "0123"}]}}}
     return {
         "params.yaml": yaml.safe_dump(paper_params()),
         "dvc.lock": yaml.safe_dump(lock),
-        "metrics/evaluate.json": json.dumps(evaluate),
+        "metrics/evaluate.json": json.dumps(evaluation(0.25, seed=run.seed)),
         "metrics/units.csv": to_table(GROUPS, make_groups(*[0.4] * 12), CLASSES).to_csv(index=False),
         "metrics/cost.json": '{"seconds": 60}',
         "metrics/split/landcoverai.json": '{"train": {"chips": 40}}',
@@ -52,7 +52,7 @@ class Made:
 
 def read(experiments: Any, seeds: int = 3) -> StudyResults:
     study = Study.model_validate(yaml.safe_load(STUDY))
-    return read_study("mine", study, plan("mine", study, {}, Sampling(seeds)), experiments)
+    return read_study("mine", study, plan("mine", study, {}, seeds), experiments)
 
 
 def test_finished_runs_are_read_and_others_are_counted() -> None:
@@ -89,9 +89,8 @@ def test_scores_that_cannot_be_read_are_a_problem_of_the_arm(path: str, text: st
 
 
 def test_results_are_pooled_by_seed_and_only_with_all_folds() -> None:
-    sampling = Sampling(seeds=2, folds=2)
     results = study_results(
-        sampling=sampling, make=lambda run: None if (run.seed, run.fold) == (2, "1/2") else finished(run, 0.5)
+        seeds=2, folds=2, make=lambda run: None if (run.seed, run.fold) == (2, "1/2") else finished(run, 0.5)
     )
     (pooled,) = results.arms[0].by_seed
     assert (pooled.seed, pooled.folds, len(pooled.groups)) == (1, 2, 24)
@@ -99,9 +98,7 @@ def test_results_are_pooled_by_seed_and_only_with_all_folds() -> None:
 
 
 def test_values_are_averaged_over_the_runs_that_have_them() -> None:
-    results = study_results(
-        sampling=Sampling(seeds=3), make=lambda run: finished(run, cost={"seconds": run.seed} if run.seed < 3 else {})
-    )
+    results = study_results(seeds=3, make=lambda run: finished(run, cost={"seconds": run.seed} if run.seed < 3 else {}))
     assert results.arms[0].values("cost", "seconds") == [1, 2]
     assert results.arms[0].mean_of("cost", "seconds") == 1.5
     assert results.arms[0].mean_of("cost", "seconds", "deeper") is None

@@ -1,3 +1,5 @@
+"""A sweep runs each experiment once, whatever an interrupted one left running, and says how long it will take."""
+
 import time
 from collections import deque
 from contextlib import AbstractContextManager, nullcontext
@@ -18,16 +20,9 @@ def make_run(name: str, **overrides: object) -> Run:
 
 def test_missing_runs_take_as_long_as_those_that_are_done() -> None:
     costs = [{"seconds": 3600 - SECONDS_BESIDE_TRAINING, "model_mb": 50}, {"seconds": 0, "model_mb": 150}]
-    result = estimate(costs, 5, 2, "by 2 finished runs")
-    mean = (3600 + SECONDS_BESIDE_TRAINING) / 2
-    assert result.hours == 3 * mean / 3600  # 5 runs, two at a time
-    assert result.gigabytes == 5 * 0.1
-    assert str(result) == "about 91 min and 0.5 GB of cache (by 2 finished runs)"
-
-
-def test_more_jobs_than_runs_are_no_faster() -> None:
-    cost = [{"seconds": 75, "model_mb": 1}]
-    assert estimate(cost, 2, 8, "").hours == estimate(cost, 2, 2, "").hours
+    # 5 runs, two at a time: three times the mean, (3600 + 34) / 2 s
+    assert estimate(costs, missing=5, jobs=2) == "about 91 min and 0.5 GB of cache"
+    assert estimate(costs, missing=2, jobs=8) == estimate(costs, missing=2, jobs=2)  # no more jobs than runs
 
 
 def test_durations_are_rounded() -> None:
@@ -41,7 +36,7 @@ def test_runs_of_two_studies_that_are_the_same_run_once() -> None:
 
 def test_each_run_is_taken_once(tmp_path: Path) -> None:
     first, second = make_run("a", seed=1), make_run("b", seed=2)
-    schedule = Schedule(str(tmp_path), "HEAD", deque([first, second]))
+    schedule = Schedule(tmp_path, "HEAD", deque([first, second]))
     assert schedule.take("unknown") is None
     assert schedule.take(replace(second, study="another").name) is second  # the same experiment
     assert schedule.take() is first
@@ -75,7 +70,7 @@ def test_what_an_interrupted_sweep_left_running_is_not_run_by_another_worker(
     monkeypatch.setattr(Schedule, "is_done", lambda *_: True)
     monkeypatch.setattr(Schedule, "finish", lambda *_: None)
     first, second = make_run("a", seed=1), make_run("b", seed=2)
-    schedule, log = Schedule(str(tmp_path), "HEAD", deque([first, second])), list[str]()
+    schedule, log = Schedule(tmp_path, "HEAD", deque([first, second])), list[str]()
     workers = [Clone(1, None, log), Clone(2, first.name, log)]
     run_all(schedule, cast(list[Worker], workers), jobs=2)
     assert sorted(log) == ["1 runs b", "2 collects"] or sorted(log) == ["2 collects", "2 runs b"]

@@ -1,3 +1,5 @@
+"""A study of a person is planned as it says, or refused in one line; those of the paper have its numbers."""
+
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,21 +12,18 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import read_yaml
-from pipeline.studies.experiments import merged
 from pipeline.studies.study import (
     MAX_NAME,
     Run,
-    Sampling,
     Study,
     built_in,
-    choose_arms,
     load_settings,
     load_study,
     plan,
 )
-from tests.pages import PAGES, blocks
+from pipeline.studies.values import merged
+from tests.pages import PAGES, ROOT, blocks
 
-ROOT = Path(__file__).parents[2]
 LOSSES = {
     "title": "Losses",
     "set": {"encoder": "resnet18"},
@@ -54,7 +53,7 @@ def test_values_of_a_key_are_named_by_what_names_may_contain() -> None:
 
 
 def test_a_run_for_each_arm_seed_and_fold() -> None:
-    runs = plan("losses", study(), {"train.epochs": 2}, Sampling(seeds=2, folds=3))
+    runs = plan("losses", study(), {"train.epochs": 2}, seeds=2, folds=3)
     assert len(runs) == 4 * 2 * 3
     assert Counter(run.fold for run in runs) == {"1/3": 8, "2/3": 8, "3/3": 8}
     assert runs[0].overrides == {
@@ -65,30 +64,30 @@ def test_a_run_for_each_arm_seed_and_fold() -> None:
         "split.fold": "1/3",
     }
     assert re.fullmatch(r"losses-focal-full-1-f1of3-[0-9a-f]{10}", runs[0].name)
-    (single, *_) = plan("losses", study(), {}, Sampling())
+    (single, *_) = plan("losses", study(), {})
     assert re.fullmatch(r"losses-focal-full-1-[0-9a-f]{10}", single.name)
     assert "split.fold" not in single.overrides
 
 
 def test_names_are_the_same_every_time_and_differ_with_any_override() -> None:
-    names = [run.name for run in plan("losses", study(), {}, Sampling(5))]
-    assert names == [run.name for run in plan("losses", study(), {}, Sampling(5))]
+    names = [run.name for run in plan("losses", study(), {}, seeds=5)]
+    assert names == [run.name for run in plan("losses", study(), {}, seeds=5)]
     assert len(set(names)) == 20
-    changed = [run.name for run in plan("losses", study(), {"train.epochs": 2}, Sampling(5))]
+    changed = [run.name for run in plan("losses", study(), {"train.epochs": 2}, seeds=5)]
     assert set(names).isdisjoint(changed)
 
 
 def test_given_overrides_take_precedence_over_the_study_but_not_over_an_arm() -> None:
-    (run, *_) = plan("losses", study(), {"encoder": "resnet34"}, Sampling())
+    (run, *_) = plan("losses", study(), {"encoder": "resnet34"})
     assert run.overrides["encoder"] == "resnet34"
     with pytest.raises(PipelineError, match=r"loss is what the study losses varies \(grid\.loss\); leave it out"):
-        plan("losses", study(), {"loss": "ce"}, Sampling())
+        plan("losses", study(), {"loss": "ce"})
 
 
 @given(st.lists(st.from_regex(r"[a-z0-9]{1,60}(-[a-z0-9]{1,60}){0,3}", fullmatch=True), min_size=1, max_size=8))
 def test_names_are_valid_for_git_and_dvc(values: list[str]) -> None:
     grid = {f"axis{number}": {value: {f"key{number}": 1}} for number, value in enumerate(values)}
-    (run,) = plan("study", study(grid=grid), {}, Sampling(folds=1))
+    (run,) = plan("study", study(grid=grid), {}, folds=1)
     assert len(run.name) <= MAX_NAME
     assert re.fullmatch(r"[a-z0-9-]+", run.name)  # no /, space, :, .. or .lock
     assert run.name.endswith(f"-{run.hash}")
@@ -125,21 +124,13 @@ def test_unknown_studies_settings_and_arms_name_what_there_is(tmp_path: Path) ->
         load_study("loses")
     with pytest.raises(PipelineError, match="--settings is 'sampel'; did you mean 'sample'?"):
         load_settings("sampel")
-    with pytest.raises(PipelineError, match=r"--only is 'ce-\*'; .*focal-full"):
-        choose_arms(plan("losses", study(), {}, Sampling()), ["ce-*"])
     with pytest.raises(PipelineError, match="rename the file"):
         (tmp_path / "My Study.yaml").write_text(yaml.safe_dump(LOSSES))
         load_study(str(tmp_path / "My Study.yaml"))
 
 
-def test_only_some_arms_run() -> None:
-    runs = choose_arms(plan("losses", study(), {}, Sampling(2)), ["*-skewed"])
-    assert {run.arm.name for run in runs} == {"focal-skewed", "dice-skewed"}
-    assert len(runs) == 4
-
-
 def runs_of(name: str, settings: str) -> list[Run]:
-    return plan(name, load_study(name)[1], load_settings(settings).of(name), Sampling())
+    return plan(name, load_study(name)[1], load_settings(settings).of(name))
 
 
 def test_the_papers_studies() -> None:
@@ -162,13 +153,6 @@ def test_studies_share_the_trainings_that_are_the_same(settings: str) -> None:
 def test_studies_set_keys_that_params_yaml_has(name: str, settings: str) -> None:
     for run in runs_of(name, settings):
         merged(read_yaml(ROOT / "params.yaml"), run.overrides)
-
-
-def test_the_papers_settings() -> None:
-    (run, *_) = runs_of("table-iv", "paper")
-    train = merged(read_yaml(ROOT / "params.yaml"), run.overrides)["train"]
-    assert (train["epochs"], train["batch_size"], train["lr"]) == (40, 32, 1e-4)
-    assert (train["optimizer"], train["schedule"], train["lr_step"], train["lr_gamma"]) == ("adam", "step", 15, 0.1)
 
 
 def test_the_example_of_the_docs_is_a_study() -> None:

@@ -1,4 +1,6 @@
-from pipeline.studies.table import ABSENT, columns, number_text, score_text, share_text, spread_text
+"""Numbers of the report are rounded in one way, and absent ones are a dash."""
+
+from pipeline.studies.table import ABSENT, Table, number_text, score_text, share_text, spread_text
 
 
 def test_numbers_are_rounded_and_absent_ones_are_a_dash() -> None:
@@ -17,5 +19,5 @@ def test_a_spread_is_the_mean_with_the_range_unless_that_is_one_value() -> None:
 
 
 def test_columns_are_numbers_labels_or_text() -> None:
-    kinds = [column.kind for column in columns("arm", "mean IoU", "verdict", numbers=("mean IoU",))]
-    assert kinds == ["label", "number", "text"]
+    table = Table.of("", ("arm", "mean IoU", "colour", "verdict"), [], [], False, numbers=("mean IoU",))
+    assert [column.kind for column in table.columns] == ["label", "number", "colour", "text"]

@@ -1,3 +1,5 @@
+"""The scores, intervals, differences and verdicts of a study, and why some are withheld, as a reader sees them."""
+
 from dataclasses import replace
 from typing import Any
 
@@ -5,7 +7,7 @@ import pytest
 
 from pipeline.evaluation.intervals import mean_iou_interval
 from pipeline.studies.results import Finished, StudyResults
-from pipeline.studies.study import Run, Sampling
+from pipeline.studies.study import Run
 from pipeline.studies.table import Table
 from pipeline.studies.tables import differences_table, pairs, scores_table
 from tests.studies.made import STUDY, finished, missing, study_results
@@ -46,7 +48,7 @@ def test_a_row_has_our_score_beside_both_published_ones_and_their_differences() 
 
 
 def test_missing_runs_are_shown_as_missing() -> None:
-    results = study_results(sampling=Sampling(seeds=5), make=missing)
+    results = study_results(seeds=5, make=missing)
     cells = row(scores_table(results), "focal")
     assert list(cells.values()) == [
         *("focal", "0 of 5 runs", "–", "–", "–"),
@@ -60,7 +62,7 @@ def test_missing_runs_are_shown_as_missing() -> None:
 
 
 def test_several_seeds_have_their_mean_and_range() -> None:
-    cells = row(scores_table(study_results(sampling=Sampling(seeds=3))), "focal")
+    cells = row(scores_table(study_results(seeds=3)), "focal")
     low, high = 0.59 / 1.41, 0.61 / 1.39
     assert cells["mean IoU, test"] == f"{(2 * low + high) / 3:.4f}"
     assert cells["95 % interval, or range"] == f"range {low:.4f} to {high:.4f} of 3 seeds"
@@ -72,7 +74,7 @@ def of_folds(run: Run) -> Finished:
 
 
 def test_folds_are_pooled_and_have_an_interval_over_all_groups() -> None:
-    results = study_results(sampling=Sampling(folds=2), make=of_folds)
+    results = study_results(folds=2, make=of_folds)
     cells = row(scores_table(results), "focal")
     assert cells["mean IoU, test"] == f"{0.5 / 1.5:.4f}"  # half of all pixels
     (pooled,) = results.arms[0].by_seed
@@ -83,9 +85,7 @@ def test_folds_are_pooled_and_have_an_interval_over_all_groups() -> None:
 
 
 def test_a_seed_without_one_of_its_folds_has_no_score() -> None:
-    results = study_results(
-        sampling=Sampling(folds=2), make=lambda run: None if run.fold == "2/2" else finished(run, 0.5)
-    )
+    results = study_results(folds=2, make=lambda run: None if run.fold == "2/2" else finished(run, 0.5))
     assert list(row(scores_table(results), "focal").values())[1:4] == ["1 of 2 runs", "–", "–"]
 
 
@@ -96,9 +96,7 @@ def test_why_there_is_no_interval() -> None:
 
     cells = row(scores_table(study_results(make=few)), "focal")
     assert cells["95 % interval, or range"] == "none: 5 independent groups"
-    cells = row(
-        scores_table(study_results(sampling=Sampling(folds=2), make=lambda run: finished(run, 0.5, 3))), "focal"
-    )
+    cells = row(scores_table(study_results(folds=2, make=lambda run: finished(run, 0.5, 3))), "focal")
     assert cells["95 % interval, or range"] == "none: 6 independent groups"
 
 
@@ -118,7 +116,7 @@ def test_reasons_are_lettered_and_listed_once() -> None:
         made.params["tile"]["size"] = 256
         return made
 
-    table = scores_table(study_results(sampling=Sampling(seeds=2), make=make))
+    table = scores_table(study_results(seeds=2, make=make))
     assert row(table, "focal")["difference"] == "not comparable (a, b)"
     (note,) = [note for note in table.notes if note.startswith("Not comparable")]
     assert note == "Not comparable, because (a) the images are synthetic; (b) tile.size is 256, not 512."
@@ -131,7 +129,7 @@ def test_one_run_that_is_not_comparable_makes_the_mean_so() -> None:
         made.params["train"]["epochs"] = 40 + (run.seed == 2)
         return made
 
-    table = scores_table(study_results(sampling=Sampling(seeds=2), make=make))
+    table = scores_table(study_results(seeds=2, make=make))
     assert row(table, "focal")["difference"] == "not comparable (a)"
     assert table.notes[-1] == "Not comparable, because (a) train.epochs is 41, not 40."
 
@@ -155,7 +153,7 @@ def test_a_study_without_published_scores_has_no_column_for_them() -> None:
 
 
 def test_five_seeds_give_a_verdict() -> None:
-    table = differences_table(study_results(sampling=Sampling(seeds=5)))
+    table = differences_table(study_results(seeds=5))
     cells = row(table, "focal minus dice")
     gain = (2 * 0.61 / 1.39 + 3 * 0.59 / 1.41 - 2 * 0.41 / 1.59 - 3 * 0.39 / 1.61) / 5
     assert cells["difference of mean IoU"] == f"{gain:+.4f}"
@@ -173,9 +171,7 @@ def test_what_cannot_be_compared_has_the_reason_as_its_verdict() -> None:
     def make(run: Run) -> Finished | None:
         return finished(run) if (run.seed == 1) == (run.arm.name == "dice") else None
 
-    verdict = row(differences_table(study_results(sampling=Sampling(seeds=2), make=make)), "focal minus dice")[
-        "verdict"
-    ]
+    verdict = row(differences_table(study_results(seeds=2, make=make)), "focal minus dice")["verdict"]
     assert verdict.startswith("no seed occurs in both: [1] and [2]")
 
 
@@ -207,7 +203,7 @@ def skewed(chips: int) -> StudyResults:
     def make(run: Run) -> Finished:
         return finished(run, split={"train": {"chips": chips if run.arm.values["data"] == "skewed" else 900}})
 
-    return study_results(AXES, Sampling(seeds=5), make)
+    return study_results(AXES, make, seeds=5)
 
 
 def test_there_is_no_verdict_below_thirty_training_chips() -> None:
@@ -225,8 +221,6 @@ def test_there_is_no_verdict_below_thirty_training_chips() -> None:
 def test_the_leak_of_synthetic_images_says_nothing(synthetic: bool, verdict: str) -> None:
     text = "{title: Leak, grid: {split.neighbours: [without, with]}, compare: [split.neighbours]}"
     results = study_results(
-        text,
-        Sampling(seeds=5),
-        lambda run: finished(run, 0.5 + 0.01 * (-1) ** run.seed, evaluate={"synthetic": synthetic}),
+        text, lambda run: finished(run, 0.5 + 0.01 * (-1) ** run.seed, evaluate={"synthetic": synthetic}), seeds=5
     )
     assert row(differences_table(results), "with minus without")["verdict"] == verdict

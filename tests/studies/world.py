@@ -1,19 +1,27 @@
 """A repository with the graph of the project in small, whose training only takes time."""
 
+import io
+import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.pages import ROOT
+
 IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "a"), ("EMAIL", "a@localhost"))
 }
+DVC = [sys.executable, "-W", "ignore", "-m", "dvc"]
 TRAIN = """\
 import os, pathlib, time, yaml
 params = yaml.safe_load(open("params.yaml"))
@@ -25,15 +33,27 @@ pathlib.Path("data/model").write_text(f"{params['loss']} {params['seed']} {param
 pathlib.Path("metrics").mkdir(exist_ok=True)
 pathlib.Path("metrics/cost.json").write_text('{"seconds": 36, "model_mb": 50}')
 """
+# scores of one test group with one class
 EVALUATE = """\
 import json, pathlib
-loss, seed, encoder = pathlib.Path("data/model").read_text().split()
+loss, seed, _ = pathlib.Path("data/model").read_text().split()
 if loss == "dice" and seed == "3":
     raise SystemExit("evaluate: error: no luck with dice")
-score = {"focal": 0.5, "dice": 0.25, "ce": 0.75}[loss] + int(seed) / 100
+hits = {"dice": 25, "focal": 50, "ce": 75}[loss] + int(seed)
+scores = dict.fromkeys(("mean_iou", "mean_iou_low", "mean_iou_high"), hits / 100) | {"iou": {"road": hits / 100}}
+scores |= {"seed": int(seed), "test_list": "list", "interval": {"units": 1, "why_approximate": None}}
 for name in ("evaluate", "summary"):
-    pathlib.Path(f"metrics/{name}.json").write_text(json.dumps({"mean_iou": score}))
-pathlib.Path("metrics/units.csv").write_text("unit,class,true,predicted,hits\\n")
+    pathlib.Path(f"metrics/{name}.json").write_text(json.dumps(scores))
+pathlib.Path("metrics/units.csv").write_text(f"unit,class,true,predicted,hits\\na,road,100,{hits},{hits}\\n")
+"""
+# in one process, since DVC takes a second to import
+RUN = """\
+import json, subprocess, sys
+from dvc.repo import Repo
+with Repo() as repo:
+    for name, overrides in json.loads(sys.argv[1]).items():
+        repo.experiments.run(name=name, params=overrides)
+        subprocess.run(["git", "checkout", "--quiet", "--force", "HEAD"], check=True)
 """
 STAGES: dict[str, Any] = {
     "tile": {
@@ -63,8 +83,8 @@ compare: [loss]
 """
 
 
-def make_repository(folder: Path) -> Path:
-    """Create the repository, with the project's params.yaml and one commit."""
+def make_repository(folder: Path, stages: dict[str, Any] = STAGES) -> Path:
+    """Create the repository, with the project's params.yaml and one commit of all that the folder holds."""
     (folder / "code").mkdir(parents=True)
     (folder / "data/local/landcoverai").mkdir(parents=True)
     (folder / "data/local/landcoverai/.gitkeep").touch()
@@ -73,11 +93,11 @@ def make_repository(folder: Path) -> Path:
     (folder / "code/train.py").write_text(TRAIN)
     (folder / "code/evaluate.py").write_text(EVALUATE)
     (folder / "code/tile.py").write_text('open("data/chips", "w").write("chips")\n')
-    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
     (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     (folder / "study.yaml").write_text(STUDY)
     git(folder, "init", "--quiet", "--initial-branch", "main")
-    call(folder, [sys.executable, "-W", "ignore", "-m", "dvc", "init", "--quiet"])
+    call(folder, [*DVC, "init", "--quiet"])
     commit(folder, "start")
     return folder
 
@@ -107,7 +127,34 @@ def commit(folder: Path, message: str) -> None:
     git(folder, "commit", "--quiet", "--message", message)
 
 
+def run_experiments(folder: Path, overrides: Mapping[str, Sequence[str]]) -> None:
+    """Run experiments by name in the working tree, which is then as it was."""
+    call(folder, [sys.executable, "-c", RUN, json.dumps(overrides)])
+
+
+def run_command(folder: Path, command: Callable[[], None], *arguments: str) -> str:
+    """Run a command in this process, and return what it prints; an error has that as its note."""
+    output = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, chdir(folder), redirect_stdout(output):
+        for name, value in environment(folder).items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["command", *arguments])
+        try:
+            command()
+        except SystemExit as error:
+            error.add_note(output.getvalue())
+            raise
+    return output.getvalue()
+
+
 def started(folder: Path) -> list[str]:
     """Trainings that were started, in order."""
     log = folder.parent / "started.txt"
     return log.read_text().split() if log.exists() else []
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
