@@ -71,7 +71,6 @@ ALLOWED = [
 NOT_MIRRORED = {
     "core/errors.py": "exceptions without code",
     "sources/base.py": "a Protocol and two records, without code",
-    "scenes/scene.py": "a Protocol and a record, without code",
 }
 """Modules without a test file, except `__init__.py`, and why."""
 
