@@ -1,4 +1,7 @@
-"""Many files as one scene: mosaicked before the network, so that no seam arises at their borders."""
+"""Many files as one scene: mosaicked before the network, so that no seam arises at their borders.
+
+`rasterio.merge` makes the whole mosaic at once, in memory or on disk, and a `WarpedVRT` is of one file.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence

@@ -66,14 +66,6 @@ def test_a_pixel_is_mapped_if_its_centre_is_in_a_polygon(tmp_path: Path) -> None
     ]
 
 
-def test_holes_are_left_out_and_overlapping_polygons_are_not(tmp_path: Path) -> None:
-    ring = shapely.difference(place(0, 0, 6, 6), place(2, 2, 4, 4))
-    aoi = save(tmp_path / "aoi.gpkg", ring, place(0, 0, 3, 3), crs=UTM)
-    wanted_HW = read(SCENE, aoi=aoi)
-    assert wanted_HW.sum() == 36 - 4 + 1
-    assert wanted_HW[:4, :4].astype(int).tolist() == [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0]]
-
-
 @pytest.mark.parametrize(
     ("transform", "expected"),
     [

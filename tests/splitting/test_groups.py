@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.splitting.groups import find_groups, large_group_summary
 from pipeline.splitting.locations import Locations
 from pipeline.splitting.section import PARTS
-from tests.splitting.world import boxes, grid, leak_share, placed, section, split_up, together
+from tests.splitting.world import grid, leak_share, placed, section, split_up, together, touching
 
 pytestmark = pytest.mark.usefixtures("few_moves")
 
@@ -74,17 +74,12 @@ def test_groups_equal_those_of_a_brute_force_comparison(layout: list[tuple[int, 
             for number, (left, top, rows, columns, unit) in enumerate(layout)
         )
     )
-    box_N4, unit, connected = boxes(chips).tolist(), chips["unit"].tolist(), []
-    for i, (left, bottom, right, top) in enumerate(box_N4):
-        for j, (west, south, east, north) in enumerate(box_N4):
-            overlap = min(right, east) - max(left, west) > 0.5 and min(top, north) - max(bottom, south) > 0.5
-            if overlap or unit[i] == unit[j]:
-                connected.append((i, j))
-    group = list(unit)
-    for _ in unit:  # as often as a chain can be long
-        for i, j in connected:
-            group[i] = group[j] = min(group[i], group[j])
-    assert find_groups(chips, Locations.from_chips(chips)).tolist() == group
+    unit_N = chips["unit"].to_numpy(str)
+    connected_NN = touching(chips, overlap=0.5) | (unit_N[:, None] == unit_N)
+    for _ in layout:  # as often as a chain can be long
+        connected_NN = connected_NN @ connected_NN
+    expected = [min(unit_N[connected_N].tolist()) for connected_N in connected_NN]
+    assert find_groups(chips, Locations.from_chips(chips)).tolist() == expected
 
 
 def korea(shared: Path, side: int) -> pd.DataFrame:

@@ -62,6 +62,7 @@ def test_sizes_add_up_and_are_within_one_of_the_exact_value(count: int, percent:
     assert all(abs(sizes[part] - shares[part] * count) < 1 + 1e-9 for part in PARTS)
 
 
+@settings(max_examples=30)
 @given(st.integers(10, 60), st.integers(1, 4), st.integers(0, 5), st.randoms())
 def test_dates_stay_together_and_the_order_of_rows_is_irrelevant(
     places: int, dates: int, seed: int, random: Any

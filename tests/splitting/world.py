@@ -58,15 +58,9 @@ def leak_share(chips: pd.DataFrame) -> float | None:
     return share
 
 
-def boxes(chips: pd.DataFrame) -> np.ndarray:
-    """(chips, 4): left, bottom, right, top in pixels of 0.5 m from the origin of the CRS."""
+def touching(chips: pd.DataFrame, overlap: float = 0) -> np.ndarray:
+    """Which chips of 0.5 m overlap by so many pixels or, for 0, touch, by their corners alone, (chips, chips)."""
     left, top = chips["x"] / 0.5, chips["y"] / 0.5
-    return np.stack([left, top - chips["height"], left + chips["width"], top], axis=1)
-
-
-def touching(chips: pd.DataFrame) -> np.ndarray:
-    """Which chips overlap or are neighbours, by their corners alone, (chips, chips)."""
-    box_N4 = boxes(chips)
-    low_NN2 = np.maximum(box_N4[:, None, :2], box_N4[None, :, :2])
-    high_NN2 = np.minimum(box_N4[:, None, 2:], box_N4[None, :, 2:])
-    return np.asarray((low_NN2 <= high_NN2).all(axis=2))
+    low_N2, high_N2 = np.stack([[left, top - chips["height"]], [left + chips["width"], top]]).swapaxes(1, 2)
+    common_NN2 = np.minimum(high_N2[:, None], high_N2) - np.maximum(low_N2[:, None], low_N2)
+    return np.asarray((common_NN2 >= overlap).all(axis=2))
