@@ -1,7 +1,6 @@
 """Split the chips of a dataset into train, val and test."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ from pipeline.splitting.data_warnings import data_warnings
 from pipeline.splitting.first_look import draw_grid
 from pipeline.splitting.footprints import feature_collection
 from pipeline.splitting.groups import find_groups, large_group_summary
-from pipeline.splitting.leaks import measure_leak
+from pipeline.splitting.leaks import measure_leak, select_by_neighbours
 from pipeline.splitting.locations import Locations
-from pipeline.splitting.neighbours import select_by_neighbours
 from pipeline.splitting.report import class_shares, composition, imbalance, shares_table
 from pipeline.splitting.section import PARTS, InfeasibleSplitError, SplitSection
 from pipeline.splitting.skew import skew_classes, subsample
@@ -34,15 +32,6 @@ class SplitParams(Params):
     dataset: DatasetName
     """The dataset to train on: an infeasible split ends the stage for this one only."""
     split: SplitSection
-
-
-@dataclass(frozen=True)
-class SplitOutputs:
-    """Paths that the stage writes."""
-
-    lists: Path
-    metrics: Path
-    card: Path
 
 
 def split_chips(chips: pd.DataFrame, locations: Locations, section: SplitSection) -> pd.DataFrame:
@@ -110,12 +99,12 @@ def write_lists(folder: Path, chips: pd.DataFrame, table: ClassTable, leak: dict
     return len(footprints["features"])
 
 
-def refuse(outputs: SplitOutputs, reason: InfeasibleSplitError, synthetic: bool) -> str:
-    """Write the reason in place of the lists."""
-    with atomic_path(outputs.lists) as folder:
+def refuse(lists: Path, metrics: Path, card: Path, reason: InfeasibleSplitError, synthetic: bool) -> str:
+    """Write the reason in place of the lists, the metrics and the card."""
+    with atomic_path(lists) as folder:
         write_text(folder / REFUSED, f"{reason}\n")
-    write_json(outputs.metrics, {"synthetic": synthetic, "refused": str(reason)})
-    write_text(outputs.card, f"# No split{' (synthetic sample)' if synthetic else ''}\n\n{reason}\n")
+    write_json(metrics, {"synthetic": synthetic, "refused": str(reason)})
+    write_text(card, f"# No split{' (synthetic sample)' if synthetic else ''}\n\n{reason}\n")
     return f"no split: {reason}"
 
 
@@ -136,7 +125,7 @@ def split(
         if dataset == params.dataset:  # end before DVC removes the model trained on the previous split
             raise
         draw_grid(picture, chips, frame.assign(group=frame["scene"], part=""), table, provenance.title)
-        return refuse(SplitOutputs(lists, metrics, card), reason, imagery.synthetic)
+        return refuse(lists, metrics, card, reason, imagery.synthetic)
     leak = {"strategy": section.strategy, "fold": section.fold} | measure_leak(frame, locations)
     outlines = write_lists(lists, frame, table, leak, imagery.synthetic)
     parts = {part: composition(frame[frame["part"] == part], table) for part in PARTS}

@@ -33,7 +33,7 @@ ALLOWED = {
 """Libraries, and the only paths under pipeline/ that may import them. Own folders: see the diagram in
 docs/development.md, which tests/test_docs.py compares with the code."""
 
-NOT_MIRRORED = ("core/errors.py", "sources/base.py", "scenes/scene.py")
+NOT_MIRRORED = ("core/errors.py", "sources/base.py")
 """Modules without code: exceptions, Protocols and records."""
 
 

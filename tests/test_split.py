@@ -1,3 +1,5 @@
+"""The stage `split`: lists, leak, metrics and card, and a refusal for one dataset that spares the others."""
+
 import json
 import re
 from pathlib import Path
@@ -137,11 +139,6 @@ def test_skew_drops_training_chips_only_and_reports_the_share_it_reached(tmp_pat
     assert read_metrics(tmp_path)["skew"] == {"class": "field", "asked": 0.6, "reached": round(reached, 6)}
     assert reached >= 0.6
     assert f"/ 1 val / 1 test, {8 - len(kept)} left out, field at {100 * reached:.0f} % (requested: 60 %)" in summary
-
-
-def test_subsample_keeps_the_requested_number_of_training_chips(tmp_path: Path) -> None:
-    summary = run_split(tmp_path, write_chips(tmp_path / "chips"), **{"split.subsample": 5})
-    assert summary.startswith("10 chips in 10 groups: 5 train / 1 val / 1 test, 3 left out; ")
 
 
 def test_subsample_like_skew_keeps_as_many_chips_as_the_skew_and_reports_none(tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ import errno
 import os
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,20 +171,14 @@ def _style_columns(table: ClassTable, layer: str) -> dict[str, np.ndarray]:
 
 def _write(path: Path, columns: dict[str, np.ndarray], wkb_N: np.ndarray | None, **options: Any) -> None:
     """Write rows with pyogrio: a new layer, or to the end of an existing one with `append`."""
-    with _gdal_errors(path, 0 if wkb_N is None else sum(map(len, wkb_N))):
-        raw.write(str(path.absolute()), wkb_N, list(columns.values()), list(columns), driver="GPKG", **options)
-
-
-@contextmanager
-def _gdal_errors(path: Path, size: int) -> Iterator[None]:
     with warnings.catch_warnings():
         for message in EXPECTED_WARNINGS:
             warnings.filterwarnings("ignore", message)
         try:
-            yield
+            raw.write(str(path.absolute()), wkb_N, list(columns.values()), list(columns), driver="GPKG", **options)
         except RuntimeError as error:  # the base of pyogrio's errors
             reason = " ".join(str(error).split())
-            if FULL in reason or _is_full(path, size):
+            if FULL in reason or _is_full(path, 0 if wkb_N is None else sum(map(len, wkb_N))):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
             raise PipelineError(f"{path} cannot be written: {reason}") from None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import shapely
-from rasterio.windows import Window
+from rasterio.windows import Window, subdivide
 
 from pipeline.core.cli import progress
 from pipeline.core.errors import PipelineError
@@ -89,18 +89,9 @@ class MapPatches:
     windows: list[Window]
 
 
-def block_windows(height: int, width: int, side: int) -> list[Window]:
-    """List the blocks of a map in reading order; those at the right and the bottom may be smaller."""
-    return [
-        Window(column, row, min(side, width - column), min(side, height - row))
-        for row in range(0, height, side)
-        for column in range(0, width, side)
-    ]
-
-
 def find_patches(source: ClassMap, side: int) -> MapPatches:
     """Number the patches of a map, in blocks of at most this side with at most `MAX_PATCHES` each."""
-    windows = block_windows(source.file.height, source.file.width, side)
+    windows = subdivide(Window(0, 0, source.file.width, source.file.height), side, side)
     labeller, before = PatchLabeller(source.file.width), 0
     for window in progress(windows, "patches", len(windows)):
         last = int(labeller.add(source.read(window)).max())

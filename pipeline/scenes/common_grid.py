@@ -1,7 +1,7 @@
 """Files that lie on one pixel grid: their common extent, and the offset of each in whole pixels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 
 import numpy as np
@@ -10,13 +10,13 @@ from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.transform import Affine, array_bounds
 from rasterio.warp import transform_bounds
+from rasterio.windows import from_bounds
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.gdal import quiet_gdal
-from pipeline.raster.georeference import Georeference
-from pipeline.raster.grids import crs_label
+from pipeline.raster.grids import Grid, crs_label, grid_of
 from pipeline.raster.remote import RemoteFile, locate
-from pipeline.scenes.mosaic import Grid, OpenFile, PlacedFile, Placement
+from pipeline.scenes.mosaic import OpenFile, PlacedFile, Placement
 
 MAX_SHIFT = 0.01
 """Largest distance in pixels between a corner of a file and the grid."""
@@ -26,13 +26,11 @@ MAX_SHIFT = 0.01
 class GriddedFile:
     """A file with its own grid."""
 
-    name: str
-    """For messages."""
     open: OpenFile
     grid: Grid
 
 
-def read_grid(name: str, open_file: OpenFile) -> GriddedFile:
+def read_grid(open_file: OpenFile) -> GriddedFile:
     """Open a file to read its grid.
 
     Raises:
@@ -41,21 +39,18 @@ def read_grid(name: str, open_file: OpenFile) -> GriddedFile:
     with open_file(False) as scene:
         if not scene.georeference.is_known:
             raise PipelineError(
-                f"{name} has no georeference, and its place in a mosaic is unknown; set it: gdal_edit.py -a_srs CRS "
-                f"-a_ullr WEST NORTH EAST SOUTH {quote(name)}"
+                f"{scene.name} has no georeference, and its place in a mosaic is unknown; set it: gdal_edit.py "
+                f"-a_srs CRS -a_ullr WEST NORTH EAST SOUTH {quote(scene.name)}"
             )
-        return GriddedFile(name, open_file, Grid(scene.height, scene.width, scene.georeference))
+        return GriddedFile(open_file, grid_of(scene))
 
 
-def place_files(
-    files: Sequence[GriddedFile], grid: Grid | None = None, grid_name: str = ""
-) -> tuple[Grid, list[PlacedFile]]:
+def place_files(files: Sequence[GriddedFile], grid: Grid | None = None) -> tuple[Grid, list[PlacedFile]]:
     """Place files on one grid.
 
     Args:
         files: in the order in which they are drawn.
         grid: None for the extent of all files on the grid of the first.
-        grid_name: where `grid` comes from, for messages.
 
     Returns:
         The grid, and the files that intersect it.
@@ -64,23 +59,23 @@ def place_files(
         PipelineError: a file is in another CRS, has other pixels, or is more than 0.01 px off the grid.
     """
     reference = grid or files[0].grid
-    name = files[0].name if grid is None else grid_name
-    boxes_N4 = np.array([_box(file, reference, name) for file in files])
+    boxes_N4 = np.array([_box(file.grid, reference) for file in files])
     if grid is None:
         (top, left), (bottom, right) = boxes_N4[:, :2].min(axis=0).tolist(), boxes_N4[:, 2:].max(axis=0).tolist()
         transform = reference.georeference.transform @ Affine.translation(left, top)
-        grid = Grid(bottom - top, right - left, Georeference(reference.georeference.crs, transform))
+        place = replace(reference.georeference, transform=transform)
+        grid = Grid(reference.name, bottom - top, right - left, place)
         boxes_N4 -= [top, left, top, left]
     return grid, [
-        PlacedFile(file.name, file.open, Placement(top, left, bottom - top, right - left))
+        PlacedFile(file.open, Placement(top, left, bottom - top, right - left))
         for file, (top, left, bottom, right) in zip(files, boxes_N4.tolist(), strict=True)
         if top < grid.height and left < grid.width and bottom > 0 and right > 0
     ]
 
 
-def _box(file: GriddedFile, reference: Grid, name: str) -> tuple[int, int, int, int]:
-    """Return top, left, bottom, right of a file in whole pixels of the reference grid, which is that of `name`."""
-    height, width, own = file.grid.height, file.grid.width, file.grid.georeference
+def _box(file: Grid, reference: Grid) -> tuple[int, int, int, int]:
+    """Return top, left, bottom, right of a file in whole pixels of the reference grid."""
+    height, width, own = file.height, file.width, file.georeference
     relative = ~reference.georeference.transform @ own.transform
     top, left = round(relative.f), round(relative.c)
     shift = max(abs(relative.f - top), abs(relative.c - left))
@@ -93,7 +88,8 @@ def _box(file: GriddedFile, reference: Grid, name: str) -> tuple[int, int, int, 
         problem = f"have pixels that are {shift:.2g} px apart; at most {MAX_SHIFT} px is allowed"
     else:
         return top, left, top + height, left + width
-    raise PipelineError(f"{file.name} and {name} {problem}; resample it to that grid: {_warp_command(file, reference)}")
+    command = _warp_command(file, reference)
+    raise PipelineError(f"{file.name} and {reference.name} {problem}; resample it to that grid: {command}")
 
 
 def _is_same_crs(first: str | None, second: str | None) -> bool:
@@ -107,13 +103,13 @@ def _pixel_text(transform: Affine) -> str:
     return f"{transform.a:.9g} x {transform.e:.9g}{rotation}"
 
 
-def _warp_command(file: GriddedFile, reference: Grid) -> str:
+def _warp_command(file: Grid, reference: Grid) -> str:
     """Return the command that resamples a file to the reference grid, over the file's own extent."""
-    grid, own = reference.georeference, file.grid.georeference
+    grid, own = reference.georeference, file.georeference
     transform = grid.transform
     if transform.b or transform.d or transform.a < 0 or transform.e > 0:
         return "gdalwarp (after rewriting the others north-up)"
-    bounds = array_bounds(file.grid.height, file.grid.width, own.transform)
+    bounds = array_bounds(file.height, file.width, own.transform)
     if not _is_same_crs(grid.crs, own.crs):
         unknown = "gdalwarp, after setting the right CRS: gdal_edit.py -a_srs"
         if grid.crs is None or own.crs is None:
@@ -126,12 +122,9 @@ def _warp_command(file: GriddedFile, reference: Grid) -> str:
         if not np.isfinite(bounds).all():
             return unknown
     (left, right), (bottom, top) = (sorted(values) for values in (bounds[::2], bounds[1::2]))
-    columns = np.floor((left - transform.c) / transform.a), np.ceil((right - transform.c) / transform.a)
-    rows = np.floor((top - transform.f) / transform.e), np.ceil((bottom - transform.f) / transform.e)
-    (west, east), (north, south) = (
-        [origin + size * count for count in counts]
-        for origin, size, counts in ((transform.c, transform.a, columns), (transform.f, transform.e, rows))
-    )
+    (first_row, last_row), (first_column, last_column) = from_bounds(left, bottom, right, top, transform).toranges()
+    west, north = transform @ (np.floor(first_column), np.floor(first_row))
+    east, south = transform @ (np.ceil(last_column), np.ceil(last_row))
     location = locate(file.name)
     source = location.gdal_path if isinstance(location, RemoteFile) else file.name
     crs = "" if grid.crs is None else f"-t_srs {grid.crs if grid.crs.startswith('EPSG:') else quote(grid.crs)} "

@@ -1,7 +1,7 @@
 """A scene in one GeoTIFF, or in one GeoTIFF a band."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -19,9 +19,8 @@ from pipeline.raster.geotiff import GeoTiff, open_geotiff
 from pipeline.raster.imagery import to_8bit
 from pipeline.raster.remote import RemoteFile, locate
 from pipeline.raster.sidecars import with_sidecars
-from pipeline.scenes.grid_notes import grid_notes
 from pipeline.scenes.row_buffer import RowBuffer
-from pipeline.scenes.scene import ReadOptions
+from pipeline.scenes.scene import ReadOptions, grid_notes
 from pipeline.scenes.scene_bands import (
     choose_bands,
     model_stretch,
@@ -35,24 +34,26 @@ from pipeline.scenes.scene_bands import (
 class GeoTiffScene:
     """An open GeoTIFF in 8 bits; it may be read by a thread other than the one that opened it, but by one only."""
 
-    def __init__(self, name: str, image: GeoTiff, bands: Bands, options: ReadOptions, damaged: list[str]) -> None:
-        """Find transparency.
+    def __init__(
+        self, files: Sequence[GeoTiff], image: GeoTiff, bands: Bands, options: ReadOptions, damaged: list[str]
+    ) -> None:
+        """Find transparency; `image` presents the files as one.
 
         Raises:
             PipelineError: the values do not suit the model, or pixels cannot be decoded.
         """
-        self.name, self.damaged = name, damaged
+        self.name, self.damaged = " ".join(str(file.path) for file in files), damaged
         self.height, self.width, self.georeference = image.height, image.width, image.georeference
         self.band_count = len(bands)
-        self.identity: list[Any] = []
-        self.files: list[Path] = []
+        self.identity: list[Any] = [part for file in files for part in _identity(file)]
+        self.files = [file.path for file in files if isinstance(file.path, Path)]
         self._image, self._bands, self._imagery = image, bands, options.imagery
         require_values(image, bands, options.imagery)
         transparency = find_transparency(image, bands, sample_windows(self.height, self.width, _is_slow(image)))
         self._alpha_band = transparency.band
         self._rows = RowBuffer(self._decode, self.width, self.band_count) if _is_slow(image) else None
         self.notes = [
-            *grid_notes(name, image.georeference),
+            *grid_notes(self.name, image.georeference),
             *_layout_notes(image),
             *([_UNUSED_ALPHA.format(image.path)] if transparency.is_unused else []),
         ]
@@ -72,8 +73,7 @@ class GeoTiffScene:
 _UNUSED_ALPHA = "{}: its alpha band is ignored, since it has more than two values, as near infrared has"
 
 
-@contextmanager
-def open_scene(source: str, options: ReadOptions, check_values: bool = True) -> Iterator[GeoTiffScene]:
+def open_scene(source: str, options: ReadOptions, check_values: bool = True) -> AbstractContextManager[GeoTiffScene]:
     """Open a GeoTIFF as a scene.
 
     Args:
@@ -84,14 +84,12 @@ def open_scene(source: str, options: ReadOptions, check_values: bool = True) -> 
     Raises:
         PipelineError: it cannot be read, is not supported, or its bands or values do not suit the model.
     """
-    damaged: list[str] | None = [] if options.on_error == "skip" else None
-    model_stretch(options.imagery)  # before any request
-    with open_geotiff(locate(source), damaged) as image:
-        yield _scene(str(image.path), image, [image], options, damaged, check_values)
+    return _open([source], options, check_values)
 
 
-@contextmanager
-def open_band_files(sources: Sequence[str], options: ReadOptions, check_values: bool = True) -> Iterator[GeoTiffScene]:
+def open_band_files(
+    sources: Sequence[str], options: ReadOptions, check_values: bool = True
+) -> AbstractContextManager[GeoTiffScene]:
     """Open GeoTIFFs of one band each, red, green, blue and any others on one grid, as a scene.
 
     Args:
@@ -106,38 +104,31 @@ def open_band_files(sources: Sequence[str], options: ReadOptions, check_values: 
     if len(sources) != count:
         needed = "three, of red, green and blue" if count == IMAGE_BANDS else f"{count}: {options.imagery.band_list}"
         raise PipelineError(f"--bands has {len(sources)} files; it takes {needed}")
+    return _open(sources, options, check_values, is_separate=True)
+
+
+@contextmanager
+def _open(
+    sources: Sequence[str], options: ReadOptions, check_values: bool, is_separate: bool = False
+) -> Iterator[GeoTiffScene]:
     damaged: list[str] | None = [] if options.on_error == "skip" else None
-    model_stretch(options.imagery)
+    imagery = options.imagery
+    model_stretch(imagery)  # before any request
     with ExitStack() as stack:
         files = [stack.enter_context(open_geotiff(locate(source), damaged)) for source in sources]
-        name = " ".join(str(file.path) for file in files)
-        yield _scene(name, stack_files(files), files, options, damaged, check_values, tuple(range(1, count + 1)))
+        image = stack_files(files) if is_separate else files[0]
+        if options.bands is not None:
+            imagery = replace(imagery, bands=tuple(map(str, options.bands)))
+        bands = tuple(range(1, image.count + 1)) if is_separate else choose_bands(image, imagery)
+        if options.nodata is not None:
+            image.nodata = (options.nodata,) * image.count
+        scene = GeoTiffScene(files, image, bands, options, [] if damaged is None else damaged)
+        if check_values:
+            require_contrast(image, bands, options.imagery)
+        yield scene
 
 
-def _scene(
-    name: str,
-    image: GeoTiff,
-    files: list[GeoTiff],
-    options: ReadOptions,
-    damaged: list[str] | None,
-    check_values: bool,
-    bands: Bands | None = None,
-) -> GeoTiffScene:
-    imagery = (
-        options.imagery if options.bands is None else replace(options.imagery, bands=tuple(map(str, options.bands)))
-    )
-    bands = bands or choose_bands(image, imagery)
-    if options.nodata is not None:
-        image.nodata = (options.nodata,) * image.count
-    scene = GeoTiffScene(name, image, bands, options, [] if damaged is None else damaged)
-    if check_values:
-        require_contrast(image, bands, options.imagery)
-    scene.files = [file.path for file in files if isinstance(file.path, Path)]
-    scene.identity = [part for file in files for part in identity(file)]
-    return scene
-
-
-def identity(file: GeoTiff) -> list[Any]:
+def _identity(file: GeoTiff) -> list[Any]:
     """Return JSON values that change when the pixels of a file change.
 
     Of a local file and its sidecars: path, size and time of modification. Of a remote file: the URL and a digest of the

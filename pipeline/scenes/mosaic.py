@@ -1,4 +1,7 @@
-"""Many files as one scene: mosaicked before the network, so that no seam arises at their borders."""
+"""Many files as one scene: mosaicked before the network, so that no seam arises at their borders.
+
+`rasterio.merge` makes the whole mosaic at once, in memory or on disk, and a `WarpedVRT` is of one file.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -12,23 +15,13 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.chips import IMAGE_BANDS
-from pipeline.raster.georeference import Georeference
-from pipeline.scenes.grid_notes import grid_notes
-from pipeline.scenes.scene import Scene
+from pipeline.raster.grids import Grid
+from pipeline.scenes.scene import Scene, grid_notes
 
 MAX_OPEN = 8
 """Files kept open at a time."""
 OpenFile = Callable[[bool], AbstractContextManager[Scene]]
 """Opens a file; with True it also checks that its pixels are not all black or white, as `open_scene` does."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Pixels of a mosaic."""
-
-    height: int
-    width: int
-    georeference: Georeference
 
 
 @dataclass(frozen=True)
@@ -53,8 +46,6 @@ class Placement:
 class PlacedFile:
     """A file on the grid of a mosaic."""
 
-    name: str
-    """For messages."""
     open: OpenFile
     placement: Placement
     overrides: tuple[str, ...] = ()
@@ -67,10 +58,10 @@ class Mosaic:
     It is not safe to read from several threads.
     """
 
-    def __init__(self, name: str, grid: Grid, files: Sequence[PlacedFile], bands: int) -> None:
-        self.name, self.band_count = name, bands
+    def __init__(self, grid: Grid, files: Sequence[PlacedFile], bands: int) -> None:
+        self.name, self.band_count = grid.name, bands
         self.height, self.width, self.georeference = grid.height, grid.width, grid.georeference
-        self.notes = grid_notes(name, grid.georeference)
+        self.notes = grid_notes(grid.name, grid.georeference)
         self.damaged: list[str] = []
         self._files = files
         self._open: OrderedDict[int, tuple[Scene, ExitStack]] = OrderedDict()
@@ -96,8 +87,8 @@ class Mosaic:
             if rows.start < 0 or columns.start < 0 or rows.stop > scene.height or columns.stop > scene.width:
                 raise PipelineError(
                     f"{self.name} places rows {rows.start} to {rows.stop} and columns {columns.start} to "
-                    f"{columns.stop} of {file.name}, which has {scene.width} x {scene.height} px; recreate it from its "
-                    "files: gdalbuildvrt"
+                    f"{columns.stop} of {scene.name}, which has {scene.width} x {scene.height} px; recreate it from "
+                    "its files: gdalbuildvrt"
                 )
             notes = grid_notes(scene.name, scene.georeference), self.notes  # the first do not hold for the mosaic
             self.notes += [note for note in scene.notes if not any(note in known for known in notes)]
@@ -175,18 +166,17 @@ class Mosaic:
 
 
 @contextmanager
-def open_mosaic(name: str, grid: Grid, files: Sequence[PlacedFile], bands: int = IMAGE_BANDS) -> Iterator[Mosaic]:
+def open_mosaic(grid: Grid, files: Sequence[PlacedFile], bands: int = IMAGE_BANDS) -> Iterator[Mosaic]:
     """Open files as one scene.
 
     Args:
-        name: as the user gave it, for messages.
-        grid: the pixels of the mosaic; those that no file covers have no data.
+        grid: name and pixels of the mosaic; pixels that no file covers have no data.
         files: in the order in which they are drawn: the last lies on top.
         bands: of each file, as its scene returns them.
 
     Raises:
         PipelineError: see `Mosaic.check`.
     """
-    with closing(Mosaic(name, grid, files, bands)) as mosaic:
+    with closing(Mosaic(grid, files, bands)) as mosaic:
         mosaic.check()
         yield mosaic

@@ -1,7 +1,8 @@
 """Open whatever the user names as one scene."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -40,15 +41,13 @@ def open_any(source: str, options: ReadOptions, check_values: bool = True) -> Ab
     return open_vrt(location, options) if suffix == VRT else open_tile_index(location, options)
 
 
-@contextmanager
-def merge_scenes(sources: Sequence[str], options: ReadOptions) -> Iterator[Mosaic]:
+def merge_scenes(sources: Sequence[str], options: ReadOptions) -> AbstractContextManager[Mosaic]:
     """Open several scenes as one, on the grid of the first; a later one covers the earlier where it has data.
 
     Raises:
         PipelineError: a scene cannot be opened, or they differ in CRS or pixels.
     """
-    files = [read_grid(str(locate(source)), partial(open_any, source, options)) for source in sources]
+    files = [read_grid(partial(open_any, source, options)) for source in sources]
     grid, placed = place_files(files)
-    name = ", ".join(file.name for file in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-    with open_mosaic(name, grid, placed, len(options.imagery.bands)) as mosaic:
-        yield mosaic
+    name = ", ".join(file.grid.name for file in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    return open_mosaic(replace(grid, name=name), placed, len(options.imagery.bands))

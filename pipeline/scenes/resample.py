@@ -2,6 +2,7 @@
 
 The resampled grid has the scene's corners and a whole number of pixels, so that a pixel of either grid is found in the
 other by integers, and no shift or partial pixel arises; the training's size is met to half a pixel over the scene.
+A `WarpedVRT` needs a file, which a mosaic is not; Pillow has at most four bands and no weights for pixels without data.
 
 T: target rows or columns. S: source rows or columns.
 """

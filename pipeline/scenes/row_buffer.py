@@ -1,4 +1,8 @@
-"""Rows of a scene in memory, for files that are decoded from top to bottom only."""
+"""Rows of a scene in memory, for files that are decoded from top to bottom only.
+
+Where the rows of a window exceed GDAL's block cache, GDAL decodes a strip from its top for each window: 16 windows of a
+strip of 4,000 rows took 1.1 s instead of 0.2 s.
+"""
 
 from collections.abc import Callable
 

@@ -3,15 +3,14 @@
 The order and the options are those of https://gdal.org/en/stable/drivers/raster/gti.html; files must lie on one grid.
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pyogrio
@@ -19,19 +18,18 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
-from pipeline.raster.georeference import Georeference, crs_text
-from pipeline.raster.remote import locate
-from pipeline.raster.sidecars import parse_crs, parse_number, parse_transform, read_xml
+from pipeline.raster.georeference import Georeference
+from pipeline.raster.grids import Grid
+from pipeline.raster.sidecars import parse_number, parse_transform, read_xml
 from pipeline.scenes.common_grid import place_files, read_grid
 from pipeline.scenes.geotiff_scene import open_scene
-from pipeline.scenes.mosaic import Grid, Mosaic, open_mosaic
+from pipeline.scenes.mosaic import Mosaic, open_mosaic
+from pipeline.scenes.mosaic_files import is_local_file, refuse, remote_url, stated_grid
 from pipeline.scenes.scene import ReadOptions
-from pipeline.scenes.source_names import is_local_file, remote_url
 from pipeline.shapes.vector_files import DRIVERS, vector_source
 
 GTI = ".gti"
 RESOLUTION, EXTENT, SIZES = ("RESX", "RESY"), ("MINX", "MINY", "MAXX", "MAXY"), ("XSIZE", "YSIZE")
-MAX_SIDE = 2**31 - 1
 UNSUPPORTED = ("Filter", "SQL", "SpatialSQL", "Scale", "Offset")
 """Elements of a `.gti` that select files by SQL or scale values."""
 
@@ -47,8 +45,7 @@ class _Layer:
     """By name in upper case without underscores: `SORT_FIELD` of metadata and `SortField` of XML are the same."""
 
 
-@contextmanager
-def open_tile_index(path: Path, options: ReadOptions) -> Iterator[Mosaic]:
+def open_tile_index(path: Path, options: ReadOptions) -> AbstractContextManager[Mosaic]:
     """Open the files of a tile index as one scene.
 
     The later file covers the earlier where it has data: in the order of SORT_FIELD, or else of the index.
@@ -57,10 +54,9 @@ def open_tile_index(path: Path, options: ReadOptions) -> Iterator[Mosaic]:
         PipelineError: the index or one of its files cannot be read, or the files do not lie on one grid.
     """
     layer = _read_gti(path) if path.suffix.lower() == GTI else _open_layer(path, path, None, {})
-    files = [read_grid(str(locate(file)), partial(open_scene, file, options)) for file in _list_files(path, layer)]
-    grid, placed = place_files(files, _read_grid(path, layer, files[0].grid.georeference), str(path))
-    with open_mosaic(str(path), grid, placed, len(options.imagery.bands)) as mosaic:
-        yield mosaic
+    files = [read_grid(partial(open_scene, file, options)) for file in _list_files(path, layer)]
+    grid, placed = place_files(files, _read_grid(path, layer, files[0].grid.georeference))
+    return open_mosaic(replace(grid, name=str(path)), placed, len(options.imagery.bands))
 
 
 def _read_gti(path: Path) -> _Layer:
@@ -70,7 +66,7 @@ def _read_gti(path: Path) -> _Layer:
     if unsupported := [
         tag for tag in UNSUPPORTED if root.find(tag) is not None or root.find(f"Band/{tag}") is not None
     ]:
-        _refuse(path, f"has {unsupported[0]}, which is not supported")
+        refuse(path, f"has {unsupported[0]}")
     texts = {element.tag: (element.text or "").strip() for element in root}
     name = texts.pop("IndexDataset", "")
     index = next((file for file in (path.parent / name, Path(name)) if file.is_file()), path.parent / name)
@@ -125,21 +121,14 @@ def _list_files(path: Path, layer: _Layer) -> list[str]:
             vector_source(layer.path), layer=layer.name, columns=columns, read_geometry=False, return_fids=True
         )
     by_field = dict(zip(meta["fields"], values, strict=True))
-    rows = [
-        (None if sort is None else _sort_key(layer, by_field[columns[1]][row]), int(fids_N[row]), name)
-        for row, name in enumerate(by_field[columns[0]])
-        if name
-    ]
+    keys = [None] * len(fids_N) if sort is None else by_field[columns[1]].tolist()
+    rows = [row for row in zip(keys, fids_N.tolist(), by_field[columns[0]], strict=True) if row[-1]]
     if not rows:
         raise PipelineError(f"{layer.path} lists no files in {location}")
+    if sort is not None and any(key is None or key != key for key, *_ in rows):  # NaN differs from itself
+        raise PipelineError(f"{layer.path} has files without a value in its sort field; fill it in")
     is_descending = sort is not None and layer.options.get("SORTFIELDASC", "YES").upper() in ("NO", "FALSE", "OFF", "0")
     return [_resolve(path, layer.path, str(name)) for *_, name in sorted(rows, reverse=is_descending)]
-
-
-def _sort_key(layer: _Layer, value: Any) -> Any:
-    if value is None or value != value:  # NaN and NaT differ from themselves
-        raise PipelineError(f"{layer.path} has files without a value in its sort field; fill it in")
-    return value.encode() if isinstance(value, str) else value
 
 
 def _resolve(path: Path, index: Path, name: str) -> str:
@@ -173,21 +162,7 @@ def _read_grid(path: Path, layer: _Layer, own: Georeference) -> Grid | None:
         transform = Affine(pixel[0], 0, west, 0, -pixel[1], north)
         sides = (east - west) / pixel[0], (north - south) / pixel[1]
     elif not np.allclose(pixel, (own.transform.a, -own.transform.e), rtol=1e-6):
-        _refuse(path, f"has pixels of {pixel[0]:.9g} x {pixel[1]:.9g}, its files of {own.transform.a:.9g}")
+        refuse(path, f"has pixels of {pixel[0]:.9g} x {pixel[1]:.9g}, its files of {own.transform.a:.9g}")
     else:
         return None
-    if transform.is_degenerate or not all(0 < side <= MAX_SIDE for side in sides):
-        _refuse(path, "states an invalid extent or pixel size")
-    crs = options.get("SRS") or layer.info["crs"]
-    return Grid(
-        math.ceil(sides[1]),
-        math.ceil(sides[0]),
-        Georeference(crs_text(parse_crs(path, crs)) if crs else own.crs, transform),
-    )
-
-
-def _refuse(path: Path, problem: str) -> NoReturn:
-    raise PipelineError(
-        f"{path} {problem}; let GDAL (3.9 or later) write its pixels to a GeoTIFF: gdal_translate -co TILED=YES "
-        f"-co COMPRESS=DEFLATE -co BIGTIFF=IF_SAFER {quote(str(path))} {quote(path.stem)}.tif"
-    )
+    return stated_grid(path, *sides, transform, options.get("SRS") or layer.info["crs"] or own.crs)

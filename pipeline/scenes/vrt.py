@@ -4,31 +4,26 @@ The format is that of https://gdal.org/en/stable/drivers/raster/vrt.html. Mosaic
 `gdal_translate -of VRT` are read; whatever resamples or computes is refused.
 """
 
-import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import NoReturn
 from xml.etree.ElementTree import Element
 
 from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
-from pipeline.raster.georeference import Georeference, crs_text
-from pipeline.raster.remote import locate
-from pipeline.raster.sidecars import parse_crs, parse_number, parse_transform, read_xml
+from pipeline.raster.grids import Grid
+from pipeline.raster.sidecars import parse_number, parse_transform, read_xml
 from pipeline.scenes.geotiff_scene import open_band_files, open_scene
-from pipeline.scenes.mosaic import Grid, Mosaic, PlacedFile, Placement, open_mosaic
+from pipeline.scenes.mosaic import Mosaic, OpenFile, PlacedFile, Placement, open_mosaic
+from pipeline.scenes.mosaic_files import MAX_SIDE, is_local_file, refuse, remote_url, stated_grid
 from pipeline.scenes.scene import ReadOptions
-from pipeline.scenes.source_names import is_local_file, remote_url
 
 MAX_SHIFT = 0.01
 """Largest deviation of a rectangle from whole pixels."""
-MAX_SIDE = 2**31 - 1
 VRT = ".vrt"
 SOURCES = {"SimpleSource", "ComplexSource"}
 PARTS = {"SourceFilename", "SourceBand", "SourceProperties", "SrcRect", "DstRect", "NODATA", "UseMaskBand"}
@@ -46,8 +41,7 @@ class _Source:
     """Value that is not drawn, or else the no-data value of the VRT's band; None for that of the file."""
 
 
-@contextmanager
-def open_vrt(path: Path, options: ReadOptions) -> Iterator[Mosaic]:
+def open_vrt(path: Path, options: ReadOptions) -> AbstractContextManager[Mosaic]:
     """Open a VRT as one scene.
 
     A source with NODATA or UseMaskBand covers those before it where the file has data, others everywhere. Unlike GDAL,
@@ -58,17 +52,15 @@ def open_vrt(path: Path, options: ReadOptions) -> Iterator[Mosaic]:
     """
     root = read_xml(path)
     grid = _read_grid(path, root)
-    files = _read_files(path, root, options)
-    with open_mosaic(str(path), grid, files, len(options.imagery.bands)) as mosaic:
-        yield mosaic
+    return open_mosaic(grid, _read_files(path, root, options), len(options.imagery.bands))
 
 
 def _read_grid(path: Path, root: Element) -> Grid:
     if root.tag != "VRTDataset":
         raise PipelineError(f"{path} is not a VRT: its root element is {root.tag[:40]}, not VRTDataset")
     if kind := root.get("subClass"):
-        _refuse(path, f"is a {kind[:40]}, which resamples or computes pixels")
-    width, height = (_parse_side(path, root, name) for name in ("rasterXSize", "rasterYSize"))
+        refuse(path, f"is a {kind[:40]}, which resamples or computes pixels")
+    width, height = (parse_number(path, root.get(name, "")) for name in ("rasterXSize", "rasterYSize"))
     crs, transform = root.findtext("SRS"), root.findtext("GeoTransform")
     if root.find("GCPList") is not None and not transform:
         raise PipelineError(
@@ -76,9 +68,7 @@ def _read_grid(path: Path, root: Element) -> Grid:
             f"{quote(str(path))} warped.tif"
         )
     affine = Affine.from_gdal(*parse_transform(path, transform.split(","))) if transform else Affine.identity()
-    if affine.is_degenerate or not all(map(math.isfinite, (*affine[:6], *(affine @ (width, height))))):
-        raise PipelineError(f"{path} has an invalid GeoTransform, {transform}; recreate it: gdalbuildvrt")
-    return Grid(height, width, Georeference(crs_text(parse_crs(path, crs)) if crs else None, affine))
+    return stated_grid(path, width, height, affine, crs)
 
 
 def _read_files(path: Path, root: Element, options: ReadOptions) -> list[PlacedFile]:
@@ -86,22 +76,22 @@ def _read_files(path: Path, root: Element, options: ReadOptions) -> list[PlacedF
     bands = _find_bands(path, root, options)
     sources_by_band = [_read_sources(path, band) for band in bands]
     if len({len(sources) for sources in sources_by_band}) > 1:
-        _refuse(path, "has bands of different files")
+        refuse(path, "has bands of different files")
     return [_place(path, sources, options) for sources in zip(*sources_by_band, strict=True)]
 
 
 def _place(path: Path, sources: tuple[_Source, ...], options: ReadOptions) -> PlacedFile:
     first, files = sources[0], tuple(source.file for source in sources)
     if len({(source.placement, str(source.nodata)) for source in sources}) > 1:
-        _refuse(path, f"places the bands of {first.file} differently")
+        refuse(path, f"places the bands of {first.file} differently")
     options = replace(options, nodata=first.nodata, bands=tuple(source.band for source in sources))
     if len(set(files)) == 1:
-        name, open_file = str(locate(first.file)), partial(open_scene, first.file, options)
+        open_file: OpenFile = partial(open_scene, first.file, options)
     elif len(set(files)) == len(files) and set(options.bands or ()) == {1}:
-        name, open_file = " ".join(str(locate(file)) for file in files), partial(open_band_files, files, options)
+        open_file = partial(open_band_files, files, options)
     else:
-        _refuse(path, f"combines bands of several files ({', '.join(files)})")
-    return PlacedFile(name, open_file, first.placement, (f"nodata {options.nodata}", f"bands {options.bands}"))
+        refuse(path, f"combines bands of several files ({', '.join(files)})")
+    return PlacedFile(open_file, first.placement, (f"nodata {options.nodata}", f"bands {options.bands}"))
 
 
 def _find_bands(path: Path, root: Element, options: ReadOptions) -> list[Element]:
@@ -127,7 +117,7 @@ def _find_bands(path: Path, root: Element, options: ReadOptions) -> list[Element
 
 def _read_sources(path: Path, band: Element) -> list[_Source]:
     if kind := band.get("subClass"):
-        _refuse(path, f"has a {kind[:40]}, which computes pixels")
+        refuse(path, f"has a {kind[:40]}, which computes pixels")
     is_hidden = (band.findtext("HideNoDataValue") or "0").strip() not in ("0", "false")
     nodata = None if is_hidden else _parse_nodata(path, band, "NoDataValue")
     elements = [element for element in band if element.tag.endswith("Source")]
@@ -137,12 +127,12 @@ def _read_sources(path: Path, band: Element) -> list[_Source]:
 def _read_source(path: Path, element: Element, nodata: float | None) -> _Source:
     """Read a source in a band whose no-data value is `nodata`."""
     if element.tag not in SOURCES:
-        _refuse(path, f"has a {element.tag[:40]}, which computes pixels")
+        refuse(path, f"has a {element.tag[:40]}, which computes pixels")
     if unknown := [part.tag for part in element if part.tag not in PARTS]:
-        _refuse(path, f"changes the values of a source ({unknown[0][:40]})")
+        refuse(path, f"changes the values of a source ({unknown[0][:40]})")
     source, target = (_parse_rectangle(path, element.find(name)) for name in ("SrcRect", "DstRect"))
     if source[2:] != target[2:]:
-        _refuse(path, f"resamples {source[2]} x {source[3]} px to {target[2]} x {target[3]}")
+        refuse(path, f"resamples {source[2]} x {source[3]} px to {target[2]} x {target[3]}")
     is_complex = element.tag == "ComplexSource"
     own_nodata = _parse_nodata(path, element, "NODATA") if is_complex else None
     has_mask = is_complex and (element.findtext("UseMaskBand") or "").strip().lower() in ("1", "true", "yes", "on")
@@ -151,7 +141,7 @@ def _read_source(path: Path, element: Element, nodata: float | None) -> _Source:
     placement = Placement(row, column, height, width, source_row, source_column, is_opaque)
     number = (element.findtext("SourceBand") or "1").strip()
     if not re.fullmatch(r"[1-9]\d{0,5}", number):
-        _refuse(path, f"reads the band {number[:20]!r} of a source")
+        refuse(path, f"reads the band {number[:20]!r} of a source")
     nodata = own_nodata if is_complex and (has_mask or own_nodata is not None) else nodata
     return _Source(_find_file(path, element), int(number), placement, nodata)
 
@@ -163,9 +153,9 @@ def _find_file(path: Path, element: Element) -> str:
     if url := remote_url(name):
         return url
     if not is_local_file(name):
-        _refuse(path, f"has the source {name[:80]!r}, which is not the name of a GeoTIFF")
+        refuse(path, f"has the source {name[:80]!r}, which is not the name of a GeoTIFF")
     if name.lower().endswith(".vrt"):
-        _refuse(path, f"has another VRT as a source, {name}")
+        refuse(path, f"has another VRT as a source, {name}")
     is_relative = node is not None and node.get("relativeToVRT") == "1"
     return str(path.parent / name if is_relative else Path(name))
 
@@ -173,30 +163,16 @@ def _find_file(path: Path, element: Element) -> str:
 def _parse_rectangle(path: Path, element: Element | None) -> tuple[int, int, int, int]:
     """Return xOff, yOff, xSize, ySize."""
     if element is None:
-        _refuse(path, "has a source without SrcRect or DstRect")
+        refuse(path, "has a source without SrcRect or DstRect")
     values = [float(parse_number(path, element.get(name, ""))) for name in ("xOff", "yOff", "xSize", "ySize")]
     if not all(abs(value) <= MAX_SIDE and abs(value - round(value)) <= MAX_SHIFT for value in values):
-        _refuse(path, f"places a source at fractions of a pixel ({', '.join(f'{value:.9g}' for value in values)})")
+        refuse(path, f"places a source at fractions of a pixel ({', '.join(f'{value:.9g}' for value in values)})")
     x, y, width, height = map(round, values)
     if width < 1 or height < 1:
-        _refuse(path, f"has a source of {width} x {height} px")
+        refuse(path, f"has a source of {width} x {height} px")
     return x, y, width, height
 
 
 def _parse_nodata(path: Path, element: Element, tag: str) -> float | None:
     text = (element.findtext(tag) or "").strip()
     return parse_number(path, text) if text else None
-
-
-def _parse_side(path: Path, root: Element, name: str) -> int:
-    text = root.get(name, "")
-    if not re.fullmatch(r"\d{1,10}", text) or not 1 <= int(text) <= MAX_SIDE:
-        raise PipelineError(f"{path}: {text[:20]!r} is not a {name} of 1 to {MAX_SIDE}; recreate it: gdalbuildvrt")
-    return int(text)
-
-
-def _refuse(path: Path, problem: str) -> NoReturn:
-    raise PipelineError(
-        f"{path} {problem}, which is not supported; write its pixels to a GeoTIFF: gdal_translate -co TILED=YES "
-        f"-co COMPRESS=DEFLATE -co BIGTIFF=IF_SAFER {quote(str(path))} {quote(path.stem)}.tif"
-    )

@@ -23,13 +23,6 @@ def is_georeferenced(chips: pd.DataFrame) -> pd.Series:
     return (chips["crs"] != "") & chips[["x", "y", "pixel_size"]].notna().all(axis=1)
 
 
-def outlines(chips: pd.DataFrame) -> np.ndarray:
-    """Return the corners of rows of `chips.csv` in each chip's own CRS, see `corners`; NaN without a georeference."""
-    known = is_georeferenced(chips)
-    x_N, y_N, pixel_N = (chips[name].where(known).to_numpy(float) for name in ("x", "y", "pixel_size"))
-    return corners(x_N, y_N, chips[["width", "height"]].to_numpy() * pixel_N[:, None])
-
-
 def reproject(points_N2: np.ndarray, source: CRS | str, target: CRS | str) -> np.ndarray:
     """Transform coordinates between CRSs; NaN where that is not possible, as from a local site grid."""
     try:
@@ -54,7 +47,9 @@ def feature_collection(chips: pd.DataFrame, properties: Sequence[str]) -> dict[s
     """
     features: list[dict[str, Any]] = []
     for crs, rows in chips[is_georeferenced(chips)].groupby("crs", sort=True):
-        rings = to_degrees(outlines(rows), str(crs)).round(7).tolist()
+        size_N2 = rows[["width", "height"]].to_numpy() * rows[["pixel_size"]].to_numpy()
+        outlines_N42 = corners(rows["x"].to_numpy(), rows["y"].to_numpy(), size_N2)
+        rings = to_degrees(outlines_N42, str(crs)).round(7).tolist()
         for ring, values in zip(rings, rows[list(properties)].to_dict("records"), strict=True):
             if not np.isnan(ring).any():
                 geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}

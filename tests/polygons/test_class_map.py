@@ -1,3 +1,5 @@
+"""Names, colours and confidence are those of the map; a confidence of another map or model is refused."""
+
 from pathlib import Path
 
 import numpy as np

@@ -1,8 +1,9 @@
+"""A patch is the same whatever the blocks in which a map is read."""
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from rasterio.features import shapes
 from scipy import ndimage
 
 from pipeline.polygons.patches import NODATA, Patches, PatchLabeller
@@ -45,36 +46,6 @@ def test_patches_are_numbered_by_their_first_pixel_and_0_is_nodata() -> None:
     assert patches.first_P.tolist() == [-1, 1, 2, 3, 4]
 
 
-def test_arms_that_meet_in_a_later_block_are_one_patch() -> None:
-    class_HW = np.array(
-        [
-            [1, 0, 1, 0, 1],
-            [1, 0, 1, 0, 1],
-            [1, 1, 1, 0, 1],
-            [0, 0, 1, 1, 1],
-        ],
-        np.uint8,
-    )
-    for block_rows in (1, 2, 3, 4):
-        id_HW, patches = label(class_HW, block_rows)
-        assert (id_HW[class_HW == 1] == 1).all()
-        assert patches.pixels_P.tolist() == [0, 13, 2, 3, 2]
-
-
-def test_pixels_that_touch_at_a_corner_are_not_connected() -> None:
-    assert label(np.array([[1, 0], [0, 1]], np.uint8), 1)[0].tolist() == [[1, 2], [3, 4]]
-
-
-@given(maps, rows, columns)
-def test_patches_do_not_depend_on_the_blocks(class_HW: np.ndarray, block_rows: int, block_columns: int | None) -> None:
-    id_HW, patches = label(class_HW, block_rows, block_columns)
-    whole_HW, whole = label(class_HW, len(class_HW))
-    assert (id_HW == whole_HW).all()
-    assert (patches.class_P == whole.class_P).all()
-    assert (patches.pixels_P == whole.pixels_P).all()
-    assert (patches.first_P == whole.first_P).all()
-
-
 @given(maps, rows, columns)
 def test_patches_are_those_of_scipy_class_by_class(
     class_HW: np.ndarray, block_rows: int, block_columns: int | None
@@ -100,12 +71,6 @@ def test_patches_have_the_class_size_and_first_pixel_of_their_pixels(
     for patch in range(1, len(patches.class_P)):
         assert patches.first_P[patch] == np.flatnonzero(id_HW == patch)[0]
     assert (np.diff(patches.first_P) > 0).all()
-
-
-@given(maps)
-def test_gdal_draws_as_many_polygons(class_HW: np.ndarray) -> None:
-    polygons = sum(1 for _ in shapes(class_HW, mask=class_HW != NODATA, connectivity=4))
-    assert len(label(class_HW, 2)[1].class_P) == polygons + 1
 
 
 def test_the_same_blocks_give_the_same_provisional_ids() -> None:

@@ -1,9 +1,10 @@
+"""Borders run along pixels and are those of GDAL, with all vertices shared by neighbours."""
+
 import numpy as np
-import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
-from rasterio.features import rasterize, shapes
+from rasterio.features import shapes
 
 from pipeline.polygons.rings import trace
 from tests.polygons.label_maps import class_maps, label, sizes
@@ -57,15 +58,6 @@ def test_polygons_are_a_valid_coverage_and_cover_their_pixels_exactly(class_HW: 
     assert shapely.union_all(pieces.polygon_N).area == pixels.sum()
 
 
-@given(class_maps)
-def test_gdal_rasterizes_polygons_to_the_labels(class_HW: np.ndarray) -> None:
-    label_HW = label(class_HW)
-    pieces = trace(label_HW, 0, 0)
-    burned = [(polygon, int(own)) for polygon, own in zip(pieces.polygon_N, pieces.label_N, strict=True)]
-    raster_HW = rasterize(burned, label_HW.shape, dtype=np.int32) if burned else np.zeros_like(label_HW)
-    assert raster_HW.tolist() == label_HW.tolist()
-
-
 @given(class_maps, st.integers(0, 10**6), st.integers(0, 10**6))
 def test_polygons_are_those_of_gdal_with_vertices_at_every_corner(class_HW: np.ndarray, row: int, column: int) -> None:
     label_HW = label(class_HW)
@@ -85,9 +77,3 @@ def test_blocks_of_one_map_share_all_vertices(class_HW: np.ndarray, row: int, co
         if class_HW[rows, columns].size
     ]
     assert shapely.coverage_is_valid(np.concatenate(blocks))
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1)])
-def test_a_checkerboard_has_squares_of_one_pixel(shape: tuple[int, int]) -> None:
-    label_HW = np.arange(1, 1 + np.prod(shape), dtype=np.int32).reshape(shape)
-    assert (shapely.get_num_coordinates(trace(label_HW, 0, 0).polygon_N) == 5).all()

@@ -1,3 +1,5 @@
+"""Simplified polygons leave no gaps and no overlaps, in a block and between blocks."""
+
 import numpy as np
 import pytest
 import shapely

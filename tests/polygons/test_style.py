@@ -1,3 +1,5 @@
+"""QGIS draws each class in its colour, and nothing else."""
+
 from xml.etree import ElementTree
 
 from pipeline.formats.classes import ClassTable

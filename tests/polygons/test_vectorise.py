@@ -16,7 +16,7 @@ from scipy import ndimage
 from pipeline.core.errors import PipelineError
 from pipeline.polygons import vectorise as module
 from pipeline.polygons.class_map import open_class_map
-from pipeline.polygons.vectorise import VectorOptions, VectorResult, block_windows, to_crs, vectorise
+from pipeline.polygons.vectorise import VectorOptions, VectorResult, to_crs, vectorise
 from pipeline.raster.georeference import Georeference
 from tests.polygons.world import TABLE, read_features, smooth_classes, write_map
 from tests.world import UTM, at
@@ -36,20 +36,6 @@ def write(path: Path, class_HW: np.ndarray, options: VectorOptions = RAW, **laye
     confidence = path.with_suffix(".confidence.tif")
     with open_class_map(path, confidence if confidence.exists() else None) as source:
         return vectorise(source, path.with_suffix(".gpkg"), options)
-
-
-@given(
-    st.integers(1, 40),
-    st.integers(1, 40),
-    st.integers(0, 99),
-)
-def test_blocks_cover_each_pixel_once(height: int, width: int, seed: int) -> None:
-    side = 1 + seed % 17
-    covered_HW = np.zeros((height, width), int)
-    for window in block_windows(height, width, side):
-        assert max(window.height, window.width) <= side
-        covered_HW[window.row_off : window.row_off + window.height, window.col_off : window.col_off + window.width] += 1
-    assert (covered_HW == 1).all()
 
 
 @settings(deadline=None, max_examples=15)

@@ -17,15 +17,15 @@ from rasterio.transform import Affine
 from pipeline.core.errors import PipelineError
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
+from pipeline.raster.grids import Grid
 from pipeline.scenes.common_grid import GriddedFile, place_files, read_grid
 from pipeline.scenes.geotiff_scene import open_scene
-from pipeline.scenes.mosaic import Grid
 from tests.scenes.mosaics import OPTIONS
 from tests.world import CRS_NO_CODE, LOCAL_CRS, at, gradient
 
 
 def file(name: str, georeference: Georeference, height: int = 4, width: int = 5) -> GriddedFile:
-    return GriddedFile(name, nullcontext, Grid(height, width, georeference))  # type: ignore[arg-type]
+    return GriddedFile(nullcontext, Grid(name, height, width, georeference))  # type: ignore[arg-type]
 
 
 OFFSETS = st.lists(st.tuples(st.integers(-99, 99), st.integers(-99, 99)), min_size=1, max_size=5)
@@ -63,9 +63,9 @@ def test_a_hundredth_of_a_pixel_is_allowed() -> None:
 
 def test_files_outside_the_stated_grid_are_left_out() -> None:
     files = [file("in", at(x=500000 + 10 * 8)), file("left", at(x=500000 - 10 * 5)), file("below", at(y=1000000 - 100))]
-    grid, placed = place_files(files, Grid(10, 10, at()), "index")
-    assert [item.name for item in placed] == ["in"]
-    assert grid == Grid(10, 10, at())
+    grid, placed = place_files(files, Grid("index", 10, 10, at()))
+    assert [(item.placement.row, item.placement.column) for item in placed] == [(0, 8)]
+    assert grid == Grid("index", 10, 10, at())
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,7 @@ def test_the_advice_works(tmp_path: Path, other: Georeference) -> None:
     write_geotiff(tmp_path / "b c.tif", gradient(20, 30), other)
 
     def place(*names: str) -> None:
-        place_files(
-            [read_grid(str(tmp_path / name), partial(open_scene, str(tmp_path / name), OPTIONS)) for name in names]
-        )
+        place_files([read_grid(partial(open_scene, str(tmp_path / name), OPTIONS)) for name in names])
 
     with pytest.raises(PipelineError) as caught:
         place("a.tif", "b c.tif")
@@ -120,4 +118,4 @@ def test_a_file_without_a_position_is_refused(tmp_path: Path) -> None:
     write_geotiff(path, np.ones((3, 2, 2), np.uint8))
     message = f"{re.escape(str(path))} has no georeference.*gdal_edit.py -a_srs CRS -a_ullr WEST NORTH EAST SOUTH"
     with pytest.raises(PipelineError, match=message):
-        read_grid(str(path), partial(open_scene, str(path), OPTIONS))
+        read_grid(partial(open_scene, str(path), OPTIONS))

@@ -1,3 +1,5 @@
+"""A scene in one GeoTIFF or one a band has the pixels that training had; damage and unsuitable values are named."""
+
 import json
 import os
 from collections.abc import Callable
@@ -8,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from rasterio.control import GroundControlPoint
-from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
@@ -18,7 +18,6 @@ from pipeline.formats.chips import Imagery
 from pipeline.formats.png import read_image, read_mask
 from pipeline.orthophoto.scenes import tile_scene
 from pipeline.raster.blocks import FilePixels
-from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.layout import Scene
 from pipeline.scenes import row_buffer
@@ -29,7 +28,7 @@ from pipeline.sentinel.conversion import read_item
 from pipeline.sentinel.items import ReadOptions as SentinelOptions
 from pipeline.tif_to_png import TifToPngParams
 from tests.orthophoto.test_section import section
-from tests.world import TWO_CLASSES, UTM, at, gradient, hide, landcovernet_item, params
+from tests.world import TWO_CLASSES, at, gradient, hide, landcovernet_item, params
 
 RGB = Imagery(("1", "2", "3"))
 
@@ -145,26 +144,6 @@ def test_sentinel_2_windows_are_the_chips_that_tif_to_png_writes(tmp_path: Path)
     assert (~valid_HW).sum() == 6
 
 
-@pytest.mark.parametrize(("imagery", "nodata"), [(RGB, 7), (Imagery(("1", "2", "3"), stretch=(0.0, 90.0)), 8)])
-def test_bands_in_separate_files_are_as_in_one(tmp_path: Path, imagery: Imagery, nodata: int) -> None:
-    image_CHW = gradient(40, 60)
-    image_CHW[:2, :3], image_CHW[:, 5:9] = nodata, nodata
-    write_geotiff(tmp_path / "a.tif", image_CHW, at(), nodata=nodata)
-    hide(tmp_path / "a.tif", np.where(np.arange(2400).reshape(40, 60) % 7, 255, 0).astype(np.uint8))
-    files = [tmp_path / f"{band}.tif" for band in "rgb"]
-    for path, band_HW in zip(files, image_CHW, strict=True):
-        write_geotiff(path, band_HW[None], at(), nodata=nodata)
-    hide(files[1], np.where(np.arange(2400).reshape(40, 60) % 7, 255, 0).astype(np.uint8))
-    image_HWC, valid_HW = read_scene(tmp_path / "a.tif", imagery)
-    with open_band_files([str(path) for path in files], ReadOptions(imagery)) as scene:
-        separate_HWC, separate_HW = scene.read(Window(0, 0, 60, 40))
-        assert scene.georeference == at()
-        assert [entry[0] for entry in scene.identity] == [str(path) for path in files]
-    assert np.array_equal(separate_HWC, image_HWC)
-    assert np.array_equal(separate_HW, valid_HW)
-    assert 0 < valid_HW.sum() < valid_HW.size
-
-
 def test_band_files_must_match(tmp_path: Path) -> None:
     names = {
         "a": gradient(4, 4)[:1],
@@ -205,16 +184,6 @@ def tiled(path: Path, **profile: Any) -> np.ndarray:
     image_CHW = gradient(70, 100)
     write_geotiff(path, image_CHW, at(), tiled=True, blockxsize=16, blockysize=32, compress="deflate", **profile)
     return image_CHW.transpose(1, 2, 0)
-
-
-def test_a_damaged_block_is_named(tmp_path: Path) -> None:
-    tiled(tmp_path / "a.tif")
-    damage(tmp_path / "a.tif", 1, 2)
-    where = r"block column 2, row 1 \(pixel columns 32 to 47, rows 32 to 63\)"
-    with open_scene(str(tmp_path / "a.tif"), ReadOptions(RGB)) as scene:
-        assert scene.read(Window(0, 0, 100, 32))[1].all()
-        with pytest.raises(PipelineError, match=rf"a.tif cannot be read, the file is damaged: {where}: \S"):
-            scene.read(Window(40, 0, 30, 70))
 
 
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
@@ -278,20 +247,25 @@ def described(path: Path, names: list[str]) -> Path:
     return path
 
 
+RGB_NIR = ("B04", "B03", "B02", "B08")
+
+
 @pytest.mark.parametrize(
-    ("names", "red_green_blue"),
+    ("names", "bands", "values"),
     [
-        (["B01", "B02", "B03", "B04"], [4000, 3000, 2000]),
-        (["B4, central wavelength 665 nm", "B3", "B2", "B8", "B8A"], [1000, 2000, 3000]),
-        (["b02", "b03", "b04"], [3000, 2000, 1000]),
-        (["", "", ""], [1000, 2000, 3000]),  # in the model's order
+        (["B01", "B02", "B03", "B04"], RGB_NIR[:3], [4000, 3000, 2000]),
+        (["B4, central wavelength 665 nm", "B3", "B2", "B8", "B8A"], RGB_NIR[:3], [1000, 2000, 3000]),
+        (["b02", "b03", "b04"], RGB_NIR[:3], [3000, 2000, 1000]),
+        (["", "", ""], RGB_NIR[:3], [1000, 2000, 3000]),  # in the model's order
+        (["B8", "B2", "B3", "B4", "B12"], RGB_NIR, [4000, 3000, 2000, 1000]),
+        (["", "", "", ""], RGB_NIR, [1000, 2000, 3000, 4000]),
     ],
 )
 def test_named_bands_are_found_by_their_descriptions(
-    tmp_path: Path, names: list[str], red_green_blue: list[int]
+    tmp_path: Path, names: list[str], bands: tuple[str, ...], values: list[int]
 ) -> None:
-    image_HWC, _ = read_scene(described(tmp_path / "a.tif", names), Imagery(REFLECTANCE.bands, 1e-4, 0.0, (0.0, 0.5)))
-    assert image_HWC[0, 0].tolist() == [round(255 * value / 5000) for value in red_green_blue]
+    image_HWC, _ = read_scene(described(tmp_path / "a.tif", names), Imagery(bands, 1e-4, 0.0, (0.0, 0.5)))
+    assert image_HWC[0, 0].tolist() == [round(255 * value / 5000) for value in values]
 
 
 MINMAX = Imagery(("1", "2", "3"), stretch="minmax")
@@ -337,6 +311,12 @@ NAMED = (
             r"0.0001, offset 0\); bring the scene to these: gdal_translate -ot Float32 -scale LOW HIGH 0 3000$",
         ),
         (gradient(4, 4, dtype="float32") / 9000, WIDE, r"all black or white: its values are 0.0001111.* to 0.00"),
+        (
+            gradient(4, 4, dtype="uint16"),
+            Imagery(RGB_NIR, 0.0001, 0.0, (0.0, 0.3)),
+            r"a.tif has 3 bands without these descriptions, and the model reads B04, B03, B02 as red, green, blue, "
+            r"then B08; extract them .* --bands RED.tif GREEN.tif BLUE.tif B08.tif$",
+        ),
     ],
 )
 def test_values_that_do_not_suit_the_model_are_refused(
@@ -369,30 +349,6 @@ def test_a_white_cloud_in_the_centre_is_no_reason_to_refuse(tmp_path: Path) -> N
 def test_an_offset_of_the_user_applies(tmp_path: Path) -> None:
     path = place(tmp_path / "a.tif", np.full((3, 4, 4), 2500, np.uint16))
     assert read_scene(path, Imagery(REFLECTANCE.bands, 1e-4, -0.1, (0.0, 0.3)))[0][0, 0].tolist() == [128] * 3
-
-
-@pytest.mark.parametrize(
-    ("georeference", "notes"),
-    [
-        (at(), []),
-        (None, ["has no georeference, and so its map has none"]),
-        (at(crs=None), ["has no CRS, and so its map has none"]),
-        (Georeference(UTM, Affine(0.3, 0.4, 5e5, 0.4, -0.3, 1e6)), ["is rotated against its CRS, and so is its map"]),
-        (Georeference(UTM, Affine(10, 0, 5e5, 0, 10, 1e6)), ["is south-up, and so is its map"]),
-    ],
-)
-def test_unusual_grids_are_noted(tmp_path: Path, georeference: Georeference | None, notes: list[str]) -> None:
-    write_geotiff(tmp_path / "a.tif", gradient(8, 8), georeference)
-    with open_scene(str(tmp_path / "a.tif"), ReadOptions(RGB)) as scene:
-        assert scene.notes == [f"{tmp_path}/a.tif {note}" for note in notes]
-        assert scene.georeference.transform == (georeference.transform if georeference else Affine.identity())
-
-
-def test_ground_control_points_are_refused(tmp_path: Path) -> None:
-    points = [GroundControlPoint(row, column, column, -row) for row, column in ((0, 0), (0, 8), (8, 0))]
-    write_geotiff(tmp_path / "a.tif", gradient(8, 8), gcps=points, crs=UTM)
-    with pytest.raises(PipelineError, match="ground control points, which are not supported; warp it first: gdalwarp"):
-        read_scene(tmp_path / "a.tif")
 
 
 def test_near_infrared_taken_for_alpha_is_noted(tmp_path: Path) -> None:
@@ -473,20 +429,6 @@ def test_an_uncompressed_strip_is_read_row_by_row(tmp_path: Path) -> None:
     assert np.array_equal(image_HWC, expected_HWC)
 
 
-FOUR = Imagery(("4", "3", "2", "1"))
-SENTINEL_4 = Imagery(("B04", "B03", "B02", "B08"), 0.0001, 0.0, (0.0, 0.3))
-
-
-def test_a_scene_has_the_bands_of_the_model(tmp_path: Path) -> None:
-    image_CHW = np.random.default_rng(0).integers(0, 256, (5, 40, 60), np.uint8)
-    place(tmp_path / "a.tif", image_CHW)
-    with open_scene(str(tmp_path / "a.tif"), ReadOptions(FOUR)) as scene:
-        image_HWC, valid_HW = scene.read(Window(7, 5, 50, 30))
-        assert scene.band_count == 4
-    assert np.array_equal(image_HWC, image_CHW[[3, 2, 1, 0], 5:35, 7:57].transpose(1, 2, 0))
-    assert valid_HW.all()
-
-
 def test_many_bands_in_one_strip_or_separate_files_are_as_in_one(tmp_path: Path) -> None:
     image_CHW = np.random.default_rng(0).integers(1, 256, (4, 300, 60), np.uint8)
     image_CHW[:, 3:9] = 0
@@ -494,12 +436,17 @@ def test_many_bands_in_one_strip_or_separate_files_are_as_in_one(tmp_path: Path)
     place(tmp_path / "a.tif", image_CHW, nodata=0, photometric="MINISBLACK")
     place(tmp_path / "strip.tif", image_CHW, nodata=0, photometric="MINISBLACK", blockysize=300, compress="deflate")
     files = [str(place(tmp_path / f"{band}.tif", image_CHW[[band]], nodata=0)) for band in range(4)]
+    visible_HW = np.where(np.arange(18000).reshape(300, 60) % 7, 255, 0).astype(np.uint8)
+    for path in (tmp_path / "a.tif", tmp_path / "strip.tif", Path(files[1])):
+        hide(path, visible_HW)
     with (
         open_scene(str(tmp_path / "a.tif"), ReadOptions(imagery)) as one,
         open_scene(str(tmp_path / "strip.tif"), ReadOptions(imagery)) as strip,
         open_band_files(files, ReadOptions(imagery)) as separate,
     ):
         assert any("stored in strips" in note for note in strip.notes)
+        assert separate.georeference == at()
+        assert [entry[0] for entry in separate.identity] == files
         for window in windows:
             image_HWC, valid_HW = one.read(window)
             for scene in (strip, separate):
@@ -507,41 +454,3 @@ def test_many_bands_in_one_strip_or_separate_files_are_as_in_one(tmp_path: Path)
                 assert np.array_equal(found_HWC, image_HWC)
                 assert np.array_equal(found_HW, valid_HW)
         assert one.read(windows[1])[0].shape == (20, 60, 4)
-
-
-def test_many_named_bands_are_found_by_their_descriptions(tmp_path: Path) -> None:
-    imagery = Imagery(SENTINEL_4.bands, 1e-4, 0.0, (0.0, 0.5))
-    by_name, in_order = ["B8", "B2", "B3", "B4", "B12"], ["", "", "", ""]
-    for names, expected in ((by_name, [4000, 3000, 2000, 1000]), (in_order, [1000, 2000, 3000, 4000])):
-        image_HWC, _ = read_scene(described(tmp_path / "a.tif", names), imagery)
-        assert image_HWC[0, 0].tolist() == [round(255 * value / 5000) for value in expected]
-
-
-@pytest.mark.parametrize(
-    ("image_CHW", "imagery", "message"),
-    [
-        (
-            gradient(4, 4),
-            Imagery(("1", "2", "3", "5")),
-            r"a.tif has 3 bands, and the model reads 1, 2, 3 as red, green, blue, then 5, counted from 1; .*"
-            r"--bands RED.tif GREEN.tif BLUE.tif 5.tif$",
-        ),
-        (
-            gradient(4, 4, dtype="uint16"),
-            SENTINEL_4,
-            r"a.tif has 3 bands without these descriptions, and the model reads B04, B03, B02 as red, green, blue, "
-            r"then B08; extract them .* --bands RED.tif GREEN.tif BLUE.tif B08.tif$",
-        ),
-    ],
-)
-def test_a_scene_without_a_band_is_refused(
-    tmp_path: Path, image_CHW: np.ndarray, imagery: Imagery, message: str
-) -> None:
-    place(tmp_path / "a.tif", image_CHW)
-    with pytest.raises(PipelineError, match=message):
-        read_scene(tmp_path / "a.tif", imagery)
-    with (
-        pytest.raises(PipelineError, match=r"--bands has 3 files; it takes 4: .* as red, green, blue, then (5|B08)$"),
-        open_band_files(["a", "b", "c"], ReadOptions(imagery)),
-    ):
-        pass

@@ -69,13 +69,3 @@ def test_merge_of_vrt_and_geotiff(tmp_path: Path) -> None:
         image_HWC, _ = read_all(scene)
     assert image_HWC.shape == (10, 15, 3)
     assert (image_HWC[:2, 12:] == 99).all()
-
-
-def test_merge_names_what_differs(tmp_path: Path) -> None:
-    first = write(tmp_path / "a.tif", 10, 0)
-    write_geotiff(tmp_path / "b.tif", gradient(2, 3), at(pixel=5))
-    with (
-        pytest.raises(PipelineError, match="b.tif and .*a.tif differ in pixels: 5 x -5 and 10 x -10; .*gdalwarp"),
-        merge_scenes([first, str(tmp_path / "b.tif")], OPTIONS),
-    ):
-        pass

@@ -1,3 +1,5 @@
+"""Which windows of a scene are looked at first, and which models take values as they are stored."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -11,7 +11,6 @@ from rasterio.transform import Affine
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import write_geotiff
-from pipeline.scenes import vrt as vrt_module
 from pipeline.scenes.scene import ReadOptions
 from pipeline.scenes.vrt import open_vrt
 from tests.scenes.mosaics import OPTIONS, Piece, read_all, read_with_gdal, source, vrt, write_pieces
@@ -62,29 +61,11 @@ def require_equal(path: Path) -> None:
     assert gdal_valid_HW[valid_HW].all()
 
 
-@pytest.mark.parametrize("kind", ["plain", "nodata", "mask", "alpha"])
+@pytest.mark.parametrize("kind", ["plain", "nodata", "mask", "alpha", "of the VRT alone"])
 def test_gdalbuildvrt(tmp_path: Path, kind: str) -> None:
     write_pair(tmp_path, kind)
-    require_equal(build(tmp_path, "a.tif", "b.tif"))
-
-
-def test_the_later_file_covers_the_earlier(tmp_path: Path) -> None:
-    for name, value in (("a.tif", 10), ("b.tif", 20)):
-        write_geotiff(tmp_path / name, np.full((3, 1, 1), value, np.uint8), at())
-    for order, top in ((("a.tif", "b.tif"), 20), (("b.tif", "a.tif"), 10)):
-        with open_vrt(build(tmp_path, "-overwrite", *order), OPTIONS) as scene:
-            assert (read_all(scene)[0] == top).all()
-
-
-def test_nodata_that_only_the_vrt_declares(tmp_path: Path) -> None:
-    write_pair(tmp_path, "plain")
-    path = build(tmp_path, "-srcnodata", "0", "-vrtnodata", "0", "a.tif", "b.tif")
-    with open_vrt(path, OPTIONS) as scene:
-        image_HWC, valid_HW = read_all(scene)
-    gdal_HWC, gdal_valid_HW = read_with_gdal(path)
-    np.testing.assert_array_equal(image_HWC, gdal_HWC)
-    np.testing.assert_array_equal(valid_HW, gdal_valid_HW)
-    assert not valid_HW.all()
+    options = ["-srcnodata", "0", "-vrtnodata", "0"] if kind == "of the VRT alone" else []
+    require_equal(build(tmp_path, *options, "a.tif", "b.tif"))
 
 
 def test_a_pixel_counts_as_a_whole(tmp_path: Path) -> None:
@@ -172,29 +153,6 @@ def test_rotated_grid_without_crs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "url"),
-    [
-        ("/vsicurl/https://a.b/c.tif?d=e", "https://a.b/c.tif?d=e"),
-        ("/vsis3/bucket/c.tif", "s3://bucket/c.tif"),
-        ("http://a.b/c.tif", "http://a.b/c.tif"),
-    ],
-)
-def test_remote_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
-    opened: list[str] = []
-
-    def open_scene(source: str, *_: object) -> None:
-        opened.append(source)
-        raise PipelineError("enough")
-
-    monkeypatch.setattr(vrt_module, "open_scene", open_scene)
-    path = tmp_path / "mosaic.vrt"
-    path.write_text(vrt([source(PIECE, name, band).replace('relativeToVRT="1"', "") for band in (1, 2, 3)]))
-    with pytest.raises(PipelineError, match="enough"), open_vrt(path, OPTIONS):
-        pass
-    assert opened == [url]
-
-
-@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("<VRTDataset ", '<VRTDataset subClass="VRTWarpedDataset" ', "is a VRTWarpedDataset, which resamples"),
@@ -205,9 +163,9 @@ def test_remote_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: s
         ("<SrcRect", "<LUT>0:0,255:9</LUT><SrcRect", r"changes the values of a source \(LUT\)"),
         ("<SrcRect", "<ScaleRatio>2</ScaleRatio><SrcRect", r"changes the values of a source \(ScaleRatio\)"),
         ("<SrcRect", "<OpenOptions/><SrcRect", r"changes the values of a source \(OpenOptions\)"),
-        ('xOff="2" yOff="0"', 'xOff="2.5" yOff="0"', r"at fractions of a pixel \(2.5, 0, 6, 5\)"),
-        ('xOff="2" yOff="0"', 'xOff="nan" yOff="0"', "at fractions of a pixel"),
-        ('xOff="2" yOff="0"', 'xOff="1e300" yOff="0"', "at fractions of a pixel"),
+        ('xOff="2" yOff="1"', 'xOff="2.5" yOff="1"', r"at fractions of a pixel \(2.5, 1, 6, 5\)"),
+        ('xOff="2" yOff="1"', 'xOff="nan" yOff="1"', "at fractions of a pixel"),
+        ('xOff="2" yOff="1"', 'xOff="1e300" yOff="1"', "at fractions of a pixel"),
         ('DstRect xOff="2" yOff="1" xSize="6"', 'DstRect xOff="2" yOff="1" xSize="12"', "resamples 6 x 5 px to 12 x 5"),
         ('xSize="6" ySize="5"', 'xSize="0" ySize="5"', "has a source of 0 x 5 px"),
         ("<SrcRect ", "<Other ", "changes the values of a source"),
@@ -220,11 +178,7 @@ def test_remote_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: s
 def test_refused_with_the_command(tmp_path: Path, old: str, new: str, message: str) -> None:
     PIECE.write(tmp_path / "0.tif")
     path = tmp_path / "mosaic.vrt"
-    text = vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)]).replace(
-        'xOff="2" yOff="1"', 'xOff="2" yOff="0"', 1
-    )
-    if old.startswith("DstRect"):
-        text = vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)])
+    text = vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)])
     assert old in text
     path.write_text(text.replace(old, new))
     with pytest.raises(PipelineError, match=message) as caught, open_vrt(path, OPTIONS):
@@ -275,13 +229,16 @@ def test_bands_of_different_files_are_refused(tmp_path: Path) -> None:
         ("<a", "is not valid XML"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><VRTDataset/>', "it has a DOCTYPE"),
         ("<PAMDataset/>", "is not a VRT: its root element is PAMDataset"),
-        ("<VRTDataset/>", "'' is not a rasterXSize"),
-        ('<VRTDataset rasterXSize="1" rasterYSize="0"/>', "'0' is not a rasterYSize of 1 to 2147483647"),
-        ('<VRTDataset rasterXSize="9999999999" rasterYSize="1"/>', "'9999999999' is not a rasterXSize"),
+        ("<VRTDataset/>", "'' is not a number"),
+        ('<VRTDataset rasterXSize="1" rasterYSize="0"/>', "states an invalid extent or pixel size, 1 x 0 px"),
+        (
+            '<VRTDataset rasterXSize="9999999999" rasterYSize="1"/>',
+            "9999999999 x 1 px with the geotransform",
+        ),
         ('<VRTDataset rasterXSize="1" rasterYSize="1"><GCPList/></VRTDataset>', "ground control points"),
         (
             '<VRTDataset rasterXSize="1" rasterYSize="1"><GeoTransform>0,0,0,0,0,0</GeoTransform></VRTDataset>',
-            "has an invalid GeoTransform",
+            "1 x 1 px with the geotransform 0, 0, 0, 0, 0, 0; recreate it",
         ),
         ('<VRTDataset rasterXSize="1" rasterYSize="1"><SRS>/etc/passwd</SRS></VRTDataset>', "not contain a valid CRS"),
     ],
@@ -319,11 +276,5 @@ def test_many_bands_are_found_in_one_file_or_several(tmp_path: Path, is_separate
     path = build(tmp_path, *(["-separate", *(f"{band}.tif" for band in range(4))] if is_separate else ["a.tif"]))
     with open_vrt(path, ReadOptions(replace(OPTIONS.imagery, bands=("2", "1", "3", "4")))) as scene:
         image_HWC, valid_HW = read_all(scene)
-        assert scene.band_count == 4
     assert np.array_equal(image_HWC, image_CHW[[1, 0, 2, 3]].transpose(1, 2, 0))
     assert valid_HW.all()
-    with (
-        pytest.raises(PipelineError, match=r"has the bands 1, 2, 3, 4, and the model needs 1, 2, 3, 5, in this order"),
-        open_vrt(path, ReadOptions(replace(OPTIONS.imagery, bands=("1", "2", "3", "5")))),
-    ):
-        pass

@@ -1,3 +1,5 @@
+"""Masks that are shifted against their images are found, and others are not suspected."""
+
 from itertools import pairwise
 
 import cv2

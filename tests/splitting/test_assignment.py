@@ -1,3 +1,5 @@
+"""Units of unequal size come as close to the requested shares as any assignment, by the seed alone."""
+
 from collections.abc import Sequence
 from itertools import product
 

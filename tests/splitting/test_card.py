@@ -1,3 +1,5 @@
+"""The data card says where chips come from, what is in each part, and what was left out."""
+
 from dataclasses import replace
 
 import pandas as pd

@@ -1,3 +1,5 @@
+"""What a person should know before a training is said in one line each."""
+
 from pathlib import Path
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The picture shows every class, rare ones first, from different groups."""
+
 from pathlib import Path
 
 import numpy as np

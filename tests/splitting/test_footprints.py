@@ -1,8 +1,9 @@
-import numpy as np
+"""Outlines of chips are GeoJSON in degrees, and left out where the place is unknown."""
+
 import pandas as pd
 import pytest
 
-from pipeline.splitting.footprints import feature_collection, outlines, to_degrees
+from pipeline.splitting.footprints import feature_collection
 from tests.world import LOCAL_CRS
 
 
@@ -25,14 +26,6 @@ def test_an_outline_is_a_closed_counterclockwise_ring() -> None:
     }
 
 
-def test_utm_coordinates_are_converted_to_degrees() -> None:
-    [feature] = feature_collection(chips(("a", "EPSG:32630", 500000.0, 0.0, 10.0)), ["id"])["features"]
-    west, north = feature["geometry"]["coordinates"][0][0]
-    assert (west, north) == pytest.approx((-3.0, 0.0), abs=1e-7)  # the central meridian, on the equator
-    east = feature["geometry"]["coordinates"][0][2][0]
-    assert east == pytest.approx(-3.0 + 2000 / 111320, abs=1e-4)
-
-
 def test_every_chip_is_converted_from_its_own_crs_and_chips_without_a_georeference_are_left_out() -> None:
     rows = chips(
         ("a", "EPSG:32631", 500000.0, 0.0, 10.0),
@@ -47,15 +40,7 @@ def test_every_chip_is_converted_from_its_own_crs_and_chips_without_a_georeferen
     assert longitudes == pytest.approx({"a": 3.0, "c": -3.0}, abs=1e-7)
 
 
-def test_corners_are_in_units_of_the_crs() -> None:
-    rows = chips(("a", "EPSG:32630", 500000.0, 0.0, 10.0), ("b", "", 1.0, 1.0, 1.0), ("c", "EPSG:32630", 0, 0, None))
-    outlines_N42 = outlines(rows)
-    assert outlines_N42[0].tolist() == [[500000.0, 0.0], [500000.0, -1000.0], [502000.0, -1000.0], [502000.0, 0.0]]
-    assert np.isnan(outlines_N42[1:]).all()
-
-
 @pytest.mark.parametrize(("crs", "x"), [(LOCAL_CRS, 5.0), ("no CRS", 5.0), ("EPSG:32630", 1e9)])
 def test_chips_without_a_position_on_the_globe_are_left_out(crs: str, x: float) -> None:
     rows = chips(("a", crs, x, 1e9, 0.1), ("b", "EPSG:32631", 500000.0, 0.0, 10.0))
-    assert np.isnan(to_degrees(outlines(rows[:1]), crs)).all()
     assert [feature["properties"] for feature in feature_collection(rows, ["id"])["features"]] == [{"id": "b"}]

@@ -1,5 +1,6 @@
+"""Images that overlap, directly or through others, are one group, on real files too."""
+
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from pipeline.splitting.groups import find_groups, large_group_summary
 from pipeline.splitting.locations import Locations
 from pipeline.splitting.section import PARTS
-from tests.splitting.world import boxes, grid, leak_share, placed, section, split_up, together
+from tests.splitting.world import grid, leak_share, placed, section, split_up, together, touching
+
+pytestmark = pytest.mark.usefixtures("few_moves")
 
 
 def group_by_scene(chips: pd.DataFrame) -> dict[str, str]:
@@ -71,17 +74,12 @@ def test_groups_equal_those_of_a_brute_force_comparison(layout: list[tuple[int, 
             for number, (left, top, rows, columns, unit) in enumerate(layout)
         )
     )
-    box_N4, unit, connected = boxes(chips).tolist(), chips["unit"].tolist(), []
-    for i, (left, bottom, right, top) in enumerate(box_N4):
-        for j, (west, south, east, north) in enumerate(box_N4):
-            overlap = min(right, east) - max(left, west) > 0.5 and min(top, north) - max(bottom, south) > 0.5
-            if overlap or unit[i] == unit[j]:
-                connected.append((i, j))
-    group = list(unit)
-    for _ in unit:  # as often as a chain can be long
-        for i, j in connected:
-            group[i] = group[j] = min(group[i], group[j])
-    assert find_groups(chips, Locations.from_chips(chips)).tolist() == group
+    unit_N = chips["unit"].to_numpy(str)
+    connected_NN = touching(chips, overlap=0.5) | (unit_N[:, None] == unit_N)
+    for _ in layout:  # as often as a chain can be long
+        connected_NN = connected_NN @ connected_NN
+    expected = [min(unit_N[connected_N].tolist()) for connected_N in connected_NN]
+    assert find_groups(chips, Locations.from_chips(chips)).tolist() == expected
 
 
 def korea(shared: Path, side: int) -> pd.DataFrame:
@@ -112,22 +110,6 @@ def test_the_real_files_leak_nothing(shared: Path, strategy: str) -> None:
     assert leak_share(chips) == 0
     by_file = pd.factorize(chips["scene"])[0] % 10
     assert leak_share(chips.assign(part=np.where(by_file == 0, "test", "train"))) > 0.4  # as if files were independent
-
-
-def test_a_group_too_large_for_its_part_is_reported_with_the_strategy_that_divides_it() -> None:
-    mosaic = [placed(grid(f"m{number}", 4, 4), 120 * number, 0) for number in range(9)]
-    others = [placed(grid(f"z{number}", 2, 2), 3000 * number, 9000) for number in range(5)]
-    chips = together(*mosaic, *others)
-
-    def note(**changes: Any) -> str:
-        params = section(**changes)
-        return large_group_summary(split_up(chips, params), params)
-
-    text = note(strategy="scene")
-    assert text.startswith("the parts have 88 / ")
-    assert "instead of 80 / 10 / 10: group m0 alone has 88 %; split.strategy=block" in text
-    assert note(strategy="scene", train=0.88, val=0.06, test=0.06) == ""
-    assert note(strategy="block") == ""
 
 
 def test_a_place_with_many_dates_is_not_reported_since_blocks_cannot_divide_it() -> None:

@@ -1,3 +1,5 @@
+"""Which chips overlap or touch, in any CRS, across zones and the antimeridian."""
+
 from typing import Any
 
 import numpy as np

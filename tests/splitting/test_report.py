@@ -1,3 +1,5 @@
+"""Shares of the classes, rare classes, and chips without them."""
+
 import pandas as pd
 
 from pipeline.splitting.report import class_shares, composition, imbalance, shares_table

@@ -1,3 +1,5 @@
+"""The section `split` refuses impossible values in one line."""
+
 from pathlib import Path
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""One class is made to dominate the training part, and the others keep their minimum."""
+
 import pandas as pd
 import pytest
 from hypothesis import given

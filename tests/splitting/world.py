@@ -1,3 +1,5 @@
+"""Chips in rows and columns, placed on the ground, and their split."""
+
 from typing import Any
 
 import numpy as np
@@ -18,45 +20,26 @@ def section(**changes: Any) -> SplitSection:
     return SplitSection.model_validate(PARAMS["split"] | changes)
 
 
+def at_cells(*cells: tuple[float, float], crs: str = "EPSG:2180", pixel: float = 0.5, scene: str = "s") -> pd.DataFrame:
+    """Chips of 32 px, 16 m, by column and row in a grid of chips; without a CRS they have no position."""
+    rows = [(f"{x}_{y}", scene, SIDE * y, SIDE * x, 16 * x, -16 * y, crs, pixel, SIDE, SIDE) for x, y in cells]
+    columns = ["id", "scene", "row", "column", "x", "y", "crs", "pixel_size", "width", "height"]
+    chips = pd.DataFrame(rows, columns=columns)
+    return chips if crs else chips.assign(x=np.nan, y=np.nan, pixel_size=np.nan)
+
+
 def grid(scene: str = "s", rows: int = 1, columns: int = 1, **pixels: int) -> pd.DataFrame:
-    """Adjacent chips of 32 px in one scene, with `pixels` of each class; ids are SCENE_ROW_COLUMN."""
-    cells = [(row, column) for row in range(rows) for column in range(columns)]
-    return pd.DataFrame(
-        [
-            {
-                "id": f"{scene}_{row}_{column}",
-                "scene": scene,
-                "unit": scene,
-                "row": SIDE * row,
-                "column": SIDE * column,
-                "height": SIDE,
-                "width": SIDE,
-                "x": np.nan,
-                "y": np.nan,
-                "crs": "",
-                "pixel_size": np.nan,
-                "date": "",
-                "official": "",
-                "pixels_1": 10,
-                "pixels_ignored": 0,
-                **pixels,
-            }
-            for row, column in cells
-        ]
-    )
+    """Adjacent chips in one scene without a position, with `pixels` of each class; ids are SCENE_ROW_COLUMN."""
+    cells = [(column, row) for row in range(rows) for column in range(columns)]
+    names = [f"{scene}_{row}_{column}" for column, row in cells]
+    others: dict[str, Any] = {"id": names, "unit": scene, "date": "", "official": "", "pixels_1": 10}
+    return at_cells(*cells, crs="", scene=scene).assign(**others | {"pixels_ignored": 0} | pixels)
 
 
 def placed(chips: pd.DataFrame, x: float, y: float, crs: str = "EPSG:2180", pixel: float = 0.5) -> pd.DataFrame:
     """Georeference a scene: its top left corner is `x` pixels to the right of a fixed point and `y` below it."""
     left, top = 500000 + pixel * (x + chips["column"]), 400000 - pixel * (y + chips["row"])
     return chips.assign(x=left, y=top, crs=crs, pixel_size=pixel)
-
-
-def at_cells(*cells: tuple[float, float], crs: str = "EPSG:2180", pixel: float = 0.5, scene: str = "s") -> pd.DataFrame:
-    """Chips of 32 px, 16 m, by column and row in a grid of chips."""
-    rows = [(f"{x}_{y}", scene, SIDE * y, SIDE * x, 16 * x, -16 * y, crs, pixel, SIDE, SIDE) for x, y in cells]
-    columns = ["id", "scene", "row", "column", "x", "y", "crs", "pixel_size", "width", "height"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def together(*scenes: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +58,9 @@ def leak_share(chips: pd.DataFrame) -> float | None:
     return share
 
 
-def boxes(chips: pd.DataFrame) -> np.ndarray:
-    """(chips, 4): left, bottom, right, top in pixels of 0.5 m from the origin of the CRS."""
+def touching(chips: pd.DataFrame, overlap: float = 0) -> np.ndarray:
+    """Which chips of 0.5 m overlap by so many pixels or, for 0, touch, by their corners alone, (chips, chips)."""
     left, top = chips["x"] / 0.5, chips["y"] / 0.5
-    return np.stack([left, top - chips["height"], left + chips["width"], top], axis=1)
+    low_N2, high_N2 = np.stack([[left, top - chips["height"]], [left + chips["width"], top]]).swapaxes(1, 2)
+    common_NN2 = np.minimum(high_N2[:, None], high_N2) - np.maximum(low_N2[:, None], low_N2)
+    return np.asarray((common_NN2 >= overlap).all(axis=2))

@@ -1,6 +1,8 @@
+"""Which names in a VRT or a tile index are addresses, which are paths, and which are neither."""
+
 import pytest
 
-from pipeline.scenes.source_names import is_local_file, remote_url
+from pipeline.scenes.mosaic_files import is_local_file, remote_url
 
 
 @pytest.mark.parametrize(

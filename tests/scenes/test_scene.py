@@ -1,8 +1,10 @@
+"""What is said about a scene without a position, rotated or turned."""
+
 import pytest
 from rasterio.transform import Affine
 
 from pipeline.raster.georeference import Georeference
-from pipeline.scenes.grid_notes import grid_notes
+from pipeline.scenes.scene import grid_notes
 from tests.world import at
 
 
