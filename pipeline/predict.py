@@ -17,9 +17,9 @@ from pipeline.core.failures import Failure, catch_failures, reraise_stage_errors
 from pipeline.core.parallel import has_cluster
 from pipeline.inference.jobs import Job, MapTask, predict_one, print_note
 from pipeline.inference.network import Wanted
+from pipeline.inference.options import MapOptions, Source
 from pipeline.inference.outputs import ENDINGS
 from pipeline.inference.revision import MODEL, model_of
-from pipeline.inference.scene_map import MapOptions, Source
 from pipeline.raster.remote import locate
 from pipeline.scenes.area import AreaOptions
 

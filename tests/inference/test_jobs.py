@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.inference.jobs import Job, MapTask
 from pipeline.inference.network import Wanted
-from pipeline.inference.scene_map import MapOptions, Source
+from pipeline.inference.options import MapOptions, Source
 from pipeline.scenes.area import AreaOptions
 from tests.maps import write_model
 

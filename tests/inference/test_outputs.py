@@ -10,18 +10,11 @@ import pytest
 import rasterio
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.classes import ClassTable, LandCoverClass
 from pipeline.inference import outputs
+from pipeline.inference.cog import describe_layers
 from pipeline.inference.finished import Finished
 from pipeline.inference.layers import Layer
-from pipeline.inference.outputs import (
-    MapFiles,
-    describe_layers,
-    require_new,
-    require_no_input,
-    require_writable,
-    write_outputs,
-)
+from pipeline.inference.outputs import MapFiles, require_new, require_no_input, require_writable, write_outputs
 from tests.inference.world import TABLE
 from tests.world import at
 
@@ -59,7 +52,7 @@ def test_a_folder_need_not_exist(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_is_no_name_for_one_map(tmp_path: Path) -> None:
     (tmp_path / "map.tif").mkdir()
-    with pytest.raises(PipelineError, match="map.tif is a folder"):
+    with pytest.raises(PipelineError, match="map.tif is a folder, and the map needs a file of this name"):
         require_writable(MapFiles(tmp_path / "map.tif"))
 
 
@@ -104,17 +97,6 @@ def test_existing_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "map.confidence.tif").touch()
     with pytest.raises(PipelineError, match=r"map.confidence.tif exists; --overwrite replaces it$"):
         require_new(files(tmp_path).chosen)
-
-
-def test_bands_are_named_after_the_model_s_classes() -> None:
-    map_table = ClassTable(classes=(*TABLE.classes, LandCoverClass(id=254, name="undecided", colour=(128, 128, 128))))
-    found = describe_layers(at(), map_table, TABLE, {"MODEL": "m"})
-    assert found["classes"].table == map_table
-    assert found["classes"].bands[0].tags["CLASS_254"] == "undecided"
-    assert [band.name for band in found["probabilities"].bands] == ["field", "water", "forest & scrub"]
-    assert [band.tags for band in found["probabilities"].bands] == [{"CLASS": "10"}, {"CLASS": "30"}, {"CLASS": "70"}]
-    assert [raster.table for name, raster in found.items() if name != "classes"] == [None, None]
-    assert {raster.tags["MODEL"] for raster in found.values()} == {"m"}
 
 
 def finished(folder: Path) -> Finished:
