@@ -38,7 +38,7 @@ class Layer:
             for line, values_CW in enumerate(values_CHW.transpose(1, 0, 2), row):
                 for band, values_W in enumerate(values_CW):
                     file.seek((line * self.bands + band) * self.width + column)
-                    file.write(np.ascontiguousarray(values_W))
+                    file.write(np.ascontiguousarray(values_W).data)
 
 
 class Work:

@@ -100,7 +100,8 @@ def network_windows(bounds: Window, height: int, width: int, tiling: Tiling) -> 
 
 def slices_in(part: Window, whole: Window) -> tuple[slice, slice]:
     """Return the rows and columns of a window in the array of another that contains it."""
-    return Window(part.col_off - whole.col_off, part.row_off - whole.row_off, part.width, part.height).toslices()
+    row, column = part.row_off - whole.row_off, part.col_off - whole.col_off
+    return slice(row, row + part.height), slice(column, column + part.width)
 
 
 def _floor(value: int, step: int) -> int:

@@ -21,7 +21,7 @@ from pipeline.inference.cog import Band, Raster, describe_layers, write_cog
 from pipeline.inference.layers import Layer
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff
-from tests.inference.world import TABLE
+from tests.maps import TABLE
 from tests.world import CRS_NO_CODE, LOCAL_CRS, UTM, at
 
 NORTH_UP = at()

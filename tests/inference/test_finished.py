@@ -13,7 +13,7 @@ from pipeline.inference.frame import Frame, choose_frame
 from pipeline.inference.layers import Layer, Work
 from pipeline.inference.sieve import sieve
 from pipeline.scenes.area import Area
-from tests.inference.world import TABLE
+from tests.maps import TABLE
 from tests.scenes.array_scene import blank
 from tests.world import at
 

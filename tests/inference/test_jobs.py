@@ -1,3 +1,5 @@
+"""Maps of many scenes: paths for other machines, and a model loaded again only when it was trained again."""
+
 import pickle
 from pathlib import Path
 
