@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks._predict_common import report
 from pipeline.inference import load_model, predict_scene
-from pipeline.inference.scene_map import MapOptions
+from pipeline.inference.options import MapOptions
 
 
 def main() -> None:

@@ -26,7 +26,8 @@ from pipeline.formats.classes import IGNORE
 from pipeline.formats.png import read_mask
 from pipeline.formats.splits import read_groups
 from pipeline.inference.network import PER_CENT, LoadedModel, Wanted, load_model
-from pipeline.inference.scene_map import MapOptions, predict_scene
+from pipeline.inference.options import MapOptions
+from pipeline.inference.scene_map import predict_scene
 from pipeline.learning.calibration import Calibration, calibrate
 from pipeline.learning.data import Chips, read_list, scoring_loader
 from pipeline.learning.model import DESCRIPTION, WEIGHTS

@@ -34,7 +34,8 @@ from benchmarks._export_deepness import deepness_map, extend, read_parameters
 from benchmarks._machine import machine
 from benchmarks.predict import MODEL, ROOT, SAMPLE
 from pipeline.inference.network import LoadedModel, load_model
-from pipeline.inference.scene_map import MapOptions, predict_scene
+from pipeline.inference.options import MapOptions
+from pipeline.inference.scene_map import predict_scene
 from pipeline.inference.windows import Tiling
 from pipeline.publishing.onnx_model import check_onnx, open_session, write_onnx
 from pipeline.raster.gdal import open_dataset

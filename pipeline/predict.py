@@ -17,9 +17,9 @@ from pipeline.core.failures import Failure, catch_failures, reraise_stage_errors
 from pipeline.core.parallel import has_cluster
 from pipeline.inference.jobs import Job, MapTask, predict_one, print_note
 from pipeline.inference.network import Wanted
+from pipeline.inference.options import MapOptions, Source
 from pipeline.inference.outputs import ENDINGS
 from pipeline.inference.revision import MODEL, model_of
-from pipeline.inference.scene_map import MapOptions, Source
 from pipeline.raster.remote import locate
 from pipeline.scenes.area import AreaOptions
 
@@ -34,12 +34,7 @@ def parser() -> argparse.ArgumentParser:
     add = command.add_argument
     add("scenes", nargs="*", metavar="SCENE", help="GeoTIFF, .vrt or tile index; a GeoTIFF may be https:// or s3://")
     add("-o", "--out", required=True, metavar="OUT", help="the map, NAME.tif; for several scenes a folder")
-    add(
-        "--bands",
-        nargs="+",
-        metavar="TIF",
-        help="red, green, blue and further bands of the model in separate files, instead of SCENE",
-    )
+    add("--bands", nargs="+", metavar="TIF", help="red, green, blue and further bands, a file each, instead of SCENE")
     add("--merge", action="store_true", help="one map of all scenes; a later scene covers the earlier")
     model = command.add_mutually_exclusive_group()
     model.add_argument("--model", type=Path, default=Path(MODEL), metavar="FOLDER", help=f"default: {MODEL}")
@@ -49,44 +44,17 @@ def parser() -> argparse.ArgumentParser:
     add("--mask", type=Path, metavar="TIF", help="no data where this raster is not zero, such as clouds")
     add("--confidence", action="store_true", help="also write the confidence in per cent")
     add("--probabilities", action="store_true", help="also write the probability of each class in per cent")
-    add(
-        "--undecided",
-        type=_per_cent,
-        metavar="PERCENT",
-        help="assign pixels below this confidence to a class undecided",
-    )
-    add(
-        "--mmu", type=_positive, metavar="HECTARES", help="minimum mapping unit: merge smaller patches into a neighbour"
-    )
+    add("--undecided", type=_per_cent, metavar="PERCENT", help="class undecided for pixels below this confidence")
+    add("--mmu", type=_positive, metavar="HECTARES", help="minimum mapping unit: smaller patches join a neighbour")
     add("--preview", type=Path, metavar="PNG", help="also draw image and map; for several scenes a folder")
-    add(
-        "--vector",
-        type=Path,
-        metavar="GPKG",
-        help="also write polygons, and the confidence layer; for several scenes a folder",
-    )
+    add("--vector", type=Path, metavar="GPKG", help="also write polygons and confidence; for several scenes a folder")
     add("--truth", type=Path, metavar="TIF", help="reference mask of class ids to show in the preview")
     add("--credit", default="", metavar="TEXT", help="credit of the imagery, in the preview")
-    add(
-        "--offset",
-        type=number,
-        metavar="NUMBER",
-        help="added to scaled values instead of the model's, such as -0.1 for Sentinel-2",
-    )
+    add("--offset", type=number, metavar="NUMBER", help="instead of the model's, added to scaled values, such as -0.1")
     add("--resample", action="store_true", help="run at the pixel size of the training; the map keeps the scene's grid")
-    add(
-        "--memory",
-        type=_positive,
-        metavar="GB",
-        help="memory for the network's windows; default: half of the device's memory, on a CPU at most 4",
-    )
+    add("--memory", type=_positive, metavar="GB", help="for windows; default: half of the device's, on a CPU at most 4")
     add("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
-    add(
-        "--on-error",
-        choices=("stop", "skip"),
-        default="stop",
-        help="at a block that cannot be read; skip: no data there",
-    )
+    add("--on-error", choices=("stop", "skip"), default="stop", help="at an unreadable block; skip: no data there")
     add("--overwrite", action="store_true", help="replace existing files")
     return command
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 
 import pipeline.predict
@@ -80,6 +81,13 @@ class Command:
             code, err = 1, f"{err}{code}\n"
         return Outcome(code or 0, out, err)
 
+    def ids(self, out: Path, *arguments: object, model: Path | None = None) -> np.ndarray:
+        """Make a map; return its class ids (height, width)."""
+        outcome = self(*arguments, "-o", out, model=model)
+        assert outcome.code == 0, outcome.err
+        ids_HW: np.ndarray = read(out)[0]
+        return ids_HW
+
 
 def write_model(folder: Path, imagery: Imagery = RGB, seed: int = 0, **changes: Any) -> Path:
     """An untrained network whose classes vary over an image; 0.06 s for a window of 448 px."""
@@ -127,6 +135,11 @@ def write_scene(
     """A scene of smooth noise, at 10 m."""
     write_geotiff(path, noise(height, width), place or at(), **profile)
     return path
+
+
+def read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as dataset:
+        return np.asarray(dataset.read())
 
 
 def outputs(folder: Path) -> dict[str, bytes]:

@@ -11,7 +11,8 @@ from pipeline.evaluate import evaluate
 from pipeline.evaluation.test_pass import count_predictions
 from pipeline.formats.classes import ClassTable
 from pipeline.inference.network import load_model
-from pipeline.inference.scene_map import MapOptions, predict_scene
+from pipeline.inference.options import MapOptions
+from pipeline.inference.scene_map import predict_scene
 from pipeline.inference.windows import Tiling
 from pipeline.learning.data import Chips, scoring_loader
 from pipeline.tile import TileParams, tile

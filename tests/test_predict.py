@@ -1,4 +1,4 @@
-"""The command `python -m pipeline.predict` as its users meet it: what it writes, and what it says to mistakes."""
+"""The command `python -m pipeline.predict`: each option does what it says, each mistake is one line."""
 
 import errno
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
+import rasterio.shutil
 import torch
 from rasterio.transform import Affine
 from scipy import ndimage
@@ -23,13 +23,12 @@ from pipeline.formats.chips import Imagery
 from pipeline.inference import jobs
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
-from tests.maps import MEMORY, TABLE, Command, noise, outputs, write_model, write_scene
+from tests.maps import MEMORY, TABLE, Command, noise, outputs, read, write_model, write_scene
 from tests.polygons.world import read_features
 from tests.scenes.test_tile_index import write_index
 from tests.small_disk import NAMESPACE, can_mount
-from tests.sources.bucket import bucket_server, put
 from tests.sources.faulty import Server, served
-from tests.world import at
+from tests.world import CRS_NO_CODE, at
 
 ROOT = Path(__file__).parents[1]
 TILES = {"tiled": True, "blockxsize": 128, "blockysize": 128, "compress": "deflate", "interleave": "pixel"}
@@ -52,6 +51,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_geotiff(folder / "16bit.tif", image_CHW.astype(np.uint16) * 100, at())
     write_geotiff(folder / "float.tif", image_CHW.astype(np.float32) / 255, at())
     write_geotiff(folder / "complex.tif", image_CHW.astype(np.complex64), at())
+    rasterio.shutil.copy(folder / "scene.tif", folder / "mosaic.vrt", driver="VRT")
     write_geotiff(folder / "small.tif", np.zeros((1, 50, 50), np.uint8), at())
     write_geotiff(folder / "clouds.tif", np.pad(np.full((1, 96, 28), 1, np.uint8), ((0, 0), (0, 0), (100, 0))), at())
     truth_HW = np.array(TABLE.ids, np.uint8)[np.arange(96 * 128).reshape(96, 128) // 4096]
@@ -75,11 +75,6 @@ def polygon(west: float, south: float, east: float, north: float) -> str:
 @pytest.fixture
 def predict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: Path) -> Command:
     return Command(monkeypatch, capsys, model)
-
-
-def read(path: Path) -> np.ndarray:
-    with rasterio.open(path) as dataset:
-        return np.asarray(dataset.read())
 
 
 # Refusals: one line, code 1, nothing written
@@ -126,7 +121,14 @@ def read(path: Path) -> np.ndarray:
         ("scene.tif -o OUT/map.png", "-o .*map.png: a map is a GeoTIFF; give it a name that ends in .tif"),
         ("scene.tif -o OUT/map", "-o .*map: a map is a GeoTIFF; give it a name that ends in .tif"),
         ("scene.tif -o text.tif/map.tif", ".*map.tif cannot be written: .*text.tif is not a folder that you may .*"),
+        (
+            "scene.tif --preview OUT/p.png --truth 16bit.tif",
+            ".*16bit.tif is uint16 with 3 bands; a --truth has one band of class ids, uint8: gdal_translate .*",
+        ),
+        ("scene.tif --preview OUT/p.png --truth scene.tif", ".*scene.tif is uint8 with 3 bands; a --truth has one .*"),
+        ("scene.tif --vector OUT/p.shp", "--vector .*p.shp: give a name that ends in .gpkg"),
         ("scene.tif -o scene.tif --overwrite", ".*scene.tif would be overwritten, but it is an input; choose .*"),
+        ("mosaic.vrt -o scene.tif --overwrite", ".*scene.tif would be overwritten, but it is an input; choose .*"),
         ("scene.tif --mask clouds.tif -o clouds.tif --overwrite", ".*clouds.tif would be overwritten, but .*"),
         ("scene.tif --preview OUT/p.png --truth truth.tif -o truth.tif --overwrite", ".*truth.tif would be over.*"),
         ("scene.tif -o clouds.tif", ".*clouds.tif exists; --overwrite replaces it"),
@@ -147,12 +149,6 @@ def test_mistakes_are_one_line(arguments: str, message: str, predict: Command, f
     assert (outcome.code, outcome.out) == (1, "")
     assert outputs(tmp_path) == {}
     assert outputs(files) == before
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_is_read_only(predict: Command, files: Path, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    assert "is not a folder that you may write to" in predict(files / "scene.tif", "-o", tmp_path / "map.tif").error
 
 
 @pytest.mark.parametrize(
@@ -189,38 +185,15 @@ def test_help_fits_100_columns(predict: Command, monkeypatch: pytest.MonkeyPatch
 # Models
 
 
-def edit(folder: Path, **changes: Any) -> None:
-    description = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(description | changes))
-
-
-def other_class_count(folder: Path) -> None:
-    edit(folder, classes=json.loads((folder / "model.json").read_text())["classes"][:2])
-
-
-def class_id(number: int) -> Callable[[Path], None]:
-    def change(folder: Path) -> None:
-        classes = json.loads((folder / "model.json").read_text())["classes"]
-        classes[0]["id"] = number
-        edit(folder, classes=classes)
-
-    return change
-
-
-def swapped_weights(folder: Path) -> None:
-    other = write_model(folder.parent / "other", seed=2)
-    shutil.copy(other / "model.safetensors", folder)
-
-
-def truncated_weights(folder: Path) -> None:
-    edit(folder, weights_sha256=None)
-    weights = (folder / "model.safetensors").read_bytes()
-    (folder / "model.safetensors").write_bytes(weights[:1000])
-
-
 def hugging_face(folder: Path) -> None:
     (folder / "model.json").unlink()
     (folder / "config.json").write_text('{"model_type": "segformer"}')
+
+
+def minmax(folder: Path) -> None:
+    description = json.loads((folder / "model.json").read_text())
+    description["imagery"] = {"bands": [1, 2, 3], "scale": 1, "offset": 0, "stretch": "minmax"}
+    (folder / "model.json").write_text(json.dumps(description))
 
 
 @pytest.mark.parametrize(
@@ -228,22 +201,8 @@ def hugging_face(folder: Path) -> None:
     [
         (shutil.rmtree, ".* has no model.json; the stage train writes it: run `dvc repro`"),
         (hugging_face, ".* has no model.json; the stage train writes it: run `dvc repro`"),
-        (lambda folder: (folder / "model.json").write_text('{"a": 1}'), r".*model.json is damaged, or of another .*"),
-        (
-            lambda folder: (folder / "model.json").write_text("[1,"),
-            r".*model.json is damaged, or of another program .*",
-        ),
         (lambda folder: (folder / "model.safetensors").unlink(), ".*model.safetensors.* does not exist.*"),
-        (lambda folder: edit(folder, encoder="resnet18"), ".*model.safetensors does not fit the network .*"),
-        (lambda folder: edit(folder, encoder="nonsense"), "encoder is 'nonsense'; the closest of .*"),
-        (other_class_count, ".*model.safetensors does not fit the network .*"),
-        (class_id(255), ".*model.json is damaged, or of another program .*255.*"),
-        (swapped_weights, r".*model.safetensors is not the file that model.json describes \(sha256 .*"),
-        (truncated_weights, ".*model.safetensors is not a valid .safetensors file: .*"),
-        (
-            lambda folder: edit(folder, imagery={"bands": [1, 2, 3], "scale": 1, "offset": 0, "stretch": "minmax"}),
-            "the model was trained with stretch minmax, between the extremes of each chip, .* train again",
-        ),
+        (minmax, "the model was trained with stretch minmax, between the extremes of each chip, .* train again"),
     ],
 )
 def test_unusable_models(
@@ -253,25 +212,18 @@ def test_unusable_models(
     change(tmp_path / "model")
     outcome = predict(files / "scene.tif", "-o", tmp_path / "map.tif", model=tmp_path / "model")
     assert re.fullmatch(f"predict: error: {message}", outcome.error)
-    assert len(outcome.error) < 700
     assert outcome.code == 1
     assert not (tmp_path / "map.tif").exists()
 
 
+def test_confidence_of_an_older_model_is_not_calibrated(predict: Command, files: Path, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "old", calibration=None)
+    note = "note: the model is of an older version and not calibrated"
+    assert note in predict(files / "scene.tif", "-o", tmp_path / "a.tif", "--confidence", model=model).err
+    assert note not in predict(files / "scene.tif", "-o", tmp_path / "b.tif", model=model).err
+
+
 # Unusual scenes
-
-
-def rotated() -> Georeference:
-    return Georeference("EPSG:32630", Affine(7.07, 7.07, 500000, 7.07, -7.07, 1000000))
-
-
-def south_up() -> Georeference:
-    return Georeference("EPSG:32630", Affine(10, 0, 500000, 0, 10, 1000000))
-
-
-def in_degrees() -> Georeference:
-    return Georeference("EPSG:4326", Affine(1e-4, 0, 10, 0, -1e-4, 50))
-
 
 SIZE_NOTE = r"note: a pixel is {} on the ground; the model was trained at 10 \(units .*\): .*--resample .*"
 
@@ -280,16 +232,20 @@ SIZE_NOTE = r"note: a pixel is {} on the ground; the model was trained at 10 \(u
 @pytest.mark.parametrize(
     ("size", "place", "note"),
     [
-        ((96, 128), at(), ""),
-        ((96, 1), at(), ""),
-        ((1, 128), at(), ""),
+        ((96, 1), at(crs=CRS_NO_CODE), ""),
         ((1, 1), at(), ""),
-        ((448, 448), at(), ""),
-        ((96, 128), Georeference(None, Affine.identity()), "note: .* has no georeference, and so its map has none"),
+        ((448, 448), Georeference(None, Affine.identity()), "note: .* has no georeference, and so its map has none"),
         ((96, 128), at(pixel=0.5), SIZE_NOTE.format("0.5 x 0.5 m")),
-        ((96, 128), rotated(), "note: .* is rotated against its CRS, and so is its map"),
-        ((96, 128), south_up(), "note: .* is south-up, and so is its map"),
-        ((96, 128), in_degrees(), SIZE_NOTE.format("7.17 x 11.1 m")),
+        (
+            (96, 128),
+            Georeference("EPSG:32630", Affine(7.07, 7.07, 500000, 7.07, -7.07, 1000000)),
+            "note: .* is rotated against its CRS, and so is its map",
+        ),
+        (
+            (96, 128),
+            Georeference("EPSG:4326", Affine(1e-4, 0, 10, 0, -1e-4, 50)),
+            SIZE_NOTE.format("7.17 x 11.1 m"),
+        ),
     ],
 )
 def test_a_map_has_the_grid_of_its_scene(
@@ -320,43 +276,34 @@ def test_no_data_and_alpha_are_no_data(predict: Command, tmp_path: Path) -> None
     image_CHW[:, 10:20, 30:50] = 0
     write_geotiff(tmp_path / "nodata.tif", image_CHW, at(), nodata=0)
     for name in ("alpha", "nodata"):
-        assert predict(tmp_path / f"{name}.tif", "-o", tmp_path / f"{name}_map.tif").code == 0
-        assert np.array_equal(read(tmp_path / f"{name}_map.tif")[0] == 255, alpha_HW == 0)
+        ids_HW = predict.ids(tmp_path / f"{name}_map.tif", tmp_path / f"{name}.tif")
+        assert np.array_equal(ids_HW == 255, alpha_HW == 0)
 
 
-@pytest.fixture
-def damaged(tmp_path: Path) -> Path:
-    """The block of rows 256 to 383 and columns 128 to 255 cannot be decoded."""
-    path = write_scene(tmp_path / "scene.tif", 512, 512, **TILES)
-    with rasterio.open(path) as dataset:
+def test_a_damaged_block_is_named_or_no_data(predict: Command, tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "scene.tif", 512, 512, **TILES)
+    with rasterio.open(scene) as dataset:
         offset = int(dataset.get_tag_item("BLOCK_OFFSET_1_2", "TIFF", bidx=1))
-    content = bytearray(path.read_bytes())
+    content = bytearray(scene.read_bytes())
     content[offset : offset + 50] = b"\xff" * 50
-    path.write_bytes(content)
-    return path
-
-
-def test_a_damaged_block_is_named(damaged: Path, predict: Command, tmp_path: Path) -> None:
-    outcome = predict(damaged, "-o", tmp_path / "map.tif")
+    scene.write_bytes(content)
+    block = r"block column 1, row 2 \(pixel columns 128 to 255, rows 256 to 383\)"
+    outcome = predict(scene, "-o", tmp_path / "map.tif")
     assert re.fullmatch(
-        r"predict: error: .*scene.tif cannot be read, the file is damaged: block column 1, row 2 \(pixel columns 128 "
-        r"to 255, rows 256 to 383\): .*; restore the file, or write no data there: --on-error skip",
+        rf"predict: error: .*scene.tif cannot be read, the file is damaged: {block}: .*; restore the file, or write no "
+        "data there: --on-error skip",
         outcome.error,
     )
     assert outcome.code == 1
     assert list(outputs(tmp_path)) == ["scene.tif"]
-
-
-def test_a_damaged_block_is_no_data(damaged: Path, predict: Command, tmp_path: Path) -> None:
-    outcome = predict(damaged, "-o", tmp_path / "map.tif", "--on-error", "skip")
-    assert outcome.code == 0
-    assert re.search(r"; no data in 1 damaged block: .*block column 1, row 2 \(pixel columns 128 to 255", outcome.out)
+    outcome = predict(scene, "-o", tmp_path / "map.tif", "--on-error", "skip")
+    assert re.search(rf"; no data in 1 damaged block: .*{block}", outcome.out)
     expected_HW = np.zeros((512, 512), bool)
     expected_HW[256:384, 128:256] = True
     assert np.array_equal(read(tmp_path / "map.tif")[0] == 255, expected_HW)
 
 
-def test_a_truncated_file(predict: Command, tmp_path: Path) -> None:
+def test_a_truncated_file_is_named_or_the_rest_no_data(predict: Command, tmp_path: Path) -> None:
     scene = write_scene(tmp_path / "scene.tif", 512, 512, **TILES)
     scene.write_bytes(scene.read_bytes()[: scene.stat().st_size // 2])
     refused = predict(scene, "-o", tmp_path / "map.tif")
@@ -371,9 +318,8 @@ def test_a_truncated_file(predict: Command, tmp_path: Path) -> None:
 
 def test_layers_agree(predict: Command, files: Path, tmp_path: Path) -> None:
     given = ("--confidence", "--probabilities", "--undecided", "60", "--truth", files / "truth.tif", "--credit", "Me")
-    assert predict(files / "scene.tif", "-o", tmp_path / "m.tif", "--preview", tmp_path / "p.png", *given).code == 0
-    classes_HW, confidence_HW = read(tmp_path / "m.tif")[0], read(tmp_path / "m.confidence.tif")[0]
-    probabilities_KHW = read(tmp_path / "m.probabilities.tif")
+    classes_HW = predict.ids(tmp_path / "m.tif", files / "scene.tif", "--preview", tmp_path / "p.png", *given)
+    (confidence_HW,), probabilities_KHW = read(tmp_path / "m.confidence.tif"), read(tmp_path / "m.probabilities.tif")
     assert np.array_equal(confidence_HW, probabilities_KHW.max(0))
     assert abs(probabilities_KHW.astype(int).sum(0) - 100).max() <= 2
     undecided = 254
@@ -391,8 +337,7 @@ def test_layers_agree(predict: Command, files: Path, tmp_path: Path) -> None:
 def test_small_patches_are_merged(predict: Command, files: Path, tmp_path: Path) -> None:
     smallest = []
     for name, given in (("plain", ()), ("merged", ("--mmu", "0.5"))):  # 50 px
-        assert predict(files / "scene.tif", "-o", tmp_path / f"{name}.tif", *given).code == 0
-        ids_HW = read(tmp_path / f"{name}.tif")[0]
+        ids_HW = predict.ids(tmp_path / f"{name}.tif", files / "scene.tif", *given)
         smallest.append(
             min(np.bincount(ndimage.label(ids_HW == value)[0].ravel())[1:].min() for value in set(ids_HW.flat))
         )
@@ -400,16 +345,12 @@ def test_small_patches_are_merged(predict: Command, files: Path, tmp_path: Path)
 
 
 def test_parts_of_a_scene(predict: Command, files: Path, tmp_path: Path) -> None:
-    whole, area = tmp_path / "whole.tif", ("--aoi", files / "near.geojson", "--mask", files / "clouds.tif")
-    assert predict(files / "scene.tif", "-o", whole).code == 0
-    assert predict(files / "scene.tif", "-o", tmp_path / "area.tif", *area).code == 0
-    bbox = ("--bbox", "-2.997", "9.04", "-2.993", "9.044")
-    assert predict(files / "scene.tif", "-o", tmp_path / "bbox.tif", *bbox).code == 0
-    whole_HW = read(whole)[0]
-    for name in ("area", "bbox"):
-        with rasterio.open(tmp_path / f"{name}.tif") as part, rasterio.open(whole) as dataset:
+    whole_HW = predict.ids(tmp_path / "whole.tif", files / "scene.tif")
+    area = ("--aoi", files / "near.geojson", "--mask", files / "clouds.tif")
+    for name, given in (("area", area), ("bbox", ("--bbox", "-2.997", "9.04", "-2.993", "9.044"))):
+        part_HW = predict.ids(tmp_path / f"{name}.tif", files / "scene.tif", *given)
+        with rasterio.open(tmp_path / f"{name}.tif") as part, rasterio.open(tmp_path / "whole.tif") as dataset:
             column, row = (round(value) for value in ~dataset.transform @ (part.bounds.left, part.bounds.top))
-            part_HW = part.read(1)
         height, width = part_HW.shape
         assert height < 96
         assert width < 128
@@ -420,115 +361,79 @@ def test_parts_of_a_scene(predict: Command, files: Path, tmp_path: Path) -> None
 
 
 def test_resample(predict: Command, tmp_path: Path) -> None:
-    fine_CHW = noise(48, 64).repeat(2, 1).repeat(2, 2)
     write_geotiff(tmp_path / "coarse.tif", noise(48, 64), at())
-    write_geotiff(tmp_path / "fine.tif", fine_CHW, at(pixel=5))
-    assert predict(tmp_path / "coarse.tif", "-o", tmp_path / "a.tif").code == 0
+    write_geotiff(tmp_path / "fine.tif", noise(48, 64).repeat(2, 1).repeat(2, 2), at(pixel=5))
+    coarse_HW = predict.ids(tmp_path / "a.tif", tmp_path / "coarse.tif")
     outcome = predict(tmp_path / "fine.tif", "-o", tmp_path / "b.tif", "--resample")
     assert "on the ground" not in outcome.err
-    coarse_HW, fine_HW = read(tmp_path / "a.tif")[0], read(tmp_path / "b.tif")[0]
+    fine_HW = read(tmp_path / "b.tif")[0]
     assert fine_HW.shape == (96, 128)
     assert (fine_HW == coarse_HW.repeat(2, 0).repeat(2, 1)).mean() > 0.8
-
-
-def test_a_model_of_four_bands(predict: Command, tmp_path: Path) -> None:
-    model = write_model(tmp_path / "model", Imagery(("1", "2", "3", "4")))
-    image_CHW = noise(96, 128, bands=5)
-    for name, bands_CHW in (
-        ("five", image_CHW),
-        ("rgb", image_CHW[:3]),
-        *zip("1234", image_CHW[:4, None], strict=True),
-    ):
-        write_geotiff(tmp_path / f"{name}.tif", bands_CHW, at())
-    files = [tmp_path / f"{number}.tif" for number in "1234"]
-    one = predict(tmp_path / "five.tif", "-o", tmp_path / "a.tif", "--preview", tmp_path / "a.png", model=model)
-    separate = predict("--bands", *files, "-o", tmp_path / "b.tif", "--preview", tmp_path / "b.png", model=model)
-    merged = predict(tmp_path / "five.tif", "--merge", "--resample", "-o", tmp_path / "c.tif", model=model)
-    assert (one.code, separate.code, merged.code) == (0, 0, 0)
-    assert (read(tmp_path / "a.tif") == read(tmp_path / "b.tif")).all()
-    assert (read(tmp_path / "a.tif") == read(tmp_path / "c.tif")).all()
-    assert len(np.unique(read(tmp_path / "a.tif"))) == 3
-    assert predict(tmp_path / "rgb.tif", "-o", tmp_path / "d.tif", model=model).error.endswith(
-        "rgb.tif has 3 bands, and the model reads 1, 2, 3 as red, green, blue, then 4, counted from 1; with bands in "
-        "separate files: --bands RED.tif GREEN.tif BLUE.tif 4.tif"
-    )
-    assert predict("--bands", *files[:3], "-o", tmp_path / "d.tif", model=model).error.endswith(
-        "--bands has 3 files; it takes 4: 1, 2, 3 as red, green, blue, then 4"
-    )
-    assert not (tmp_path / "d.tif").exists()
 
 
 def test_offset(predict: Command, tmp_path: Path) -> None:
     model = write_model(tmp_path / "model", SENTINEL_2)
     values_CHW = noise(96, 128).astype(np.uint16) * 10
-    write_geotiff(tmp_path / "old.tif", values_CHW, at())
-    write_geotiff(tmp_path / "new.tif", values_CHW + 1000, at())
-    assert predict(tmp_path / "old.tif", "-o", tmp_path / "a.tif", model=model).code == 0
-    assert predict(tmp_path / "new.tif", "-o", tmp_path / "b.tif", "--offset", "-0.1", model=model).code == 0
-    assert predict(tmp_path / "new.tif", "-o", tmp_path / "c.tif", model=model).code == 0
-    same, other = ((read(tmp_path / "a.tif") == read(tmp_path / name)).mean() for name in ("b.tif", "c.tif"))
-    assert same > 0.99  # sums of floats are rounded
-    assert other < 0.95
+    old, new = tmp_path / "old.tif", tmp_path / "new.tif"
+    write_geotiff(old, values_CHW, at())
+    write_geotiff(new, values_CHW + 1000, at())
+    old_HW = predict.ids(tmp_path / "a.tif", old, model=model)
+    corrected_HW = predict.ids(tmp_path / "b.tif", new, "--offset", "-0.1", model=model)
+    assert (corrected_HW == old_HW).mean() > 0.99  # sums of floats are rounded
+    assert (predict.ids(tmp_path / "c.tif", new, model=model) == old_HW).mean() < 0.95
 
 
-def test_the_same_pixels_give_the_same_bytes_wherever_they_are_stored(
-    predict: Command, files: Path, tmp_path: Path
-) -> None:
-    image_CHW = noise(96, 128)
+def test_the_same_pixels_give_the_same_bytes_wherever_they_are_stored(predict: Command, tmp_path: Path) -> None:
+    model, image_CHW = write_model(tmp_path / "model", Imagery(("1", "2", "3", "4"))), noise(96, 128, bands=5)
+    write_geotiff(tmp_path / "file.tif", image_CHW, at())
     write_geotiff(tmp_path / "west.tif", image_CHW[:, :, :50], at())
     write_geotiff(tmp_path / "east.tif", image_CHW[:, :, 50:], at(x=500500))
-    halves = (tmp_path / "west.tif", tmp_path / "east.tif")
-    index = write_index(tmp_path / "index.gpkg", ["west.tif", "east.tif"])
-    (tmp_path / "mosaic.vrt").write_text(vrt_of_halves())
+    for number in range(4):
+        write_geotiff(tmp_path / f"band{number}.tif", image_CHW[number, None], at())
+    rasterio.shutil.copy(tmp_path / "file.tif", tmp_path / "mosaic.vrt", driver="VRT")
     sources: dict[str, tuple[object, ...]] = {
-        "file": (files / "scene.tif",),
-        "bands": ("--bands", files / "red.tif", files / "green.tif", files / "blue.tif"),
-        "merge": ("--merge", *halves),
+        "file": (tmp_path / "file.tif",),
+        "bands": ("--bands", *(tmp_path / f"band{number}.tif" for number in range(4))),
+        "merge": ("--merge", tmp_path / "west.tif", tmp_path / "east.tif"),
         "vrt": (tmp_path / "mosaic.vrt",),
-        "index": (index,),
+        "index": (write_index(tmp_path / "index.gpkg", ["west.tif", "east.tif"]),),
     }
     for name, source in sources.items():
-        assert predict(*source, "-o", tmp_path / f"{name}.out/map.tif", "--confidence").code == 0
+        ids_HW = predict.ids(tmp_path / f"{name}.out/map.tif", *source, "--confidence", model=model)
+        assert len(np.unique(ids_HW)) == 3
     maps = {name: outputs(tmp_path / f"{name}.out") for name in sources}
     assert len(maps["file"]) == 4
     assert {name: written == maps["file"] for name, written in maps.items()} == dict.fromkeys(maps, True)
 
 
-def vrt_of_halves() -> str:
-    def source(name: str, band: int, column: int, width: int) -> str:
-        return (
-            f'<SimpleSource><SourceFilename relativeToVRT="1">{name}.tif</SourceFilename>'
-            f"<SourceBand>{band}</SourceBand>"
-            f'<SrcRect xOff="0" yOff="0" xSize="{width}" ySize="96"/>'
-            f'<DstRect xOff="{column}" yOff="0" xSize="{width}" ySize="96"/></SimpleSource>'
-        )
-
-    bands = "".join(
-        f'<VRTRasterBand dataType="Byte" band="{band}">{source("west", band, 0, 50)}{source("east", band, 50, 78)}'
-        "</VRTRasterBand>"
-        for band in (1, 2, 3)
-    )
-    place = "<SRS>EPSG:32630</SRS><GeoTransform>500000, 10, 0, 1000000, 0, -10</GeoTransform>"
-    return f'<VRTDataset rasterXSize="128" rasterYSize="96">{place}{bands}</VRTDataset>'
-
-
 def test_overwrite(predict: Command, files: Path, tmp_path: Path) -> None:
-    out = tmp_path / "map.tif"
-    assert predict(files / "scene.tif", "-o", out).code == 0
-    first = outputs(tmp_path)
-    write_scene(tmp_path / "scene.tif", 30, 40)
-    assert predict(tmp_path / "scene.tif", "-o", out).error == f"predict: error: {out} exists; --overwrite replaces it"
-    assert predict(tmp_path / "scene.tif", "-o", out, "--overwrite", "--confidence").code == 0
-    assert read(out).shape == (1, 30, 40)
-    assert predict(files / "scene.tif", "-o", out, "--overwrite").code == 0
-    assert {name: body for name, body in outputs(tmp_path).items() if name != "scene.tif"} == first
+    out, other = tmp_path / "out/map.tif", write_scene(tmp_path / "scene.tif", 30, 40)
+    predict.ids(out, files / "scene.tif")
+    first = outputs(out.parent)
+    assert predict(other, "-o", out).error == f"predict: error: {out} exists; --overwrite replaces it"
+    assert predict.ids(out, other, "--overwrite", "--confidence").shape == (30, 40)
+    predict.ids(out, files / "scene.tif", "--overwrite")
+    assert outputs(out.parent) == first
 
 
-def test_a_layer_that_exists_is_not_replaced(predict: Command, files: Path, tmp_path: Path) -> None:
-    (tmp_path / "map.confidence.tif").write_text("mine")
-    outcome = predict(files / "scene.tif", "-o", tmp_path / "map.tif", "--confidence")
-    assert outcome.error == f"predict: error: {tmp_path / 'map.confidence.tif'} exists; --overwrite replaces it"
-    assert outputs(tmp_path) == {"map.confidence.tif": b"mine"}
+@pytest.mark.parametrize("name", ["map.qml", "map.confidence.tif", "map.probabilities.tif", "map.png", "map.gpkg"])
+def test_what_belongs_to_a_map_is_not_replaced(name: str, predict: Command, files: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine")
+    given = ("--preview", tmp_path / "map.png", "--vector", tmp_path / "map.gpkg", "--probabilities")
+    outcome = predict(files / "scene.tif", "-o", tmp_path / "map.tif", *given)
+    assert outcome.error == f"predict: error: {tmp_path / name} exists; --overwrite replaces it"
+    assert outputs(tmp_path) == {name: b"mine"}
+
+
+def test_polygons_come_with_the_map(predict: Command, files: Path, tmp_path: Path) -> None:
+    class_HW = predict.ids(tmp_path / "map.tif", files / "scene.tif", "--vector", tmp_path / "map.gpkg")
+    _, fields = read_features(tmp_path / "map.gpkg")
+    confidence_HW = read(tmp_path / "map.confidence.tif")[0]
+    for class_id in TABLE.ids:
+        is_own_N = fields["class_id"] == class_id
+        assert fields["pixels"][is_own_N].sum() == (class_HW == class_id).sum() > 0
+        total = (fields["pixels"] * fields["confidence"])[is_own_N].sum()
+        assert total == pytest.approx(confidence_HW[class_HW == class_id].sum(), rel=1e-3)
 
 
 # Several scenes
@@ -546,10 +451,9 @@ def test_a_bad_scene_does_not_end_the_others(predict: Command, files: Path, tmp_
     write_scene(tmp_path / "in/a.b.tif")
     write_scene(tmp_path / "in/a.c.tif", seed=1)
     scenes = (tmp_path / "in/a.b.tif", files / "text.tif", tmp_path / "in/a.c.tif")
-    names = [str(scene) for scene in scenes]
     outcome = predict(*scenes, "-o", tmp_path / "maps", "--preview", tmp_path / "maps/previews")
     rows = outcome.out.splitlines()
-    assert [row.partition("  ")[0] for row in rows] == names
+    assert [row.partition("  ")[0] for row in rows] == [str(scene) for scene in scenes]
     assert ["FAILED: " in row for row in rows] == [False, True, False]
     failed = "predict: error: 1 of 3 scenes failed, as listed above; run again: finished maps are skipped"
     assert (outcome.error, outcome.code) == (failed, 1)
@@ -561,26 +465,23 @@ def test_a_bad_scene_does_not_end_the_others(predict: Command, files: Path, tmp_
     assert outputs(tmp_path / "maps") == written
 
 
-@pytest.mark.parametrize(
-    "given", ["--confidence", "--undecided 50", "--on-error skip", "--mmu 0.2", "model", "touch", "folder"]
-)
+OTHER_MAP = r"  FAILED: .*maps/scene.tif exists, but is of another scene .*; --overwrite replaces it\n"
+
+
+@pytest.mark.parametrize("given", [("--confidence",), ("--mmu", "0.2"), "model", "folder"])
 def test_a_map_made_otherwise_is_not_taken_as_finished(
-    given: str, predict: Command, model: Path, tmp_path: Path
+    given: str | tuple[str, ...], predict: Command, model: Path, tmp_path: Path
 ) -> None:
-    scene = write_scene(tmp_path / "scene.tif")
+    scene, options = write_scene(tmp_path / "scene.tif"), () if isinstance(given, str) else given
     assert predict(scene, "-o", f"{tmp_path}/maps/").code == 0
     before = outputs(tmp_path / "maps")
     if given == "model":
         model = write_model(tmp_path / "model", seed=2)
-    if given == "touch":
-        os.utime(scene, ns=(2**62, 2**62))
     if given == "folder":
         scene = write_scene(tmp_path / "elsewhere/scene.tif")
         os.utime(scene, ns=(0, 0))
-    outcome = predict(scene, "-o", f"{tmp_path}/maps/", *(given.split() if given[0] == "-" else ()), model=model)
-    assert re.search(
-        r"  FAILED: .*maps/scene.tif exists, but is of another scene .*; --overwrite replaces it\n", outcome.out
-    )
+    outcome = predict(scene, "-o", f"{tmp_path}/maps/", *options, model=model)
+    assert re.search(OTHER_MAP, outcome.out)
     assert outcome.code == 1
     assert outputs(tmp_path / "maps") == before
 
@@ -601,10 +502,22 @@ def test_a_map_that_stays_or_comes_from_another_scene_is_not_taken_as_finished(
     if other == "merged":
         assert predict(second, first, "--merge", "-o", out, "--overwrite").code == 0
     os.utime(second, ns=(0, 0))
-    outcome = predict(second, "-o", f"{tmp_path}/maps/")
-    assert re.search(
-        r"  FAILED: .*maps/scene.tif exists, but is of another scene .*; --overwrite replaces it\n", outcome.out
-    )
+    assert re.search(OTHER_MAP, predict(second, "-o", f"{tmp_path}/maps/").out)
+
+
+def test_polygons_of_several_scenes_lie_in_a_folder(predict: Command, tmp_path: Path) -> None:
+    scenes = [write_scene(tmp_path / f"{name}.tif") for name in ("a", "b")]
+    arguments = (*scenes, "-o", f"{tmp_path}/maps/", "--vector", tmp_path / "polygons")
+    assert predict(*arguments).code == 0
+    assert sorted(path.name for path in (tmp_path / "polygons").iterdir()) == ["a.gpkg", "b.gpkg"]
+    assert predict(*arguments).out.count("skipped: already finished") == 2
+    older = (tmp_path / "maps/a.tif").stat().st_mtime_ns - 1
+    os.utime(tmp_path / "polygons/a.gpkg", ns=(older, older))
+    (tmp_path / "polygons/b.gpkg").unlink()
+    again = predict(*arguments)
+    assert again.out.count("FAILED") == 2
+    assert again.code == 1
+    assert "--overwrite replaces it" in again.out
 
 
 def test_a_full_disk_ends_all_scenes(
@@ -633,19 +546,11 @@ def test_a_lack_of_memory(predict: Command, files: Path, tmp_path: Path, monkeyp
     assert (outcome.error, outcome.code) == (line, 1)
 
 
-# Remote scenes
-
-
-@pytest.fixture(scope="module")
-def tiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A scene of 800 x 900 px in tiles of 128 px, 0.8 MB or more."""
-    return write_scene(tmp_path_factory.mktemp("tiled") / "files/scene.tif", 800, 900, **TILES)
-
-
-def test_a_url_gives_the_bytes_of_the_file(tiled: Path, predict: Command, tmp_path: Path) -> None:
+def test_a_url_gives_the_bytes_of_the_file(predict: Command, tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "server/scene.tif", 800, 900, **TILES)  # 0.8 MB or more
     given = ("--confidence", "--memory", MEMORY)
-    assert predict(tiled, "-o", tmp_path / "file/map.tif", *given).code == 0
-    with served(Server(tiled.parent)) as server:
+    assert predict(scene, "-o", tmp_path / "file/map.tif", *given).code == 0
+    with served(Server(scene.parent)) as server:
         url = f"{server.url}/scene.tif?signature=secret"
         outcome = predict(url, "-o", tmp_path / "url/map.tif", *given)
         whole = server.sent
@@ -655,24 +560,10 @@ def test_a_url_gives_the_bytes_of_the_file(tiled: Path, predict: Command, tmp_pa
     assert "secret" not in outcome.out + outcome.err
     assert outputs(tmp_path / "url") == outputs(tmp_path / "file")
     assert (tmp_path / "folder/scene.tif").exists()
-    size = tiled.stat().st_size
+    size = scene.stat().st_size
     print(f"{size:,} bytes: {whole:,} read for the whole scene, {part:,} for --bbox")
     assert whole <= 1.1 * size
     assert part <= 0.3 * size  # the window around a few pixels extends 256 px beyond these
-
-
-def test_s3_gives_the_bytes_of_the_file(
-    tiled: Path, predict: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert predict(tiled, "-o", tmp_path / "file/map.tif").code == 0
-    for name in ("AWS_PROFILE", "AWS_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
-    with bucket_server() as endpoint:
-        put(endpoint, "scenes", "2024/", tiled.parent)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
-        assert predict("s3://scenes/2024/scene.tif", "-o", tmp_path / "s3/map.tif").code == 0
-    assert outputs(tmp_path / "s3") == outputs(tmp_path / "file")
 
 
 # Processes
@@ -743,47 +634,3 @@ def test_ctrl_c(model: Path, tmp_path: Path) -> None:
     line = "predict: error: stopped by Ctrl-C; no partial output is left, run the same command again to continue\n"
     assert (run.returncode, out, err) == (130, "", line)
     assert not (tmp_path / "out").exists()
-
-
-def test_polygons_come_with_the_map(predict: Command, tmp_path: Path) -> None:
-    scene = write_scene(tmp_path / "scene.tif")
-    run = predict(scene, "-o", tmp_path / "map.tif", "--vector", tmp_path / "map.gpkg")
-    assert run.code == 0
-    polygon_N, fields = read_features(tmp_path / "map.gpkg")
-    with rasterio.open(tmp_path / "map.tif") as dataset:
-        class_HW = dataset.read(1)
-    with rasterio.open(tmp_path / "map.confidence.tif") as dataset:
-        confidence_HW = dataset.read(1)
-    for class_id in TABLE.ids:
-        is_own_N = fields["class_id"] == class_id
-        assert fields["pixels"][is_own_N].sum() == (class_HW == class_id).sum() > 0
-        total = (fields["pixels"] * fields["confidence"])[is_own_N].sum()
-        assert total == pytest.approx(confidence_HW[class_HW == class_id].sum(), rel=1e-3)
-    before = outputs(tmp_path)
-    error = predict(scene, "-o", tmp_path / "other.tif", "--vector", tmp_path / "map.gpkg").error
-    assert error == f"predict: error: {tmp_path / 'map.gpkg'} exists; --overwrite replaces it"
-    assert outputs(tmp_path) == before
-    error = predict(scene, "-o", tmp_path / "other.tif", "--vector", tmp_path / "map.shp").error
-    assert error.endswith("--vector " + str(tmp_path / "map.shp") + ": give a name that ends in .gpkg")
-
-
-def test_polygons_of_several_scenes_lie_in_a_folder(predict: Command, tmp_path: Path) -> None:
-    scenes = [write_scene(tmp_path / f"{name}.tif") for name in ("a", "b")]
-    arguments = (*scenes, "-o", f"{tmp_path}/maps/", "--vector", tmp_path / "polygons")
-    assert predict(*arguments).code == 0
-    assert sorted(path.name for path in (tmp_path / "polygons").iterdir()) == ["a.gpkg", "b.gpkg"]
-    assert predict(*arguments).out.count("skipped: already finished") == 2
-    older = (tmp_path / "maps/a.tif").stat().st_mtime_ns - 1
-    os.utime(tmp_path / "polygons/a.gpkg", ns=(older, older))
-    (tmp_path / "polygons/b.gpkg").unlink()
-    again = predict(*arguments)
-    assert again.out.count("FAILED") == 2
-    assert again.code == 1
-    assert "--overwrite replaces it" in again.out
-
-
-def test_confidence_of_an_older_model_is_not_calibrated(predict: Command, tmp_path: Path) -> None:
-    model, scene = write_model(tmp_path / "old", calibration=None), write_scene(tmp_path / "scene.tif")
-    note = "note: the model is of an older version and not calibrated"
-    assert note in predict(scene, "-o", tmp_path / "a.tif", "--confidence", model=model).err
-    assert note not in predict(scene, "-o", tmp_path / "b.tif", model=model).err

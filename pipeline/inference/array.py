@@ -72,7 +72,7 @@ def predict_array(
     run = NetworkRun(model, scene, Plan.make(whole, scene, tiling, batch), wanted, lambda _: True)
     layers = {name: np.full((bands, height, width), IGNORE, np.uint8) for name, bands in run.layer_bands.items()}
     for window_batch in run.batches(0):
-        for core in run.predict(run.read(window_batch)):
+        for core in run.predict(window_batch, run.read(window_batch)):
             for name, values_CHW in core.layers.items():
                 rows = slice(core.row, core.row + values_CHW.shape[1])
                 layers[name][:, rows, core.column : core.column + values_CHW.shape[2]] = values_CHW

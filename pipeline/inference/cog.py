@@ -45,10 +45,24 @@ class Raster:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-def class_raster(georeference: Georeference, table: ClassTable, tags: dict[str, str]) -> Raster:
-    """Describe a map of class ids: names in the band's tags, colours in the colour table."""
-    names = {f"CLASS_{entry.id}": entry.name for entry in table.classes}
-    return Raster(georeference, (Band("class", names),), table, tags)
+def describe_layers(
+    georeference: Georeference, map_table: ClassTable, model_table: ClassTable, tags: dict[str, str]
+) -> dict[str, Raster]:
+    """Describe each layer of a map for its file: class names are tags of the band, colours the colour table.
+
+    Args:
+        georeference: of the map.
+        map_table: the classes of the map, with that of undecided pixels if there are any.
+        model_table: the classes in the order of the probabilities.
+        tags: of every file.
+    """
+    names = {f"CLASS_{entry.id}": entry.name for entry in map_table.classes}
+    probabilities = (Band(entry.name, {"CLASS": str(entry.id)}, "percent") for entry in model_table.classes)
+    return {
+        "classes": Raster(georeference, (Band("class", names),), map_table, tags),
+        "confidence": Raster(georeference, (Band("confidence", unit="percent"),), tags=tags),
+        "probabilities": Raster(georeference, tuple(probabilities), tags=tags),
+    }
 
 
 def write_cog(path: Path, layer: Layer, raster: Raster) -> None:

@@ -4,7 +4,6 @@ import resource
 import shutil
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,54 +17,32 @@ SIDE = 256
 """Of the image whose time is taken, in pixels."""
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What a map will take."""
-
-    pixels: int
-    """Of the mapped part, as the network reads it."""
-    windows: int
-    size: tuple[int, int]
-    """Height and width of a window."""
-    seconds: float
-    memory_gb: float
-    disk_gb: float
-    """At most."""
-
-    def __str__(self) -> str:
-        """Return it in one line."""
-        height, width = self.size
-        pixels = f"{self.pixels / 1e6:,.3g} million" if self.pixels >= 1e6 else f"{self.pixels:,}"
-        windows = f"{self.windows:,} windows" if self.windows > 1 else "1 window"
-        seconds = f"about {duration(self.seconds)}" if self.seconds >= 1 else duration(self.seconds)
-        disk = f"{self.disk_gb:.2g} GB" if self.disk_gb >= 1 else f"{max(1000 * self.disk_gb, 1):.0f} MB"
-        return (
-            f"{pixels} px in {windows} of {width:,} x {height:,} px, {seconds}, {self.memory_gb:.1f} GB of memory, "
-            f"at most {disk} of disk"
-        )
-
-
-def estimate(run: NetworkRun, map_pixels: int) -> Estimate:
-    """Estimate what a map takes; the network's speed is that on a small image.
+def estimate(run: NetworkRun, map_pixels: int) -> str:
+    """Estimate in one line what a map takes: time by the network's speed on a small image, memory, and disk at most.
 
     Args:
         run: of the network.
         map_pixels: of the map, on the scene's grid.
     """
-    window = run.plan.rows[0][0]
-    size = (window.rows.size, window.columns.size)
-    seconds_per_pixel = _seconds(run) / SIDE**2
-    per_pixel = batch_bytes_per_pixel(run.model.model.segmenter, run.model.device)
-    pixels = int(run.plan.bounds.height * run.plan.bounds.width)
-    memory = _resident_bytes() + run.plan.batch * window.pixels * per_pixel
-    return Estimate(
-        pixels,
-        len(run.plan.windows),
-        size,
-        run.plan.computed * seconds_per_pixel,
-        memory / 1e9,
-        _disk_bytes(run, map_pixels) / 1e9,
+    plan, window, count = run.plan, run.plan.rows[0][0], len(run.plan.windows)
+    pixels, disk = int(plan.bounds.height * plan.bounds.width), _disk_bytes(run, map_pixels)
+    seconds = _seconds(run) / SIDE**2 * plan.computed
+    size_text = f"{pixels / 1e6:,.3g} million" if pixels >= 1e6 else f"{pixels:,}"
+    windows_text = f"{count:,} windows" if count > 1 else "1 window"
+    time_text = f"about {duration(seconds)}" if seconds >= 1 else duration(seconds)
+    disk_text = f"{disk / 1e9:.2g} GB" if disk >= 1e9 else f"{max(disk / 1e6, 1):.0f} MB"
+    return (
+        f"{size_text} px in {windows_text} of {window.columns.size:,} x {window.rows.size:,} px, {time_text}, "
+        f"{memory_bytes(run) / 1e9:.1f} GB of memory, at most {disk_text} of disk"
     )
+
+
+def memory_bytes(run: NetworkRun) -> float:
+    """Estimate the most memory that this process will hold: what it held so far, and a batch inside the network."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    per_pixel = batch_bytes_per_pixel(run.model.model.segmenter, run.model.device)
+    resident = peak if sys.platform == "darwin" else 1024 * peak
+    return resident + run.plan.batch * run.plan.rows[0][0].pixels * per_pixel
 
 
 def require_disk(run: NetworkRun, map_pixels: int, work: Path, out: Path) -> None:
@@ -101,8 +78,3 @@ def _disk_bytes(run: NetworkRun, map_pixels: int) -> int:
     """Return an upper bound: all layers, uncompressed, as the network fills them and on the scene's grid."""
     network_pixels = int(run.plan.bounds.height * run.plan.bounds.width)
     return (network_pixels + map_pixels) * sum(run.layer_bands.values())
-
-
-def _resident_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak

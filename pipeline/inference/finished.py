@@ -1,36 +1,35 @@
 """From the layers that the network fills to those of the finished map: input grid, area, minimum mapping unit."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from rasterio.windows import Window
 
 from pipeline.formats.classes import IGNORE, ClassTable
+from pipeline.inference.frame import Frame
 from pipeline.inference.layers import Layer, Work
 from pipeline.inference.sieve import sieve
 from pipeline.scenes.area import Area
-from pipeline.scenes.scene import Scene
 
 ROWS = 512
 """Rows of a block."""
-ReadRows = Callable[[int, int], np.ndarray]
-"""Read rows of a layer on the scene's grid, from `start` to `stop` within the mapped part, as (bands, rows, width)."""
 
 
 @dataclass(frozen=True)
 class Finish:
     """What is done to the layers of a map after the network."""
 
+    frame: Frame
+    """The grid of the network's layers."""
     area: Area
     min_pixels: int
     """Smaller patches are merged; 1 for none."""
-    readers: Mapping[str, ReadRows]
-    """By layer."""
-    scene: Scene | None = None
-    """As stored: where it has no data, the map has none. None where the network's layers already are 255 there."""
-    is_unchanged: bool = False
-    """Whether the network's layers are the finished ones."""
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the network's layers are the finished ones."""
+        return self.frame.resampled is None and self.area.is_whole and self.min_pixels == 1
 
 
 @dataclass
@@ -54,15 +53,12 @@ def finish_layers(finish: Finish, work: Work, raw: dict[str, Layer]) -> Finished
         work: where files of unfinished work lie.
         raw: layers as the network filled them.
     """
-    finished = Finished()
+    finished, bounds = Finished(), finish.area.bounds
     for name, layer in raw.items():
-        blocks = _blocks(finish, name)
-        if name == "classes" and finish.min_pixels > 1:
-            blocks = (classes_HW[None] for classes_HW in _sieved(finish))
+        blocks = _sieved(finish, layer) if name == "classes" else _blocks(finish, layer)
         if finish.is_unchanged:
             finished.layers[name] = layer
         else:
-            bounds = finish.area.bounds
             finished.layers[name] = work.layer(f"finished-{name}", int(bounds.height), int(bounds.width), layer.bands)
         start = 0
         for block_CHW in blocks:
@@ -74,18 +70,20 @@ def finish_layers(finish: Finish, work: Work, raw: dict[str, Layer]) -> Finished
     return finished
 
 
-def _sieved(finish: Finish) -> Iterator[np.ndarray]:
-    return sieve(lambda: (block_CHW[0] for block_CHW in _blocks(finish, "classes")), finish.min_pixels)
+def _sieved(finish: Finish, layer: Layer) -> Iterator[np.ndarray]:
+    """Yield the blocks of the classes without patches that are too small."""
+    classes = sieve(lambda: (block_CHW[0] for block_CHW in _blocks(finish, layer)), finish.min_pixels)
+    return (class_HW[None] for class_HW in classes)
 
 
-def _blocks(finish: Finish, name: str) -> Iterator[np.ndarray]:
-    """Yield row blocks (bands, rows, width) of a layer, no data outside the area."""
-    bounds, read = finish.area.bounds, finish.readers[name]
+def _blocks(finish: Finish, layer: Layer) -> Iterator[np.ndarray]:
+    """Yield row blocks (bands, rows, width) of a layer on the scene's grid, no data outside the area."""
+    bounds, resampled = finish.area.bounds, finish.frame.resampled
     for start in range(0, int(bounds.height), ROWS):
         stop = min(start + ROWS, int(bounds.height))
-        block_CHW = read(start, stop)
+        block_CHW = finish.frame.read_rows(layer, start, stop)
         window = Window(bounds.col_off, bounds.row_off + start, bounds.width, stop - start)
         wanted_HW = finish.area.read(window)
-        if finish.scene is not None:
-            wanted_HW &= finish.scene.read(window)[1]
+        if resampled is not None:  # a thin line of no data is lost at another pixel size
+            wanted_HW &= resampled.scene.read(window)[1]
         yield np.where(wanted_HW, block_CHW, np.uint8(IGNORE))

@@ -1,10 +1,13 @@
-"""Put the windows of a scene through the network; reading, the network and writing overlap."""
+"""Put the windows of a scene through the network; reading, the network and writing overlap.
+
+By threads, since torch's DataLoader reads ahead only in processes, to which an open scene cannot be sent.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from itertools import islice, zip_longest
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -16,7 +19,7 @@ from pipeline.formats.classes import IGNORE
 from pipeline.inference.layers import Layer, Work
 from pipeline.inference.network import LoadedModel, Wanted, map_layers
 from pipeline.inference.seams import REACH, Seams, extended_core
-from pipeline.inference.windows import NetworkWindow, Tiling, network_windows
+from pipeline.inference.windows import NetworkWindow, Tiling, network_windows, slices_in
 from pipeline.scenes.scene import Scene
 
 STRIP_ROWS = 512
@@ -36,11 +39,7 @@ class Plan:
 
     @classmethod
     def make(cls, bounds: Window, scene: Scene, tiling: Tiling, batch: int) -> "Plan":
-        """Place the windows.
-
-        Raises:
-            PipelineError: windows are too small for their halo.
-        """
+        """Place the windows."""
         return cls(bounds, tiling, network_windows(bounds, scene.height, scene.width, tiling), batch)
 
     @property
@@ -58,23 +57,19 @@ class Plan:
 class Batch:
     """Windows that go through the network together."""
 
-    row: int
-    """Index of the row of windows."""
+    windows: list[NetworkWindow]
     is_last: bool
     """Whether the row of windows ends with it."""
-    windows: list[NetworkWindow]
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """The windows of a batch that hold data, and those that do not."""
+    """What a batch reads of the scene."""
 
-    windows: list[NetworkWindow]
     images_NHWC: np.ndarray
-    """uint8."""
+    """uint8, of the windows whose core has a valid pixel."""
     valid: list[np.ndarray]
     """valid_HW of the core of each window, bool."""
-    empty: list[NetworkWindow]
 
 
 @dataclass(frozen=True)
@@ -120,8 +115,8 @@ class NetworkRun:
         """List the batches that remain after some rows of windows."""
         size = self.plan.batch
         return [
-            Batch(number, start + size >= len(row), row[start : start + size])
-            for number, row in islice(enumerate(self.plan.rows), rows_done, None)
+            Batch(row[start : start + size], start + size >= len(row))
+            for row in self.plan.rows[rows_done:]
             for start in range(0, len(row), size)
         ]
 
@@ -137,15 +132,13 @@ class NetworkRun:
             PipelineError: pixels cannot be decoded.
         """
         size = (batch.windows[0].rows.size, batch.windows[0].columns.size)
-        pixels = Pixels([], np.empty((len(batch.windows), *size, self.scene.band_count), np.uint8), [], [])
+        images_NHWC = np.empty((len(batch.windows), *size, self.scene.band_count), np.uint8)
+        valid: list[np.ndarray] = []
+        filled = 0
         for window in batch.windows:
-            valid_HW = self._read_window(window, pixels.images_NHWC[len(pixels.windows)])
-            if valid_HW.any():
-                pixels.windows.append(window)
-                pixels.valid.append(valid_HW)
-            else:
-                pixels.empty.append(window)
-        return pixels
+            valid.append(self._read_window(window, images_NHWC[filled]))
+            filled += int(valid[-1].any())
+        return Pixels(images_NHWC[:filled], valid)
 
     def _read_window(self, window: NetworkWindow, image_HWC: np.ndarray) -> np.ndarray:
         """Fill image_HWC; return valid_HW of the window's core. Beyond the end of the scene the image is mirrored."""
@@ -160,39 +153,31 @@ class NetworkRun:
         missing = ((0, window.rows.size - inside.height), (0, window.columns.size - inside.width), (0, 0))
         if any(after for _, after in missing):
             image_HWC[:] = np.pad(image_HWC[: inside.height, : inside.width], missing, "symmetric")
-        top, left = core.row_off - window.rows.start, core.col_off - window.columns.start
-        return valid_HW[top : top + core.height, left : left + core.width]
+        return valid_HW[slices_in(core, inside)]
 
-    def predict(self, pixels: Pixels) -> Iterator[Core]:
+    def predict(self, batch: Batch, pixels: Pixels) -> Iterator[Core]:
         """Put the windows of a batch through the network; yield the layers of their cores."""
-        for window in pixels.empty:
-            shape = (window.core.height, window.core.width)
-            bands = self.layer_bands.items()
-            yield self._core(window, {name: np.full((count, *shape), IGNORE, np.uint8) for name, count in bands})
-        if not pixels.windows:
-            return
-        start = time.perf_counter()
-        logits_NKHW = self.model.logits(pixels.images_NHWC[: len(pixels.windows)])
-        for window, logits_KHW, valid_HW in zip(pixels.windows, logits_NKHW, pixels.valid, strict=True):
-            yield self._core(window, self._map_core(window, logits_KHW, valid_HW))
-        self.statistics.network_seconds += time.perf_counter() - start
-        self.statistics.computed += sum(window.pixels for window in pixels.windows)
+        start, count, bounds = time.perf_counter(), len(pixels.images_NHWC), self.plan.bounds
+        logits = iter(self.model.logits(pixels.images_NHWC) if count else ())
+        for window, valid_HW in zip(batch.windows, pixels.valid, strict=True):
+            if valid_HW.any():
+                layers = self._map_core(window, next(logits), valid_HW)
+            else:
+                shape = valid_HW.shape
+                layers = {name: np.full((n, *shape), IGNORE, np.uint8) for name, n in self.layer_bands.items()}
+            yield Core(window.core.row_off - bounds.row_off, window.core.col_off - bounds.col_off, layers)
+        if count:
+            self.statistics.network_seconds += time.perf_counter() - start
+            self.statistics.computed += count * batch.windows[0].pixels
 
     def _map_core(self, window: NetworkWindow, logits_KHW: torch.Tensor, valid_HW: np.ndarray) -> dict[str, np.ndarray]:
         """Return the layers of a core, no data where it is not valid; compare the window with its neighbours."""
-        extent, core = extended_core(window), window.core
-        rows = slice(extent.top - window.rows.start, extent.bottom - window.rows.start)
-        columns = slice(extent.left - window.columns.start, extent.right - window.columns.start)
-        predicted = map_layers(self.model, logits_KHW[:, rows, columns], self.wanted)
+        around = extended_core(window)
+        predicted = map_layers(self.model, logits_KHW[:, *slices_in(around, window.extent)], self.wanted)
         if self.plan.tiling.halo >= REACH:
             self.statistics.seams.add(window, predicted["classes"][0])
-        top, left = core.row_off - extent.top, core.col_off - extent.left
-        part = (slice(None), slice(top, top + core.height), slice(left, left + core.width))
-        return {name: np.where(valid_HW, values_CHW[part], np.uint8(IGNORE)) for name, values_CHW in predicted.items()}
-
-    def _core(self, window: NetworkWindow, layers: dict[str, np.ndarray]) -> Core:
-        bounds = self.plan.bounds
-        return Core(window.core.row_off - bounds.row_off, window.core.col_off - bounds.col_off, layers)
+        core = (slice(None), *slices_in(window.core, around))
+        return {name: np.where(valid_HW, values_CHW[core], np.uint8(IGNORE)) for name, values_CHW in predicted.items()}
 
 
 def run_network(run: NetworkRun, work: Work, title: str) -> None:
@@ -211,7 +196,7 @@ def run_network(run: NetworkRun, work: Work, title: str) -> None:
     with thread_pool(1) as reader, thread_pool(1) as writer:
         written: Future[None] | None = None
         for batch, pixels in progress(_read_ahead(reader, run, batches), title, len(batches), rate.text):
-            for core in run.predict(pixels):
+            for core in run.predict(batch, pixels):
                 if written:
                     written.result()  # one core waits at most
                 written = writer.submit(_write, core, layers)

@@ -1,8 +1,7 @@
 """Make maps of many scenes, in this process or on other machines."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +12,8 @@ from pipeline.core.files import read_json, write_json
 from pipeline.core.fingerprint import digest
 from pipeline.inference.forward import duration
 from pipeline.inference.network import LoadedModel, load_model
-from pipeline.inference.scene_map import MapOptions, MapResult, Source, is_finished, predict_scene
+from pipeline.inference.options import MapOptions, Source
+from pipeline.inference.scene_map import MapResult, is_finished, predict_scene
 from pipeline.learning.device import DeviceName
 from pipeline.learning.model import WEIGHTS
 from pipeline.raster.blocks import BlockError
@@ -144,34 +144,22 @@ def summary(model: LoadedModel, result: MapResult) -> str:
     return "; ".join(parts)
 
 
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Re-raise torch's errors for a lack of memory.
-
-    Raises:
-        PipelineError: with the remedy.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if not any(text in str(error) for text in ("out of memory", "can't allocate memory")):
-            raise
-        raise PipelineError("the network ran out of memory; lower --memory") from None
-
-
 def predict_one(model: LoadedModel, job: Job, options: MapOptions, report: Callable[[str], None]) -> str:
     """Make a map, record of what, and summarise it; `report` gets lines for the user.
 
     Raises:
-        PipelineError: see `predict_scene`.
+        PipelineError: see `predict_scene`; or the network runs out of memory.
     """
     try:
-        with _memory_errors():
-            result = predict_scene(model, job.source, job.out, options, report)
+        result = predict_scene(model, job.source, job.out, options, report)
     except BlockError as error:
         if options.on_error == "skip":  # the block is of a mask
             raise
         raise PipelineError(f"{error}; restore the file, or write no data there: --on-error skip") from None
+    except RuntimeError as error:  # of torch
+        if not any(text in str(error) for text in ("out of memory", "can't allocate memory")):
+            raise
+        raise PipelineError("the network ran out of memory; lower --memory") from None
     write_json(job.record, job.places)  # not before: until then OUT may hold the map of another scene
     return summary(model, result)
 

@@ -1,7 +1,6 @@
 """Layers of a map in flat files: written window by window, kept when the process is killed, read by GDAL."""
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -35,14 +34,11 @@ class Layer:
     def write(self, row: int, column: int, values_CHW: np.ndarray) -> None:
         """Write a rectangle with its corner at `row` and `column`; the file is created if it does not exist."""
         self.path.touch()
-        with self.path.open("r+b", buffering=0) as file:
+        with self.path.open("r+b") as file:
             for line, values_CW in enumerate(values_CHW.transpose(1, 0, 2), row):
                 for band, values_W in enumerate(values_CW):
-                    offset = (line * self.bands + band) * self.width + column
-                    view = np.ascontiguousarray(values_W).data
-                    while view:  # a full disk is an error only at the next attempt
-                        written = os.pwrite(file.fileno(), view, offset)
-                        view, offset = view[written:], offset + written
+                    file.seek((line * self.bands + band) * self.width + column)
+                    file.write(np.ascontiguousarray(values_W).data)
 
 
 class Work:

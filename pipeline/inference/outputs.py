@@ -10,14 +10,12 @@ from pathlib import Path
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path, require_writable_parent, write_text
-from pipeline.formats.classes import ClassTable
-from pipeline.inference.cog import Band, Raster, class_raster, write_cog
+from pipeline.inference.cog import Raster, write_cog
 from pipeline.inference.finished import Finished
 from pipeline.inference.layers import Layer
 from pipeline.inference.style import pam_xml, qml
 from pipeline.polygons import geopackage
 from pipeline.polygons.class_map import layer_file
-from pipeline.raster.georeference import Georeference
 
 ENDINGS = (".tif", ".tiff")
 
@@ -62,8 +60,6 @@ def require_writable(files: MapFiles) -> None:
     """
     if files.map.suffix.lower() not in ENDINGS:
         raise PipelineError(f"-o {files.map}: a map is a GeoTIFF; give it a name that ends in .tif")
-    if files.map.is_dir():
-        raise PipelineError(f"-o {files.map} is a folder; for one scene it is the file to write")
     for path in files.chosen:
         if path.is_dir():
             raise PipelineError(f"{path} is a folder, and the map needs a file of this name; choose another")
@@ -94,25 +90,6 @@ def require_new(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.exists():
             raise PipelineError(f"{path} exists; --overwrite replaces it")
-
-
-def describe_layers(
-    georeference: Georeference, map_table: ClassTable, model_table: ClassTable, tags: dict[str, str]
-) -> dict[str, Raster]:
-    """Describe each layer of a map for its file.
-
-    Args:
-        georeference: of the map.
-        map_table: the classes of the map, with that of undecided pixels if there are any.
-        model_table: the classes in the order of the probabilities.
-        tags: of every file.
-    """
-    probabilities = (Band(entry.name, {"CLASS": str(entry.id)}, "percent") for entry in model_table.classes)
-    return {
-        "classes": class_raster(georeference, map_table, tags),
-        "confidence": Raster(georeference, (Band("confidence", unit="percent"),), tags=tags),
-        "probabilities": Raster(georeference, tuple(probabilities), tags=tags),
-    }
 
 
 def write_outputs(

@@ -63,8 +63,8 @@ def write_preview(
     panels: Panels,
     table: ClassTable,
     bar: ScaleBar,
-    captions: Captions = Captions(),  # noqa: B008  # frozen
-    counts: Mapping[int, int] | None = None,
+    captions: Captions,
+    counts: Mapping[int, int],
 ) -> None:
     """Write a PNG, 1,500 px wide or narrower for tall scenes: image, truth if given, map; scale bar, legend, credit.
 
@@ -77,8 +77,7 @@ def write_preview(
         table: the classes of map and truth.
         bar: for the width of the panels.
         captions: title, also written as metadata, and credit.
-        counts: pixels of the map by class id. Without, the decimated map is counted, and overviews by mode lose small
-            classes.
+        counts: pixels of the whole map by class id: overviews by mode lose small classes.
     """
     with _fonts():
         figure = _draw(_views(panels, table), legend_entries(panels, table, counts), bar, captions)
@@ -96,18 +95,16 @@ def _fonts() -> Iterator[None]:
         yield
 
 
-def legend_entries(
-    panels: Panels, table: ClassTable, counts: Mapping[int, int] | None = None
-) -> list[tuple[str, Colour | None]]:
+def legend_entries(panels: Panels, table: ClassTable, counts: Mapping[int, int]) -> list[tuple[str, Colour | None]]:
     """Return label and colour of the classes that occur, by id, then an entry without colour for areas without data.
 
     Args:
         panels: the views.
         table: the classes of map and truth.
-        counts: pixels of the map by class id; None to count the decimated map.
+        counts: pixels of the whole map by class id.
     """
-    of_map = _shares(_count(panels.map_HW) if counts is None else counts)
-    of_truth = {} if panels.truth_HW is None else _shares(_count(panels.truth_HW))
+    truth_V = np.bincount([] if panels.truth_HW is None else panels.truth_HW.ravel(), minlength=256)
+    of_map, of_truth = _shares(counts), _shares(dict(enumerate(truth_V.tolist())))
     entries: list[tuple[str, Colour | None]] = []
     for entry in table.classes:
         if entry.id in of_map or entry.id in of_truth:
@@ -118,10 +115,6 @@ def legend_entries(
     if without := [name for name, ids_HW in views if ids_HW is not None and (ids_HW == IGNORE).any()]:
         entries.append((", ".join(without), None))
     return entries
-
-
-def _count(ids_HW: np.ndarray) -> dict[int, int]:
-    return dict(enumerate(np.bincount(ids_HW.ravel(), minlength=256).tolist()))
 
 
 def _shares(counts: Mapping[int, int]) -> dict[int, float]:

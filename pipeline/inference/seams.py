@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from rasterio.windows import Window
 
-from pipeline.inference.windows import NetworkWindow
+from pipeline.inference.windows import NetworkWindow, slices_in
 
 REACH = 16
 """Pixels on each side of a border between cores that both windows predict and that are compared."""
@@ -12,25 +13,13 @@ Corner = tuple[int, int]
 """Row and column of a core's corner in the scene."""
 
 
-@dataclass(frozen=True)
-class Extent:
-    """A rectangle of the scene, in pixels."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-
-def extended_core(window: NetworkWindow) -> Extent:
+def extended_core(window: NetworkWindow) -> Window:
     """Return a window's core and `REACH` px around it, as far as the window goes."""
-    rows, columns = window.rows, window.columns
-    return Extent(
-        max(rows.start, rows.core_start - REACH),
-        max(columns.start, columns.core_start - REACH),
-        min(rows.start + rows.size, rows.core_stop + REACH),
-        min(columns.start + columns.size, columns.core_stop + REACH),
+    rows, columns = (
+        (max(span.start, span.core_start - REACH), min(span.start + span.size, span.core_stop + REACH))
+        for span in (window.rows, window.columns)
     )
+    return Window.from_slices(rows, columns)
 
 
 @dataclass
@@ -58,16 +47,12 @@ class Seams:
             window: whose halo is at least `REACH` px.
             classes_HW: predicted in its extended core.
         """
-        extent, rows, columns = extended_core(window), window.rows, window.columns
-        of_rows = slice(rows.core_start - extent.top, rows.core_stop - extent.top)
-        of_columns = slice(columns.core_start - extent.left, columns.core_stop - extent.left)
-        top, bottom = (_around(row - extent.top) for row in (rows.core_start, rows.core_stop))
-        left, right = (_around(column - extent.left) for column in (columns.core_start, columns.core_stop))
-        corner = rows.core_start, columns.core_start
-        self._compare(self._right, corner, classes_HW[of_rows, left])
-        self._compare(self._below.get(columns.core_start), corner, classes_HW[top, of_columns])
-        self._right = (rows.core_start, columns.core_stop), classes_HW[of_rows, right].copy()
-        self._below[columns.core_start] = (rows.core_stop, columns.core_start), classes_HW[bottom, of_columns].copy()
+        rows, columns = slices_in(window.core, extended_core(window))
+        top, left = window.rows.core_start, window.columns.core_start
+        self._compare(self._right, (top, left), classes_HW[rows, _around(columns.start)])
+        self._compare(self._below.get(left), (top, left), classes_HW[_around(rows.start), columns])
+        self._right = (top, window.columns.core_stop), classes_HW[rows, _around(columns.stop)].copy()
+        self._below[left] = (window.rows.core_stop, left), classes_HW[_around(rows.stop), columns].copy()
 
     def _compare(self, neighbour: tuple[Corner, np.ndarray] | None, corner: Corner, classes_HW: np.ndarray) -> None:
         if neighbour is not None and neighbour[0] == corner:

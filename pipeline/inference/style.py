@@ -22,19 +22,19 @@ COLUMNS = (
     ("Blue", INTEGER, BLUE),
     ("Alpha", INTEGER, ALPHA),
 )
-"""Name, type and usage of each column, named as QGIS names them in a table of its own."""
+"""Name, type and usage of each column but the counts, named as QGIS names them in a table of its own."""
 LARGEST_INTEGER = 2**31 - 1
 """Integer columns have 32 bits in GDAL, which reads a larger value as another number without an error."""
 
 
-def pam_xml(table: ClassTable, counts: Mapping[int, int] | None = None) -> str:
+def pam_xml(table: ClassTable, counts: Mapping[int, int]) -> str:
     """Return the content of an `.aux.xml`: category names and a raster attribute table of band 1.
 
     `gdalinfo` prints both. QGIS names classes by the category names, and since 3.30 draws by the attribute table.
 
     Args:
         table: the classes of the map. The category at index `i` is the name of class id `i`, or empty.
-        counts: pixels by class id; adds a column `Count`, 0 for classes that are missing here.
+        counts: pixels by class id, 0 for classes that are missing here.
     """
     root = Element("PAMDataset")
     band = SubElement(root, "PAMRasterBand", band="1")
@@ -47,22 +47,16 @@ def pam_xml(table: ClassTable, counts: Mapping[int, int] | None = None) -> str:
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _add_attribute_table(band: Element, table: ClassTable, counts: Mapping[int, int] | None) -> None:
-    columns = list(COLUMNS)
-    if counts is not None:
-        type_ = INTEGER if max(counts.values(), default=0) <= LARGEST_INTEGER else REAL
-        columns.append(("Count", type_, PIXEL_COUNT))
+def _add_attribute_table(band: Element, table: ClassTable, counts: Mapping[int, int]) -> None:
+    count_type = INTEGER if max(counts.values(), default=0) <= LARGEST_INTEGER else REAL
     attributes = SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
-    for index, texts in enumerate(columns):
+    for index, texts in enumerate((*COLUMNS, ("Count", count_type, PIXEL_COUNT))):
         column = SubElement(attributes, "FieldDefn", index=str(index))
         for tag, text in zip(("Name", "Type", "Usage"), texts, strict=True):
             SubElement(column, tag).text = text
     for index, entry in enumerate(table.classes):
         row = SubElement(attributes, "Row", index=str(index))
-        values = [entry.id, entry.name, *entry.colour, 255]
-        if counts is not None:
-            values.append(counts.get(entry.id, 0))
-        for value in values:
+        for value in (entry.id, entry.name, *entry.colour, 255, counts.get(entry.id, 0)):
             SubElement(row, "F").text = str(value)
 
 

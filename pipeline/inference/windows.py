@@ -5,15 +5,13 @@ from itertools import pairwise
 
 from rasterio.windows import Window
 
-from pipeline.core.errors import PipelineError
-
 
 @dataclass(frozen=True)
 class Tiling:
     """How windows are placed; all in pixels."""
 
     window: int
-    """Largest side of a window, a multiple of `stride`."""
+    """Largest side of a window, a multiple of `stride`, and at least `smallest_window`."""
     halo: int
     """Pixels around a window's core that only give context, a multiple of `stride`."""
     stride: int
@@ -42,6 +40,11 @@ class NetworkWindow:
 
     rows: Span
     columns: Span
+
+    @property
+    def extent(self) -> Window:
+        """What goes through the network; it may extend beyond the scene."""
+        return Window(self.columns.start, self.rows.start, self.columns.size, self.rows.size)
 
     @property
     def pixels(self) -> int:
@@ -73,15 +76,7 @@ def window_spans(start: int, stop: int, length: int, tiling: Tiling) -> list[Spa
         stop: end of the pixels to cover.
         length: of the scene.
         tiling: size of windows.
-
-    Raises:
-        PipelineError: windows are too small for their halo.
     """
-    if tiling.window < tiling.smallest_window:
-        raise PipelineError(
-            f"windows of {tiling.window} px are too small for this network, which needs {tiling.halo} px of context on "
-            f"each side and so windows of at least {tiling.smallest_window} px; raise --memory"
-        )
     stride, halo = tiling.stride, tiling.halo
     first = max(0, _floor(start - halo, stride))
     total = min(_ceil(length, stride), _ceil(stop + halo, stride)) - first
@@ -97,14 +92,16 @@ def window_spans(start: int, stop: int, length: int, tiling: Tiling) -> list[Spa
 
 
 def network_windows(bounds: Window, height: int, width: int, tiling: Tiling) -> list[list[NetworkWindow]]:
-    """Cover `bounds` of a scene of `height` x `width` px: rows of windows, all of the same size.
-
-    Raises:
-        PipelineError: windows are too small for their halo.
-    """
+    """Cover `bounds` of a scene of `height` x `width` px: rows of windows, all of the same size."""
     rows = window_spans(bounds.row_off, bounds.row_off + bounds.height, height, tiling)
     columns = window_spans(bounds.col_off, bounds.col_off + bounds.width, width, tiling)
     return [[NetworkWindow(row, column) for column in columns] for row in rows]
+
+
+def slices_in(part: Window, whole: Window) -> tuple[slice, slice]:
+    """Return the rows and columns of a window in the array of another that contains it."""
+    row, column = part.row_off - whole.row_off, part.col_off - whole.col_off
+    return slice(row, row + part.height), slice(column, column + part.width)
 
 
 def _floor(value: int, step: int) -> int:

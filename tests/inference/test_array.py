@@ -9,7 +9,7 @@ import rasterio
 from pipeline.core.errors import PipelineError
 from pipeline.inference import load_model, predict_array, predict_scene
 from pipeline.inference.network import Wanted
-from pipeline.inference.scene_map import MapOptions
+from pipeline.inference.options import MapOptions
 from tests.inference.world import ALL, exact_model, ids_of, random_scene, save_scene, untrained_model, whole
 from tests.learning.world import World
 

@@ -1,3 +1,5 @@
+"""Without overlap, a map has the classes and the calibration error that the stage evaluate reports for the chips."""
+
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +13,12 @@ from pipeline.evaluation.test_pass import count_predictions
 from pipeline.formats.chips import read_chips
 from pipeline.formats.classes import ClassTable
 from pipeline.inference.network import LoadedModel, Wanted, load_model
-from pipeline.inference.scene_map import MapOptions, predict_scene
+from pipeline.inference.options import MapOptions
+from pipeline.inference.scene_map import predict_scene
 from pipeline.inference.windows import Tiling
 from pipeline.learning.calibration import Calibration
 from pipeline.learning.data import Chips, scoring_loader
+from pipeline.raster.gdal import open_dataset
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.tile import TileParams, tile
 from tests.inference.world import FP32, bright_scene, trained_model
@@ -30,7 +34,7 @@ def at_temperature(model: LoadedModel, value: float) -> LoadedModel:
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 6.0])
-def test_the_calibration_error_of_a_map_is_that_of_evaluate(trained: World, tmp_path: Path, temperature: float) -> None:
+def test_a_map_without_overlap_is_what_evaluate_scores(trained: World, tmp_path: Path, temperature: float) -> None:
     model = at_temperature(trained_model(trained), temperature)
     image_HWC, mask_HW = bright_scene(3, 4)
     raw = archive(tmp_path / "raw", "landcoverai", ClassTable(classes=BRIGHTNESS.classes, remap={255: "ignore"}))
@@ -43,7 +47,13 @@ def test_the_calibration_error_of_a_map_is_that_of_evaluate(trained: World, tmp_
     assert labelled.scene == photo.image
     assert np.array_equal(labelled.truth_HW, mask_HW)
     result = predict_scene(model, photo.image, tmp_path / "map.tif", WINDOWS)
-    found_3B, expected_3B = map_bins(result.path, mask_HW, BRIGHTNESS.ids), counts.after_N3B.sum(axis=0)
+    with open_dataset(result.path) as dataset:
+        found_HW = dataset.read(1)
+    ids = BRIGHTNESS.ids
+    matrix_KK = np.array([[((mask_HW == true) & (found_HW == found)).sum() for found in ids] for true in ids])
+    assert matrix_KK.tolist() == counts.matrix_KK.tolist()
+    assert 0.5 < matrix_KK.trace() / matrix_KK.sum() < 1  # or any map would do
+    found_3B, expected_3B = map_bins(result.path, mask_HW, ids), counts.after_N3B.sum(axis=0)
     assert found_3B[PIXELS].sum() == expected_3B[PIXELS].sum() == (mask_HW != 255).sum()
     # confidence is rounded to whole per cents
     assert calibration_error(found_3B) == pytest.approx(calibration_error(expected_3B), abs=0.005)

@@ -1,4 +1,4 @@
-"""The GeoTIFFs of a map, as GDAL and rio-cogeo see them."""
+"""A map's GeoTIFFs are cloud-optimised, with every pixel, colour and position, and the same bytes in every run."""
 
 import warnings
 from collections.abc import Callable
@@ -15,12 +15,13 @@ from rasterio.transform import Affine
 from rio_cogeo import cog_validate
 
 from pipeline.core.errors import PipelineError
+from pipeline.formats.classes import ClassTable, LandCoverClass
 from pipeline.inference import cog
-from pipeline.inference.cog import Band, Raster, class_raster, write_cog
+from pipeline.inference.cog import Band, Raster, describe_layers, write_cog
 from pipeline.inference.layers import Layer
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff
-from tests.inference.world import TABLE
+from tests.maps import TABLE
 from tests.world import CRS_NO_CODE, LOCAL_CRS, UTM, at
 
 NORTH_UP = at()
@@ -40,7 +41,7 @@ def write(folder: Path, rows_CHW: np.ndarray, raster: Raster) -> Path:
 
 
 def classes(georeference: Georeference = NORTH_UP) -> Raster:
-    return class_raster(georeference, TABLE, {"MODEL": "a < b & c"})
+    return describe_layers(georeference, TABLE, TABLE, {"MODEL": "a < b & c"})["classes"]
 
 
 def per_cent(bands: int = 1) -> Raster:
@@ -91,6 +92,17 @@ def test_colours_and_names_are_in_the_file(tmp_path: Path) -> None:
         assert dataset.tags()["MODEL"] == "a < b & c"
         assert dataset.descriptions == ("class",)
         assert dataset.colorinterp == (ColorInterp.palette,)
+
+
+def test_bands_are_named_after_the_model_s_classes() -> None:
+    map_table = ClassTable(classes=(*TABLE.classes, LandCoverClass(id=254, name="undecided", colour=(128, 128, 128))))
+    found = describe_layers(at(), map_table, TABLE, {"MODEL": "m"})
+    assert found["classes"].table == map_table
+    assert found["classes"].bands[0].tags["CLASS_254"] == "undecided"
+    assert [band.name for band in found["probabilities"].bands] == ["field", "water", "forest & scrub"]
+    assert [band.tags for band in found["probabilities"].bands] == [{"CLASS": "10"}, {"CLASS": "30"}, {"CLASS": "70"}]
+    assert [raster.table for name, raster in found.items() if name != "classes"] == [None, None]
+    assert {raster.tags["MODEL"] for raster in found.values()} == {"m"}
 
 
 GEOREFERENCES = {

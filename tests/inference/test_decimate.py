@@ -1,4 +1,5 @@
-from dataclasses import dataclass, field
+"""A picture shows a scene by the means of its valid pixels, and a map by classes that occur, in bounded memory."""
+
 from pathlib import Path
 from typing import Any
 
@@ -7,48 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.enums import Resampling
-from rasterio.transform import Affine
-from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.inference import decimate
 from pipeline.inference.decimate import decimation, read_ids, read_image
 from pipeline.raster.gdal import open_dataset
-from pipeline.raster.georeference import Georeference
-
-
-@dataclass
-class ArrayScene:
-    """A scene in memory."""
-
-    image_HWC: np.ndarray
-    valid_HW: np.ndarray
-    name: str = "array"
-    georeference: Georeference = Georeference(None, Affine.identity())  # noqa: RUF009
-    identity: list[Any] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    largest: int = 0
-    """Pixels of the largest window that was read."""
-
-    @property
-    def height(self) -> int:
-        return len(self.image_HWC)
-
-    @property
-    def width(self) -> int:
-        return self.image_HWC.shape[1]
-
-    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        rows, columns = window.toslices()
-        assert rows.stop <= self.height and columns.stop <= self.width  # windows lie inside
-        self.largest = max(self.largest, int(window.width * window.height))
-        valid_HW = self.valid_HW[rows, columns]
-        return np.where(valid_HW[..., None], self.image_HWC[rows, columns], 0).astype(np.uint8), valid_HW
+from tests.scenes.array_scene import ArrayScene
 
 
 def random_scene(height: int, width: int) -> ArrayScene:
     rng = np.random.default_rng(height * 1000 + width)
-    return ArrayScene(rng.integers(0, 256, (height, width, 3), np.uint8), rng.random((height, width)) < 0.6)
+    return ArrayScene(rng.integers(0, 256, (height, width, 3), np.uint8), valid_HW=rng.random((height, width)) < 0.6)
 
 
 def write(path: Path, ids_HW: np.ndarray, **options: Any) -> Path:
@@ -65,27 +35,20 @@ def test_the_longest_side_decides(height: int, width: int, factor: int) -> None:
     assert decimation(height, width, 1600) == factor
 
 
-def test_small_scenes_stay_as_they_are() -> None:
-    scene = random_scene(5, 7)
-    image_HWC = read_image(scene)
-    assert (image_HWC[..., 3] == np.where(scene.valid_HW, 255, 0)).all()
-    assert (image_HWC[scene.valid_HW][:, :3] == scene.image_HWC[scene.valid_HW]).all()
-    assert not image_HWC[~scene.valid_HW].any()
-
-
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.integers(1, 16))
 def test_each_pixel_is_the_mean_of_the_valid_ones(height: int, width: int, longest: int, block: int) -> None:
     scene = random_scene(height, width)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decimate, "BLOCK", block)
         image_HWC = read_image(scene, longest)
-    factor = decimation(height, width, longest)
+    factor, valid_HW = decimation(height, width, longest), scene.valid_HW
+    assert valid_HW is not None
     assert max(image_HWC.shape[:2]) <= longest
-    assert scene.largest <= max(block, factor) ** 2  # memory
+    assert max(window.width * window.height for window in scene.read_windows) <= max(block, factor) ** 2  # memory
     for row in range(image_HWC.shape[0]):
         for column in range(image_HWC.shape[1]):
             square = np.s_[row * factor : (row + 1) * factor, column * factor : (column + 1) * factor]
-            colours_N3 = scene.image_HWC[square][scene.valid_HW[square]]
+            colours_N3 = scene.image_HWC[square][valid_HW[square]]
             expected = [*np.rint(colours_N3.mean(axis=0)), 255] if len(colours_N3) else [0] * 4
             assert image_HWC[row, column].tolist() == expected
 
@@ -124,5 +87,5 @@ def test_a_file_that_is_not_a_raster_is_named(tmp_path: Path) -> None:
 def test_of_many_bands_the_first_three_are_shown() -> None:
     scene = random_scene(9, 7)
     more_HWC = np.full((9, 7, 2), 200)
-    many = ArrayScene(np.concatenate([scene.image_HWC, more_HWC], axis=2), scene.valid_HW)
+    many = ArrayScene(np.concatenate([scene.image_HWC, more_HWC], axis=2), valid_HW=scene.valid_HW)
     assert np.array_equal(read_image(many, 4), read_image(scene, 4))

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
-from pipeline.core.errors import PipelineError
 from pipeline.inference.frame import choose_frame
 from pipeline.inference.layers import Layer
-from tests.scenes.array_scene import ArrayScene, blank
+from tests.scenes.array_scene import blank
 from tests.world import at
 
 
@@ -72,9 +71,3 @@ def test_the_window_in_the_scene_contains_the_pixels_that_take_their_values(
         target_S = axis.target_of(np.arange(axis.source))
         users_S = np.flatnonzero((target_S >= start) & (target_S < stop))
         assert ((users_S >= low) & (users_S < high)).all()
-
-
-def test_without_a_pixel_size_a_scene_cannot_be_resampled() -> None:
-    scene = ArrayScene(np.zeros((4, 5, 3), np.uint8), at(crs=None))
-    with pytest.raises(PipelineError, match="--resample cannot be used"):
-        choose_frame(scene, Window(0, 0, 5, 4), (5.0,), resampled=True)

@@ -1,3 +1,5 @@
+"""Maps of many scenes: paths for other machines, and a model loaded again only when it was trained again."""
+
 import pickle
 from pathlib import Path
 
@@ -5,7 +7,7 @@ import pytest
 
 from pipeline.inference.jobs import Job, MapTask
 from pipeline.inference.network import Wanted
-from pipeline.inference.scene_map import MapOptions, Source
+from pipeline.inference.options import MapOptions, Source
 from pipeline.scenes.area import AreaOptions
 from tests.maps import write_model
 

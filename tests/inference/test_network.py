@@ -1,7 +1,6 @@
 """From logits to layers, against scipy; and what a model chooses."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +14,9 @@ from pipeline.inference.network import Wanted, load_model, map_layers
 from pipeline.inference.windows import Tiling
 from pipeline.learning.device import Device
 from pipeline.learning.model import load_model as load_folder
-from tests.inference.world import ALL, TABLE, exact_model, loaded, untrained_model
+from tests.inference.world import ALL, exact_model, loaded, untrained_model
 from tests.learning.world import World
+from tests.maps import TABLE
 
 LOGITS_KHW = np.random.default_rng(0).normal(0, 2, (3, 20, 30)).astype(np.float32)
 
@@ -27,17 +27,6 @@ def layers(wanted: Wanted, table: ClassTable = TABLE, logits_KHW: np.ndarray = L
 
 def classes(*entries: tuple[int, str]) -> ClassTable:
     return ClassTable(classes=tuple(LandCoverClass(id=key, name=name, colour=(key, 0, 0)) for key, name in entries))
-
-
-def test_layers_are_those_that_are_wanted() -> None:
-    assert layers(Wanted()).keys() == {"classes"}
-    found = layers(ALL)
-    assert {name: layer.shape for name, layer in found.items()} == {
-        "classes": (1, 20, 30),
-        "confidence": (1, 20, 30),
-        "probabilities": (3, 20, 30),
-    }
-    assert {layer.dtype for layer in found.values()} == {np.dtype(np.uint8)}
 
 
 def test_classes_are_ids() -> None:
@@ -146,21 +135,6 @@ def test_a_precision_that_the_device_lacks_becomes_fp32(trained: World) -> None:
     model = load_model(trained.model, "cpu", "fp16")
     assert model.device == Device("cpu", "fp32")
     assert model.notes == ("fp16 is not supported on this cpu: the network runs in fp32",)
-
-
-def test_a_missing_model_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match="model.json; the stage train writes it"):
-        load_model(tmp_path)
-
-
-def test_logits_are_those_of_the_network() -> None:
-    model = untrained_model()
-    images_NHWC = np.random.default_rng(0).integers(0, 256, (2, 32, 64, 3), np.uint8)
-    with torch.inference_mode():
-        expected = model.model.segmenter(torch.from_numpy(images_NHWC).permute(0, 3, 1, 2).contiguous())
-    found = model.logits(images_NHWC)
-    assert (found.shape, found.dtype) == ((2, 3, 32, 64), torch.float32)
-    assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan])

@@ -1,4 +1,4 @@
-"""Names of a map's files, and the order in which they appear."""
+"""A map never replaces its inputs, names what it cannot write, and no layer ever lies beside another map."""
 
 import os
 from collections.abc import Callable
@@ -7,26 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.classes import ClassTable, LandCoverClass
-from pipeline.inference import outputs
+from pipeline.inference.cog import describe_layers
 from pipeline.inference.finished import Finished
 from pipeline.inference.layers import Layer
-from pipeline.inference.outputs import (
-    MapFiles,
-    describe_layers,
-    require_new,
-    require_no_input,
-    require_writable,
-    write_outputs,
-)
-from tests.inference.world import TABLE
+from pipeline.inference.outputs import MapFiles, require_no_input, require_writable, write_outputs
+from tests.maps import TABLE
 from tests.world import at
 
 NAMES = ("confidence", "probabilities")
-FILES = ["map.confidence.tif", "map.probabilities.tif", "map.qml", "map.tif", "map.tif.aux.xml", "preview.png"]
 
 
 def files(folder: Path) -> MapFiles:
@@ -45,22 +35,10 @@ def test_names_derive_from_the_map_s() -> None:
     assert files(Path("a")).chosen[-1] == Path("a/preview.png")
 
 
-@pytest.mark.parametrize("name", ["map", "map.png", "map.tif.gz", "map.vrt"])
-def test_a_map_is_a_geotiff(tmp_path: Path, name: str) -> None:
-    with pytest.raises(PipelineError, match="a map is a GeoTIFF; give it a name that ends in .tif$"):
-        require_writable(MapFiles(tmp_path / name))
-
-
 @pytest.mark.parametrize("name", ["map.tif", "map.TIFF", "new/folder/map.tif"])
 def test_a_folder_need_not_exist(tmp_path: Path, name: str) -> None:
     require_writable(MapFiles(tmp_path / name))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_is_no_name_for_one_map(tmp_path: Path) -> None:
-    (tmp_path / "map.tif").mkdir()
-    with pytest.raises(PipelineError, match="map.tif is a folder"):
-        require_writable(MapFiles(tmp_path / "map.tif"))
 
 
 def test_a_file_in_place_of_a_folder_is_found_before_the_work(tmp_path: Path) -> None:
@@ -99,24 +77,6 @@ def test_an_output_that_links_to_an_input_is_refused(tmp_path: Path) -> None:
         require_no_input(files(tmp_path), [tmp_path / "scene.tif"])
 
 
-def test_existing_files_are_refused(tmp_path: Path) -> None:
-    require_new(files(tmp_path).chosen)
-    (tmp_path / "map.confidence.tif").touch()
-    with pytest.raises(PipelineError, match=r"map.confidence.tif exists; --overwrite replaces it$"):
-        require_new(files(tmp_path).chosen)
-
-
-def test_bands_are_named_after_the_model_s_classes() -> None:
-    map_table = ClassTable(classes=(*TABLE.classes, LandCoverClass(id=254, name="undecided", colour=(128, 128, 128))))
-    found = describe_layers(at(), map_table, TABLE, {"MODEL": "m"})
-    assert found["classes"].table == map_table
-    assert found["classes"].bands[0].tags["CLASS_254"] == "undecided"
-    assert [band.name for band in found["probabilities"].bands] == ["field", "water", "forest & scrub"]
-    assert [band.tags for band in found["probabilities"].bands] == [{"CLASS": "10"}, {"CLASS": "30"}, {"CLASS": "70"}]
-    assert [raster.table for name, raster in found.items() if name != "classes"] == [None, None]
-    assert {raster.tags["MODEL"] for raster in found.values()} == {"m"}
-
-
 def finished(folder: Path) -> Finished:
     folder.mkdir(parents=True, exist_ok=True)
     found = Finished()
@@ -127,59 +87,11 @@ def finished(folder: Path) -> Finished:
     return found
 
 
-def draw(folder: Path) -> Callable[[dict[str, Path]], None]:
-    """Draw the preview: here, the map's pixels."""
-
-    def complete(layers: dict[str, Path]) -> None:
-        with rasterio.open(layers["classes"]) as dataset:
-            (folder / "preview.png").write_bytes(dataset.read().tobytes())
-
-    return complete
-
-
 def write(
-    folder: Path, complete: Callable[[dict[str, Path]], None] | None = None, replaced: tuple[Path, ...] = ()
+    folder: Path, complete: Callable[[dict[str, Path]], None] = lambda layers: None, replaced: tuple[Path, ...] = ()
 ) -> None:
     rasters = describe_layers(at(), TABLE, TABLE, {})
-    write_outputs(files(folder), finished(folder.parent / "work"), rasters, complete or draw(folder), replaced)
-
-
-def test_everything_is_written(tmp_path: Path) -> None:
-    out = tmp_path / "new" / "out"
-    write(out)
-    assert sorted(path.name for path in out.iterdir()) == FILES
-    assert (out / "preview.png").read_bytes() == bytes([10] * 20)
-    assert "<F>20</F>" in (out / "map.tif.aux.xml").read_text()
-    assert 'label="water"' in (out / "map.qml").read_text()
-
-
-@pytest.mark.parametrize("failing", range(6))
-def test_a_map_appears_only_when_everything_else_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
-) -> None:
-    out, steps = tmp_path / "out", 0
-
-    def step(function: Callable[..., None]) -> Callable[..., None]:
-        def stepped(*arguments: object) -> None:
-            nonlocal steps
-            steps += 1
-            assert not (out / "map.tif").exists()
-            if steps == failing + 1:
-                raise OSError(28, "No space left on device")
-            function(*arguments)
-
-        return stepped
-
-    with monkeypatch.context() as patch:
-        for name in ("write_cog", "write_text"):
-            patch.setattr(outputs, name, step(getattr(outputs, name)))
-        with pytest.raises(OSError, match="No space left"):
-            write(out, step(draw(out)))
-    names = {path.name for path in out.iterdir()}
-    assert "map.tif" not in names
-    assert names < set(FILES)  # nothing temporary
-    write(out)
-    assert sorted(path.name for path in out.iterdir()) == FILES
+    write_outputs(files(folder), finished(folder.parent / "work"), rasters, complete, replaced)
 
 
 def test_an_older_map_stays_whole_until_all_of_the_new_one_is_written(tmp_path: Path) -> None:

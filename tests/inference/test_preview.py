@@ -1,3 +1,5 @@
+"""The picture of a map: panels, legend, scale bar and texts, whatever the scene's shape and the classes' names."""
+
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -40,8 +42,12 @@ def pixels(path: Path) -> np.ndarray:
         return np.array(image.convert("RGB"))
 
 
+def counts(views: Panels) -> dict[int, int]:
+    return dict(enumerate(np.bincount(views.map_HW.ravel()).tolist()))
+
+
 def draw(path: Path, views: Panels, table: ClassTable = TABLE, captions: Captions = Captions()) -> np.ndarray:  # noqa: B008
-    write_preview(path, views, table, BAR, captions)
+    write_preview(path, views, table, BAR, captions, counts(views))
     return pixels(path)
 
 
@@ -96,25 +102,26 @@ def test_areas_without_data_are_hatched(tmp_path: Path) -> None:
 
 def test_the_legend_lists_what_occurs_with_shares_of_the_mapped_pixels() -> None:
     views = panels(40, 40)  # of 16 sixteenths, 8 are forest, 7 water
-    assert legend_entries(views, TABLE) == [("water  46.7 %", WATER), ("forest  53.3 %", FOREST), ("no data", None)]
+    expected = [("water  46.7 %", WATER), ("forest  53.3 %", FOREST), ("no data", None)]
+    assert legend_entries(views, TABLE, counts(views)) == expected
 
 
 def test_the_legend_compares_with_the_truth() -> None:
     truth_HW = np.full((40, 40), 254, np.uint8)
     truth_HW[:10] = 0
-    assert legend_entries(replace(panels(40, 40), truth_HW=truth_HW), TABLE) == [
+    views = replace(panels(40, 40), truth_HW=truth_HW)
+    assert legend_entries(views, TABLE, counts(views)) == [
         ("water  46.7 %  (truth 25.0 %)", WATER),
         ("forest  53.3 %  (truth 0.0 %)", FOREST),
         ("field  0.0 %  (truth 75.0 %)", FIELD),
         ("no data", None),
     ]
     truth_HW[0] = IGNORE
-    assert legend_entries(replace(panels(40, 40), truth_HW=truth_HW), TABLE)[-1] == ("no data, no label", None)
+    assert legend_entries(views, TABLE, counts(views))[-1] == ("no data, no label", None)
 
 
-def test_counts_of_the_whole_map_replace_those_of_the_decimated_one() -> None:
-    counts = {0: 999_999, 9: 0, 254: 1, IGNORE: 5_000_000}
-    assert legend_entries(panels(4, 4), TABLE, counts) == [
+def test_rare_classes_of_the_whole_map_are_listed() -> None:
+    assert legend_entries(panels(4, 4), TABLE, {0: 999_999, 9: 0, 254: 1, IGNORE: 5_000_000}) == [
         ("water  100.0 %", WATER),
         ("field  < 0.1 %", FIELD),
         ("no data", None),
@@ -125,7 +132,8 @@ def test_long_names_are_cut() -> None:
     table = ClassTable.model_validate(
         {"classes": [{"id": 0, "name": "x" * 41, "colour": WATER}, {"id": 9, "name": "y" * 40, "colour": FOREST}]}
     )
-    labels = [label for label, _ in legend_entries(panels(4, 4), table)]
+    views = panels(4, 4)
+    labels = [label for label, _ in legend_entries(views, table, counts(views))]
     assert labels[:2] == ["x" * 39 + "…  46.7 %", "y" * 40 + "  53.3 %"]
 
 

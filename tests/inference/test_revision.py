@@ -1,4 +1,4 @@
-"""The model of an experiment, in a real repository."""
+"""`--rev` takes the model of an experiment or commit out of a real repository, and changes nothing there."""
 
 import os
 import shutil
@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -65,6 +64,7 @@ def test_the_model_is_that_of_the_revision(revision: str, seed: int, own_cache: 
     folder = model_of(revision)
     assert folder.parent == own_cache / "models"
     assert contents(folder) == dict.fromkeys(("model.json", "model.safetensors"), f"seed: {seed}\n")
+    assert text_of(revision, "params.yaml") == f"seed: {seed}\n"
 
 
 def test_the_project_is_unchanged(repository: Path) -> None:
@@ -109,29 +109,15 @@ def test_a_model_that_is_not_in_the_cache_is_one_line(
     assert not list(own_cache.glob("models/*"))
 
 
-def make_nothing(folder: Path) -> None:
-    pass
-
-
-def make_git(folder: Path) -> None:
-    call("git", "init", "-q", str(folder))
-
-
-def make_dvc(folder: Path) -> None:
-    subprocess.run([*DVC, "init", "-q", "--no-scm"], cwd=folder, check=True)
-
-
-@pytest.mark.parametrize("make", [make_nothing, make_git, make_dvc])
-def test_outside_a_repository_of_git_and_dvc(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make(tmp_path)
+@pytest.mark.parametrize("make", [None, ("git", "init", "-q"), (*DVC, "init", "-q", "--no-scm")])
+def test_outside_a_repository_of_git_and_dvc(
+    make: tuple[str, ...] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
+    if make:
+        call(*make)
     with pytest.raises(PipelineError, match="^--rev other: cannot get its model"):
         model_of("other")
-
-
-@pytest.mark.parametrize(("revision", "seed"), [("first", 1), ("other", 2)])
-def test_text_files_are_those_of_the_revision(revision: str, seed: int) -> None:
-    assert text_of(revision, "params.yaml") == f"seed: {seed}\n"
 
 
 @pytest.mark.parametrize(("revision", "path"), [("missing", "params.yaml"), ("empty", "params.yaml")])

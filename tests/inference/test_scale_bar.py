@@ -1,3 +1,5 @@
+"""The bar of a picture is round, at most a quarter of its width, and in pixels where metres are unknown."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,42 +31,30 @@ def test_without_a_position_on_the_earth_the_bar_is_in_pixels(georeference: Geor
 
 @pytest.mark.parametrize(
     ("width", "bar"),
-    [
-        (1, ScaleBar(1, "1 px")),
-        (7, ScaleBar(1 / 7, "1 px")),
-        (8, ScaleBar(0.25, "2 px")),
-        (20000, ScaleBar(0.25, "5,000 px")),
-    ],
+    [(1, ScaleBar(1, "1 px")), (7, ScaleBar(1 / 7, "1 px")), (20000, ScaleBar(0.25, "5,000 px"))],
 )
 def test_bars_in_pixels(width: int, bar: ScaleBar) -> None:
     assert scale_bar(NONE, 5, width) == bar
 
 
+def north_up(size: float, width: int) -> Georeference:
+    """Narrow scenes in the middle of a UTM zone."""
+    return Georeference("EPSG:32652", Affine(size, 0, 500000 - size * width / 2, 0, -size, 4000000))
+
+
 @pytest.mark.parametrize(
     ("size", "width", "label"),
-    [
-        (10, 21, "50 m"),
-        (10, 1000, "2 km"),
-        (10, 401, "1 km"),
-        (10, 399, "500 m"),
-        (10, 10**6, "2,000 km"),
-        (0.25, 1, "5 cm"),
-        (0.25, 17, "1 m"),
-        (1e-4, 100, "0.2 cm"),
-    ],
+    [(10, 21, "50 m"), (10, 401, "1 km"), (10, 399, "500 m"), (10, 10**6, "2,000 km"), (0.25, 1, "5 cm")],
 )
 def test_bars_in_metres(size: float, width: int, label: str) -> None:
-    # 0.9996, so that a pixel has its nominal size on the ground; narrow, or the middle is off the meridian
-    transform = Affine(size * 0.9996, 0, 500000 - size * width / 2, 0, -size, 4000000)
-    assert scale_bar(Georeference("EPSG:32652", transform), 0, width).label == label
+    # 0.9996, so that a pixel has its nominal size on the ground
+    assert scale_bar(north_up(size * 0.9996, width), 0, width).label == label
 
 
 @given(st.floats(1e-3, 1e5), st.integers(1, 10**5))
 def test_bars_are_round_and_of_readable_length(size: float, width: int) -> None:
-    transform = Affine(size, 0, 500000 - size * width / 2, 0, -size, 4000000)
-    georeference = Georeference("EPSG:32652", transform)
-    ground = ground_size(georeference, 0, width)
-    bar = scale_bar(georeference, 0, width)
+    ground = ground_size(north_up(size, width), 0, width)
+    bar = scale_bar(north_up(size, width), 0, width)
     if ground is None:
         return
     assert LONGEST_SHARE / 2.5 * (1 - 1e-9) < bar.share <= LONGEST_SHARE

@@ -1,8 +1,9 @@
-"""Where windows differ, counted by hand."""
+"""The share of pixels that two windows see differently, counted by hand."""
 
 import numpy as np
+from rasterio.windows import Window
 
-from pipeline.inference.seams import REACH, Extent, Seams, extended_core
+from pipeline.inference.seams import REACH, Seams, extended_core
 from pipeline.inference.windows import NetworkWindow, Span
 
 LEFT, RIGHT = Span(0, 96, 0, 64), Span(32, 96, 64, 128)
@@ -11,13 +12,13 @@ ONE = Span(0, 64, 0, 64)
 
 
 def classes(window: NetworkWindow, value: int = 0) -> np.ndarray:
-    extent = extended_core(window)
-    return np.full((extent.bottom - extent.top, extent.right - extent.left), value, np.uint8)
+    around = extended_core(window)
+    return np.full((around.height, around.width), value, np.uint8)
 
 
 def test_the_extended_core_ends_with_the_window() -> None:
-    assert extended_core(NetworkWindow(ONE, LEFT)) == Extent(0, 0, 64, 80)
-    assert extended_core(NetworkWindow(LEFT, RIGHT)) == Extent(0, 48, 80, 128)
+    assert extended_core(NetworkWindow(ONE, LEFT)) == Window(0, 0, 80, 64)
+    assert extended_core(NetworkWindow(LEFT, RIGHT)) == Window(48, 0, 80, 80)
 
 
 def test_a_single_window_has_nothing_to_compare() -> None:

@@ -1,3 +1,5 @@
+"""GDAL and QGIS read the names and colours of a map's classes from the files beside it."""
+
 import json
 import shutil
 import subprocess
@@ -27,6 +29,7 @@ COLOURS = {0: (0, 0, 0), 3: (0, 200, 0), 9: (255, 255, 255), 10: (1, 2, 3), 254:
 TABLE = ClassTable.model_validate(
     {"classes": [{"id": key, "name": name, "colour": COLOURS[key]} for key, name in NAMES.items()]}
 )
+COUNTS = dict.fromkeys(NAMES, 4)
 IDS_HW = np.repeat(np.array([[0, 3, 9, 10, 254, IGNORE]], np.uint8), 4, axis=0)
 
 IN_QGIS = """if True:
@@ -56,7 +59,7 @@ IN_QGIS = """if True:
     """
 
 
-def write_map(path: Path, counts: Mapping[int, int] | None = None) -> Path:
+def write_map(path: Path, counts: Mapping[int, int] = COUNTS) -> Path:
     """Write a map with its `.aux.xml`."""
     colours = {key: (*colour, 255) for key, colour in COLOURS.items()} | {IGNORE: (255, 255, 255, 0)}
     profile = {"height": 4, "width": 6, "count": 1, "dtype": "uint8", "nodata": IGNORE, "crs": "EPSG:32652"}
@@ -106,19 +109,20 @@ def test_gdalinfo_prints_the_attribute_table(tmp_path: Path) -> None:
         "Green": (0, 7),
         "Blue": (0, 8),
         "Alpha": (0, 9),
+        "Count": (0, 1),  # GFU_PixelCount
     }
-    assert rows(rat) == [[key, name, *COLOURS[key], 255] for key, name in NAMES.items()]
+    assert rows(rat) == [[key, name, *COLOURS[key], 255, 4] for key, name in NAMES.items()]
 
 
 @pytest.mark.parametrize(("pixels", "type_"), [(7, 0), (2**31 - 1, 0), (2**31, 1), (10**11, 1)])
 def test_counts_are_a_column_that_holds_them(tmp_path: Path, pixels: int, type_: int) -> None:
     rat = gdalinfo(write_map(tmp_path / "map.tif", {0: 5, 254: pixels}))["rat"]
-    assert columns(rat)["Count"] == (type_, 1)  # GFU_PixelCount
+    assert columns(rat)["Count"] == (type_, 1)
     assert [row[-1] for row in rows(rat)] == [5, 0, 0, 0, pixels]
 
 
 def test_pixels_and_position_are_unchanged(tmp_path: Path) -> None:
-    path = write_map(tmp_path / "map.tif", {0: 5})
+    path = write_map(tmp_path / "map.tif")
     with rasterio.open(path) as with_sidecar, open_dataset(path) as alone:
         assert with_sidecar.files == [str(path), f"{path}.aux.xml"]  # so that GDAL read it
         for dataset in (with_sidecar, alone):
@@ -142,11 +146,11 @@ def test_every_id_may_have_a_class(tmp_path: Path) -> None:
     table = ClassTable.model_validate(
         {"classes": [{"id": key, "name": f"c{key}", "colour": (key, 0, 1)} for key in range(IGNORE)]}
     )
-    (tmp_path / "all.tif.aux.xml").write_text(pam_xml(table))
+    (tmp_path / "all.tif.aux.xml").write_text(pam_xml(table, {}))
     shutil.copy(write_map(tmp_path / "map.tif"), tmp_path / "all.tif")
     band = gdalinfo(tmp_path / "all.tif")
     assert band["categories"] == [f"c{key}" for key in range(IGNORE)]
-    assert rows(band["rat"])[254] == [254, "c254", 254, 0, 1, 255]
+    assert rows(band["rat"])[254] == [254, "c254", 254, 0, 1, 255, 0]
     assert len(ElementTree.fromstring(qml(table)).findall(".//paletteEntry")) == IGNORE
 
 
@@ -164,7 +168,7 @@ def qgis(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path
     """What QGIS makes of plain.tif, without a style, and map.tif, with one; the folder has the style it saves."""
     folder = tmp_path_factory.mktemp("qgis")
     for name in ("plain.tif", "map.tif"):
-        write_map(folder / name, {0: 4})
+        write_map(folder / name)
     (folder / "map.qml").write_text(qml(TABLE), encoding="utf-8")
     return json.loads(run_qgis(IN_QGIS, folder, folder)), folder
 

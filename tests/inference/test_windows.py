@@ -1,11 +1,10 @@
-"""Windows over a scene, by head and as properties."""
+"""Windows cover each pixel of a map once, with context on every side, whatever the size of scene, part and window."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
-from pipeline.core.errors import PipelineError
 from pipeline.inference.windows import Span, Tiling, network_windows, window_spans
 
 LENGTHS = st.integers(1, 5000)
@@ -25,41 +24,27 @@ def axes(draw: st.DrawFn) -> tuple[int, int, int]:
     return start, draw(st.integers(start + 1, length)), length
 
 
-def test_a_scene_of_one_chip_is_one_window() -> None:
-    assert window_spans(0, 512, 512, Tiling(1024, 128, 32)) == [Span(0, 512, 0, 512)]
-
-
-def test_one_pixel_is_one_window_of_the_stride() -> None:
-    assert window_spans(0, 1, 1, Tiling(1024, 128, 32)) == [Span(0, 32, 0, 1)]
-
-
-def test_two_windows_meet_in_the_middle_of_their_overlap() -> None:
-    # 1,280 px in windows of 768: they overlap by 256 px, from 512 to 768
-    assert window_spans(0, 1280, 1280, Tiling(768, 128, 32)) == [Span(0, 768, 0, 640), Span(512, 768, 640, 1280)]
-
-
-def test_windows_shrink_to_what_is_needed() -> None:
-    # 1,312 px do not fit two windows of 768, and three of 768 would compute 2,304 px
-    spans = window_spans(0, 1312, 1312, Tiling(768, 128, 32))
-    assert [(span.start, span.size) for span in spans] == [(0, 608), (352, 608), (704, 608)]
-
-
-def test_without_a_halo_windows_are_chips() -> None:
-    assert [(span.start, span.core_start) for span in window_spans(0, 1536, 1536, Tiling(512, 0, 32))] == [
-        (0, 0),
-        (512, 512),
-        (1024, 1024),
-    ]
-
-
-def test_a_part_in_the_middle_of_a_scene_gets_context_from_the_scene() -> None:
-    (span,) = window_spans(1000, 1100, 4000, Tiling(1024, 128, 32))
-    assert span == Span(864, 384, 1000, 1100)
-
-
-def test_windows_that_leave_no_core_are_refused() -> None:
-    with pytest.raises(PipelineError, match=r"windows of 256 px are too small .* at least 320 px; raise --memory"):
-        window_spans(0, 1000, 1000, Tiling(256, 128, 32))
+@pytest.mark.parametrize(
+    ("part", "tiling", "expected"),
+    [
+        ((0, 512, 512), Tiling(1024, 128, 32), [Span(0, 512, 0, 512)]),
+        ((0, 1, 1), Tiling(1024, 128, 32), [Span(0, 32, 0, 1)]),  # completed to the stride
+        # windows of 768 px overlap from 512 to 768, and meet in the middle
+        ((0, 1280, 1280), Tiling(768, 128, 32), [Span(0, 768, 0, 640), Span(512, 768, 640, 1280)]),
+        # 1,312 px do not fit two windows of 768, and three of 768 would compute 2,304 px
+        (
+            (0, 1312, 1312),
+            Tiling(768, 128, 32),
+            [Span(0, 608, 0, 480), Span(352, 608, 480, 832), Span(704, 608, 832, 1312)],
+        ),
+        # without a halo windows are chips
+        ((0, 1024, 1024), Tiling(512, 0, 32), [Span(0, 512, 0, 512), Span(512, 512, 512, 1024)]),
+        # a part in the middle gets context from the scene
+        ((1000, 1100, 4000), Tiling(1024, 128, 32), [Span(864, 384, 1000, 1100)]),
+    ],
+)
+def test_windows_by_head(part: tuple[int, int, int], tiling: Tiling, expected: list[Span]) -> None:
+    assert window_spans(*part, tiling) == expected
 
 
 @given(axes(), tilings())

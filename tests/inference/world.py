@@ -13,7 +13,7 @@ from rasterio.windows import Window
 from torch import nn
 
 from pipeline.formats.chips import Imagery
-from pipeline.formats.classes import ClassTable, LandCoverClass
+from pipeline.formats.classes import ClassTable
 from pipeline.inference.forward import NetworkRun, Plan, run_network
 from pipeline.inference.layers import Work, open_work
 from pipeline.inference.network import LoadedModel, Wanted, load_model
@@ -25,18 +25,11 @@ from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.scenes.scene import Scene
 from tests.learning.world import World, bright_chip
+from tests.maps import RGB, TABLE
 from tests.scenes.array_scene import ArrayScene
 from tests.world import at
 
-TABLE = ClassTable(
-    classes=(
-        LandCoverClass(id=10, name="field", colour=(255, 204, 0)),
-        LandCoverClass(id=30, name="water", colour=(0, 0, 255)),
-        LandCoverClass(id=70, name="forest & scrub", colour=(0, 128, 0)),
-    )
-)
 FP32 = Device("cpu", "fp32")
-RGB = Imagery(("1", "2", "3"))
 FITTED = Calibration(temperature=1.0, groups=1, lowest=1.0, highest=1.0)
 ALL = Wanted(confidence=True, probabilities=True)
 

@@ -22,7 +22,8 @@ from pipeline.inference.windows import Tiling
 from pipeline.learning.calibration import Calibration
 from pipeline.learning.model import Model, NetworkConfig, build
 from pipeline.publishing.onnx_model import check_onnx, open_session, synthetic_image, write_onnx
-from tests.inference.world import TABLE, exact_model, loaded, mapped, network_run, random_scene, untrained_model
+from tests.inference.world import exact_model, loaded, mapped, network_run, random_scene, untrained_model
+from tests.maps import TABLE
 from tests.scenes.array_scene import ArrayScene
 
 ROOT = Path(__file__).parents[2]
