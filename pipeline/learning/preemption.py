@@ -64,8 +64,6 @@ def preemptible() -> Iterator[None]:
     watchdog.start()
     try:
         yield
-    except PreemptedError:
-        raise
     except (PipelineError, RuntimeError, OSError):
         if not _received:
             raise

@@ -125,8 +125,6 @@ class RunningMetrics:
 
     def first_bad_step(self) -> int | None:
         """Return the first step, counted from 0, whose loss is NaN or infinite on any rank."""
-        if not self.losses:
-            return None
         losses = torch.stack(self.losses)
         steps = torch.arange(len(losses), device=losses.device)
         finite = torch.isfinite(losses).reshape(len(losses), -1).all(dim=1)
