@@ -15,10 +15,9 @@ import time
 import torch
 from torch.nn import functional as F  # noqa: N812 - the usual name
 
-from pipeline.learning.augment import random_flip_rotate
+from pipeline.learning.augment import KINDS, Kind, distort, random_flip_rotate
 from pipeline.learning.data import Batch, Stream, generator
 from pipeline.learning.device import Device, keep_freed_memory, select_device
-from pipeline.learning.distortions import KINDS, Kind, distort
 from pipeline.learning.model import Segmenter, build, network_config
 
 ROUNDS, BATCHES, BATCH_SIZES, SIDE, CLASSES = 5, 16, (1, 4), 512, 5

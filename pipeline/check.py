@@ -62,7 +62,7 @@ def require_trainable(params: CheckParams) -> None:
     bands = len(params.tile.bands if params.dataset == "landcoverai" else getattr(params.bands, params.dataset))
     normalisation = (0.0,) * bands, (1.0,) * bands
     network = NetworkConfig(params.architecture, params.encoder, 2, *normalisation)
-    segmenter = build(network, params.encoder_weights, params.online)
+    segmenter = build(network, params.encoder_weights)
     try:
         segmenter.to("meta")(torch.empty(chips, bands, side, side, device="meta"))  # shapes only, no computation
     except (RuntimeError, AssertionError, ValueError) as error:

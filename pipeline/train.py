@@ -15,14 +15,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_path, sha256, write_json
 from pipeline.core.fingerprint import digest, source_digest, versions
 from pipeline.core.params import Params
-from pipeline.formats.chips import (
-    IMAGE_BANDS,
-    chip_folders,
-    class_column,
-    read_chips,
-    read_imagery,
-    read_origin,
-)
+from pipeline.formats.chips import IMAGE_BANDS, chip_folders, class_column, read_chips, read_imagery, read_origin
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.datasets import DatasetName, licence
 from pipeline.formats.splits import read_groups
@@ -31,10 +24,9 @@ from pipeline.learning.calibration import Calibration, calibrate
 from pipeline.learning.checkpoint import Checkpoint, locked_checkpoint
 from pipeline.learning.cost import PACKAGES, cost
 from pipeline.learning.data import BatchPlan, Chips, read_list, scoring_loader, training_loader
-from pipeline.learning.device import Device, hardware, keep_freed_memory, loader_workers, select_device
+from pipeline.learning.device import Device, keep_freed_memory, loader_workers, rounding, select_device
 from pipeline.learning.distributed import ProcessGroup, process_group, rank_zero_errors
 from pipeline.learning.fit import BestEpoch, fit
-from pipeline.learning.hub import hub_is_reachable
 from pipeline.learning.losses import LOSSES, Loss, LossConfig, LossName, class_weights
 from pipeline.learning.model import (
     NetworkConfig,
@@ -57,7 +49,7 @@ Parts = dict[str, Chips]
 LEARNING_CODE = (
     *("train", "formats.chips", "formats.classes", "formats.png", "scoring.counts", "scoring.scores"),
     *(f"learning.{name}" for name in ("augment", "band_statistics", "checkpoint", "confusion", "data", "device")),
-    *(f"learning.{name}" for name in ("distortions", "distributed", "fit", "losses", "model", "task", "weights")),
+    *(f"learning.{name}" for name in ("distributed", "fit", "losses", "model", "task", "weights")),
 )
 """The modules that determine the result of a training; interrupted trainings survive edits to others."""
 
@@ -106,11 +98,6 @@ class TrainParams(Params):
         mean, std = band_statistics(chips)
         return replace(config, mean=mean, std=std)
 
-    @property
-    def online(self) -> bool:
-        """Whether pretrained weights are wanted and can be downloaded."""
-        return self.encoder_weights == "imagenet" and hub_is_reachable()
-
     def build_loss(self, pixels: Sequence[int]) -> Loss:
         """Create the loss, given the pixels of each class in the training chips."""
         config = self.train
@@ -132,51 +119,27 @@ def chip_geometry(chips: Path) -> dict[str, Any]:
     return {"chip_sizes": [sizes[0][0]], "pixel_sizes": sorted({float(size) for size in frame["pixel_size"].dropna()})}
 
 
-def class_pixels(chips: Path, ids: list[str], table: ClassTable) -> list[int]:
-    """Count the pixels of each class in some chips, in the order of the table."""
-    frame = read_chips(chips)
-    pixels = frame.loc[frame["id"].isin(ids), [class_column(class_id) for class_id in table.ids]].sum()
-    return [int(count) for count in pixels]
-
-
 def training_pixels(parts: Parts, table: ClassTable) -> list[int]:
-    """Count the pixels of each class in the training chips.
+    """Count the pixels of each class in the training chips, in the order of the table.
 
     Raises:
         PipelineError: the training or the validation chips have no labelled pixel.
     """
-    pixels = {part: class_pixels(chips.folder, chips.ids, table) for part, chips in parts.items()}
+    frame, columns = read_chips(parts["train"].folder), [class_column(class_id) for class_id in table.ids]
+    pixels = {part: frame.loc[frame["id"].isin(chips.ids), columns].sum().tolist() for part, chips in parts.items()}
     if unlabelled := [f"{part}.txt" for part, counts in pixels.items() if not sum(counts)]:
         raise PipelineError(
             f"the chips in {' and '.join(unlabelled)} have no labelled pixel: all are ignored; change the split, or "
             "check the labels"
         )
-    return pixels["train"]
+    return list(pixels["train"])
 
 
-@dataclass(frozen=True)
-class TrainingInputs:
-    """Everything that could change the result of a training."""
+def fingerprint(parts: Parts, params: TrainParams, placement: Placement) -> str:
+    """Return a digest of everything that could change the result of a training on this machine.
 
-    params: dict[str, Any]
-    chips: dict[str, list[str]]
-    """By part, in order."""
-    files: list[str]
-    """SHA-256 of the class table, of each chip's images and mask, and of pretrained weights."""
-    code: str
-    versions: dict[str, str]
-    rounding: tuple[str, ...]
-    """See `Hardware.rounding`."""
-    devices: int
-
-    @property
-    def fingerprint(self) -> str:
-        """Trainings with the same fingerprint give the same result."""
-        return digest(asdict(self))
-
-
-def training_inputs(parts: Parts, params: TrainParams, placement: Placement) -> TrainingInputs:
-    """Collect the inputs of a training on this machine.
+    That is params, the chips of each part in order, the class table, each chip's images and mask, pretrained weights,
+    code, library versions, and what decides how sums are rounded.
 
     Raises:
         PipelineError: a file of a chip does not exist.
@@ -192,8 +155,8 @@ def training_inputs(parts: Parts, params: TrainParams, placement: Placement) -> 
         hashes = list(pool.map(sha256, files))
     # what `device` and `precision` resolve to is part of `rounding`
     relevant = params.model_dump(mode="json", exclude={"train": {"workers", "device", "devices", "precision"}})
-    rounding, devices = hardware().rounding(placement.device), placement.processes.world_size
-    return TrainingInputs(relevant, ids, hashes, source_digest(LEARNING_CODE), versions(PACKAGES), rounding, devices)
+    where = rounding(placement.device), placement.processes.world_size
+    return digest(relevant, ids, hashes, source_digest(LEARNING_CODE), versions(PACKAGES), *where)
 
 
 @dataclass(frozen=True)
@@ -217,7 +180,7 @@ def build_task(training: Training, processes: ProcessGroup) -> Task:
     chips = parts["train"].folder
     table = read_classes(chips / "classes.json")
     L.seed_everything(params.seed, verbose=False)
-    segmenter = build(training.network, params.encoder_weights, params.online)
+    segmenter = build(training.network, params.encoder_weights)
     if processes.world_size > 1:
         freeze_unused(segmenter, chip_geometry(chips)["chip_sizes"][0])
     pixels = training_pixels(parts, table)
@@ -264,17 +227,13 @@ def fit_temperature(segmenter: Segmenter, val: Chips, group_of: Mapping[str, str
     return calibrate(segmenter, loader, device, val.ids, group_of)
 
 
-def describe_data(parts: Parts, dataset: DatasetName) -> TrainingData:
-    """Describe the chips, for model.json."""
-    source = read_origin(parts["train"].folder).source
-    return TrainingData(dataset, source, licence(dataset, source), len(parts["train"]), len(parts["val"]))
-
-
 def write_model(folder: Path, training: Training, segmenter: Segmenter) -> None:
     """Fit the network's temperature, and write it with everything that is needed to use it."""
     parts, params = training.parts, training.params
     chips, calibration = parts["train"].folder, fit_temperature(segmenter, parts["val"], training.group_of, params)
-    table, data = read_classes(chips / "classes.json"), describe_data(parts, params.dataset)
+    table, source = read_classes(chips / "classes.json"), read_origin(chips).source
+    counts = {f"{part}_chips": len(chips) for part, chips in parts.items()}
+    data = TrainingData(params.dataset, source, licence(params.dataset, source), **counts)
     more = {"precision": params.placement.device.precision, "calibration": asdict(calibration), "data": asdict(data)}
     more |= chip_geometry(chips) | {"params": params.model_dump()}
     description = describe_model(training.network, table, read_imagery(chips), **more)
@@ -299,7 +258,7 @@ def train(
     parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table, bands) for part in ("train", "val")}
     train_count, val_count = (len(part) for part in parts.values())
     epoch_chips = params.train.epoch_chips(train_count) + val_count
-    lock = locked_checkpoint(training_inputs(parts, params, placement).fingerprint, processes)
+    lock = locked_checkpoint(fingerprint(parts, params, placement), processes)
     with (
         rank_zero_errors(processes),
         lock as checkpoint,
@@ -310,7 +269,6 @@ def train(
         if not processes.is_rank_zero:
             return ""
         best = tracker.best
-        assert best is not None
         write_model(model, training, segmenter)
         write_json(metrics, {"best_epoch": best.number, "train": best.train, "val": best.val})
         write_json(cost_file, cost(placement.device, processes.world_size, tracker.epochs, epoch_chips, model))

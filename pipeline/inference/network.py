@@ -14,7 +14,7 @@ from pipeline.formats.classes import IGNORE, ClassTable, LandCoverClass
 from pipeline.inference.memory import batch_bytes_per_pixel
 from pipeline.inference.windows import Tiling
 from pipeline.learning.confusion import argmax
-from pipeline.learning.device import Device, DeviceName, Precision, hardware, keep_freed_memory, select_scoring_device
+from pipeline.learning.device import Device, DeviceName, Precision, keep_freed_memory, rounding, select_scoring_device
 from pipeline.learning.model import Model
 from pipeline.learning.model import load_model as load_folder
 
@@ -88,7 +88,7 @@ class LoadedModel:
     def identity(self) -> list[object]:
         """JSON values that change when the network's outputs may change."""
         packages = versions(("torch", "segmentation-models-pytorch"))
-        return [self.model.digest, packages, hardware().rounding(self.device)]
+        return [self.model.digest, packages, rounding(self.device)]
 
     def undecided_class(self) -> LandCoverClass:
         """Return the class of undecided pixels, with the highest id that is free.

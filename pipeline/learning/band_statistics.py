@@ -3,11 +3,11 @@
 There are no ImageNet statistics for such bands.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from pipeline.core.cpus import available_cpus
 from pipeline.formats.png import read_chip_image
 from pipeline.learning.data import Chips
 
@@ -27,7 +27,7 @@ def band_statistics(chips: Chips) -> tuple[tuple[float, ...], tuple[float, ...]]
         PipelineError: a chip cannot be read.
     """
     histogram_CV = np.zeros((chips.bands, len(VALUES)), np.int64)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cpus()) as pool:
         for chip_CV in pool.map(lambda chip: _histogram(read_chip_image(chips.folder, chip, chips.bands)), chips.ids):
             histogram_CV += chip_CV
     pixels = max(1, int(histogram_CV[0].sum()))

@@ -1,4 +1,9 @@
-"""Confusion matrices, counted on the device of the predictions."""
+"""Confusion matrices, counted on the device of the predictions.
+
+torchmetrics' `MulticlassConfusionMatrix` gives the same counts, but for eight chips of 512 px and five classes takes
+105 ms without its checks, 216 ms with them, rather than 43 ms; 4 s and 1.6 GB under `train.deterministic`. It selects
+the labelled pixels by a mask, for which a GPU synchronises, and has no matrices by chip.
+"""
 
 import torch
 

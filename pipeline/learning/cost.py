@@ -1,6 +1,5 @@
 """Time, memory and environment of a training: numbers that differ between runs, kept apart from those that repeat."""
 
-import os
 import platform
 import resource
 import subprocess
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from pipeline.core.cpus import available_cpus
 from pipeline.core.files import visible_files
 from pipeline.learning.device import Device
 from pipeline.learning.fit import Epoch
@@ -40,7 +40,7 @@ def cost(device: Device, devices: int, epochs: Sequence[Epoch], chips: int, mode
         "devices": devices,
         "precision": device.lightning_precision,
         "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
+        "cores": available_cpus(),
         "machine": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},

@@ -9,17 +9,16 @@ micro-batches, so that a batch holds the same chips however many devices train.
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler, get_worker_info
 
+from pipeline.core.cpus import cpu_pool
 from pipeline.core.errors import PipelineError
 from pipeline.formats.chips import IMAGE_BANDS
 from pipeline.formats.classes import IGNORE, ClassTable
@@ -65,10 +64,10 @@ class Chips(Dataset[Batch]):
         return len(self.ids)
 
     def __getitems__(self, indices: list[int]) -> list[Batch]:
-        """Read several chips, in threads unless this is a loader worker."""
-        if get_worker_info() is not None or len(indices) == 1:
+        """Read several chips, in threads unless this is a loader worker, which may be a fork and so has none."""
+        if get_worker_info() is not None:
             return [self[index] for index in indices]
-        return list(_thread_pool().map(self.__getitem__, indices))
+        return list(cpu_pool().map(self.__getitem__, indices))
 
     def __getitem__(self, index: int) -> Batch:
         """Return image_CHW and mask_HW, uint8."""
@@ -76,12 +75,6 @@ class Chips(Dataset[Batch]):
         image_HWC = read_chip_image(self.folder, chip, self.bands)
         mask_HW = self._index[read_mask(self.folder / "masks" / f"{chip}.png")]
         return torch.from_numpy(image_HWC).permute(2, 0, 1), torch.from_numpy(mask_HW)
-
-
-@cache
-def _thread_pool() -> ThreadPoolExecutor:
-    """Keep threads for the lifetime of the process; loader workers may be forks, which inherit none."""
-    return ThreadPoolExecutor(os.cpu_count())
 
 
 class Shuffle(Sampler[int]):
@@ -173,8 +166,9 @@ class BatchPlan:
 class MicroBatchSampler(Sampler[list[int]]):
     """This rank's micro-batches; over all ranks each position of the sampler's order occurs once.
 
-    Lightning's own distributed sampler repeats chips so that all ranks have equally many. Lightning calls `set_epoch`
-    of the attribute `sampler`.
+    Not torch's `DistributedSampler`, which repeats or drops chips so that all ranks have equally many (of 11 chips two
+    ranks draw 12 or 10), and knows neither micro-batches nor epochs of `train.steps`. Lightning calls `set_epoch` of
+    the attribute `sampler`.
     """
 
     def __init__(

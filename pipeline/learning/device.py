@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from pipeline.core.cpus import available_cpus
 from pipeline.core.errors import PipelineError
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -95,38 +96,21 @@ def keep_freed_memory() -> None:
         libc.mallopt(trim_threshold, 2**31 - 1)
 
 
-@dataclass(frozen=True)
-class Hardware:
-    """Properties of the machine and its libraries that decide how sums are rounded."""
+def rounding(device: Device) -> tuple[str, ...]:
+    """Return the properties of this machine and its libraries that decide how sums are rounded on a device.
 
-    architecture: str
-    """Of the CPU: `x86_64`, …"""
-    cpu: tuple[str, ...]
-    """Instruction sets that PyTorch uses and oneDNN may use."""
-    threads: int
-    gpu: tuple[str, ...] = ()
-    """Model, compute capability, versions of CUDA and cuDNN; empty without CUDA."""
-
-    def rounding(self, device: Device) -> tuple[str, ...]:
-        """Return the properties that matter on `device`: results on a GPU do not depend on the CPU or the threads."""
-        if device.name == "cuda":
-            return (device.name, device.precision, *self.gpu)
-        if device.name == "mps":
-            return device.name, device.precision, self.architecture
-        return device.name, device.precision, self.architecture, str(self.threads), *self.cpu
-
-
-def hardware() -> Hardware:
-    """Return the hardware that this process sees."""
+    Those of a GPU do not depend on the CPU or the threads; those of a CPU on the instruction sets that PyTorch uses and
+    oneDNN may use.
+    """
+    if device.name == "cuda":
+        capability = "{}.{}".format(*torch.cuda.get_device_capability())
+        libraries = str(torch.version.cuda), str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+        return device.name, device.precision, torch.cuda.get_device_name(), capability, *libraries
+    if device.name == "mps":
+        return device.name, device.precision, platform.machine()
     features = [f"{name}={value}" for name, value in sorted(torch.cpu.get_capabilities().items())]
-    isa_limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
-    cpu = (torch.backends.cpu.get_cpu_capability(), isa_limit, *features)
-    return Hardware(platform.machine(), cpu, torch.get_num_threads(), _gpu() if torch.cuda.is_available() else ())
-
-
-def _gpu() -> tuple[str, ...]:
-    capability = "{}.{}".format(*torch.cuda.get_device_capability())
-    return torch.cuda.get_device_name(), capability, str(torch.version.cuda), str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+    instructions = torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA", ""), *features
+    return device.name, device.precision, platform.machine(), str(torch.get_num_threads()), *instructions
 
 
 def _has_bf16(name: str) -> bool:
@@ -150,4 +134,4 @@ def loader_workers(workers: int | Literal["auto"], device: Device, processes: in
     """
     if workers != "auto":
         return workers
-    return min(8, max(1, (os.cpu_count() or 1) // processes - 1)) if device.name == "cuda" else 0
+    return min(8, max(1, available_cpus() // processes - 1)) if device.name == "cuda" else 0

@@ -20,6 +20,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.interrupt import INTERRUPTED
 from pipeline.learning.device import Device
 
+SUM, MIN = distributed.ReduceOp.SUM, distributed.ReduceOp.MIN
+
 
 @dataclass(frozen=True)
 class ProcessGroup:
@@ -110,26 +112,12 @@ def _is_lost_connection(error: RuntimeError) -> bool:
     )
 
 
-def is_distributed() -> bool:
-    """Return whether other processes train with this one."""
-    return distributed.is_available() and distributed.is_initialized()
-
-
-def all_reduce_sum(value: torch.Tensor) -> torch.Tensor:
-    """Sum over all ranks."""
-    if not is_distributed():
+def all_reduce(value: torch.Tensor, op: distributed.ReduceOp.RedOpType = SUM) -> torch.Tensor:
+    """Sum over all ranks, or take the minimum."""
+    if not distributed.is_initialized():
         return value
     value = value.clone()
-    distributed.all_reduce(value)
-    return value
-
-
-def all_reduce_min(value: torch.Tensor) -> torch.Tensor:
-    """Take the minimum over all ranks."""
-    if not is_distributed():
-        return value
-    value = value.clone()
-    distributed.all_reduce(value, distributed.ReduceOp.MIN)
+    distributed.all_reduce(value, op)
     return value
 
 
@@ -139,9 +127,9 @@ def sum_with_local_gradient(value: torch.Tensor) -> torch.Tensor:
     The gradient of a function of the sum is then, on each rank, the contribution of that rank's chips; summed over the
     ranks it is the gradient of the whole batch.
     """
-    if not is_distributed():
+    if not distributed.is_initialized():
         return value
-    return value + (all_reduce_sum(value.detach()) - value.detach())
+    return value + (all_reduce(value.detach()) - value.detach())
 
 
 def require_same_on_all_ranks(value: torch.Tensor, name: str) -> None:
@@ -150,7 +138,7 @@ def require_same_on_all_ranks(value: torch.Tensor, name: str) -> None:
     Raises:
         PipelineError: it is not; raised on every rank.
     """
-    if is_distributed() and not torch.equal(all_reduce_min(value), -all_reduce_min(-value)):
+    if not torch.equal(all_reduce(value, MIN), -all_reduce(-value, MIN)):
         raise PipelineError(
             f"the ranks of this training disagree on {name}: they need the same checkout, PIPELINE_CACHE, library "
             "versions and type of CPU"
@@ -159,7 +147,7 @@ def require_same_on_all_ranks(value: torch.Tensor, name: str) -> None:
 
 def average_buffers(module: nn.Module) -> None:
     """Replace batch norm's running statistics by their mean over all ranks."""
-    if is_distributed():
+    if distributed.is_initialized():
         for buffer in module.buffers():
             if buffer.is_floating_point():
-                buffer.copy_(all_reduce_sum(buffer) / distributed.get_world_size())
+                buffer.copy_(all_reduce(buffer) / distributed.get_world_size())

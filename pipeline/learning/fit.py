@@ -1,4 +1,8 @@
-"""The training loop: train, validate, keep the epoch that validates best."""
+"""The training loop: train, validate, keep the epoch that validates best.
+
+Not Lightning's `EarlyStopping`: a training that had reached its early stop when it was killed, and is resumed, trains
+one epoch more, so that curves and perhaps weights differ.
+"""
 
 import logging
 import time
@@ -14,14 +18,13 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from pipeline.core.errors import PipelineError
-from pipeline.learning.checkpoint import AtomicCheckpointIO, Checkpoint, SaveCheckpoint
-from pipeline.learning.data import Batch, MicroBatchSampler, unwrap_worker_errors
+from pipeline.learning.checkpoint import AtomicCheckpointIO, Checkpoint
+from pipeline.learning.data import Batch, unwrap_worker_errors
 from pipeline.learning.device import Device
 from pipeline.learning.distributed import require_same_on_all_ranks
 from pipeline.learning.preemption import restore_sigterm_handler
 from pipeline.learning.task import Task
-
-Weights = dict[str, torch.Tensor]
+from pipeline.learning.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -39,32 +42,34 @@ class Epoch:
 
 
 class BestEpoch(L.Callback):
-    """Record the epochs and keep the weights of the one with the best validation mean IoU, the earlier on a tie."""
+    """Record the epochs and keep the weights of the best one; stop when they no longer improve."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: Literal["none"] | int) -> None:
+        self.patience = patience
         self.epochs: list[Epoch] = []
-        self.best: Epoch | None = None
         self.weights: Weights = {}
         self._start = time.monotonic()
 
+    @property
+    def best(self) -> Epoch:
+        """The epoch with the best validation mean IoU, the earlier on a tie."""
+        return max(self.epochs, key=lambda epoch: epoch.val["mean_iou"])
+
     def state_dict(self) -> dict[str, Any]:
         """Return plain values and tensors, which load without unpickling objects."""
-        best = self.best.number if self.best else None
-        return {"epochs": [asdict(epoch) for epoch in self.epochs], "best": best, "weights": self.weights}
+        return {"epochs": [asdict(epoch) for epoch in self.epochs], "weights": self.weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore from a checkpoint."""
         self.epochs = [Epoch(**epoch) for epoch in state_dict["epochs"]]
-        self.best = next((epoch for epoch in self.epochs if epoch.number == state_dict["best"]), None)
         self.weights = state_dict["weights"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop at once if the interrupted run had already reached its early stop."""
         restore_sigterm_handler()
-        assert isinstance(pl_module, Task)
         epoch = torch.tensor(trainer.current_epoch, device=pl_module.device)
         require_same_on_all_ranks(epoch, "the epoch to resume from")
-        trainer.should_stop = self.has_stalled(pl_module.config.early_stop)
+        trainer.should_stop = self._has_stalled
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""
@@ -76,17 +81,17 @@ class BestEpoch(L.Callback):
         train, val = pl_module.summary("train"), pl_module.summary("val")
         epoch = Epoch(trainer.current_epoch + 1, train, val, time.monotonic() - self._start)
         self.epochs.append(epoch)
-        if self.best is None or val["mean_iou"] > self.best.val["mean_iou"]:
-            self.best = epoch
+        if self.best is epoch:
             state = pl_module.segmenter.state_dict()
             self.weights = {name: value.detach().cpu().clone() for name, value in state.items()}
-        trainer.should_stop = self.has_stalled(pl_module.config.early_stop)
+        trainer.should_stop = self._has_stalled
 
-    def has_stalled(self, patience: Literal["none"] | int) -> bool:
-        """Return whether the last `patience` epochs brought no improvement."""
-        if self.best is None or patience == "none":
+    @property
+    def _has_stalled(self) -> bool:
+        """Whether the last `patience` epochs brought no improvement."""
+        if not self.epochs or self.patience == "none":
             return False
-        return self.epochs[-1].number - self.best.number >= patience
+        return self.epochs[-1].number - self.best.number >= self.patience
 
 
 def fit(
@@ -94,7 +99,7 @@ def fit(
     loaders: tuple[DataLoader[Batch], DataLoader[Batch]],
     device: Device,
     progress: L.Callback,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint,
 ) -> BestEpoch:
     """Train on the first loader, validate on the second after each epoch.
 
@@ -105,18 +110,16 @@ def fit(
         loaders: training and validation chips.
         device: device and precision.
         progress: called after each epoch has been recorded.
-        checkpoint: written after each epoch, and resumed if there is one; None for neither.
+        checkpoint: written after each epoch, and resumed if there is one.
 
     Raises:
         PipelineError: a loss became NaN or infinite, a chip cannot be read, or the network exceeds a limit.
     """
-    tracker = BestEpoch()
-    callbacks = [tracker, progress, *([SaveCheckpoint(checkpoint)] if checkpoint else [])]
+    tracker = BestEpoch(task.config.early_stop)
     with _quiet_lightning(), unwrap_worker_errors():
-        sampler = loaders[0].batch_sampler
-        task.prepare(device, sampler if isinstance(sampler, MicroBatchSampler) else None)
-        trainer = _trainer(task, device, callbacks)
-        resumable = checkpoint.resumable() if checkpoint else None
+        task.prepare(device, loaders[0].batch_sampler)  # type: ignore[arg-type]
+        trainer = _trainer(task, device, [tracker, progress, checkpoint.writer()])
+        resumable = checkpoint.resumable()
         if task.config.compile:
             task.segmenter.net.compile()
         try:
@@ -146,7 +149,6 @@ def _trainer(task: Task, device: Device, callbacks: list[L.Callback]) -> L.Train
         benchmark=device.name == "cuda" and not config.deterministic,
         callbacks=callbacks,
         logger=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -197,18 +199,13 @@ def _explanation(error: Exception, task: Task) -> str | None:
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Silence Lightning's device report, and advice that does not apply here."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # on a CPU, reading a chip takes a hundredth of a step: workers would only compete for its cores
         warnings.filterwarnings("ignore", r".*does not have many workers")
         warnings.filterwarnings("ignore", r".*GPU available but not used")
+        warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")
         # Lightning 2.6 uses an API that torch 2.14 deprecates
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+        yield

@@ -1,17 +1,15 @@
 """Networks: built by name, saved as safetensors with a description that is enough to use them."""
 
-import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import segmentation_models_pytorch as smp
 import timm
 import torch
-from huggingface_hub import constants
-from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 from safetensors.torch import save
 from torch import nn
 
@@ -23,7 +21,15 @@ from pipeline.formats.classes import ClassTable
 from pipeline.learning.calibration import Calibration
 from pipeline.learning.device import Device, Precision
 from pipeline.learning.losses import Loss
-from pipeline.learning.weights import IMAGENET_MEAN, IMAGENET_STD, load_encoder, load_weights, normalisation
+from pipeline.learning.weights import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    describe_misfit,
+    hub,
+    load_encoder,
+    load_weights,
+    normalisation,
+)
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 """The files of a model folder."""
@@ -72,44 +78,34 @@ class Segmenter(nn.Module):
         return logits_NKHW.cpu() if device.name == "mps" else logits_NKHW  # Apple's GPU lacks float64
 
 
-def architectures() -> list[str]:
-    """List the architectures that params.yaml may name."""
-    return sorted(smp.MODEL_ARCHITECTURES_MAPPING)
-
-
-def is_encoder(name: str) -> bool:
-    """Return whether the library has this encoder: its own, or `tu-NAME` of timm."""
-    return name in smp.encoders.get_encoder_names() or (name.startswith("tu-") and timm.is_model(name[3:]))
-
-
 def network_config(architecture: str, encoder: str, encoder_weights: str, classes: int) -> NetworkConfig:
     """Return the config of a network of three bands, with the normalisation that its encoder's weights expect."""
     mean_std = (IMAGENET_MEAN, IMAGENET_STD) if encoder_weights == "none" else normalisation(encoder)
     return NetworkConfig(architecture, encoder, classes, *mean_std)
 
 
-def build(config: NetworkConfig, encoder_weights: str = "none", online: bool = True) -> Segmenter:
+def build(config: NetworkConfig, encoder_weights: str = "none") -> Segmenter:
     """Build a network with random weights, or with a pretrained encoder.
 
     Args:
         config: which network.
         encoder_weights: `none`, `imagenet` (downloaded once by the library), or the path of a safetensors file.
-        online: whether the library may contact its hub; otherwise only cached weights can be used.
 
     Raises:
         PipelineError: an unknown name, names that do not fit each other, or unavailable weights.
     """
-    if config.architecture not in architectures():
-        raise PipelineError(invalid_choice("architecture", config.architecture, architectures()))
-    if not is_encoder(config.encoder):
-        names, timm_names = smp.encoders.get_encoder_names(), [f"tu-{name}" for name in timm.list_models()]
-        raise PipelineError(invalid_choice("encoder", config.encoder, [*names, *timm_names]))
+    architectures, encoders = sorted(smp.MODEL_ARCHITECTURES_MAPPING), smp.encoders.get_encoder_names()
+    if config.architecture not in architectures:
+        raise PipelineError(invalid_choice("architecture", config.architecture, architectures))
+    if config.encoder not in encoders and not (config.encoder.startswith("tu-") and timm.is_model(config.encoder[3:])):
+        timm_names = [f"tu-{name}" for name in timm.list_models()]
+        raise PipelineError(invalid_choice("encoder", config.encoder, [*encoders, *timm_names]))
     if encoder_weights not in ("imagenet", "none") and not Path(encoder_weights).is_file():
         file = ", or the path of an existing .safetensors file"
         raise PipelineError(invalid_choice("encoder_weights", encoder_weights, ("imagenet", "none"), file))
     weights = "imagenet" if encoder_weights == "imagenet" else None
     try:
-        with _hub(online):
+        with hub() if weights else nullcontext():
             net = smp.create_model(
                 config.architecture, config.encoder, weights, in_channels=len(config.mean), classes=config.classes
             )
@@ -126,17 +122,6 @@ def build(config: NetworkConfig, encoder_weights: str = "none", online: bool = T
     if encoder_weights not in ("none", "imagenet"):
         load_encoder(net.encoder, Path(encoder_weights))
     return Segmenter(net, config.mean, config.std)
-
-
-@contextmanager
-def _hub(online: bool) -> Iterator[None]:
-    """Put the hub's client into offline mode when there is no network; it would retry for 23 s."""
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not online
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
 
 
 def init_prior_bias(segmenter: Segmenter, shares: Sequence[float], loss: Loss) -> None:
@@ -223,6 +208,23 @@ class Model:
         return self.calibration.temperature
 
 
+class Description(BaseModel):
+    """The content of `model.json`, as far as it is read."""
+
+    architecture: str
+    encoder: str
+    classes: list[Any]
+    imagery: dict[str, Any]
+    mean: tuple[FiniteFloat, ...] = Field(min_length=IMAGE_BANDS)
+    std: tuple[Positive, ...]
+    precision: Precision
+    params: dict[str, Any]
+    calibration: Calibration
+    data: TrainingData
+    pixel_sizes: tuple[Positive, ...]
+    weights_sha256: str
+
+
 def load_model(folder: Path) -> Model:
     """Rebuild a saved network; nothing is unpickled, and no params are needed.
 
@@ -233,54 +235,34 @@ def load_model(folder: Path) -> Model:
     if not path.is_file():
         raise PipelineError(f"{folder} has no {DESCRIPTION}; the stage train writes it: run `dvc repro`")
     try:
-        description = read_json(path)
-        table, imagery = ClassTable(classes=description["classes"]), parse_imagery(description["imagery"])
-        precision, params = _parse_precision(description["precision"]), dict(description["params"])
-        calibration = TypeAdapter(Calibration).validate_python(description["calibration"])
-        data = TypeAdapter(TrainingData).validate_python(description["data"])
-        pixel_sizes = TypeAdapter(tuple[Positive, ...]).validate_python(description["pixel_sizes"])
-        mean = _parse_by_band(description, "mean", FiniteFloat, imagery)
-        std = _parse_by_band(description, "std", Positive, imagery)
-        config = NetworkConfig(description["architecture"], description["encoder"], len(table.classes), mean, std)
+        known = Description.model_validate(read_json(path))
+        table, imagery = ClassTable(classes=known.classes), parse_imagery(known.imagery)  # type: ignore[arg-type]
+        for name, values in (("mean", known.mean), ("std", known.std)):
+            if len(values) != len(imagery.bands):
+                raise ValueError(f"{name} has {len(values)} values, and imagery {len(imagery.bands)} bands")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PipelineError(
             f"{path} is damaged, or of another program ({type(error).__name__}: {_first_line(error)}); run the stage "
             "train, which writes it"
         ) from None
+    config = NetworkConfig(known.architecture, known.encoder, len(table.classes), known.mean, known.std)
     segmenter = build(config)
-    _require_same_weights(folder / WEIGHTS, description["weights_sha256"])
-    _load_state(segmenter.net, folder / WEIGHTS)
-    return Model(config, segmenter, table, imagery, precision, params, calibration, data, pixel_sizes, sha256(path))
+    _load_weights(segmenter.net, folder / WEIGHTS, known.weights_sha256)
+    trained = known.precision, known.params, known.calibration, known.data, known.pixel_sizes
+    return Model(config, segmenter, table, imagery, *trained, digest=sha256(path))
 
 
-def _require_same_weights(path: Path, expected: str | None) -> None:
-    """Refuse weights of another training: they may fit the network, but not its classes. Older models lack the hash."""
-    if expected is not None and path.is_file() and (found := sha256(path)) != expected:
+def _load_weights(net: nn.Module, path: Path, expected: str) -> None:
+    """Refuse weights of another training: they may fit the network, but not its classes."""
+    if path.is_file() and (found := sha256(path)) != expected:
         raise PipelineError(
             f"{path} is not the file that {DESCRIPTION} describes (sha256 {found[:12]}…, expected {expected[:12]}…); "
             "copy both files of one training again, or run the stage train"
         )
-
-
-def _parse_by_band(description: dict[str, Any], key: str, kind: Any, imagery: Imagery) -> tuple[float, ...]:
-    values: tuple[float, ...] = TypeAdapter(tuple[kind, ...]).validate_python(description[key])
-    if len(values) != len(imagery.bands) or len(values) < IMAGE_BANDS:
-        raise ValueError(f"{key} has {len(values)} values, and imagery {len(imagery.bands)} bands")
-    return values
-
-
-def _parse_precision(name: object) -> Precision | None:
-    if name is not None and name not in get_args(Precision):
-        raise ValueError(f"precision is {name!r}; known: {', '.join(get_args(Precision))}")
-    return name  # type: ignore[return-value]
-
-
-def _load_state(module: nn.Module, path: Path) -> None:
     try:
-        module.load_state_dict(load_weights(path))
+        net.load_state_dict(load_weights(path))
     except RuntimeError as error:
-        reason = textwrap.shorten(str(error), 300, placeholder=" …")  # else every tensor of the network
-        raise PipelineError(f"{path} does not fit the network in model.json: {reason}") from None
+        raise PipelineError(f"{path} does not fit the network in model.json: {describe_misfit(error)}") from None
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,10 @@
-"""Stop a training on SIGTERM (preemption), on Ctrl-C, or when the `dvc` that started it dies."""
+"""Stop a training on SIGTERM (preemption), on Ctrl-C, or when the `dvc` that started it dies.
+
+Lightning's handling of SIGTERM falls short: it waits for the end of a step, and with several ranks for all of them to
+agree, which may be waiting for each other elsewhere; it is not in force before the first epoch and while the model is
+written; and the exit code is 0, which for DVC means success. `SLURMEnvironment(auto_requeue)` saves in the middle of an
+epoch, from which the bytes of an uninterrupted training cannot be reached, and requeues a job that only it may end.
+"""
 
 import os
 import signal
@@ -8,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+
+import psutil
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.interrupt import INTERRUPTED
@@ -45,22 +53,17 @@ def preemptible() -> Iterator[None]:
 
     Otherwise a stage would survive the `dvc` that was killed, and the next `dvc repro` start a second one.
     """
-    if threading.current_thread() is not threading.main_thread():  # only the main thread can set handlers
-        yield
-        return
     _ended.clear()
     _received.clear()
     parents = ancestors()
-    if "DVC_ROOT" in os.environ and parents == [1] and not _is_dvc(1):
+    if "DVC_ROOT" in os.environ and os.getppid() == 1 and not any(map(_is_dvc, parents)):
         raise PreemptedError("the dvc process that started the stage has ended")
     handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # ignored in background
     previous = {number: signal.signal(number, _handle) for number in handled}
-    watchdog = threading.Thread(target=_watch_parents, args=(parents,), daemon=True)
+    watchdog = threading.Thread(target=_watch_parents, args=(os.getppid(), parents), daemon=True)
     watchdog.start()
     try:
         yield
-    except PreemptedError:
-        raise
     except (PipelineError, RuntimeError, OSError):
         if not _received:
             raise
@@ -73,11 +76,8 @@ def preemptible() -> Iterator[None]:
 
 
 def restore_sigterm_handler() -> None:
-    """Replace Lightning's handler by ours again.
-
-    Lightning's waits for all ranks to agree before it calls ours, and they may be waiting for each other elsewhere.
-    """
-    if threading.current_thread() is threading.main_thread() and not _ended.is_set():
+    """Replace Lightning's handler by ours again."""
+    if not _ended.is_set():
         signal.signal(signal.SIGTERM, _handle)
 
 
@@ -95,49 +95,31 @@ def _exit_after_grace_period() -> None:
         os._exit(SIGNALS[number][1])
 
 
-def ancestors() -> list[int]:
-    """Return the parent process, and with /proc all up to the `dvc` that started the stage, also through a shell."""
-    chain = [os.getppid()]
-    while "DVC_ROOT" in os.environ and not _is_dvc(chain[-1]) and (parent := _parent(chain[-1])) > 1:
-        chain.append(parent)
-    return chain if _is_dvc(chain[-1]) else chain[:1]
+def ancestors() -> list[psutil.Process]:
+    """Return the parent process, or all up to the `dvc` that started the stage, also through a shell."""
+    parents: list[psutil.Process] = psutil.Process().parents()
+    dvc = [_is_dvc(parent) for parent in parents] if "DVC_ROOT" in os.environ else []
+    return parents[: dvc.index(True) + 1] if any(dvc) else parents[:1]
 
 
-def _watch_parents(chain: list[int]) -> None:
+def _watch_parents(parent: int, chain: list[psutil.Process]) -> None:
     while not _ended.wait(0.5):
-        if os.getppid() != chain[0] or any(not _is_alive(pid) for pid in chain):
+        if os.getppid() != parent or not all(map(_is_alive, chain)):
             print("train: the process that started it has ended: stopping", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGTERM)
             _exit_after_grace_period()  # a main thread that is blocked handles no signal
             return
 
 
-def _is_alive(pid: int) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        return True
-    return _status(pid, "State") not in ("Z", "X")  # zombie, dead
 
 
-def _parent(pid: int) -> int:
-    return int(_status(pid, "PPid") or 0)
-
-
-def _status(pid: int, field: str) -> str:
-    """Return the first word of a field of /proc/PID/status; empty if there is none."""
+def _is_dvc(process: psutil.Process) -> bool:
     try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    return next((line.split()[1] for line in lines if line.startswith(f"{field}:")), "")
-
-
-def _is_dvc(pid: int) -> bool:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
+        return any(Path(word).name == "dvc" for word in process.cmdline()[:4])
+    except psutil.Error:
         return False
-    return any(Path(os.fsdecode(word)).name == "dvc" for word in words[:4]) or b"dvc" in words[:4]

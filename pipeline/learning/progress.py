@@ -1,4 +1,8 @@
-"""Progress of a training on the terminal or in a log, and its curves."""
+"""Progress of a training on the terminal or in a log, and its curves.
+
+Not `DVCLiveLogger`: it counts optimiser steps, not epochs, rounds values to float32 (0.123456 becomes
+0.12345600128173828), writes a curve of epoch numbers too, and after an interruption only the points since.
+"""
 
 import time
 from collections.abc import Iterator
@@ -55,11 +59,7 @@ class TrainingProgress(L.Callback):
         """Advance the bar."""
         self._advance(batch[0])
 
-    def on_validation_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *batch: Any
-    ) -> None:
-        """Advance the bar."""
-        self._advance(batch[0])
+    on_validation_batch_end = on_train_batch_end  # type: ignore[assignment]
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the epoch's points and print its line."""

@@ -12,16 +12,15 @@ from timm.layers.norm_act import convert_sync_batchnorm
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import Params
-from pipeline.learning.augment import random_flip_rotate
+from pipeline.learning.augment import KINDS, Kind, distort, random_flip_rotate
 from pipeline.learning.confusion import argmax, confusion_matrix
 from pipeline.learning.data import Batch, MicroBatchSampler, Stream, generator
 from pipeline.learning.device import Device, DeviceName, PrecisionName
-from pipeline.learning.distortions import KINDS, Kind, distort
 from pipeline.learning.distributed import (
-    SINGLE_PROCESS,
+    MIN,
+    ProcessGroup,
     SharedError,
-    all_reduce_min,
-    all_reduce_sum,
+    all_reduce,
     average_buffers,
     sum_with_local_gradient,
 )
@@ -126,25 +125,23 @@ class RunningMetrics:
 
     def first_bad_step(self) -> int | None:
         """Return the first step, counted from 0, whose loss is NaN or infinite on any rank."""
-        if not self.losses:
-            return None
         losses = torch.stack(self.losses)
         steps = torch.arange(len(losses), device=losses.device)
         finite = torch.isfinite(losses).reshape(len(losses), -1).all(dim=1)
-        first = int(all_reduce_min(torch.where(finite, NO_STEP, steps).min()))
+        first = int(all_reduce(torch.where(finite, NO_STEP, steps).min(), MIN))
         return None if first == NO_STEP else first
 
     def summary(self, names: Sequence[str]) -> dict[str, Any]:
         """Return `loss` and the scores of the whole pass, over all ranks."""
         assert self.matrix_KK is not None
-        matrix_KK = all_reduce_sum(self.matrix_KK).cpu().numpy()
+        matrix_KK = all_reduce(self.matrix_KK).cpu().numpy()
         return {"loss": round(self._loss(), 6)} | scores(counts_of(matrix_KK), names)
 
     def _loss(self) -> float:
         losses, weights = _stack_double(self.losses), _stack_double(self.weights)
         if self.loss_from_sums is not None:
-            return float(self.loss_from_sums(all_reduce_sum(losses.sum(dim=0))))
-        loss, weight = all_reduce_sum(torch.stack([(losses * weights).sum(), weights.sum()])).tolist()
+            return float(self.loss_from_sums(all_reduce(losses.sum(dim=0))))
+        loss, weight = all_reduce(torch.stack([(losses * weights).sum(), weights.sum()])).tolist()
         return float(loss / weight) if weight else 0.0
 
 
@@ -156,23 +153,25 @@ def _stack_double(values: Sequence[torch.Tensor]) -> torch.Tensor:
 class Task(L.LightningModule):
     """A network with its loss, optimizer and augmentation, as Lightning trains it."""
 
+    sampler: MicroBatchSampler
+    """This rank's micro-batches."""
+    memory_format: torch.memory_format
+
     def __init__(self, segmenter: Segmenter, names: Sequence[str], loss: Loss, config: TrainConfig, seed: int) -> None:
         super().__init__()
         self.segmenter, self.names, self.config, self.seed = segmenter, names, config, seed
-        self.processes = SINGLE_PROCESS
-        self.sampler: MicroBatchSampler | None = None
         self.loss = loss
         self.metrics = self._empty_metrics()
         self.step_pixels = 1.0
-        self.memory_format = torch.contiguous_format
 
-    def prepare(self, device: Device, sampler: MicroBatchSampler | None = None) -> "Task":
-        """Set the memory format, and on several GPUs synchronise batch norm.
+    @property
+    def processes(self) -> ProcessGroup:
+        """The ranks that train together."""
+        return self.sampler.plan.processes
 
-        `sampler`: this rank's micro-batches; None: every step is a whole batch.
-        """
+    def prepare(self, device: Device, sampler: MicroBatchSampler) -> "Task":
+        """Set the micro-batches and the memory format, and on several GPUs synchronise batch norm."""
         self.memory_format, self.sampler = device.memory_format, sampler
-        self.processes = sampler.plan.processes if sampler else SINGLE_PROCESS
         if self.processes.world_size > 1 and device.name == "cuda":  # torch's conversion drops timm's activations
             self.segmenter.net = convert_sync_batchnorm(self.segmenter.net)  # type: ignore[no-untyped-call]
         self.segmenter.to(memory_format=device.memory_format)
@@ -180,7 +179,7 @@ class Task(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         """Return the loss of a micro-batch, augmented as seed, epoch and position in the batch determine."""
-        number, skip = self.sampler.position(index) if self.sampler else (index, 0)
+        number, skip = self.sampler.position(index)
         key = self.seed, self.current_epoch, number
         images_NCHW, masks_NHW = random_flip_rotate(*batch, generator(Stream.AUGMENTATION, *key), skip)
         if kinds := self.config.distortions:

@@ -1,10 +1,17 @@
-"""Pretrained encoders: weights from a file, and the normalisation they were trained with."""
+"""Pretrained encoders: weights from a file or the hub, and the normalisation they were trained with."""
 
+import os
+import socket
+import textwrap
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import timm
 import torch
+from huggingface_hub import constants
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.models import adapt_input_conv
@@ -17,7 +24,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of RGB in 0 to 1: what nearly all encoders were trained with, and a sensible default for random weights."""
 HEADS = ("fc.", "classifier.", "head.", "head_dist.", "last_linear.")
 """Prefixes of a classifier's head in timm and torchvision, which an encoder does not have."""
-MAX_LISTED = 5
+HUB_TIMEOUT = 3.0
+"""Seconds."""
 TIMM_NAMES = {"inceptionv4": "inception_v4", "inceptionresnetv2": "inception_resnet_v2", "xception": "legacy_xception"}
 """Encoders that have another name in segmentation-models-pytorch than in timm."""
 Weights = dict[str, torch.Tensor]
@@ -62,11 +70,16 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     )
     renamed = {name: _for_bands(value, expected.get(name)) for name, value in renamed.items()}
     relevant = {name: value for name, value in renamed.items() if _is_encoder_weight(name, expected)}
-    if differences := list(_differences(expected, relevant)):
-        raise PipelineError(f"encoder_weights: {path} does not fit this encoder: {'; '.join(differences)}")
-    used = {name: value for name, value in renamed.items() if name in expected}
-    # not the library's own method: that of some encoders, such as densenet121, takes no `strict` and needs a head
-    nn.Module.load_state_dict(encoder, used, strict=False)
+    try:
+        # not the library's own method: that of some encoders, such as densenet121, needs a head
+        nn.Module.load_state_dict(encoder, relevant)
+    except RuntimeError as error:
+        raise PipelineError(f"encoder_weights: {path} does not fit this encoder: {describe_misfit(error)}") from None
+
+
+def describe_misfit(error: RuntimeError) -> str:
+    """Return the first missing, unexpected and misshapen weights that torch names; it lists all, on several lines."""
+    return "; ".join(textwrap.shorten(line, 200, placeholder=" …") for line in str(error).splitlines()[1:4])
 
 
 def _for_bands(given: torch.Tensor, expected: torch.Tensor | None) -> torch.Tensor:
@@ -92,16 +105,30 @@ def _is_encoder_weight(name: str, expected: Weights) -> bool:
     return name in expected or not name.removeprefix("model.").startswith((*HEADS, "decoder.", "segmentation_head."))
 
 
-def _differences(expected: Weights, given: Weights) -> Iterator[str]:
-    counters = {name for name in expected if name.endswith("num_batches_tracked")}  # absent from older files
-    missing = sorted(expected.keys() - given.keys() - counters)
-    unexpected = sorted(given.keys() - expected.keys())
-    shapes = [
-        f"{name} is {tuple(given[name].shape)}, not {tuple(expected[name].shape)}"
-        for name in sorted(expected.keys() & given.keys())
-        if given[name].shape != expected[name].shape
-    ]
-    for title, names in (("missing", missing), ("unexpected", unexpected), ("wrong shape", shapes)):
-        if names:
-            more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-            yield f"{title}: {', '.join(names[:MAX_LISTED])}{more}"
+@contextmanager
+def hub() -> Iterator[None]:
+    """Put the hub's client into offline mode if the hub cannot be reached; the client would retry for 23 s."""
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not hub_is_reachable()
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def hub_is_reachable() -> bool:
+    """Return whether Hugging Face's endpoint, or the proxy in front of it, accepts a connection."""
+    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
+    address = urlsplit(proxy or os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    connected = threading.Event()
+
+    def connect() -> None:
+        port = address.port or (443 if address.scheme == "https" else 80)
+        with suppress(OSError), socket.create_connection((address.hostname or "", port), HUB_TIMEOUT):
+            connected.set()
+
+    # in a thread: resolving the name has no timeout, and a name may have many unreachable addresses
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(HUB_TIMEOUT)
+    return connected.is_set()

@@ -1,3 +1,5 @@
+"""The device and precision that params.yaml and the hardware ask for are used, and others refused."""
+
 import inspect
 import os
 import platform
@@ -10,11 +12,11 @@ import torch
 from pipeline.core.errors import PipelineError
 from pipeline.learning.device import (
     Device,
-    Hardware,
+    DeviceName,
     Precision,
-    hardware,
     keep_freed_memory,
     loader_workers,
+    rounding,
     select_device,
     select_scoring_device,
 )
@@ -22,81 +24,62 @@ from pipeline.learning.device import (
 CPU, CUDA = Device("cpu", "fp32"), Device("cuda", "bf16")
 
 
-@pytest.fixture
-def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+def machine(patch: pytest.MonkeyPatch, cuda: bool = False, mps: bool = False, **features: bool) -> None:
+    """Pretend to be on a machine with these GPUs and features of the CPU."""
+    patch.setattr(torch.cuda, "is_available", lambda: cuda)
+    patch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+    patch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    patch.setattr(torch.cpu, "get_capabilities", lambda: features)
 
 
-@pytest.fixture
-def apple(monkeypatch: pytest.MonkeyPatch, no_gpu: None) -> None:
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-
-
-def test_without_a_gpu_auto_is_the_cpu(no_gpu: None) -> None:
-    assert select_device("auto").name == "cpu"
-
-
-def test_with_cuda_auto_is_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
-    assert select_device("auto") == Device("cuda", "bf16")
-    assert select_device("cpu").name == "cpu"
-
-
-def test_apples_gpu_is_used_only_if_named(apple: None) -> None:
-    assert select_device("auto").name == "cpu"
-    assert select_device("mps") == Device("mps", "fp32")
+def test_auto_is_cuda_where_there_is_one_and_apples_gpu_only_if_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, cuda=True)
+    assert (select_device("auto"), select_device("cpu")) == (CUDA, CPU)
+    machine(monkeypatch, mps=True)
+    assert (select_device("auto"), select_device("mps")) == (CPU, Device("mps", "fp32"))
 
 
 @pytest.mark.parametrize("wanted", ["cuda", "mps"])
-def test_an_unavailable_device_is_refused_with_the_available_ones(wanted: str, no_gpu: None) -> None:
+def test_an_unavailable_device_is_refused_with_the_available_ones(
+    monkeypatch: pytest.MonkeyPatch, wanted: DeviceName
+) -> None:
+    machine(monkeypatch)
     with pytest.raises(
         PipelineError, match=rf"^train.device is '{wanted}', which this machine does not have; available: auto, cpu$"
     ):
-        select_device(wanted)  # type: ignore[arg-type]
+        select_device(wanted)
 
 
 @pytest.mark.parametrize(
-    ("features", "bf16"),
-    [({"avx2": True}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"bf16": False}, False)],
-)
-def test_bf16_is_used_where_the_cpu_supports_it(
-    monkeypatch: pytest.MonkeyPatch, features: dict[str, bool], bf16: bool
-) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
-    assert select_device("cpu") == Device("cpu", "bf16" if bf16 else "fp32")
-
-
-@pytest.mark.parametrize(
-    ("trained", "features", "scored"),
+    ("feature", "trained", "used"),
     [
-        ("fp32", {"avx512_bf16": True}, "fp32"),
-        ("bf16", {"avx512_bf16": True}, "bf16"),
-        ("bf16", {"avx2": True}, "fp32"),
-        ("fp16", {"avx512_bf16": True}, "fp32"),
-        (None, {"avx512_bf16": True}, "bf16"),
-        (None, {"avx2": True}, "fp32"),
+        ("avx512_bf16", None, "bf16"),
+        ("amx_bf16", None, "bf16"),
+        ("avx2", None, "fp32"),
+        ("avx512_bf16", "fp32", "fp32"),
+        ("avx512_bf16", "bf16", "bf16"),
+        ("avx2", "bf16", "fp32"),
+        ("avx512_bf16", "fp16", "fp32"),
     ],
 )
-def test_a_network_is_scored_as_it_was_trained_or_in_fp32(
-    monkeypatch: pytest.MonkeyPatch, trained: Precision | None, features: dict[str, bool], scored: Precision
+def test_bf16_is_used_where_the_cpu_supports_it_and_the_training_did_not_use_fp32(
+    monkeypatch: pytest.MonkeyPatch, feature: str, trained: Precision | None, used: Precision
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
-    assert select_scoring_device("cpu", trained) == Device("cpu", scored)
+    machine(monkeypatch, **{feature: True})
+    assert select_scoring_device("cpu", trained) == Device("cpu", used)
 
 
-def test_rounding_depends_on_the_gpu_alone_or_on_cpu_and_threads() -> None:
-    machine = Hardware("x86_64", ("AVX2", "max"), 8, ("H100", "9.0", "13.0", "9.1"))
-    assert machine.rounding(Device("cuda", "bf16")) == ("cuda", "bf16", "H100", "9.0", "13.0", "9.1")
-    assert machine.rounding(CPU) == ("cpu", "fp32", "x86_64", "8", "AVX2", "max")
-    assert machine.rounding(Device("mps", "fp32")) == ("mps", "fp32", "x86_64")
-
-
-def test_hardware_of_this_process(no_gpu: None) -> None:
-    here = hardware()
-    assert (here.architecture, here.threads, here.gpu) == (platform.machine(), torch.get_num_threads(), ())
-    assert here.cpu[0] == torch.backends.cpu.get_cpu_capability()
+def test_rounding_depends_on_the_gpu_alone_or_on_cpu_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, avx2=True)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "max")
+    libraries = str(torch.version.cuda), str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+    assert rounding(CUDA) == ("cuda", "bf16", "H100", "9.0", *libraries)
+    assert rounding(CPU) == ("cpu", "fp32", platform.machine(), "8", "AVX2", "max", "avx2=True")
+    assert rounding(Device("mps", "fp32")) == ("mps", "fp32", platform.machine())
 
 
 def test_bf16_uses_channels_last_and_fp32_does_not() -> None:
@@ -104,24 +87,11 @@ def test_bf16_uses_channels_last_and_fp32_does_not() -> None:
     assert (CPU.lightning_precision, CPU.memory_format) == ("32-true", torch.contiguous_format)
 
 
-@pytest.mark.parametrize(("bf16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_autocast_computes_in_the_precision_of_the_device(bf16: bool, dtype: torch.dtype) -> None:
-    with Device("cpu", "bf16" if bf16 else "fp32").autocast():
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
-
-
 def test_auto_workers_are_none_on_a_cpu_and_spare_cores_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    assert loader_workers("auto", CPU) == 0
-    assert loader_workers("auto", CUDA) == 3
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    assert loader_workers("auto", CUDA) == 8
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    assert loader_workers("auto", CUDA) == 1
-
-
-def test_a_number_of_workers_is_kept() -> None:
-    assert (loader_workers(0, CUDA), loader_workers(5, CPU)) == (0, 5)
+    for cpus, workers in ((4, 3), (64, 8), (1, 1)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cpus=cpus: set(range(cpus)), raising=False)
+        assert (loader_workers("auto", CUDA), loader_workers("auto", CPU)) == (workers, 0)
+        assert (loader_workers(0, CUDA), loader_workers(5, CPU)) == (0, 5)
 
 
 FREED_AND_KEPT = """

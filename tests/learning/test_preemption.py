@@ -1,3 +1,5 @@
+"""A signal, or the death of the dvc that started it, ends a training with its own exit code."""
+
 import os
 import signal
 import subprocess
@@ -9,8 +11,9 @@ from typing import Any
 import lightning as L
 import pytest
 
-from pipeline.learning.preemption import PreemptedError, ancestors, preemptible, restore_sigterm_handler
-from tests.learning.test_fit import fitted, tiny
+from pipeline.learning.preemption import PreemptedError, ancestors, preemptible
+from tests.learning.test_fit import fitted
+from tests.learning.world import tiny_task
 
 ROOT = Path(__file__).parents[2]
 SLEEPING_STAGE = """if True:
@@ -25,13 +28,17 @@ SLEEPING_STAGE = """if True:
 """
 
 
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(5)  # the handler interrupts it
+
+
 @pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGTERM, "SIGTERM", 75), (signal.SIGINT, "Ctrl-C", 130)])
 def test_a_signal_becomes_an_error_and_the_handler_is_restored(number: int, name: str, code: int) -> None:
     before = signal.getsignal(number)
     message = f"^stopped by {name}; run the same command to resume after the last finished epoch$"
     with pytest.raises(PreemptedError, match=message) as error, preemptible():
-        os.kill(os.getpid(), number)
-        time.sleep(5)
+        send(number)
     assert error.value.code == code
     assert signal.getsignal(number) == before
 
@@ -48,22 +55,10 @@ def test_an_ignored_signal_stays_ignored() -> None:
 def test_errors_after_a_signal_count_as_preemption() -> None:
     with pytest.raises(PreemptedError), preemptible():
         with pytest.raises(PreemptedError):
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(5)
+            send(signal.SIGTERM)
         raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated")
     with pytest.raises(RuntimeError, match="a bug"), preemptible():
         raise RuntimeError("a bug")
-
-
-def test_another_handler_is_replaced() -> None:
-    with pytest.raises(PreemptedError), preemptible():
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        restore_sigterm_handler()
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
-    before = signal.getsignal(signal.SIGTERM)
-    restore_sigterm_handler()
-    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_stage_whose_dvc_has_ended_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +70,7 @@ def test_a_stage_whose_dvc_has_ended_does_not_start(monkeypatch: pytest.MonkeyPa
 
 def test_without_dvc_only_the_parent_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    assert ancestors() == [os.getppid()]
+    assert [parent.pid for parent in ancestors()] == [os.getppid()]
 
 
 @pytest.mark.parametrize("shell", [False, True])
@@ -106,6 +101,6 @@ def test_lightnings_sigterm_handler_is_replaced() -> None:
 
     with preemptible():
         own = signal.getsignal(signal.SIGTERM)
-        fitted(tiny(), Record())
+        fitted(tiny_task(), Record())
     assert handlers
     assert set(handlers) == {own}

@@ -1,3 +1,5 @@
+"""The log has a line an epoch, a terminal a bar, and the curves a point an epoch."""
+
 import io
 import json
 import sys
@@ -5,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.learning.fit import Epoch, fit
+from pipeline.learning.fit import Epoch
 from pipeline.learning.progress import TrainingProgress, epoch_line
-from tests.learning.test_fit import CPU, loader, tiny
+from tests.learning.test_fit import fitted
+from tests.learning.world import tiny_task
 
 EPOCH = Epoch(2, {"loss": 0.51239}, {"loss": 0.7, "mean_iou": 0.25}, 4.0)
 CURVES = ["f_score", "loss", "mean_iou"]
@@ -21,7 +24,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def fit_with_progress(folder: Path, epochs: int = 2) -> list[Epoch]:
     progress = TrainingProgress(folder, 10)
     try:
-        return fit(tiny(epochs=epochs), (loader(6), loader(4)), CPU, progress).epochs
+        return fitted(tiny_task(epochs=epochs), progress).epochs
     finally:
         progress.close()
 

@@ -3,19 +3,30 @@
 import copy
 import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import yaml
+from torch import nn
+from torch.utils.data import SequentialSampler
 
 from pipeline.evaluate import EvaluateParams, evaluate
 from pipeline.formats.chips import Chip, Imagery, Origin, make_chip_folders, write_tables
 from pipeline.formats.classes import ClassTable, LandCoverClass
 from pipeline.formats.png import save_chip
-from pipeline.learning.task import TrainConfig
+from pipeline.learning.data import BatchPlan, MicroBatchSampler
+from pipeline.learning.device import Device
+from pipeline.learning.losses import LOSSES, LossConfig
+from pipeline.learning.model import Segmenter
+from pipeline.learning.task import Task, TrainConfig
 from pipeline.train import TrainParams, train
 
+ROOT = Path(__file__).parents[2]
 BRIGHTNESS = ClassTable(
     classes=(
         LandCoverClass(id=1, name="water", colour=(0, 0, 200)),
@@ -71,6 +82,15 @@ def train_params(**changes: Any) -> TrainParams:
     for key, value in changes.items():
         (values["train"] if key in CONFIG else values)[key] = value
     return TrainParams.model_validate(values)
+
+
+def tiny_task(**changes: Any) -> Task:
+    """A network of one layer with a receptive field of one pixel, for up to 99 chips in order."""
+    torch.manual_seed(1)
+    segmenter = Segmenter(nn.Conv2d(3, 3, 1), (0.5,) * 3, (0.25,) * 3)
+    task = Task(segmenter, BRIGHTNESS.names, LOSSES["ce"](LossConfig()), train_config(**changes), seed=7)
+    plan = BatchPlan(task.config.batch_size, accumulate=task.config.accumulate)
+    return task.prepare(Device("cpu", "fp32"), MicroBatchSampler(SequentialSampler(range(99)), 99, plan))
 
 
 def evaluate_params(**changes: Any) -> EvaluateParams:
@@ -157,6 +177,30 @@ class World:
         outs = (out / f"{name}.json", out / "summary.json", out / "units.csv", out / "plots")
         evaluate(self.model, *self.inputs, *outs, evaluate_params(**changes))
         return json.loads((out / f"{name}.json").read_text())
+
+
+@dataclass(frozen=True)
+class Run:
+    """The stage `train` in a process and a folder of its own, started as DVC does."""
+
+    world: World
+    out: Path
+
+    def start(self, *launcher: str, **changes: Any) -> "subprocess.Popen[str]":
+        """`launcher`: the module to run, if it is not the stage's, and its arguments."""
+        self.out.mkdir(exist_ok=True)
+        (self.out / "params.yaml").write_text(yaml.safe_dump(train_params(**changes).model_dump(mode="json")))
+        paths = [*self.world.inputs, "model", "train.json", "cost.json", "plots"]
+        command = [sys.executable, "-W", "error", "-m", *(launcher or ("pipeline.train",)), *map(str, paths)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DVC_ROOT": str(self.out)}
+        pipes: dict[str, Any] = {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, cwd=self.out, env=environment, start_new_session=True, **pipes)
+
+    def finish(self, *launcher: str, **changes: Any) -> tuple[int, str]:
+        """Exit code and output of all ranks."""
+        run = self.start(*launcher, **changes)
+        output, _ = run.communicate(timeout=300)
+        return run.returncode, output
 
 
 def written(folder: Path) -> dict[str, bytes]:
