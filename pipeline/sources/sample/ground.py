@@ -14,8 +14,16 @@ from pipeline.sources.sample.noise import (
     top_share,
     white_noise,
 )
-from pipeline.sources.sample.parcels import generate_parcels
-from pipeline.sources.sample.shapes import TURN, Point, direction, move, offsets, round_corners, stroke
+from pipeline.sources.sample.shapes import (
+    TURN,
+    Point,
+    direction,
+    generate_parcels,
+    move,
+    offsets,
+    round_corners,
+    stroke,
+)
 from pipeline.sources.sample.spectra import CROPS, LAND_COVER, Cover
 
 ARTIFICIAL = 2

@@ -6,10 +6,9 @@ from enum import IntEnum
 import numpy as np
 
 from pipeline.sources.sample.noise import NOISE_MAX, per_field, top_share, white_noise
-from pipeline.sources.sample.parcels import Parcels, generate_parcels
 from pipeline.sources.sample.roads import House, Road, generate_roads, place_houses
 from pipeline.sources.sample.scene_spec import SceneSpec
-from pipeline.sources.sample.shapes import TURN, direction, move, round_corners, stroke
+from pipeline.sources.sample.shapes import TURN, Parcels, direction, generate_parcels, move, round_corners, stroke
 
 
 class ClassId(IntEnum):
