@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.download import DownloadParams
 from pipeline.sources.base import Request
-from pipeline.sources.sample.stac import Collection, geotiff_asset
+from pipeline.sources.sample.catalogue import Collection, geotiff_asset
 from tests.world import ghana_item, ghana_label, landcovernet_item, landcovernet_label, params
 
 

@@ -10,14 +10,12 @@ import numpy as np
 from pipeline.formats.datasets import CLASSES
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources.sample.acquisition import Acquisition, reflectance
+from pipeline.sources.sample.catalogue import Collection, UtmGrid, geotiff_asset, write_split_lists
 from pipeline.sources.sample.clouds import Weather, apply_occlusion, cloud_mask
 from pipeline.sources.sample.ground import Ground, Landscape, Site, generate_ground
 from pipeline.sources.sample.noise import Rng, derive_seed
 from pipeline.sources.sample.shapes import TURN, Box
 from pipeline.sources.sample.spectra import BANDS, CROPS, LAND_COVER, Cover
-from pipeline.sources.sample.split_lists import write_split_lists
-from pipeline.sources.sample.stac import Collection, geotiff_asset
-from pipeline.sources.sample.utm import UtmGrid
 
 PREFIX = "su_african_crops_ghana"
 SHAPE = (64, 64)

@@ -14,8 +14,7 @@ from pipeline.sources.sample.noise import (
     top_share,
     white_noise,
 )
-from pipeline.sources.sample.parcels import generate_parcels
-from pipeline.sources.sample.shapes import TURN, Point, direction, move, offsets, round_corners, stroke
+from pipeline.sources.sample.shapes import TURN, Point, direction, generate_parcels, offsets, stroke, winding_line
 from pipeline.sources.sample.spectra import CROPS, LAND_COVER, Cover
 
 ARTIFICIAL = 2
@@ -196,10 +195,8 @@ def _polyline(site: Site, purpose: str, bend: int) -> list[Point]:
     rng = site.rng(purpose)
     height, width = site.shape[0] * 2, site.shape[1] * 2
     heading = rng.between(-6, 6)
-    points = [(rng.between(height // 5, height * 4 // 5), -40)]
-    while points[-1][1] < width + 40:
-        points.append(move(points[-1], direction(heading + rng.between(-bend, bend)), rng.between(24, 50)))
-    points = round_corners(points)
+    start = rng.between(height // 5, height * 4 // 5), -40
+    points = winding_line(rng, start, heading, bend, range(24, 51), lambda points: points[-1][1] < width + 40)
     return [(column, row) for row, column in points] if rng.below(2) else points
 
 

@@ -9,11 +9,11 @@ from affine import Affine
 
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
+from pipeline.sources.sample.catalogue import write_split_lists
 from pipeline.sources.sample.noise import Rng, Shape, derive_seed, perturb_borders
 from pipeline.sources.sample.rendering import render
 from pipeline.sources.sample.scene_layout import class_map, lay_out_scene
 from pipeline.sources.sample.scene_spec import SceneSpec, random_scene_spec
-from pipeline.sources.sample.split_lists import write_split_lists
 
 SCALES = (4,) * 8 + (2,) * 4
 """Pixels per metre of each orthophoto."""

@@ -10,12 +10,11 @@ import numpy as np
 from pipeline.core.files import write_text
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources.sample.acquisition import Acquisition, reflectance
+from pipeline.sources.sample.catalogue import Collection, UtmGrid, geotiff_asset
 from pipeline.sources.sample.clouds import Weather, apply_occlusion, cloud_probability, scene_classification
 from pipeline.sources.sample.ground import Ground, Landscape, Site, generate_ground
 from pipeline.sources.sample.noise import Rng, derive_seed, fractal_noise, perturb_borders, top_share, white_noise
 from pipeline.sources.sample.spectra import Cover
-from pipeline.sources.sample.stac import Collection, geotiff_asset
-from pipeline.sources.sample.utm import UtmGrid
 
 PREFIX = "ref_landcovernet_af_v1"
 SHAPE = (256, 256)

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.sources.sample.noise import Rng, derive_seed, fractal_noise, signed, smooth, value_noise, white_noise
-from pipeline.sources.sample.parcels import SUBPIXELS, Parcels
 from pipeline.sources.sample.roads import House, Road
 from pipeline.sources.sample.scene_layout import SceneLayout, tree_probability
 from pipeline.sources.sample.scene_spec import CROP_TEXTURES, CROWN_SPECIES, Palette, SceneSpec, random_palette
-from pipeline.sources.sample.shapes import UNIT, Point, cast_shadow, direction, stroke
+from pipeline.sources.sample.shapes import SUBPIXELS, UNIT, Parcels, Point, cast_shadow, direction, stroke
 
 NEUTRAL = 1024
 """Light that leaves a colour unchanged."""

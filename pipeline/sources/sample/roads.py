@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.sources.sample.noise import Rng
 from pipeline.sources.sample.scene_spec import ROOF_COLOURS, SceneSpec
-from pipeline.sources.sample.shapes import TURN, Box, Point, direction, move, round_corners, stroke
+from pipeline.sources.sample.shapes import TURN, Box, Point, direction, move, stroke, winding_line
 
 BUILT_PERMILLE = 19
 """Share of a scene under roofs, in thousandths."""
@@ -68,11 +68,10 @@ def generate_roads(spec: SceneSpec, heading: int) -> list[Road]:
 
 def _centre_line(spec: SceneSpec, start: Point, heading: int, rng: Rng) -> list[Point]:
     """Wind gently from `start` until the line has left the scene."""
-    points = [start]
-    while len(points) < 3 or _is_on_scene(spec, points[-1]):
-        towards = direction(heading + rng.between(-3, 3))
-        points.append(move(points[-1], towards, spec.pixels(rng.between(25, 50))))
-    return round_corners(points)
+    strides = range(spec.pixels(25), spec.pixels(50) + 1, spec.pixels(1))
+    return winding_line(
+        rng, start, heading, 3, strides, lambda points: len(points) < 3 or _is_on_scene(spec, points[-1])
+    )
 
 
 def _side_road(spec: SceneSpec, main: Road, rng: Rng) -> Road:

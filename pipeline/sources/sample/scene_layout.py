@@ -6,10 +6,9 @@ from enum import IntEnum
 import numpy as np
 
 from pipeline.sources.sample.noise import NOISE_MAX, per_field, top_share, white_noise
-from pipeline.sources.sample.parcels import Parcels, generate_parcels
 from pipeline.sources.sample.roads import House, Road, generate_roads, place_houses
 from pipeline.sources.sample.scene_spec import SceneSpec
-from pipeline.sources.sample.shapes import TURN, direction, move, round_corners, stroke
+from pipeline.sources.sample.shapes import TURN, Parcels, generate_parcels, stroke, winding_line
 
 
 class ClassId(IntEnum):
@@ -89,11 +88,10 @@ def _river(spec: SceneSpec, heading: int) -> np.ndarray:
     rng = spec.rng("river")
     if rng.below(3):
         return np.zeros(spec.shape, bool)
-    points = [(rng.between(0, spec.shape[0]), -80)]
-    while points[-1][1] < spec.shape[1] + 80:
-        towards = direction(heading + rng.between(-9, 9))
-        points.append(move(points[-1], towards, spec.pixels(rng.between(15, 35))))
-    return stroke(spec.shape, round_corners(points), spec.pixels(rng.between(4, 8)))
+    strides = range(spec.pixels(15), spec.pixels(35) + 1, spec.pixels(1))
+    start, end = (rng.between(0, spec.shape[0]), -80), spec.shape[1] + 80
+    points = winding_line(rng, start, heading, 9, strides, lambda points: points[-1][1] < end)
+    return stroke(spec.shape, points, spec.pixels(rng.between(4, 8)))
 
 
 def _lakes(spec: SceneSpec, taken_HW: np.ndarray) -> np.ndarray:

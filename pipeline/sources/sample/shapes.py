@@ -1,17 +1,24 @@
-"""Rasterise shapes in integer arithmetic."""
+"""Rasterise polylines, boxes, shadows and fields in integer arithmetic, identical on every CPU.
+
+Other rasterisers change the archives: of a road's pixels, rasterio sets 0.3 % otherwise, twelve times as slowly, Pillow
+4 % and OpenCV 16 %.
+"""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from pipeline.sources.sample.noise import Shape
+from pipeline.sources.sample.noise import Rng, Shape
 
 UNIT = 1024
 """Length of a direction vector."""
 TURN = 64
 """Headings in a full turn."""
+SUBPIXELS = 16
+"""Subdivisions of a pixel at which crop rows are placed, to avoid aliasing."""
 _SINES = tuple(round(UNIT * math.sin(2 * math.pi * step / TURN)) for step in range(TURN))
 
 Point = tuple[int, int]
@@ -27,6 +34,25 @@ def direction(step: int) -> Point:
 def move(start: Point, towards: Point, distance: int) -> Point:
     """Return the point `distance` pixels from `start` along a direction vector."""
     return start[0] + (towards[0] * distance >> 10), start[1] + (towards[1] * distance >> 10)
+
+
+def winding_line(
+    rng: Rng, start: Point, heading: int, bend: int, strides: range, goes_on: Callable[[list[Point]], bool]
+) -> list[Point]:
+    """Wind from `start` as long as `goes_on(points)`, and round the corners.
+
+    Args:
+        rng: draws the line.
+        start: its first point.
+        heading: the mean heading.
+        bend: the largest turn from it, in 64ths of a turn.
+        strides: the distances from point to point.
+        goes_on: whether to add a point.
+    """
+    points = [start]
+    while goes_on(points):
+        points.append(move(points[-1], direction(heading + rng.between(-bend, bend)), rng.choice(strides)))
+    return round_corners(points)
 
 
 def round_corners(points: list[Point]) -> list[Point]:
@@ -130,3 +156,63 @@ def cast_shadow(mask_HW: np.ndarray, shadow_direction: Point, length: int) -> np
         shadow_HW = shadow_HW | shift(shadow_HW, *move((0, 0), shadow_direction, reach))
         step += reach
     return np.asarray(shadow_HW & ~mask_HW)
+
+
+@dataclass(frozen=True)
+class Parcels:
+    """Field of each pixel and its position in the field; maps are (height, width) of int32."""
+
+    field_HW: np.ndarray
+    """Index of the field, 0 to count - 1."""
+    count: int
+    across_HW: np.ndarray
+    """Distance across the crop rows in 16ths of a pixel, at least 0."""
+    border_HW: np.ndarray
+    """Pixels to the next field across the crop rows."""
+
+
+def generate_parcels(shape: Shape, heading: int, width: tuple[int, int], length: tuple[int, int], rng: Rng) -> Parcels:
+    """Divide a scene into blocks of parallel strips.
+
+    Args:
+        shape: of the scene.
+        heading: of the crop rows, in 64ths of a turn.
+        width: range of the fields' width, in pixels.
+        length: range of the fields' length, in pixels.
+        rng: draws the borders.
+    """
+    along_HW, across_HW = _axes(shape, heading)
+    blocks = _segments(int(along_HW.max()) // SUBPIXELS + 1, length, rng)
+    extent = int(across_HW.max()) // SUBPIXELS + 1
+    strips = [_segments(extent, width, rng) for _ in range(int(blocks[-1]) + 1)]
+    first_fields = np.cumsum([0, *(int(segments[-1]) + 1 for segments in strips)])
+    fields = np.stack([segments + first for segments, first in zip(strips, first_fields, strict=False)])
+    borders = np.stack([_distance_to_border(segments) for segments in strips])
+    pixels = blocks[along_HW // SUBPIXELS], across_HW // SUBPIXELS
+    return Parcels(fields.astype(np.int32)[pixels], int(first_fields[-1]), across_HW, borders[pixels])
+
+
+def _axes(shape: Shape, heading: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distances along and across `heading` in 16ths of a pixel, offset to a minimum of 0."""
+    sine, cosine = direction(heading)
+    rows, columns = np.indices(shape, np.int32, sparse=True)
+    along_HW = columns * cosine + rows * sine >> 6
+    across_HW = rows * cosine - columns * sine >> 6
+    return along_HW - along_HW.min(), across_HW - across_HW.min()
+
+
+def _segments(length: int, size: tuple[int, int], rng: Rng) -> np.ndarray:
+    """Divide a line into segments of random size: the segment index of each position, int32."""
+    indices: list[int] = []
+    while len(indices) < length:
+        index = indices[-1] + 1 if indices else 0
+        indices += [index] * rng.between(*size)
+    return np.array(indices[:length], np.int32)
+
+
+def _distance_to_border(segments: np.ndarray) -> np.ndarray:
+    """Return the distance of each position to the nearest other segment, int32."""
+    position = np.arange(segments.size, dtype=np.int32)
+    starts = np.flatnonzero(np.diff(segments, prepend=-1, append=-1)).astype(np.int32)
+    following = np.searchsorted(starts, position, side="right")
+    return np.asarray(np.minimum(position - starts[following - 1], starts[following] - 1 - position), np.int32)
