@@ -82,6 +82,7 @@ def _require_small_blocks(path: Location, dataset: rasterio.DatasetReader) -> No
 def _require_complete(path: Location, dataset: rasterio.DatasetReader) -> None:
     """Refuse truncated files, which GDAL detects only on reading a missing block; a window may never reach it.
 
+    rasterio's `checksum` decodes all pixels to find them: 0.3 s instead of 0.01 s for a band of 4,608 x 5,120 px.
     Not a remote file: its server declares a size, and a window that cannot be fetched is an error.
     """
     if isinstance(path, RemoteFile):

@@ -132,7 +132,7 @@ def _remap(
     values_HW: np.ndarray, table: ClassTable, nodata: float | None, visible_HW: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mask, and all visible values that are neither a class nor remapped nor no-data."""
-    if values_HW.dtype == np.uint8:
+    if values_HW.dtype == np.uint8:  # cv2.LUT takes an eighth of the time of np.take
         ids_V, known_V = _class_ids(np.arange(256, dtype=np.uint8), table, nodata)
         mask_HW, known_HW = cv2.LUT(values_HW, ids_V), cv2.LUT(values_HW, known_V.view(np.uint8)).view(bool)
     else:

@@ -96,7 +96,7 @@ def test_transparency_and_declared_no_data_both_hide(tmp_path: Path) -> None:
     assert (tiled.rows[0]["pixels_ignored"], tiled.transparent) == (33, 32)
 
 
-@pytest.mark.parametrize(("dtype", "opaque"), [("uint8", 1), ("uint8", 254), ("uint16", 255)])
+@pytest.mark.parametrize(("dtype", "opaque"), [("uint8", 1), ("uint8", 254), ("uint16", 65535)])
 def test_alpha_may_have_any_two_values(tmp_path: Path, dtype: str, opaque: int) -> None:
     scene = orthophoto(tmp_path, "a", gradient(32, 64))
     alpha_HW = np.full((32, 64), opaque)

@@ -26,11 +26,6 @@ def test_minmax_stretches_each_band_between_the_extremes_of_its_valid_pixels() -
     assert to_8bit(bands_CHW, minmax, valid_HW).tolist() == [[[0, 0, 0], [255, 255, 0], [0, 0, 0]]]
 
 
-def test_an_image_without_valid_pixels_is_black() -> None:
-    minmax = Imagery(("1", "2", "3"), stretch="minmax")
-    assert not to_8bit(column(7, 9), minmax, np.zeros((1, 2), bool)).any()
-
-
 def test_8_bit_values_are_kept_without_a_stretch() -> None:
     rgb_HWC = to_8bit(column(0, 77, 255, dtype="uint8"), Imagery(("1", "2", "3")), np.ones((1, 3), bool))
     assert rgb_HWC[0, :, 1].tolist() == [0, 77, 255]

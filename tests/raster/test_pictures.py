@@ -144,6 +144,15 @@ def test_the_orientation_is_read(tmp_path: Path, name: str, orientation: int) ->
         assert picture.orientation == (orientation if orientation in range(1, 9) else 1)
 
 
+def test_exif_data_after_the_pixels_of_a_png_count(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png")
+    turned, whole = saved(tmp_path / "b.png", exif=oriented(6)).read_bytes(), path.read_bytes()
+    chunk = turned[turned.index(b"eXIf") - 4 : turned.index(b"IDAT") - 4]
+    path.write_bytes(whole[:-12] + chunk + whole[-12:])
+    with open_picture(path) as picture:
+        assert picture.orientation == 6
+
+
 @pytest.mark.parametrize("exif", [b"", b"MM\0*\0\0\xff\xff", b"II*\0\x08\0\0\0\x09\0", b"junk"])
 def test_unreadable_exif_is_no_orientation(tmp_path: Path, exif: bytes) -> None:
     with open_picture(saved(tmp_path / "a.png", exif=b"Exif\0\0" + exif)) as picture:
