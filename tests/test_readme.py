@@ -1,4 +1,4 @@
-"""Run the commands of README and docs."""
+"""The commands of README and docs run, in a clone in a folder with a space and a quote, and do what is said of them."""
 
 import os
 import re
@@ -20,6 +20,7 @@ from pipeline.importing.rules import LabelRules
 from pipeline.raster.geotiff import write_geotiff
 from tests.importing.world import MASK_HW, write_picture, write_tif, write_vector
 from tests.pages import PAGES, ROOT, blocks, commands
+from tests.sources.world import small_ghana, small_landcovernet
 
 EXPERIMENT = "dvc exp run -S loss=dice"
 CLASSES = blocks(PAGES["docs/data.md"], "yaml")
@@ -36,7 +37,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scenes = root.parent / 'my "own" scenes'
     write_scenes(scenes)
     params = yaml.safe_load((root / "params.yaml").read_text())
-    params["download"]["landcoverai"] |= {"source": "local", "path": str(scenes)}
+    chips = tuple(str(number) for number in range(100000, 100012))
+    sources = {
+        "landcoverai": scenes,
+        "landcovernet": small_landcovernet(root.parent / "landcovernet", tuple(f"31PGS_{chip}" for chip in chips)),
+        "ghana": small_ghana(root.parent / "ghana", chips),
+    }
+    for dataset, folder in sources.items():  # far fewer files than the samples have
+        params["download"][dataset] |= {"source": "local", "path": str(folder)}
     params["tile"]["size"] = 64
     params["train"] |= {"epochs": 1, "batch_size": 4}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
@@ -171,8 +179,8 @@ def test_an_infeasible_split_keeps_the_model_and_does_not_affect_other_datasets(
     run(project, "git checkout -q .")
     run(project, "dvc checkout --force")
 
-    output = run(project, "dvc exp run -S split.skew.class=building -S split.skew.share=0.1")
-    assert {"split@landcoverai", "split@ghana"} <= set(ran(output))
+    skewed = "dvc exp run -S split.skew.class=building -S split.skew.share=0.1 split@landcoverai split@ghana"
+    assert {"split@landcoverai", "split@ghana"} <= set(ran(run(project, skewed)))
     assert read_json(project / "metrics/split/ghana.json")["refused"].startswith("split.skew.class is 'building'; ")
 
 
