@@ -147,7 +147,7 @@ def test_a_process_that_waited_for_a_successful_one_gets_a_lock_of_its_own(own_c
     with locked_checkpoint("abc"):
         second.start()
         begun.wait()
-        time.sleep(0.5)  # it waits for the lock now, which is then removed
+        time.sleep(1)  # it waits for the lock now, which is then removed
     second.join(20)
     assert held == {"abc.lock"}
     assert list(own_cache.glob("training/*")) == []
