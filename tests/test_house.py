@@ -63,7 +63,7 @@ ALLOWED = [
             "studies/",
         ),
     ),
-    (NETWORK, ("sources/", "learning/hub.py")),
+    (NETWORK, ("sources/", "learning/weights.py")),
     ("dask distributed", ("core/cluster.py",)),
 ]
 """Libraries, and the only paths under pipeline/ that may import them."""
