@@ -27,7 +27,7 @@ DASK = "dask distributed"
 ALLOWED = {
     LEARNING: "learning evaluation inference publishing check.py train.py evaluate.py predict.py export.py",
     RASTER: "formats raster sentinel orthophoto splitting shapes importing scenes polygons inference studies",
-    NETWORK: "sources learning/hub.py",
+    NETWORK: "sources learning/weights.py",
     DASK: "core/cluster.py",
 }
 """Libraries, and the only paths under pipeline/ that may import them. Own folders: see the diagram in

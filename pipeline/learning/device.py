@@ -80,7 +80,7 @@ def select_scoring_device(name: DeviceName, trained: Precision | None, key: str 
     device = select_device(name, key=key)
     if trained is None or trained == device.precision:
         return device
-    supported = trained == "fp32" or (device.name == "cuda" if trained == "fp16" else _has_bf16(device.name))
+    supported = device.name == "cuda" if trained == "fp16" else _has_bf16(device.name)
     return Device(device.name, trained if supported else "fp32")
 
 
@@ -128,7 +128,7 @@ def gpu_count() -> int:
 
 
 def loader_workers(workers: int | Literal["auto"], device: Device, processes: int = 1) -> int:
-    """Resolve `auto` to one loader worker per spare core for a GPU, none for the CPU.
+    """Resolve `auto` to one loader worker per spare CPU of this process for a GPU, none for the CPU.
 
     On a CPU, reading a chip takes a hundredth of a training step, and the network uses every core.
     """

@@ -1,7 +1,5 @@
 """The temperature of a model makes its probabilities the most likely ones, whatever the batches."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -118,15 +116,6 @@ def test_groups_are_fitted_together_and_on_their_own() -> None:
     both = tuple(torch.cat(pair) for pair in zip(cold, hot, strict=True))
     assert result.temperature == fitted(*both)
     assert result.lowest < result.temperature < result.highest
-
-
-def test_it_does_not_depend_on_the_batch_size() -> None:
-    logits, target = drawn(3, 2.0, chips=5)
-
-    def parts(size: int) -> Iterator[Batch]:
-        return ((logits[at : at + size], target[at : at + size]) for at in range(0, 5, size))
-
-    assert len({fit(*parts(size), groups="aabbc") for size in (1, 2, 5)}) == 1
 
 
 def test_the_model_of_a_training_holds_the_temperature_of_its_validation_chips(trained: World) -> None:
