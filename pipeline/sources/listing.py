@@ -13,14 +13,7 @@ from pipeline.core.files import read_json, write_json
 from pipeline.core.fingerprint import digest
 from pipeline.sources.transfer import USER_AGENT
 
-OPTIONS = {
-    "connect_timeout": 5,
-    "read_timeout": 30,
-    "retries": {"max_attempts": 2},
-    "user_agent": USER_AGENT,
-    "use_fips_endpoint": False,
-    "use_dualstack_endpoint": False,
-}
+OPTIONS = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}, "user_agent": USER_AGENT}
 PROFILE = {"profile": (None, None, None, None)}
 """No profile: even an anonymous client reads that of the user."""
 

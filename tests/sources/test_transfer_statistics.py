@@ -20,6 +20,7 @@ def test_the_rate_covers_the_last_seconds_only(monkeypatch: pytest.MonkeyPatch) 
     now = 100.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
     statistics = TransferStatistics()
+    assert statistics.status() == ""
     statistics.add(50_000_000)
     assert statistics.status() == "50.0 MB, 10.0 MB/s"
     now = 200.0
