@@ -1,4 +1,7 @@
-"""Whole scenes and maps as arrays small enough for a picture, read in bounded memory."""
+"""Whole scenes and maps as arrays small enough for a picture, read in bounded memory.
+
+Maps by rasterio's `out_shape`; scenes block by block, since they may be mosaics or resampled, which GDAL cannot read.
+"""
 
 import math
 from pathlib import Path

@@ -11,7 +11,6 @@ import numpy as np
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import existing_parent
 from pipeline.inference.forward import NetworkRun, duration
-from pipeline.inference.memory import batch_bytes_per_pixel
 
 SIDE = 256
 """Of the image whose time is taken, in pixels."""
@@ -39,10 +38,9 @@ def estimate(run: NetworkRun, map_pixels: int) -> str:
 
 def memory_bytes(run: NetworkRun) -> float:
     """Estimate the most memory that this process will hold: what it held so far, and a batch inside the network."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    per_pixel = batch_bytes_per_pixel(run.model.model.segmenter, run.model.device)
-    resident = peak if sys.platform == "darwin" else 1024 * peak
-    return resident + run.plan.batch * run.plan.rows[0][0].pixels * per_pixel
+    batch = run.plan.batch * run.plan.rows[0][0].pixels * run.model.bytes_per_pixel
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # after finding the bytes, which takes memory too
+    return batch + (peak if sys.platform == "darwin" else 1024 * peak)
 
 
 def require_disk(run: NetworkRun, map_pixels: int, work: Path, out: Path) -> None:

@@ -37,6 +37,7 @@ class Finished:
     """The layers of a finished map, on the scene's grid within the mapped part."""
 
     layers: dict[str, Layer] = field(default_factory=dict)
+    """Classes first."""
     counts_V: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
     """Pixels by class id; index 255: no data."""
 

@@ -1,4 +1,8 @@
-"""Layers of a map in flat files: written window by window, kept when the process is killed, read by GDAL."""
+"""Layers of a map in flat files: written window by window, kept when the process is killed, read by GDAL.
+
+Not in `numpy.memmap`: on a full disk, a write to it kills the process with SIGBUS, where a file raises an error. Nor
+in a GeoTIFF: GDAL reports a full disk only now and then.
+"""
 
 import fcntl
 import shutil

@@ -1,4 +1,8 @@
-"""How much memory a network needs for an image, found without running it."""
+"""How much memory a network needs for an image, found without running it.
+
+torch's own tracker (`torch.distributed._tools.mem_tracker`, private too) finds the same number of bytes, but takes
+0.7 s for U-Net with ResNet-18, where this one takes 0.3 s.
+"""
 
 import copy
 import weakref

@@ -3,6 +3,7 @@
 import math
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,11 @@ class LoadedModel:
         """Of the encoder, in pixels."""
         return int(self.model.segmenter.net.encoder.output_stride)  # type: ignore[union-attr, arg-type]
 
+    @cached_property
+    def bytes_per_pixel(self) -> float:
+        """Memory that a batch needs inside the network, in bytes per pixel."""
+        return batch_bytes_per_pixel(self.model.segmenter, self.device)
+
     @property
     def identity(self) -> list[object]:
         """JSON values that change when the network's outputs may change."""
@@ -122,7 +128,7 @@ class LoadedModel:
             PipelineError: it is too little for one window.
         """
         budget = 1e9 * memory_gb if memory_gb is not None else _default_budget(self.device)
-        per_pixel = batch_bytes_per_pixel(self.model.segmenter, self.device)
+        per_pixel = self.bytes_per_pixel
         side = int((budget / per_pixel) ** 0.5) // self.stride * self.stride
         window = min(side, WINDOW_HALOS * self.halo)
         batch = 1 if self.device.name == "cpu" or not window else max(1, int(budget / per_pixel / window**2))
@@ -154,14 +160,13 @@ def load_model(folder: Path | str, device: DeviceName = "auto", precision: Preci
         PipelineError: a file is missing or damaged, or the device is not available.
     """
     model = load_folder(Path(folder))
-    chosen = select_scoring_device(device, precision or model.precision, "--device")
+    wanted = precision or model.precision
+    chosen = select_scoring_device(device, wanted, "--device")
     if chosen.name == "cpu":
         keep_freed_memory()
-    wanted, notes = precision or model.precision, []
-    if wanted not in (None, chosen.precision):
-        notes.append(f"{wanted} is not supported on this {chosen.name}: the network runs in {chosen.precision}")
+    note = f"{wanted} is not supported on this {chosen.name}: the network runs in {chosen.precision}"
     model.segmenter.eval().to(chosen.name).to(memory_format=chosen.memory_format)
-    return LoadedModel(model, chosen, tuple(notes))
+    return LoadedModel(model, chosen, () if wanted in (None, chosen.precision) else (note,))
 
 
 def map_layers(model: LoadedModel, logits_KHW: torch.Tensor, wanted: Wanted) -> dict[str, np.ndarray]:

@@ -115,13 +115,13 @@ def write_outputs(
     """
     table = rasters["classes"].table
     assert table is not None
-    targets = {name: files.map if name == "classes" else files.layer(name) for name in finished.layers}
     partials: dict[str, Path] = {}
     with ExitStack() as stack:  # renames in reverse order: the map's comes last
-        for name in sorted(targets, key=lambda name: name != "classes"):
-            partials[name] = stack.enter_context(atomic_path(targets[name]))
-            with _write_errors(targets[name], partials[name], finished.layers[name]):
-                write_cog(partials[name], finished.layers[name], rasters[name])
+        for name, layer in finished.layers.items():
+            target = files.map if name == "classes" else files.layer(name)
+            partials[name] = stack.enter_context(atomic_path(target))
+            with _write_errors(target, partials[name], layer):
+                write_cog(partials[name], layer, rasters[name])
         complete(partials)
         for path in replaced:
             path.unlink(missing_ok=True)

@@ -2,7 +2,8 @@
 
 GDAL's sieve (`rasterio.features.sieve`) takes the largest neighbour, and in one pass: on 200 x 200 px of 5 classes (arg
 max of noise smoothed with sigma 1) and 25 px it leaves 50 small patches and changes 57 % of the pixels, where this one
-leaves none and changes 40 %; noise without smoothing it leaves as it is.
+leaves none and changes 40 %; noise without smoothing it leaves as it is. It takes a sixth of the time, 1.7 s and not
+10.6 s for 4,000 x 4,000 px smoothed with sigma 2, but there changes 15.7 % of the pixels instead of 14.3 %.
 """
 
 from array import array

@@ -27,13 +27,6 @@ def test_the_layers_are_those_of_a_scene(tmp_path: Path) -> None:
             assert (dataset.read() == layer_CHW).all()
 
 
-@pytest.mark.parametrize("size", [(1, 1), (64, 64), (100, 33)])
-def test_classes_are_those_of_the_network(size: tuple[int, int]) -> None:
-    image_HWC = IMAGE_HWC[: size[0], : size[1]]
-    found = predict_array(exact_model(), image_HWC)
-    assert (found["classes"][0] == ids_of(exact_model(), whole(exact_model(), image_HWC))).all()
-
-
 def test_several_windows_are_one_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.inference.network.WINDOW_HALOS", 4)
     monkeypatch.setattr("pipeline.inference.network.DEFAULT_HALO", 32)

@@ -17,11 +17,6 @@ def test_bytes_of_a_convolution_are_those_of_its_input_and_output() -> None:
     assert live_bytes_per_pixel(segmenter(nn.Conv2d(3, 8, 1))) == 4 * (3 + 8)
 
 
-def test_more_bands_take_more() -> None:
-    network = Segmenter(nn.Conv2d(5, 8, 1), (0.5,) * 5, (0.5,) * 5)
-    assert live_bytes_per_pixel(network) == 4 * (5 + 8)
-
-
 def test_tensors_that_are_released_do_not_count() -> None:
     # image and 8 channels, or 8 and 2 channels: the first pair is larger
     narrow = segmenter(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 2, 1))

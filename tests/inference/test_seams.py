@@ -1,7 +1,6 @@
 """The share of pixels that two windows see differently, counted by hand."""
 
 import numpy as np
-from rasterio.windows import Window
 
 from pipeline.inference.seams import REACH, Seams, extended_core
 from pipeline.inference.windows import NetworkWindow, Span
@@ -14,17 +13,6 @@ ONE = Span(0, 64, 0, 64)
 def classes(window: NetworkWindow, value: int = 0) -> np.ndarray:
     around = extended_core(window)
     return np.full((around.height, around.width), value, np.uint8)
-
-
-def test_the_extended_core_ends_with_the_window() -> None:
-    assert extended_core(NetworkWindow(ONE, LEFT)) == Window(0, 0, 80, 64)
-    assert extended_core(NetworkWindow(LEFT, RIGHT)) == Window(48, 0, 80, 80)
-
-
-def test_a_single_window_has_nothing_to_compare() -> None:
-    seams = Seams()
-    seams.add(NetworkWindow(ONE, ONE), classes(NetworkWindow(ONE, ONE)))
-    assert seams.disagreement is None
 
 
 def test_neighbours_are_compared_on_both_sides_of_their_border() -> None:

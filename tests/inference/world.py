@@ -25,7 +25,7 @@ from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.scenes.scene import Scene
 from tests.learning.world import World, bright_chip
-from tests.maps import RGB, TABLE
+from tests.maps import RGB, TABLE, noise
 from tests.scenes.array_scene import ArrayScene
 from tests.world import at
 
@@ -36,10 +36,7 @@ ALL = Wanted(confidence=True, probabilities=True)
 
 def random_scene(height: int, width: int, seed: int = 0, bands: int = 3) -> ArrayScene:
     """Smooth noise, all valid."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand((1, bands, height // 8 + 2, width // 8 + 2), generator=generator)
-    smooth = nn.functional.interpolate(coarse, scale_factor=8, mode="bilinear")[0, :, :height, :width]
-    return ArrayScene((255 * smooth).byte().permute(1, 2, 0).numpy())
+    return ArrayScene(noise(height, width, seed, bands).transpose(1, 2, 0))
 
 
 def bright_scene(rows: int, columns: int, side: int = 64) -> tuple[np.ndarray, np.ndarray]:
@@ -116,8 +113,7 @@ def network_run(
 
 def read_layers(run: NetworkRun, work: Work) -> dict[str, np.ndarray]:
     """The layers that `run_network` filled, (bands, height, width)."""
-    height, width = int(run.plan.bounds.height), int(run.plan.bounds.width)
-    return {name: work.layer(name, height, width, bands).read(0, height) for name, bands in run.layer_bands.items()}
+    return {name: layer.read(0, layer.height) for name, layer in run.layers(work).items()}
 
 
 def mapped(run: NetworkRun, key: str = "key") -> dict[str, np.ndarray]:
