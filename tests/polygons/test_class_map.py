@@ -20,6 +20,10 @@ WHOLE = Window(0, 0, 3, 2)
 
 
 def test_names_colours_and_pixels_are_read_from_the_map(tmp_path: Path) -> None:
+    path = write_map(tmp_path / "map.tif", CLASSES)
+    assert confidence_beside(path) is None
+    with open_class_map(path) as source:
+        assert source.read_confidence(WHOLE, CLASSES != 255) is None
     path = write_map(tmp_path / "map.tif", CLASSES, CONFIDENCE)
     assert class_table(path) == TABLE
     with open_class_map(path, confidence_beside(path)) as source:
@@ -27,13 +31,6 @@ def test_names_colours_and_pixels_are_read_from_the_map(tmp_path: Path) -> None:
         assert np.array_equal(source.read(WHOLE), CLASSES)
         assert np.array_equal(source.read(Window(1, 0, 2, 1)), [[3, 7]])
         assert np.array_equal(source.read_confidence(WHOLE, CLASSES != 255), CONFIDENCE)
-
-
-def test_a_map_without_confidence(tmp_path: Path) -> None:
-    path = write_map(tmp_path / "map.tif", CLASSES)
-    assert confidence_beside(path) is None
-    with open_class_map(path) as source:
-        assert source.read_confidence(WHOLE, CLASSES != 255) is None
 
 
 def test_a_map_without_names_needs_a_class_table(tmp_path: Path) -> None:

@@ -41,11 +41,6 @@ def test_web_mercator_shrinks_by_the_cosine_of_the_latitude() -> None:
     assert width == pytest.approx(geod.inv(0, 60, math.degrees(10 / 6378137), 60)[2], rel=1e-6)
 
 
-def test_feet_are_converted() -> None:
-    width, height = sizes(at(x=2690000.0, y=240000.0, pixel=10.0, crs="EPSG:2272"))  # Philadelphia, US survey feet
-    assert (width, height) == (pytest.approx(3.048, rel=2e-4), pytest.approx(3.048, rel=2e-4))
-
-
 @pytest.mark.parametrize(
     ("transform", "expected"),
     [

@@ -8,7 +8,7 @@ from PIL import Image
 from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.warp import reproject
-from rasterio.windows import Window
+from rasterio.windows import Window, subdivide
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.georeference import Georeference
@@ -109,11 +109,13 @@ def test_no_data_does_not_darken_its_neighbours(
     assert (image_HWC[valid_HW] == 201).all()
 
 
-def on_input_grid(classes_HW: np.ndarray, resampled: ResampledScene, rows: int) -> np.ndarray:
-    """Bring a map onto the scene's grid, by some rows at once."""
+def on_input_grid(classes_HW: np.ndarray, resampled: ResampledScene, side: int) -> np.ndarray:
+    """Bring a map onto the scene's grid, in windows of this side."""
     height, width = resampled.scene.height, resampled.scene.width
-    windows = (Window(0, row, width, min(rows, height - row)) for row in range(0, height, rows))
-    return np.concatenate([read_on_input_grid(lambda w: classes_HW[w.toslices()], resampled, w) for w in windows])
+    values_HW = np.empty((height, width), classes_HW.dtype)
+    for window in subdivide(Window(0, 0, width, height), side, side):
+        values_HW[window.toslices()] = read_on_input_grid(lambda w: classes_HW[w.toslices()], resampled, window)
+    return values_HW
 
 
 @pytest.mark.parametrize(
@@ -150,26 +152,6 @@ def test_the_way_back_is_gdals_nearest_neighbour(size: tuple[int, int]) -> None:
         resampling=Resampling.nearest,
     )
     assert np.array_equal(on_input_grid(classes_HW, resampled, 7), expected_HW)
-
-
-@given(SIDE, SIDE, st.data())
-def test_a_window_of_the_input_is_covered(side: int, target: int, data: st.DataObject) -> None:
-    start = data.draw(st.integers(0, side - 1))
-    window = Window(start, 0, data.draw(st.integers(1, side - start)), 1)
-    resampled = ResampledScene(blank(1, side), 1, target)
-    classes_HWC = np.arange(target)[None, :, None]
-    reads: list[Window] = []
-
-    def read(part: Window) -> np.ndarray:
-        reads.append(part)
-        return classes_HWC[part.toslices()]
-
-    values_HWC = read_on_input_grid(read, resampled, window)
-    assert values_HWC.shape == (1, window.width, 1)
-    expected = Axis(side, target).target_of(np.arange(start, start + window.width))
-    assert values_HWC[0, :, 0].tolist() == expected.tolist()
-    assert reads == [resampled.covering(window)]
-    assert (reads[0].col_off, reads[0].width) == (expected[0], expected[-1] - expected[0] + 1)
 
 
 def test_a_scene_becomes_as_coarse_as_the_training() -> None:

@@ -210,6 +210,23 @@ def test_a_sort_field_without_a_value_is_refused(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("/vsicurl/http://127.0.0.1:9/of-an-index.tif", "http://127.0.0.1:9/of-an-index.tif cannot be reached"),
+        ("/vsizip/a.zip/b.tif", "i.gpkg lists '/vsizip/a.zip/b.tif', which is not the name of a GeoTIFF"),
+    ],
+)
+def test_remote_files_are_fetched_and_archives_are_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
+    listed = np.array([name], object)
+    index = write_index(tmp_path / "i.gpkg", write_tiles(tmp_path, 0), field="local", location=listed)
+    with pytest.raises(PipelineError, match=message), open_tile_index(index, OPTIONS):
+        pass
+
+
 @pytest.mark.parametrize("wrapper", ["{}", '{{"name": "{}"}}'], ids=["plain", "within JSON"])
 @pytest.mark.parametrize("suffix", DRIVERS)
 def test_only_the_named_driver_opens_an_index(tmp_path: Path, suffix: str, wrapper: str) -> None:

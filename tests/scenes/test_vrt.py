@@ -142,6 +142,14 @@ def test_each_band_in_a_file_of_its_own(tmp_path: Path, nodata: int | None) -> N
         np.testing.assert_array_equal(read_all(scene)[0], values_CHW.transpose(1, 2, 0))
 
 
+def test_remote_sources_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
+    path, name = tmp_path / "mosaic.vrt", "http://127.0.0.1:9/of-a-vrt.tif"
+    path.write_text(vrt([source(PIECE, f"/vsicurl/{name}", band) for band in (1, 2, 3)]))
+    with pytest.raises(PipelineError, match=f"{name} cannot be reached"), open_vrt(path, OPTIONS):
+        pass
+
+
 def test_rotated_grid_without_crs(tmp_path: Path) -> None:
     PIECE.write(tmp_path / "0.tif")
     path = tmp_path / "mosaic.vrt"
