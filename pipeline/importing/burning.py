@@ -133,7 +133,10 @@ class Layers:
     def _both(
         self, polygons: Coded, block: Window, shift: tuple[float, float] = (0.0, 0.0)
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the highest and the lowest code of each pixel: they differ where polygons of two classes overlap."""
+        """Return the highest and the lowest code of each pixel: they differ where polygons of two classes overlap.
+
+        GDAL's MergeAlg.add cannot tell these from overlaps of one class, which are common.
+        """
         return self._burn(polygons, block, shift=shift), self._burn(polygons[::-1], block, shift=shift)
 
     def _burn(
@@ -166,6 +169,9 @@ def _near_rows(polygon: shapely.Polygon, block: Window) -> shapely.Polygon:
     Of successive vertices that are all above the block, or all below, the first and the last remain: edges that meet
     the block are unchanged, to the last bit. So remains the vertex, with its neighbours, by which GDAL finds the
     orientation of a ring (OGRLinearRing::isClockwise): of the lowest y, the one with the highest x.
+
+    shapely.clip_by_rect gives other pixels where centres lie on edges. A star of 100,000 vertices on 8,192 x 8,192 px, in
+    16 blocks, took 1.3 s with vertices left out, 2.4 s clipped, and 5.8 s whole.
     """
     points_N2, ring_N = shapely.get_coordinates(shapely.get_rings(polygon), return_index=True)
     first_R = np.flatnonzero(np.diff(ring_N, prepend=-1))

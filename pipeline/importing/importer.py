@@ -14,14 +14,13 @@ from pipeline.core.parallel import parallel_map
 from pipeline.formats.classes import USER_CLASSES, user_classes
 from pipeline.formats.datasets import CLASSES
 from pipeline.importing.colours import UnknownColoursError
-from pipeline.importing.listing import is_vector
 from pipeline.importing.pairing import Pair
 from pipeline.importing.pictures import import_image
 from pipeline.importing.polygon_classes import LabelledPolygons, read_labelled
 from pipeline.importing.polygon_masks import PolygonMask, write_polygon_mask
 from pipeline.importing.raster_masks import import_mask
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.survey import part_lists, survey, with_scenes
+from pipeline.importing.survey import is_vector, part_lists, survey, with_scenes
 from pipeline.raster.layout import OFFICIAL_LISTS, read_list
 from pipeline.raster.sidecars import find_sidecars
 
