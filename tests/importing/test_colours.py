@@ -26,7 +26,7 @@ def test_a_jpeg_with_edges_is_read_elsewhere(tmp_path: Path) -> None:
     assert "raise the tolerance of 20 in classes.yaml (up to 79, no colour is within that of two classes), or" in text
 
 
-@settings(max_examples=40)  # each writes a file
+@settings(max_examples=20)  # each fills a table of 16 million colours
 @given(masks, st.integers(0, 40), st.integers(0, 10**6))
 def test_noise_within_the_tolerance_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, mask_HW: np.ndarray, tolerance: int, seed: int
