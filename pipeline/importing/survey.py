@@ -103,8 +103,10 @@ def survey(root: Path, files: Sequence[Path], excluded: Path | None = None) -> l
     if common := _common_labels(listing, images, labels):
         pairs = [Pair(image.name, image.path, common, image.part) for image in images]
     elif labels or {path.stem for path in unread} & {image.path.stem for image in images}:
-        divided = [[[m for m in members if m.part == part] for members in (images, labels)] for part in parts]
-        pairs = [pair for images_of, labels_of in divided for pair in match_names(images_of, labels_of, unread)]
+        pairs = []
+        for part in parts:
+            images_of, labels_of = ([m for m in members if m.part == part] for members in (images, labels))
+            pairs += match_names(images_of, labels_of, unread)
     else:
         raise PipelineError(_without_labels(listing))
     if any(pair.part for pair in pairs) and (lists := [path for path in files if path.as_posix() in OFFICIAL_LISTS]):
