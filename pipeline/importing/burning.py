@@ -72,10 +72,9 @@ class Layers:
             classes_P: class id of each polygon of the file, or `IGNORE`.
             rules: the user's `classes.yaml`.
         """
-        by_name = dict(zip(rules.names, rules.ids, strict=True)) | {"ignore": IGNORE}
-        ordered = [by_name[name] for name in rules.polygons.order][::-1]
+        ordered = [rules.id_of[name] for name in rules.polygons.order][::-1]
         others = [number for number in (IGNORE, *rules.ids[::-1]) if number not in ordered]
-        ids = np.array([by_name[rules.polygons.background or "ignore"], *others, *ordered], np.uint8)
+        ids = np.array([rules.id_of[rules.polygons.background or "ignore"], *others, *ordered], np.uint8)
         codes = np.zeros(IGNORE + 1, np.uint16)
         codes[ids[1:]] = np.arange(1, len(ids))
         codes_P = codes[classes_P[placed.index_P]]
