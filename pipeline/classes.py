@@ -38,9 +38,8 @@ def run(folder: Path) -> str:
     if not folder.is_dir():
         raise PipelineError(f"{folder} is not a folder; give the one that contains images and labels")
     rules = _rules(folder)
-    annotated = rules.polygons.annotated
     files = [path.relative_to(folder) for path in visible_files(folder)]
-    pairs = survey(folder, files, None if annotated is None else Path(annotated))
+    pairs = survey(folder, files, rules.polygons.annotated)
     print(f"classes: reading the labels of {len(pairs)} image{'s' * (len(pairs) != 1)}", file=sys.stderr)
     return suggest(find_contents(folder, pairs, rules))
 

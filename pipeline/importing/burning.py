@@ -72,10 +72,9 @@ class Layers:
             classes_P: class id of each polygon of the file, or `IGNORE`.
             rules: the user's `classes.yaml`.
         """
-        by_name = dict(zip(rules.names, rules.ids, strict=True)) | {"ignore": IGNORE}
-        ordered = [by_name[name] for name in rules.polygons.order][::-1]
+        ordered = [rules.id_of[name] for name in rules.polygons.order][::-1]
         others = [number for number in (IGNORE, *rules.ids[::-1]) if number not in ordered]
-        ids = np.array([by_name[rules.polygons.background or "ignore"], *others, *ordered], np.uint8)
+        ids = np.array([rules.id_of[rules.polygons.background or "ignore"], *others, *ordered], np.uint8)
         codes = np.zeros(IGNORE + 1, np.uint16)
         codes[ids[1:]] = np.arange(1, len(ids))
         codes_P = codes[classes_P[placed.index_P]]
@@ -117,6 +116,10 @@ class Layers:
         overlaps.add(self.ids[lower_HW], self.ids[upper_HW], is_overlap_HW, int(block.row_off))
         return codes_HW
 
+    def cover(self, block: Window) -> np.ndarray:
+        """Return bool (height, width) of a block of whole rows: whether a pixel's centre is in an area."""
+        return self._burn(self._near(block, above=True), block) > 0
+
     def _near(self, block: Window, above: bool) -> Coded:
         """Return what may have effect on a block, of the classes of the order or of the others.
 
@@ -133,7 +136,10 @@ class Layers:
     def _both(
         self, polygons: Coded, block: Window, shift: tuple[float, float] = (0.0, 0.0)
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the highest and the lowest code of each pixel: they differ where polygons of two classes overlap."""
+        """Return the highest and the lowest code of each pixel: they differ where polygons of two classes overlap.
+
+        GDAL's MergeAlg.add cannot tell these from overlaps of one class, which are common.
+        """
         return self._burn(polygons, block, shift=shift), self._burn(polygons[::-1], block, shift=shift)
 
     def _burn(
@@ -166,6 +172,9 @@ def _near_rows(polygon: shapely.Polygon, block: Window) -> shapely.Polygon:
     Of successive vertices that are all above the block, or all below, the first and the last remain: edges that meet
     the block are unchanged, to the last bit. So remains the vertex, with its neighbours, by which GDAL finds the
     orientation of a ring (OGRLinearRing::isClockwise): of the lowest y, the one with the highest x.
+
+    shapely.clip_by_rect gives other pixels where centres lie on edges. A star of 100,000 vertices on 8,192 x 8,192 px,
+    in 16 blocks, took 1.3 s with vertices left out, 2.4 s clipped, and 5.8 s whole.
     """
     points_N2, ring_N = shapely.get_coordinates(shapely.get_rings(polygon), return_index=True)
     first_R = np.flatnonzero(np.diff(ring_N, prepend=-1))

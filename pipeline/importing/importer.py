@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from shlex import quote
 
@@ -14,14 +14,13 @@ from pipeline.core.parallel import parallel_map
 from pipeline.formats.classes import USER_CLASSES, user_classes
 from pipeline.formats.datasets import CLASSES
 from pipeline.importing.colours import UnknownColoursError
-from pipeline.importing.listing import is_vector
 from pipeline.importing.pairing import Pair
 from pipeline.importing.pictures import import_image
 from pipeline.importing.polygon_classes import LabelledPolygons, read_labelled
 from pipeline.importing.polygon_masks import PolygonMask, write_polygon_mask
 from pipeline.importing.raster_masks import import_mask
 from pipeline.importing.rules import LabelRules
-from pipeline.importing.survey import part_lists, survey, with_scenes
+from pipeline.importing.survey import is_vector, part_lists, survey, with_scenes
 from pipeline.raster.layout import OFFICIAL_LISTS, read_list
 from pipeline.raster.sidecars import find_sidecars
 
@@ -62,7 +61,7 @@ class Importer:
             PipelineError: see `survey`; or a file that all depend on is invalid, or has no polygon in any image.
             StageError: such a file cannot be copied.
         """
-        pairs = survey(self.root, files, self._annotated)
+        pairs = survey(self.root, files, self.rules.polygons.annotated)
         yield from self._copy_shared(files, pairs)
         labels = {pair.label for pair in pairs}
         common = self._read_polygons(pairs[0].label, self.notes) if len(labels) == 1 < len(pairs) else None
@@ -77,14 +76,9 @@ class Importer:
         if any(pair.part for pair in pairs):
             self.notes.append("folders of parts are the user's own split: follow them by split.strategy=official")
 
-    @cached_property
-    def _annotated(self) -> Path | None:
-        annotated = self.rules.polygons.annotated
-        return None if annotated is None else Path(annotated)
-
     def _copy_shared(self, files: Sequence[Path], pairs: Sequence[Pair]) -> Iterator[Imported]:
         """Copy the class table, lists of chips, and vector files with their parts; write lists for folders of parts."""
-        vectors = {pair.label for pair in pairs if is_vector(pair.label)} | {self._annotated} - {None}
+        vectors = {pair.label for pair in pairs if is_vector(pair.label)} | {self.rules.polygons.annotated} - {None}
         rasters = {path for pair in pairs for path in (pair.image, pair.label)} - vectors
         for path in files:
             is_part = any(v and path.parent == v.parent and path.name.startswith(f"{v.stem}.") for v in vectors)
@@ -105,7 +99,8 @@ class Importer:
         return copied
 
     def _read_polygons(self, label: Path, notes: list[str]) -> LabelledPolygons:
-        labelled = read_labelled(self.root / label, self.rules, self._annotated and self.root / self._annotated)
+        annotated = self.rules.polygons.annotated
+        labelled = read_labelled(self.root / label, self.rules, annotated and self.root / annotated)
         notes.extend(labelled.notes)
         return labelled
 

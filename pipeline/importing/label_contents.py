@@ -12,12 +12,12 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.parallel import parallel_map
 from pipeline.formats.classes import Colour
 from pipeline.importing.colour_space import pack, unpack
-from pipeline.importing.listing import is_vector
 from pipeline.importing.mask_kinds import RasterMask, require_bands
 from pipeline.importing.pairing import Pair
 from pipeline.importing.polygon_classes import value_text
 from pipeline.importing.raster_masks import open_mask, require_8bit_colours, require_exact
 from pipeline.importing.rules import LabelRules
+from pipeline.importing.survey import is_vector
 from pipeline.raster.geotiff import is_nodata
 from pipeline.shapes.polygons import layer_names, read_layer
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import flow_yaml
-from pipeline.formats.classes import IGNORE, USER_CLASSES, LandCoverClass
+from pipeline.formats.classes import USER_CLASSES, LandCoverClass
 from pipeline.importing.rules import LabelRules
 from pipeline.shapes.polygons import Polygons, layer_names, read_layer
 
@@ -71,19 +71,14 @@ def resolve(text: str, rules: LabelRules) -> int | None:
         rules: the user's `classes.yaml`.
     """
     targets = {value_text(key): target for key, target in rules.polygons.values.items()}
-    ids = dict(zip(rules.names, rules.ids, strict=True))
-    id_of_text = {value_text(name): number for name, number in ids.items()}
-    target: int | str | None = None
-    if text in targets:
-        target = targets[text]
-    elif text in id_of_text:
-        return id_of_text[text]
+    id_of_text = {value_text(name): number for name, number in zip(rules.names, rules.ids, strict=True)}
+    if text in targets or text in id_of_text:
+        target = targets.get(text, id_of_text.get(text))
     elif re.fullmatch(r"0|-?[1-9]\d*", text):
-        number = int(text)
-        target = rules.remap.get(number, number if number in rules.ids else None)
-    if target == "ignore":
-        return IGNORE
-    return ids[target] if isinstance(target, str) else target
+        target = rules.remap.get(int(text), int(text) if int(text) in rules.ids else None)
+    else:
+        return None
+    return rules.id_of[target] if isinstance(target, str) else target
 
 
 def value_text(value: Any) -> str:

@@ -6,7 +6,6 @@ north-up images to the polygons on both sides, of which the one with the lower c
 pixels are GDAL's, but where an edge meets the corner of a pixel in the first or last row of a block.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,23 +75,16 @@ def _write(
 ) -> bool:
     """Write a mask by blocks of rows; return whether a polygon covers a pixel, or, if there are areas, one of these."""
     is_covered = False
-    for block in _blocks(grid.height, grid.width):
-        inside_HW = np.ones((block.height, block.width), bool)
-        if areas is not None:
-            inside_HW = areas.burn(block, Overlaps(), inside_HW) > 0
+    rows = TILE * max(1, BLOCK_PIXELS // (TILE * grid.width))  # whole rows: GDAL then finds the same pixels as at once
+    for top in range(0, grid.height, rows):
+        block = Window(0, top, grid.width, min(rows, grid.height - top))
+        inside_HW = np.ones((block.height, block.width), bool) if areas is None else areas.cover(block)
         codes_HW = layers.burn(block, overlaps, inside_HW)
         is_covered |= bool((codes_HW if areas is None else inside_HW).any())
         mask_HW = layers.ids[codes_HW]
         mask_HW[~inside_HW] = IGNORE
-        mask.write(block.row_off, rules.raw_values[mask_HW][None])
+        mask.write(top, rules.raw_values[mask_HW][None])
     return is_covered
-
-
-def _blocks(height: int, width: int) -> Iterator[Window]:
-    """Yield blocks of whole rows: GDAL then finds the same pixels as at once."""
-    rows = TILE * max(1, BLOCK_PIXELS // (TILE * width))
-    for top in range(0, height, rows):
-        yield Window(0, top, width, min(rows, height - top))
 
 
 def _refuse(overlaps: Overlaps, polygons: Polygons, grid: GeoTiff, rules: LabelRules) -> None:

@@ -38,15 +38,15 @@ class PolygonRules(Params):
     """The class of what no polygon covers; None: *ignore*."""
     all_touched: bool = False
     """Whether a polygon covers each pixel that it touches, not only those whose centre is in it."""
-    annotated: ClassName | None = None
+    annotated: Path | None = None
     """A vector file with the areas that were annotated; what is outside is *ignore*."""
 
     @field_validator("annotated")
     @classmethod
-    def _require_inside(cls, annotated: str | None) -> str | None:
+    def _require_inside(cls, annotated: Path | None) -> Path | None:
         """Refuse files elsewhere: their changes would not be noticed."""
-        if annotated is not None and (Path(annotated).is_absolute() or ".." in Path(annotated).parts):
-            raise ValueError(f"{annotated!r} is not below the folder of classes.yaml; copy it there")
+        if annotated is not None and (annotated.is_absolute() or ".." in annotated.parts or not annotated.name):
+            raise ValueError(f"{str(annotated)!r} is not below the folder of classes.yaml; copy it there")
         return annotated
 
     @field_validator("values", mode="before")
@@ -86,6 +86,11 @@ class LabelRules(ClassTable):
     def label_name_of(self) -> dict[int, str]:
         """From class id or `IGNORE` to its name in `polygons.order` and `polygons.values`."""
         return self.name_of | {IGNORE: "ignore"}
+
+    @property
+    def id_of(self) -> dict[str, int]:
+        """The reverse of `label_name_of`."""
+        return {name: number for number, name in self.label_name_of.items()}
 
     @property
     def raw_values(self) -> np.ndarray:

@@ -88,37 +88,32 @@ def _frequent(colours: Counter[Colour]) -> list[Colour]:
 
 def _of_attributes(attributes: Mapping[str, Counter[str]], layers: Sequence[str]) -> Iterator[str]:
     name = _class_attribute(attributes)
-    layer = [f"layer: {_quoted(layers[0])}"] if layers else []
-    if name is None:
-        yield from _classes([_Entry(0, "background"), _Entry(1, "object")], "area")
-        yield f"polygons: {{{', '.join([*layer, 'background: background'])}}}"
+    areas = attributes[name] if name else Counter({"object": 0})
+    by_value = {value: area for value, area in sorted(areas.items()) if value != NULL}
+    rules = [f"layer: {_quoted(layers[0])}"] if layers else []
+    rules += [f"attribute: {_quoted(name)}"] if name else []
+    rules += [f"values: {{{NULL}: ignore}}"] if NULL in areas else []
+    is_single = len(by_value) == 1
+    if is_single:
+        ((value, area),) = by_value.items()
+        yield from _classes([_Entry(0, "background"), _Entry(1, value, None, area or None)], "area")
+        rules.append("background: background")
+    elif all(re.fullmatch(r"-?\d+", value) for value in by_value):
+        yield from _of_values({int(value): area for value, area in by_value.items()}, {}, "area")
     else:
-        yield from _of_attribute(name, attributes[name], layer)
+        yield from _classes([_Entry(k, value, None, area) for k, (value, area) in enumerate(by_value.items())], "area")
+        for value, right in _typos(by_value):
+            yield f"# {_quoted(value)} may be a typo: remove its line, and add to polygons values: {{{value}: {right}}}"
+    yield f"polygons: {{{', '.join(rules)}}}"
+    if not is_single:
+        yield "# what no polygon covers is ignored; to make it a class, such as other, add that above, and write"
+        yield f"# polygons: {{{', '.join([*rules, 'background: other'])}}}"
     if layers:
         yield f"# other layers are {', '.join(map(_quoted, layers[1:]))}"
     for other, areas in attributes.items():
         if other != name:
             values = ", ".join(sorted(areas)[:MAX_LISTED]) + ", …" * (len(areas) > MAX_LISTED)
             yield f"# another attribute is {_quoted(other)}: {values}"
-
-
-def _of_attribute(name: str, areas: Counter[str], layer: Sequence[str]) -> Iterator[str]:
-    by_value = {value: area for value, area in sorted(areas.items()) if value != NULL}
-    rules = [*layer, f"attribute: {_quoted(name)}"] + [f"values: {{{NULL}: ignore}}"] * (NULL in areas)
-    if all(re.fullmatch(r"-?\d+", value) for value in by_value) and len(by_value) > 1:
-        yield from _of_values({int(value): area for value, area in by_value.items()}, {}, "area")
-    elif len(by_value) > 1:
-        yield from _classes([_Entry(k, value, None, area) for k, (value, area) in enumerate(by_value.items())], "area")
-        for value, right in _typos(by_value):
-            yield f"# {_quoted(value)} may be a typo: remove its line, and add to polygons values: {{{value}: {right}}}"
-    else:
-        ((value, area),) = by_value.items()
-        yield from _classes([_Entry(0, "background"), _Entry(1, value, None, area)], "area")
-        rules.append("background: background")
-    yield f"polygons: {{{', '.join(rules)}}}"
-    if len(by_value) > 1:
-        yield "# what no polygon covers is ignored; to make it a class, such as other, add that above, and write"
-        yield f"# polygons: {{{', '.join([*rules, 'background: other'])}}}"
 
 
 def _typos(areas: Mapping[str, float]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,8 @@
-"""Write the GeoTIFFs that the import makes: tiled, lossless, row by row."""
+"""Write the GeoTIFFs that the import makes: tiled, lossless, row by row.
+
+rasterio writes; what is added appears whole or not at all, and a full disk is an OSError, which GDAL does not report as
+such, or not at all.
+"""
 
 import errno
 import os

@@ -125,7 +125,10 @@ def _is_same(first: str | None, second: str | None) -> bool:
 
 
 def _to_grid(transform: Affine) -> Convert:
-    """Return the inverse of a transform, rounded as by GDALInvGeoTransform."""
+    """Return the inverse of a transform, rounded as by GDALInvGeoTransform.
+
+    Affine's own inverse is rounded otherwise: pixels whose centres lie on edges would differ from GDAL's.
+    """
     a, b, c, d, e, f = transform[:6]
     if b == d == 0:
         return lambda xs, ys: (-c / a + xs * (1 / a), -f / e + ys * (1 / e))

@@ -34,12 +34,6 @@ def paint(mask_HW: np.ndarray, colours: dict[int, tuple[int, int, int]] = COLOUR
     return image_HWC
 
 
-def save(path: Path, array: np.ndarray, **options: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path, **options)
-    return path
-
-
 def save_palette(path: Path, index_HW: np.ndarray, palette: list[tuple[int, int, int]], **options: Any) -> Path:
     image = Image.fromarray(index_HW.astype(np.uint8))
     image.putpalette([level for colour in palette for level in colour])

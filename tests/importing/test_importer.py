@@ -61,17 +61,22 @@ def test_one_vector_file_labels_all_images_and_is_copied(mine: Path, tmp_path: P
     assert notes == [f"{mine}/labels.{suffix}: 1 polygons, class by attribute 'kind', which was found: 1 building"]
 
 
-def test_each_image_may_have_its_own_vector_file(mine: Path, tmp_path: Path) -> None:
+def test_each_image_may_have_its_own_label_of_any_kind(mine: Path, tmp_path: Path) -> None:
     write_rules(mine, polygons={"background": "other"})
     write_picture(mine / "images/b.png")
     write_picture(mine / "labels/b.png", MASK_HW)
-    write_tif(mine / "images/a.tif")
-    write_vector(mine / "labels/a.gpkg", kind=["building"])
-    imported, failures, _ = run_import(mine, tmp_path / "raw")
+    for scene in "acd":
+        write_tif(mine / f"images/{scene}.tif")
+        write_vector(mine / f"labels/{scene}.gpkg", kind=["building"])
+    imported, failures, notes = run_import(mine, tmp_path / "raw")
     assert failures == []
     assert "labels/a.gpkg" in [str(file.path) for file in imported]
     assert (mask_of(tmp_path / "raw", "a") == MASK_HW).all()
     assert (mask_of(tmp_path / "raw", "b") == MASK_HW).all()
+    assert notes == [
+        f"{mine}/labels/a.gpkg: 1 polygons, class by attribute 'kind', which was found: 1 building "
+        "(and 2 more such notes)"
+    ]
 
 
 def test_the_annotated_areas_are_read_and_copied(mine: Path, tmp_path: Path) -> None:
@@ -103,17 +108,6 @@ def test_an_image_without_polygons_is_named_by_its_own_path(mine: Path, tmp_path
         f"{mine}/images/b.tif: no polygon of {mine}/labels.gpkg covers a pixel; its mask is ignore only "
         "(and 1 more such note)"
     )
-
-
-def test_notes_about_a_vector_file_for_each_image_are_one(mine: Path, tmp_path: Path) -> None:
-    for scene in "abc":
-        write_tif(mine / f"images/{scene}.tif")
-        write_vector(mine / f"labels/{scene}.gpkg", kind=["building"])
-    _, _, notes = run_import(mine, tmp_path / "raw")
-    assert notes == [
-        f"{mine}/labels/a.gpkg: 1 polygons, class by attribute 'kind', which was found: 1 building "
-        "(and 2 more such notes)"
-    ]
 
 
 def test_labels_far_from_their_own_image_fail_alone(mine: Path, tmp_path: Path) -> None:

@@ -9,15 +9,16 @@ import rasterio
 
 from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import write_geotiff
-from tests.importing.painting import COLOURS, MASK_HW, labels, paint, refusal, rules, save, save_palette
+from tests.importing.painting import COLOURS, MASK_HW, labels, paint, refusal, rules, save_palette
+from tests.importing.world import write_picture
 from tests.world import at
 
 
 def test_three_equal_bands_are_values_where_told(tmp_path: Path) -> None:
-    source = save(tmp_path / "a.png", np.dstack([MASK_HW] * 3))
+    source = write_picture(tmp_path / "a.png", np.dstack([MASK_HW] * 3))
     np.testing.assert_array_equal(labels(source, rules(masks="values")), MASK_HW)
     assert "if its bands hold values, write masks: values" in refusal(source, rules())
-    source = save(tmp_path / "b.png", paint(MASK_HW))
+    source = write_picture(tmp_path / "b.png", paint(MASK_HW))
     assert refusal(source, rules(masks="values")).startswith(
         "has 3 bands that differ, but classes.yaml contains masks:"
     )
@@ -104,12 +105,12 @@ def test_a_palette_of_neither_is_left_to_tile_as_values(tmp_path: Path) -> None:
 def test_two_classes_of_one_colour_are_refused_where_colours_are_needed(tmp_path: Path) -> None:
     table = rules(COLOURS | {9: COLOURS[1]})
     text = "is painted, but the classes 'class 1' and 'class 9' of classes.yaml have one colour, [255, 0, 0]"
-    assert refusal(save(tmp_path / "a.png", paint(MASK_HW)), table).startswith(text)
+    assert refusal(write_picture(tmp_path / "a.png", paint(MASK_HW)), table).startswith(text)
     assert labels(save_palette(tmp_path / "b.png", INDEX_HW, RIGHT), table).tolist() == INDEX_HW.tolist()
 
 
 def test_colours_are_missed_where_told_to_read_them(tmp_path: Path) -> None:
-    source = save(tmp_path / "a.png", MASK_HW)
+    source = write_picture(tmp_path / "a.png", MASK_HW)
     assert refusal(source, rules(masks="colours")).startswith(
         "has no colours, but classes.yaml contains masks: colours"
     )

@@ -47,6 +47,7 @@ def test_raw_values_have_the_smallest_dtype_and_become_the_classes(remap: dict[i
         ({"polygons": {"values": {"B": 7}}}, "polygons.values contains 7, which is not a class"),
         ({"polygons": {"annotated": "../areas.gpkg"}}, "'../areas.gpkg' is not below the folder of classes.yaml"),
         ({"polygons": {"annotated": "/areas.gpkg"}}, "'/areas.gpkg' is not below the folder of classes.yaml; copy it"),
+        ({"polygons": {"annotated": ""}}, "'.' is not below the folder of classes.yaml"),
         ({"classes": ["other", "ignore"]}, "ignore is not a class; leave it out, and map its values in remap, or in"),
         ({"masks": "colors"}, "Input should be 'auto', 'values' or 'colours'"),
         ({"colours": {"tolerance": 256}}, "Input should be less than or equal to 255"),

@@ -47,15 +47,6 @@ def test_equal_pixels_give_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
 
 
-def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
-    (tmp_path / "a.tif").write_text("old")
-    profile = {"count": 1, "height": 9, "width": 9, "dtype": "uint8"}
-    with pytest.raises(PipelineError, match="stop"), tiff_writer(tmp_path / "a.tif", NOWHERE, **profile):
-        raise PipelineError("stop")
-    assert (tmp_path / "a.tif").read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == 1
-
-
 def test_missing_rows_are_an_error(tmp_path: Path) -> None:
     profile = {"count": 1, "height": 600, "width": 9, "dtype": "uint8", "sparse_ok": True}
     with (

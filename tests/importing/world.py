@@ -35,10 +35,10 @@ def write_tif(path: Path, bands_CHW: np.ndarray | None = None) -> Path:
     return path
 
 
-def write_picture(path: Path, image: np.ndarray | None = None) -> Path:
+def write_picture(path: Path, image: np.ndarray | None = None, **options: Any) -> Path:
     """A PNG or JPEG; by default an image."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(gradient(SIDE, SIDE).transpose(1, 2, 0) if image is None else image).save(path)
+    Image.fromarray(gradient(SIDE, SIDE).transpose(1, 2, 0) if image is None else image).save(path, **options)
     return path
 
 

@@ -113,23 +113,16 @@ def test_a_missing_crs_is_to_be_assigned(tmp_path: Path, square: shapely.Polygon
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("aoi.gpkg", None, "does not exist"),
-        ("aoi.kml", b"<kml/>", "is not a known vector file .*ogr2ogr polygons.gpkg"),
-        ("a!oi.gpkg", b"SQLite format 3\0", "contains an exclamation mark"),
-        ("aoi.gpkg", b"", "is empty"),
-        ("aoi.gpkg", b"version https://git-lfs", "is not GPKG"),
         ("aoi.gpkg", b"SQLite format 3\0", "is not a readable vector file"),
         ("aoi.geojson", b"{", "is not GeoJSON; other JSON, such as of COCO or LabelMe, is not read"),
         ("aoi.geojson", b'{"type": "FeatureCollection", "features": [', "is not a readable vector file"),
         ("aoi.geojson", b'{"type": "FeatureCollection", "features": []}', "contains no polygon"),
-        ("aoi.shp", b"\0\0\x27\x0a", "is missing; a shapefile is a .shp, .shx, .dbf and .prj of one name"),
         ("aoi.fgb", b"fgb\x03fgb\x00", "has no layer with geometries"),
     ],
 )
-def test_unreadable_files_are_refused(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(PipelineError, match=f"{name.replace('.shp', '.shx')} {message}") as error:
+def test_unreadable_files_are_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PipelineError, match=f"{name} {message}") as error:
         read_polygons(tmp_path / name)
     assert "\n" not in str(error.value)
 

@@ -78,10 +78,12 @@ def test_an_empty_or_missing_folder_is_refused_with_the_expected_layout(
 )
 def test_an_item_that_cannot_be_copied_fails_alone(tmp_path: Path, make: Callable[[Path], None], problem: str) -> None:
     mine = small_ghana(tmp_path / "mine")
-    make(mine / "a.txt")
+    item = next(path.parent for path in sorted(mine.rglob("source.tif")))
+    make(item / "a.txt")
     fetched, failures = partition_results(fetch(mine, tmp_path / "raw", "ghana"))
-    assert failures == [Failure("a.txt", f"{mine}/a.txt: {problem}")]
-    assert len(fetched) == sum(path.is_file() for path in mine.rglob("*"))
+    assert failures == [Failure(str((item / "a.txt").relative_to(mine)), f"{item}/a.txt: {problem}")]
+    kept = sorted(str(path.relative_to(mine)) for path in mine.rglob("*") if path.is_file() and path.parent != item)
+    assert sorted(str(file.path) for file in fetched) == kept == sorted(files_below(tmp_path / "raw"))
 
 
 @pytest.mark.parametrize(
