@@ -1,3 +1,5 @@
+"""Scores of this and of older versions are read as they were, or refused in one line."""
+
 import json
 from typing import Any
 
