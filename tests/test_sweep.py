@@ -19,7 +19,7 @@ from pipeline.studies.schedule import distinct
 from pipeline.studies.workers import exclusive
 from pipeline.sweep import check_runs, environments, main, parser
 from tests.pages import ROOT
-from tests.studies.world import commit, environment, git, make_repository, run_command, started, wait_for
+from tests.studies.world import commit, edit, environment, git, make_repository, run_command, started, wait_for
 
 Sweep = Callable[..., list[str]]
 
@@ -50,12 +50,6 @@ def experiments(folder: Path) -> list[str]:
 
 def states(lines: list[str]) -> list[str]:
     return [line.split()[0] for line in lines[1:]]
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 def test_what_is_done_is_not_run_again(repository: Path, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:

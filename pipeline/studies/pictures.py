@@ -101,7 +101,7 @@ def picture_url(content: bytes, side: int) -> str:
         raise PipelineError(f"a picture of {FOLDER} cannot be read ({error}); run the experiment again") from None
     buffer, is_mask = io.BytesIO(), picture.mode == "P"
     made: Image.Image = picture if is_mask else picture.convert("RGB")
-    made.thumbnail((side, side), Image.Resampling.NEAREST if is_mask else Image.Resampling.BOX, reducing_gap=None)
+    made.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)  # Pillow takes the nearest pixel of a palette
     kind = "png" if is_mask else "jpeg"
     made.save(buffer, kind, optimize=is_mask, quality=QUALITY)
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -115,10 +115,8 @@ class ArmResults:
         found = []
         for result in self.by_seed:
             counts_3K = result.counts_G3K.sum(axis=0)
-            iou = scores(counts_3K, result.classes)["iou"]
-            found.append(
-                look_up(class_scores(counts_3K, result.classes), name, score) if score != "iou" else iou.get(name)
-            )
+            iou, others = scores(counts_3K, result.classes)["iou"], class_scores(counts_3K, result.classes)
+            found.append(iou.get(name) if score == "iou" else look_up(others, name, score))
         return [float(value) for value in found if value is not None]
 
     def values(self, file: File, *keys: str) -> list[float]:

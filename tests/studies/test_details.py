@@ -1,5 +1,7 @@
 """Skew, leak, classes, calibration, cost and provenance of a study are those of its runs, or a dash."""
 
+from dataclasses import replace
+
 from pipeline.studies.details import (
     calibration_table,
     classes_table,
@@ -85,12 +87,13 @@ def test_scores_of_classes_are_means_over_seeds() -> None:
 
 def test_calibration_and_cost() -> None:
     def make(run: Run) -> Finished:
-        return finished(run) if run.arm.name == "dice" else finished(run, cost={})
+        made = finished(run)
+        return replace(made, cost=made.cost | {"seconds": 60 * run.seed} if run.arm.name == "dice" else {})
 
     results = study_results(seeds=2, make=make)
     assert calibration_table(results).rows[0] == ("dice", "0.500", "0.1250", "0.0625")
     assert cost_table(results).rows == (
-        ("dice", "60", "4.0", "1000", "115", "cpu"),
+        ("dice", "90", "4.0", "1000", "115", "cpu"),
         ("focal", "–", "–", "–", "–", "–"),
     )
 

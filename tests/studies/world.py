@@ -147,6 +147,12 @@ def run_command(folder: Path, command: Callable[[], None], *arguments: str) -> s
     return output.getvalue()
 
 
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
 def started(folder: Path) -> list[str]:
     """Trainings that were started, in order."""
     log = folder.parent / "started.txt"
