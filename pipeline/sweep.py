@@ -21,7 +21,7 @@ from pipeline.core.files import read_json
 from pipeline.core.params import PARAMS_FILE, read_yaml
 from pipeline.learning.device import gpu_count
 from pipeline.studies.arguments import add_study_arguments, planned
-from pipeline.studies.experiments import Experiments, open_repository
+from pipeline.studies.experiments import Experiment, Experiments, open_repository
 from pipeline.studies.grid import Row, write_grid
 from pipeline.studies.schedule import Schedule, distinct, estimate, run_all
 from pipeline.studies.study import Run
@@ -84,22 +84,16 @@ def environments(jobs: int) -> list[dict[str, str]]:
     return [{"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}] * jobs
 
 
-def describe(runs: list[Run], experiments: Experiments) -> None:
-    """Print every run with its state."""
-    for run in runs:
-        found, state = experiments.done(run), experiments.state(run)
-        print(f"{state:9}{run.name}" + (f" (as {found.name})" if found and found.name != run.name else ""))
-
-
-def summary(runs: list[Run], missing: list[Run], experiments: Experiments, jobs: int) -> str:
-    """Count the runs, and estimate the missing ones."""
-    counts = f"{len(runs)} runs: {len(runs) - len(missing)} done, {len(missing)} to run"
-    return f"{counts}, {missing_cost(runs, missing, experiments, jobs)}" if missing else counts
-
-
-def missing_cost(runs: list[Run], missing: list[Run], experiments: Experiments, jobs: int) -> str:
-    """Estimate the missing runs by those that are done, else by the last training in the working tree."""
+def find_missing(runs: list[Run], experiments: Experiments, jobs: int) -> tuple[list[Run], str]:
+    """Return the runs that are not done, and a summary of all."""
     finished = [found for run in runs if (found := experiments.done(run))]
+    missing = [run for run in runs if not experiments.done(run)]
+    counts = f"{len(runs)} runs: {len(finished)} done, {len(missing)} to run"
+    return missing, f"{counts}, {estimate_missing(missing, finished, experiments, jobs)}" if missing else counts
+
+
+def estimate_missing(missing: list[Run], finished: list[Experiment], experiments: Experiments, jobs: int) -> str:
+    """Estimate the missing runs by those that are done, else by the last training in the working tree."""
     if finished:
         costs = [json.loads(experiments.read(each.rev, "metrics/cost.json")) for each in finished]
         return f"{estimate(costs, len(missing), jobs)} (by {len(finished)} finished run{'s' * (len(finished) != 1)})"
@@ -122,9 +116,8 @@ def run_missing(runs: list[Run], repo: Repo, jobs: int) -> None:
         own = environments(jobs)
         numbers = sorted({*range(1, jobs + 1), *clones.numbers})
         workers = [Worker(clones, number, own[(number - 1) % jobs]) for number in numbers]
-        experiments = Experiments(repo, commit)
-        missing = [run for run in runs if not experiments.done(run)]
-        print(summary(runs, missing, experiments, jobs), flush=True)
+        missing, summary = find_missing(runs, Experiments(repo, commit), jobs)
+        print(summary, flush=True)
         schedule = Schedule(root, commit, deque(missing))
         run_all(schedule, workers, jobs)
     if schedule.failures:
@@ -140,10 +133,9 @@ def write_missing(path: Path, runs: list[Run], repo: Repo, jobs: int) -> None:
         PipelineError: the code is not committed.
     """
     commit = require_commit(Path(repo.root_dir))
-    experiments = Experiments(repo, commit)
-    missing = [run for run in runs if not experiments.done(run)]
+    missing, summary = find_missing(runs, Experiments(repo, commit), jobs)
     write_grid(path, [Row(commit, run) for run in missing])
-    print(f"{summary(runs, missing, experiments, jobs)}; rows written to {path}")
+    print(f"{summary}; rows written to {path}")
 
 
 def sweep(arguments: argparse.Namespace, repo: Repo) -> None:
@@ -161,9 +153,10 @@ def sweep(arguments: argparse.Namespace, repo: Repo) -> None:
         run_missing(runs, repo, arguments.jobs)
         return
     experiments = Experiments(repo)
-    missing = [run for run in runs if not experiments.done(run)]
-    print(summary(runs, missing, experiments, arguments.jobs))
-    describe(runs, experiments)
+    print(find_missing(runs, experiments, arguments.jobs)[1])
+    for run in runs:
+        found, state = experiments.done(run), experiments.state(run)
+        print(f"{state:9}{run.name}" + (f" (as {found.name})" if found and found.name != run.name else ""))
 
 
 def parser() -> argparse.ArgumentParser:

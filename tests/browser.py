@@ -1,6 +1,5 @@
 """Headless Chromium, through its debugging protocol on a pair of pipes."""
 
-import base64
 import json
 import os
 import shutil
@@ -99,10 +98,6 @@ class Browser:
             event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"
         ]
         return [url for url in urls if not url.startswith("data:")]
-
-    def screenshot(self) -> bytes:
-        """Return the visible part of the page as PNG."""
-        return base64.b64decode(self.call("Page.captureScreenshot")["data"])
 
     def close(self) -> None:
         """End the browser."""

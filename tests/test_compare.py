@@ -151,5 +151,3 @@ def test_different_precisions_are_noted() -> None:
         "note: scored in bf16: bf16-0; fp32: fp32-0"
     )
     assert precision_note((ours, ours)) == []
-    old = [replace(ours[0], precision=None)]
-    assert precision_note((ours, old)) == ["note: scored in an unrecorded precision: bf16-0; bf16: bf16-0"]

@@ -19,7 +19,7 @@ import yaml
 
 from tests.pages import ROOT, commands, commands_in, section
 from tests.sources.bucket import bucket_server, put
-from tests.studies.world import make_repository
+from tests.studies.world import edit, make_repository
 from tests.test_dvc_yaml import listed
 from tests.test_dvc_yaml_plots import WRITE
 from tests.test_readme import commit, copy_project, ran, run, write_scenes
@@ -209,12 +209,6 @@ def outside(team: Team) -> str:
     run(author, "git push -q origin outside")
     folder.rename(team.folder / "away")
     return "outside"
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert text.count(old) == 1
-    path.write_text(text.replace(old, new))
 
 
 def files(clone: Path) -> dict[str, bytes]:
@@ -512,21 +506,3 @@ def test_symbolic_links_need_a_whole_cache(team: Team, tmp_path: Path) -> None:
     run(clone, "git checkout -q .")
     run(clone, "dvc pull -q")
     assert NOTHING_TO_DO in run(clone, "dvc repro")
-
-
-@pytest.mark.soak
-def test_root_can_change_the_cache_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root may write read-only files")
-    repository = make_repository(tmp_path / "repository")
-    monkeypatch.setenv("STARTED", str(tmp_path / "started.txt"))
-    shutil.copyfile(ROOT / ".dvc/config", repository / ".dvc/config")
-    run(repository, "dvc repro")
-    model = repository / "data/model"
-    assert stat.S_IMODE(model.stat().st_mode) == 0o444
-    with model.open("a") as file:
-        file.write(" edited")
-    model.unlink()
-    run(repository, "dvc checkout")
-    assert model.read_text().endswith(" edited")
-    assert NOTHING_TO_DO in run(repository, "dvc status")

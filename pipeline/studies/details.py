@@ -3,7 +3,7 @@
 from statistics import mean
 from typing import Any
 
-from pipeline.studies.results import ArmResults, StudyResults, is_skewed
+from pipeline.studies.results import StudyResults, is_skewed
 from pipeline.studies.table import ABSENT, Table, number_text, score_text, share_text, spread_text
 from pipeline.studies.tables import LEAK_AXIS, MIN_CHIPS, differences_table, scores_table
 
@@ -46,7 +46,7 @@ def watch_table(results: StudyResults) -> Table | None:
     if not name:
         return None
     first, *others = results.study.grid
-    cells = {(arm.arm.values[first], _without(arm, first)): arm for arm in results.arms}
+    cells = {(arm.arm.values[first], arm.arm.without(first)): arm for arm in results.arms}
     rows_of, columns_of = dict.fromkeys(row for row, _ in cells), dict.fromkeys(column for _, column in cells)
 
     def cell(row: str, column: str) -> str:
@@ -58,10 +58,6 @@ def watch_table(results: StudyResults) -> Table | None:
     titles = [" / ".join([first, *others]), *numbers]
     note = "Of the test chips; the mean over seeds, and their range."
     return Table.of(f"IoU of {name}", titles, rows, [note], results.synthetic, numbers=numbers)
-
-
-def _without(arm: ArmResults, axis: str) -> str:
-    return "-".join(value for name, value in arm.arm.values.items() if name != axis)
 
 
 def leak_table(results: StudyResults) -> Table | None:

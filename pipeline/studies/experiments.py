@@ -1,4 +1,8 @@
-"""The experiments of a repository, read through DVC, and which of them is a run of a study."""
+"""The experiments of a repository, read through DVC, and which of them is a run of a study.
+
+Not `dvc.api.exp_show`: it has those of the first parents of one revision only, seven digits of their commits, and keys
+joined by dots, which are ambiguous. It takes five times as long to read 19 for the first time (10.3 to 2.0 s).
+"""
 
 import json
 from collections.abc import Iterator, Mapping

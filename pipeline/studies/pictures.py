@@ -23,21 +23,13 @@ MAX_CHIPS = 8
 
 
 @dataclass(frozen=True)
-class GridRow:
-    """A chip: image, target, predictions."""
-
-    chip: str
-    pictures: tuple[str, ...]
-    """As data URLs."""
-
-
-@dataclass(frozen=True)
 class Grid:
     """Pictures of one test set."""
 
     caption: str
     columns: tuple[str, ...]
-    rows: tuple[GridRow, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    """Chips, and their pictures as data URLs: image, target, predictions."""
     classes: tuple[tuple[str, str], ...]
     """Name and colour, `#rrggbb`."""
     synthetic: bool
@@ -78,7 +70,7 @@ def _grid(results: StudyResults, runs: Sequence[Finished], experiments: Experime
             pictures = [picture_url(experiments.read(rev, f"{FOLDER}/{kind}/{name}"), side) for rev, kind in sources]
         except FileNotFoundError:
             continue
-        rows.append(GridRow(name.removesuffix(".png"), tuple(pictures)))
+        rows.append((name.removesuffix(".png"), tuple(pictures)))
     caption = with_counterpart("Predictions", results.study.counterparts.pictures)
     headings = ("image", "target", *(run.run.arm.name for run, _ in shown))
     synthetic = any(run.synthetic for run, _ in shown)
@@ -107,13 +99,9 @@ def picture_url(content: bytes, side: int) -> str:
             picture.load()
     except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG
         raise PipelineError(f"a picture of {FOLDER} cannot be read ({error}); run the experiment again") from None
-    scale = min(1.0, side / max(picture.size))
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    buffer = io.BytesIO()
-    if picture.mode == "P":
-        picture.resize(size, Image.Resampling.NEAREST).save(buffer, "PNG", optimize=True)
-        kind = "png"
-    else:
-        picture.convert("RGB").resize(size, Image.Resampling.BOX).save(buffer, "JPEG", quality=QUALITY)
-        kind = "jpeg"
+    buffer, is_mask = io.BytesIO(), picture.mode == "P"
+    made: Image.Image = picture if is_mask else picture.convert("RGB")
+    made.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)  # Pillow takes the nearest pixel of a palette
+    kind = "png" if is_mask else "jpeg"
+    made.save(buffer, kind, optimize=is_mask, quality=QUALITY)
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

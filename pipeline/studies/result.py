@@ -37,7 +37,8 @@ def parse_result(name: str, evaluate: str, units: str, params: str) -> Result:
     seed = metrics.get("seed")
     if seed is None:  # not in older versions; newer ones record it, as params of the workspace may have changed since
         seed = int(yaml.safe_load(params)["seed"])
-    score, precision = float(metrics["mean_iou"]), metrics.get("arithmetic", {}).get("scored")
+    precision = metrics.get("arithmetic", {}).get("scored", "an unrecorded precision")  # not in older versions
+    score = float(metrics["mean_iou"])
     fold = metrics.get("fold", "none")  # not in older versions
     fold = None if fold == "none" else fold
     return Result(name, seed, metrics["test_list"], classes, tuple(groups), counts_G3K, score, precision, fold)

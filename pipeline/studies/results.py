@@ -115,11 +115,8 @@ class ArmResults:
         found = []
         for result in self.by_seed:
             counts_3K = result.counts_G3K.sum(axis=0)
-            by_class = class_scores(counts_3K, result.classes)
-            values = {
-                key: by_class[key] | {"iou": iou} for key, iou in scores(counts_3K, result.classes)["iou"].items()
-            }
-            found.append(look_up(values, name, score))
+            iou, others = scores(counts_3K, result.classes)["iou"], class_scores(counts_3K, result.classes)
+            found.append(iou.get(name) if score == "iou" else look_up(others, name, score))
         return [float(value) for value in found if value is not None]
 
     def values(self, file: File, *keys: str) -> list[float]:

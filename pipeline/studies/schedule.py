@@ -106,7 +106,7 @@ def estimate(costs: Sequence[dict[str, Any]], missing: int, jobs: int) -> str:
     """Estimate time and disk space from the `metrics/cost.json` of similar runs."""
     seconds = mean(cost["seconds"] for cost in costs) + SECONDS_BESIDE_TRAINING
     megabytes = mean(cost["model_mb"] for cost in costs)
-    rounds = -(-missing // max(1, min(jobs, missing)))
+    rounds = -(-missing // jobs)
     return f"about {duration(rounds * seconds)} and {missing * megabytes / 1000:.1f} GB of cache"
 
 

@@ -128,7 +128,11 @@ class Arm:
     @property
     def name(self) -> str:
         """The names of the values, joined."""
-        return "-".join(self.values.values())
+        return self.without("")
+
+    def without(self, axis: str) -> str:
+        """Return the names of the values of the other axes, joined."""
+        return "-".join(value for name, value in self.values.items() if name != axis)
 
 
 @dataclass(frozen=True)

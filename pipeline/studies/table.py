@@ -12,7 +12,7 @@ ABSENT = "–"
 Kind = Literal["text", "label", "number", "colour"]
 """Labels are on one line; numbers are right-aligned too; a colour, `#rrggbb`, is shown as such."""
 LABELS = ("arm", "runs", "pair", "class", "experiment", "data", "95 % interval", "95 % interval, or range")
-KINDS: dict[str, Kind] = dict.fromkeys((*LABELS, "red, green, blue"), "label") | {"colour": "colour"}
+KINDS: dict[str, Kind] = {"colour": "colour", "red, green, blue": "label", **dict.fromkeys(LABELS, "label")}
 """Of columns by title; text where there is none."""
 
 

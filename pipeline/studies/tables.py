@@ -145,8 +145,7 @@ def differences_table(results: StudyResults) -> Table:
     rows, limits = [], list[Limits]()
     for axis, first, second in pairs(results):
         of_first, of_second = first.arm.values[axis], second.arm.values[axis]
-        others = "-".join(value for name, value in second.arm.values.items() if name != axis)
-        name = f"{of_second} minus {of_first}" + (f", {others}" if others else "")
+        name = ", ".join(filter(None, [f"{of_second} minus {of_first}", second.arm.without(axis)]))
         if not (first.by_seed and second.by_seed):
             rows.append((name, ABSENT, ABSENT, ABSENT, "not yet: runs are missing"))
             continue

@@ -1,8 +1,9 @@
 """Run experiments in clones of the repository that share its cache, each in one at a time.
 
-Not `dvc queue`: of two workers of which one is killed it loses a task, which stays "Running" and is not retried. Here a
-clone is locked by the `dvc` that runs in it, which holds the lock after its sweep was killed, and a finished experiment
-stays in the clone until it is collected.
+Not `dvc exp run --temp`: it runs the working tree with its edits, not the commit. Not `dvc queue`: of two workers of
+which one is killed it loses a task, which stays "Running" and is not retried. Here a clone is locked by the `dvc` that
+runs in it, which holds the lock after its sweep was killed, and a finished experiment stays in the clone until it is
+collected.
 """
 
 import fcntl

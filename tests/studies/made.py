@@ -78,7 +78,7 @@ def finished(run: Run, share: float | None = None, groups: int = 12, **changes: 
     share = SHARES[run.arm.values["loss"]] + 0.01 * (-1) ** run.seed if share is None else share
     names, test_list = tuple(f"u{number:02}-{run.fold}" for number in range(groups)), f"list-{run.fold}"
     fold, counts, score = None if run.fold == "none" else run.fold, make_groups(*[share] * groups), share / (2 - share)
-    result = Result(run.name, run.seed, test_list, CLASSES, names, counts, score, fold=fold)
+    result = Result(run.name, run.seed, test_list, CLASSES, names, counts, score, "fp32", fold)
     evaluate = evaluation(score, test_list=test_list, **changes.pop("evaluate", {}))
     params = paper_params() | {"loss": run.arm.values.get("loss", "focal")}
     cost = {

@@ -1,3 +1,5 @@
+"""The runs that a command line names are those that were meant; a mistake in it is one line."""
+
 import argparse
 from pathlib import Path
 
@@ -44,14 +46,14 @@ def test_only_keeps_arms_and_studies_that_match() -> None:
     assert list(parse("losses", "leak", "--only", "f*", "--only", "with")) == ["losses", "leak"]
 
 
-def test_values_are_yaml() -> None:
-    texts = ["tile.size=64", "loss=dice", "tile.bands=[1, 2, 3]", "download.landcoverai.path=a=b", "train.lr=0.001"]
+def test_values_are_yaml_and_numbers_may_have_an_exponent() -> None:
+    texts = ["tile.size=64", "loss=dice", "tile.bands=[1, 2, 3]", "download.landcoverai.path=a=b", "train.lr=1e-4"]
     assert parse_overrides(texts) == {
         "tile.size": 64,
         "loss": "dice",
         "tile.bands": [1, 2, 3],
         "download.landcoverai.path": "a=b",
-        "train.lr": 0.001,
+        "train.lr": 1e-4,
     }
 
 
@@ -88,11 +90,6 @@ def test_paths_of_files_that_git_does_not_have_are_absolute(tmp_path: Path, monk
     overrides = parse("losses", "--set", "encoder_weights=imagenet")["losses"][1][0].overrides
     assert overrides["encoder_weights"] == "imagenet"
     assert "download.landcoverai.path" not in overrides
-
-
-def test_numbers_with_an_exponent_are_numbers() -> None:
-    texts = ["train.lr=1e-4", "train.gamma=2", "loss=focal", "tile.bands=[1, 2, 3]"]
-    assert parse_overrides(texts) == {"train.lr": 1e-4, "train.gamma": 2, "loss": "focal", "tile.bands": [1, 2, 3]}
 
 
 def test_a_fold_in_params_yaml_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,16 @@ def test_the_settings_called_paper_are_comparable_for_every_arm_with_a_published
             assert why_not_comparable(merged(params, run.overrides), REAL) == []
 
 
+def test_every_param_of_tiles_split_and_training_is_compared_but_these() -> None:
+    params, compared = read_yaml(ROOT / "params.yaml"), {".".join(key.split(".")[:2]) for key in SETTINGS}
+    keys = {f"{section}.{key}" for section in ("tile", "split", "train") for key in params[section]}
+    assert keys - compared == {
+        *("tile.stretch", "tile.alpha"),  # of no effect on the archive's 8-bit images
+        *("split.seed", "split.block", "train.augment"),  # the paper does not name them
+        *(f"train.{key}" for key in ("precision", "deterministic", "compile", "workers", "device", "devices")),
+    }
+
+
 @pytest.mark.parametrize("key", SETTINGS)
 def test_each_deviation_is_a_reason(key: str) -> None:
     (reason,) = why_not_comparable(merged(paper_params(), {key: "other"}), REAL)

@@ -1,3 +1,5 @@
+"""The class tables have the paper's values and colours, and shares only of the paper's classes."""
+
 from pipeline.formats.datasets import CLASSES
 from pipeline.studies.dataset_tables import Measured, class_tables
 

@@ -1,3 +1,7 @@
+"""Skew, leak, classes, calibration, cost and provenance of a study are those of its runs, or a dash."""
+
+from dataclasses import replace
+
 from pipeline.studies.details import (
     calibration_table,
     classes_table,
@@ -12,7 +16,7 @@ from pipeline.studies.results import Finished
 from pipeline.studies.study import Run
 from pipeline.studies.table import Table
 from tests.studies.made import STUDY, finished, missing, study_results
-from tests.studies.test_tables import AXES, of_folds
+from tests.studies.test_tables import AXES
 
 SKEWED = AXES + "watch: road\n"
 LEAK = "{title: Leak, grid: {split.neighbours: [without, with]}, compare: [split.neighbours]}"
@@ -81,19 +85,15 @@ def test_scores_of_classes_are_means_over_seeds() -> None:
     ]
 
 
-def test_scores_of_classes_pool_folds() -> None:
-    table = classes_table(study_results(folds=2, make=of_folds))
-    assert table.rows[0] == ("dice", "field", f"{0.5 / 1.5:.4f}", "0.5000", "0.5000")
-
-
 def test_calibration_and_cost() -> None:
     def make(run: Run) -> Finished:
-        return finished(run) if run.arm.name == "dice" else finished(run, cost={})
+        made = finished(run)
+        return replace(made, cost=made.cost | {"seconds": 60 * run.seed} if run.arm.name == "dice" else {})
 
     results = study_results(seeds=2, make=make)
     assert calibration_table(results).rows[0] == ("dice", "0.500", "0.1250", "0.0625")
     assert cost_table(results).rows == (
-        ("dice", "60", "4.0", "1000", "115", "cpu"),
+        ("dice", "90", "4.0", "1000", "115", "cpu"),
         ("focal", "–", "–", "–", "–", "–"),
     )
 
@@ -119,12 +119,3 @@ def test_what_was_not_recorded_is_a_dash() -> None:
 
     row = provenance_table(study_results(make=make)).rows[0]
     assert row[2:] == ("–", "loss=dice", "landcoverai, archive", "–", "–", "–")
-
-
-def test_every_table_of_synthetic_data_is_marked() -> None:
-    for text in (SKEWED, LEAK, STUDY):
-        make = lambda run: finished(run, 0.5, evaluate={"synthetic": True})  # noqa: E731
-        assert all(table.synthetic for table in study_tables(study_results(text, make=make)))
-        assert not any(
-            table.synthetic for table in study_tables(study_results(text, make=lambda run: finished(run, 0.5)))
-        )

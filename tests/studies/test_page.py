@@ -1,3 +1,5 @@
+"""The page and its Markdown show every table and figure, mark synthetic data, and no name in them is markup."""
+
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -7,7 +9,7 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.studies.dataset_tables import class_tables
 from pipeline.studies.page import Report, Section, escape_markdown, fit_page, render_markdown, render_page
-from pipeline.studies.pictures import Grid, GridRow
+from pipeline.studies.pictures import Grid
 from pipeline.studies.results import Finished, StudyResults
 from pipeline.studies.study import Run
 from tests.studies.made import STUDY, finished, missing, study_results
@@ -43,7 +45,7 @@ def made(*studies: StudyResults, chip: str = "chip", class_name: str = "field") 
     grid = Grid(
         "Predictions",
         ("image", "target", "focal"),
-        (GridRow(chip, (PIXEL, PIXEL, PIXEL)),),
+        ((chip, (PIXEL, PIXEL, PIXEL)),),
         ((class_name, "#0a141e"),),
         any(results.synthetic for results in studies),
     )
@@ -148,7 +150,7 @@ def test_pictures_are_reduced_until_the_page_is_small_enough() -> None:
 
     def draw(results: StudyResults, side: int) -> list[Grid]:
         tried.append((results.name, side))
-        return [Grid("Predictions", ("image",), (GridRow("chip", (PIXEL + 1000 * side * "A",)),), (), False)]
+        return [Grid("Predictions", ("image",), (("chip", (PIXEL + 1000 * side * "A",)),), (), False)]
 
     page = fit_page(made(study_results()), draw, limit=250_000, sides=(256, 192, 128, 64))
     assert tried == [("mine", 256), ("mine", 192)]

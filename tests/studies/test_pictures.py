@@ -1,3 +1,5 @@
+"""Pictures of all arms are of the same chips, small, in the classes' colours, or left out."""
+
 import base64
 import io
 import json
@@ -69,9 +71,9 @@ def test_a_grid_has_a_row_per_chip_and_a_column_per_arm() -> None:
     (grid,) = grids(study_results(seeds=2, make=by_name), made, 64)  # type: ignore[arg-type]
     assert (grid.caption, grid.synthetic) == ("Predictions (Figure 6)", False)
     assert grid.columns == ("image", "target", "dice", "focal")
-    assert [row.chip for row in grid.rows] == ["a", "b"]
+    assert [chip for chip, _ in grid.rows] == ["a", "b"]
     assert grid.classes == (("<i>", "#000000"), ("wood", "#0a141e"), ("ignored", "#ffffff"))
-    image, target, dice, focal = grid.rows[0].pictures
+    image, target, dice, focal = grid.rows[0][1]
     assert (opened(image).format, opened(target).format) == ("JPEG", "PNG")
     assert [int(np.asarray(opened(url))[0, 0]) for url in (target, dice, focal)] == [4, 4, 5]
     assert not any("-2-" in read for read in made.reads)  # the first seed only

@@ -1,3 +1,5 @@
+"""Scores of this and of older versions are read as they were, or refused in one line."""
+
 import json
 from typing import Any
 
@@ -29,7 +31,7 @@ def test_counts_are_read_by_group_and_class() -> None:
 
 def test_older_evaluations_have_the_seed_of_the_params() -> None:
     result = parse()
-    assert (result.seed, result.precision, result.fold) == (3, None, None)
+    assert (result.seed, result.precision, result.fold) == (3, "an unrecorded precision", None)
     assert parse(fold="none").fold is None
 
 

@@ -95,10 +95,3 @@ def test_results_are_pooled_by_seed_and_only_with_all_folds() -> None:
     (pooled,) = results.arms[0].by_seed
     assert (pooled.seed, pooled.folds, len(pooled.groups)) == (1, 2, 24)
     assert results.folds
-
-
-def test_values_are_averaged_over_the_runs_that_have_them() -> None:
-    results = study_results(seeds=3, make=lambda run: finished(run, cost={"seconds": run.seed} if run.seed < 3 else {}))
-    assert results.arms[0].values("cost", "seconds") == [1, 2]
-    assert results.arms[0].mean_of("cost", "seconds") == 1.5
-    assert results.arms[0].mean_of("cost", "seconds", "deeper") is None

@@ -84,11 +84,6 @@ def test_folds_are_pooled_and_have_an_interval_over_all_groups() -> None:
     assert "each pooled over its folds" in scores_table(results).notes[0]
 
 
-def test_a_seed_without_one_of_its_folds_has_no_score() -> None:
-    results = study_results(folds=2, make=lambda run: None if run.fold == "2/2" else finished(run, 0.5))
-    assert list(row(scores_table(results), "focal").values())[1:4] == ["1 of 2 runs", "–", "–"]
-
-
 def test_why_there_is_no_interval() -> None:
     def few(run: Run) -> Finished:
         evaluate = {"mean_iou_low": None, "mean_iou_high": None, "interval": {"units": 5, "why_approximate": None}}

@@ -1,3 +1,5 @@
+"""What failed in a clone is named by its own error, and only one sweep runs at a time."""
+
 from pathlib import Path
 
 import pytest

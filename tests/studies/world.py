@@ -35,10 +35,10 @@ pathlib.Path("metrics/cost.json").write_text('{"seconds": 36, "model_mb": 50}')
 """
 # scores of one test group with one class
 EVALUATE = """\
-import json, pathlib
+import json, os, pathlib
 loss, seed, _ = pathlib.Path("data/model").read_text().split()
-if loss == "dice" and seed == "3":
-    raise SystemExit("evaluate: error: no luck with dice")
+if loss == os.environ.get("FAILS"):
+    raise SystemExit(f"evaluate: error: no luck with {loss}")
 hits = {"dice": 25, "focal": 50, "ce": 75}[loss] + int(seed)
 scores = dict.fromkeys(("mean_iou", "mean_iou_low", "mean_iou_high"), hits / 100) | {"iou": {"road": hits / 100}}
 scores |= {"seed": int(seed), "test_list": "list", "interval": {"units": 1, "why_approximate": None}}
@@ -145,6 +145,12 @@ def run_command(folder: Path, command: Callable[[], None], *arguments: str) -> s
             error.add_note(output.getvalue())
             raise
     return output.getvalue()
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
 
 
 def started(folder: Path) -> list[str]:

