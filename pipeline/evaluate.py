@@ -1,8 +1,6 @@
 """Score a trained model on the test chips."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from pipeline.evaluation.figures import write_plots
 from pipeline.evaluation.intervals import (
     MIN_GROUPS,
     MIN_GROUPS_PER_CLASS,
-    describe_limits,
+    Interval,
     labelled_groups,
     mean_iou_interval,
     share_limits,
@@ -32,7 +30,7 @@ from pipeline.learning.data import Chips, read_list, scoring_loader
 from pipeline.learning.device import Device, DeviceName, keep_freed_memory, loader_workers, select_scoring_device
 from pipeline.learning.model import Model, load_model
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE, sum_by_group, to_table
-from pipeline.scoring.scores import class_scores, disagreement, paper_iou, scores
+from pipeline.scoring.scores import by_name, class_scores, disagreement, paper_iou, scores
 
 SUMMARY = ("mean_iou", "mean_iou_low", "mean_iou_high", "paper_iou")
 """The metrics that `dvc exp show` prints: more would not fit a line of 100 columns."""
@@ -61,9 +59,8 @@ def all_scores(counts_N3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]
     return whole | {"classes": class_scores(counts_3K, names)}
 
 
-def interval_metrics(counts_G3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
-    """Compute the interval of the mean IoU, and why it is approximate or missing."""
-    interval, groups = mean_iou_interval(counts_G3K, names), len(labelled_groups(counts_G3K))
+def interval_metrics(interval: Interval | None, groups: int) -> dict[str, Any]:
+    """Describe the interval of the mean IoU over a number of groups, and why it is approximate or missing."""
     details = {
         "covers": "the sampling of the test set, not training",
         "units": groups,
@@ -86,65 +83,37 @@ def class_intervals(counts_G3K: np.ndarray, names: tuple[str, ...]) -> dict[str,
     """
     counts_G3K = labelled_groups(counts_G3K)
     is_scarce_K = (counts_G3K[:, TRUE] > 0).sum(axis=0) < MIN_GROUPS_PER_CLASS
-    limits: dict[str, dict[str, float | None]] = {name: {} for name in names}
+    limits = {}
     for score, whole in (("users_accuracy", PREDICTED), ("producers_accuracy", TRUE)):
         limits_2K = share_limits(counts_G3K[:, HITS], counts_G3K[:, whole])
         for end, limits_K in zip(("low", "high"), limits_2K, strict=True):
-            for name, limit, is_scarce in zip(names, limits_K, is_scarce_K, strict=True):
-                limits[name][f"{score}_{end}"] = None if is_scarce or np.isnan(limit) else float(limit)
-    return limits
+            limits[f"{score}_{end}"] = by_name(names, limits_K, ~is_scarce_K & ~np.isnan(limits_K))
+    return {name: {key: by_class[name] for key, by_class in limits.items()} for name in names}
 
 
 def leak_metrics(lists: Path) -> dict[str, Any]:
     """Read the leak that the stage split measured."""
     leak = read_json(lists / "leak.json")
-    return {
-        "leak_share": leak["leak_share"],
-        "leak_share_at_least": leak["leak_share_at_least"],
-        "split_strategy": leak["strategy"],
-        "fold": leak["fold"],
-    }
+    shares = {key: leak[key] for key in ("leak_share", "leak_share_at_least")}
+    return shares | {"split_strategy": leak["strategy"], "fold": leak["fold"]}
 
 
-def require_same_classes(trained: ClassTable, present: ClassTable) -> None:
-    """Check that a model and the chips have the same classes.
+def require_fit(model: Model, imagery: Imagery, table: ClassTable) -> None:
+    """Check that a model and the chips have the same classes and number of bands; colours may differ.
 
     Raises:
         PipelineError: they do not.
     """
-    of_model, of_chips = (table.name_of for table in (trained, present))
-    if of_model != of_chips:
-        raise PipelineError(
-            f"the model was trained on the classes {of_model}, the chips have {of_chips}; "
-            "train it on these chips first: dvc repro"
-        )
-
-
-def require_same_bands(trained: Imagery, present: Imagery) -> None:
-    """Check that a model and the chips have the same number of bands.
-
-    Raises:
-        PipelineError: they do not.
-    """
-    if len(trained.bands) != len(present.bands):
-        raise PipelineError(
-            f"the model was trained on the bands {', '.join(trained.bands)}, the chips have "
-            f"{', '.join(present.bands)}; train it on these chips first: dvc repro"
-        )
-
-
-def load_for(folder: Path, imagery: Imagery, table: ClassTable, device_name: DeviceName) -> tuple[Model, Device]:
-    """Load a model to score it on chips with this imagery and these classes; return it with the device it is on.
-
-    Raises:
-        PipelineError: it cannot be loaded, does not fit the chips, or the machine has no such device.
-    """
-    model = load_model(folder)
-    require_same_classes(model.table, table)
-    require_same_bands(model.imagery, imagery)
-    device = select_scoring_device(device_name, model.precision)
-    model.segmenter.eval().to(device.name).to(memory_format=device.memory_format)
-    return model, device
+    of_model, of_chips = model.imagery.bands, imagery.bands
+    for what, fits, trained, present in (
+        ("classes", model.table.name_of == table.name_of, model.table.name_of, table.name_of),
+        ("bands", len(of_model) == len(of_chips), ", ".join(of_model), ", ".join(of_chips)),
+    ):
+        if not fits:
+            raise PipelineError(
+                f"the model was trained on the {what} {trained}, the chips have {present}; "
+                "train it on these chips first: dvc repro"
+            )
 
 
 def predict(model: Model, chips: Chips, batch_size: int, device: Device) -> PredictionCounts:
@@ -153,31 +122,10 @@ def predict(model: Model, chips: Chips, batch_size: int, device: Device) -> Pred
     return count_predictions(model, progress(loader, "evaluate", len(loader)), device)
 
 
-@dataclass(frozen=True)
-class GroupCounts:
-    """Predictions of the test chips, summed by group."""
-
-    groups: list[str]
-    """Sorted."""
-    counts_G3K: np.ndarray
-    """See `pipeline.scoring.counts`."""
-    reliability: Reliability
-
-    @classmethod
-    def of(cls, test: PredictionCounts, group_N: Sequence[str]) -> "GroupCounts":
-        """Sum by the group of each chip."""
-        groups, counts_G3K = sum_by_group(test.counts_N3K, group_N)
-        before_G3B, after_G3B = (sum_by_group(bins_N3B, group_N)[1] for bins_N3B in (test.before_N3B, test.after_N3B))
-        return cls(groups, counts_G3K, Reliability.of_groups(before_G3B, after_G3B))
-
-
-def score_metrics(counts_N3K: np.ndarray, grouped: GroupCounts, trained: Model) -> dict[str, Any]:
-    """Compute the scores of the test chips and of each class, the calibration, and their intervals."""
-    names = trained.table.names
-    whole, intervals = all_scores(counts_N3K, names), class_intervals(grouped.counts_G3K, names)
-    classes = {name: scored | intervals[name] for name, scored in whole["classes"].items()}
-    calibration = grouped.reliability.metrics(trained.calibration)
-    return whole | {"classes": classes, "calibration": calibration} | interval_metrics(grouped.counts_G3K, names)
+def scores_with_limits(counts_N3K: np.ndarray, counts_G3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
+    """Compute the scores of the test chips and of each class, these with their intervals over groups."""
+    whole, limits = all_scores(counts_N3K, names), class_intervals(counts_G3K, names)
+    return whole | {"classes": {name: scored | limits[name] for name, scored in whole["classes"].items()}}
 
 
 def model_metrics(trained: Model, device: Device) -> dict[str, Any]:
@@ -186,9 +134,7 @@ def model_metrics(trained: Model, device: Device) -> dict[str, Any]:
         "dataset": trained.data.dataset,
         "architecture": trained.config.architecture,
         "encoder": trained.config.encoder,
-        "encoder_weights": trained.params["encoder_weights"],
-        "loss": trained.params["loss"],
-        "seed": trained.params["seed"],
+        **{key: trained.params[key] for key in ("encoder_weights", "loss", "seed")},
         "model_sha256": trained.digest,
         "arithmetic": {"trained": trained.precision, "scored": device.precision},
     }
@@ -211,15 +157,23 @@ def evaluate(
     section = params.evaluate
     keep_freed_memory()
     imagery, table = read_imagery(chips), read_classes(chips / "classes.json")
-    trained, device = load_for(model, imagery, table, section.device)
+    trained = load_model(model)
+    require_fit(trained, imagery, table)
+    device = select_scoring_device(section.device, trained.precision)
+    trained.segmenter.eval().to(device.name).to(memory_format=device.memory_format)
     leak, group_of, names = leak_metrics(lists), read_groups(lists), trained.table.names
     test_chips, val_chips = (
         Chips(chips, read_list(lists / f"{part}.txt"), trained.table, len(imagery.bands)) for part in ("test", "val")
     )
     test, val = (predict(trained, part, section.batch_size, device) for part in (test_chips, val_chips))
-    grouped = GroupCounts.of(test, [group_of[chip] for chip in test_chips.ids])
+    group_N = [group_of[chip] for chip in test_chips.ids]
+    groups, counts_G3K = sum_by_group(test.counts_N3K, group_N)
+    reliability = Reliability.by_group(test.before_N3B, test.after_N3B, group_N)
+    interval = mean_iou_interval(counts_G3K, names)
     result = (
-        score_metrics(test.counts_N3K, grouped, trained)
+        scores_with_limits(test.counts_N3K, counts_G3K, names)
+        | {"calibration": reliability.metrics(trained.calibration)}
+        | interval_metrics(interval, len(labelled_groups(counts_G3K)))
         | {"chips": len(test_chips), "test_list": hash_ids(test_chips.ids)}
         | leak
         | {"synthetic": imagery.synthetic, "source": read_origin(chips).source}
@@ -229,19 +183,19 @@ def evaluate(
     with atomic_path(plots) as folder:
         folder.mkdir()
         title = figure_title(result)
-        write_plots(folder, test, grouped.reliability, names, title)
+        write_plots(folder, test, reliability, names, title)
         draw_example_grids(folder, source, test.counts_N3K, section.examples, title)
         write_predictions(folder / "predictions", source, test.counts_N3K, section.examples, table)
-    write_text(units, to_table(grouped.groups, grouped.counts_G3K, names).to_csv(index=False, lineterminator="\n"))
+    write_text(units, to_table(groups, counts_G3K, names).to_csv(index=False, lineterminator="\n"))
     write_json(summary, {key: result[key] for key in SUMMARY})
     write_json(metrics, result | {"validation": all_scores(val.counts_N3K, names)})
-    return summary_line(result)
+    return summary_line(result, interval)
 
 
 def figure_title(result: dict[str, Any]) -> str:
     """Title the figures; synthetic data is marked on each."""
     prefix = "synthetic sample: " if result["synthetic"] else ""
-    return f"{prefix}{result['chips']} test chips, mean IoU {format_score(result['mean_iou'], 3)}"
+    return f"{prefix}{result['chips']} test chips, mean IoU {result['mean_iou']:.3f}"
 
 
 def hash_ids(ids: list[str]) -> str:
@@ -249,22 +203,15 @@ def hash_ids(ids: list[str]) -> str:
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
 
-def format_score(score: float | None, digits: int = 4) -> str:
-    """Round a score; `unknown` without labelled pixels."""
-    return "unknown" if score is None else f"{score:.{digits}f}"
-
-
-def summary_line(result: dict[str, Any]) -> str:
+def summary_line(result: dict[str, Any], interval: Interval | None) -> str:
     """Summarise the score with its interval, the leak, and a precision that differs from training."""
-    low, high = result["mean_iou_low"], result["mean_iou_high"]
-    too_few = "too few independent groups for an interval"
-    interval = too_few if low is None else describe_limits(low, high, result["interval"]["why_approximate"])
+    limits = interval.describe() if interval else "too few independent groups for an interval"
     leak = leak_summary(result["leak_share"], result["leak_share_at_least"])
     trained, scored = result["arithmetic"]["trained"], result["arithmetic"]["scored"]
     fallback = f"; trained in {trained}, scored in {scored}: this device does not support {trained}"
     return (
-        f"{result['chips']} test chips, mean IoU {format_score(result['mean_iou'])} ({interval}), pixel accuracy "
-        f"{format_score(result['pixel_accuracy'])}; {leak}{'' if trained == scored else fallback}"
+        f"{result['chips']} test chips, mean IoU {result['mean_iou']:.4f} ({limits}), pixel accuracy "
+        f"{result['pixel_accuracy']:.4f}; {leak}{'' if trained == scored else fallback}"
     )
 
 

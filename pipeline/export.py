@@ -18,7 +18,7 @@ from pipeline.learning.model import Model, load_model
 from pipeline.publishing.card import model_card
 from pipeline.publishing.onnx_model import check_onnx, write_onnx
 from pipeline.publishing.publication import CARD, FILES, ITEM, ONNX, Publication, Scores, parse_scores
-from pipeline.publishing.stac_mlm import is_mlm_item, mlm_item
+from pipeline.publishing.stac_mlm import mlm_item
 
 METRICS = "metrics/evaluate.json"
 
@@ -68,8 +68,8 @@ def is_export(folder: Path) -> bool:
     if folder.is_symlink() or not folder.is_dir() or {path.name for path in folder.iterdir()} != set(FILES):
         return False
     try:
-        return is_mlm_item(read_json(folder / ITEM))
-    except (ValueError, OSError):
+        return "model_sha256" in read_json(folder / ITEM)["properties"]
+    except (ValueError, OSError, LookupError, TypeError):  # no JSON, or other JSON
         return False
 
 

@@ -1,3 +1,5 @@
+"""`evaluate` gives the scores of scikit-learn and torchmetrics, with intervals, and refuses an unfit model."""
+
 import csv
 import hashlib
 import json
@@ -15,6 +17,7 @@ from torchmetrics.classification import MulticlassCalibrationError
 
 from pipeline.core.errors import PipelineError
 from pipeline.evaluate import class_intervals, interval_metrics, summary_line
+from pipeline.evaluation.intervals import mean_iou_interval
 from pipeline.formats.classes import ClassTable, write_classes
 from pipeline.learning.model import load_model
 from pipeline.scoring.counts import HITS, from_table
@@ -36,18 +39,20 @@ def copied(trained: World, tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def predicted(world: World) -> tuple[np.ndarray, np.ndarray]:
-    """True and predicted class ids of labelled pixels, computed from the saved model without evaluate."""
+def predicted(world: World) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (pixels, classes) and class indices of labelled pixels, from the saved model without evaluate."""
     segmenter = load_model(world.model).segmenter.eval()
-    truth, found = [], []
+    pairs = []
     for name in TEST:
         image_HWC = np.array(Image.open(world.folder / f"chips/images/{name}.png"))
         mask_HW = np.array(Image.open(world.folder / f"chips/masks/{name}.png"))
         with torch.inference_mode():
-            index_HW = segmenter(torch.from_numpy(image_HWC).permute(2, 0, 1)[None])[0].argmax(0).numpy()
-        truth.append(mask_HW[mask_HW != 255])
-        found.append(np.array([1, 4, 9])[index_HW][mask_HW != 255])
-    return np.concatenate(truth), np.concatenate(found)
+            logits_KHW = segmenter(torch.from_numpy(image_HWC).permute(2, 0, 1)[None])[0]
+        is_labelled_HW = mask_HW != 255
+        indices = torch.from_numpy(np.searchsorted([1, 4, 9], mask_HW[is_labelled_HW]))
+        pairs.append((logits_KHW.permute(1, 2, 0)[is_labelled_HW], indices))
+    logits, target = zip(*pairs, strict=True)
+    return torch.cat(logits), torch.cat(target)
 
 
 SCORES = ["paper_iou", "mean_iou", "micro_iou", "frequency_weighted_iou", "pixel_accuracy", "precision", "recall"]
@@ -71,13 +76,9 @@ def test_the_scores_have_these_keys(scored: Path, result: Any) -> None:
     ]
     assert (result["synthetic"], result["chips"], result["classes_scored"]) == (True, 3, 3)
     assert (result["leak_share"], result["split_strategy"], result["fold"]) == (0.25, "random", "none")
-    assert result["test_list"] == hashlib.sha256(b"c10\nc11\nc12").hexdigest()
-
-
-def test_the_summary_is_a_subset_of_the_metrics(scored: Path, result: Any) -> None:
     summary = json.loads((scored / "summary.json").read_text())
-    assert list(summary) == ["mean_iou", "mean_iou_low", "mean_iou_high", "paper_iou"]
-    assert summary.items() <= result.items()
+    assert summary == {key: result[key] for key in ("mean_iou", "mean_iou_low", "mean_iou_high", "paper_iou")}
+    assert result["test_list"] == hashlib.sha256(b"c10\nc11\nc12").hexdigest()
 
 
 def test_validation_scores_are_those_of_the_best_epoch(trained: World, result: Any) -> None:
@@ -108,18 +109,9 @@ def test_the_model_is_identified(trained: World, result: Any) -> None:
 
 
 def test_torchmetrics_finds_the_same_calibration_error(trained: World, result: Any) -> None:
-    model = load_model(trained.model)
-    pairs = []
-    for name in TEST:
-        image_HWC = np.array(Image.open(trained.folder / f"chips/images/{name}.png"))
-        mask_HW = np.array(Image.open(trained.folder / f"chips/masks/{name}.png"))
-        with torch.inference_mode():
-            logits_KHW = model.segmenter.eval()(torch.from_numpy(image_HWC).permute(2, 0, 1)[None])[0]
-        labelled_HW = mask_HW != 255
-        pairs.append((logits_KHW.permute(1, 2, 0)[labelled_HW], np.searchsorted([1, 4, 9], mask_HW[labelled_HW])))
-    logits, target = torch.cat([pair[0] for pair in pairs]), torch.from_numpy(np.concatenate([p[1] for p in pairs]))
+    logits, target = predicted(trained)
     oracle = MulticlassCalibrationError(3, n_bins=20, norm="l1")
-    for key, temperature in (("error_before", 1.0), ("error_after", model.temperature)):
+    for key, temperature in (("error_before", 1.0), ("error_after", load_model(trained.model).temperature)):
         expected = float(oracle((logits / temperature).softmax(1), target))
         assert result["calibration"][key] == pytest.approx(expected, abs=0.003)  # mixed precision rounds differently
 
@@ -162,7 +154,6 @@ def test_intervals_of_classes() -> None:
     counts_G3K = rare_counts(3)
     found = class_intervals(counts_G3K, ("field", "roof"))
     field = found["field"]
-    assert (field["users_accuracy_low"], field["users_accuracy_high"]) != (None, None)
     assert field["users_accuracy_low"] < 786 / 1080 < field["users_accuracy_high"]  # type: ignore[operator]
     assert field["producers_accuracy_low"] < 786 / 1200 < field["producers_accuracy_high"]  # type: ignore[operator]
     assert set(found["roof"].values()) == {None}  # 40 of 50 in each group: no variation
@@ -176,36 +167,26 @@ def test_intervals_of_classes() -> None:
     }
 
 
-def other_metrics(score: float | None) -> dict[str, Any]:
-    """The metrics in the summary line, without the interval."""
-    alike = {"trained": "fp32", "scored": "fp32"}
-    leak = {"leak_share": 0.0, "leak_share_at_least": 0.0}
-    return {"chips": 3, "mean_iou": score, "pixel_accuracy": score, "arithmetic": alike} | leak
-
-
-def test_an_approximate_interval_names_the_fixed_classes() -> None:
-    approximate = interval_metrics(rare_counts(2), ("field", "roof"))
-    details, low, high = (approximate[key] for key in ("interval", "mean_iou_low", "mean_iou_high"))
+def test_the_summary_line_names_what_to_know_about_the_score() -> None:
+    interval = mean_iou_interval(rare_counts(2), ("field", "roof"))
+    assert interval is not None
+    details = interval_metrics(interval, 12)["interval"]
     assert (details["approximate"], details["held_fixed"]) == (True, ["roof"])
     assert details["why_approximate"] == "roof held fixed, in fewer than 3 groups"
-    line = summary_line(other_metrics(0.5) | approximate)
-    assert f"mean IoU 0.5000 (approximate 95 % interval {low:.4f} to {high:.4f}: roof held fixed, in fewer" in line
+    result = {"chips": 3, "mean_iou": 0.5, "pixel_accuracy": 0.75, "leak_share": 0.0, "leak_share_at_least": 0.0}
+    assert summary_line(result | {"arithmetic": {"trained": "bf16", "scored": "fp32"}}, interval) == (
+        f"3 test chips, mean IoU 0.5000 ({interval.describe()}), pixel accuracy 0.7500; 0 % of test chips touch a "
+        "training chip; trained in bf16, scored in fp32: this device does not support bf16"
+    )
+    assert summary_line(result | {"arithmetic": {"trained": "fp32", "scored": "fp32"}}, None) == (
+        "3 test chips, mean IoU 0.5000 (too few independent groups for an interval), pixel accuracy 0.7500; 0 % of "
+        "test chips touch a training chip"
+    )
 
 
-def test_an_approximate_interval_names_the_classes_in_few_groups() -> None:
-    approximate = interval_metrics(rare_counts(3), ("field", "roof"))
-    assert approximate["interval"]["held_fixed"] == []
-    assert ": roof in only 3 groups)" in summary_line(other_metrics(0.5) | approximate)
-
-
-def test_without_labels_the_score_is_unknown() -> None:
-    line = summary_line(other_metrics(None) | interval_metrics(np.zeros((12, 3, 2), np.int64), ("field", "roof")))
-    unknown = "mean IoU unknown (too few independent groups for an interval), pixel accuracy unknown"
-    assert line.startswith(f"3 test chips, {unknown}")
-
-
-def test_scikit_learn_gives_the_same_scores(trained: World, scored: Path, result: Any) -> None:
-    truth, found = predicted(trained)
+def test_scikit_learn_gives_the_same_scores(trained: World, result: Any) -> None:
+    logits, truth = predicted(trained)
+    found = logits.argmax(dim=1)
     near: dict[str, Any] = {"abs": 0.002}  # mixed precision rounds differently
     assert result["mean_iou"] == pytest.approx(metrics.jaccard_score(truth, found, average="macro"), **near)
     assert result["micro_iou"] == pytest.approx(metrics.jaccard_score(truth, found, average="micro"), **near)
@@ -236,7 +217,8 @@ def test_files_of_the_plots_folder(scored: Path, result: Any) -> None:
     assert sorted(path.name for path in (out / "plots/predictions").iterdir()) == [
         *("classes.json", "images", "predictions", "targets")
     ]
-    for name, size in (("confusion", (530, 430)), ("examples", (720, 570))):
+    grids = dict.fromkeys(("examples", "best", "worst"), (720, 570))  # two chips; errors: three classes
+    for name, size in (grids | {"confusion": (530, 430), "reliability": (520, 560), "errors": (520, 810)}).items():
         with Image.open(out / f"plots/{name}.png") as image:
             image.load()
             assert (image.format, image.size) == ("PNG", size)
@@ -285,30 +267,15 @@ def test_a_model_of_other_classes_is_refused_and_nothing_is_published(copied: Wo
     assert sorted(path.name for path in copied.folder.iterdir()) == ["chips", "model", "split"]
 
 
-def test_colours_of_classes_may_differ(copied: World) -> None:
+def test_a_precision_that_the_machine_lacks_and_other_colours_do_not_prevent_scores(
+    copied: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = ClassTable(classes=tuple(each.model_copy(update={"colour": (1, 2, 3)}) for each in BRIGHTNESS.classes))
     write_classes(copied.folder / "chips/classes.json", table)
-    assert copied.evaluate("metrics")["chips"] == 3
-
-
-@pytest.mark.parametrize(
-    ("trained_in", "has_bf16", "scored_in"),
-    [("fp32", True, "fp32"), ("bf16", True, "bf16"), ("bf16", False, "fp32")],
-)
-def test_scoring_uses_the_precision_of_training_if_supported(
-    copied: World, monkeypatch: pytest.MonkeyPatch, trained_in: str, has_bf16: bool, scored_in: str
-) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
     description = json.loads((copied.model / "model.json").read_text())
-    (copied.model / "model.json").write_text(json.dumps(description | {"precision": trained_in}))
-    assert copied.evaluate("metrics")["arithmetic"] == {"trained": trained_in, "scored": scored_in}
-
-
-def test_the_summary_line_names_a_precision_that_is_not_supported() -> None:
-    result = other_metrics(0.5) | interval_metrics(rare_counts(2)[:3], ("field", "roof"))
-    result |= {"arithmetic": {"trained": "bf16", "scored": "fp32"}}
-    assert summary_line(result).endswith("; trained in bf16, scored in fp32: this device does not support bf16")
-    assert "trained" not in summary_line(result | {"arithmetic": {"trained": "fp32", "scored": "fp32"}})
+    (copied.model / "model.json").write_text(json.dumps(description | {"precision": "bf16"}))
+    assert copied.evaluate("metrics")["arithmetic"] == {"trained": "bf16", "scored": "fp32"}
 
 
 @pytest.mark.parametrize(

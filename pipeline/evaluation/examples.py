@@ -108,9 +108,8 @@ def fixed_chips(counts_N3K: np.ndarray, count: int) -> list[int]:
 
 def order_by_iou(counts_N3K: np.ndarray) -> list[int]:
     """Sort the indices of chips by their own mean IoU, worst first; omit chips without labelled pixels."""
-    iou = [float(mean_iou(counts_3K, counts_3K[TRUE] > 0)) for counts_3K in counts_N3K]
-    labelled = [index for index, score in enumerate(iou) if not np.isnan(score)]
-    return sorted(labelled, key=lambda index: iou[index])
+    labelled = np.flatnonzero(counts_N3K[:, TRUE].any(axis=1)).tolist()
+    return sorted(labelled, key=lambda index: float(mean_iou(counts_N3K[index], counts_N3K[index, TRUE] > 0)))
 
 
 def richest_chips(counts_N3K: np.ndarray) -> list[int]:

@@ -66,23 +66,14 @@ def draw_examples(path: Path, examples: Sequence[Example], table: ClassTable, ti
     """Draw a row per example, image · target · prediction, above a legend of the classes that occur."""
     figure = Figure(figsize=(7.2, 2.4 * len(examples) + 0.9), dpi=DPI, layout="constrained")
     figure.suptitle(title)
-    rows = figure.subplots(len(examples), 3, squeeze=False)
     colours = np.frombuffer(table.palette, np.uint8).reshape(256, 3)
-    for axes, heading in zip(rows[0], ("image", "target", "prediction"), strict=True):
+    rows = [(each.id, (each.image_HWC, colours[each.target_HW], colours[each.predicted_HW])) for each in examples]
+    for axes, heading in zip(_draw_rows(figure, rows), ("image", "target", "prediction"), strict=True):
         axes.set_title(heading)
-    for row, example in zip(rows, examples, strict=True):
-        images = (example.image_HWC, colours[example.target_HW], colours[example.predicted_HW])
-        for axes, image in zip(row, images, strict=True):
-            _show(axes, image)
-        row[0].set_ylabel(example.id, fontsize=7)
-    present = {
-        int(value)
-        for example in examples
-        for map_HW in (example.target_HW, example.predicted_HW)
-        for value in np.unique(map_HW)
-    }
+    maps = [np.stack([each.target_HW, each.predicted_HW]) for each in examples]
+    present = np.unique(np.concatenate(maps, axis=None))
     patches = [
-        Patch(facecolor=_rgb(land_cover.colour), edgecolor="grey", label=land_cover.name)
+        Patch(facecolor=_hex(land_cover.colour), edgecolor="grey", label=land_cover.name)
         for land_cover in table.classes
         if land_cover.id in present
     ]
@@ -101,13 +92,12 @@ def draw_errors(path: Path, examples: Sequence[tuple[str, Example]], table: Clas
     """
     figure = Figure(figsize=(5.2, 2.4 * len(examples) + 0.9), dpi=DPI, layout="constrained")
     figure.suptitle(title, fontsize=10)
-    rows = figure.subplots(len(examples), 2, squeeze=False)
     class_ids = dict(zip(table.names, table.ids, strict=True))
-    for axes, (name, example) in zip(rows, examples, strict=True):
-        _show(axes[0], example.image_HWC)
-        _show(axes[1], error_overlay(example, class_ids[name]))
-        axes[0].set_ylabel(f"{name}\n{example.id}", fontsize=7)
-    patches = [Patch(facecolor=_rgb(colour), label=kind) for kind, colour in ERROR_COLOURS.items()]
+    _draw_rows(
+        figure,
+        [(f"{name}\n{each.id}", (each.image_HWC, error_overlay(each, class_ids[name]))) for name, each in examples],
+    )
+    patches = [Patch(facecolor=_hex(colour), label=kind) for kind, colour in ERROR_COLOURS.items()]
     figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     _save(figure, path)
 
@@ -139,16 +129,12 @@ def draw_reliability(path: Path, reliability: Reliability, title: str) -> None:
         label = f"{name} temperature scaling" + ("" if error is None else f": calibration error {error:.3f}")
         curves.plot(table["confidence"], table["accuracy"], color=colour, marker=marker, markersize=4, label=label)
         curves.vlines(table["confidence"], table["low"], table["high"], color=colour, linewidth=1.5, alpha=0.6)
-        shares.stairs(_pixel_shares(bins_G3B), np.linspace(0, 1, BINS + 1), color=colour, linewidth=1.5)
+        pixels_B = bins_G3B[:, PIXELS].sum(axis=0)
+        shares.stairs(pixels_B / max(1, pixels_B.sum()), np.linspace(0, 1, BINS + 1), color=colour, linewidth=1.5)
     curves.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of correct pixels")
     figure.legend(loc="outside lower center", fontsize=8, frameon=False)
     shares.set(xlabel="confidence: probability of the predicted class", ylabel="share of pixels", ylim=(0, None))
     _save(figure, path)
-
-
-def _pixel_shares(bins_G3B: np.ndarray) -> np.ndarray:
-    pixels_B = bins_G3B[:, PIXELS].sum(axis=0)
-    return np.asarray(pixels_B / max(1, pixels_B.sum()))
 
 
 def write_plots(
@@ -171,16 +157,20 @@ def write_plots(
         write_text(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
-def _show(axes: Axes, image_HWC: np.ndarray) -> None:
-    axes.imshow(image_HWC, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
+def _draw_rows(figure: Figure, rows: Sequence[tuple[str, Sequence[np.ndarray]]]) -> list[Axes]:
+    """Draw rows of images beside their labels; return the axes of the first row."""
+    grid = figure.subplots(len(rows), len(rows[0][1]), squeeze=False)
+    for row, (label, images) in zip(grid, rows, strict=True):
+        row[0].set_ylabel(label, fontsize=7)
+        for axes, image_HWC in zip(row, images, strict=True):
+            axes.imshow(image_HWC, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+    return list(grid[0])
 
 
-def _rgb(colour: Colour) -> tuple[float, float, float]:
-    """Scale a colour to 0 to 1, for matplotlib."""
-    red, green, blue = colour
-    return red / 255, green / 255, blue / 255
+def _hex(colour: Colour) -> str:
+    """Format a colour for matplotlib."""
+    return f"#{bytes(colour).hex()}"
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -61,14 +61,9 @@ class Interval:
         return "the groups show no variation" if self.low == self.high else None
 
     def describe(self, form: str = ".4f") -> str:
-        """Format the limits, and add whether and why they are approximate."""
-        return describe_limits(self.low, self.high, self.why_approximate, form)
-
-
-def describe_limits(low: float, high: float, why_approximate: str | None, form: str = ".4f") -> str:
-    """Format the limits of an interval, and add why they are approximate, if they are."""
-    limits = f"95 % interval {low:{form}} to {high:{form}}"
-    return f"approximate {limits}: {why_approximate}" if why_approximate else limits
+        """Format the limits, and add why they are approximate, if they are."""
+        limits = f"95 % interval {self.low:{form}} to {self.high:{form}}"
+        return f"approximate {limits}: {self.why_approximate}" if self.why_approximate else limits
 
 
 @dataclass(frozen=True)
@@ -80,14 +75,13 @@ class _Variance:
 
 
 def mean_iou(counts_3K: np.ndarray, scored_K: np.ndarray) -> np.ndarray:
-    """Average IoU over the given classes, NaN if there are none; keep leading dimensions.
+    """Average IoU over the given classes; keep leading dimensions.
 
     Args:
         counts_3K: see `pipeline.scoring.counts`.
-        scored_K: bool, the classes with true pixels in the whole set.
+        scored_K: bool, the classes with true pixels in the whole set, at least one.
     """
-    iou_K = class_iou(counts_3K)[..., scored_K]
-    return np.asarray(iou_K.mean(axis=-1)) if scored_K.any() else np.full(iou_K.shape[:-1], np.nan)
+    return np.asarray(class_iou(counts_3K)[..., scored_K].mean(axis=-1))
 
 
 def labelled_groups(counts_G3K: np.ndarray) -> np.ndarray:
@@ -188,8 +182,7 @@ def _is_scored(counts_G3K: np.ndarray) -> np.ndarray:
 
 
 def _is_held_fixed(counts_G3K: np.ndarray) -> np.ndarray:
-    groups_K = _groups_with_class(counts_G3K)
-    return np.asarray((groups_K > 0) & (groups_K < MIN_GROUPS_PER_CLASS))
+    return np.asarray(_is_scored(counts_G3K) & (_groups_with_class(counts_G3K) < MIN_GROUPS_PER_CLASS))
 
 
 def _groups_with_class(counts_G3K: np.ndarray) -> np.ndarray:

@@ -111,12 +111,15 @@ def pool_by_seed(results: list[Result]) -> list[Result]:
 def pool_folds(results: list[Result]) -> Result:
     """Pool the k folds of one seed, in any order: every group is tested once, by a training without it.
 
+    Args:
+        results: each with a fold, all of the same seed.
+
     Returns:
         The groups of all folds, sorted, with their counts. `mean_iou` is that of the summed counts, not the mean over
         the folds; `test_list` is a hash of the folds' lists in their order.
 
     Raises:
-        PipelineError: a fold is missing or occurs twice, a group is in two folds, or the seeds, numbers of folds or
+        PipelineError: a fold is missing or occurs twice, a group is in two folds, or the numbers of folds or the
             classes differ.
     """
     ordered = _order_folds(results)
@@ -165,7 +168,6 @@ def _order_folds(results: list[Result]) -> list[Result]:
     for result in results:
         number, own_count = parse_fold(result.fold or "1/1")
         for what, ours, theirs in (
-            ("seeds", first.seed, result.seed),
             ("numbers of folds", count, own_count),
             ("classes", first.classes, result.classes),
         ):

@@ -23,10 +23,10 @@ def model_card(publication: Publication) -> str:
     limits = raw_limits(imagery)
     low, high = limits or (0.0, 255.0)
     is_numbered = all(band.isdecimal() for band in imagery.bands)
-    parameters = sum(parameter.numel() for parameter in model.segmenter.parameters())
     return _template().render(
         vars(publication),
         name=publication.name,
+        scores=publication.scores and publication.scores.model_dump(),
         front_matter=front_matter(publication),
         files={"onnx": ONNX, "item": ITEM},
         tile=TILE,
@@ -34,7 +34,7 @@ def model_card(publication: Publication) -> str:
         imagery=imagery,
         calibration=model.calibration,
         params=model.params,
-        parameters=f"{parameters:,}",
+        parameters=f"{publication.parameters:,}",
         sizes=", ".join(f"{size:g}" for size in model.pixel_sizes),
         limits=limits,
         low=low,
@@ -68,12 +68,10 @@ def front_matter(publication: Publication) -> str:
 
 def _eval_results(publication: Publication) -> list[EvalResult]:
     scores, model = publication.scores, publication.model
+    if scores is None:
+        return []
     synthetic = ", synthetic sample" if model.imagery.synthetic else ""
-    metrics = (
-        ()
-        if scores is None
-        else (("mean_iou", "Mean IoU", scores.mean_iou), ("accuracy", "Pixel accuracy", scores.pixel_accuracy))
-    )
+    metrics = (("mean_iou", "Mean IoU", scores.mean_iou), ("accuracy", "Pixel accuracy", scores.pixel_accuracy))
     return [
         EvalResult(
             task_type=TASK,

@@ -32,16 +32,8 @@ INPUT, OUTPUT, BATCH = "image", "probabilities", "batch"
 MIN_EQUAL = 0.9999
 """Share of pixels with the same class in ONNX and PyTorch."""
 FP32 = Device("cpu", "fp32")
-RUNTIME_ERRORS = (
-    runtime.Fail,
-    runtime.InvalidArgument,
-    runtime.InvalidGraph,
-    runtime.InvalidProtobuf,
-    runtime.NoSuchFile,
-    runtime.NotImplemented,
-    runtime.RuntimeException,
-)
-"""Errors of onnxruntime over a file; they have no class in common."""
+RUNTIME_ERRORS = (runtime.Fail, runtime.InvalidGraph, runtime.NotImplemented, runtime.RuntimeException)
+"""Errors of onnxruntime over a graph that it does not run; they have no class in common."""
 
 
 class ProbabilityNetwork(nn.Module):
@@ -84,7 +76,8 @@ def write_onnx(model: Model, path: Path, tile: int = TILE) -> None:
     """
     proto = onnx.load_model_from_string(_export(model, tile))
     proto.ir_version = IR_VERSION
-    _set_shape(proto.graph.output[0], (BATCH, len(model.table.ids), tile, tile))  # the exporter leaves names in it
+    shape = (BATCH, len(model.table.ids), tile, tile)  # the exporter leaves names in it
+    proto.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, shape))
     onnx.helper.set_model_props(proto, deepness_metadata(model, tile))
     path.write_bytes(proto.SerializeToString(deterministic=True))
 
@@ -120,10 +113,6 @@ def _export(model: Model, tile: int) -> bytes:
             "another architecture, such as unet"
         ) from None
     return file.getvalue()
-
-
-def _set_shape(value: onnx.ValueInfoProto, shape: tuple[str | int, ...]) -> None:
-    value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, shape))
 
 
 @contextmanager
@@ -168,10 +157,10 @@ def check_onnx(path: Path, model: Model) -> Check:
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """Open an ONNX file on the CPU.
+    """Open an ONNX file of `write_onnx` on the CPU.
 
     Raises:
-        PipelineError: it is missing, or not an ONNX file that this onnxruntime runs.
+        PipelineError: this onnxruntime does not run its graph.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only

@@ -1,7 +1,6 @@
 """What is published with a network: its description, how it was trained, and scores that are its own."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -44,10 +43,6 @@ class Scores(BaseModel):
     leak_share_at_least: float | None
     model_sha256: str
 
-    def __getitem__(self, key: str) -> Any:
-        """Return a score by its name."""
-        return getattr(self, key)
-
 
 @dataclass(frozen=True)
 class Publication:
@@ -66,6 +61,11 @@ class Publication:
         """Return a name for catalogues, such as landcoverai-unet-resnet18."""
         config = self.model.config
         return "-".join([self.model.data.dataset, config.architecture, config.encoder]).lower()
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters of the network."""
+        return sum(parameter.numel() for parameter in self.model.segmenter.parameters())
 
     @property
     def spdx(self) -> str | None:

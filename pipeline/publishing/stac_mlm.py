@@ -1,11 +1,14 @@
 """A model as an item of a SpatioTemporal Asset Catalog: STAC 1.1.0 with the extension MLM 1.5.2.
 
-pystac writes MLM up to 1.4.0, so the item is a plain dictionary.
+pystac 1.15.2 writes MLM up to 1.4.0, so the item is a plain dictionary.
 """
 
 import re
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from pipeline.core.files import sha256
 from pipeline.formats.chips import IMAGE_BANDS, Imagery
@@ -18,7 +21,6 @@ UNKNOWN_TIME = {"datetime": None, "start_datetime": "1900-01-01T00:00:00Z", "end
 """The range that MLM's best practices give for a period without limits: STAC requires one where datetime is null."""
 SHA2_256 = "1220"
 """Prefix of a multihash: SHA2-256, 32 bytes."""
-COLOURS = ("red", "green", "blue")
 UNNAMED = re.compile(r"[^0-9a-zA-Z_.-]")
 
 
@@ -62,8 +64,8 @@ def _bands(imagery: Imagery) -> list[dict[str, str]]:
     Bands of Sentinel-2 have descriptions of their own; of numbered bands, the first three are taken as their colours.
     """
     known = LAYOUTS["landcovernet"].assets
-    by_position = [*COLOURS, *[""] * len(imagery.bands)]
-    described = [(band, known.get(band, colour)) for band, colour in zip(imagery.bands, by_position, strict=False)]
+    by_position = zip_longest(imagery.bands, ("red", "green", "blue"), fillvalue="")
+    described = [(band, known.get(band, colour)) for band, colour in by_position]
     return [{"name": band} | ({"description": text} if text else {}) for band, text in described]
 
 
@@ -86,7 +88,7 @@ def _properties(publication: Publication) -> dict[str, Any]:
         "mlm:architecture": f"{model.config.architecture} with encoder {model.config.encoder}",
         "mlm:tasks": ["semantic-segmentation"],
         "mlm:framework": "ONNX",
-        "mlm:total_parameters": sum(parameter.numel() for parameter in model.segmenter.parameters()),
+        "mlm:total_parameters": publication.parameters,
         "mlm:accelerator": None,
         "mlm:input": [_input(model.imagery)],
         "mlm:output": [_output(publication)],
@@ -97,16 +99,12 @@ def _properties(publication: Publication) -> dict[str, Any]:
     }
 
 
-def _flat(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(params: dict[str, Any]) -> dict[str, Any]:
     """Join the names of nested params with dots, without the path of a file, which is private."""
-    flat: dict[str, Any] = {}
-    for key, value in params.items():
-        name = UNNAMED.sub("_", f"{prefix}{key}")
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{name}.")
-        elif key != "encoder_weights" or value in ("none", "imagenet"):
-            flat[name] = value
-    return flat
+    (flat,) = pd.json_normalize(params, sep=".").to_dict("records")
+    if flat["encoder_weights"] not in ("none", "imagenet"):
+        del flat["encoder_weights"]
+    return {UNNAMED.sub("_", str(name)): value for name, value in flat.items()}
 
 
 def _input(imagery: Imagery) -> dict[str, Any]:
@@ -166,8 +164,3 @@ def _output(publication: Publication) -> dict[str, Any]:
 def hex_colour(colour: tuple[int, int, int]) -> str:
     """Return six upper-case digits."""
     return bytes(colour).hex().upper()
-
-
-def is_mlm_item(item: object) -> bool:
-    """Return whether a JSON value looks like an item of this module."""
-    return isinstance(item, dict) and "model_sha256" in (item.get("properties") or {})

@@ -1,4 +1,8 @@
-"""Segmentation scores from pixel counts by class; see `pipeline.scoring.counts` for their layout."""
+"""Segmentation scores from pixel counts by class; see `pipeline.scoring.counts` for their layout.
+
+torchmetrics and scikit-learn score pixels, not counts: they would need every pixel again for each group that an
+interval leaves out, and have no null for a class without true pixels. `benchmarks/score_oracles.py` compares with them.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,7 +41,7 @@ def scores(counts_3K: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
         "recall": _mean(recall_K, present_K),
         "f_score": _mean(f_K, present_K),
         "classes_scored": int(present_K.sum()),
-        "iou": _by_name(names, iou_K, present_K),
+        "iou": by_name(names, iou_K, present_K),
     }
 
 
@@ -63,7 +67,7 @@ def class_scores(counts_3K: np.ndarray, names: Sequence[str]) -> dict[str, dict[
         by class name: `pixels`; `users_accuracy`, which is its precision; `producers_accuracy`, its recall; `f_score`.
     """
     present_K = counts_3K[TRUE] > 0
-    users, producers, f_score = (_by_name(names, values_K, present_K) for values_K in _retrieval(counts_3K))
+    users, producers, f_score = (by_name(names, values_K, present_K) for values_K in _retrieval(counts_3K))
     return {
         name: {
             "pixels": int(pixels),
@@ -109,8 +113,9 @@ def _mean(values_K: np.ndarray, present_K: np.ndarray) -> float | None:
     return round(float(values_K[present_K].mean()), 6) if present_K.any() else None
 
 
-def _by_name(names: Sequence[str], values_K: np.ndarray, present_K: np.ndarray) -> dict[str, float | None]:
+def by_name(names: Sequence[str], values_K: np.ndarray, known_K: np.ndarray) -> dict[str, float | None]:
+    """Map each class to its value, rounded to six digits, or to None where it is not known."""
     return {
-        name: round(float(value), 6) if present else None
-        for name, value, present in zip(names, values_K, present_K, strict=True)
+        name: round(float(value), 6) if known else None
+        for name, value, known in zip(names, values_K, known_K, strict=True)
     }

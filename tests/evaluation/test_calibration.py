@@ -1,11 +1,10 @@
+"""The calibration error is that of torchmetrics, and has an interval over groups."""
+
 import math
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from torchmetrics.classification import MulticlassCalibrationError
 
 from pipeline.evaluation.calibration import (
@@ -22,11 +21,6 @@ from pipeline.evaluation.intervals import error_limits
 from pipeline.learning.calibration import Calibration
 
 FITTED = Calibration(0.5, 4, 0.4, 0.7)
-
-group_bins = arrays(np.float64, (12, 3, BINS), elements=st.integers(0, 99)).map(
-    lambda parts: np.stack([parts.sum(axis=1), parts[:, 0] + parts[:, 1] / 2, parts[:, 0]], axis=1)
-)
-"""Groups whose pixels are correct, half confident or neither."""
 
 
 def groups(*shares: float, confidence: float = 0.92) -> np.ndarray:
@@ -82,16 +76,6 @@ def test_torchmetrics_finds_the_same_error(temperature: float, layout: torch.mem
     assert torch.equal(logits, before)
 
 
-@given(group_bins)
-def test_the_error_is_a_share_and_0_only_where_every_bin_fits(bins_G3B: np.ndarray) -> None:
-    error_G = calibration_error(bins_G3B)
-    assert np.array_equal(np.isnan(error_G), ~bins_G3B[:, PIXELS].any(axis=1))
-    known_G = ~np.isnan(error_G)
-    assert ((error_G[known_G] >= 0) & (error_G[known_G] <= 1)).all()
-    fits_G = (bins_G3B[:, CONFIDENCE] == bins_G3B[:, CORRECT]).all(axis=1)
-    assert np.array_equal(error_G[known_G] == 0, fits_G[known_G])
-
-
 def test_errors_of_opposite_groups_cancel() -> None:
     assert calibration_error(groups(0.82, 1.0)) == pytest.approx([0.1, 0.08])
     assert calibration_error(groups(0.82, 1.0).sum(axis=0)) == pytest.approx(0.01)
@@ -120,9 +104,10 @@ def test_the_interval_of_the_error_leaves_out_each_group() -> None:
 
 def test_groups_without_labelled_pixels_do_not_count() -> None:
     shares, nothing = groups(*np.linspace(0.5, 0.9, 9)), np.zeros((3, 3, BINS))
-    both = Reliability.of_groups(*[np.concatenate([shares, nothing])] * 2)
+    bins_N3B = np.concatenate([shares, nothing])
+    both = Reliability.by_group(bins_N3B, bins_N3B, list("abcdefghijkl"))
     assert both.metrics(FITTED)["error_after_low"] is None
-    empty = Reliability.of_groups(nothing, nothing)
+    empty = Reliability.by_group(nothing, nothing, list("abc"))
     assert empty.errors == (None, None)
     assert set(list(empty.metrics(FITTED).values())[4:]) == {None}
     assert reliability_table(empty.after_G3B).empty

@@ -9,7 +9,6 @@ from benchmarks import _coverage_populations as populations
 from benchmarks import calibration_coverage
 from benchmarks.coverage import alternatives, covered, limits_of, print_by_rarest, print_differences, print_scores
 from pipeline.evaluation.intervals import mean_iou_interval
-from pipeline.scoring.counts import HITS, PREDICTED, TRUE
 
 NAMES = ("background", "woodland", "water", "building", "road")
 WIDE = next(
@@ -27,19 +26,6 @@ def test_intervals_have_a_higher_coverage_than_the_percentile_bootstrap() -> Non
     bootstrap = covered(alternatives(counts_RG3K)["percentile"], truth_R)
     assert 0.91 <= ours.mean() <= 0.98
     assert bootstrap.mean() < 0.89
-
-
-def test_predicted_pixels_are_consistent_with_the_true_ones() -> None:
-    counts_N3K = populations.predict(populations.draw(np.random.default_rng(0), 1000, WIDE))
-    assert counts_N3K[:, TRUE].sum(axis=1) == pytest.approx(counts_N3K[:, PREDICTED].sum(axis=1), abs=5)
-    assert (counts_N3K[:, HITS] <= np.minimum(counts_N3K[:, TRUE], counts_N3K[:, PREDICTED])).all()
-    assert (counts_N3K[:, TRUE, 2] > 0).mean() == pytest.approx(WIDE.presence_K[2], abs=0.05)
-
-
-def test_the_true_mean_is_over_the_classes_of_a_test_set() -> None:
-    counts_RG3K = np.ones((2, 4, 3, 2), np.int64)
-    counts_RG3K[1, :, TRUE, 1] = 0
-    assert populations.true_mean(np.array([0.8, 0.4]), counts_RG3K).tolist() == pytest.approx([0.6, 0.8])
 
 
 def test_the_tables_are_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

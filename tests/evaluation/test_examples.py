@@ -1,3 +1,5 @@
+"""Shown chips are spread over the test set, the best, the worst and the richest; written ones depend on it alone."""
+
 from pathlib import Path
 
 import numpy as np
@@ -8,22 +10,15 @@ from PIL import Image
 
 from pipeline.evaluation.examples import (
     ExampleSource,
-    draw_example_grids,
     fixed_chips,
     order_by_iou,
     richest_chips,
     write_predictions,
 )
-from pipeline.evaluation.test_pass import count_predictions
 from pipeline.formats.classes import ClassTable, read_classes
-from pipeline.learning.data import Chips, scoring_loader
-from pipeline.learning.device import Device
-from pipeline.learning.model import load_model
 from pipeline.scoring.counts import TRUE
 from tests.learning.world import BRIGHTNESS, World
 
-CPU = Device("cpu", "fp32")
-TEST = ["c10", "c11", "c12"]
 # true, predicted, hits by class; IoU 1/3 and 0 | 1 | no pixel | 1/2
 COUNTS = np.array(
     [[[4, 2], [2, 4], [2, 0]], [[6, 0], [6, 0], [6, 0]], [[0, 0], [0, 0], [0, 0]], [[4, 0], [2, 2], [2, 0]]]
@@ -71,34 +66,18 @@ def test_as_many_chips_as_wanted_whatever_was_predicted(counts_N3K: np.ndarray) 
         assert chosen == fixed_chips(others_N3K, count)
 
 
-def test_an_example_has_image_target_and_predicted_class_ids(trained: World) -> None:
-    chips, model = Chips(trained.folder / "chips", TEST, BRIGHTNESS), load_model(trained.model)
-    model.segmenter.eval()
-    examples = ExampleSource(model, chips, CPU).examples([0, 2])
+def test_an_example_has_image_target_and_predicted_class_ids(source: ExampleSource, trained: World) -> None:
+    examples = source.examples([0, 2])
     assert [example.id for example in examples] == ["c10", "c12"]
-    mask_HW = np.array(Image.open(trained.folder / "chips/masks/c12.png"))
-    assert np.array_equal(examples[1].target_HW, mask_HW)
-    assert np.array_equal(examples[1].image_HWC, np.array(Image.open(trained.folder / "chips/images/c12.png")))
+    for kind, found in (("masks", examples[1].target_HW), ("images", examples[1].image_HWC)):
+        with Image.open(trained.folder / f"chips/{kind}/c12.png") as image:
+            assert np.array_equal(found, np.array(image))
     assert set(np.unique(examples[1].predicted_HW).tolist()) <= {1, 4, 9}
 
 
-def test_four_grids_are_drawn(trained: World, tmp_path: Path) -> None:
-    chips, model = Chips(trained.folder / "chips", TEST, BRIGHTNESS), load_model(trained.model)
-    model.segmenter.eval()
-    counts = count_predictions(model, scoring_loader(chips, 3, 0), CPU)
-    draw_example_grids(tmp_path, ExampleSource(model, chips, CPU), counts.counts_N3K, 2, "title")
-    heights = {}
-    for path in tmp_path.iterdir():
-        with Image.open(path) as image:
-            heights[path.stem] = image.size[1]
-    assert heights == {"examples": 570, "best": 570, "worst": 570, "errors": 810}  # two chips; three classes
-
-
-def test_predictions_are_written_in_the_colours_of_the_chips(trained: World, tmp_path: Path) -> None:
-    chips, model = Chips(trained.folder / "chips", TEST, BRIGHTNESS), load_model(trained.model)
-    model.segmenter.eval()
+def test_predictions_are_written_in_the_colours_of_the_chips(source: ExampleSource, tmp_path: Path) -> None:
     grey = ClassTable(classes=tuple(each.model_copy(update={"colour": (7, 7, each.id)}) for each in BRIGHTNESS.classes))
-    source, folder = ExampleSource(model, chips, CPU), tmp_path / "new/predictions"
+    folder = tmp_path / "new/predictions"
     write_predictions(folder, source, true_pixels((0, 9, 0), (0, 9, 0), (9, 0, 0)), 2, grey)
     assert read_classes(folder / "classes.json") == grey
     files = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))]

@@ -1,8 +1,8 @@
-from collections import Counter
+"""Figures show classes, errors and curves in their colours, and tables hold the same numbers."""
+
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from pipeline.evaluation.calibration import BINS, Reliability
@@ -28,65 +28,25 @@ def example(number: int) -> Example:
     return Example(f"c{number}", image_HWC, mask_HW, np.full((64, 64), 9, np.uint8))
 
 
-def colours(path: Path) -> set[tuple[int, ...]]:
+def pixels(path: Path, *colours: tuple[int, int, int]) -> list[int]:
+    """How many pixels have each colour."""
     with Image.open(path) as image:
-        assert image.format == "PNG"
-        pixels = np.array(image.convert("RGB")).reshape(-1, 3)
-    kinds, counts = np.unique(pixels, axis=0, return_counts=True)
-    return {tuple(kind) for kind in kinds[counts > 300].tolist()}
-
-
-def count_colours(path: Path) -> "Counter[tuple[int, ...]]":
-    with Image.open(path) as image:
-        return Counter(map(tuple, np.array(image.convert("RGB")).reshape(-1, 3).tolist()))
-
-
-def size(path: Path) -> tuple[int, int]:
-    with Image.open(path) as image:
-        return image.size
-
-
-def test_a_confusion_matrix_is_a_png_that_grows_with_the_classes(tmp_path: Path) -> None:
-    draw_confusion(tmp_path / "3.png", MATRIX, BRIGHTNESS.names, "title")
-    draw_confusion(tmp_path / "8.png", np.eye(8), list("abcdefgh"), "title")
-    assert size(tmp_path / "3.png") == (530, 430)
-    assert size(tmp_path / "8.png") == (830, 730)
+        image_HWC = np.array(image.convert("RGB"))
+    return [int((image_HWC == colour).all(axis=2).sum()) for colour in colours]
 
 
 def test_cells_are_coloured_by_their_share_of_the_row(tmp_path: Path) -> None:
-    draw_confusion(tmp_path / "empty.png", np.zeros((3, 3), np.int64), BRIGHTNESS.names, "title")
-    assert (8, 48, 107) not in colours(tmp_path / "empty.png")
-    draw_confusion(tmp_path / "matrix.png", np.diag([1000, 1, 0]), BRIGHTNESS.names, "title")
-    assert (8, 48, 107) in colours(tmp_path / "matrix.png")  # the darkest of Blues: a share of 1
+    darkest = (8, 48, 107)  # of Blues: a share of 1
+    for cells, is_dark in (([0, 0, 0], False), ([1000, 1, 0], True)):
+        draw_confusion(tmp_path / "matrix.png", np.diag(cells), BRIGHTNESS.names, "title")
+        assert (pixels(tmp_path / "matrix.png", darkest) > [300]) is is_dark
 
 
 def test_examples_are_drawn_in_the_colours_of_the_classes(tmp_path: Path) -> None:
     draw_examples(tmp_path / "examples.png", [example(1)], BRIGHTNESS, "title")
-    assert {(0, 0, 200), (0, 200, 0), (200, 0, 0)} <= colours(tmp_path / "examples.png")
-
-
-def test_the_title_is_metadata_too(tmp_path: Path) -> None:  # by which a test finds an old image in README
-    draw_examples(tmp_path / "examples.png", [example(1)], BRIGHTNESS, "title")
-    with Image.open(tmp_path / "examples.png") as image:
-        assert image.info["Title"] == "title"
-
-
-def test_examples_have_a_row_each(tmp_path: Path) -> None:
-    for count in (1, 4):
-        draw_examples(tmp_path / f"{count}.png", [example(number) for number in range(count)], BRIGHTNESS, "title")
-    assert size(tmp_path / "1.png") == (720, 330)
-    assert size(tmp_path / "4.png") == (720, 1050)
-
-
-@pytest.mark.parametrize("what", ["confusion", "examples"])
-def test_the_same_input_gives_the_same_bytes(tmp_path: Path, what: str) -> None:
-    for name in ("first.png", "second.png"):
-        if what == "confusion":
-            draw_confusion(tmp_path / name, MATRIX, BRIGHTNESS.names, "title")
-        else:
-            draw_examples(tmp_path / name, [example(1), example(2)], BRIGHTNESS, "title")
-    assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
-    assert b"Matplotlib" not in (tmp_path / "first.png").read_bytes()
+    assert min(pixels(tmp_path / "examples.png", (0, 0, 200), (0, 200, 0), (200, 0, 0))) > 300
+    with Image.open(tmp_path / "examples.png") as image:  # by which a test finds an old image in README
+        assert (image.info["Title"], "Software" in image.info) == ("title", False)
 
 
 def test_errors_are_coloured_by_kind_and_ignored_pixels_stay_grey() -> None:
@@ -96,10 +56,9 @@ def test_errors_are_coloured_by_kind_and_ignored_pixels_stay_grey() -> None:
     assert [tuple(pixel) for pixel in overlay[0].tolist()] == [found, missed, false_alarm, (110,) * 3, (110,) * 3]
 
 
-def test_errors_have_a_row_per_class(tmp_path: Path) -> None:
+def test_errors_are_drawn_for_each_class(tmp_path: Path) -> None:
     draw_errors(tmp_path / "errors.png", [("water", example(1)), ("roof", example(2))], BRIGHTNESS, "title")
-    assert size(tmp_path / "errors.png") == (520, 570)
-    assert set(ERROR_COLOURS.values()) & colours(tmp_path / "errors.png")
+    assert min(pixels(tmp_path / "errors.png", *ERROR_COLOURS.values())) > 300
 
 
 def curve(*shares: float) -> np.ndarray:
@@ -122,17 +81,10 @@ def test_content_of_the_tables(tmp_path: Path) -> None:
 
 
 def test_both_curves_of_reliability_are_drawn_with_their_intervals(tmp_path: Path) -> None:
-    before, after = ((213, 94, 0), (0, 114, 178))
+    white, before, after = (255, 255, 255), (213, 94, 0), (0, 114, 178)
     with_groups = Reliability(curve(*np.linspace(0.1, 0.4, 12)), curve(*np.linspace(0.6, 0.9, 12)))
     draw_reliability(tmp_path / "groups.png", with_groups, "title")
     draw_reliability(tmp_path / "few.png", Reliability(curve(0.25), curve(0.75)), "title")
-    counted = {name: count_colours(tmp_path / f"{name}.png") for name in ("groups", "few")}
-    for colour in (before, after):
-        assert counted["few"][colour] > 100
-    white = (255, 255, 255)  # bars are the only difference
-    assert counted["few"][white] - counted["groups"][white] > 50
-
-
-def test_reliability_without_labelled_pixels_is_drawn_empty(tmp_path: Path) -> None:
-    draw_reliability(tmp_path / "empty.png", Reliability.of_groups(np.zeros((2, 3, BINS)), np.zeros((2, 3, BINS))), "")
-    assert size(tmp_path / "empty.png") == (520, 560)
+    without_bars, *curves = pixels(tmp_path / "few.png", white, before, after)
+    assert min(curves) > 100
+    assert without_bars - pixels(tmp_path / "groups.png", white)[0] > 50  # bars are the only difference

@@ -1,28 +1,25 @@
+"""A pass over the test set counts each pixel once, chip by chip, whatever the batch size."""
+
 import numpy as np
-import torch
 
 from pipeline.evaluation.calibration import CONFIDENCE, CORRECT, PIXELS
-from pipeline.evaluation.test_pass import count_predictions
+from pipeline.evaluation.examples import ExampleSource
+from pipeline.evaluation.test_pass import PredictionCounts, count_predictions
 from pipeline.learning.confusion import confusion_matrix
-from pipeline.learning.data import Chips, scoring_loader
-from pipeline.learning.device import Device
-from pipeline.learning.model import load_model
+from pipeline.learning.data import scoring_loader
 from pipeline.scoring.counts import HITS
-from tests.learning.world import BRIGHTNESS, World
-
-CPU = Device("cpu", "fp32")
-TEST = ["c10", "c11", "c12"]
 
 
-def test_counts_equal_those_of_single_chips(trained: World) -> None:
-    model, chips = load_model(trained.model), Chips(trained.folder / "chips", TEST, BRIGHTNESS)
-    model.segmenter.eval()
-    counts = count_predictions(model, scoring_loader(chips, 2, 0), CPU)
+def counted(source: ExampleSource, batch_size: int) -> PredictionCounts:
+    return count_predictions(source.model, scoring_loader(source.chips, batch_size, 0), source.device)
+
+
+def test_counts_equal_those_of_single_chips(source: ExampleSource) -> None:
+    counts, model = counted(source, 2), source.model
     for index, counts_3K in enumerate(counts.counts_N3K):
-        image_CHW, mask_HW = chips[index]
-        expected = confusion_matrix(
-            model.segmenter.predict_logits(image_CHW[None], CPU).argmax(1), mask_HW[None], 3
-        ).numpy()
+        image_CHW, mask_HW = source.chips[index]
+        predicted_NHW = model.segmenter.predict_logits(image_CHW[None], source.device).argmax(1)
+        expected = confusion_matrix(predicted_NHW, mask_HW[None], 3).numpy()
         assert counts_3K.tolist() == [expected.sum(1).tolist(), expected.sum(0).tolist(), np.diag(expected).tolist()]
     assert counts.counts_N3K.sum(axis=0)[0].tolist() == counts.matrix_KK.sum(axis=1).tolist()
     assert model.temperature != 1
@@ -34,16 +31,8 @@ def test_counts_equal_those_of_single_chips(trained: World) -> None:
     assert confident == (model.temperature < 1)
 
 
-def test_counts_do_not_depend_on_the_batch_size(trained: World) -> None:
-    model, chips = load_model(trained.model), Chips(trained.folder / "chips", TEST, BRIGHTNESS)
-    model.segmenter.eval()
-    one, three = (count_predictions(model, scoring_loader(chips, size, 0), CPU) for size in (1, 3))
+def test_counts_do_not_depend_on_the_batch_size(source: ExampleSource) -> None:
+    one, three = counted(source, 1), counted(source, 3)
     assert np.array_equal(one.matrix_KK, three.matrix_KK)
     assert np.allclose(one.after_N3B, three.after_N3B, atol=1e-3)
     assert np.allclose(one.before_N3B, three.before_N3B, atol=1e-3)  # the network rounds differently
-
-
-def test_logits_are_float32_and_as_large_as_the_image(trained: World) -> None:
-    model = load_model(trained.model)
-    logits = model.segmenter.predict_logits(torch.zeros(1, 3, 64, 32, dtype=torch.uint8), CPU)
-    assert (logits.dtype, tuple(logits.shape)) == (torch.float32, (1, 3, 64, 32))

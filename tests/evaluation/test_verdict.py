@@ -1,3 +1,5 @@
+"""One configuration is called better than another only on equal test sets, over enough seeds and groups."""
+
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,13 +15,13 @@ from tests.evaluation.test_intervals import make_groups
 GROUPS = tuple(f"u{number:02}" for number in range(12))
 
 
-def result(name: str, seed: int, share: float, count: int = 12) -> Result:
-    spread = np.linspace(-0.05, 0.05, count)
-    return Result(name, seed, "list", ("a", "b"), GROUPS[:count], make_groups(*(share + spread)), share, "fp32")
+def result(name: str, seed: int, share: float) -> Result:
+    spread = np.linspace(-0.05, 0.05, 12)
+    return Result(name, seed, "list", ("a", "b"), GROUPS, make_groups(*(share + spread)), share, "fp32")
 
 
-def trainings(name: str, share: float, seeds: int = 5, count: int = 12) -> list[Result]:
-    return [result(f"{name}-{seed}", seed, share + 0.01 * (-1) ** seed, count) for seed in range(seeds)]
+def trainings(name: str, share: float, seeds: int = 5) -> list[Result]:
+    return [result(f"{name}-{seed}", seed, share + 0.01 * (-1) ** seed) for seed in range(seeds)]
 
 
 def test_a_clear_lead_over_five_seeds_gives_a_verdict() -> None:
@@ -37,25 +39,15 @@ def test_fewer_than_five_paired_seeds_are_undecided() -> None:
     comparison = compare_results(trainings("a", 0.2, seeds=4), trainings("b", 0.9))
     assert comparison.seeds == (0, 1, 2, 3)
     assert comparison.verdict == "undecided: training noise was not sampled, 4 paired seeds of at least 5"
-    assert compare_results(trainings("a", 0.2, 1), trainings("b", 0.9)).verdict.endswith("1 paired seed of at least 5")
 
 
 def test_too_few_groups_are_undecided() -> None:
-    comparison = compare_results(trainings("a", 0.2, count=9), trainings("b", 0.9, count=9))
+    ours, theirs = trainings("a", 0.2), trainings("b", 0.9)
+    for side in (*ours, *theirs):
+        side.counts_G3K[:3] = 0  # without labels
+    comparison = compare_results(ours, theirs)
     assert comparison.interval is None
     assert comparison.verdict == "undecided: 9 independent groups in the test set, at least 10 are needed"
-
-
-def test_unlabelled_groups_do_not_count() -> None:
-    ours, theirs = (
-        replace(results[0], counts_G3K=results[0].counts_G3K.copy())
-        for results in (trainings("a", 0.2), trainings("b", 0.9))
-    )
-    for side in (ours, theirs):
-        side.counts_G3K[:3] = 0
-    assert compare_results([ours], [theirs]).verdict == (
-        "undecided: 9 independent groups in the test set, at least 10 are needed"
-    )
 
 
 def test_trainings_are_paired_by_seed() -> None:
@@ -116,7 +108,7 @@ def test_pooled_folds_have_the_groups_and_counts_of_all() -> None:
     first = np.array([[[10, 0], [8, 2], [8, 0]], [[5, 5], [5, 5], [5, 5]]])
     second = np.array([[[0, 10], [4, 6], [0, 6]]])
     folds = [
-        Result("a2", 7, "y", ("field", "wood"), ("k",), second, 0.6, "fp32", "2/2"),
+        Result("a2", 7, "y", ("field", "wood"), ("k",), second, 0.6, "bf16", "2/2"),
         Result("a1", 7, "x", ("field", "wood"), ("b", "z"), first, 0.9, "fp32", "1/2"),
     ]
     pooled = pool_folds(folds)
@@ -125,26 +117,8 @@ def test_pooled_folds_have_the_groups_and_counts_of_all() -> None:
     # field: 13 hits, 15 true, 17 predicted; wood: 11 hits, 15 true, 13 predicted
     assert pooled.mean_iou == pytest.approx((13 / (15 + 17 - 13) + 11 / (15 + 13 - 11)) / 2, abs=1e-6)
     assert pooled.test_list == hashlib.sha256(b"x\ny").hexdigest()
-    assert (pooled.name, pooled.seed, pooled.precision, pooled.fold, pooled.folds) == (
-        "a1 (2 folds)",
-        7,
-        "fp32",
-        None,
-        2,
-    )
-    assert pool_folds(folds[::-1]).counts_G3K.tolist() == pooled.counts_G3K.tolist()
-
-
-def test_pooling_restores_a_result_dealt_into_folds() -> None:
-    whole = result("a", 1, 0.5)
-    pooled = pool_folds(in_folds(whole))
-    assert pooled.groups == whole.groups
-    assert (pooled.counts_G3K == whole.counts_G3K).all()
-
-
-def test_precisions_of_folds_are_joined() -> None:
-    bf16, *others = in_folds(result("a", 1, 0.5))
-    assert pool_folds([replace(bf16, precision="bf16"), *others]).precision == "bf16 and fp32"
+    assert (pooled.name, pooled.seed, pooled.fold, pooled.folds) == ("a1 (2 folds)", 7, None, 2)
+    assert pooled.precision == "bf16 and fp32"
 
 
 def test_folds_are_pooled_by_seed_and_other_results_kept() -> None:
@@ -167,11 +141,6 @@ def test_folds_of_different_splits_cannot_be_compared() -> None:
     ours, theirs = in_folds(result("a", 1, 0.4)), in_folds(result("b", 1, 0.6))
     with pytest.raises(PipelineError, match=r"^a-f1 \(3 folds\) and b-f1 \(3 folds\) were scored on different test ch"):
         compare_results(ours, [replace(theirs[0], test_list="other"), *theirs[1:]])
-    with pytest.raises(PipelineError, match=r"^a-f1 \(3 folds\) and b were scored on different test chips"):
-        compare_results(ours, [result("b", 1, 0.6)])
-    theirs[1].counts_G3K[0, TRUE] += (1, -1)
-    with pytest.raises(PipelineError, match=r"were scored on different labels, "):
-        compare_results(ours, theirs)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +154,6 @@ def test_folds_of_different_splits_cannot_be_compared() -> None:
             "a-f1 and a-f3 have different numbers of folds, so their folds cannot be pooled; name experiments of one "
             "dataset and one number of folds, with all folds of each seed",
         ),
-        (lambda a: [*a[:2], replace(a[2], seed=2)], "a-f1 and a-f3 have different seeds, "),
         (lambda a: [*a[:2], replace(a[2], classes=("a", "c"))], "a-f1 and a-f3 have different classes, "),
         (
             lambda a: [*a[:2], replace(a[2], groups=("u00", *a[2].groups[1:]))],

@@ -1,8 +1,6 @@
 """The file in onnxruntime, against PyTorch and scipy; and by Deepness' rules against a map."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,11 +9,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.special import softmax
 
-from benchmarks._export_deepness import Tiles, deepness_map, extend, read_parameters
+from benchmarks._export_deepness import deepness_map, extend, read_parameters
 from pipeline.core.errors import PipelineError
 from pipeline.inference.network import Wanted
 from pipeline.inference.windows import Tiling
@@ -25,13 +21,13 @@ from pipeline.publishing.onnx_model import check_onnx, open_session, synthetic_i
 from tests.inference.world import exact_model, loaded, mapped, network_run, random_scene, untrained_model
 from tests.maps import TABLE
 from tests.scenes.array_scene import ArrayScene
+from tests.test_house import PIPELINE, closure
 
-ROOT = Path(__file__).parents[2]
 TILE = 64
 
 
-def at_temperature(temperature: float, seed: int = 0) -> Model:
-    return replace(untrained_model(seed).model, calibration=Calibration(temperature, 1, temperature, temperature))
+def at_temperature(temperature: float, **changes: int) -> Model:
+    return replace(untrained_model(**changes).model, calibration=Calibration(temperature, 1, temperature, temperature))
 
 
 @cache
@@ -51,10 +47,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def path(folder: Path) -> Path:
     return folder / "model.onnx"
-
-
-def images(count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, 3, TILE, TILE), dtype=np.uint8)
 
 
 def run(path: Path, images_NCHW: np.ndarray) -> np.ndarray:
@@ -83,18 +75,16 @@ def test_input_and_output_are_square_in_batches_of_any_size(path: Path) -> None:
     assert (found.name, found.shape, found.type) == ("probabilities", ["batch", 3, TILE, TILE], "tensor(float)")
 
 
-def test_probabilities_are_those_of_the_network(path: Path) -> None:
-    images_NCHW = images(3)
-    expected_NKHW = softmax(logits(at_temperature(0.5), images_NCHW).astype(np.float64) / 0.5, axis=1)
-    assert np.abs(run(path, images_NCHW) - expected_NKHW).max() < 1e-4
-
-
-def test_the_temperature_is_inside(path: Path, tmp_path: Path) -> None:
-    write_onnx(untrained_model().model, tmp_path / "one.onnx", TILE)
-    images_NCHW = images(1)
-    squared_NKHW = run(tmp_path / "one.onnx", images_NCHW).astype(np.float64) ** 2  # exp(2 x) is exp(x)²
-    assert np.abs(run(path, images_NCHW) - squared_NKHW / squared_NKHW.sum(axis=1, keepdims=True)).max() < 1e-4
-    assert np.abs(run(path, images_NCHW) - run(tmp_path / "one.onnx", images_NCHW)).max() > 0.01
+@pytest.mark.parametrize("bands", [3, 4])
+def test_probabilities_are_those_of_the_network(bands: int, tmp_path: Path) -> None:
+    path, model = tmp_path / "model.onnx", at_temperature(0.5, bands=bands)
+    write_onnx(model, path, TILE)
+    images_NCHW = np.random.default_rng(0).integers(0, 256, (3, bands, TILE, TILE), dtype=np.uint8)
+    expected_NKHW = softmax(logits(model, images_NCHW).astype(np.float64) / model.temperature, axis=1)
+    np.testing.assert_allclose(run(path, images_NCHW), expected_NKHW, atol=1e-4)
+    check = check_onnx(path, model)
+    assert check.equal_share >= 0.9999
+    assert 0 <= check.largest_difference < 1e-4
 
 
 def test_the_metadata_is_in_the_file(path: Path) -> None:
@@ -120,10 +110,24 @@ def test_networks_that_onnx_lacks_are_refused_in_one_line(tmp_path: Path, capfd:
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_good_file_passes(path: Path) -> None:
-    check = check_onnx(path, at_temperature(0.5))
-    assert check.equal_share >= 0.9999
-    assert 0 <= check.largest_difference < 1e-4
+def test_a_graph_that_onnxruntime_does_not_run_is_one_line(path: Path, tmp_path: Path) -> None:
+    proto = onnx.load(path)
+    proto.graph.node[0].op_type = "Unknown"
+    onnx.save(proto, tmp_path / "odd.onnx")
+    with pytest.raises(PipelineError, match=r"odd\.onnx cannot be opened by onnxruntime 1\.[^\n]*; export the"):
+        check_onnx(tmp_path / "odd.onnx", at_temperature(0.5))
+
+
+def test_the_image_of_the_check_has_bands_with_fields_and_texture() -> None:
+    image_HWC = synthetic_image(256, 5)
+    assert (image_HWC.shape, image_HWC.dtype) == ((256, 256, 5), np.uint8)
+    assert len({image_HWC[..., band].tobytes() for band in range(5)}) == 5
+    assert image_HWC.std() > 30
+    assert np.abs(np.diff(image_HWC.astype(int), axis=1)).mean() < 10  # noise of this contrast has more than 30
+
+
+def test_predict_does_without_onnx() -> None:
+    assert not {path.parent.name for path in closure(PIPELINE / "predict.py")} & {"publishing"}
 
 
 def test_another_network_is_found(path: Path) -> None:
@@ -137,41 +141,6 @@ def test_another_temperature_shows_in_the_probabilities(path: Path) -> None:
     assert check.largest_difference > 0.01
 
 
-def test_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
-    (tmp_path / "damaged.onnx").write_bytes(b"no model")
-    for name in ("missing.onnx", "damaged.onnx", ""):
-        with pytest.raises(PipelineError, match=r"cannot be opened by onnxruntime 1\.") as found:
-            open_session(tmp_path / name)
-        assert str(found.value).startswith(str(tmp_path / name))
-        assert "\n" not in str(found.value)
-
-
-def test_the_synthetic_image_has_dark_and_bright_fields_and_texture() -> None:
-    image_HWC = synthetic_image(256)
-    assert image_HWC.shape == (256, 256, 3)
-    assert image_HWC.dtype == np.uint8
-    assert (image_HWC == synthetic_image(256)).all()
-    assert image_HWC.std() > 30
-    assert np.abs(np.diff(image_HWC.astype(int), axis=1)).mean() < 10  # noise of this contrast has more than 30
-
-
-def test_predict_does_not_import_onnx() -> None:
-    script = "import sys, pipeline.predict; print(*{'onnx', 'onnxruntime', 'onnxscript'} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=ROOT, capture_output=True, check=True)
-    assert done.stdout.decode().split() == []
-
-
-@given(st.integers(1, 5000), st.sampled_from([32, 256, 1024]), st.integers(0, 50))
-def test_tiles_of_deepness_cover_each_pixel_once(length: int, size: int, per_cent: int) -> None:
-    overlap = int(size * per_cent / 100 * 2) // 2
-    overlap -= overlap % 2  # an odd one leaves a line of pixels in between that no tile fills
-    tiles = Tiles(length, size, overlap)
-    spans = list(tiles.spans)
-    assert [kept.start for _, kept in spans] == [0, *(kept.stop for _, kept in spans[:-1])]
-    assert spans[-1][1].stop == spans[-1][0] + size == length + tiles.missing
-    assert 0 <= tiles.missing < max(size, tiles.step)
-
-
 @pytest.mark.parametrize("size", [(448, 448), (300, 500)])
 def test_deepness_makes_the_map_of_the_same_windows(tmp_path: Path, size: tuple[int, int]) -> None:
     model, image_HWC = exact_model(), random_scene(*size).image_HWC
@@ -182,21 +151,3 @@ def test_deepness_makes_the_map_of_the_same_windows(tmp_path: Path, size: tuple[
     classes_HW = mapped(network_run(model, scene, Tiling(tile, overlap // 2, 32), Wanted()))["classes"][0]
     found_HW = np.array(TABLE.ids)[deepness_map(session, image_HWC)]
     assert (found_HW == classes_HW[-size[0] :, : size[1]]).mean() > 0.999  # scaling to 0..1 leaves few ties
-
-
-def test_a_network_of_many_bands(tmp_path: Path) -> None:
-    model = untrained_model(bands=4).model
-    write_onnx(model, tmp_path / "model.onnx", TILE)
-    assert open_session(tmp_path / "model.onnx").get_inputs()[0].shape == ["batch", 4, TILE, TILE]
-    images_NCHW = np.random.default_rng(0).integers(0, 256, (2, 4, TILE, TILE), dtype=np.uint8)
-    found_NKHW = run(tmp_path / "model.onnx", images_NCHW)
-    np.testing.assert_allclose(found_NKHW, softmax(logits(model, images_NCHW), axis=1), atol=1e-5)
-    check = check_onnx(tmp_path / "model.onnx", model)
-    assert check.equal_share == 1
-    assert check.largest_difference < 1e-5
-
-
-def test_the_synthetic_image_of_many_bands_differs_between_them() -> None:
-    image_HWC = synthetic_image(256, 5)
-    assert image_HWC.shape == (256, 256, 5)
-    assert len({image_HWC[..., band].tobytes() for band in range(5)}) == 5

@@ -1,3 +1,5 @@
+"""Pixel counts are summed by group and survive metrics/units.csv, whatever groups and classes are called."""
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,11 +13,6 @@ matrices = st.integers(1, 8).flatmap(lambda chips: arrays(np.int64, (chips, 3, 3
 
 def test_counts_of_a_confusion_matrix() -> None:
     assert counts_of(MATRIX).tolist() == [[6, 5, 4], [7, 8, 0], [5, 3, 0]]
-
-
-@given(matrices)
-def test_counts_are_additive_over_chips(matrix_NKK: np.ndarray) -> None:
-    assert np.array_equal(counts_of(matrix_NKK).sum(axis=0), counts_of(matrix_NKK.sum(axis=0)))
 
 
 def test_the_chips_of_a_unit_are_summed() -> None:
@@ -36,7 +33,3 @@ def test_the_table_round_trips(matrix_NKK: np.ndarray, data: st.DataObject) -> N
     table_units, table_counts = from_table(to_table(units, counts, names), names)
     assert table_units == [units[index] for index in nonzero]
     assert np.array_equal(table_counts, counts[nonzero])
-
-
-def test_an_empty_table_has_no_units() -> None:
-    assert from_table(to_table([], np.zeros((0, 3, 2), np.int64), ("a", "b")), ("a", "b"))[0] == []
