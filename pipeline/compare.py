@@ -19,7 +19,7 @@ from pipeline.evaluation.verdict import Comparison, Result, compare_results, poo
 from pipeline.studies.result import parse_result
 
 WORKSPACE = "workspace"
-FILES = ("metrics/evaluate.json", "metrics/units.csv", "params.yaml")
+FILES = ("metrics/evaluate.json", "metrics/units.csv")
 
 
 def expand_names(text: str, experiments: list[str]) -> list[str]:
@@ -66,13 +66,13 @@ def load_result(name: str) -> Result:
     """
     rev = None if name == WORKSPACE else name
     try:
-        evaluate, units, params = (read(path, rev=rev, encoding="utf-8") for path in FILES)
+        evaluate, units = (read(path, rev=rev, encoding="utf-8") for path in FILES)
     except (DvcException, SCMError, OSError) as error:
         raise PipelineError(
             f"{name}: cannot read its scores ({' '.join(str(error).split())}); "
             "name a revision or an experiment with metrics/evaluate.json and metrics/units.csv, or 'workspace'"
         ) from None
-    return parse_result(name, evaluate, units, params)
+    return parse_result(name, evaluate, units)
 
 
 def report_lines(

@@ -98,10 +98,9 @@ def estimate_missing(missing: list[Run], finished: list[Experiment], experiments
         costs = [json.loads(experiments.read(each.rev, "metrics/cost.json")) for each in finished]
         return f"{estimate(costs, len(missing), jobs)} (by {len(finished)} finished run{'s' * (len(finished) != 1)})"
     last = Path("metrics/cost.json")
-    cost = read_json(last) if last.is_file() else {}
-    if "model_mb" not in cost:  # not in older ones
+    if not last.is_file():
         return "no estimate: no training has finished yet"
-    return f"{estimate([cost], len(missing), jobs)} (by the last training, whatever its settings: {last})"
+    return f"{estimate([read_json(last)], len(missing), jobs)} (by the last training, whatever its settings: {last})"
 
 
 def run_missing(runs: list[Run], repo: Repo, jobs: int) -> None:

@@ -216,13 +216,6 @@ def test_unusable_models(
     assert not (tmp_path / "map.tif").exists()
 
 
-def test_confidence_of_an_older_model_is_not_calibrated(predict: Command, files: Path, tmp_path: Path) -> None:
-    model = write_model(tmp_path / "old", calibration=None)
-    note = "note: the model is of an older version and not calibrated"
-    assert note in predict(files / "scene.tif", "-o", tmp_path / "a.tif", "--confidence", model=model).err
-    assert note not in predict(files / "scene.tif", "-o", tmp_path / "b.tif", model=model).err
-
-
 # Unusual scenes
 
 SIZE_NOTE = r"note: a pixel is {} on the ground; the model was trained at 10 \(units .*\): .*--resample .*"

@@ -166,7 +166,7 @@ def load_model(folder: Path | str, device: DeviceName = "auto", precision: Preci
         keep_freed_memory()
     note = f"{wanted} is not supported on this {chosen.name}: the network runs in {chosen.precision}"
     model.segmenter.eval().to(chosen.name).to(memory_format=chosen.memory_format)
-    return LoadedModel(model, chosen, () if wanted in (None, chosen.precision) else (note,))
+    return LoadedModel(model, chosen, () if wanted == chosen.precision else (note,))
 
 
 def map_layers(model: LoadedModel, logits_KHW: torch.Tensor, wanted: Wanted) -> dict[str, np.ndarray]:

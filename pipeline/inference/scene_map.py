@@ -35,7 +35,6 @@ from pipeline.scenes.ground import min_pixels, pixel_size_note
 from pipeline.scenes.scene import ReadOptions, Scene
 
 SYNTHETIC = "synthetic sample"
-UNCALIBRATED = "the model is of an older version and not calibrated: confidence is the softmax as it is; train it again"
 CACHE_BYTES = 32 << 20
 """GDAL's block cache: memory must not grow with the scene. Tiles are decoded again where windows overlap; strips once
 for each window of a row, unless a row of windows fits: windows of 1,280 px up to a width of 8,700 px, in 8-bit RGB."""
@@ -170,8 +169,6 @@ class _Job:
         """Lines for the user before the start."""
         scene, model = self.scene, self.run.model
         yield from (*model.notes, *scene.notes, *self.finish.area.notes)
-        if model.model.calibration is None and self.options.made.needs_probabilities:
-            yield UNCALIBRATED
         size_note = pixel_size_note(scene.georeference, scene.height, scene.width, model.model.pixel_sizes)
         if size_note and not self.options.resample:
             yield size_note

@@ -66,19 +66,19 @@ def select_device(name: DeviceName, precision: PrecisionName = "auto", key: str 
     return Device(name, precision)
 
 
-def select_scoring_device(name: DeviceName, trained: Precision | None, key: str = "evaluate.device") -> Device:
+def select_scoring_device(name: DeviceName, trained: Precision, key: str = "evaluate.device") -> Device:
     """Return the device to run a trained network on, in the precision of training if supported there, else in fp32.
 
     Args:
         name: the device.
-        trained: precision of the training; None for a model that does not record it: as `select_device` for `auto`.
+        trained: precision of the training.
         key: the param or option that names the device, for the error.
 
     Raises:
         PipelineError: the device is not available.
     """
     device = select_device(name, key=key)
-    if trained is None or trained == device.precision:
+    if trained == device.precision:
         return device
     supported = device.name == "cuda" if trained == "fp16" else _has_bf16(device.name)
     return Device(device.name, trained if supported else "fp32")

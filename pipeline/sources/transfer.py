@@ -158,6 +158,9 @@ class Transfer:
             if resumed and (first != start or stored.differs(version)):
                 _truncate(writer)
                 raise BrokenTransferError(f"the server did not resume the same file at byte {start}")
+            if not resumed and remote.size is not None and total not in (None, remote.size):  # the part may be good
+                sent = f"the server sends {total} bytes, but its listing has {remote.size}"
+                raise PipelineError(f"{remote.origin}: {sent}")
             total = remote.size if total is None else total
             if total is not None:
                 require_space(Path(writer.name).parent, total - start)

@@ -211,7 +211,7 @@ def read_run(run: Run, experiment: Experiment, experiments: Experiments) -> Fini
         run=run,
         experiment=experiment,
         params=parsed,
-        result=parse_result(experiment.name, evaluate, units, params),
+        result=parse_result(experiment.name, evaluate, units),
         evaluate=json.loads(evaluate),
         cost=values("metrics/cost.json"),
         split=values(f"metrics/split/{dataset}.json"),

@@ -33,6 +33,9 @@ from pipeline.learning.model import (
 from tests.learning.world import BRIGHTNESS, IMAGERY, World
 
 CONFIG = NetworkConfig("unet", "resnet18", 3, mean=(0.1, 0.2, 0.3))
+FITTED = {"temperature": 0.5, "groups": 4, "lowest": 0.4, "highest": 0.7}
+DATA = {"dataset": "mine", "source": "local", "licence": "MIT", "train_chips": 3, "val_chips": 1}
+TRAINED = {"precision": "fp32", "params": {"seed": 1}, "calibration": FITTED, "data": DATA, "pixel_sizes": [0.5]}
 IMAGES = torch.arange(3 * 32 * 32).reshape(1, 3, 32, 32).remainder(256).to(torch.uint8)
 
 
@@ -45,7 +48,7 @@ def network() -> Segmenter:
 def saved(tmp_path: Path, network: Segmenter) -> Path:
     folder = tmp_path / "model"
     folder.mkdir()
-    save_model(folder, network, describe_model(CONFIG, BRIGHTNESS, IMAGERY, params={"seed": 1}))
+    save_model(folder, network, describe_model(CONFIG, BRIGHTNESS, IMAGERY, **TRAINED))
     return folder
 
 
@@ -149,7 +152,7 @@ def test_truncated_weights_and_those_of_another_network_are_refused(saved: Path,
         path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(PipelineError, match=r"model\.safetensors is not the file that model\.json describes"):
         load_model(saved)
-    del description["weights_sha256"]  # as in older models
+    description["weights_sha256"] = sha256(path)
     (saved / "model.json").write_text(json.dumps(description))
     with pytest.raises(PipelineError) as error:
         load_model(saved)
@@ -165,10 +168,6 @@ def test_a_damaged_description_is_refused(saved: Path, text: str) -> None:
         PipelineError, match=r"model\.json is damaged, or of another program \(\w+: .*\); run the stage train, "
     ):
         load_model(saved)
-
-
-FITTED = {"temperature": 0.5, "groups": 4, "lowest": 0.4, "highest": 0.7}
-DATA = {"dataset": "mine", "source": "local", "licence": "MIT", "train_chips": 3, "val_chips": 1}
 
 
 @pytest.mark.parametrize(
@@ -191,9 +190,8 @@ DATA = {"dataset": "mine", "source": "local", "licence": "MIT", "train_chips": 3
 def test_values_that_cannot_be_are_refused(saved: Path, change: dict[str, Any]) -> None:
     path = saved / "model.json"
     description = json.loads(path.read_text())
-    path.write_text(json.dumps(description | {"calibration": FITTED, "data": DATA}))
     model = load_model(saved)
-    assert (model.calibration, model.data, model.precision) == (Calibration(**FITTED), TrainingData(**DATA), None)
+    assert (model.calibration, model.data, model.precision) == (Calibration(**FITTED), TrainingData(**DATA), "fp32")
     path.write_text(json.dumps(description | change))
     with pytest.raises(PipelineError, match=r"model\.json is damaged, .* \(Val\w+Error: "):
         load_model(saved)
@@ -205,7 +203,7 @@ def test_a_network_is_saved_and_loaded_and_normalises_its_images(tmp_path: Path,
     config = NetworkConfig("unet", "resnet18", 3, mean, std)
     segmenter = build(config).eval()
     imagery = dataclasses.replace(IMAGERY, bands=tuple(str(band) for band in range(bands)))
-    save_model(tmp_path, segmenter, describe_model(config, BRIGHTNESS, imagery))
+    save_model(tmp_path, segmenter, describe_model(config, BRIGHTNESS, imagery, **TRAINED))
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert (len(modes), 0o600 in modes) == (1, False)  # others may read them
     description = json.loads((tmp_path / "model.json").read_text())

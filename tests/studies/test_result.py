@@ -1,4 +1,4 @@
-"""Scores of this and of older versions are read as they were, or refused in one line."""
+"""Scores of an experiment are read as they were written, or refused in one line."""
 
 import json
 from typing import Any
@@ -18,21 +18,17 @@ UNITS = to_table(["a", "b"], COUNTS, ("NA", "wood")).to_csv(index=False)
 
 def parse(**changes: Any) -> Result:
     evaluate = {"mean_iou": 0.25, "iou": {"NA": 0.25, "wood": 0.25}, "test_list": "list"}
-    return parse_result("mine", json.dumps(evaluate | changes), UNITS, "seed: 3")
+    evaluate |= {"seed": 5, "fold": "none", "arithmetic": {"scored": "bf16"}}
+    return parse_result("mine", json.dumps(evaluate | changes), UNITS)
 
 
 def test_counts_are_read_by_group_and_class() -> None:
-    result = parse(seed=5, arithmetic={"scored": "bf16"}, fold="1/3")
+    result = parse(fold="1/3")
     assert (result.name, result.seed, result.test_list) == ("mine", 5, "list")
     assert (result.classes, result.groups) == (("NA", "wood"), ("a", "b"))
     np.testing.assert_array_equal(result.counts_G3K, COUNTS)
     assert (result.mean_iou, result.precision, result.fold) == (0.25, "bf16", "1/3")
-
-
-def test_older_evaluations_have_the_seed_of_the_params() -> None:
-    result = parse()
-    assert (result.seed, result.precision, result.fold) == (3, "an unrecorded precision", None)
-    assert parse(fold="none").fold is None
+    assert parse().fold is None
 
 
 def test_what_has_no_score_is_one_line() -> None:
@@ -41,4 +37,4 @@ def test_what_has_no_score_is_one_line() -> None:
     with pytest.raises(
         PipelineError, match=r"^mine: metrics/evaluate.json lacks test_list; run dvc repro there first$"
     ):
-        parse_result("mine", '{"mean_iou": 0.5}', UNITS, "")
+        parse_result("mine", '{"mean_iou": 0.5}', UNITS)
