@@ -2,6 +2,10 @@
 
 DVC removes a stage's outputs before it runs the stage, and a stage writes them whole or not at all. The result of each
 scene or item is therefore kept apart, so that a run after a bad file or a kill only does the rest.
+
+Inputs count by their SHA-256, which `download` recorded: 0.04 s of the 2.1 s of CPU time that `tile` takes for the
+sample's scenes. By size and time of modification, as in DVC's own records, an edit that keeps the time would be missed,
+and what `dvc checkout` writes again would be done again.
 """
 
 import fcntl
