@@ -17,6 +17,7 @@ from dvc.cli.parser import get_main_parser
 from PIL import Image
 
 from tests.pages import PAGES, ROOT, arguments, blocks, commands, prose, section
+from tests.table import table
 
 EACH_PAGE = pytest.mark.parametrize("page", PAGES)
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -152,6 +153,11 @@ def test_the_tree_lists_every_folder() -> None:
     assert [name for name in top if not (ROOT / name).exists()] == []
     packages = {f"{path.parent.name}/" for path in (ROOT / "pipeline").glob("*/__init__.py")}
     assert set(re.findall(r"^  (\w+/)", tree, re.MULTILINE)) == packages
+
+
+def test_the_table_of_tests_is_that_of_their_docstrings() -> None:
+    assert "|  |" not in table()
+    assert (ROOT / "tests/README.md").read_text(encoding="utf-8") == table(), "run python -m tests.table"
 
 
 def folder_of(path: Path) -> str:
