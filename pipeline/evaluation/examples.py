@@ -56,7 +56,7 @@ def draw_example_grids(folder: Path, source: ExampleSource, counts_N3K: np.ndarr
         "best": order[::-1][:count],
         "worst": order[:count],
     }
-    richest = {name: index for name, index in zip(table.names, richest_chips(counts_N3K), strict=True) if index >= 0}
+    richest = {table.names[number]: index for number, index in richest_chips(counts_N3K).items()}
     indices = sorted({*richest.values(), *(index for grid in grids.values() for index in grid)})
     examples = dict(zip(indices, source.examples(indices), strict=True))
     for name, grid in grids.items():
@@ -99,8 +99,8 @@ def fixed_chips(counts_N3K: np.ndarray, count: int) -> list[int]:
     """
     pixels_K = counts_N3K[:, TRUE].sum(axis=0)
     richest = richest_chips(counts_N3K)
-    by_rarity = [richest[index] for index in np.argsort(pixels_K, kind="stable") if richest[index] >= 0]
-    chosen = list(dict.fromkeys(by_rarity))[:count]
+    by_rarity = sorted(richest, key=lambda number: int(pixels_K[number]))
+    chosen = list(dict.fromkeys(richest[number] for number in by_rarity))[:count]
     others = [index for index in range(len(counts_N3K)) if index not in chosen]
     missing = min(count - len(chosen), len(others))
     return chosen + [others[position] for position in np.linspace(0, len(others) - 1, missing).round().astype(int)]
@@ -112,7 +112,6 @@ def order_by_iou(counts_N3K: np.ndarray) -> list[int]:
     return sorted(labelled, key=lambda index: float(mean_iou(counts_N3K[index], counts_N3K[index, TRUE] > 0)))
 
 
-def richest_chips(counts_N3K: np.ndarray) -> list[int]:
-    """Return by class the index of the chip with most pixels of it, the first on a tie; -1 if no chip has any."""
-    true_NK = counts_N3K[:, TRUE]
-    return [int(true_N.argmax()) if true_N.any() else -1 for true_N in true_NK.T]
+def richest_chips(counts_N3K: np.ndarray) -> dict[int, int]:
+    """Map the index of each class that occurs to that of the chip with most of its pixels, the first on a tie."""
+    return {number: int(true_N.argmax()) for number, true_N in enumerate(counts_N3K[:, TRUE].T) if true_N.any()}

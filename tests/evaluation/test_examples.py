@@ -30,8 +30,8 @@ def test_chips_are_ordered_by_their_iou_without_unlabelled_ones() -> None:
 
 
 def test_the_richest_chip_of_each_class() -> None:
-    assert richest_chips(COUNTS) == [1, 0]
-    assert richest_chips(COUNTS[1:]) == [0, -1]
+    assert richest_chips(COUNTS) == {0: 1, 1: 0}
+    assert richest_chips(COUNTS[1:]) == {0: 0}
 
 
 def true_pixels(*chips: tuple[int, ...]) -> np.ndarray:

@@ -44,9 +44,13 @@ def test_cells_are_coloured_by_their_share_of_the_row(tmp_path: Path) -> None:
 
 def test_examples_are_drawn_in_the_colours_of_the_classes(tmp_path: Path) -> None:
     draw_examples(tmp_path / "examples.png", [example(1)], BRIGHTNESS, "title")
-    assert min(pixels(tmp_path / "examples.png", (0, 0, 200), (0, 200, 0), (200, 0, 0))) > 300
-    with Image.open(tmp_path / "examples.png") as image:  # by which a test finds an old image in README
+    colours = ((0, 0, 200), (0, 200, 0), (200, 0, 0))
+    assert min(pixels(tmp_path / "examples.png", *colours)) > 300
+    with Image.open(tmp_path / "examples.png") as image:
+        # by its title a test finds an old image in README
         assert (image.info["Title"], "Software" in image.info) == ("title", False)
+        legend = image.convert("RGB").crop((0, image.height - 40, *image.size))
+        assert set(colours) <= {colour for _, colour in legend.getcolors(10**6)}
 
 
 def test_errors_are_coloured_by_kind_and_ignored_pixels_stay_grey() -> None:
