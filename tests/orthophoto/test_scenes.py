@@ -32,12 +32,6 @@ def ids(tiled: TiledScene) -> list[object]:
     return [row["id"] for row in tiled.rows]
 
 
-def test_partial_windows_are_dropped_but_numbered(tmp_path: Path) -> None:
-    tiled = cut(tmp_path, orthophoto(tmp_path, "a", gradient(70, 70)))
-    assert ids(tiled) == ["a_0", "a_1", "a_3", "a_4"]
-    assert (tiled.partial, tiled.unlabelled) == (5, 0)
-
-
 def test_a_chip_has_the_pixels_and_position_of_its_window(tmp_path: Path) -> None:
     tiled = cut(tmp_path, orthophoto(tmp_path, "a"))
     assert ids(tiled) == ["a_0", "a_1", "a_2", "a_3", "a_4", "a_5"]

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,15 +122,6 @@ def test_chips_near_a_later_part_of_the_same_scene_are_dropped() -> None:
     parts = pd.Series(["train", "train", "val", "test", "train"])
     assert drop_near_later_parts(parts, locations.within(0)).tolist() == parts.tolist()
     assert drop_near_later_parts(parts, locations.within(1)).tolist() == ["train", "", "", "test", "train"]
-
-
-def test_chips_that_touch_a_later_part_in_another_utm_zone_are_dropped() -> None:
-    west = placed(grid("a", 1, 3), 0, 0, "EPSG:32630", 10.0).assign(x=[720000.0, 720320.0, 720640.0], y=5500000.0)
-    ((x,), (y,)) = rasterio.warp.transform("EPSG:32630", "EPSG:32631", [720960.0], [5500000.0])
-    east = placed(grid("b"), 0, 0, "EPSG:32631", 10.0).assign(x=x, y=y)
-    touching = Locations.from_chips(together(west, east)).touching()
-    parts = pd.Series(["train", "train", "train", "test"])
-    assert drop_near_later_parts(parts, touching).tolist() == ["train", "train", "", "test"]
 
 
 @settings(max_examples=6)
