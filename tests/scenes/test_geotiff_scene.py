@@ -27,7 +27,9 @@ from pipeline.sentinel.clouds import PixelKind
 from pipeline.sentinel.conversion import read_item
 from pipeline.sentinel.items import ReadOptions as SentinelOptions
 from pipeline.tif_to_png import TifToPngParams
+from tests.orthophoto.test_cutting import damage
 from tests.orthophoto.test_section import section
+from tests.scenes.mosaics import refuse
 from tests.world import TWO_CLASSES, at, gradient, hide, landcovernet_item, params
 
 RGB = Imagery(("1", "2", "3"))
@@ -156,28 +158,12 @@ def test_band_files_must_match(tmp_path: Path) -> None:
 
     def refused(other: str, message: str) -> None:
         files = [str(tmp_path / f"{name}.tif") for name in ("a", other, "a")]
-        with pytest.raises(PipelineError, match=message), open_band_files(files, ReadOptions(RGB)):
-            pass
+        refuse(message, open_band_files, files, ReadOptions(RGB))
 
     refused("wide", r"a.tif and .*wide.tif differ in size: .*; a band covers the first band; resample the band to the")
     refused("three", r"three.tif has 3 bands; in separate files there is one band a file: gdal_translate -b 1")
     refused("deep", r"a.tif is uint8 and .*deep.tif is uint16; all bands have one data type: gdal_translate -ot")
-    with (
-        pytest.raises(PipelineError, match="--bands has 2 files; it takes three"),
-        open_band_files(["a", "b"], ReadOptions(RGB)),
-    ):
-        pass
-
-
-def damage(path: Path, row: int, column: int, band: int = 1) -> None:
-    """Overwrite a block."""
-    with rasterio.open(path) as dataset:
-        start, length = (
-            int(dataset.get_tag_item(f"BLOCK_{tag}_{column}_{row}", "TIFF", bidx=band)) for tag in ("OFFSET", "SIZE")
-        )
-    content = bytearray(path.read_bytes())
-    content[start : start + length] = b"\xff" * length
-    path.write_bytes(content)
+    refuse("--bands has 2 files; it takes three", open_band_files, ["a", "b"], ReadOptions(RGB))
 
 
 def tiled(path: Path, **profile: Any) -> np.ndarray:
@@ -189,8 +175,8 @@ def tiled(path: Path, **profile: Any) -> np.ndarray:
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
 def test_damaged_blocks_are_left_out(tmp_path: Path, interleave: str) -> None:
     expected_HWC = tiled(tmp_path / "a.tif", interleave=interleave).copy()
-    damage(tmp_path / "a.tif", 1, 2)
-    damage(tmp_path / "a.tif", 2, 6, 1 if interleave == "pixel" else 3)
+    damage(tmp_path / "a.tif", (2, 1))
+    damage(tmp_path / "a.tif", (6, 2), band=1 if interleave == "pixel" else 3)
     valid_HW = np.ones((70, 100), bool)
     valid_HW[32:64, 32:48] = valid_HW[64:, 96:] = False
     expected_HWC[~valid_HW] = 0
@@ -223,8 +209,8 @@ def test_damage_to_a_band_file_and_to_a_mask_is_left_out(tmp_path: Path) -> None
     files = [tmp_path / f"{band}.tif" for band in "rgb"]
     for path in files:
         write_geotiff(path, gradient(64, 64)[:1], at(), tiled=True, blockxsize=16, blockysize=16, compress="deflate")
-    damage(files[0], 0, 0)
-    damage(files[2], 3, 3)
+    damage(files[0], (0, 0))
+    damage(files[2], (3, 3))
     with open_band_files([str(path) for path in files], ReadOptions(RGB, "skip")) as scene:
         _, valid_HW = scene.read(Window(0, 0, 64, 64))
         assert (~valid_HW).sum() == 2 * 16 * 16

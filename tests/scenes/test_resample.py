@@ -13,7 +13,7 @@ from rasterio.windows import Window, subdivide
 from pipeline.core.errors import PipelineError
 from pipeline.raster.georeference import Georeference
 from pipeline.scenes import resample as module
-from pipeline.scenes.resample import Axis, ResampledScene, read_on_input_grid, resample
+from pipeline.scenes.resample import ResampledScene, read_on_input_grid, resample
 from tests.scenes.array_scene import ArrayScene, blank, degrees
 from tests.world import UTM, at
 
@@ -130,7 +130,6 @@ def on_input_grid(classes_HW: np.ndarray, resampled: ResampledScene, side: int) 
     ],
 )
 def test_the_way_back_by_hand(source: int, target: int, expected: list[int]) -> None:
-    assert Axis(source, target).target_of(np.arange(source)).tolist() == expected
     resampled = ResampledScene(blank(1, source), 1, target)
     classes_HW = np.arange(target)[None]
     assert on_input_grid(classes_HW, resampled, 1).tolist() == [expected]

@@ -60,12 +60,6 @@ def test_a_class_of_three_units_is_in_every_part() -> None:
     assert {parts[unit] for unit in (3, 8, 15)} == set(PARTS)
 
 
-def test_the_assignment_depends_on_the_seed_only() -> None:
-    zones = isolated(np.arange(1, 31), np.arange(60).reshape(30, 2))
-    assert assign_units(zones, SHARES, 42) == assign_units(zones, SHARES, 42)
-    assert assign_units(zones, SHARES, 42) != assign_units(zones, SHARES, 1)
-
-
 @pytest.mark.parametrize("units", [1, 2])
 def test_fewer_units_than_parts_leave_a_part_empty(units: int) -> None:
     assert len(set(assign_units(isolated(np.full(units, 3), np.ones((units, 1))), SHARES, 42))) == units

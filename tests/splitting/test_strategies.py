@@ -290,28 +290,21 @@ def test_folds_depend_on_the_seed_and_not_on_the_order_of_rows() -> None:
     assert folds != [chips["part"].tolist() for chips in split_into_folds(rows, 3, seed=1)]
 
 
-def test_only_training_and_validation_chips_are_dropped_between_folds() -> None:
-    rows = together(*(placed(grid(f"s{number}", 4, 4), 128 * number, 0) for number in range(6)))  # a row of sheets
-    folds = split_into_folds(rows, 3, train=0.5, val=0.3, test=0.2)
-    assert sum((chips["part"] == "test").sum() for chips in folds) == len(rows)
-    assert all(0 < (chips["part"] == "").sum() < 24 and leak_share(chips) == 0 for chips in folds)
-
-
-def test_more_folds_than_groups_are_refused() -> None:
-    with pytest.raises(
-        InfeasibleSplitError,
-        match=r"^split\.fold asks for 4 folds, but the chips have 3 groups, and each fold needs one; choose fewer",
-    ):
-        parts_of(scenes(3), section(strategy="scene", fold="1/4"))
-
-
-def test_too_few_groups_beside_the_fold_are_refused() -> None:
-    with pytest.raises(
-        InfeasibleSplitError,
-        match=r"^the part \w+ would be empty: 2 chips of 2 groups at .*'test': 0\.5\} give .* "
-        r"\(strategy scene, fold 1/2\); choose another number of folds in split\.fold, or add scenes$",
-    ):
-        parts_of(scenes(2), section(strategy="scene", fold="1/2"))
+@pytest.mark.parametrize(
+    ("count", "fold", "message"),
+    [
+        (3, "1/4", r"split\.fold asks for 4 folds, but the chips have 3 groups, and each fold needs one; choose fewer"),
+        (
+            2,
+            "1/2",
+            r"the part \w+ would be empty: 2 chips of 2 groups at .*'test': 0\.5\} give .* "
+            r"\(strategy scene, fold 1/2\); choose another number of folds in split\.fold, or add scenes$",
+        ),
+    ],
+)
+def test_too_few_groups_for_the_folds_are_refused(count: int, fold: str, message: str) -> None:
+    with pytest.raises(InfeasibleSplitError, match=f"^{message}"):
+        parts_of(scenes(count), section(strategy="scene", fold=fold))
 
 
 def test_without_a_georeference_every_scene_has_its_own_blocks() -> None:
