@@ -1,17 +1,14 @@
 """VRTs of small files, written by hand, and GDAL's reading of them."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import pytest
 import rasterio
 from rasterio.windows import Window
 
-from pipeline.core.errors import PipelineError
 from pipeline.formats.chips import Imagery
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.scenes.scene import ReadOptions, Scene
@@ -100,13 +97,6 @@ def paint(pieces: Sequence[Piece], height: int = 10, width: int = 12) -> tuple[n
         valid_HW[place][draw_HW] = data_HW[draw_HW]
     inside = slice(margin, margin + height), slice(margin, margin + width)
     return image_HWC[inside], valid_HW[inside]
-
-
-def refuse(message: str, open_scene: Callable[..., AbstractContextManager[Scene]], *arguments: Any) -> str:
-    """Open a scene, which must fail with a message that contains this pattern; return the message."""
-    with pytest.raises(PipelineError, match=message) as error, open_scene(*arguments):
-        pass
-    return str(error.value)
 
 
 def read_all(scene: Scene) -> tuple[np.ndarray, np.ndarray]:

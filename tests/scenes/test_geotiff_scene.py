@@ -29,7 +29,7 @@ from pipeline.sentinel.items import ReadOptions as SentinelOptions
 from pipeline.tif_to_png import TifToPngParams
 from tests.orthophoto.test_cutting import damage
 from tests.orthophoto.test_section import section
-from tests.scenes.mosaics import refuse
+from tests.raster.world import refuse
 from tests.world import TWO_CLASSES, at, gradient, hide, landcovernet_item, params
 
 RGB = Imagery(("1", "2", "3"))

@@ -17,7 +17,8 @@ from pipeline.raster.georeference import Georeference
 from pipeline.raster.grids import Grid
 from pipeline.scenes.mosaic import MAX_OPEN, PlacedFile, Placement, open_mosaic
 from pipeline.scenes.vrt import open_vrt
-from tests.scenes.mosaics import OPTIONS, Piece, paint, read_all, read_with_gdal, refuse, write_pieces
+from tests.raster.world import refuse
+from tests.scenes.mosaics import OPTIONS, Piece, paint, read_all, read_with_gdal, write_pieces
 from tests.world import at
 
 PIECES = st.lists(

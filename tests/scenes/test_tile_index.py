@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.scenes.tile_index import open_tile_index
-from tests.scenes.mosaics import OPTIONS, read_all, read_with_gdal, refuse
+from tests.raster.world import refuse
+from tests.scenes.mosaics import OPTIONS, read_all, read_with_gdal
 from tests.world import at
 
 DRIVERS = {".gpkg": "GPKG", ".fgb": "FlatGeobuf", ".shp": "ESRI Shapefile", ".geojson": "GeoJSON"}

@@ -12,7 +12,8 @@ from rasterio.transform import Affine
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.scenes.scene import ReadOptions
 from pipeline.scenes.vrt import open_vrt
-from tests.scenes.mosaics import OPTIONS, Piece, read_all, read_with_gdal, refuse, source, vrt, write_pieces
+from tests.raster.world import refuse
+from tests.scenes.mosaics import OPTIONS, Piece, read_all, read_with_gdal, source, vrt, write_pieces
 from tests.world import at, gradient, hide
 
 PIECE = Piece(1, 2, 5, 6)
