@@ -70,14 +70,6 @@ def test_a_small_block_at_the_end_of_a_map_of_a_tenth_of_a_degree(row: int) -> N
         assert area_HW[top : top + 4, :4].sum() == pytest.approx(expected, rel=2e-6)
 
 
-def test_blocks_of_a_map_agree() -> None:
-    whole_HW = pixel_areas(PLACES["utm"], Window(0, 0, 300, 300))
-    part_HW = pixel_areas(PLACES["utm"], Window(200, 100, 100, 130))
-    assert whole_HW is not None
-    assert part_HW is not None
-    assert part_HW == pytest.approx(whole_HW[100:230, 200:300], rel=1e-7)
-
-
 @pytest.mark.parametrize("size", [1, 2, 63, 64, 65, 97])
 def test_any_size(size: int) -> None:
     area_HW = pixel_areas(at(pixel=10), Window(0, 0, size, 1))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rasterio.features import shapes
 
 from pipeline.polygons.rings import trace
-from tests.polygons.label_maps import class_maps, label, sizes
+from tests.polygons.label_maps import class_maps, label
 
 
 def test_a_vertex_lies_at_every_pixel_corner_in_pixels_of_the_map() -> None:
@@ -51,14 +51,3 @@ def test_polygons_are_those_of_gdal_with_vertices_at_every_corner(class_HW: np.n
     assert pieces.label_N.tolist() == [value for _, value in found]
     assert shapely.is_valid(pieces.polygon_N).all()
     assert shapely.equals_exact(shapely.normalize(pieces.polygon_N), shapely.normalize(gdal_N)).all()
-
-
-@given(class_maps, sizes, sizes)
-def test_blocks_of_one_map_share_all_vertices(class_HW: np.ndarray, row: int, column: int) -> None:
-    blocks = [
-        trace(label(class_HW[rows, columns]), rows.start, columns.start).polygon_N
-        for rows in (slice(0, row), slice(row, None))
-        for columns in (slice(0, column), slice(column, None))
-        if class_HW[rows, columns].size
-    ]
-    assert shapely.coverage_is_valid(np.concatenate(blocks))

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -69,13 +68,6 @@ def test_a_value_outside_the_table_is_refused_with_its_count_and_a_remap_to_past
     with pytest.raises(PipelineError) as error:
         masked(values, remapping(remap), "int16")
     assert str(error.value) == OUTSIDE + advice
-
-
-def test_the_remap_to_paste_is_valid_and_sufficient() -> None:
-    with pytest.raises(PipelineError) as error:
-        masked([9, 255], remapping({9: 1}))
-    pasted = yaml.safe_load(str(error.value).split("folder: ")[1].split(" (else")[0])
-    assert masked([9, 255], ClassTable.model_validate({"classes": TWO_CLASSES.classes} | pasted)) == [1, 2]
 
 
 def test_classes_of_the_whole_file_count_for_the_remap_to_paste(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Which windows of a scene are looked at first, and which models take values as they are stored."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.scenes.scene_bands import centre, sample_windows
+from pipeline.formats.chips import Imagery
+from pipeline.scenes.scene_bands import centre, has_stored_units, model_stretch, sample_windows
 
 
 @given(st.integers(1, 9000), st.integers(1, 9000))
@@ -23,3 +25,19 @@ def test_samples_lie_inside_and_cover_small_scenes(height: int, width: int) -> N
         assert rows.all()
         assert columns.all()
         assert len(windows) == -(-height // 256) * -(-width // 256)
+
+
+@pytest.mark.parametrize(
+    ("imagery", "stored", "stretch"),
+    [
+        (Imagery(("1", "2", "3")), False, None),
+        (Imagery(("1", "2", "3"), synthetic=True), False, None),
+        (Imagery(("1", "2", "3"), stretch=(0.0, 4000.0)), False, (0.0, 4000.0)),
+        (Imagery(("3", "2", "1"), 0.0001, 0.0, (0.0, 0.3)), True, (0.0, 0.3)),
+        (Imagery(("B04", "B03", "B02"), 1.0, 0.0, (0.0, 3000.0)), True, (0.0, 3000.0)),
+        (Imagery(("B04", "B03", "B02")), True, (0.0, 255.0)),
+    ],
+)
+def test_units_and_stretch_follow_the_models_imagery(imagery: Imagery, stored: bool, stretch: object) -> None:
+    assert has_stored_units(imagery) == stored
+    assert model_stretch(imagery) == stretch

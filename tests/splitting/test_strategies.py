@@ -178,11 +178,8 @@ def test_blocks_extend_across_the_scenes_of_a_mosaic() -> None:
     assert first_block["part"].nunique() == 1
 
 
-def test_overlapping_files_are_in_one_part_by_scene_and_divided_without_a_leak_by_block() -> None:
+def test_overlapping_files_are_divided_without_a_leak_by_block() -> None:
     pair = [placed(grid("a", 12, 12), 0, 0), placed(grid("b", 12, 12), 5 * 32 + 7, 3 * 32 + 11)]
-    others = [placed(grid(f"c{number}", 3, 3), 3000 * number, 5000) for number in range(12)]
-    chips = split_up(together(*pair, *others), section(strategy="scene", **SIX_TWO_TWO))
-    assert chips[chips["scene"].isin(["a", "b"])]["part"].nunique() == 1
     chips = split_up(together(*pair), section(strategy="block", **SIX_TWO_TWO))
     assert leak_share(chips) == 0
     assert set(PARTS) <= set(chips["part"])
