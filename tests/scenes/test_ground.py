@@ -162,8 +162,3 @@ def test_a_whole_number_of_pixels_is_not_rounded_up() -> None:
     georeference = at(**POLAND)
     area = (pixel_area(georeference, 100, 100) or 0) / 10_000
     assert [min_pixels(n * area, georeference, 100, 100) for n in range(1, 100)] == list(range(1, 100))
-
-
-def test_more_than_the_scene_is_refused() -> None:
-    with pytest.raises(PipelineError, match="--mmu 2 is more than the whole scene: give at most its 1 ha"):
-        min_pixels(2.0, at(y=5e6), 10, 10)
