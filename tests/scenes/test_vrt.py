@@ -28,6 +28,11 @@ def build(folder: Path, *arguments: str) -> Path:
     return folder / "m.vrt"
 
 
+def write(folder: Path, text: str) -> Path:
+    (folder / "mosaic.vrt").write_text(text)
+    return folder / "mosaic.vrt"
+
+
 def holes(seed: int, bands: int = 3) -> np.ndarray:
     """8 x 8 px of 1 to 255, with holes of 0 in all bands."""
     random = np.random.default_rng(seed)
@@ -82,8 +87,7 @@ def test_a_pixel_counts_as_a_whole(tmp_path: Path) -> None:
 def test_hide_nodata_value(tmp_path: Path, hide_nodata: str, is_valid: bool) -> None:
     write_geotiff(tmp_path / "0.tif", np.zeros((3, 10, 12), np.uint8), at())
     head = f"<NoDataValue>0</NoDataValue><HideNoDataValue>{hide_nodata}</HideNoDataValue>"
-    path = tmp_path / "mosaic.vrt"
-    path.write_text(vrt([head + source(PIECE, "0.tif", band) for band in (1, 2, 3)]))
+    path = write(tmp_path, vrt([head + source(PIECE, "0.tif", band) for band in (1, 2, 3)]))
     with open_vrt(path, OPTIONS) as scene:
         _, valid_HW = read_all(scene)
     inside = slice(1, 6), slice(2, 8)
@@ -97,8 +101,7 @@ def test_bands_are_found_by_number_and_name(tmp_path: Path) -> None:
         f"<Description>{name}</Description>" + source(Piece(0, 0, 5, 5), "0.tif", band)
         for name, band in (("B02", 5), ("B03", 4), ("B04", 3))
     ]
-    path = tmp_path / "mosaic.vrt"
-    path.write_text(vrt(sources))
+    path = write(tmp_path, vrt(sources))
     for bands, colour in ((("1", "2", "3"), [52, 51, 50]), (("B04", "B03", "B02"), [50, 51, 52])):
         with open_vrt(path, ReadOptions(replace(OPTIONS.imagery, bands=bands))) as scene:
             assert read_all(scene)[0][0, 0].tolist() == colour
@@ -108,9 +111,8 @@ def test_bands_are_found_by_number_and_name(tmp_path: Path) -> None:
 
 def test_unused_bands_may_be_of_any_kind(tmp_path: Path) -> None:
     PIECE.write(tmp_path / "0.tif")
-    path = tmp_path / "mosaic.vrt"
     derived = "<PixelFunctionLanguage>Python</PixelFunctionLanguage>"
-    path.write_text(vrt([*(source(PIECE, "0.tif", band) for band in (1, 2, 3)), derived]))
+    path = write(tmp_path, vrt([*(source(PIECE, "0.tif", band) for band in (1, 2, 3)), derived]))
     with open_vrt(path, OPTIONS) as scene:
         assert read_all(scene)[1].any()
 
@@ -148,9 +150,8 @@ def test_remote_sources_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_rotated_grid_without_crs(tmp_path: Path) -> None:
     PIECE.write(tmp_path / "0.tif")
-    path = tmp_path / "mosaic.vrt"
     text = vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)])
-    path.write_text(text.replace("<SRS>EPSG:32630</SRS>", "").replace("10, 0, 1000000, 0", "8, 6, 1000000, 6"))
+    path = write(tmp_path, text.replace("<SRS>EPSG:32630</SRS>", "").replace("10, 0, 1000000, 0", "8, 6, 1000000, 6"))
     with open_vrt(path, OPTIONS) as scene:
         assert scene.georeference.crs is None
         assert scene.georeference.transform == Affine(8, 6, 500000, 6, -10, 1000000)
@@ -176,18 +177,16 @@ def test_rotated_grid_without_crs(tmp_path: Path) -> None:
 )
 def test_refused_with_the_command(tmp_path: Path, old: str, new: str, message: str) -> None:
     PIECE.write(tmp_path / "0.tif")
-    path = tmp_path / "mosaic.vrt"
     text = vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)])
     assert old in text
-    path.write_text(text.replace(old, new))
+    path = write(tmp_path, text.replace(old, new))
     command = f"gdal_translate -co TILED=YES -co COMPRESS=DEFLATE -co BIGTIFF=IF_SAFER {path} mosaic.tif"
     assert command in refuse(message, open_vrt, path, OPTIONS)
 
 
 def test_a_colour_table_is_refused(tmp_path: Path) -> None:
     write_geotiff(tmp_path / "0.tif", gradient(10, 12, 1), at())
-    path = tmp_path / "mosaic.vrt"
-    path.write_text(vrt(["<ColorTable><Entry c1='1' c2='2' c3='3'/></ColorTable>" + SIMPLE]))
+    path = write(tmp_path, vrt(["<ColorTable><Entry c1='1' c2='2' c3='3'/></ColorTable>" + SIMPLE]))
     refuse("has a colour table.*gdal_translate -expand rgb", open_vrt, path, OPTIONS)
 
 
@@ -233,15 +232,13 @@ def test_bands_of_different_files_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_damaged(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "mosaic.vrt"
-    path.write_text(text)
+    path = write(tmp_path, text)
     refuse(message, open_vrt, path, OPTIONS)
 
 
 def test_the_largest_size_allocates_nothing(tmp_path: Path) -> None:
     PIECE.write(tmp_path / "0.tif")
-    path = tmp_path / "mosaic.vrt"
-    path.write_text(vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)], 2**31 - 1, 2**31 - 1))
+    path = write(tmp_path, vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)], 2**31 - 1, 2**31 - 1))
     with open_vrt(path, OPTIONS) as scene:
         assert (scene.height, scene.width) == (2**31 - 1, 2**31 - 1)
 
