@@ -1,4 +1,4 @@
-"""`python -m pipeline.vectors` in this process."""
+"""`vectors` says in one line what it wrote, keeps files that exist, and refuses mistakes in one line."""
 
 import sys
 from pathlib import Path

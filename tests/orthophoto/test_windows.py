@@ -1,4 +1,4 @@
-"""Windows cover each pixel once and are numbered as by LandCover.ai's script."""
+"""Windows are numbered as by LandCover.ai's script, and those read at once lie side by side."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Geodesic areas against the densified polygon of the same rectangle."""
+"""The area of a pixel is that on the ellipsoid, in any CRS, or unknown."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Whole maps as GeoPackages."""
+"""The polygons of a map are its pixels, whatever the blocks; a run that fails leaves the previous file."""
 
 from pathlib import Path
 

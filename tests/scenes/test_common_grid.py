@@ -1,4 +1,4 @@
-"""Files on one grid."""
+"""Files of a mosaic lie on one grid to a hundredth of a pixel; else the command that brings them there works."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Mosaics, with GDAL's VRT driver and painting in numpy as oracles."""
+"""Any window of a mosaic is what GDAL and painting file over file give, with at most eight files open."""
 
 from contextlib import contextmanager
 from functools import partial

@@ -1,4 +1,4 @@
-"""Scenes from a web server and from S3-compatible storage on loopback."""
+"""A scene by URL or in S3 has the pixels of the file, in few requests; a failing network is never taken for damage."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tile indexes, with GDAL's GTI driver as the oracle."""
+"""A tile index has the pixels that GDAL's own driver reads, and opens nothing but the GeoTIFFs it lists."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""VRTs by gdalbuildvrt and by hand, with GDAL's VRT driver as the oracle."""
+"""A VRT has the pixels that GDAL's own driver reads; one that resamples or computes is refused with what to run."""
 
 import shutil
 import subprocess

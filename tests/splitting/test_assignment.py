@@ -1,4 +1,4 @@
-"""Units of unequal size come as close to the requested shares as any assignment, by the seed alone."""
+"""Units of unequal size come as close to the requested shares as any assignment."""
 
 from collections.abc import Sequence
 from itertools import product
