@@ -85,15 +85,6 @@ def test_damaged_pixels_are_refused(tmp_path: Path) -> None:
         file.read()
 
 
-def test_internal_mask_and_no_data_both_hide_pixels(tmp_path: Path) -> None:
-    write_geotiff(tmp_path / "a.tif", np.array([[[1, 9], [9, 1]]], np.uint8), at(), nodata=9)
-    hide(tmp_path / "a.tif", np.array([[255, 255], [0, 0]], np.uint8))
-    with open_geotiff(tmp_path / "a.tif") as file:
-        assert file.internal_mask().tolist() == [[True, True], [False, False]]
-        assert file.valid_mask().tolist() == [[True, False], [False, False]]
-        assert file.valid_mask(Window(1, 0, 1, 2)).tolist() == [[False], [False]]
-
-
 def test_the_internal_mask_applies_to_files_with_alpha(tmp_path: Path) -> None:
     bands_CHW = np.array([[[1, 1, 1]], [[255, 255, 0]]], np.uint8)
     write_geotiff(tmp_path / "a.tif", bands_CHW, at(), alpha="YES")
