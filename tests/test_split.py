@@ -74,15 +74,6 @@ def test_the_lists_are_sorted_and_contain_every_chip_once(tmp_path: Path) -> Non
     assert lists["val"][0].split("_")[0] == lists["val"][1].split("_")[0]
 
 
-def test_the_metrics_and_the_footprints_contain_the_parts(tmp_path: Path) -> None:
-    run_split(tmp_path, write_chips(tmp_path / "chips"))
-    metrics = read_metrics(tmp_path)
-    assert [metrics[part]["chips"] for part in PARTS] == [8, 1, 1]
-    features = json.loads((tmp_path / "split/footprints.geojson").read_text())["features"]
-    assert [feature["properties"]["part"] for feature in features].count("train") == 8
-    assert features[0]["properties"].keys() == {"id", "scene", "part", "date"}
-
-
 def test_the_same_chips_give_the_same_bytes(tmp_path: Path) -> None:
     folder = write_chips(tmp_path / "chips")
     written = []
@@ -155,36 +146,24 @@ def test_subsample_like_skew_keeps_as_many_chips_as_the_skew_and_reports_none(tm
     assert "requested" not in summary
 
 
-def test_the_arms_of_the_leak_experiment_have_one_test_list_and_equal_sizes(tmp_path: Path) -> None:
-    write_chips(tmp_path / "chips", 20)
-    arms, summaries = {}, {}
-    for arm in ("any", "with", "without"):
-        summaries[arm] = run_split(tmp_path, tmp_path / "chips", **{"split.neighbours": arm})
-        arms[arm] = read_lists(tmp_path)
-    assert len(arms["with"]["train"]) == len(arms["without"]["train"]) < len(arms["any"]["train"]) == 16
-    assert arms["with"]["test"] == arms["without"]["test"] == arms["any"]["test"]
-    assert read_metrics(tmp_path)["leak_share"] == 0  # of `without`, the last
-    assert "; 0 % of test chips touch a training chip" in summaries["without"]
-    assert "; 0 %" not in summaries["with"]
-
-
 def test_skew_and_subsample_apply_to_the_chips_that_neighbours_leaves(tmp_path: Path) -> None:
     write_chips(tmp_path / "chips", 20)
-    run_split(tmp_path, tmp_path / "chips", **{"split.neighbours": "without"})
+    without = {"split.neighbours": "without", "dataset": "ghana"}
+    assert "; 0 % of test chips touch a training chip" in run_split(tmp_path, tmp_path / "chips", **without)
     left = read_lists(tmp_path)["train"]
-    run_split(tmp_path, tmp_path / "chips", **{"split.neighbours": "without", "split.subsample": len(left) - 2})
+    run_split(tmp_path, tmp_path / "chips", **without, **{"split.subsample": len(left) - 2})
     assert set(read_lists(tmp_path)["train"]) < set(left)
     with pytest.raises(PipelineError, match=rf"^split\.subsample is {len(left) + 1}, but the training part has"):
-        run_split(
-            tmp_path,
-            tmp_path / "chips",
-            dataset="ghana",
-            **{"split.neighbours": "without", "split.subsample": len(left) + 1},
-        )
+        run_split(tmp_path, tmp_path / "chips", **without, **{"split.subsample": len(left) + 1})
 
 
-def test_the_card_the_class_shares_and_the_imbalance_are_written(tmp_path: Path) -> None:
+def test_metrics_footprints_card_class_shares_and_imbalance_are_written(tmp_path: Path) -> None:
     run_split(tmp_path, write_chips(tmp_path / "chips"))
+    metrics = read_metrics(tmp_path)
+    assert [metrics[part]["chips"] for part in PARTS] == [8, 1, 1]
+    features = json.loads((tmp_path / "split/footprints.geojson").read_text())["features"]
+    assert [feature["properties"]["part"] for feature in features].count("train") == 8
+    assert features[0]["properties"].keys() == {"id", "scene", "part", "date"}
     assert (tmp_path / "plots/ghana.md").read_text().startswith("# Data card: ghana\n")
     assert "| 3 | partial |" in (tmp_path / "plots/ghana.md").read_text()
     assert json.loads((tmp_path / "split/imbalance.json").read_text())["rare"] == []

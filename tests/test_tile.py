@@ -85,13 +85,6 @@ def test_an_entry_that_may_be_an_image_or_a_chip_is_refused(raw: Path) -> None:
         cut(raw, **{"tile.size": 64})
 
 
-def test_partial_windows_are_padded_on_request(raw: Path) -> None:
-    orthophoto(raw, "a", gradient(40, 70))
-    assert cut(raw, **{"tile.partial": "pad"}) == "1 scenes in, 6 chips kept, dropped: 0 partial, 0 without a label"
-    frame = read_chips(raw.parent / "chips")
-    assert frame["pixels_ignored"].tolist() == [0, 0, 832, 768, 768, 976]
-
-
 def test_the_summary_reports_pixels_hidden_by_alpha(raw: Path) -> None:
     image = orthophoto(raw, "a").image
     bands_CHW = np.concatenate([gradient(64, 96), np.full((1, 64, 96), 255, np.uint8)])

@@ -32,12 +32,6 @@ def ids(tiled: TiledScene) -> list[object]:
     return [row["id"] for row in tiled.rows]
 
 
-def test_partial_windows_are_dropped_but_numbered(tmp_path: Path) -> None:
-    tiled = cut(tmp_path, orthophoto(tmp_path, "a", gradient(70, 70)))
-    assert ids(tiled) == ["a_0", "a_1", "a_3", "a_4"]
-    assert (tiled.partial, tiled.unlabelled) == (5, 0)
-
-
 def test_a_chip_has_the_pixels_and_position_of_its_window(tmp_path: Path) -> None:
     tiled = cut(tmp_path, orthophoto(tmp_path, "a"))
     assert ids(tiled) == ["a_0", "a_1", "a_2", "a_3", "a_4", "a_5"]
@@ -46,24 +40,8 @@ def test_a_chip_has_the_pixels_and_position_of_its_window(tmp_path: Path) -> Non
     assert image_HWC[0, 0].tolist() == [33, 65, 50]
     assert image_HWC[31, 31].tolist() == [64, 96, 50]
     assert np.array_equal(read_mask(tmp_path / "chips/masks/a_1.png"), halves(32, 32))
-    assert tiled.rows[5] == {
-        "id": "a_5",
-        "scene": "a",
-        "row": 32,
-        "column": 64,
-        "height": 32,
-        "width": 32,
-        "x": 500032.0,
-        "unit": None,
-        "official": None,
-        "y": 999984.0,
-        "crs": UTM,
-        "pixel_size": 0.5,
-        "date": None,
-        "pixels_1": 0,
-        "pixels_2": 1024,
-        "pixels_ignored": 0,
-    }
+    place = {"row": 32, "column": 64, "x": 500032.0, "y": 999984.0, "crs": UTM, "pixel_size": 0.5}
+    assert (place | {"pixels_1": 0, "pixels_2": 1024, "pixels_ignored": 0}).items() <= tiled.rows[5].items()
 
 
 @pytest.mark.parametrize("alpha", ["auto", "none"])
@@ -122,13 +100,6 @@ def test_a_missing_band_is_refused(tmp_path: Path) -> None:
     grey = orthophoto(tmp_path, "grey", gradient(64, 96, 1))
     with pytest.raises(PipelineError, match=r"grey.tif has no band 2; it has 1, .*: set tile.bands to .*\[1, 1, 1\]"):
         cut(tmp_path, grey, section(bands=(1, 2, 3)))
-
-
-def test_a_value_outside_the_table_is_counted_over_the_whole_mask(tmp_path: Path) -> None:
-    mask_HW = halves(64, 96)
-    mask_HW[0, 0] = mask_HW[63, 90] = mask_HW[63, 91] = 9
-    with pytest.raises(PipelineError, match=r"masks/a.tif contains label values outside the class table: 9 in 3 px; "):
-        cut(tmp_path, orthophoto(tmp_path, "a", mask_HW=mask_HW))
 
 
 def test_the_official_mask_gives_its_72_official_chips(shared: Path, tmp_path: Path) -> None:

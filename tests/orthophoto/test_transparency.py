@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
-from pipeline.orthophoto.transparency import AlphaValues, Transparency, alpha_band, find_transparency
+from pipeline.orthophoto.transparency import AlphaValues, Transparency, find_transparency
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from tests.world import gradient
 
@@ -38,11 +38,6 @@ def test_a_band_with_more_than_two_values_is_no_transparency(
 ) -> None:
     with open_geotiff(rgba) as image:
         assert find_transparency(image, bands, windows) == expected
-
-
-def test_a_band_that_is_read_is_not_alpha(rgba: Path) -> None:
-    with open_geotiff(rgba) as image:
-        assert (alpha_band(image, (1, 2, 3)), alpha_band(image, (4, 2, 3))) == (4, None)
 
 
 @given(st.lists(st.lists(st.sampled_from([0, 9, 250, 255]), min_size=1, max_size=40), min_size=1, max_size=6))

@@ -1,6 +1,5 @@
-"""Windows cover each pixel once and are numbered as by LandCover.ai's script."""
+"""Windows are numbered as by LandCover.ai's script, and those read at once lie side by side."""
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,16 +7,6 @@ from pipeline.orthophoto.windows import chip_windows, window_runs
 
 sides = st.integers(1, 200)
 sizes = st.sampled_from([7, 32, 64])
-
-
-@given(sides, sides, sizes)
-def test_every_pixel_is_covered_once(height: int, width: int, size: int) -> None:
-    count_HW = np.zeros((height, width), int)
-    for tile in chip_windows(height, width, size):
-        count_HW[tile.row : tile.row + tile.height, tile.column : tile.column + tile.width] += 1
-        assert tile.row + tile.height <= height
-        assert tile.column + tile.width <= width
-    assert (count_HW == 1).all()
 
 
 @given(sides, sides, sizes)

@@ -12,6 +12,7 @@ from pipeline.formats.classes import write_classes
 from pipeline.polygons.class_map import class_table, confidence_beside, open_class_map
 from pipeline.raster.geotiff import write_geotiff
 from tests.polygons.world import TABLE, write_map
+from tests.raster.world import refuse
 from tests.world import at
 
 CLASSES = np.array([[0, 3, 7], [255, 3, 0]], np.uint8)
@@ -35,11 +36,7 @@ def test_names_colours_and_pixels_are_read_from_the_map(tmp_path: Path) -> None:
 
 def test_a_map_without_names_needs_a_class_table(tmp_path: Path) -> None:
     write_geotiff(tmp_path / "plain.tif", CLASSES[None])  # without no-data
-    with (
-        pytest.raises(PipelineError, match=r"plain\.tif has no class names and colours, .*--classes FILE$"),
-        open_class_map(tmp_path / "plain.tif"),
-    ):
-        pass
+    refuse(r"plain\.tif has no class names and colours, .*--classes FILE$", open_class_map, tmp_path / "plain.tif")
     write_classes(tmp_path / "classes.json", TABLE)
     with open_class_map(tmp_path / "plain.tif", classes=tmp_path / "classes.json") as source:
         assert np.array_equal(source.read(WHOLE), CLASSES)
@@ -57,14 +54,9 @@ def test_the_confidence_of_another_map_is_refused(tmp_path: Path) -> None:
     confidence = confidence_beside(path)
     with rasterio.open(confidence, "r+") as dataset:
         dataset.update_tags(MODEL_SHA256="other")
-    with (
-        pytest.raises(PipelineError, match="is of another model than .*: --no-confidence$"),
-        open_class_map(path, confidence),
-    ):
-        pass
+    refuse("is of another model than .*: --no-confidence$", open_class_map, path, confidence)
     write_map(tmp_path / "wide.tif", np.zeros((2, 4), np.uint8), np.zeros((2, 4), np.uint8))
-    with pytest.raises(PipelineError, match="differ in size"), open_class_map(path, tmp_path / "wide.confidence.tif"):
-        pass
+    refuse("differ in size", open_class_map, path, tmp_path / "wide.confidence.tif")
 
 
 @pytest.mark.parametrize(
@@ -93,8 +85,7 @@ def test_tags_of_other_programs_are_no_classes(tmp_path: Path) -> None:
 
 def test_a_map_has_one_band(tmp_path: Path) -> None:
     write_geotiff(tmp_path / "rgb.tif", np.stack([CLASSES] * 3), nodata=255)
-    with pytest.raises(PipelineError, match=r"rgb\.tif has 3 bands"), open_class_map(tmp_path / "rgb.tif"):
-        pass
+    refuse(r"rgb\.tif has 3 bands", open_class_map, tmp_path / "rgb.tif")
 
 
 def test_a_confidence_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -107,5 +98,4 @@ def test_a_confidence_that_is_none_is_refused(tmp_path: Path) -> None:
     ):
         source.read_confidence(WHOLE, CLASSES != 255)
     write_geotiff(confidence, (CONFIDENCE[None] / 100).astype(np.float32), at())
-    with pytest.raises(PipelineError, match=r"float32 .* --no-confidence$"), open_class_map(path, confidence):
-        pass
+    refuse(r"float32 .* --no-confidence$", open_class_map, path, confidence)

@@ -22,7 +22,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.polygons.geopackage import Features, LayerInfo, dissolve, require_writable, write_geopackage
 from pipeline.polygons.rings import trace
 from tests.polygons.label_maps import label
-from tests.polygons.world import TABLE, smooth_classes
+from tests.polygons.world import TABLE
 from tests.qgis_python import run_qgis
 from tests.small_disk import NAMESPACE, can_mount
 
@@ -93,11 +93,6 @@ def test_the_columns_of_all_chunks_are_read_back(tmp_path: Path) -> None:
     }
     assert shapely.equals(polygon_N, squares([0, 3, 7]).polygon_N).all()
     assert shapely.area(polygon_N).tolist() == [100.0] * 3
-
-
-def test_text_is_utf_8(tmp_path: Path) -> None:
-    write_geopackage(tmp_path / "map.gpkg", [squares([7])], LayerInfo("été", TABLE, None))
-    assert query(tmp_path / "map.gpkg", "SELECT CAST(class AS BLOB) FROM été") == [("forêt".encode(),)]
 
 
 @pytest.mark.parametrize("chunks", [[], [squares([], known=False)], [squares([3], known=False)]])
@@ -240,11 +235,6 @@ MAPS = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), element
 @given(MAPS, st.integers(1, 5))
 def test_dissolved_patches_are_those_of_the_whole_map(class_HW: np.ndarray, block: int) -> None:
     check_dissolved(class_HW, block)
-
-
-@pytest.mark.parametrize("block", [16, 50])
-def test_larger_patches(block: int) -> None:
-    check_dissolved(smooth_classes(50, 60), block)
 
 
 @pytest.mark.parametrize("chunks", [[], [squares([])]])

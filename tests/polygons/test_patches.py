@@ -47,7 +47,7 @@ def test_patches_are_numbered_by_their_first_pixel_and_0_is_nodata() -> None:
 
 
 @given(maps, rows, columns)
-def test_patches_are_those_of_scipy_class_by_class(
+def test_patches_are_those_of_scipy_with_the_class_size_and_first_pixel_of_their_pixels(
     class_HW: np.ndarray, block_rows: int, block_columns: int | None
 ) -> None:
     id_HW, patches = label(class_HW, block_rows, block_columns)
@@ -58,29 +58,9 @@ def test_patches_are_those_of_scipy_class_by_class(
         assert len(pairs) == count == len({patch for _, patch in pairs})
         found += count
     assert len(patches.class_P) == found + 1
-
-
-@given(maps, rows, columns)
-def test_patches_have_the_class_size_and_first_pixel_of_their_pixels(
-    class_HW: np.ndarray, block_rows: int, block_columns: int | None
-) -> None:
-    id_HW, patches = label(class_HW, block_rows, block_columns)
     assert (patches.class_P[id_HW] == class_HW).all()
     assert ((id_HW == 0) == (class_HW == NODATA)).all()
     assert patches.pixels_P[1:].tolist() == np.bincount(id_HW.ravel())[1:].tolist()
     for patch in range(1, len(patches.class_P)):
         assert patches.first_P[patch] == np.flatnonzero(id_HW == patch)[0]
     assert (np.diff(patches.first_P) > 0).all()
-
-
-def test_the_same_blocks_give_the_same_provisional_ids() -> None:
-    class_HW = np.random.default_rng(0).integers(0, 3, (20, 20)).astype(np.uint8)
-    one, other = PatchLabeller(), PatchLabeller()
-    for top in range(0, 20, 7):
-        assert (one.add(class_HW[top : top + 7]) == other.add(class_HW[top : top + 7])).all()
-
-
-def test_a_map_without_a_class_has_no_patch() -> None:
-    id_HW, patches = label(np.full((4, 4), NODATA, np.uint8), 3)
-    assert not id_HW.any()
-    assert patches.class_P.tolist() == [NODATA]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.polygons.rings import Pieces, trace
 from pipeline.polygons.simplify import TOLERANCE_PX, simplify
-from tests.polygons.label_maps import class_maps, label, sizes
+from tests.polygons.label_maps import NODATA, class_maps, label, sizes
 
 tolerances = st.sampled_from([0.5, TOLERANCE_PX, 2.0, 5.0, 100.0])
 
@@ -54,20 +54,10 @@ def test_a_block_without_pieces_stays_empty() -> None:
     assert len(simplify(trace(np.zeros((2, 2), np.int32), 0, 0)).polygon_N) == 0
 
 
-@given(class_maps, tolerances)
-def test_pieces_stay_a_valid_coverage_of_the_same_area(class_HW: np.ndarray, tolerance_px: float) -> None:
-    label_HW = label(class_HW)
-    polygon_N = simplify(trace(label_HW, 0, 0), tolerance_px).polygon_N
-    assert (shapely.get_type_id(polygon_N) == shapely.GeometryType.POLYGON).all()
-    assert shapely.is_valid(polygon_N).all()
-    assert not shapely.is_empty(polygon_N).any()
-    assert shapely.coverage_is_valid(polygon_N)
-    assert shapely.area(polygon_N).sum() == np.count_nonzero(label_HW)
-    assert shapely.union_all(polygon_N).area == np.count_nonzero(label_HW)
-
-
 @given(class_maps, sizes, sizes, tolerances)
-def test_neighbouring_blocks_still_meet(class_HW: np.ndarray, row: int, column: int, tolerance_px: float) -> None:
+def test_blocks_stay_one_valid_coverage_of_the_same_area(
+    class_HW: np.ndarray, row: int, column: int, tolerance_px: float
+) -> None:
     blocks = [
         simplify(trace(label(class_HW[rows, columns]), rows.start, columns.start), tolerance_px).polygon_N
         for rows in (slice(0, row), slice(row, None))
@@ -75,5 +65,8 @@ def test_neighbouring_blocks_still_meet(class_HW: np.ndarray, row: int, column: 
         if class_HW[rows, columns].size
     ]
     polygon_N = np.concatenate(blocks)
+    assert (shapely.get_type_id(polygon_N) == shapely.GeometryType.POLYGON).all()
+    assert shapely.is_valid(polygon_N).all()
+    assert not shapely.is_empty(polygon_N).any()
     assert shapely.coverage_is_valid(polygon_N)
-    assert shapely.union_all(polygon_N).area == shapely.area(polygon_N).sum()
+    assert shapely.union_all(polygon_N).area == shapely.area(polygon_N).sum() == np.count_nonzero(class_HW != NODATA)

@@ -12,7 +12,7 @@ TABLE = ClassTable.model_validate(
 )
 
 
-def test_the_style_lists_the_classes_and_no_other_value() -> None:
+def test_each_class_and_no_other_value_has_a_fill_and_an_outline_in_its_colour() -> None:
     root = ElementTree.fromstring(polygon_qml(TABLE, "class_id"))
     assert root.get("styleCategories") == "Symbology"
     renderer = root.find("renderer-v2")
@@ -20,13 +20,8 @@ def test_the_style_lists_the_classes_and_no_other_value() -> None:
     assert (renderer.get("type"), renderer.get("attr")) == ("categorizedSymbol", "class_id")
     categories = renderer.findall("categories/category")
     assert {int(entry.attrib["value"]): entry.get("label") for entry in categories} == NAMES
-    assert all(entry.get("render") == "true" for entry in categories)
-
-
-def test_fill_and_outline_have_the_colour_of_the_class() -> None:
-    renderer = ElementTree.fromstring(polygon_qml(TABLE, "class_id")).find("renderer-v2")
-    assert renderer is not None
-    for entry in renderer.findall("categories/category"):
+    for entry in categories:
+        assert entry.get("render") == "true"
         options = renderer.findall(f"symbols/symbol[@name='{entry.get('symbol')}']/layer/Option/Option")
         values = {option.get("name"): option.get("value") for option in options}
         colour = ",".join(map(str, (*COLOURS[int(entry.attrib["value"])], 255)))

@@ -8,9 +8,9 @@ import rasterio
 from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine
 
-from pipeline.core.errors import PipelineError
 from pipeline.raster.georeference import Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
+from tests.raster.world import refuse
 from tests.world import UTM, at, gradient
 
 
@@ -46,8 +46,7 @@ def test_ground_control_points_are_refused(tmp_path: Path) -> None:
         path, "w", driver="GTiff", width=4, height=4, count=1, dtype="uint8", gcps=points, crs=UTM
     ) as out:
         out.write(np.ones((1, 4, 4), np.uint8))
-    with pytest.raises(PipelineError, match="by ground control points, .*: gdalwarp"), open_geotiff(path):
-        pass
+    refuse("by ground control points, .*: gdalwarp", open_geotiff, path)
 
 
 NAN, INF = float("nan"), float("inf")
@@ -66,8 +65,4 @@ NAN, INF = float("nan"), float("inf")
 )
 def test_an_invalid_transform_is_refused(tmp_path: Path, transform: tuple[float, ...]) -> None:
     write_geotiff(tmp_path / "a.tif", np.ones((1, 4, 4), np.uint8), Georeference(UTM, Affine(*transform)))
-    with (
-        pytest.raises(PipelineError, match=r"a.tif has an invalid geotransform, \[.*: set it with"),
-        open_geotiff(tmp_path / "a.tif"),
-    ):
-        pass
+    refuse(r"a.tif has an invalid geotransform, \[.*: set it with", open_geotiff, tmp_path / "a.tif")

@@ -18,26 +18,6 @@ from pipeline.raster.geotiff import is_nodata, open_geotiff, write_geotiff
 from tests.world import at, gradient, hide, read_tiff
 
 
-def test_a_written_file_is_read_back(tiff: Path) -> None:
-    with open_geotiff(tiff) as file:
-        assert (file.count, file.height, file.width) == (3, 40, 60)
-        assert file.dtypes == ("uint8", "uint8", "uint8")
-        assert file.nodata == (None, None, None)
-        assert file.georeference == at()
-        assert np.array_equal(file.read(), gradient(40, 60))
-
-
-def test_bands_and_window_are_selected_in_the_given_order(tiff: Path) -> None:
-    with open_geotiff(tiff) as file:
-        assert file.read((3, 1), Window(10, 4, 2, 1)).tolist() == [[[50, 50]], [[5, 5]]]
-
-
-@pytest.mark.parametrize("band", [0, 4])
-def test_a_missing_band_is_refused(tiff: Path, band: int) -> None:
-    with open_geotiff(tiff) as file, pytest.raises(PipelineError, match=rf"scene.tif has no band {band}; it has 3, "):
-        file.read((1, band))
-
-
 @pytest.mark.parametrize(
     ("count", "profile", "alpha"),
     [
@@ -61,13 +41,6 @@ def test_the_band_marked_as_alpha_is_found_and_hides_nothing(
             assert file.alpha_band == alpha
             assert file.valid_mask().tolist() == expected
             assert file.valid_mask(Window(1, 0, 1, 1)).tolist() == [[True]]
-
-
-def test_alpha_does_not_count_as_data(tmp_path: Path) -> None:
-    bands_CHW = np.array([[[0, 1]], [[0, 0]], [[0, 0]], [[255, 255]]], np.uint8)
-    write_geotiff(tmp_path / "a.tif", bands_CHW, photometric="RGB", alpha="YES", nodata=0)
-    with open_geotiff(tmp_path / "a.tif") as file:
-        assert file.valid_mask().tolist() == [[False, True]]
 
 
 def test_a_vrt_named_tif_reads_no_other_file(tiff: Path) -> None:
@@ -110,15 +83,6 @@ def test_damaged_pixels_are_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     with open_geotiff(path) as file, pytest.raises(PipelineError, match=r"a.tif cannot be read, the file is damaged: "):
         file.read()
-
-
-def test_internal_mask_and_no_data_both_hide_pixels(tmp_path: Path) -> None:
-    write_geotiff(tmp_path / "a.tif", np.array([[[1, 9], [9, 1]]], np.uint8), at(), nodata=9)
-    hide(tmp_path / "a.tif", np.array([[255, 255], [0, 0]], np.uint8))
-    with open_geotiff(tmp_path / "a.tif") as file:
-        assert file.internal_mask().tolist() == [[True, True], [False, False]]
-        assert file.valid_mask().tolist() == [[True, False], [False, False]]
-        assert file.valid_mask(Window(1, 0, 1, 2)).tolist() == [[False], [False]]
 
 
 def test_the_internal_mask_applies_to_files_with_alpha(tmp_path: Path) -> None:

@@ -59,15 +59,6 @@ def test_the_stretch_is_the_formula_in_imagery_json(bands_CHW: np.ndarray, low: 
     assert np.abs(rgb_HWC - exact.clip(0, 255)).max() <= 0.51
 
 
-@given(bands, st.sampled_from([(0.0, 0.3), "minmax"]))
-def test_the_stretch_is_monotonic_and_invalid_pixels_are_black(bands_CHW: np.ndarray, stretch: str) -> None:
-    valid_HW = bands_CHW[0] % 3 > 0
-    rgb_HWC = to_8bit(bands_CHW, Imagery(("B04", "B03", "B02"), 0.0001, 0.0, stretch), valid_HW)
-    assert not rgb_HWC[~valid_HW].any()
-    order = np.argsort(bands_CHW[1][valid_HW], kind="stable")
-    assert (np.diff(rgb_HWC[..., 1][valid_HW][order].astype(int)) >= 0).all()
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 def test_extreme_values_are_clipped_without_a_warning(dtype: str) -> None:
     most = np.iinfo(np.int64).max if dtype == "int64" else np.finfo(dtype).max

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -21,9 +20,8 @@ from tests.world import TWO_CLASSES, at, hide
 FILE = Path("mask.tif")
 
 
-def remapping(**remap: Any) -> ClassTable:
-    values = {int(key.removeprefix("id_")): value for key, value in remap.items()}
-    return ClassTable.model_validate({"classes": TWO_CLASSES.classes, "remap": values})
+def remapping(remap: dict[int, Any]) -> ClassTable:
+    return ClassTable.model_validate({"classes": TWO_CLASSES.classes, "remap": remap})
 
 
 def masked(values: list[float], table: ClassTable, dtype: str = "uint8", nodata: float | None = None) -> list[int]:
@@ -34,7 +32,7 @@ def masked(values: list[float], table: ClassTable, dtype: str = "uint8", nodata:
 
 @pytest.mark.parametrize("nodata", [np.nan, -9999.0, -3.4028234663852886e38])
 def test_declared_no_data_of_float_labels_is_ignored(nodata: float) -> None:
-    assert masked([2, nodata], remapping(id_255=1), "float32", nodata) == [2, IGNORE]
+    assert masked([2, nodata], remapping({255: 1}), "float32", nodata) == [2, IGNORE]
 
 
 OUTSIDE = "mask.tif contains label values outside the class table: "
@@ -67,17 +65,9 @@ PASTE = "write in classes.yaml of the source folder: "
 def test_a_value_outside_the_table_is_refused_with_its_count_and_a_remap_to_paste(
     values: list[float], remap: dict[int, Any], advice: str
 ) -> None:
-    table = ClassTable.model_validate({"classes": TWO_CLASSES.classes, "remap": remap})
     with pytest.raises(PipelineError) as error:
-        masked(values, table, "int16")
+        masked(values, remapping(remap), "int16")
     assert str(error.value) == OUTSIDE + advice
-
-
-def test_the_remap_to_paste_is_valid_and_sufficient() -> None:
-    with pytest.raises(PipelineError) as error:
-        masked([9, 255], remapping(id_9=1))
-    pasted = yaml.safe_load(str(error.value).split("folder: ")[1].split(" (else")[0])
-    assert masked([9, 255], ClassTable.model_validate({"classes": TWO_CLASSES.classes} | pasted)) == [1, 2]
 
 
 def test_classes_of_the_whole_file_count_for_the_remap_to_paste(tmp_path: Path) -> None:
@@ -130,7 +120,7 @@ values = st.integers(0, 4)
 def test_each_pixel_is_remapped_kept_ignored_or_refused(
     values_HW: np.ndarray, remap: dict[int, Any], nodata: int | None
 ) -> None:
-    table = ClassTable.model_validate({"classes": TWO_CLASSES.classes, "remap": remap})
+    table = remapping(remap)
 
     def expect(value: int) -> int | None:
         if value in remap:
@@ -175,8 +165,7 @@ def test_internal_mask_and_no_data_are_ignored_unless_no_data_is_a_class(
     write_geotiff(tmp_path / "mask.tif", np.array([[[1, 2, 9, 1]]], np.uint8), at(), nodata=nodata)
     if hidden:
         hide(tmp_path / "mask.tif", HIDING_HW)
-    table = ClassTable.model_validate({"classes": TWO_CLASSES.classes, "remap": remap})
-    assert read(tmp_path / "mask.tif", table) == ([expected[0]], expected[1])
+    assert read(tmp_path / "mask.tif", remapping(remap)) == ([expected[0]], expected[1])
 
 
 def test_hidden_pixels_may_have_any_value(tmp_path: Path) -> None:
@@ -187,13 +176,6 @@ def test_hidden_pixels_may_have_any_value(tmp_path: Path) -> None:
     hide(tmp_path / "mask.tif", HIDING_HW)
     with open_geotiff(tmp_path / "mask.tif") as mask, pytest.raises(PipelineError, match="table: 88 in 1 px; classes"):
         refuse_unknown_labels(mask, TWO_CLASSES, [Window(0, 0, 2, 1), Window(2, 0, 2, 1)])
-
-
-def test_no_data_of_a_label_may_be_declared_in_a_sidecar(tmp_path: Path) -> None:
-    write_geotiff(tmp_path / "mask.tif", np.array([[[1, 2, 9]]], np.uint8), at())
-    band = '<PAMRasterBand band="1"><NoDataValue>9</NoDataValue></PAMRasterBand>'
-    (tmp_path / "mask.tif.aux.xml").write_text(f"<PAMDataset>{band}</PAMDataset>")
-    assert read(tmp_path / "mask.tif") == ([[1, 2, IGNORE]], {})
 
 
 @pytest.mark.parametrize("profile", [{"photometric": "PALETTE"}, {"photometric": "MINISWHITE"}, {"nbits": 2}])
@@ -212,14 +194,6 @@ def test_scaled_labels_are_refused(tmp_path: Path) -> None:
         PipelineError, match=r"mask.tif declares scale 2 and offset 0, but codes such as class ids must"
     ):
         read(tmp_path / "mask.tif")
-
-
-def test_pixels_ignored_later_do_not_count_as_declared_no_data(tmp_path: Path) -> None:
-    write_geotiff(tmp_path / "mask.tif", np.array([[[1, 1, 2]]], np.uint8), at(), nodata=1)
-    with open_geotiff(tmp_path / "mask.tif") as file:
-        labels = read_labels(file, TWO_CLASSES)
-    labels.mask_HW[0, 0] = IGNORE
-    assert labels.nodata_classes == {"1": 1}
 
 
 def test_nan_alone_may_be_no_data() -> None:

@@ -11,7 +11,6 @@ from PIL import Image
 from pipeline.core.errors import PipelineError
 from pipeline.raster.pictures import open_picture
 from tests.png_bytes import write_grey
-from tests.world import gradient
 
 RGB_HWC = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
 
@@ -176,13 +175,3 @@ def test_a_world_file_places_the_image_and_refuses_an_orientation(tmp_path: Path
         assert picture.file.georeference.corner(0, 0) == (500000, 1000000)
         assert picture.file.georeference.pixel_size == 0.5
     refuse(saved(tmp_path / name, exif=oriented(6)), "has a georeference, and EXIF orientation 6")
-
-
-def test_no_data_of_an_aux_xml_counts(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    Image.fromarray(gradient(4, 6)[0]).save(path)
-    band = '<PAMRasterBand band="1"><NoDataValue>2</NoDataValue></PAMRasterBand>'
-    (tmp_path / "a.png.aux.xml").write_text(f"<PAMDataset>{band}</PAMDataset>")
-    with open_picture(path) as picture:
-        assert picture.file.nodata == (2,)
-        assert picture.file.valid_mask().all(axis=1).tolist() == [True, False, True, True]

@@ -57,7 +57,6 @@ def test_options_of_the_environment_count(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("HTTP response code: 404", "does not exist on its server (HTTP 404); check the URL"),
         ("Access Denied", "may not be read (HTTP 403)"),
         (
             "CURL error: SSL certificate problem: self-signed certificate",

@@ -12,11 +12,11 @@ from rasterio.enums import WktVersion
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from pipeline.core.errors import PipelineError
 from pipeline.raster import sidecars
 from pipeline.raster.georeference import UNKNOWN, Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
 from pipeline.raster.sidecars import with_sidecars
+from tests.raster.world import refuse
 from tests.world import UTM, at
 
 BANDS_CHW = np.array([[[0, 1, 2]], [[0, 0, 9]]], np.uint8)
@@ -107,8 +107,7 @@ def test_an_invalid_or_unsupported_aux_xml_is_refused(
     monkeypatch.chdir(path.parent)
     (path.parent / "secret.txt").write_text(PL92.to_wkt())
     path.with_name("a.tif.aux.xml").write_text(text)
-    with pytest.raises(PipelineError, match=rf"/a\.tif\.aux\.xml {message}"), open_geotiff(path):
-        pass
+    refuse(rf"/a\.tif\.aux\.xml {message}", open_geotiff, path)
 
 
 @pytest.mark.parametrize(
@@ -155,11 +154,7 @@ def test_a_prj_gives_the_crs_of_a_file_without_one(path: Path, name: str, wkt: s
 )
 def test_a_position_that_cannot_be_read_is_refused(path: Path, name: str, content: bytes) -> None:
     path.with_name(name).write_bytes(content)
-    with (
-        pytest.raises(PipelineError, match=rf"/{name} may contain the georeference of .*a.tif, but"),
-        open_geotiff(path),
-    ):
-        pass
+    refuse(rf"/{name} may contain the georeference of .*a.tif, but", open_geotiff, path)
     write_geotiff(path, BANDS_CHW, at())  # then it is not needed
     with open_geotiff(path) as file:
         assert file.georeference == at()
@@ -167,11 +162,9 @@ def test_a_position_that_cannot_be_read_is_refused(path: Path, name: str, conten
 
 def test_a_prj_without_a_crs_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.with_name("a.prj").write_text("somewhere")
-    with pytest.raises(PipelineError, match=r"a.prj does not contain a valid CRS; remove or rec"), open_geotiff(path):
-        pass
+    refuse(r"a.prj does not contain a valid CRS; remove or rec", open_geotiff, path)
     monkeypatch.setattr(sidecars, "MAX_BYTES", 3)
-    with pytest.raises(PipelineError, match=r"a.prj has 9 bytes; at most 3 are read"), open_geotiff(path):
-        pass
+    refuse(r"a.prj has 9 bytes; at most 3 are read", open_geotiff, path)
 
 
 VRT = (
@@ -194,8 +187,7 @@ def test_no_other_driver_opens_a_sidecar(path: Path, ending: str) -> None:
 def test_an_external_mask_is_refused(path: Path, ending: str) -> None:
     path.with_name(f"a.tif{ending}").touch()
     message = rf"a.tif has its mask in a separate file, a.tif{ending}, which is not supported"
-    with pytest.raises(PipelineError, match=message), open_geotiff(path):
-        pass
+    refuse(message, open_geotiff, path)
 
 
 def test_files_are_followed_by_their_own_sidecars(tmp_path: Path) -> None:

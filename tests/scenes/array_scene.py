@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
@@ -41,6 +42,15 @@ class ArrayScene:
 
 def blank(height: int, width: int, georeference: Georeference | None = None) -> ArrayScene:
     return ArrayScene(np.zeros((height, width, 3), np.uint8), georeference or at())
+
+
+SCENE = blank(40, 60)
+"""10 m pixels from x = 500000 to 500600, y = 999600 to 1000000."""
+
+
+def in_metres(left: float, top: float, right: float, bottom: float) -> shapely.Polygon:
+    """A rectangle in pixels of `SCENE`, in its CRS."""
+    return shapely.box(500000 + 10 * left, 1000000 - 10 * bottom, 500000 + 10 * right, 1000000 - 10 * top)
 
 
 def degrees(west: float, north: float, width: float, height: float | None = None) -> Georeference:

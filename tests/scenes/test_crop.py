@@ -1,4 +1,4 @@
-"""A part of a scene, pixel by pixel."""
+"""A part of a scene has its pixels, position and damage, and an identity of its own."""
 
 import numpy as np
 import pytest

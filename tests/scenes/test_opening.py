@@ -10,7 +10,7 @@ from pipeline.raster.geotiff import write_geotiff
 from pipeline.scenes.opening import merge_scenes, open_any
 from tests.scenes.mosaics import OPTIONS, Piece, read_all, write_pieces
 from tests.scenes.test_tile_index import write_gti, write_index
-from tests.world import at, gradient
+from tests.world import at
 
 
 def write(path: Path, value: int, column: int, **profile: object) -> str:
@@ -48,18 +48,6 @@ def test_merge_draws_the_later_over_the_earlier(tmp_path: Path) -> None:
             assert scene.georeference == at()
         assert image_HWC[0, :, 0].tolist() == expected
         assert valid_HW.all()
-
-
-def test_merge_shows_what_lies_below_no_data(tmp_path: Path) -> None:
-    first = write(tmp_path / "a.tif", 10, 0)
-    values_CHW = gradient(2, 3)
-    values_CHW[:, 0, 0] = 0
-    write_geotiff(tmp_path / "b.tif", values_CHW, at(), nodata=0)
-    with merge_scenes([first, str(tmp_path / "b.tif")], OPTIONS) as scene:
-        image_HWC, valid_HW = read_all(scene)
-    assert image_HWC[0, 0].tolist() == [10, 10, 10]
-    np.testing.assert_array_equal(image_HWC[1], values_CHW[:, 1].T)
-    assert valid_HW.all()
 
 
 def test_merge_of_vrt_and_geotiff(tmp_path: Path) -> None:

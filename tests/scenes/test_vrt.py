@@ -1,4 +1,4 @@
-"""VRTs by gdalbuildvrt and by hand, with GDAL's VRT driver as the oracle."""
+"""A VRT has the pixels that GDAL's own driver reads; one that resamples or computes is refused with what to run."""
 
 import shutil
 import subprocess
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from rasterio.transform import Affine
 
-from pipeline.core.errors import PipelineError
 from pipeline.raster.geotiff import write_geotiff
 from pipeline.scenes.scene import ReadOptions
 from pipeline.scenes.vrt import open_vrt
+from tests.raster.world import refuse
 from tests.scenes.mosaics import OPTIONS, Piece, read_all, read_with_gdal, source, vrt, write_pieces
 from tests.world import at, gradient, hide
 
@@ -26,6 +26,11 @@ def build(folder: Path, *arguments: str) -> Path:
         pytest.skip("no gdalbuildvrt on this machine")
     subprocess.run(["gdalbuildvrt", "-q", "m.vrt", *arguments], cwd=folder, check=True)
     return folder / "m.vrt"
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "mosaic.vrt").write_text(text)
+    return folder / "mosaic.vrt"
 
 
 def holes(seed: int, bands: int = 3) -> np.ndarray:
@@ -82,8 +87,7 @@ def test_a_pixel_counts_as_a_whole(tmp_path: Path) -> None:
 def test_hide_nodata_value(tmp_path: Path, hide_nodata: str, is_valid: bool) -> None:
     write_geotiff(tmp_path / "0.tif", np.zeros((3, 10, 12), np.uint8), at())
     head = f"<NoDataValue>0</NoDataValue><HideNoDataValue>{hide_nodata}</HideNoDataValue>"
-    path = tmp_path / "mosaic.vrt"
-    path.write_text(vrt([head + source(PIECE, "0.tif", band) for band in (1, 2, 3)]))
+    path = write(tmp_path, vrt([head + source(PIECE, "0.tif", band) for band in (1, 2, 3)]))
     with open_vrt(path, OPTIONS) as scene:
         _, valid_HW = read_all(scene)
     inside = slice(1, 6), slice(2, 8)
@@ -97,23 +101,18 @@ def test_bands_are_found_by_number_and_name(tmp_path: Path) -> None:
         f"<Description>{name}</Description>" + source(Piece(0, 0, 5, 5), "0.tif", band)
         for name, band in (("B02", 5), ("B03", 4), ("B04", 3))
     ]
-    path = tmp_path / "mosaic.vrt"
-    path.write_text(vrt(sources))
+    path = write(tmp_path, vrt(sources))
     for bands, colour in ((("1", "2", "3"), [52, 51, 50]), (("B04", "B03", "B02"), [50, 51, 52])):
         with open_vrt(path, ReadOptions(replace(OPTIONS.imagery, bands=bands))) as scene:
             assert read_all(scene)[0][0, 0].tolist() == colour
-    with (
-        pytest.raises(PipelineError, match="has the bands B02, B03, B04, 1, 2, 3, and the model needs B08, B03, B02"),
-        open_vrt(path, ReadOptions(replace(OPTIONS.imagery, bands=("B08", "B03", "B02")))),
-    ):
-        pass
+    options = ReadOptions(replace(OPTIONS.imagery, bands=("B08", "B03", "B02")))
+    refuse("has the bands B02, B03, B04, 1, 2, 3, and the model needs B08, B03, B02", open_vrt, path, options)
 
 
 def test_unused_bands_may_be_of_any_kind(tmp_path: Path) -> None:
     PIECE.write(tmp_path / "0.tif")
-    path = tmp_path / "mosaic.vrt"
     derived = "<PixelFunctionLanguage>Python</PixelFunctionLanguage>"
-    path.write_text(vrt([*(source(PIECE, "0.tif", band) for band in (1, 2, 3)), derived]))
+    path = write(tmp_path, vrt([*(source(PIECE, "0.tif", band) for band in (1, 2, 3)), derived]))
     with open_vrt(path, OPTIONS) as scene:
         assert read_all(scene)[1].any()
 
@@ -146,15 +145,13 @@ def test_remote_sources_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
     path, name = tmp_path / "mosaic.vrt", "http://127.0.0.1:9/of-a-vrt.tif"
     path.write_text(vrt([source(PIECE, f"/vsicurl/{name}", band) for band in (1, 2, 3)]))
-    with pytest.raises(PipelineError, match=f"{name} cannot be reached"), open_vrt(path, OPTIONS):
-        pass
+    refuse(f"{name} cannot be reached", open_vrt, path, OPTIONS)
 
 
 def test_rotated_grid_without_crs(tmp_path: Path) -> None:
     PIECE.write(tmp_path / "0.tif")
-    path = tmp_path / "mosaic.vrt"
     text = vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)])
-    path.write_text(text.replace("<SRS>EPSG:32630</SRS>", "").replace("10, 0, 1000000, 0", "8, 6, 1000000, 6"))
+    path = write(tmp_path, text.replace("<SRS>EPSG:32630</SRS>", "").replace("10, 0, 1000000, 0", "8, 6, 1000000, 6"))
     with open_vrt(path, OPTIONS) as scene:
         assert scene.georeference.crs is None
         assert scene.georeference.transform == Affine(8, 6, 500000, 6, -10, 1000000)
@@ -164,13 +161,9 @@ def test_rotated_grid_without_crs(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("<VRTDataset ", '<VRTDataset subClass="VRTWarpedDataset" ', "is a VRTWarpedDataset, which resamples"),
-        ("<VRTDataset ", '<VRTDataset subClass="VRTPansharpenedDataset" ', "is a VRTPansharpenedDataset"),
         ('band="1"', 'band="1" subClass="VRTDerivedRasterBand"', "has a VRTDerivedRasterBand, which computes"),
         ("SimpleSource", "KernelFilteredSource", "has a KernelFilteredSource, which computes"),
-        ("SimpleSource", "AveragedSource", "has a AveragedSource"),
         ("<SrcRect", "<LUT>0:0,255:9</LUT><SrcRect", r"changes the values of a source \(LUT\)"),
-        ("<SrcRect", "<ScaleRatio>2</ScaleRatio><SrcRect", r"changes the values of a source \(ScaleRatio\)"),
-        ("<SrcRect", "<OpenOptions/><SrcRect", r"changes the values of a source \(OpenOptions\)"),
         ('xOff="2" yOff="1"', 'xOff="2.5" yOff="1"', r"at fractions of a pixel \(2.5, 1, 6, 5\)"),
         ('xOff="2" yOff="1"', 'xOff="nan" yOff="1"', "at fractions of a pixel"),
         ('xOff="2" yOff="1"', 'xOff="1e300" yOff="1"', "at fractions of a pixel"),
@@ -179,29 +172,22 @@ def test_rotated_grid_without_crs(tmp_path: Path) -> None:
         ("<SrcRect ", "<Other ", "changes the values of a source"),
         ("0.tif", "other.vrt", "has another VRT as a source, .*other.vrt"),
         ("0.tif", "/vsizip/a.zip/b.tif", "has the source '/vsizip/a.zip/b.tif', which is not the name of a GeoTIFF"),
-        ("0.tif", "NETCDF:a.nc:b", "has the source 'NETCDF:a.nc:b', which is not"),
         ("<SourceBand>1", "<SourceBand>mask,1", "reads the band 'mask,1' of a source"),
     ],
 )
 def test_refused_with_the_command(tmp_path: Path, old: str, new: str, message: str) -> None:
     PIECE.write(tmp_path / "0.tif")
-    path = tmp_path / "mosaic.vrt"
     text = vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)])
     assert old in text
-    path.write_text(text.replace(old, new))
-    with pytest.raises(PipelineError, match=message) as caught, open_vrt(path, OPTIONS):
-        pass
-    assert f"gdal_translate -co TILED=YES -co COMPRESS=DEFLATE -co BIGTIFF=IF_SAFER {path} mosaic.tif" in str(
-        caught.value
-    )
+    path = write(tmp_path, text.replace(old, new))
+    command = f"gdal_translate -co TILED=YES -co COMPRESS=DEFLATE -co BIGTIFF=IF_SAFER {path} mosaic.tif"
+    assert command in refuse(message, open_vrt, path, OPTIONS)
 
 
 def test_a_colour_table_is_refused(tmp_path: Path) -> None:
     write_geotiff(tmp_path / "0.tif", gradient(10, 12, 1), at())
-    path = tmp_path / "mosaic.vrt"
-    path.write_text(vrt(["<ColorTable><Entry c1='1' c2='2' c3='3'/></ColorTable>" + SIMPLE]))
-    with pytest.raises(PipelineError, match="has a colour table.*gdal_translate -expand rgb"), open_vrt(path, OPTIONS):
-        pass
+    path = write(tmp_path, vrt(["<ColorTable><Entry c1='1' c2='2' c3='3'/></ColorTable>" + SIMPLE]))
+    refuse("has a colour table.*gdal_translate -expand rgb", open_vrt, path, OPTIONS)
 
 
 def test_black_is_valid_where_the_mask_of_a_file_shows_it(tmp_path: Path) -> None:
@@ -226,23 +212,17 @@ def test_bands_of_different_files_are_refused(tmp_path: Path) -> None:
         ([first, first, source(pieces[0], "1.tif", 1)], "combines bands of several files"),
     ):
         path.write_text(vrt(bands))
-        with pytest.raises(PipelineError, match=message), open_vrt(path, OPTIONS):
-            pass
+        refuse(message, open_vrt, path, OPTIONS)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is not valid XML"),
         ("<a", "is not valid XML"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><VRTDataset/>', "it has a DOCTYPE"),
         ("<PAMDataset/>", "is not a VRT: its root element is PAMDataset"),
         ("<VRTDataset/>", "'' is not a number"),
         ('<VRTDataset rasterXSize="1" rasterYSize="0"/>', "states an invalid extent or pixel size, 1 x 0 px"),
-        (
-            '<VRTDataset rasterXSize="9999999999" rasterYSize="1"/>',
-            "9999999999 x 1 px with the geotransform",
-        ),
         ('<VRTDataset rasterXSize="1" rasterYSize="1"><GCPList/></VRTDataset>', "ground control points"),
         (
             '<VRTDataset rasterXSize="1" rasterYSize="1"><GeoTransform>0,0,0,0,0,0</GeoTransform></VRTDataset>',
@@ -252,27 +232,15 @@ def test_bands_of_different_files_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_damaged(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "mosaic.vrt"
-    path.write_text(text)
-    with pytest.raises(PipelineError, match=message), open_vrt(path, OPTIONS):
-        pass
+    path = write(tmp_path, text)
+    refuse(message, open_vrt, path, OPTIONS)
 
 
 def test_the_largest_size_allocates_nothing(tmp_path: Path) -> None:
     PIECE.write(tmp_path / "0.tif")
-    path = tmp_path / "mosaic.vrt"
-    path.write_text(vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)], 2**31 - 1, 2**31 - 1))
+    path = write(tmp_path, vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)], 2**31 - 1, 2**31 - 1))
     with open_vrt(path, OPTIONS) as scene:
         assert (scene.height, scene.width) == (2**31 - 1, 2**31 - 1)
-
-
-def test_a_vrt_named_tif_is_not_opened(tmp_path: Path) -> None:
-    Piece(0, 0, 5, 6).write(tmp_path / "secret.tif")
-    (tmp_path / "0.tif").write_text(vrt([source(PIECE, "secret.tif", band) for band in (1, 2, 3)]))
-    path = tmp_path / "mosaic.vrt"
-    path.write_text(vrt([source(PIECE, "0.tif", band) for band in (1, 2, 3)]))
-    with pytest.raises(PipelineError, match="0.tif is not a readable GeoTIFF"), open_vrt(path, OPTIONS):
-        pass
 
 
 @pytest.mark.parametrize("is_separate", [False, True])

@@ -12,19 +12,12 @@ from pipeline.core.errors import PipelineError
 from pipeline.raster.georeference import Georeference
 from pipeline.shapes.placement import clip, place, to_pixels
 from pipeline.shapes.polygons import Polygons
-from tests.scenes.array_scene import ArrayScene, blank
+from tests.scenes.array_scene import SCENE, ArrayScene, blank, in_metres
 from tests.world import UTM, at
-
-SCENE = blank(40, 60)
-"""10 m pixels from x = 500000 to 500600, y = 999600 to 1000000."""
 
 
 def polygons(*geometries: Any, crs: str | None = UTM) -> Polygons:
     return Polygons("labels.gpkg", np.array(geometries), crs, [])
-
-
-def in_metres(left: float, top: float, right: float, bottom: float) -> shapely.Polygon:
-    return shapely.box(500000 + 10 * left, 1000000 - 10 * bottom, 500000 + 10 * right, 1000000 - 10 * top)
 
 
 def test_polygons_are_placed_with_the_index_of_each_part() -> None:

@@ -13,7 +13,6 @@ from pyogrio import raw
 from pipeline.core.errors import PipelineError
 from pipeline.shapes.polygons import indexed_parts, layer_names, read_layer, read_polygons
 from tests.importing.world import write_vector
-from tests.world import UTM
 
 SQUARE = shapely.box(18, 52, 19, 53)
 BOWTIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
@@ -160,12 +159,6 @@ def test_attributes_are_read_and_stay_with_their_polygons(tmp_path: Path) -> Non
         "1 of 4 features have no geometry and are left out",
     ]
     assert read_layer(path, "labels", with_attributes=False).attributes == {}
-
-
-def test_projected_coordinates_are_kept(tmp_path: Path) -> None:
-    polygons = read_polygons(save(tmp_path / "aoi.gpkg", shapely.box(500000, 1000000, 500010, 1000010), crs=UTM))
-    assert polygons.crs == UTM
-    assert shapely.total_bounds(polygons.geometries_P).tolist() == [500000, 1000000, 500010, 1000010]
 
 
 def test_a_shapefile_without_its_attributes_is_refused_where_they_count(tmp_path: Path) -> None:

@@ -24,27 +24,6 @@ def group_by_scene(chips: pd.DataFrame) -> dict[str, str]:
     return {str(scene): str(group) for scene, group in groups.first().items()}
 
 
-def test_scenes_that_overlap_directly_or_through_others_are_one_group_but_those_that_touch_are_not() -> None:
-    chips = together(
-        placed(grid("b", 2, 2), 0, 0),
-        placed(grid("c", 2, 2), 60, 0),
-        placed(grid("a", 2, 2), 120, 30),
-        placed(grid("d", 2, 2), -64, 0),
-        placed(grid("e", 2, 2), 0.4, 64),  # a mosaic whose scenes are offset by less than half a pixel
-    )
-    assert group_by_scene(chips) == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e"}
-
-
-def test_a_unit_stays_whole_and_joins_what_overlaps_one_of_its_scenes() -> None:
-    chips = together(
-        placed(grid("p"), 0, 0).assign(unit="tile"),
-        placed(grid("q"), 900, 0).assign(unit="tile"),
-        placed(grid("r"), 910, 0),
-        placed(grid("s"), 2000, 0),
-    )
-    assert group_by_scene(chips) == {"p": "r", "q": "r", "r": "r", "s": "s"}
-
-
 def test_without_a_georeference_groups_are_the_units() -> None:
     chips = together(grid("a", 2, 2), grid("b", 2, 2).assign(unit="tile"), grid("b").assign(unit="tile", date="x"))
     assert group_by_scene(chips) == {"a": "a", "b": "tile"}

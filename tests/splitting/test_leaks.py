@@ -46,24 +46,16 @@ def test_an_image_without_training_chips_leaves_the_leak_known() -> None:
     assert shares(pd.concat([image, at_cells((0, 0), scene="b", crs="").assign(part="val")])) == (0.0, 0.0)
 
 
-def test_the_leak_between_whole_images_without_a_georeference_is_unknown() -> None:
-    chips = pd.concat(
-        [at_cells((0, 0), scene=name, crs="").assign(part=part) for name, part in (("a", "train"), ("b", "test"))]
-    )
-    assert shares(chips) == (None, 0.0)
-
-
 def test_the_leak_is_known_within_a_site_grid_but_not_beyond_it() -> None:
     site = at_cells((0, 0), (1, 0), (5, 5), crs=LOCAL_CRS).assign(part=["train", "test", "test"])
     assert shares(site) == (0.5, 0.5)
     assert shares(pd.concat([site, at_cells((0, 0), scene="b").assign(part="train")])) == (None, 0.5)
 
 
-def test_overlapping_files_leak_though_each_is_in_one_part() -> None:
-    chips = pd.concat(
-        [at_cells((0, 0), scene=name).assign(part=part) for name, part in (("a", "train"), ("b", "test"))]
-    )
-    assert measured(chips) == {"leak_share": 1.0, "leak_share_at_least": 1.0, "scenes_shared": 0}
+@pytest.mark.parametrize(("crs", "expected"), [("EPSG:2180", (1.0, 1.0)), ("", (None, 0.0))])
+def test_files_of_one_place_leak_though_each_is_in_one_part_if_it_is_known(crs: str, expected: object) -> None:
+    files = [at_cells((0, 0), scene=name, crs=crs).assign(part=part) for name, part in (("a", "train"), ("b", "test"))]
+    assert shares(pd.concat(files)) == expected
 
 
 COLUMNS = {306: 18, 324: 19, 288: 17, 72: 9}

@@ -34,14 +34,6 @@ def references(chips: pd.DataFrame) -> list[int]:
     return [int(reference) for reference in locations.reference_L[locations.location_N]]
 
 
-@pytest.mark.parametrize(
-    ("cell", "expected"),
-    [((1, 0), True), ((1, 1), True), ((0.5, 0.2), True), ((2, 0), False), ((0, -2), False), ((0, 0), True)],
-)
-def test_neighbours_diagonals_and_overlaps_touch(cell: tuple[float, float], expected: bool) -> None:
-    assert touching(at_cells((0, 0)), at_cells(cell)) == [expected]
-
-
 @pytest.mark.parametrize(("distance", "expected"), [(0.45, True), (0.55, False)])
 def test_half_a_pixel_is_tolerated(distance: float, expected: bool) -> None:
     assert touching(at_cells((0, 0)), at_cells((1 + distance / SIDE, 0))) == [expected]

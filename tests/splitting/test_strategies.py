@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,15 +124,6 @@ def test_chips_near_a_later_part_of_the_same_scene_are_dropped() -> None:
     assert drop_near_later_parts(parts, locations.within(1)).tolist() == ["train", "", "", "test", "train"]
 
 
-def test_chips_that_touch_a_later_part_in_another_utm_zone_are_dropped() -> None:
-    west = placed(grid("a", 1, 3), 0, 0, "EPSG:32630", 10.0).assign(x=[720000.0, 720320.0, 720640.0], y=5500000.0)
-    ((x,), (y,)) = rasterio.warp.transform("EPSG:32630", "EPSG:32631", [720960.0], [5500000.0])
-    east = placed(grid("b"), 0, 0, "EPSG:32631", 10.0).assign(x=x, y=y)
-    touching = Locations.from_chips(together(west, east)).touching()
-    parts = pd.Series(["train", "train", "train", "test"])
-    assert drop_near_later_parts(parts, touching).tolist() == ["train", "train", "", "test"]
-
-
 @settings(max_examples=6)
 @given(st.lists(st.booleans(), min_size=24, max_size=24), st.integers(0, 3))
 def test_a_rare_class_is_in_every_part_if_possible_after_the_gap(has_rare: list[bool], seed: int) -> None:
@@ -188,11 +178,8 @@ def test_blocks_extend_across_the_scenes_of_a_mosaic() -> None:
     assert first_block["part"].nunique() == 1
 
 
-def test_overlapping_files_are_in_one_part_by_scene_and_divided_without_a_leak_by_block() -> None:
+def test_overlapping_files_are_divided_without_a_leak_by_block() -> None:
     pair = [placed(grid("a", 12, 12), 0, 0), placed(grid("b", 12, 12), 5 * 32 + 7, 3 * 32 + 11)]
-    others = [placed(grid(f"c{number}", 3, 3), 3000 * number, 5000) for number in range(12)]
-    chips = split_up(together(*pair, *others), section(strategy="scene", **SIX_TWO_TWO))
-    assert chips[chips["scene"].isin(["a", "b"])]["part"].nunique() == 1
     chips = split_up(together(*pair), section(strategy="block", **SIX_TWO_TWO))
     assert leak_share(chips) == 0
     assert set(PARTS) <= set(chips["part"])
@@ -300,28 +287,21 @@ def test_folds_depend_on_the_seed_and_not_on_the_order_of_rows() -> None:
     assert folds != [chips["part"].tolist() for chips in split_into_folds(rows, 3, seed=1)]
 
 
-def test_only_training_and_validation_chips_are_dropped_between_folds() -> None:
-    rows = together(*(placed(grid(f"s{number}", 4, 4), 128 * number, 0) for number in range(6)))  # a row of sheets
-    folds = split_into_folds(rows, 3, train=0.5, val=0.3, test=0.2)
-    assert sum((chips["part"] == "test").sum() for chips in folds) == len(rows)
-    assert all(0 < (chips["part"] == "").sum() < 24 and leak_share(chips) == 0 for chips in folds)
-
-
-def test_more_folds_than_groups_are_refused() -> None:
-    with pytest.raises(
-        InfeasibleSplitError,
-        match=r"^split\.fold asks for 4 folds, but the chips have 3 groups, and each fold needs one; choose fewer",
-    ):
-        parts_of(scenes(3), section(strategy="scene", fold="1/4"))
-
-
-def test_too_few_groups_beside_the_fold_are_refused() -> None:
-    with pytest.raises(
-        InfeasibleSplitError,
-        match=r"^the part \w+ would be empty: 2 chips of 2 groups at .*'test': 0\.5\} give .* "
-        r"\(strategy scene, fold 1/2\); choose another number of folds in split\.fold, or add scenes$",
-    ):
-        parts_of(scenes(2), section(strategy="scene", fold="1/2"))
+@pytest.mark.parametrize(
+    ("count", "fold", "message"),
+    [
+        (3, "1/4", r"split\.fold asks for 4 folds, but the chips have 3 groups, and each fold needs one; choose fewer"),
+        (
+            2,
+            "1/2",
+            r"the part \w+ would be empty: 2 chips of 2 groups at .*'test': 0\.5\} give .* "
+            r"\(strategy scene, fold 1/2\); choose another number of folds in split\.fold, or add scenes$",
+        ),
+    ],
+)
+def test_too_few_groups_for_the_folds_are_refused(count: int, fold: str, message: str) -> None:
+    with pytest.raises(InfeasibleSplitError, match=f"^{message}"):
+        parts_of(scenes(count), section(strategy="scene", fold=fold))
 
 
 def test_without_a_georeference_every_scene_has_its_own_blocks() -> None:
