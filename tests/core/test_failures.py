@@ -1,3 +1,5 @@
+"""A bad file fails alone and is listed with its reason; a full disk ends the stage; on_error decides what follows."""
+
 import errno
 import os
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Outputs appear whole or not at all, whoever is killed or writes at the same time; copies are independent files."""
+
 import os
 import signal
 import subprocess

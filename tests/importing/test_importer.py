@@ -30,19 +30,6 @@ def mask_of(target: Path, scene: str = "a") -> np.ndarray:
         return np.where(file.valid_mask(), values_HW, 255)
 
 
-def test_a_pair_of_pictures_becomes_a_pair_of_geotiffs(mine: Path, tmp_path: Path) -> None:
-    write_picture(mine / "images/a.png")
-    write_picture(mine / "masks/a.png", MASK_HW)
-    imported, failures, notes = run_import(mine, tmp_path / "raw")
-    assert (failures, notes) == ([], [])
-    assert [(str(file.path), str(file.origin)) for file in imported] == [
-        ("classes.yaml", "classes.yaml"),
-        ("images/a.tif", "images/a.png"),
-        ("masks/a.tif", "masks/a.png"),
-    ]
-    assert (mask_of(tmp_path / "raw") == MASK_HW).all()
-
-
 @pytest.mark.parametrize("suffix", ["gpkg", "geojson", "shp", "fgb"])
 def test_one_vector_file_labels_all_images_and_is_copied(mine: Path, tmp_path: Path, suffix: str) -> None:
     for scene in "ab":

@@ -18,11 +18,6 @@ from tests.world import at, hide, write_geotiff
 SQUARES = [shapely.box(0, 0, side, side) for side in (1, 2, 3)]
 
 
-def test_values_are_counted_without_no_data(tmp_path: Path) -> None:
-    path = write_picture(tmp_path / "a.png", MASK_HW)
-    assert read_mask(path, default_rules()).values == Counter({0: 64 * 64 - 16 * 32, 1: 16 * 32})
-
-
 def test_colours_are_counted_without_what_is_transparent(tmp_path: Path) -> None:
     rgba_HWC = np.zeros((4, 8, 4), np.uint8)
     rgba_HWC[:, :2] = (255, 0, 0, 255)

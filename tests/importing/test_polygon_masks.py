@@ -300,19 +300,3 @@ def test_polygons_on_both_sides_of_the_antimeridian(tmp_path: Path) -> None:
     labels = save(tmp_path / "labels.geojson", [(B, west), (F, east)], "EPSG:4326")
     write_polygon_mask(read_labelled(labels, rules()), grid, tmp_path / "mask.tif", rules())
     assert np.array_equal(mask_of(tmp_path / "mask.tif"), rows(" ".join(["1" * 20 + "2" * 20] * 20)))
-
-
-def test_vectorised_labels_of_real_images_come_back_pixel_by_pixel(shared: Path, tmp_path: Path) -> None:
-    folder = shared / "data/korea-sentinel2"
-    table = LabelRules.model_validate(
-        {"classes": {10: "building", 30: "road", 50: "field", 70: "forest", 100: "background"}}
-    )
-    for path in sorted((folder / "masks").glob("*.tif"))[::20]:
-        with rasterio.open(path) as file:
-            labels_HW, transform, crs = file.read(1), file.transform, file.crs.to_string()
-        found = [(int(v), shapely.geometry.shape(s)) for s, v in shapes(labels_HW, transform=transform)]
-        labels = save(tmp_path / f"{path.stem}.gpkg", found, crs)
-        target = tmp_path / f"masks/{path.name}"
-        done = write_polygon_mask(read_labelled(labels, table), folder / "images" / path.name, target, table)
-        assert np.array_equal(mask_of(target), labels_HW)
-        assert done.note is None

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.sources.listing import Bucket
-from tests.sources.bucket import Proxy, bucket_server, proxied, put
+from tests.sources.bucket import Proxy, bucket_server, put
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow.*:DeprecationWarning")
 
@@ -21,12 +21,6 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         (folder / name).write_text(name)
     with bucket_server() as running:
         put(running, "public", "below/", folder)
-        yield running
-
-
-@pytest.fixture
-def proxy(endpoint: str) -> Iterator[Proxy]:
-    with proxied(endpoint) as running:
         yield running
 
 

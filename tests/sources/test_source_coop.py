@@ -22,7 +22,6 @@ from tests.sources.bucket import (
     as_ghana,
     as_landcovernet,
     bucket_server,
-    proxied,
     put,
 )
 from tests.sources.world import DAYS, files_below, request, small_ghana, small_landcovernet
@@ -51,12 +50,6 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         put(running, "stanford", "", as_ghana(ghana, folder / "stanford"))
         put(running, "maskless", "", as_ghana(ghana, folder / "maskless", clouds=""))
         put(running, "renamed", "", as_ghana(ghana, folder / "renamed", clouds="sky"))
-        yield running
-
-
-@pytest.fixture
-def proxy(endpoint: str) -> Iterator[Proxy]:
-    with proxied(endpoint) as running:
         yield running
 
 
@@ -132,14 +125,6 @@ def test_a_missing_tile_is_refused_with_the_existing_ones(proxy: Proxy, tmp_path
         f"{where}31PGT/ is empty, but download.landcovernet.select.tiles contains 31PGT; {where} has 31PGS, 28QDE; "
         "select one of these, or set download.landcovernet.source_coop.prefix to the prefix of 31PGT"
     )
-
-
-def test_another_continent_is_another_prefix(proxy: Proxy, tmp_path: Path) -> None:
-    asia = LANDCOVERNET.replace("_af", "_as")
-    _, failures = fetch(tmp_path / "raw", coop_request(proxy.url, prefix=asia))
-    assert proxy.lists == [f"{asia}…", f"{asia}36SWF/"]
-    assert failures  # the files there are not images
-    assert all(key.startswith(f"{asia}36SWF/00/") for key in proxy.keys)
 
 
 def test_only_labels_and_sentinel_2_of_ghana_are_listed_and_fetched(proxy: Proxy, tmp_path: Path) -> None:

@@ -77,11 +77,9 @@ def test_names_are_the_same_every_time_and_differ_with_any_override() -> None:
     assert set(names).isdisjoint(changed)
 
 
-def test_given_overrides_take_precedence_over_the_study_but_not_over_an_arm() -> None:
+def test_given_overrides_take_precedence_over_the_study() -> None:
     (run, *_) = plan("losses", study(), {"encoder": "resnet34"})
     assert run.overrides["encoder"] == "resnet34"
-    with pytest.raises(PipelineError, match=r"loss is what the study losses varies \(grid\.loss\); leave it out"):
-        plan("losses", study(), {"loss": "ce"})
 
 
 @given(st.lists(st.from_regex(r"[a-z0-9]{1,60}(-[a-z0-9]{1,60}){0,3}", fullmatch=True), min_size=1, max_size=8))

@@ -1,4 +1,4 @@
-"""Vegetation, burnt grass, water and slopes look as their season and the sun would have them."""
+"""Vegetation, burnt grass and slopes look as their season and the sun would have them."""
 
 from datetime import date
 
@@ -24,19 +24,6 @@ def test_vegetation_is_green_in_the_rains_and_brown_in_the_dry_season(cover: Cov
     dry, wet = median_spectrum(DRY, cover), median_spectrum(WET, cover)
     assert wet[3] > dry[3]
     assert wet[1] / wet[2] > dry[1] / dry[2]
-
-
-def test_forest_is_darker_than_grass_and_water_is_dark_in_the_infrared() -> None:
-    for acquisition in (DRY, WET):
-        forest, grass = (median_spectrum(acquisition, cover)[:3].sum() for cover in (Cover.FOREST, Cover.GRASS))
-        assert forest < grass
-        assert median_spectrum(acquisition, Cover.LAKE)[3] < 500
-
-
-def test_shadows_fall_north_west_in_february_and_south_west_in_august() -> None:
-    assert DRY.shadow_direction[1] < 0
-    assert WET.shadow_direction[1] < 0
-    assert DRY.shadow_direction[0] < 0 < WET.shadow_direction[0]
 
 
 def test_grass_burns_on_some_dry_dates_and_never_in_the_rains() -> None:

@@ -38,18 +38,6 @@ def uniform(value: int) -> np.ndarray:
     return np.full((90, 130), value, np.int32)
 
 
-def test_probability_0_grows_no_trees_and_1024_a_closed_wood() -> None:
-    assert not grow_canopy(uniform(0), 10, SUN, 1).tree_HW.any()
-    assert grow_canopy(uniform(1024), 10, SUN, 1).tree_HW.mean() > 0.8
-
-
-def test_a_crown_is_of_one_species_and_about_as_wide_as_a_cell() -> None:
-    canopy = grow_canopy(uniform(60), 12, SUN, 4)
-    species, sizes = np.unique(canopy.species_HW[canopy.tree_HW], return_counts=True)
-    assert len(species) > 2
-    assert np.median(sizes) == pytest.approx(12 * 12 * 1.4, rel=0.5)
-
-
 def test_crowns_are_lighter_on_the_side_facing_the_sun() -> None:
     canopy = grow_canopy(uniform(40), 20, SUN, 2)
     rows, columns = np.nonzero(canopy.tree_HW)
