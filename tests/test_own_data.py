@@ -1,13 +1,11 @@
 """Folders of images and labels as people have them, from `download` to chips, and to a split."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import shapely
 import yaml
 from PIL import Image
 
@@ -18,7 +16,7 @@ from pipeline.download import DownloadParams, download
 from pipeline.formats.png import read_mask
 from pipeline.split import SplitParams, split
 from pipeline.tile import TileParams, tile
-from tests.importing.world import BUILDING, CLASSES, MASK_HW, SIDE, write_picture, write_rules, write_tif, write_vector
+from tests.importing.world import CLASSES, MASK_HW, SIDE, write_picture, write_rules, write_tif, write_vector
 from tests.world import params, write_params
 
 IGNORED = 255
@@ -117,22 +115,6 @@ def test_masks_of_0_and_255_need_the_remap_of_the_message(mine: Path) -> None:
     )
     paste(mine, remap=mended(message, "remap"))
     assert_masks(chips(), {"s_0": MASK_HW})
-
-
-def test_polygons_in_geojson(mine: Path) -> None:
-    for name in ("s0", "s1"):
-        write_tif(mine / f"images/{name}.tif")
-    feature = {
-        "type": "Feature",
-        "properties": {"class": "building"},
-        "geometry": json.loads(shapely.to_geojson(BUILDING)),
-    }
-    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32630"}}
-    write_text(mine / "labels.geojson", json.dumps({"type": "FeatureCollection", "crs": crs, "features": [feature]}))
-    uncovered_HW = np.where(MASK_HW, 1, IGNORED)
-    assert_masks(chips(), {"s0_0": uncovered_HW, "s1_0": uncovered_HW})
-    paste(mine, polygons={"background": "other"})
-    assert_masks(chips(), {"s0_0": MASK_HW, "s1_0": MASK_HW})
 
 
 @pytest.mark.parametrize("name", ["{}", "{}_0", "{}.tif", "images/{}.tif"])

@@ -55,19 +55,9 @@ def test_hidden_pixels_and_no_data_are_no_classes(tmp_path: Path) -> None:
     assert contents.nodata == Counter({"0": 64 * 44 - 16 * 20})
 
 
-@pytest.mark.parametrize(
-    ("name", "image", "message"),
-    [
-        ("a.jpg", MASK_HW * 255, "is JPEG-compressed, which invents values along the edges of classes"),
-        ("a.tif", np.stack([MASK_HW / 255] * 3), "has colours of type float64; save the mask with 8 bits per channel"),
-        ("a.tif", np.stack([MASK_HW] * 5), "has 5 bands; a mask has one of values, or red, green and blue"),
-    ],
-)
-def test_masks_that_are_not_imported_get_no_suggestion(
-    tmp_path: Path, name: str, image: np.ndarray, message: str
-) -> None:
-    path = (write_tif if image.ndim == 3 else write_picture)(tmp_path / name, image)
-    with pytest.raises(PipelineError, match=f"{name} {message}"):
+def test_masks_that_are_not_imported_get_no_suggestion(tmp_path: Path) -> None:
+    path = write_picture(tmp_path / "a.jpg", MASK_HW * 255)
+    with pytest.raises(PipelineError, match="a.jpg is JPEG-compressed, which invents values along the edges"):
         read_mask(path, default_rules())
 
 

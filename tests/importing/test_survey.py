@@ -105,10 +105,6 @@ def test_folders_of_parts_are_the_split(layout: str) -> None:
             "in masks/; found 2 .png in /mine/photos, 1 .png in /mine/annot",
         ),
         (
-            "images/a.tif images/b.tif labels/a.gpkg",
-            "/mine/images/b.tif has no mask; expected b.tif or .png in images/ and in masks/",
-        ),
-        (
             "images/a.tif ground_truth/a.tif",
             "/mine has images, but no labels: expected masks of the same names in masks/, or labels.gpkg; found 1 .tif "
             "in /mine/images, 1 .tif in /mine/ground_truth",

@@ -1,4 +1,4 @@
-"""Vegetation, burnt grass and slopes look as their season and the sun would have them."""
+"""Vegetation and burnt grass look as their season would have them."""
 
 from datetime import date
 
@@ -34,13 +34,3 @@ def test_grass_burns_on_some_dry_dates_and_never_in_the_rains() -> None:
     dry = [burnt_share(60, seed) for seed in range(8)]
     assert max(dry) > min(dry) + 0.02
     assert max(burnt_share(980, seed) for seed in range(8)) < 0.02
-
-
-def test_slopes_facing_the_sun_are_lighter() -> None:
-    mountain = generate_ground(Site((96, 96), 4, Landscape(snow=150)))
-    red_HW = reflectance(mountain, WET, (2,))[0]
-    down_HW, right_HW = np.gradient(mountain.height_HW.astype(float))
-    sunward_HW = down_HW * WET.shadow_direction[0] + right_HW * WET.shadow_direction[1]
-    grass_HW = mountain.cover_HW == Cover.GRASS
-    grass_HW[[0, -1]] = grass_HW[:, [0, -1]] = False  # the edge has no slope
-    assert np.corrcoef(sunward_HW[grass_HW], red_HW[grass_HW])[0, 1] > 0.2

@@ -11,12 +11,11 @@ from pipeline.sources.sample.clouds import (
     generate_occlusion,
     scene_classification,
 )
-from pipeline.sources.sample.shapes import direction, move
+from pipeline.sources.sample.shapes import direction
 
 SHAPE = (128, 128)
 SHADOW_DIRECTION = direction(42)
 CLEAR = np.zeros(SHAPE, np.int32)
-RGBN = (0, 1, 2, 6)
 
 
 def generate(**shares: int) -> Occlusion:
@@ -41,22 +40,6 @@ def test_the_swath_ends_in_a_straight_line(share: int) -> None:
     assert missing_HW.mean() == pytest.approx(share / 1000, abs=0.015)
     assert (np.abs(np.diff(missing_HW, axis=1)).sum(axis=1) <= 1).all()
     assert (np.abs(np.diff(missing_HW.sum(axis=1))) <= 1).all()
-
-
-def test_shadows_are_the_clouds_displaced_away_from_the_sun() -> None:
-    occlusion = generate(cloud=100)
-    shadow_HW = occlusion.shadow_HW >= DETECTABLE
-    assert 0.02 < shadow_HW.mean() < 0.3
-
-    def best_overlap(towards: tuple[int, int]) -> float:
-        overlaps = []
-        for distance in range(14, 41):
-            pixels = np.argwhere(shadow_HW) - move((0, 0), towards, distance)
-            pixels = pixels[((pixels >= 0) & (pixels < 128)).all(axis=1)]
-            overlaps.append(float((occlusion.cloud_HW >= DETECTABLE // 2)[tuple(pixels.T)].mean()))
-        return max(overlaps)
-
-    assert best_overlap(SHADOW_DIRECTION) > 0.95 > 0.5 > best_overlap(direction(42 + 32))
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,3 @@ def test_labelled_fields_are_on_open_land_and_match_the_cover(seed: int) -> None
     cell = survey_cell(0, seed)
     assert set(np.unique(cell.ground.class_HW[cell.label_HW > 0])) <= {6, 7}
     assert (cell.ground.cover_HW[cell.label_HW > 0] == cell.label_HW[cell.label_HW > 0] + 9).all()
-
-
-def test_the_official_split_has_every_cell_once(ghana: Path) -> None:
-    assert sorted(RawFolder("landcoverai", ghana).official_parts) == sorted(RawFolder("ghana", ghana).labels)
