@@ -198,7 +198,7 @@ def test_without_any_run_the_report_is_complete(toy: Toy) -> None:
 
 def test_mistakes_are_one_line(toy: Toy, tmp_path: Path) -> None:
     for folder, arguments in ((toy.folder, ("losses", "-o", "toy.yaml")), (tmp_path, ())):  # no folder, no repository
-        with pytest.raises(SystemExit, match=r"^report: error: .+\Z"):
+        with pytest.raises(SystemExit, match=r"^report: error: .+$"):
             run_command(folder, main, *arguments)
 
 

@@ -53,6 +53,11 @@ def test_the_reason_is_the_first_kind_over_its_threshold(shares: dict[str, float
     assert reasons([measured("a", 1, **shares)]) == {"a_20200101": reason}
 
 
+def test_of_equally_clear_dates_the_earlier_is_kept() -> None:
+    dates = [measured("a", 2), measured("a", 1)]
+    assert reasons(dates, dates=1) == {"a_20200101": "keep", "a_20200102": "clearer dates"}
+
+
 share = st.sampled_from([0.0, 0.01, 0.05, 0.06, 0.2])
 one_date = st.builds(measured, st.sampled_from("ab"), st.integers(1, 28), share, share, share, share)
 many_dates = st.lists(one_date, unique_by=lambda date: date.id)
