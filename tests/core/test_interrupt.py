@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -123,23 +122,6 @@ def test_imports_are_interrupted_in_one_line(tmp_path: Path, command: str) -> No
     process = stage(tmp_path, command, PYTHONPATH=f"{tmp_path}:{ROOT}")
     code, output = interrupt(process, (tmp_path / "loading").exists)
     assert (code, output) == (INTERRUPTED, f"{command}: error: {MESSAGE}\n")
-
-
-def test_compare_is_interrupted_in_one_line(tmp_path: Path) -> None:
-    subprocess.run([*DVC, "init", "-q", "--no-scm"], cwd=tmp_path, check=True)
-    (tmp_path / "metrics").mkdir()
-    os.mkfifo(tmp_path / "metrics/evaluate.json")
-    process, pipe = stage(tmp_path, "compare", "workspace", "workspace"), []
-
-    def opened() -> bool:
-        """Whether the process has opened the pipe for reading."""
-        with suppress(OSError):
-            pipe.append(os.open(tmp_path / "metrics/evaluate.json", os.O_WRONLY | os.O_NONBLOCK))
-        return bool(pipe)
-
-    code, output = interrupt(process, opened)
-    os.close(pipe[0])
-    assert (code, output) == (INTERRUPTED, f"compare: error: {MESSAGE}\n")
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt, GeneratorExit])
