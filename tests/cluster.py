@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).parents[1]
-TIMEOUT = 60
+TIMEOUT = 180
 """Seconds."""
 
 

@@ -4,7 +4,6 @@ import inspect
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +15,7 @@ from dvc.utils.hydra import apply_overrides
 
 from pipeline.core.params import Params
 from pipeline.formats.datasets import DATASETS, DatasetName
+from tests.studies.world import DVC
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
@@ -164,12 +164,11 @@ def test_dvc_keeps_chips_of_two_sizes_apart_in_its_run_cache(tmp_path: Path) -> 
     (tmp_path / "code").touch()
     tile = {"cmd": "cp params.yaml chips", "deps": ["code"], "params": body("tile")["params"], "outs": ["chips"]}
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"tile": tile}}), encoding="utf-8")
-    dvc = [sys.executable, "-W", "ignore", "-m", "dvc"]
-    subprocess.run([*dvc, "init", "--quiet", "--no-scm"], cwd=tmp_path, check=True)
+    subprocess.run([*DVC, "init", "--quiet", "--no-scm"], cwd=tmp_path, check=True)
     for size in (512, 256, 512):
         params = {"on_error": "stop", "tile": {"size": size}}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-        ended = subprocess.run([*dvc, "repro"], cwd=tmp_path, check=True, capture_output=True, text=True)
+        ended = subprocess.run([*DVC, "repro"], cwd=tmp_path, check=True, capture_output=True, text=True)
         assert yaml.safe_load((tmp_path / "chips").read_text(encoding="utf-8")) == params
     assert "is cached" in ended.stdout
 
@@ -212,5 +211,5 @@ def test_dvc_loads_the_graph_with_these_edges() -> None:
     for stage in ("train", "evaluate"):
         expected |= {(chips[dataset], stage), (f"split@{dataset}", stage)}
     expected.add(("train", "evaluate"))
-    dot = output_of(sys.executable, "-W", "ignore", "-m", "dvc", "dag", "--dot")
+    dot = output_of(*DVC, "dag", "--dot")
     assert set(re.findall(r'"(.+?)" -> "(.+?)"', dot)) == expected

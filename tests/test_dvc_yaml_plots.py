@@ -1,7 +1,6 @@
 """The plots of dvc.yaml are files that the stages write, and do not end an experiment without a cache."""
 
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,13 @@ import pytest
 import yaml
 
 from tests.learning.world import World
-from tests.studies.world import call, commit, git
+from tests.studies.world import DVC, call, commit, git
 from tests.test_dvc_yaml import GRAPH, ROOT, body, listed
 
 PATHS = [entry for entry in GRAPH["plots"] if isinstance(entry, str)]
 PLOTS = {name: plot for entry in GRAPH["plots"] if entry not in PATHS for name, plot in entry.items()}
 CURVES = [plot for name, plot in PLOTS.items() if not name.endswith(".png")]
 IMAGES = {path for name, plot in PLOTS.items() if name.endswith(".png") for path in plot["y"]}
-DVC = [sys.executable, "-W", "ignore", "-m", "dvc"]
 
 # each output differs from the others, which the cache would otherwise hold as one
 WRITE = """\

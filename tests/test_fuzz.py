@@ -33,7 +33,7 @@ from tests.sources.test_stac import BASE, item
 from tests.sources.world import files_below
 from tests.world import TWO_CLASSES, archive, at, gradient, halves, landcovernet_item, orthophoto, params
 
-FEW, MANY = 10, 2500
+FEW, MANY = range(10), range(10, 2510)
 SECONDS = 20
 
 
@@ -179,7 +179,7 @@ def fuzz_stac(folder: Path, rng: random.Random) -> None:
 
 
 Fuzzer = Callable[[Path, random.Random], None]
-FUZZERS: list[Fuzzer] = [fuzz_scene, fuzz_dtype, fuzz_item, fuzz_zip, fuzz_tar, fuzz_stac]
+SLOW: list[Fuzzer] = [fuzz_scene, fuzz_dtype, fuzz_item]
 FAST: list[Fuzzer] = [fuzz_zip, fuzz_tar, fuzz_stac]
 
 
@@ -193,21 +193,14 @@ def run(fuzz: Fuzzer, seeds: range, tmp_path: Path) -> None:
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("fuzz", FUZZERS, ids=lambda fuzz: fuzz.__name__)
-def test_damaged_files_are_refused_or_read(fuzz: Fuzzer, tmp_path: Path) -> None:
-    run(fuzz, range(FEW), tmp_path)
+@pytest.mark.parametrize("seeds", [FEW, pytest.param(MANY, marks=pytest.mark.soak)], ids=["few", "many"])
+@pytest.mark.parametrize(
+    "fuzz", [*SLOW, *(pytest.param(fuzz, marks=pytest.mark.short) for fuzz in FAST)], ids=lambda fuzz: fuzz.__name__
+)
+def test_damaged_files_are_refused_or_read(fuzz: Fuzzer, seeds: range, tmp_path: Path) -> None:
+    run(fuzz, seeds, tmp_path)
 
 
 @pytest.mark.parametrize(("fuzz", "seed"), [(fuzz_scene, 78), (fuzz_scene, 554), (fuzz_dtype, 161)])
 def test_scenes_that_raised_other_errors(fuzz: Fuzzer, seed: int, tmp_path: Path) -> None:
     run(fuzz, range(seed, seed + 1), tmp_path)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize(
-    "fuzz",
-    [pytest.param(fuzz, marks=[pytest.mark.short] if fuzz in FAST else []) for fuzz in FUZZERS],
-    ids=lambda fuzz: fuzz.__name__,
-)
-def test_many_damaged_files_are_refused_or_read(fuzz: Fuzzer, tmp_path: Path) -> None:
-    run(fuzz, range(FEW, FEW + MANY), tmp_path)

@@ -22,7 +22,7 @@ from tests.world import archive, gradient, halves, orthophoto, write_params
 ROOT = Path(__file__).parents[1]
 MLHUB = {"download.landcovernet.source": "mlhub", "download.landcovernet.connections": 2}
 CHIPS = tuple(f"31PGS_{number:02}" for number in range(8))
-FEW, MANY = 2, 25
+few_or_many = pytest.mark.parametrize("kills", [2, pytest.param(25, marks=pytest.mark.soak)])
 
 
 @dataclass
@@ -42,8 +42,9 @@ class World:
     def finish(self, stage: str, *arguments: str) -> float:
         start = time.monotonic()
         run = self.start(stage, *arguments)
-        _, err = run.communicate()
+        out, err = run.communicate()
         assert (run.returncode, err) == (0, b"")
+        assert (out.startswith(stage.encode()), out.count(b"\n"), out.endswith(b" s\n")) == (True, 1, True)
         return time.monotonic() - start
 
     def kill(self, after: float, stage: str, *arguments: str) -> bool:
@@ -106,7 +107,7 @@ def survive_download(server: Hub, tmp_path: Path, kills: int) -> int:
 def scenes(world: World) -> tuple[str, ...]:
     raw = archive(world.folder / "raw", "landcoverai")
     for number in range(12):
-        orthophoto(raw, f"scene{number}", gradient(320, 320), halves(320, 320))
+        orthophoto(raw, f'it\'s "{number}"', gradient(320, 320), halves(320, 320))
     return "tile", "raw", "out/chips", "out/failures.csv"
 
 
@@ -148,24 +149,15 @@ def survive(stage: str, tmp_path: Path, kills: int) -> int:
     return survived
 
 
-def test_a_download_survives_kills(server: Hub, tmp_path: Path) -> None:
-    assert survive_download(server, tmp_path, FEW) >= FEW
+@few_or_many
+def test_a_download_survives_kills(server: Hub, tmp_path: Path, kills: int) -> None:
+    assert survive_download(server, tmp_path, kills) >= kills
 
 
+@few_or_many
 @pytest.mark.parametrize("stage", list(STAGES))
-def test_a_data_stage_survives_kills(stage: str, tmp_path: Path) -> None:
-    assert survive(stage, tmp_path, FEW) >= FEW
-
-
-@pytest.mark.soak
-def test_a_download_survives_many_kills(server: Hub, tmp_path: Path) -> None:
-    assert survive_download(server, tmp_path, MANY) >= MANY
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("stage", list(STAGES))
-def test_a_data_stage_survives_many_kills(stage: str, tmp_path: Path) -> None:
-    assert survive(stage, tmp_path, MANY) >= MANY
+def test_a_data_stage_survives_kills(stage: str, tmp_path: Path, kills: int) -> None:
+    assert survive(stage, tmp_path, kills) >= kills
 
 
 def test_the_key_is_on_no_command_line(server: Hub, tmp_path: Path) -> None:

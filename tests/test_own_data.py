@@ -1,13 +1,11 @@
 """Folders of images and labels as people have them, from `download` to chips, and to a split."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import shapely
 import yaml
 from PIL import Image
 
@@ -18,7 +16,7 @@ from pipeline.download import DownloadParams, download
 from pipeline.formats.png import read_mask
 from pipeline.split import SplitParams, split
 from pipeline.tile import TileParams, tile
-from tests.importing.world import BUILDING, CLASSES, MASK_HW, SIDE, write_picture, write_rules, write_tif, write_vector
+from tests.importing.world import CLASSES, MASK_HW, SIDE, write_picture, write_rules, write_tif, write_vector
 from tests.world import params, write_params
 
 IGNORED = 255
@@ -92,16 +90,6 @@ def test_png_and_jpeg_pairs(mine: Path) -> None:
     np.testing.assert_array_equal(Image.open("chips/images/photo0_0.png"), Image.open(mine / "images/photo0.png"))
 
 
-def test_masks_in_colours(mine: Path) -> None:
-    for name in ("rgb", "rgba", "png"):
-        write_tif(mine / f"images/{name}.tif")
-    alpha_HW = np.where(np.arange(SIDE)[:, None] < 20, 0, 255) + 0 * MASK_HW
-    write_tif(mine / "masks/rgb.tif", painted(MASK_HW).transpose(2, 0, 1))
-    write_picture(mine / "masks/rgba.png", painted(MASK_HW, alpha_HW))
-    write_picture(mine / "masks/png.png", painted(MASK_HW.T))
-    assert_masks(chips(), {"rgb_0": MASK_HW, "rgba_0": np.where(alpha_HW > 0, MASK_HW, IGNORED), "png_0": MASK_HW.T})
-
-
 def test_a_colour_of_no_class_is_named_and_may_become_one(mine: Path) -> None:
     write_tif(mine / "images/s.tif")
     image_HWC = painted(MASK_HW)
@@ -129,22 +117,6 @@ def test_masks_of_0_and_255_need_the_remap_of_the_message(mine: Path) -> None:
     assert_masks(chips(), {"s_0": MASK_HW})
 
 
-def test_polygons_in_geojson(mine: Path) -> None:
-    for name in ("s0", "s1"):
-        write_tif(mine / f"images/{name}.tif")
-    feature = {
-        "type": "Feature",
-        "properties": {"class": "building"},
-        "geometry": json.loads(shapely.to_geojson(BUILDING)),
-    }
-    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32630"}}
-    write_text(mine / "labels.geojson", json.dumps({"type": "FeatureCollection", "crs": crs, "features": [feature]}))
-    uncovered_HW = np.where(MASK_HW, 1, IGNORED)
-    assert_masks(chips(), {"s0_0": uncovered_HW, "s1_0": uncovered_HW})
-    paste(mine, polygons={"background": "other"})
-    assert_masks(chips(), {"s0_0": MASK_HW, "s1_0": MASK_HW})
-
-
 @pytest.mark.parametrize("name", ["{}", "{}_0", "{}.tif", "images/{}.tif"])
 def test_ones_own_lists_of_images_or_chips(mine: Path, name: str) -> None:
     scenes = [f"tile_{number:03}" for number in range(6)]
@@ -156,17 +128,6 @@ def test_ones_own_lists_of_images_or_chips(mine: Path, name: str) -> None:
     chips()
     ids = [f"{scene}_0" for scene in scenes]
     assert parts() == {"train": ids[:3], "val": ids[3:5], "test": ids[5:]}
-
-
-def test_folders_of_parts_are_the_split(mine: Path) -> None:
-    expected = {}
-    for part in ("train", "val", "test"):
-        for k, mask_HW in enumerate((MASK_HW, MASK_HW.T)):
-            write_picture(mine / part / f"images/{part}{k}.png")
-            write_picture(mine / part / f"masks/{part}{k}.png", mask_HW)
-            expected[f"{part}{k}_0"] = mask_HW
-    assert_masks(chips(), expected)
-    assert parts() == {part: [f"{part}0_0", f"{part}1_0"] for part in ("train", "val", "test")}
 
 
 def test_codes_above_254_need_the_ids_and_the_remap_of_the_message(mine: Path) -> None:

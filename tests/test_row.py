@@ -10,8 +10,9 @@ import pytest
 
 from pipeline.report import main as report
 from pipeline.sweep import main as sweep
+from tests.cluster import wait_for
 from tests.pages import ROOT
-from tests.studies.world import call, commit, environment, git, make_repository, run_command, started, wait_for
+from tests.studies.world import call, commit, environment, git, make_repository, run_command, started
 
 STUDY = ("study.yaml", "--seeds", "2")
 

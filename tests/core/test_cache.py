@@ -1,3 +1,5 @@
+"""The cache is where PIPELINE_CACHE or DVC's project says."""
+
 from pathlib import Path
 
 import pytest

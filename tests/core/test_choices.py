@@ -1,3 +1,5 @@
+"""A mistyped value or key is answered with the closest allowed one."""
+
 import pytest
 
 from pipeline.core.choices import invalid_choice, unknown_key

@@ -1,3 +1,5 @@
+"""A command prints a summary or one line of error, progress only on a terminal, and a bug its traceback."""
+
 import argparse
 import io
 import sys

@@ -1,3 +1,5 @@
+"""On a Dask cluster results and failures are as without one; whatever does not fit a worker is named in one line."""
+
 import os
 import signal
 import threading

@@ -1,3 +1,5 @@
+"""Only CPUs that the process may use count, and all threads share one pool."""
+
 import os
 import subprocess
 import sys

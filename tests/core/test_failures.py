@@ -1,6 +1,9 @@
+"""A bad file fails alone and is listed with its reason; a full disk ends the stage; on_error decides what follows."""
+
 import errno
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -8,6 +11,10 @@ from pipeline.core.errors import PipelineError, StageError
 from pipeline.core.failures import Failure, Failures, catch_failures, partition_results, report_failures
 
 RAW = Path("data/raw/landcoverai")
+
+
+def os_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number), "a.png")
 
 
 def halve(number: int) -> int:
@@ -31,35 +38,22 @@ def test_os_errors_are_failures_and_bugs_are_not(tmp_path: Path) -> None:
 
 
 def test_running_out_of_memory_is_a_failure() -> None:
-    def large(_: str) -> bytearray:
-        return bytearray(1 << 62)
-
-    assert catch_failures(large, str)("a.tif") == Failure("a.tif", "a.tif needs more memory than is available")
+    failure = catch_failures(Mock(side_effect=MemoryError), str)("a.tif")
+    assert failure == Failure("a.tif", "a.tif needs more memory than is available")
 
 
 @pytest.mark.parametrize(
-    ("number", "advice"),
+    ("error", "message"),
     [
-        (errno.ENOSPC, "free disk space, or set PIPELINE_CACHE to a folder on a larger disk, and run again"),
-        (errno.EDQUOT, "free disk space, "),
-        (errno.EMFILE, "raise `ulimit -n` and run again"),
+        (os_error(errno.ENOSPC), "No space left on device: a.png; free disk space, or set PIPELINE_CACHE to a folder"),
+        (os_error(errno.EDQUOT), "Disk quota exceeded: a.png; free disk space, "),
+        (os_error(errno.EMFILE), "Too many open files: a.png; raise `ulimit -n` and run again"),
+        (StageError("come back in an hour"), "come back in an hour"),
     ],
 )
-def test_a_full_disk_ends_the_stage(number: int, advice: str) -> None:
-    def full(_: object) -> None:
-        raise OSError(number, os.strerror(number), "a.png")
-
-    with pytest.raises(StageError) as error:
-        catch_failures(full, str)("a")
-    assert str(error.value).startswith(f"{os.strerror(number)}: a.png; {advice}")
-
-
-def test_a_stage_error_ends_the_stage() -> None:
-    def refused(_: object) -> None:
-        raise StageError("come back in an hour")
-
-    with pytest.raises(StageError, match="^come back in an hour$"):
-        catch_failures(refused, str)("a")
+def test_what_affects_every_file_ends_the_stage(error: Exception, message: str) -> None:
+    with pytest.raises(StageError, match=f"^{message}"):
+        catch_failures(Mock(side_effect=error), str)("a")
 
 
 def test_skip_writes_the_table_and_reports_the_count(tmp_path: Path) -> None:

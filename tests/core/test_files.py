@@ -1,3 +1,5 @@
+"""Outputs appear whole or not at all, whoever is killed or writes at the same time; copies are independent files."""
+
 import os
 import signal
 import subprocess
@@ -202,13 +204,9 @@ def test_a_staging_folder_without_a_lock_is_removed_when_stale(tmp_path: Path) -
 def test_a_copy_is_not_a_hard_link(tmp_path: Path) -> None:
     original, twin = tmp_path / "a.tif", tmp_path / "deep" / "down" / "b.tif"
     original.write_bytes(b"pixels")
-    original.chmod(0o644)
     copy(original, twin)
     assert twin.read_bytes() == b"pixels"
     assert twin.stat().st_ino != original.stat().st_ino
-    assert original.stat().st_nlink == 1
-    twin.chmod(0o444)  # as DVC does to what it caches
-    assert original.stat().st_mode & 0o777 == 0o644
     original.write_bytes(b"changed")
     assert twin.read_bytes() == b"pixels"
 

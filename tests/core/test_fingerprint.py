@@ -1,3 +1,5 @@
+"""Finished work is known by its inputs, params and the code that made it, and by nothing else."""
+
 import subprocess
 import sys
 from pathlib import Path

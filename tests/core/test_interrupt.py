@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from pipeline.core.interrupt import INTERRUPTED, MESSAGE, thread_pool
 from tests.sources.faulty import Fault
 from tests.sources.hub import Hub, hub
 from tests.sources.world import files_below, small_landcovernet
+from tests.studies.world import DVC
 from tests.world import archive, orthophoto, write_params
 
 ROOT = Path(__file__).parents[2]
@@ -87,8 +87,7 @@ def test_a_stage_with_a_hanging_thread_exits_and_keeps_finished_work(scenes: Pat
 
 
 def test_under_dvc_a_stage_prints_one_line_and_dvc_fails(scenes: Path) -> None:
-    dvc = (sys.executable, "-W", "ignore", "-m", "dvc")
-    subprocess.run([*dvc, "init", "--quiet", "--no-scm"], cwd=scenes, check=True)
+    subprocess.run([*DVC, "init", "--quiet", "--no-scm"], cwd=scenes, check=True)
     command = f"{sys.executable} -m pipeline.{' '.join(TILE)}"
     stages = {"tile": {"cmd": command, "outs": ["out/chips"]}, "later": {"cmd": "touch later", "deps": ["out/chips"]}}
     (scenes / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
@@ -123,23 +122,6 @@ def test_imports_are_interrupted_in_one_line(tmp_path: Path, command: str) -> No
     process = stage(tmp_path, command, PYTHONPATH=f"{tmp_path}:{ROOT}")
     code, output = interrupt(process, (tmp_path / "loading").exists)
     assert (code, output) == (INTERRUPTED, f"{command}: error: {MESSAGE}\n")
-
-
-def test_compare_is_interrupted_in_one_line(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-W", "ignore", "-m", "dvc", "init", "-q", "--no-scm"], cwd=tmp_path, check=True)
-    (tmp_path / "metrics").mkdir()
-    os.mkfifo(tmp_path / "metrics/evaluate.json")
-    process, pipe = stage(tmp_path, "compare", "workspace", "workspace"), []
-
-    def opened() -> bool:
-        """Whether the process has opened the pipe for reading."""
-        with suppress(OSError):
-            pipe.append(os.open(tmp_path / "metrics/evaluate.json", os.O_WRONLY | os.O_NONBLOCK))
-        return bool(pipe)
-
-    code, output = interrupt(process, opened)
-    os.close(pipe[0])
-    assert (code, output) == (INTERRUPTED, f"compare: error: {MESSAGE}\n")
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt, GeneratorExit])

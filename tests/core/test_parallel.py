@@ -1,3 +1,5 @@
+"""Threads and processes give the same results in the same order, and end with their stage."""
+
 import os
 import signal
 import subprocess

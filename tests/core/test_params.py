@@ -1,3 +1,5 @@
+"""params.yaml: what it accepts, and one line with what is allowed for each bad value."""
+
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -49,11 +51,6 @@ def test_keys_of_other_stages_are_ignored(tmp_path: Path) -> None:
 
 def test_1e_05_as_dvc_writes_it_is_a_number(tmp_path: Path) -> None:
     assert load(tmp_path, "inner: {lr: 1e-05}\n").inner.lr == 0.00001
-
-
-def test_params_are_frozen(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="frozen"):
-        load(tmp_path, "inner: {lr: 0.1}\n").inner.lr = 2
 
 
 @pytest.mark.parametrize(

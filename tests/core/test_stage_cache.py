@@ -1,3 +1,5 @@
+"""Finished results of a failed or killed run are reused, and those of other inputs or settings are not."""
+
 import multiprocessing
 import os
 import signal

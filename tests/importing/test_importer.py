@@ -23,6 +23,11 @@ def mine(tmp_path: Path) -> Path:
     return tmp_path / "mine"
 
 
+def write_images(mine: Path, scenes: str) -> None:
+    for scene in scenes:
+        write_tif(mine / f"images/{scene}.tif")
+
+
 def mask_of(target: Path, scene: str = "a") -> np.ndarray:
     """Class ids, 255 where ignored."""
     with open_geotiff(target / f"masks/{scene}.tif") as file:
@@ -30,23 +35,9 @@ def mask_of(target: Path, scene: str = "a") -> np.ndarray:
         return np.where(file.valid_mask(), values_HW, 255)
 
 
-def test_a_pair_of_pictures_becomes_a_pair_of_geotiffs(mine: Path, tmp_path: Path) -> None:
-    write_picture(mine / "images/a.png")
-    write_picture(mine / "masks/a.png", MASK_HW)
-    imported, failures, notes = run_import(mine, tmp_path / "raw")
-    assert (failures, notes) == ([], [])
-    assert [(str(file.path), str(file.origin)) for file in imported] == [
-        ("classes.yaml", "classes.yaml"),
-        ("images/a.tif", "images/a.png"),
-        ("masks/a.tif", "masks/a.png"),
-    ]
-    assert (mask_of(tmp_path / "raw") == MASK_HW).all()
-
-
 @pytest.mark.parametrize("suffix", ["gpkg", "geojson", "shp", "fgb"])
 def test_one_vector_file_labels_all_images_and_is_copied(mine: Path, tmp_path: Path, suffix: str) -> None:
-    for scene in "ab":
-        write_tif(mine / f"images/{scene}.tif")
+    write_images(mine, "ab")
     write_vector(mine / f"labels.{suffix}", kind=["building"])
     imported, failures, notes = run_import(mine, tmp_path / "raw")
     assert failures == []
@@ -90,8 +81,7 @@ def test_the_annotated_areas_are_read_and_copied(mine: Path, tmp_path: Path) -> 
 
 
 def test_labels_far_from_every_image_are_refused(mine: Path, tmp_path: Path) -> None:
-    for scene in "ab":
-        write_tif(mine / f"images/{scene}.tif")
+    write_images(mine, "ab")
     write_vector(mine / "labels.gpkg", crs="EPSG:32631", kind=["building"])
     with pytest.raises(PipelineError, match=r"labels.gpkg covers .*: they do not overlap, nor do the") as error:
         run_import(mine, tmp_path / "raw")
@@ -111,8 +101,7 @@ def test_an_image_without_polygons_is_named_by_its_own_path(mine: Path, tmp_path
 
 
 def test_labels_far_from_their_own_image_fail_alone(mine: Path, tmp_path: Path) -> None:
-    for scene in "ab":
-        write_tif(mine / f"images/{scene}.tif")
+    write_images(mine, "ab")
     write_vector(mine / "labels/a.gpkg", kind=["building"])
     write_vector(mine / "labels/b.gpkg", crs="EPSG:32631", kind=["building"])
     imported, (failure,), _ = run_import(mine, tmp_path / "raw")
@@ -145,8 +134,7 @@ def test_sidecars_follow_a_renamed_image(mine: Path, tmp_path: Path) -> None:
 def test_a_label_that_does_not_fit_into_memory_takes_its_image_along(
     mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for scene in "ab":
-        write_tif(mine / f"images/{scene}.tif")
+    write_images(mine, "ab")
     write_picture(mine / "masks/a.png", MASK_HW)
     write_vector(mine / "masks/b.gpkg", kind=["building"])
     monkeypatch.setattr("pipeline.importing.importer.import_mask", Mock(side_effect=MemoryError))
@@ -157,8 +145,7 @@ def test_a_label_that_does_not_fit_into_memory_takes_its_image_along(
 
 
 def test_a_vector_file_that_all_depend_on_is_checked_first(mine: Path, tmp_path: Path) -> None:
-    for scene in "ab":
-        write_tif(mine / f"images/{scene}.tif")
+    write_images(mine, "ab")
     write_vector(mine / "labels.gpkg", kind=["bilding"])
     with pytest.raises(
         PipelineError, match=r"'kind' has values that are no class: 'bilding' in 1 polygon \(nearest: b"

@@ -141,12 +141,6 @@ def test_jpeg_is_refused_without_a_tolerance(tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.tif", rules()).startswith(text)
 
 
-def test_a_jpeg_within_the_tolerance_is_read(tmp_path: Path) -> None:
-    mask_HW = np.repeat(np.repeat(MASK_HW[:32, :16], 16, 0), 16, 1)  # in whole blocks of JPEG
-    source = write_picture(tmp_path / "a.jpg", paint(mask_HW), quality=80, subsampling=0)
-    np.testing.assert_array_equal(labels(source, rules(colours={"tolerance": 12})), mask_HW)
-
-
 def test_three_equal_bands_of_floats_keep_their_no_data(tmp_path: Path) -> None:
     values_HW = np.array([[0, 1], [7, -9999]], np.float32)
     write_geotiff(source := tmp_path / "a.tif", np.stack([values_HW] * 3), at(), nodata=-9999)

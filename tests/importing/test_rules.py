@@ -16,11 +16,6 @@ def rules(**keys: Any) -> LabelRules:
     return LabelRules.model_validate({"classes": CLASSES} | keys)
 
 
-def test_everything_but_the_classes_has_a_default() -> None:
-    assert rules(remap={255: 1}).table == ClassTable.model_validate({"classes": CLASSES, "remap": {255: 1}})
-    assert (rules().masks, rules().colours.tolerance, rules().polygons.background) == ("auto", 0, None)
-
-
 @pytest.mark.parametrize(
     ("remap", "dtype"),
     [

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.importing.survey import part_lists, survey, with_scenes
+from pipeline.importing.survey import part_lists, survey
 
 ROOT = Path("/mine")
 
@@ -105,10 +105,6 @@ def test_folders_of_parts_are_the_split(layout: str) -> None:
             "in masks/; found 2 .png in /mine/photos, 1 .png in /mine/annot",
         ),
         (
-            "images/a.tif images/b.tif labels/a.gpkg",
-            "/mine/images/b.tif has no mask; expected b.tif or .png in images/ and in masks/",
-        ),
-        (
             "images/a.tif ground_truth/a.tif",
             "/mine has images, but no labels: expected masks of the same names in masks/, or labels.gpkg; found 1 .tif "
             "in /mine/images, 1 .tif in /mine/ground_truth",
@@ -154,9 +150,3 @@ def test_what_is_not_clear_is_refused(names: str, message: str) -> None:
     with pytest.raises(PipelineError) as error:
         survey(ROOT, paths(*names.split()))
     assert str(error.value) == message
-
-
-def test_lists_name_scenes_for_images_with_a_suffix() -> None:
-    found = survey(ROOT, paths("1_sat.jpg", "1_mask.png", "2_sat.jpg", "2_mask.png"))
-    entries = ["1_sat", "images/2_sat.jpg", "2_0", "9_sat.jpg", "1"]
-    assert with_scenes(entries, found) == "1\n2\n2_0\n9_sat.jpg\n1\n"

@@ -129,7 +129,7 @@ def put(endpoint: str, bucket: str, prefix: str, folder: Path) -> None:
 def as_landcovernet(archive: Path, folder: Path) -> Path:
     """Write an archive in the layout of Source Cooperative: a folder per tile and chip, with other satellites.
 
-    The files of other satellites and continents are not images, so that fetching them fails.
+    The files of other satellites are not images, so that fetching them fails.
     """
     for chip, label in RawFolder("landcovernet", archive).labels.items():
         here = folder / LANDCOVERNET / chip.replace("_", "/")
@@ -144,10 +144,6 @@ def as_landcovernet(archive: Path, folder: Path) -> Path:
                 scene = f"{item.chip}_{day:%Y%m%d}"
                 for band in bands:
                     _other(here / satellite / scene / f"{scene}_{band}_10m.tif")
-    asia = folder / LANDCOVERNET.replace("_af", "_as") / "36SWF/00"
-    _other(asia / "36SWF_00_2018_LC_10m.tif")
-    for band in ("B02", "B03", "B04", "SCL", "CLD"):
-        _other(asia / f"S2/36SWF_00_20180105/36SWF_00_20180105_{band}_10m.tif")
     return folder
 
 

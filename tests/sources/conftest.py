@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources.bucket import Proxy, proxied
 from tests.sources.hub import Hub, configured_hub
 from tests.sources.world import LANDCOVERNET_ID, small_landcovernet
 
@@ -11,6 +12,13 @@ from tests.sources.world import LANDCOVERNET_ID, small_landcovernet
 def landcovernet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of two chips; read-only."""
     return small_landcovernet(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture
+def proxy(endpoint: str) -> Iterator[Proxy]:
+    """A proxy before the buckets of the test file, with its own records."""
+    with proxied(endpoint) as running:
+        yield running
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pipeline.sources import transfer as transfers
 from pipeline.sources.clouds_first import ItemFetcher
 from pipeline.sources.remote import RemoteItem
 from pipeline.sources.transfer import Remote, Transfer, new_session
-from tests.sources.faulty import Fault, Server, served
+from tests.sources.faulty import Server, served
 from tests.sources.world import DAYS, files_below, request, small_ghana, small_landcovernet
 
 
@@ -50,16 +50,9 @@ def item_fetcher(store: Path, dataset: str = "landcovernet", **changes: Any) -> 
     return ItemFetcher(requested, Transfer(new_session(4), requested.statistics), store)
 
 
-def test_cloud_masks_are_fetched_first_then_bands_of_clear_dates(server: Server, tmp_path: Path) -> None:
-    list(item_fetcher(tmp_path / "store").fetch(items(server), tmp_path / "raw"))
-    names = [Path(received.path).stem for received in server.gets()]
-    assert sorted(names[:5]) == ["SCL"] * 4 + ["labels"]
-    assert sorted(names[5:]) == ["B02"] * 2 + ["B03"] * 2 + ["B04"] * 2
-    for name in files_below(tmp_path / "raw"):  # linked and not copied
-        assert (tmp_path / "raw" / name).stat().st_ino == (tmp_path / "store" / name).stat().st_ino
-
-
-def test_only_the_bands_that_are_used_are_fetched_each_once(server: Server, archive: Path, tmp_path: Path) -> None:
+def test_cloud_masks_come_first_then_the_bands_that_are_used_of_clear_dates_each_once(
+    server: Server, archive: Path, tmp_path: Path
+) -> None:
     for path in archive.rglob("B04.tif"):
         for name in ("B08", "B11"):
             shutil.copy(path, path.with_name(f"{name}.tif"))
@@ -67,7 +60,10 @@ def test_only_the_bands_that_are_used_are_fetched_each_once(server: Server, arch
     fetcher = ItemFetcher(requested, Transfer(new_session(4), requested.statistics), tmp_path / "store")
     list(fetcher.fetch(items(server), tmp_path / "raw"))
     names = [Path(received.path).stem for received in server.gets()]
+    assert sorted(names[:5]) == ["SCL"] * 4 + ["labels"]
     assert sorted(names[5:]) == ["B02"] * 2 + ["B03"] * 2 + ["B04"] * 2 + ["B08"] * 2
+    for name in files_below(tmp_path / "raw"):  # linked and not copied
+        assert (tmp_path / "raw" / name).stat().st_ino == (tmp_path / "store" / name).stat().st_ino
 
 
 def test_the_estimate_multiplies_the_size_of_the_first_asset(server: Server, archive: Path, tmp_path: Path) -> None:
@@ -92,15 +88,6 @@ def test_an_item_without_its_cloud_mask_fails(server: Server, tmp_path: Path) ->
     _, failures = partition_results(item_fetcher(tmp_path / "store").fetch(all_items, tmp_path / "raw"))
     reason = f"{all_items[0].folder} has no asset SCL; it has B02, B03, B04, CLD"
     assert failures == [Failure(str(all_items[0].folder), reason)]
-
-
-def test_a_date_whose_band_fails_leaves_its_place_to_the_next_clearest(server: Server, tmp_path: Path) -> None:
-    all_items = items(server)
-    server.faults[f"/{all_items[0].folder}/B03.tif"] = [Fault("status", 404)]
-    fetcher = item_fetcher(tmp_path / "store", dates=1)
-    _, failures = partition_results(fetcher.fetch(all_items, tmp_path / "raw"))
-    assert [failure.file for failure in failures] == [str(all_items[0].folder)]
-    assert [path.parent.name for path in (tmp_path / "raw").rglob("B04.tif")] == [all_items[2].folder.name]
 
 
 def test_a_cloud_mask_of_another_size_than_the_bands_excludes_its_item(

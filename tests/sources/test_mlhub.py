@@ -2,21 +2,17 @@
 
 import json
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from pipeline.core.failures import Failure, Failures, partition_results
-from pipeline.raster.geotiff import write_geotiff
 from pipeline.sources.base import Fetched, Request
 from pipeline.sources.mlhub import fetch_mlhub
 from tests.sources.faulty import Fault
 from tests.sources.hub import API, Hub, configured_hub
 from tests.sources.world import DAYS, LANDCOVERNET_ID, files_below, request, small_ghana
-from tests.world import at
 
 SOURCE = f"{LANDCOVERNET_ID}_source_sentinel_2"
 CLEAR = DAYS[0], DAYS[2]
@@ -81,17 +77,6 @@ def test_only_the_selection_is_fetched(server: Hub, tmp_path: Path) -> None:
     assert {received.path.split("_")[-2] for received in server.blobs.gets("_source_sentinel_2")} == {"02"}
 
 
-def test_no_data_in_a_band_leaves_the_place_of_its_date_to_the_next(
-    landcovernet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(landcovernet, tmp_path / "archive")
-    write_geotiff(tmp_path / "archive" / FIRST / "B03.tif", np.zeros((1, 16, 16), np.uint16), at(), nodata=0)
-    with configured_hub(tmp_path / "archive", LANDCOVERNET_ID, monkeypatch):
-        fetch(tmp_path / "raw", request("landcovernet", **{"download.landcovernet.clouds_first.dates": 1}))
-    with_bands = {path.parent.name[-8:] for path in (tmp_path / "raw").rglob("B04.tif") if "31PGS_01" in str(path)}
-    assert with_bands == {f"{day:%Y%m%d}" for day in CLEAR}
-
-
 def test_ghana(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with configured_hub(small_ghana(tmp_path / "archive"), "su_african_crops_ghana", monkeypatch) as running:
         monkeypatch.setenv("MLHUB_ROOT_URL", running.root.rstrip("/"))  # without the last slash
@@ -99,16 +84,6 @@ def test_ghana(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert failures == []
     names = sorted(file.path.name for file in fetched if file.path.suffix == ".tif")
     assert names == ["cloudmask.tif"] * 8 + ["labels.tif"] * 2 + ["source.tif"] * 4
-
-
-def test_broken_transfers_change_no_file(server: Hub, tmp_path: Path, own_cache: Path) -> None:
-    fetch(tmp_path / "whole")
-    whole = files_below(tmp_path / "whole")
-    shutil.rmtree(own_cache)
-    server.blobs.every = (5, Fault("drop", 300))
-    _, failures = fetch(tmp_path / "raw")
-    assert failures == []
-    assert files_below(tmp_path / "raw") == whole
 
 
 def test_a_failed_asset_excludes_its_item_alone(server: Hub, tmp_path: Path) -> None:

@@ -31,11 +31,6 @@ def refusal(folder: Path) -> str:
     return str(error.value)
 
 
-def test_the_download_of_the_catalog_is_resumed(server: Hub, tmp_path: Path) -> None:
-    server.blobs.faults["/catalog.tar.gz"] = [Fault("drop", 200), Fault("status", 503)]
-    assert fetch(tmp_path / "raw")[1] == []
-
-
 def test_a_refused_catalog_is_not_retried(server: Hub, tmp_path: Path) -> None:
     server.api.faults[CATALOG] = [Fault("status", 403)]
     assert refusal(tmp_path / "raw") == f"the catalog of {LANDCOVERNET_ID}: HTTP 403 Forbidden"

@@ -26,15 +26,6 @@ def read(**changes: Any) -> DownloadParams:
     return validate(DownloadParams, {key: values[key] for key in DownloadParams.model_fields}, PARAMS)
 
 
-def test_a_selection() -> None:
-    given = {"bbox": [-20, 10, -19, "11.5"], "tiles": ["31PGS"], "dates": ["2018-01-01", date(2018, 6, 1)], "chips": 5}
-    select = read(**{"landcovernet.select": given}).download.landcovernet.select
-    assert select.bbox == (-20.0, 10.0, -19.0, 11.5)
-    assert select.dates == (date(2018, 1, 1), date(2018, 6, 1))
-    assert (select.tiles, select.chips) == (["31PGS"], 5)
-    assert read().download.ghana.select.bbox == "none"
-
-
 @pytest.mark.parametrize(
     "text", ["[2018-01-01, 2018-06-30]", '["2018-01-01", "2018-06-30"]', "[2018-01-01, '2018-06-30']"]
 )

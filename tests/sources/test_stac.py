@@ -33,8 +33,14 @@ def item(**changes: Any) -> dict[str, Any]:
     return values | changes
 
 
-def parsed(**changes: Any) -> RemoteItem | None:
-    return parse_item(json.dumps(item(**changes)).encode(), "landcovernet", BASE)
+def parse(values: Any) -> RemoteItem | None:
+    return parse_item(json.dumps(values).encode(), "landcovernet", BASE)
+
+
+def parsed(**changes: Any) -> RemoteItem:
+    found = parse(item(**changes))
+    assert found is not None
+    return found
 
 
 def refusal(**changes: Any) -> str:
@@ -45,7 +51,6 @@ def refusal(**changes: Any) -> str:
 
 def test_an_item_has_a_chip_a_date_and_its_known_assets() -> None:
     parsed_item = parsed()
-    assert parsed_item is not None
     assert (parsed_item.chip, parsed_item.date, parsed_item.folder) == (
         "31PGS_01",
         date(2018, 1, 5),
@@ -59,33 +64,29 @@ def test_a_label_has_no_date() -> None:
     parsed_item = parsed(
         id="ref_landcovernet_af_v1_labels_31PGS_01", assets={"labels": {"href": "https://blobs/l.tif"}}
     )
-    assert parsed_item is not None
     assert (parsed_item.chip, parsed_item.date, list(parsed_item.assets)) == ("31PGS_01", None, ["labels"])
 
 
 def test_size_and_checksum_are_taken_from_the_file_extension() -> None:
     asset = {"href": "https://b/B04.tif", "file:size": 7, "file:checksum": "1220" + "ab" * 32}
-    parsed_item = parsed(assets={"B04": asset})
-    assert parsed_item is not None
-    assert (parsed_item.assets["B04"].size, parsed_item.assets["B04"].checksum) == (7, ("sha256", "ab" * 32))
+    found = parsed(assets={"B04": asset}).assets["B04"]
+    assert (found.size, found.checksum) == (7, ("sha256", "ab" * 32))
 
 
 @pytest.mark.parametrize("values", [{"type": "Collection"}, {"type": "Catalog"}, [1], "text", None])
 def test_other_json_is_skipped(values: Any) -> None:
-    assert parse_item(json.dumps(values).encode(), "landcovernet", BASE) is None
+    assert parse(values) is None
 
 
 @pytest.mark.parametrize(
     "name", ["ref_landcovernet_af_v1_source_landsat_8_31PGS_01_20180105", "../../evil", f"../{ID}"]
 )
 def test_items_of_other_collections_are_skipped(name: str) -> None:
-    assert parsed(id=name) is None
+    assert parse(item(id=name)) is None
 
 
 def test_a_relative_href_is_relative_to_the_base() -> None:
-    parsed_item = parsed(assets={"B04": {"href": "a/../B04.tif"}})
-    assert parsed_item is not None
-    assert parsed_item.assets["B04"].url == f"{BASE}B04.tif"
+    assert parsed(assets={"B04": {"href": "a/../B04.tif"}}).assets["B04"].url == f"{BASE}B04.tif"
 
 
 @pytest.mark.parametrize(
@@ -115,9 +116,7 @@ def test_invalid_json_is_refused(text: bytes) -> None:
 
 
 def test_in_the_raw_folder_assets_are_the_files_beside_the_item() -> None:
-    parsed_item = parsed()
-    assert parsed_item is not None
-    values = local_stac(parsed_item, ["B04"])
+    values = local_stac(parsed(), ["B04"])
     assert values["assets"] == {"B04": {"href": "B04.tif", "title": "red"}}
     assert values["links"] == [{"rel": "root", "href": "../_common/documentation.pdf"}]
     assert "http" not in json.dumps(values)
@@ -125,6 +124,5 @@ def test_in_the_raw_folder_assets_are_the_files_beside_the_item() -> None:
 
 @pytest.mark.parametrize("href", ["http://[bad", "https://host/a", "//host/a", " s3://bucket/a", "mailto:me"])
 def test_a_link_to_a_server_is_removed(href: str) -> None:
-    parsed_item = parsed(links=[{"rel": "self", "href": href}, {"rel": "root", "href": "../catalog.json"}])
-    assert parsed_item is not None
-    assert local_stac(parsed_item, ["B04"])["links"] == [{"rel": "root", "href": "../catalog.json"}]
+    found = parsed(links=[{"rel": "self", "href": href}, {"rel": "root", "href": "../catalog.json"}])
+    assert local_stac(found, ["B04"])["links"] == [{"rel": "root", "href": "../catalog.json"}]

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from pipeline.studies.details import (
     calibration_table,
-    classes_table,
     cost_table,
     leak_table,
     provenance_table,
@@ -74,15 +73,6 @@ def test_the_leak_of_each_arm() -> None:
     assert "says nothing" not in table.notes[0]
     synthetic = study_results(LEAK, make=lambda run: finished(run, 0.5, evaluate={"synthetic": True}))
     assert required(leak_table(synthetic)).notes[0].endswith("These images are synthetic: says nothing.")
-
-
-def test_scores_of_classes_are_means_over_seeds() -> None:
-    table = classes_table(study_results(seeds=2))
-    iou = (0.41 / 1.59 + 0.39 / 1.61) / 2
-    assert table.rows[0] == ("dice", "field", f"{iou:.4f}", "0.4000", "0.4000")
-    assert [cells[:2] for cells in table.rows] == [
-        (arm, name) for arm in ("dice", "focal") for name in ("field", "road")
-    ]
 
 
 def test_calibration_and_cost() -> None:

@@ -4,9 +4,7 @@ import json
 from typing import Any
 
 import numpy as np
-import pytest
 
-from pipeline.core.errors import PipelineError
 from pipeline.evaluation.verdict import Result
 from pipeline.scoring.counts import to_table
 from pipeline.studies.result import parse_result
@@ -29,12 +27,3 @@ def test_counts_are_read_by_group_and_class() -> None:
     np.testing.assert_array_equal(result.counts_G3K, COUNTS)
     assert (result.mean_iou, result.precision, result.fold) == (0.25, "bf16", "1/3")
     assert parse().fold is None
-
-
-def test_what_has_no_score_is_one_line() -> None:
-    with pytest.raises(PipelineError, match=r"^mine: the test chips have no labelled pixel"):
-        parse(mean_iou=None)
-    with pytest.raises(
-        PipelineError, match=r"^mine: metrics/evaluate.json lacks test_list; run dvc repro there first$"
-    ):
-        parse_result("mine", '{"mean_iou": 0.5}', UNITS)

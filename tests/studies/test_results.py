@@ -77,8 +77,16 @@ def test_what_is_missing_beside_the_scores_is_left_empty() -> None:
     ("path", "text", "problem"),
     [
         ("metrics/units.csv", None, "metrics/units.csv of rev: it is in no cache; dvc exp remove "),
-        ("metrics/evaluate.json", json.dumps(evaluation(0.5, mean_iou=None)), "have no labelled pixel"),
-        ("metrics/evaluate.json", '{"mean_iou": 0.5}', "lacks test_list"),
+        (
+            "metrics/evaluate.json",
+            json.dumps(evaluation(0.5, mean_iou=None)),
+            ": the test chips have no label",
+        ),
+        (
+            "metrics/evaluate.json",
+            '{"mean_iou": 0.5}',
+            ": metrics/evaluate.json lacks test_list; run dvc repro",
+        ),
     ],
 )
 def test_scores_that_cannot_be_read_are_a_problem_of_the_arm(path: str, text: str | None, problem: str) -> None:

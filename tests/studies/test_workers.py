@@ -1,11 +1,8 @@
 """What failed in a clone is named by its own error, and only one sweep runs at a time."""
 
-from pathlib import Path
-
 import pytest
 
-from pipeline.core.errors import PipelineError
-from pipeline.studies.workers import EXPERIMENT_REF, exclusive, failure
+from pipeline.studies.workers import EXPERIMENT_REF, failure
 
 
 def test_the_stages_own_error_is_reported() -> None:
@@ -27,10 +24,3 @@ def test_the_stages_own_error_is_reported() -> None:
 )
 def test_refs_of_experiments(ref: str, is_experiment: bool) -> None:
     assert bool(EXPERIMENT_REF.fullmatch(ref)) == is_experiment
-
-
-def test_a_lock_is_free_again_after_its_block(tmp_path: Path) -> None:
-    for _ in range(2):
-        with exclusive(tmp_path / "folder/lock"), pytest.raises(PipelineError, match="another sweep runs"):  # noqa: SIM117
-            with exclusive(tmp_path / "folder/lock"):
-                pass

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
@@ -157,10 +156,3 @@ def started(folder: Path) -> list[str]:
     """Trainings that were started, in order."""
     log = folder.parent / "started.txt"
     return log.read_text().split() if log.exists() else []
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

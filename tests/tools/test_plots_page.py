@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from tests.browser import DESKTOP, PHONE, Browser, browse
-from tests.studies.world import call, commit
+from tests.studies.world import DVC, call, commit
 from tests.test_dvc_yaml import GRAPH, ROOT
-from tests.test_dvc_yaml_plots import CURVES, DVC, IMAGES, PLOTS, repository
+from tests.test_dvc_yaml_plots import CURVES, IMAGES, PLOTS, repository
 
 pytestmark = [pytest.mark.soak, pytest.mark.short]
 

@@ -1,4 +1,4 @@
-"""Vegetation, burnt grass, water and slopes look as their season and the sun would have them."""
+"""Vegetation and burnt grass look as their season would have them."""
 
 from datetime import date
 
@@ -26,19 +26,6 @@ def test_vegetation_is_green_in_the_rains_and_brown_in_the_dry_season(cover: Cov
     assert wet[1] / wet[2] > dry[1] / dry[2]
 
 
-def test_forest_is_darker_than_grass_and_water_is_dark_in_the_infrared() -> None:
-    for acquisition in (DRY, WET):
-        forest, grass = (median_spectrum(acquisition, cover)[:3].sum() for cover in (Cover.FOREST, Cover.GRASS))
-        assert forest < grass
-        assert median_spectrum(acquisition, Cover.LAKE)[3] < 500
-
-
-def test_shadows_fall_north_west_in_february_and_south_west_in_august() -> None:
-    assert DRY.shadow_direction[1] < 0
-    assert WET.shadow_direction[1] < 0
-    assert DRY.shadow_direction[0] < 0 < WET.shadow_direction[0]
-
-
 def test_grass_burns_on_some_dry_dates_and_never_in_the_rains() -> None:
     def burnt_share(greenness: int, seed: int) -> float:
         nir_HW = reflectance(GROUND, Acquisition(date(2018, 1, 9), greenness, seed), (6,))[0]
@@ -47,13 +34,3 @@ def test_grass_burns_on_some_dry_dates_and_never_in_the_rains() -> None:
     dry = [burnt_share(60, seed) for seed in range(8)]
     assert max(dry) > min(dry) + 0.02
     assert max(burnt_share(980, seed) for seed in range(8)) < 0.02
-
-
-def test_slopes_facing_the_sun_are_lighter() -> None:
-    mountain = generate_ground(Site((96, 96), 4, Landscape(snow=150)))
-    red_HW = reflectance(mountain, WET, (2,))[0]
-    down_HW, right_HW = np.gradient(mountain.height_HW.astype(float))
-    sunward_HW = down_HW * WET.shadow_direction[0] + right_HW * WET.shadow_direction[1]
-    grass_HW = mountain.cover_HW == Cover.GRASS
-    grass_HW[[0, -1]] = grass_HW[:, [0, -1]] = False  # the edge has no slope
-    assert np.corrcoef(sunward_HW[grass_HW], red_HW[grass_HW])[0, 1] > 0.2

@@ -48,11 +48,6 @@ def test_few_pixels_are_labelled_and_the_common_crops_occur_in_several_cells(gha
         assert (labels_NHW == crop).any(axis=(1, 2)).sum() >= 4, CLASSES["ghana"].names[crop - 1]
 
 
-def test_cloud_masks_have_all_four_codes(ghana: Path) -> None:
-    codes = [np.unique(pixels(item.folder / "cloudmask.tif")) for item in RawFolder("ghana", ghana).items]
-    assert set(np.concatenate(codes)) == {0, 1, 2, 3}
-
-
 def test_reflectance_rises_along_the_red_edge_to_the_seventh_band(ghana: Path) -> None:
     item = next(item for item in RawFolder("ghana", ghana).items if not pixels(item.folder / "cloudmask.tif").any())
     medians = np.median(pixels(item.folder / "source.tif").reshape(10, -1), axis=1)
@@ -76,7 +71,3 @@ def test_labelled_fields_are_on_open_land_and_match_the_cover(seed: int) -> None
     cell = survey_cell(0, seed)
     assert set(np.unique(cell.ground.class_HW[cell.label_HW > 0])) <= {6, 7}
     assert (cell.ground.cover_HW[cell.label_HW > 0] == cell.label_HW[cell.label_HW > 0] + 9).all()
-
-
-def test_the_official_split_has_every_cell_once(ghana: Path) -> None:
-    assert sorted(RawFolder("landcoverai", ghana).official_parts) == sorted(RawFolder("ghana", ghana).labels)

@@ -17,13 +17,6 @@ def share(ground: Ground, *classes: int) -> float:
     return float(np.isin(ground.class_HW, classes).mean())
 
 
-def test_an_empty_landscape_is_grass_with_single_trees() -> None:
-    ground = generate()
-    assert (ground.class_HW == LAND_COVER[Cover.GRASS]).all()
-    assert set(np.unique(ground.cover_HW)) == {Cover.GRASS, Cover.FOREST}
-    assert 0.01 < (ground.cover_HW == Cover.FOREST).mean() < 0.3
-
-
 @pytest.mark.parametrize(
     ("name", "cover"), [("lake", Cover.LAKE), ("wood", Cover.FOREST), ("farmed", Cover.MAIZE), ("bare", Cover.SAND)]
 )

@@ -50,14 +50,6 @@ def test_class_shares_are_near_those_of_the_real_archive(landcoverai: Path) -> N
     assert percent[[1, 4]] == pytest.approx([1.5, 2.5], abs=1)
 
 
-def test_scenes_have_full_and_partial_tiles(landcoverai: Path) -> None:
-    for scene in scenes(landcoverai):
-        _, height, width = read(landcoverai, "masks", scene).shape
-        assert min(height, width) >= 2 * TILE
-        assert height % TILE > 0
-        assert width % TILE > 0
-
-
 def test_the_official_split_has_every_full_tile_once(landcoverai: Path) -> None:
     lists = {name: (landcoverai / f"{name}.txt").read_text().split() for name in ("train", "val", "test")}
     ids = []

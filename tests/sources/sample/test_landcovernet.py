@@ -1,13 +1,11 @@
 """The sample of LandCoverNet looks to the pipeline as the real archive does: its bands, clouds, labels and places."""
 
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from rasterio.warp import transform
 
 from pipeline.core.files import read_json
 from pipeline.formats.datasets import CLASSES, DatasetName
@@ -72,16 +70,6 @@ def test_labels_are_classes_and_consensus_on_the_grid_of_their_sources(landcover
         assert 30 < consensus_HW.min() < 70 < consensus_HW.max() == 100
 
 
-def test_source_dates_are_listed_under_the_name_of_the_tile(landcovernet: Path) -> None:
-    days: dict[str, list[str]] = {}
-    for item in RawFolder("landcovernet", landcovernet).items:
-        days.setdefault(item.chip, []).append(f"{item.date:%Y%m%d}")
-    for chip, folder in RawFolder("landcovernet", landcovernet).labels.items():
-        header, *rows = (folder / "source_dates.csv").read_text().splitlines()
-        assert header == f",{chip[:5]}"
-        assert rows == [f"{number},{day}" for number, day in enumerate(days[chip])]
-
-
 def test_all_seven_classes_occur_and_three_of_them_dominate(landcovernet: Path) -> None:
     counts = np.bincount(labels(landcovernet)[:, 0].ravel(), minlength=8)
     shares = dict(zip(range(8), 100 * counts / counts.sum(), strict=True))
@@ -113,14 +101,6 @@ def test_no_data_is_0_in_all_bands_and_in_scl_and_nowhere_else(landcovernet: Pat
     assert 3 <= items_with_missing < 40
 
 
-def test_scl_has_pixels_of_20_m_and_cld_of_60(landcovernet: Path) -> None:
-    for item in RawFolder("landcovernet", landcovernet).items[::5]:
-        for key, factor in (("SCL", 2), ("CLD", 6)):
-            coarse_HW = pixels(item.folder, key)[0]
-            rows = np.arange(256) // factor * factor
-            assert (coarse_HW == coarse_HW[rows][:, rows]).all()
-
-
 def test_high_clouds_are_bright_and_probable(landcovernet: Path) -> None:
     cloudy_items = 0
     for item in RawFolder("landcovernet", landcovernet).items:
@@ -144,22 +124,6 @@ def test_water_is_dark_in_the_infrared_and_bare_ground_bright_in_the_red(landcov
             red[value] += pixels(item.folder, "B04")[0][clear_HW & (class_HW == value)][::9].tolist()
     assert np.median(nir[1]) < 700 < 1800 < np.median(nir[5])
     assert np.median(red[5]) < 700 < 1200 < np.median(red[3])
-
-
-def test_the_geometry_of_an_item_is_the_outline_of_its_pixels(landcovernet: Path) -> None:
-    for item in RawFolder("landcovernet", landcovernet).items[::16]:
-        stac = read_json(item.folder / "stac.json")
-        with open_geotiff(item.folder / "B02.tif") as file:
-            corners = [
-                file.georeference.corner(row, column) for row, column in ((256, 0), (256, 256), (0, 256), (0, 0))
-            ]
-            longitudes, latitudes = transform(file.georeference.crs, "OGC:CRS84", *zip(*corners, strict=True))
-        ring = stac["geometry"]["coordinates"][0]
-        assert ring[0] == ring[-1]
-        assert np.array(ring[:4]) == pytest.approx(np.array([longitudes, latitudes]).T, abs=1e-5)
-        assert stac["bbox"] == [*np.min(ring, axis=0), *np.max(ring, axis=0)]
-        assert stac["properties"]["datetime"] == f"{item.date}T00:00:00Z"
-        assert date(2018, 1, 1) <= item.date <= date(2018, 12, 31)
 
 
 @pytest.mark.parametrize("tile", TILES, ids=lambda tile: tile.name)

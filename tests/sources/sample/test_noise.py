@@ -1,4 +1,4 @@
-"""Random numbers and noise are uniform, smooth where they should be, and within ten bits."""
+"""Noise is within ten bits, and borders move by every offset up to their reach."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,8 @@ from hypothesis import strategies as st
 
 from pipeline.sources.sample.noise import (
     NOISE_MAX,
-    Rng,
     fractal_noise,
     perturb_borders,
-    quantile,
     smooth,
     top_share,
     value_noise,
@@ -18,12 +16,6 @@ from pipeline.sources.sample.noise import (
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-def test_random_integers_are_uniform() -> None:
-    rng = Rng(3)
-    counts = np.bincount([rng.below(6) for _ in range(6000)])
-    assert counts == pytest.approx(np.full(6, 1000), abs=120)
 
 
 @given(seed=SEEDS, cell=st.integers(2, 70), octaves=st.integers(1, 6))
@@ -39,28 +31,11 @@ def test_noise_is_an_integer_of_ten_bits(seed: int, cell: int, octaves: int) -> 
         assert noise.max() <= NOISE_MAX
 
 
-def test_white_noise_is_uniform_and_uncorrelated() -> None:
-    noise = white_noise((200, 200), 9)
-    assert np.bincount(noise.ravel() >> 7, minlength=8) == pytest.approx(np.full(8, 5000), abs=400)
-    assert abs(np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]) < 0.02
-
-
-def test_value_noise_is_smooth_and_octaves_roughen_it() -> None:
-    smooth, rough = value_noise((200, 200), 50, 4), fractal_noise((200, 200), 50, 5, 4)
-    steps = [np.abs(np.diff(noise, axis=1)).max() for noise in (smooth, rough)]
-    assert steps[0] < 35 < steps[1]
-
-
 def test_smoothing_keeps_a_constant_and_spreads_a_point() -> None:
     assert (smooth(np.full((5, 5), 80, np.int32)) == 80).all()
     point = np.zeros((5, 5), np.int32)
     point[2, 2] = 160
     assert smooth(point)[1:4, 1:4].tolist() == [[10, 20, 10], [20, 40, 20], [10, 20, 10]]
-
-
-def test_a_quantile_is_the_value_that_permille_of_1000_are_below() -> None:
-    values = np.tile(np.arange(1000, dtype=np.int32)[:, None], (1, 40))
-    assert [quantile(values, permille) for permille in (0, 500, 1000)] == [0, 500, 996]
 
 
 @pytest.mark.parametrize("permille", [0, 20, 500])

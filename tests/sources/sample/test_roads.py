@@ -1,14 +1,11 @@
-"""Roads are connected and cross the scene; houses stand along them, aligned, and neither on them nor on each other."""
-
-import math
+"""Roads cross the scene; houses stand along them, aligned, and neither on them nor on each other."""
 
 import numpy as np
 import pytest
 
 from pipeline.sources.sample.noise import Shape
-from pipeline.sources.sample.roads import BUILT_PERMILLE, House, generate_roads, place_houses
+from pipeline.sources.sample.roads import House, generate_roads, place_houses
 from pipeline.sources.sample.scene_spec import SceneSpec, random_scene_spec
-from pipeline.sources.sample.shapes import stroke
 
 SHAPE: Shape = (500, 520)
 VILLAGE: Shape = (900, 900)
@@ -22,41 +19,10 @@ def scene_spec(seed: int, pixels_per_metre: int = 2) -> SceneSpec:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_all_roads_are_connected(seed: int) -> None:
-    roads = generate_roads(scene_spec(seed), 2)
-    canvas = (SHAPE[0] + 400, SHAPE[1] + 400)
-    masks = [
-        stroke(canvas, [(row + 200, column + 200) for row, column in road.points], road.half_width) for road in roads
-    ]
-    reached, remaining = masks[0], masks[1:]
-    while remaining:
-        touching = [mask for mask in remaining if (mask & reached).any()]
-        assert touching
-        reached = np.logical_or.reduce([reached, *touching])
-        remaining = [mask for mask in remaining if not (mask & reached).any()]
-
-
-@pytest.mark.parametrize("seed", range(4))
 def test_main_roads_cross_the_scene(seed: int) -> None:
     first, second, *_ = generate_roads(scene_spec(seed), 0)
     assert first.mask(scene_spec(seed)).any(axis=0).all()
     assert second.mask(scene_spec(seed)).any(axis=1).all()
-
-
-def test_the_main_road_is_asphalt_and_the_widest_at_any_scale() -> None:
-    for pixels_per_metre in (2, 4):
-        roads = generate_roads(scene_spec(1, pixels_per_metre), 0)
-        assert roads[0].surface == "asphalt"
-        assert roads[0].half_width == max(road.half_width for road in roads)
-        assert 4 <= 2 * roads[0].half_width / pixels_per_metre <= 7
-
-
-def test_the_heading_is_that_to_the_next_point() -> None:
-    road = generate_roads(scene_spec(2), 5)[0]
-    for index in range(0, len(road.points) - 1, 5):
-        (row, column), (next_row, next_column) = road.points[index : index + 2]
-        angle = math.atan2(next_row - row, next_column - column) * 64 / (2 * math.pi)
-        assert abs((road.heading_at(index) - angle + 32) % 64 - 32) <= 0.51
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +35,6 @@ def footprint(house: House) -> np.ndarray:
     window = house.box.window(VILLAGE)
     footprint_HW[window] = house.box.inside(window)
     return footprint_HW
-
-
-def test_houses_cover_their_share(houses: list[House]) -> None:
-    built = sum(footprint(house).sum() for house in houses)
-    assert 0.6 * BUILT_PERMILLE < 1000 * built / (VILLAGE[0] * VILLAGE[1]) < 1.6 * BUILT_PERMILLE
 
 
 def test_houses_overlap_neither_roads_nor_each_other(houses: list[House]) -> None:

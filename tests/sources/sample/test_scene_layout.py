@@ -1,4 +1,4 @@
-"""Fields, roads, houses, water and woods of an aerial scene do not overlap; trees grow where they may."""
+"""Fields, houses, water and woods of an aerial scene do not overlap; trees grow where they may."""
 
 import numpy as np
 import pytest
@@ -20,26 +20,13 @@ def test_every_class_occurs(layout: SceneLayout) -> None:
     assert set(np.unique(class_map(layout))) == set(ClassId)
 
 
-def test_water_woods_roads_and_houses_do_not_overlap(layout: SceneLayout) -> None:
+def test_water_woods_and_houses_do_not_overlap(layout: SceneLayout) -> None:
     assert not (layout.water_HW & layout.wood_HW).any()
     assert not (layout.wood_HW & layout.yard_HW).any()
     for house in layout.houses:
         window = house.box.window(SHAPE)
         inside = house.box.inside(window)
         assert not layout.water_HW[window][inside].any()
-        for road in layout.roads:
-            assert not road.mask(layout.spec)[window][inside].any()
-
-
-def test_woods_hide_tracks() -> None:
-    for seed in range(12):
-        layout = lay_out_scene(random_scene_spec(SHAPE, 2, seed))
-        for track in (road for road in layout.roads if road.surface == "track"):
-            under_trees_HW = track.mask(layout.spec) & layout.wood_HW
-            if under_trees_HW.any():
-                assert (class_map(layout)[under_trees_HW] == ClassId.WOODLAND).all()
-                return
-    raise AssertionError("no track crosses a wood in twelve scenes")
 
 
 def test_trees_grow_in_woods_and_not_on_treeless_ground(layout: SceneLayout) -> None:
