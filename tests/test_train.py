@@ -127,12 +127,6 @@ def test_chips_of_unsuitable_sizes_are_refused(tmp_path: Path, sizes: list[tuple
         chip_geometry(table_of(tmp_path, *sizes))
 
 
-@pytest.mark.parametrize(("key", "value"), [("seed", -1), ("seed", 2**32), ("loss", "dcie"), ("encoder_weights", "")])
-def test_invalid_params_are_refused(key: str, value: object) -> None:
-    with pytest.raises(ValueError, match=rf"TrainParams\n{key}\n"):
-        train_params(**{key: value})
-
-
 def test_the_pixels_of_the_training_chips_are_counted_and_parts_without_labels_refused(tmp_path: Path) -> None:
     rows = []
     for number, pixels in enumerate([(30, 10, 0), (50, 0, 10), (0, 0, 1000)]):

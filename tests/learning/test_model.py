@@ -99,35 +99,6 @@ def test_content_of_model_json(trained: World) -> None:
     assert (params["loss"], params["seed"], params["train"]["optimizer"]) == ("ce", 1, "adam")
 
 
-@pytest.mark.parametrize(
-    ("changes", "weights", "message"),
-    [
-        ({"architecture": "unett"}, "none", "architecture is 'unett'; did you mean 'unet'? allowed: deeplabv3, "),
-        *(
-            ({"encoder": name}, "none", f"encoder is {name!r}; the closest of ")
-            for name in ("resnet19", "tu-nothing", "")
-        ),
-        (
-            {"architecture": "unetplusplus", "encoder": "mit_b0"},
-            "none",
-            "architecture 'unetplusplus' with encoder 'mit_b0' and encoder_weights 'none': ",
-        ),
-        (
-            {},
-            "none.safetensors",
-            "encoder_weights is 'none.safetensors'; allowed: imagenet, none, or the path of an existing .safetensors f",
-        ),
-    ],
-)
-def test_names_that_do_not_exist_or_fit_are_refused_in_one_line(
-    changes: dict[str, str], weights: str, message: str
-) -> None:
-    with pytest.raises(PipelineError) as error:
-        build(dataclasses.replace(CONFIG, **changes), weights)  # type: ignore[arg-type]
-    assert str(error.value).startswith(message)
-    assert "\n" not in str(error.value)
-
-
 @pytest.mark.parametrize("message", ["We couldn't connect to\nthe hub", ""])
 def test_a_failed_download_is_one_line(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")

@@ -20,17 +20,9 @@ def test_the_front_matter_is_the_hubs() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("sample", ("mit", None)),
-        ("local", ("other", "that-of-the-training-images")),
-    ],
-)
-def test_licences(source: str, expected: tuple[str, str | None]) -> None:
-    trained_on = data("ghana", source, licence("ghana", source))  # type: ignore[arg-type]
-    found = ModelCard(model_card(publication(data=trained_on))).data
-    assert (found.license, found.license_name) == expected
+def test_the_licence_of_own_images_has_a_name() -> None:
+    found = ModelCard(model_card(publication(data=data("ghana", "local", licence("ghana", "local"))))).data
+    assert (found.license, found.license_name) == ("other", "that-of-the-training-images")
 
 
 def test_scores_with_intervals_where_there_are_some() -> None:

@@ -1,4 +1,4 @@
-"""Scores belong to their model; names and licences."""
+"""Scores are taken only if they are the model's own, and every dataset's licence has its SPDX identifier."""
 
 import json
 
@@ -44,7 +44,3 @@ def test_licences_of_all_datasets_have_identifiers(dataset: str) -> None:
         for source in ("archive", "sample", "local")
     }
     assert found == {"archive": SPDX[dataset], "sample": "MIT", "local": None}
-
-
-def test_names() -> None:
-    assert publication().name == "landcovernet-unet-resnet18"
