@@ -70,18 +70,20 @@ def test_a_network_of_many_bands_is_checked(checked: Checked, dataset: str, key:
     [
         ({"dataset": "landcover"}, "dataset is 'landcover'; did you mean 'landcoverai'? allowed: "),
         ({"loss": "dcie"}, "loss is 'dcie'; did you mean 'dice'? allowed: focal, dice, ce"),
-        (
-            {"download.ghana.source": "ftp"},
-            "download.ghana.source is 'ftp'; allowed: sample, local, mlhub, source_coop",
-        ),
         ({"cloud_filter.ghana.clouds": "scl"}, "cloud_filter.ghana.clouds is 'scl'; allowed: mask, none"),
         ({"on_error": "ignore"}, "on_error is 'ignore'; allowed: stop, skip"),
         ({"download.ghana.select.chips": 0}, "download.ghana.select.chips is 0; allowed: none; else input should be "),
         ({"split.test": 0.2}, "split: train 0.8 + val 0.1 + test 0.2 is 1.1; it must be 1"),
         ({"tile.size": 100}, "tile.size is 100; input should be a multiple of 32"),
-        ({"train.optimizer": "adamw"}, "train.optimizer is 'adamw'; did you mean 'adam'? allowed: adam, sgd"),
-        ({"train.device": "gpu"}, "train.device is 'gpu'; allowed: auto, cpu, cuda, mps"),
         ({"evaluate.device": "gpu"}, "evaluate.device is 'gpu'; allowed: auto, cpu, cuda, mps"),
+        (
+            {"train.steps": 1000, "train.epochs": 3},
+            "train.steps: 1000 must be a multiple of train.epochs, 3: set it to 999 or 1002, or to none",
+        ),
+        (
+            {"train.steps": 2, "train.epochs": 5},
+            "train.steps: 2 must be a multiple of train.epochs, 5: set it to 5, or to none",
+        ),
         ({"epochs": 3}, "epochs is not a known key; known here: "),
         ({"train.epoch": 3}, "train.epoch is not a known key; did you mean 'epochs'? known here: epochs, "),
         ({"architecture": "unett"}, "architecture is 'unett'; did you mean 'unet'? allowed: deeplabv3, "),
