@@ -442,6 +442,7 @@ OTHER_MAP = r"  FAILED: .*maps/scene.tif exists, but is of another scene .*; --o
         "--bbox -2.997 9.04 -2.993 9.044",
         "model",
         "folder",
+        "newer",
     ],
 )
 def test_a_map_made_otherwise_is_not_taken_as_finished(
@@ -455,6 +456,8 @@ def test_a_map_made_otherwise_is_not_taken_as_finished(
     if given == "folder":
         scene = write_scene(tmp_path / "elsewhere/scene.tif")
         os.utime(scene, ns=(0, 0))
+    if given == "newer":
+        os.utime(scene)
     outcome = predict(scene, "-o", f"{tmp_path}/maps/", *options, model=model)
     assert re.search(OTHER_MAP, outcome.out)
     assert outcome.code == 1
