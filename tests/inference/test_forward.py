@@ -1,6 +1,7 @@
 """Windows through the network: against the whole scene at once, and the same bytes however they are cut."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.inference.forward import duration, run_network
-from pipeline.inference.layers import open_work
+from pipeline.inference.layers import Layer, Work, open_work
 from pipeline.inference.network import LoadedModel, Wanted
 from pipeline.inference.windows import Tiling, window_spans
 from tests.inference.world import (
@@ -183,6 +184,21 @@ def test_windows_without_a_halo_are_not_compared() -> None:
     mapped(run)
     assert len(run.plan.windows) == 2
     assert run.statistics.seams.disagreement is None
+
+
+def test_a_failed_write_ends_the_run(tmp_path: Path) -> None:
+    class FullDisk(Layer):
+        def write(self, row: int, column: int, values_CHW: np.ndarray) -> None:
+            raise OSError(28, "No space left on device")
+
+    class FullWork(Work):
+        def layer(self, name: str, height: int, width: int, bands: int = 1) -> Layer:
+            return FullDisk(self.folder / name, height, width, bands)
+
+    work = FullWork(tmp_path)
+    with pytest.raises(OSError, match="No space left"):
+        run_network(network_run(exact_model(), random_scene(200, 64), SMALL), work, "map")
+    assert work.rows_done == 0
 
 
 @pytest.mark.parametrize(
