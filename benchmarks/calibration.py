@@ -4,16 +4,14 @@
 
 Maps with confidence are made of each scene twice: by the model as it is, and by a copy of it with temperature 1. Their
 error is computed from the two GeoTIFFs, whose confidence is in per cent, at the pixels that the mask labels. Without
-scenes, those of the sample that contain test chips are mapped whole, and scored at the pixels of these chips. If the
-model has no temperature, one is fitted on the validation chips of `--split`, in another copy.
+scenes, those of the sample that contain test chips are mapped whole, and scored at the pixels of these chips.
 """
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
@@ -24,11 +22,10 @@ from pipeline.evaluation.test_pass import count_predictions
 from pipeline.formats.chips import read_chips
 from pipeline.formats.classes import IGNORE
 from pipeline.formats.png import read_mask
-from pipeline.formats.splits import read_groups
 from pipeline.inference.network import PER_CENT, LoadedModel, Wanted, load_model
 from pipeline.inference.options import MapOptions
 from pipeline.inference.scene_map import predict_scene
-from pipeline.learning.calibration import Calibration, calibrate
+from pipeline.learning.calibration import Calibration
 from pipeline.learning.data import Chips, read_list, scoring_loader
 from pipeline.learning.model import DESCRIPTION, WEIGHTS
 from pipeline.polygons.class_map import layer_file
@@ -46,18 +43,13 @@ class Labelled:
     """uint8, class ids; others are ignored."""
 
 
-def copy_model(model: Path, folder: Path, calibration: Mapping[str, Any] | None) -> Path:
-    """Copy a model with another calibration; None: temperature 1. The weights, and so their hash, stay the same."""
+def copy_model(model: Path, folder: Path, temperature: float) -> Path:
+    """Copy a model with another temperature. The weights, and so their hash, stay the same."""
     folder.mkdir()
-    write_json(folder / DESCRIPTION, read_json(model / DESCRIPTION) | {"calibration": calibration})
+    calibration = Calibration(temperature, 0, temperature, temperature)
+    write_json(folder / DESCRIPTION, read_json(model / DESCRIPTION) | {"calibration": asdict(calibration)})
     (folder / WEIGHTS).symlink_to((model / WEIGHTS).resolve())
     return folder
-
-
-def fit(model: LoadedModel, chips: Path, split: Path) -> Calibration:
-    """Fit the temperature as the stage train does."""
-    val = Chips(chips, read_list(split / "val.txt"), model.model.table)
-    return calibrate(model.model.segmenter, scoring_loader(val, 1, 0), model.device, val.ids, read_groups(split))
 
 
 def errors_on_chips(model: LoadedModel, chips: Path, ids: list[str]) -> tuple[float, float, int]:
@@ -119,10 +111,7 @@ def error_on_maps(model: LoadedModel, scenes: list[Labelled], work: Path) -> tup
 def measure(folder: Path, chips: Path, split: Path, scenes: list[Labelled] | None, work: Path) -> None:
     """Print temperature and errors of a model. `scenes`: None for those of the sample's test chips."""
     model = load_model(folder, "cpu")
-    if model.model.calibration is None:
-        model = load_model(copy_model(folder, work / "fitted", asdict(fit(model, chips, split))), "cpu")
     calibration = model.model.calibration
-    assert calibration is not None
     groups = f"{calibration.groups} groups {calibration.lowest:g} to {calibration.highest:g}"
     print(f"temperature {calibration.temperature:g}, by {groups}; {model.device.precision}\n")
     ids = read_list(split / "test.txt")
@@ -130,7 +119,7 @@ def measure(folder: Path, chips: Path, split: Path, scenes: list[Labelled] | Non
     print("| calibration error on | pixels | before | after |\n|---|---|---|---|")
     print(f"| {len(ids)} test chips | {pixels} | {chips_before:.3f} | {chips_after:.3f} |", flush=True)
     scenes = list(chips_in_scenes(chips, ids, RAW)) if scenes is None else scenes
-    before = load_model(copy_model(folder, work / "uncalibrated", None), "cpu")
+    before = load_model(copy_model(folder, work / "uncalibrated", 1.0), "cpu")
     of_before, _ = error_on_maps(before, scenes, work / "before")
     of_after, pixels = error_on_maps(model, scenes, work / "after")
     print(f"| written maps of {len(scenes)} scenes | {pixels} | {of_before:.3f} | {of_after:.3f} |")

@@ -13,7 +13,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.params import load_params
 from pipeline.raster.layout import SourceItem
 from pipeline.sentinel.date_selection import DateSelection, judge, measure
-from tests.world import ghana_item, landcovernet_item, params
+from tests.world import landcovernet_item, params
 
 DAYS = [date(2020, 1, day) for day in range(1, 7)]
 
@@ -51,14 +51,6 @@ def test_clouds_by_probability(tmp_path: Path) -> None:
     landcovernet_item(tmp_path / "raw", "31PGS_01", DAYS[1], scl=4, cld=50, hidden=64)
     frame, _ = run_filter(tmp_path / "raw", **{"cloud_filter.landcovernet.clouds": "cld"})
     assert frame["reason"].tolist() == ["", "cloud"]
-
-
-def test_the_codes_of_ghana(tmp_path: Path) -> None:
-    for chip, code in (("000001", 1), ("000002", 2), ("000003", 3), ("000004", 0)):
-        ghana_item(tmp_path / "raw", chip, DAYS[0], code=code, hidden=64)
-    frame, _ = run_filter(tmp_path / "raw", "ghana")
-    assert frame["reason"].tolist() == ["cloud", "shadow", "haze", ""]
-    assert frame["id"].tolist()[3] == "000004_20200101"
 
 
 def test_dropping_every_date_is_refused_and_publishes_nothing(tmp_path: Path) -> None:

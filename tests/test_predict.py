@@ -49,7 +49,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, name in enumerate(("red", "green", "blue")):
         write_geotiff(folder / f"{name}.tif", image_CHW[number : number + 1], at())
     write_geotiff(folder / "16bit.tif", image_CHW.astype(np.uint16) * 100, at())
-    write_geotiff(folder / "float.tif", image_CHW.astype(np.float32) / 255, at())
     write_geotiff(folder / "complex.tif", image_CHW.astype(np.complex64), at())
     rasterio.shutil.copy(folder / "scene.tif", folder / "mosaic.vrt", driver="VRT")
     write_geotiff(folder / "small.tif", np.zeros((1, 50, 50), np.uint8), at())
@@ -85,7 +84,6 @@ def predict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     [
         ("", "give one or more scenes, or --bands with the model's bands in separate files"),
         ("scene.tif --bands red.tif green.tif blue.tif", "give one or more scenes, or --bands with .*"),
-        ("--merge", "give one or more scenes, or --bands with .*"),
         ("--bands red.tif green.tif blue.tif --merge", "--merge joins scenes, and --bands is one scene; omit .*"),
         ("--bands red.tif green.tif", "--bands has 2 files; it takes three, of red, green and blue"),
         ("--bands scene.tif scene.tif scene.tif", ".*scene.tif has 3 bands; in separate files there is one band .*"),
@@ -97,7 +95,6 @@ def predict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
             ".*red.tif has 1 band, and the model reads 1, 2, 3 as red, green, blue, counted from 1; .*--bands.*",
         ),
         ("16bit.tif", ".*16bit.tif is uint16, but chips have 8 bits; convert .* gdal_translate -ot Byte -scale .*"),
-        ("float.tif", ".*float.tif is float32, but chips have 8 bits; convert .* gdal_translate -ot Byte -scale .*"),
         ("complex.tif", ".*complex.tif has samples of type complex64; supported are uint8, .*"),
         ("scene.tif --rev no-such-revision", "--rev no-such-revision: cannot get its model .*--model"),
         ("scene.tif --memory 0.01", r"0\.01 GB are too little for .* at least 576 px a side: --memory 0\.\d+$"),
@@ -110,30 +107,23 @@ def predict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         ("scene.tif --bbox 3 50 2 51", "--bbox 3 50 2 51 .*west and east swapped; swap them back.*"),
         ("scene.tif --mask scene.tif", ".*scene.tif has 3 bands; a --mask has one: gdal_translate -b 1 .*"),
         ("scene.tif --mask small.tif", r".*small.tif differ in size: \(128, 96\) and \(50, 50\) px; .*gdalwarp.*"),
-        ("scene.tif --mask missing.tif", ".*missing.tif does not exist"),
         ("scene.tif --truth truth.tif", "--truth is shown in the preview; add --preview, or omit it"),
         ("scene.tif --credit me", "--credit is shown in the preview; add --preview, or omit it"),
         ("scene.tif --preview OUT/p.jpg", "--preview .*p.jpg: give a name that ends in .png"),
-        ("scene.tif --preview folder", "--preview .*folder: give a name that ends in .png"),
         ("scene.tif --preview folder.png", ".*folder.png is a folder, and the map needs a file of this name; .*"),
         ("scene.tif --preview OUT/p.png --truth small.tif", r".*small.tif differ in size: .*"),
-        ("scene.tif --preview OUT/p.png --truth missing.tif", ".*missing.tif does not exist"),
         ("scene.tif -o OUT/map.png", "-o .*map.png: a map is a GeoTIFF; give it a name that ends in .tif"),
-        ("scene.tif -o OUT/map", "-o .*map: a map is a GeoTIFF; give it a name that ends in .tif"),
         ("scene.tif -o text.tif/map.tif", ".*map.tif cannot be written: .*text.tif is not a folder that you may .*"),
         (
             "scene.tif --preview OUT/p.png --truth 16bit.tif",
             ".*16bit.tif is uint16 with 3 bands; a --truth has one band of class ids, uint8: gdal_translate .*",
         ),
-        ("scene.tif --preview OUT/p.png --truth scene.tif", ".*scene.tif is uint8 with 3 bands; a --truth has one .*"),
         ("scene.tif --vector OUT/p.shp", "--vector .*p.shp: give a name that ends in .gpkg"),
         ("scene.tif -o scene.tif --overwrite", ".*scene.tif would be overwritten, but it is an input; choose .*"),
         ("mosaic.vrt -o scene.tif --overwrite", ".*scene.tif would be overwritten, but it is an input; choose .*"),
         ("scene.tif --mask clouds.tif -o clouds.tif --overwrite", ".*clouds.tif would be overwritten, but .*"),
         ("scene.tif --preview OUT/p.png --truth truth.tif -o truth.tif --overwrite", ".*truth.tif would be over.*"),
-        ("scene.tif -o clouds.tif", ".*clouds.tif exists; --overwrite replaces it"),
         ("scene.tif red.tif -o OUT/new.tif", "-o .*new.tif: 2 scenes need a folder for their maps; .*--merge"),
-        ("scene.tif red.tif -o clouds.tif", "-o .*clouds.tif: 2 scenes need a folder for their maps; .*--merge"),
         ("scene.tif other/scene.tif -o OUT/", ".*scene.tif and .*other/scene.tif would both become .*scene.tif; .*"),
         ("scene.tif red.tif -o OUT/ --preview OUT/p.png", "--preview .*p.png: give a folder, as for OUT"),
         ("scene.tif -o OUT/ --preview OUT/p --truth truth.tif", "--truth is the mask of one scene; map it by itself"),
@@ -155,12 +145,9 @@ def test_mistakes_are_one_line(arguments: str, message: str, predict: Command, f
     ("arguments", "message"),
     [
         ("--undecided 101", "--undecided: 101 is not between 0 and 100"),
-        ("--undecided x", "--undecided: 'x' is not a number"),
-        ("--undecided nan", "--undecided: 'nan' is not a number"),
         ("--mmu -1", "--mmu: -1 is not above 0"),
         ("--mmu nan", "--mmu: 'nan' is not a number"),
         ("--memory 0", "--memory: 0 is not above 0"),
-        ("--offset x", "--offset: 'x' is not a number"),
         ("--bbox 1 2 3", "--bbox: expected 4 arguments"),
         ("--bbox 1 2 3 inf", "--bbox: 'inf' is not a number"),
         ("--bands", "--bands: expected at least one argument"),
@@ -185,11 +172,6 @@ def test_help_fits_100_columns(predict: Command, monkeypatch: pytest.MonkeyPatch
 # Models
 
 
-def hugging_face(folder: Path) -> None:
-    (folder / "model.json").unlink()
-    (folder / "config.json").write_text('{"model_type": "segformer"}')
-
-
 def minmax(folder: Path) -> None:
     description = json.loads((folder / "model.json").read_text())
     description["imagery"] = {"bands": [1, 2, 3], "scale": 1, "offset": 0, "stretch": "minmax"}
@@ -200,7 +182,6 @@ def minmax(folder: Path) -> None:
     ("change", "message"),
     [
         (shutil.rmtree, ".* has no model.json; the stage train writes it: run `dvc repro`"),
-        (hugging_face, ".* has no model.json; the stage train writes it: run `dvc repro`"),
         (lambda folder: (folder / "model.safetensors").unlink(), ".*model.safetensors.* does not exist.*"),
         (minmax, "the model was trained with stretch minmax, between the extremes of each chip, .* train again"),
     ],
@@ -260,17 +241,6 @@ def test_a_map_has_the_grid_of_its_scene(
         assert set(np.unique(after.read())) <= set(TABLE.ids)
     names = {"scene.tif", "map.tif", "map.confidence.tif", "map.png", "map.qml", "map.tif.aux.xml"}
     assert outputs(tmp_path).keys() == names
-
-
-def test_no_data_and_alpha_are_no_data(predict: Command, tmp_path: Path) -> None:
-    image_CHW, alpha_HW = noise(96, 128), np.full((96, 128), 255, np.uint8)
-    alpha_HW[10:20, 30:50] = 0
-    write_geotiff(tmp_path / "alpha.tif", np.stack([*image_CHW, alpha_HW]), at(), photometric="RGB", alpha="YES")
-    image_CHW[:, 10:20, 30:50] = 0
-    write_geotiff(tmp_path / "nodata.tif", image_CHW, at(), nodata=0)
-    for name in ("alpha", "nodata"):
-        ids_HW = predict.ids(tmp_path / f"{name}_map.tif", tmp_path / f"{name}.tif")
-        assert np.array_equal(ids_HW == 255, alpha_HW == 0)
 
 
 def test_a_damaged_block_is_named_or_no_data(predict: Command, tmp_path: Path) -> None:
@@ -400,7 +370,7 @@ def test_the_same_pixels_give_the_same_bytes_wherever_they_are_stored(predict: C
 
 
 def test_overwrite(predict: Command, files: Path, tmp_path: Path) -> None:
-    out, other = tmp_path / "out/map.tif", write_scene(tmp_path / "scene.tif", 30, 40)
+    out, other = tmp_path / "out/map.TIFF", write_scene(tmp_path / "scene.tif", 30, 40)
     predict.ids(out, files / "scene.tif")
     first = outputs(out.parent)
     assert predict(other, "-o", out).error == f"predict: error: {out} exists; --overwrite replaces it"
@@ -461,11 +431,24 @@ def test_a_bad_scene_does_not_end_the_others(predict: Command, files: Path, tmp_
 OTHER_MAP = r"  FAILED: .*maps/scene.tif exists, but is of another scene .*; --overwrite replaces it\n"
 
 
-@pytest.mark.parametrize("given", [("--confidence",), ("--mmu", "0.2"), "model", "folder"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "--confidence",
+        "--mmu 0.2",
+        "--undecided 40",
+        "--resample",
+        "--offset 0.5",
+        "--bbox -2.997 9.04 -2.993 9.044",
+        "model",
+        "folder",
+        "newer",
+    ],
+)
 def test_a_map_made_otherwise_is_not_taken_as_finished(
-    given: str | tuple[str, ...], predict: Command, model: Path, tmp_path: Path
+    given: str, predict: Command, model: Path, tmp_path: Path
 ) -> None:
-    scene, options = write_scene(tmp_path / "scene.tif"), () if isinstance(given, str) else given
+    scene, options = write_scene(tmp_path / "scene.tif"), given.split() if given.startswith("-") else []
     assert predict(scene, "-o", f"{tmp_path}/maps/").code == 0
     before = outputs(tmp_path / "maps")
     if given == "model":
@@ -473,6 +456,8 @@ def test_a_map_made_otherwise_is_not_taken_as_finished(
     if given == "folder":
         scene = write_scene(tmp_path / "elsewhere/scene.tif")
         os.utime(scene, ns=(0, 0))
+    if given == "newer":
+        os.utime(scene)
     outcome = predict(scene, "-o", f"{tmp_path}/maps/", *options, model=model)
     assert re.search(OTHER_MAP, outcome.out)
     assert outcome.code == 1

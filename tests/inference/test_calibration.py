@@ -18,12 +18,11 @@ from pipeline.inference.scene_map import predict_scene
 from pipeline.inference.windows import Tiling
 from pipeline.learning.calibration import Calibration
 from pipeline.learning.data import Chips, scoring_loader
-from pipeline.raster.gdal import open_dataset
-from pipeline.raster.geotiff import write_geotiff
 from pipeline.tile import TileParams, tile
 from tests.inference.world import FP32, bright_scene, trained_model
 from tests.learning.world import BRIGHTNESS, World
-from tests.world import archive, at, orthophoto, params
+from tests.maps import read
+from tests.world import archive, orthophoto, params
 
 WINDOWS = MapOptions(Wanted(confidence=True), tiling=Tiling(64, 0, 32))
 """As large as the chips, so that the network sees the same pixels."""
@@ -47,8 +46,7 @@ def test_a_map_without_overlap_is_what_evaluate_scores(trained: World, tmp_path:
     assert labelled.scene == photo.image
     assert np.array_equal(labelled.truth_HW, mask_HW)
     result = predict_scene(model, photo.image, tmp_path / "map.tif", WINDOWS)
-    with open_dataset(result.path) as dataset:
-        found_HW = dataset.read(1)
+    found_HW = read(result.path)[0]
     ids = BRIGHTNESS.ids
     matrix_KK = np.array([[((mask_HW == true) & (found_HW == found)).sum() for found in ids] for true in ids])
     assert matrix_KK.tolist() == counts.matrix_KK.tolist()
@@ -59,22 +57,10 @@ def test_a_map_without_overlap_is_what_evaluate_scores(trained: World, tmp_path:
     assert calibration_error(found_3B) == pytest.approx(calibration_error(expected_3B), abs=0.005)
 
 
-def test_bins_of_a_map(tmp_path: Path) -> None:
-    for name, values in (("map", [1, 4, 9, 255, 1]), ("map.confidence", [95, 94, 100, 255, 30])):
-        write_geotiff(tmp_path / f"{name}.tif", np.array([[values]], np.uint8), at())
-    bins_3B = map_bins(tmp_path / "map.tif", np.array([[1, 1, 9, 1, 255]], np.uint8), (1, 4, 9))
-    assert {index: row.tolist() for index, row in enumerate(bins_3B.T) if row.any()} == {
-        18: [1, 0.94, 0],
-        19: [2, 1.95, 2],
-    }
-
-
 def test_the_copy_of_a_model_has_its_weights_and_another_temperature(trained: World, tmp_path: Path) -> None:
     model = load_model(trained.model).model
-    without = load_model(copy_model(trained.model, tmp_path / "without", None)).model
-    other = {"temperature": 3.0, "groups": 1, "lowest": 3.0, "highest": 3.0}
-    with_other = load_model(copy_model(trained.model, tmp_path / "other", other)).model
-    assert (without.temperature, with_other.temperature) == (1.0, 3.0)
-    assert len({model.digest, without.digest, with_other.digest}) == 3
-    state, copied = model.segmenter.state_dict(), without.segmenter.state_dict()
+    copy = load_model(copy_model(trained.model, tmp_path / "other", 3.0)).model
+    assert copy.temperature == 3.0
+    assert copy.digest != model.digest
+    state, copied = model.segmenter.state_dict(), copy.segmenter.state_dict()
     assert all(torch.equal(copied[name], value) for name, value in state.items())

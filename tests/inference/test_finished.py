@@ -1,4 +1,4 @@
-"""A finished map is no data outside the area, has no patch below the minimum mapping unit, and its scene's grid."""
+"""A finished map is no data outside the area, and has no patch below the minimum mapping unit."""
 
 from pathlib import Path
 
@@ -9,13 +9,12 @@ from rasterio.windows import Window
 
 from pipeline.inference import finished as module
 from pipeline.inference.finished import Finish, Finished, finish_layers
-from pipeline.inference.frame import Frame, choose_frame
+from pipeline.inference.frame import Frame
 from pipeline.inference.layers import Layer, Work
 from pipeline.inference.sieve import sieve
 from pipeline.scenes.area import Area
 from tests.maps import TABLE
 from tests.scenes.array_scene import blank
-from tests.world import at
 
 HEIGHT, WIDTH = 40, 30
 CLASSES_HW = np.random.default_rng(0).choice(
@@ -48,15 +47,6 @@ def test_what_does_not_change_is_counted_and_not_copied(tmp_path: Path) -> None:
     assert found.counts_V.sum() == HEIGHT * WIDTH
 
 
-def test_pixels_outside_the_area_are_no_data(tmp_path: Path) -> None:
-    found, raw = finish(tmp_path, area(shapely.box(3, 5, 20, 33)))
-    expected_HW = np.full_like(CLASSES_HW, 255)
-    expected_HW[5:33, 3:20] = CLASSES_HW[5:33, 3:20]
-    assert (pixels(found) == expected_HW).all()
-    assert found.counts(TABLE)[10] == (expected_HW == 10).sum()
-    assert (raw.read(0, HEIGHT)[0] == CLASSES_HW).all()  # a rerun starts from it
-
-
 def test_the_area_is_that_of_the_scene_where_a_part_is_mapped(tmp_path: Path) -> None:
     bounds = Window(100, 200, WIDTH, HEIGHT)
     found, _ = finish(tmp_path, area(shapely.box(100, 200, 101, 201), bounds))
@@ -70,12 +60,13 @@ def test_small_patches_are_merged_the_same_in_blocks_and_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, min_pixels: int, polygon: shapely.Polygon | None
 ) -> None:
     monkeypatch.setattr(module, "ROWS", rows)
-    found, _ = finish(tmp_path, area(polygon), min_pixels)
+    found, raw = finish(tmp_path, area(polygon), min_pixels)
     inside_HW = np.full_like(CLASSES_HW, 255) if polygon is not None else CLASSES_HW.copy()
     inside_HW[5:33, 3:20] = CLASSES_HW[5:33, 3:20]
     (expected_HW,) = sieve(lambda: [inside_HW], min_pixels)
     assert (pixels(found) == expected_HW).all()
     assert (found.counts_V == np.bincount(expected_HW.ravel(), minlength=256)).all()
+    assert (raw.read(0, HEIGHT)[0] == CLASSES_HW).all()  # a rerun starts from it
 
 
 def test_other_layers_are_not_sieved(tmp_path: Path) -> None:
@@ -87,12 +78,3 @@ def test_other_layers_are_not_sieved(tmp_path: Path) -> None:
     found = finish_layers(Finish(frame, area(), 50), work, raw)
     assert (found.layers["confidence"].read(0, HEIGHT)[0] == CLASSES_HW).all()
     assert (pixels(found) != CLASSES_HW).any()
-
-
-def test_a_resampled_map_comes_back_on_the_grid_of_the_scene(tmp_path: Path) -> None:
-    frame = choose_frame(blank(HEIGHT, WIDTH, at(y=0.0)), Window(0, 0, WIDTH, HEIGHT), (20.0,), resampled=True)
-    work = Work(tmp_path)
-    raw = work.layer("classes", HEIGHT // 2, WIDTH // 2)
-    raw.write(0, 0, CLASSES_HW[None, : HEIGHT // 2, : WIDTH // 2])
-    found = finish_layers(Finish(frame, area(), 1), work, {"classes": raw})
-    assert (pixels(found) == CLASSES_HW[: HEIGHT // 2, : WIDTH // 2].repeat(2, 0).repeat(2, 1)).all()

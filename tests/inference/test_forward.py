@@ -186,19 +186,6 @@ def test_windows_without_a_halo_are_not_compared() -> None:
     assert run.statistics.seams.disagreement is None
 
 
-def test_exact_windows_do_not_disagree() -> None:
-    run = network_run(exact_model(), random_scene(200, 200), SMALL, Wanted())
-    mapped(run)
-    assert run.statistics.computed == run.plan.computed == 9 * 128 * 128
-    assert run.statistics.seams.disagreement == 0
-
-
-def test_damaged_pixels_end_the_run_with_their_error() -> None:
-    broken = BrokenScene(random_scene(200, 100).image_HWC)
-    with pytest.raises(PipelineError, match="^stopped$"):
-        mapped(network_run(exact_model(), broken, SMALL))
-
-
 def test_a_failed_write_ends_the_run(tmp_path: Path) -> None:
     class FullDisk(Layer):
         def write(self, row: int, column: int, values_CHW: np.ndarray) -> None:

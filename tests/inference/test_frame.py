@@ -1,4 +1,4 @@
-"""The grid of the network, and the way back."""
+"""A map is made at the pixel size of the training and comes back on the grid of its scene."""
 
 from pathlib import Path
 
@@ -9,15 +9,9 @@ from hypothesis import strategies as st
 from rasterio.windows import Window
 
 from pipeline.inference.frame import choose_frame
-from pipeline.inference.layers import Layer
+from tests.inference.world import layer_of
 from tests.scenes.array_scene import blank
 from tests.world import at
-
-
-def layer(path: Path, rows_CHW: np.ndarray) -> Layer:
-    found = Layer(path / "x.bin", *rows_CHW.shape[1:], len(rows_CHW))
-    found.write(0, 0, rows_CHW)
-    return found
 
 
 def test_by_default_the_grid_is_that_of_the_scene(tmp_path: Path) -> None:
@@ -26,7 +20,7 @@ def test_by_default_the_grid_is_that_of_the_scene(tmp_path: Path) -> None:
     assert (frame.scene, frame.bounds, frame.input_bounds) == (scene, bounds, bounds)
     assert frame.in_input(Window(5, 6, 7, 8)) == Window(5, 6, 7, 8)
     rows_CHW = np.arange(2 * 30 * 20, dtype=np.uint8).reshape(2, 30, 20)
-    assert (frame.read_rows(layer(tmp_path, rows_CHW), 10, 13) == rows_CHW[:, 10:13]).all()
+    assert (frame.read_rows(layer_of(tmp_path / "x.bin", rows_CHW), 10, 13) == rows_CHW[:, 10:13]).all()
 
 
 @pytest.mark.parametrize(("pixel", "size"), [(20.0, (20, 30)), (5.0, (80, 120))])
@@ -43,7 +37,7 @@ def test_each_pixel_takes_the_value_at_its_centre(tmp_path: Path) -> None:
     # rows 2 to 5 are rows 1 and 2 of the coarse grid, which the layer covers
     assert frame.bounds == Window(1, 1, 2, 2)
     rows_CHW = np.array([[[1, 2], [3, 4]], [[11, 12], [13, 14]]], np.uint8)
-    coarse = layer(tmp_path, rows_CHW)
+    coarse = layer_of(tmp_path / "x.bin", rows_CHW)
     found_CHW = frame.read_rows(coarse, 0, 4)
     assert found_CHW[0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
     assert (found_CHW[1] == found_CHW[0] + 10).all()

@@ -11,8 +11,8 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.inference.cog import describe_layers
 from pipeline.inference.finished import Finished
-from pipeline.inference.layers import Layer
 from pipeline.inference.outputs import MapFiles, require_no_input, require_writable, write_outputs
+from tests.inference.world import layer_of
 from tests.maps import TABLE
 from tests.world import at
 
@@ -33,12 +33,6 @@ def test_names_derive_from_the_map_s() -> None:
         Path("a/map.v2.probabilities.tiff"),
     ]
     assert files(Path("a")).chosen[-1] == Path("a/preview.png")
-
-
-@pytest.mark.parametrize("name", ["map.tif", "map.TIFF", "new/folder/map.tif"])
-def test_a_folder_need_not_exist(tmp_path: Path, name: str) -> None:
-    require_writable(MapFiles(tmp_path / name))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_in_place_of_a_folder_is_found_before_the_work(tmp_path: Path) -> None:
@@ -78,11 +72,9 @@ def test_an_output_that_links_to_an_input_is_refused(tmp_path: Path) -> None:
 
 
 def finished(folder: Path) -> Finished:
-    folder.mkdir(parents=True, exist_ok=True)
     found = Finished()
     for name, bands in (("classes", 1), ("confidence", 1), ("probabilities", 3)):
-        found.layers[name] = Layer(folder / f"{name}.bin", 4, 5, bands)
-        found.layers[name].write(0, 0, np.full((bands, 4, 5), 10, np.uint8))
+        found.layers[name] = layer_of(folder / f"{name}.bin", np.full((bands, 4, 5), 10, np.uint8))
     found.counts_V[10] = 20
     return found
 

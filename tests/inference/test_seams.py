@@ -1,6 +1,7 @@
 """The share of pixels that two windows see differently, counted by hand."""
 
 import numpy as np
+import pytest
 
 from pipeline.inference.seams import REACH, Seams, extended_core
 from pipeline.inference.windows import NetworkWindow, Span
@@ -36,21 +37,21 @@ def test_rows_of_windows_are_compared_too() -> None:
     assert (seams.pixels, seams.different) == (4 * 64 * 2 * REACH, 2 * 64 * 2 * REACH)
 
 
-def test_skipped_windows_are_not_compared() -> None:
-    seams = Seams()
-    spans = (Span(0, 96, 0, 64), Span(32, 96, 64, 96), Span(64, 96, 96, 160))
-    for column in (spans[0], spans[2]):
-        window = NetworkWindow(ONE, column)
-        seams.add(window, classes(window))
-    for row in (spans[0], spans[2]):
-        window = NetworkWindow(row, ONE)
-        seams.add(window, classes(window))
-    assert seams.disagreement is None
+FAR = Span(64, 96, 96, 160)
+"""Between it and LEFT lies a window that is skipped."""
 
 
-def test_windows_of_two_rows_that_touch_at_a_corner_are_not_compared() -> None:
-    """As along a diagonal area, where the left neighbour is skipped and the window before lies in the row above."""
+@pytest.mark.parametrize(
+    "windows",
+    [
+        (NetworkWindow(ONE, LEFT), NetworkWindow(ONE, FAR)),
+        (NetworkWindow(LEFT, ONE), NetworkWindow(FAR, ONE)),
+        # that touch at a corner, as along a diagonal area, where the window before lies in the row above
+        (NetworkWindow(LEFT, LEFT), NetworkWindow(Span(32, 128, 64, 160), RIGHT)),
+    ],
+)
+def test_windows_that_are_no_neighbours_are_not_compared(windows: tuple[NetworkWindow, NetworkWindow]) -> None:
     seams = Seams()
-    for window in (NetworkWindow(LEFT, LEFT), NetworkWindow(Span(32, 128, 64, 160), RIGHT)):
+    for window in windows:
         seams.add(window, classes(window))
     assert seams.disagreement is None

@@ -11,7 +11,7 @@ from pipeline.inference.sieve import sieve
 from pipeline.polygons.patches import NODATA
 
 maps = arrays(np.uint8, st.tuples(st.integers(1, 8), st.integers(1, 8)), elements=st.sampled_from([0, 1, 2, NODATA]))
-sizes = st.integers(1, 12)
+sizes = st.integers(0, 12)
 rows = st.integers(1, 8)
 
 
@@ -100,25 +100,11 @@ def test_maps_by_head(before: list[str], after: list[str], min_pixels: int) -> N
     assert reference(before_HW, min_pixels).tolist() == after_HW.tolist()
 
 
-@pytest.mark.parametrize("min_pixels", [0, 1])
-def test_up_to_one_pixel_nothing_changes(min_pixels: int) -> None:
-    class_HW = np.random.default_rng(0).integers(0, 3, (9, 9)).astype(np.uint8)
-    assert (windowed(class_HW, min_pixels, 2) == class_HW).all()
-
-
 @given(maps, sizes, rows)
 def test_blocks_of_any_height_give_what_the_definition_gives(
     class_HW: np.ndarray, min_pixels: int, block_rows: int
 ) -> None:
     assert (windowed(class_HW, min_pixels, block_rows) == reference(class_HW, min_pixels)).all()
-
-
-def test_noise_gives_what_the_definition_gives() -> None:
-    class_HW = np.random.default_rng(0).integers(0, 5, (20, 20)).astype(np.uint8)
-    class_HW[8:11, 5:12] = NODATA
-    expected_HW = reference(class_HW, 20)
-    for block_rows in (1, 2, 7, 19, 20):
-        assert (windowed(class_HW, 20, block_rows) == expected_HW).all()
 
 
 def test_blocks_of_any_height_give_the_same_large_map() -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from pipeline.formats.chips import Imagery
 from pipeline.formats.classes import ClassTable
 from pipeline.inference.forward import NetworkRun, Plan, run_network
-from pipeline.inference.layers import Work, open_work
+from pipeline.inference.layers import Layer, Work, open_work
 from pipeline.inference.network import LoadedModel, Wanted, load_model
 from pipeline.inference.windows import Tiling
 from pipeline.learning.calibration import Calibration
@@ -109,6 +109,15 @@ def network_run(
 ) -> NetworkRun:
     bounds = bounds or Window(0, 0, scene.width, scene.height)
     return NetworkRun(model, scene, Plan.make(bounds, scene, tiling, batch), wanted, is_wanted)
+
+
+def layer_of(path: Path, rows_CHW: np.ndarray) -> Layer:
+    """A layer that holds these rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bands, height, width = rows_CHW.shape
+    layer = Layer(path, height, width, bands)
+    layer.write(0, 0, rows_CHW)
+    return layer
 
 
 def read_layers(run: NetworkRun, work: Work) -> dict[str, np.ndarray]:

@@ -101,31 +101,11 @@ def test_streams_of_random_numbers_are_independent() -> None:
     assert len(drawn) == len(keys)
 
 
-@pytest.mark.parametrize(
-    ("chips", "batch_size", "sizes"),
-    [(5, 2, [2, 2]), (4, 2, [2, 2]), (5, 3, [3, 2]), (5, 4, [4]), (3, 1, [1, 1, 1]), (1, 4, [1]), (3, 8, [3])],
-)
-def test_a_last_batch_of_one_chip_is_dropped(folder: Path, chips: int, batch_size: int, sizes: list[int]) -> None:
-    loader = training_loader(some_chips(folder, chips), BatchPlan(batch_size), 0, seed=1)
-    assert [len(images) for images, _ in loader] == sizes
-
-
 def test_scoring_sees_every_chip_once_in_the_order_of_the_list(folder: Path) -> None:
     chips = some_chips(folder)
     batches = list(scoring_loader(chips, 2, 0))
     assert [len(images) for images, _ in batches] == [2, 2, 1]
     assert torch.equal(torch.cat([masks for _, masks in batches]), torch.stack([chips[index][1] for index in range(5)]))
-
-
-def test_batches_do_not_depend_on_the_workers(folder: Path) -> None:
-    without, with_workers = (training_loader(some_chips(folder), BatchPlan(2), workers, seed=3) for workers in (0, 2))
-    for loader in (without, with_workers):
-        loader.batch_sampler.sampler.set_epoch(1)  # type: ignore[union-attr]
-    pairs = list(zip(without, with_workers, strict=True))
-    assert len(pairs) == 2
-    for (images, masks), (their_images, their_masks) in pairs:
-        assert torch.equal(images, their_images)
-        assert torch.equal(masks, their_masks)
 
 
 def test_a_list_is_read_line_by_line_and_refused_if_missing_or_empty(tmp_path: Path) -> None:

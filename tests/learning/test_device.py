@@ -82,11 +82,6 @@ def test_rounding_depends_on_the_gpu_alone_or_on_cpu_and_threads(monkeypatch: py
     assert rounding(Device("mps", "fp32")) == ("mps", "fp32", platform.machine())
 
 
-def test_bf16_uses_channels_last_and_fp32_does_not() -> None:
-    assert (CUDA.lightning_precision, CUDA.memory_format) == ("bf16-mixed", torch.channels_last)
-    assert (CPU.lightning_precision, CPU.memory_format) == ("32-true", torch.contiguous_format)
-
-
 def test_auto_workers_are_none_on_a_cpu_and_spare_cores_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for cpus, workers in ((4, 3), (64, 8), (1, 1)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cpus=cpus: set(range(cpus)), raising=False)

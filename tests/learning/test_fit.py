@@ -159,11 +159,8 @@ def rates_of(schedule: str) -> list[float]:
     return rates.rates
 
 
-def test_step_decay_multiplies_the_rate_every_lr_step_epochs() -> None:
+def test_rates_by_step_decay_and_cosine_annealing() -> None:
     assert rates_of("step") == pytest.approx([0.1] * 12 + [0.05] * 12 + [0.025] * 6)
-
-
-def test_cosine_annealing_falls_to_0() -> None:
     expected = [0.05 * (1 + math.cos(math.pi * epoch / 10)) for epoch in range(10) for _ in range(3)]
     assert rates_of("cosine") == pytest.approx(expected)
 

@@ -6,14 +6,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-import lightning as L
 import pytest
 
 from pipeline.learning.preemption import PreemptedError, ancestors, preemptible
-from tests.learning.test_fit import fitted
-from tests.learning.world import tiny_task
 
 ROOT = Path(__file__).parents[2]
 SLEEPING_STAGE = """if True:
@@ -31,16 +27,6 @@ SLEEPING_STAGE = """if True:
 def send(number: int) -> None:
     os.kill(os.getpid(), number)
     time.sleep(5)  # the handler interrupts it
-
-
-@pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGTERM, "SIGTERM", 75), (signal.SIGINT, "Ctrl-C", 130)])
-def test_a_signal_becomes_an_error_and_the_handler_is_restored(number: int, name: str, code: int) -> None:
-    before = signal.getsignal(number)
-    message = f"^stopped by {name}; run the same command to resume after the last finished epoch$"
-    with pytest.raises(PreemptedError, match=message) as error, preemptible():
-        send(number)
-    assert error.value.code == code
-    assert signal.getsignal(number) == before
 
 
 def test_an_ignored_signal_stays_ignored() -> None:
@@ -90,17 +76,3 @@ def test_a_stage_whose_dvc_was_killed_stops(tmp_path: Path, shell: bool) -> None
     while not (tmp_path / "stopped").exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-def test_lightnings_sigterm_handler_is_replaced() -> None:
-    handlers: list[Any] = []
-
-    class Record(L.Callback):
-        def on_train_batch_start(self, *_: Any) -> None:
-            handlers.append(signal.getsignal(signal.SIGTERM))
-
-    with preemptible():
-        own = signal.getsignal(signal.SIGTERM)
-        fitted(tiny_task(), Record())
-    assert handlers
-    assert set(handlers) == {own}

@@ -35,15 +35,10 @@ def saved(folder: Path, weights: Weights) -> Path:
     return folder / "a.safetensors"
 
 
-def refusal(folder: Path, weights: Weights) -> str:
-    with pytest.raises(PipelineError) as error:
-        load_encoder(encoder(), saved(folder, weights))
-    return str(error.value).replace(f"{folder}/", "")
-
-
 def same(first: nn.Module, second: nn.Module) -> bool:
+    """`second` may be timm's own, which is a part of the library's."""
     ours, theirs = first.state_dict(), second.state_dict()
-    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+    return all(torch.equal(value, theirs[name.removeprefix("model.")]) for name, value in ours.items())
 
 
 @pytest.mark.parametrize("prefix", ["", "encoder.", "net.encoder."])
@@ -62,9 +57,8 @@ def test_all_weights_are_loaded_under_timms_names(tmp_path: Path, name: str) -> 
     theirs = timm.create_model(name.removeprefix("tu-").removeprefix("timm-"))
     mine = encoder(name)
     load_encoder(mine, saved(tmp_path, theirs.state_dict()))
-    loaded = {key.removeprefix("model."): value for key, value in mine.state_dict().items()}
-    assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in loaded.items())
-    assert len(loaded) > 100
+    assert same(mine, theirs)
+    assert len(mine.state_dict()) > 100
 
 
 @pytest.mark.filterwarnings("ignore:`timm-` encoders are deprecated:DeprecationWarning")
@@ -85,16 +79,13 @@ def test_more_bands_are_inflated_as_by_timm(tmp_path: Path, name: str) -> None:
     theirs = timm.create_model(name, pretrained=True, in_chans=5, pretrained_cfg_overlay={"file": str(path)})
     mine = encoder(f"tu-{name}", bands=5)
     load_encoder(mine, path)
-    loaded = {key.removeprefix("model."): value for key, value in mine.state_dict().items()}
-    assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in loaded.items())
+    assert same(mine, theirs)
 
 
 def test_a_file_of_as_many_bands_is_loaded_as_it_is(tmp_path: Path) -> None:
     other, mine = encoder(bands=4), encoder(seed=2, bands=4)
     load_encoder(mine, saved(tmp_path, other.state_dict()))
     assert same(other, mine)
-    with pytest.raises(PipelineError, match=r"size mismatch for conv1.weight: .*\[64, 4, 7, 7\].*\[64, 5, 7, 7\]"):
-        load_encoder(encoder(bands=5), saved(tmp_path, other.state_dict()))
 
 
 def test_missing_unexpected_and_misshapen_weights_are_listed(tmp_path: Path) -> None:
@@ -103,9 +94,11 @@ def test_missing_unexpected_and_misshapen_weights_are_listed(tmp_path: Path) -> 
     weights["extra.weight"] = torch.ones(1)
     for name in [name for name in weights if name.startswith("layer4")]:
         del weights[name]
-    message = refusal(tmp_path, weights)
+    with pytest.raises(PipelineError) as error:
+        load_encoder(encoder(), saved(tmp_path, weights))
+    message = str(error.value)
     assert message.startswith(
-        "encoder_weights: a.safetensors does not fit this encoder: Missing key(s) in state_dict: "
+        f"encoder_weights: {tmp_path}/a.safetensors does not fit this encoder: Missing key(s) in state_dict: "
         '"layer4.0.conv1.weight", "layer4.0.bn1.weight", '
     )
     assert ' …; Unexpected key(s) in state_dict: "extra.weight".; size mismatch for conv1.weight: ' in message

@@ -127,15 +127,17 @@ def chips_folder(folder: Path, count: int, side: int = 32, table: ClassTable = B
     return folder
 
 
-def lists_folder(folder: Path, **parts: int) -> Path:
+def lists_folder(folder: Path, chip: str = "c{:02}", **parts: int) -> Path:
     """`train=4, val=1`: c00 to c03 for training, c04 for validation."""
     folder.mkdir(parents=True)
     number = 0
     for part, count in parts.items():
-        names = [f"c{number + step:02}" for step in range(count)]
+        names = [chip.format(number + step) for step in range(count)]
         (folder / f"{part}.txt").write_text("".join(f"{name}\n" for name in names))
         number += count
-    (folder / "groups.csv").write_text("id,group\n" + "".join(f"c{index:02},s{index}\n" for index in range(number)))
+    (folder / "groups.csv").write_text(
+        "id,group\n" + "".join(f"{chip.format(index)},s{index}\n" for index in range(number))
+    )
     leak = {"strategy": "random", "fold": "none", "leak_share": 0.25, "leak_share_at_least": 0.25, "scenes_shared": 1}
     (folder / "leak.json").write_text(json.dumps(leak))
     return folder

@@ -1,11 +1,14 @@
 """The model card: front matter that the hub reads, scores with their limits, code that suits the bands."""
 
+from dataclasses import replace
+
 import pytest
 from huggingface_hub import ModelCard
 
 from pipeline.formats.chips import Imagery
 from pipeline.formats.datasets import licence
 from pipeline.publishing.card import model_card
+from tests.maps import RGB
 from tests.publishing.world import SCORES, data, publication
 
 
@@ -20,17 +23,9 @@ def test_the_front_matter_is_the_hubs() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("sample", ("mit", None)),
-        ("local", ("other", "that-of-the-training-images")),
-    ],
-)
-def test_licences(source: str, expected: tuple[str, str | None]) -> None:
-    trained_on = data("ghana", source, licence("ghana", source))  # type: ignore[arg-type]
-    found = ModelCard(model_card(publication(data=trained_on))).data
-    assert (found.license, found.license_name) == expected
+def test_the_licence_of_own_images_has_a_name() -> None:
+    found = ModelCard(model_card(publication(data=data("ghana", "local", licence("ghana", "local"))))).data
+    assert (found.license, found.license_name) == ("other", "that-of-the-training-images")
 
 
 def test_scores_with_intervals_where_there_are_some() -> None:
@@ -78,7 +73,7 @@ def test_without_scores_the_card_gives_the_reason() -> None:
 
 
 def test_a_synthetic_sample_is_named_first() -> None:
-    synthetic = Imagery(("1", "2", "3"), synthetic=True)
+    synthetic = replace(RGB, synthetic=True)
     title, warning = model_card(publication(imagery=synthetic)).split("---\n", 2)[2].strip().split("\n\n")[:2]
     assert title.startswith("# ")
     assert warning.startswith("> **Trained on synthetic images.**")
@@ -103,9 +98,6 @@ def test_class_names_are_no_markdown(name: str, text: str) -> None:
     assert f"| 10 | 0 | {text} | `#FFCC00` |" in model_card(publication(table=odd))
 
 
-RGB = Imagery(("1", "2", "3"))
-
-
 def test_values_of_more_than_8_bits_are_converted_first() -> None:
     card = model_card(publication())
     assert "255 * (value - 1000) / (4000 - 1000), rounded, and cut off at 0 and 255" in card
@@ -118,7 +110,7 @@ def test_values_of_more_than_8_bits_are_converted_first() -> None:
 
 
 def test_a_stretch_by_chip_is_named() -> None:
-    card = model_card(publication(imagery=Imagery(("1", "2", "3"), stretch="minmax")))
+    card = model_card(publication(imagery=replace(RGB, stretch="minmax")))
     assert "`pipeline.predict` refuses this model" in card
     assert "gdal_translate" not in card
 

@@ -1,6 +1,5 @@
 """The file in onnxruntime, against PyTorch and scipy; and by Deepness' rules against a map."""
 
-import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from pipeline.inference.network import Wanted
 from pipeline.inference.windows import Tiling
 from pipeline.learning.calibration import Calibration
 from pipeline.learning.model import Model, NetworkConfig, build
+from pipeline.publishing.deepness import deepness_metadata
 from pipeline.publishing.onnx_model import check_onnx, open_session, synthetic_image, write_onnx
 from tests.inference.world import exact_model, loaded, mapped, network_run, random_scene, untrained_model
 from tests.maps import TABLE
@@ -88,11 +88,8 @@ def test_probabilities_are_those_of_the_network(bands: int, tmp_path: Path) -> N
 
 
 def test_the_metadata_is_in_the_file(path: Path) -> None:
-    found = open_session(path).get_modelmeta().custom_metadata_map
-    assert json.loads(found["class_names"]) == {"0": "field", "1": "water", "2": "forest & scrub"}
-    assert json.loads(found["class_ids"]) == [10, 30, 70]
-    assert json.loads(found["tile_size"]) == TILE
-    assert json.loads(found["resolution"]) == 1000
+    expected = deepness_metadata(at_temperature(0.5), TILE)
+    assert open_session(path).get_modelmeta().custom_metadata_map == expected
 
 
 def test_the_same_model_gives_the_same_bytes(path: Path, tmp_path: Path) -> None:
