@@ -6,10 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import lightning as L
 import pytest
 
 from pipeline.learning.preemption import PreemptedError, ancestors, preemptible
+from tests.learning.test_fit import fitted
+from tests.learning.world import tiny_task
 
 ROOT = Path(__file__).parents[2]
 SLEEPING_STAGE = """if True:
@@ -76,3 +80,17 @@ def test_a_stage_whose_dvc_was_killed_stops(tmp_path: Path, shell: bool) -> None
     while not (tmp_path / "stopped").exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_lightnings_sigterm_handler_is_replaced() -> None:
+    handlers: list[Any] = []
+
+    class Record(L.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    with preemptible():
+        own = signal.getsignal(signal.SIGTERM)
+        fitted(tiny_task(), Record())
+    assert handlers
+    assert set(handlers) == {own}
