@@ -53,9 +53,6 @@ def test_an_unavailable_device_is_refused_with_the_available_ones(
 @pytest.mark.parametrize(
     ("feature", "trained", "used"),
     [
-        ("avx512_bf16", None, "bf16"),
-        ("amx_bf16", None, "bf16"),
-        ("avx2", None, "fp32"),
         ("avx512_bf16", "fp32", "fp32"),
         ("avx512_bf16", "bf16", "bf16"),
         ("avx2", "bf16", "fp32"),
@@ -63,7 +60,7 @@ def test_an_unavailable_device_is_refused_with_the_available_ones(
     ],
 )
 def test_bf16_is_used_where_the_cpu_supports_it_and_the_training_did_not_use_fp32(
-    monkeypatch: pytest.MonkeyPatch, feature: str, trained: Precision | None, used: Precision
+    monkeypatch: pytest.MonkeyPatch, feature: str, trained: Precision, used: Precision
 ) -> None:
     machine(monkeypatch, **{feature: True})
     assert select_scoring_device("cpu", trained) == Device("cpu", used)
