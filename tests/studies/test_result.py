@@ -38,3 +38,11 @@ def test_what_has_no_score_is_one_line() -> None:
         PipelineError, match=r"^mine: metrics/evaluate.json lacks test_list; run dvc repro there first$"
     ):
         parse_result("mine", '{"mean_iou": 0.5}', UNITS)
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "[]", "5"])
+def test_a_file_of_another_program_is_one_line(text: str) -> None:
+    with pytest.raises(
+        PipelineError, match=r"^mine: metrics/evaluate.json is not a file of the stage evaluate; run dvc"
+    ):
+        parse_result("mine", text, UNITS)
