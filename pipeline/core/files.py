@@ -172,7 +172,8 @@ def copy(source: Path, target: Path) -> None:
         with source.open("rb") as reader, target.open("wb") as writer, suppress(OSError):
             while os.copy_file_range(reader.fileno(), writer.fileno(), 1 << 30):
                 pass
-            return
+            if os.fstat(writer.fileno()).st_size >= os.fstat(reader.fileno()).st_size:
+                return  # on some network and FUSE file systems, old kernels copy nothing without an error
     shutil.copyfile(source, target)
 
 

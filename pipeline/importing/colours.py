@@ -1,6 +1,5 @@
 """Find the classes of painted masks by their colours."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import combinations
@@ -46,8 +45,8 @@ class ColourReader:
     path: Location
     """The mask, for messages."""
     rules: LabelRules
-    _unknown: Counter[int] = field(default_factory=Counter, init=False)
-    """Pixels of each unknown colour, packed."""
+    _unknown_V: np.ndarray | None = field(default=None, init=False)
+    """Pixels of each unknown colour by its packed value: a photograph in place of a mask has millions of colours."""
     _partial: int = field(default=0, init=False)
     """Pixels that are partly transparent."""
 
@@ -98,8 +97,9 @@ class ColourReader:
             partial_HW[:] = False
             unknown_HW[unknown_HW] = ~self._is_blend(bands_CHW[:3], position_HW, unknown_HW)
         self._partial += int((unknown_HW & partial_HW)[rows].sum())
-        found_U, count_U = np.unique(packed_HW[rows][(unknown_HW & ~partial_HW)[rows]], return_counts=True)
-        self._unknown.update(dict(zip(found_U.tolist(), count_U.tolist(), strict=True)))
+        if (counted_HW := (unknown_HW & ~partial_HW)[rows]).any():
+            count_V = np.bincount(packed_HW[rows][counted_HW], minlength=1 << 24)
+            self._unknown_V = count_V if self._unknown_V is None else self._unknown_V + count_V
         return np.asarray(self._raw_P[position_HW[rows]])
 
     def _table(self) -> np.ndarray:
@@ -141,9 +141,10 @@ class ColourReader:
             UnknownColoursError: some were not: their counts, the nearest classes, and what to do.
             PipelineError: all were, but some pixels are partly transparent.
         """
-        if self._unknown:
-            packed_U, count_U = np.array(sorted(self._unknown.items(), key=lambda item: (-item[1], item[0]))).T
-            found_U3 = unpack(packed_U)
+        if self._unknown_V is not None:
+            packed_U = np.flatnonzero(self._unknown_V)
+            packed_U = packed_U[np.argsort(-self._unknown_V[packed_U], kind="stable")]
+            found_U3, count_U = unpack(packed_U), self._unknown_V[packed_U]
             differences_UK = np.stack(
                 [np.abs(found_U3.astype(np.int16) - colour).max(1) for colour in self._colours_K3], 1
             )

@@ -208,6 +208,21 @@ class Model:
         return self.calibration.temperature
 
 
+class _Optimisation(BaseModel):
+    epochs: int
+    optimizer: str
+    lr: FiniteFloat
+
+
+class _RecordedParams(BaseModel):
+    """The params of a training that scores and model cards show."""
+
+    encoder_weights: str
+    loss: str
+    seed: int
+    train: _Optimisation
+
+
 class Description(BaseModel):
     """The content of `model.json`, as far as it is read."""
 
@@ -236,6 +251,7 @@ def load_model(folder: Path) -> Model:
         raise PipelineError(f"{folder} has no {DESCRIPTION}; the stage train writes it: run `dvc repro`")
     try:
         known = Description.model_validate(read_json(path))
+        _RecordedParams.model_validate(known.params)
         table, imagery = ClassTable(classes=known.classes), parse_imagery(known.imagery)  # type: ignore[arg-type]
         for name, values in (("mean", known.mean), ("std", known.std)):
             if len(values) != len(imagery.bands):
@@ -268,5 +284,6 @@ def _load_weights(net: nn.Module, path: Path, expected: str) -> None:
 def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg']}"
+        key = ".".join(map(str, first["loc"])) or "it"
+        return f"{key} is missing" if first["type"] == "missing" else f"{key} is {first['input']!r}: {first['msg']}"
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

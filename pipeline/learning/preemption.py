@@ -116,6 +116,8 @@ def _is_alive(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+    except psutil.AccessDenied:  # of another user, where /proc is hidden
+        return True
 
 
 def _is_dvc(process: psutil.Process) -> bool:

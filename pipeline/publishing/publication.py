@@ -1,8 +1,9 @@
 """What is published with a network: its description, how it was trained, and scores that are its own."""
 
 from dataclasses import dataclass
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.datasets import LICENCES
@@ -13,6 +14,30 @@ ONNX, ITEM, CARD = "model.onnx", "mlm.json", "README.md"
 FILES = (ONNX, ITEM, CARD)
 """The files of an exported folder."""
 SAMPLE_LICENCE = "MIT"
+
+
+class Accuracy(BaseModel):
+    """Of a class, with 95 % intervals."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    users_accuracy: float | None
+    users_accuracy_low: float | None
+    users_accuracy_high: float | None
+    producers_accuracy: float | None
+    producers_accuracy_low: float | None
+    producers_accuracy_high: float | None
+
+
+class CalibrationError(BaseModel):
+    """Before and after temperature scaling."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    error_before: float | None
+    error_after: float | None
+    error_after_low: float | None
+    error_after_high: float | None
 
 
 class Interval(BaseModel):
@@ -35,13 +60,19 @@ class Scores(BaseModel):
     quantity_disagreement: float | None
     allocation_disagreement: float | None
     iou: dict[str, float | None]
-    classes: dict[str, dict[str, float | None]]
-    calibration: dict[str, float | None]
+    classes: dict[str, Accuracy]
+    calibration: CalibrationError
     chips: int
     split_strategy: str
     leak_share: float | None
     leak_share_at_least: float | None
     model_sha256: str
+
+    @model_validator(mode="after")
+    def _require_same_classes(self) -> Self:
+        if self.iou.keys() != self.classes.keys():
+            raise ValueError("iou and classes have different classes")
+        return self
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def open_geotiff(
     noun = "GeoTIFF" if driver == "GTiff" else driver
     sidecars = find_sidecars(path)
     refuse_external_mask(path, sidecars)
-    has_colours = PAM in sidecars and declares_colours(sidecars[PAM])
+    has_colours = declares_colours(path, sidecars)
     options = {} if with_position or sidecars else NO_POSITION  # without sources of a position, GDAL ignores `.aux.xml`
     with file_errors(path, f"is not a readable {noun}"):
         dataset = open_dataset(path, driver=driver, with_sidecars=bool(sidecars), **options)

@@ -37,7 +37,7 @@ two seconds on old file systems, would go unnoticed."""
 def find_sidecars(path: Location) -> dict[str, Path]:
     """Map suffixes in lower case to the sidecars of a GeoTIFF that could change its pixels or position.
 
-    `a.tif` has `a.tif.aux.xml` and `a.tif.msk`, but `a.tfw` and `a.prj`. As in GDAL, the case of a suffix is ignored.
+    `a.tif` has `a.tif.aux.xml` and `a.tif.msk`, but `a.tfw` and `a.prj`. The case of a suffix is ignored.
     Sidecars of a remote file are ignored: it would take a request for each possible name.
     """
     if isinstance(path, RemoteFile):
@@ -107,13 +107,21 @@ def read_prj(sidecars: dict[str, Path]) -> CRS | None:
     return parse_crs(sidecars[PRJ], _read_text(sidecars[PRJ])) if PRJ in sidecars else None
 
 
-def declares_colours(file: Path) -> bool:
-    """Check an `.aux.xml`, before GDAL reads it; return whether it contains a colour table.
+def declares_colours(path: Location, sidecars: dict[str, Path]) -> bool:
+    """Check the `.aux.xml` of a GeoTIFF, before GDAL reads it; return whether it contains a colour table.
 
     Raises:
-        PipelineError: it is not XML, its CRS may be the name of a file, which GDAL would read, or it contains ground
-            control points or a warp, of which GDAL reads only some.
+        PipelineError: GDAL would not find it; it is not XML; it contains text instead of numbers, which GDAL takes for
+            0; its CRS may be the name of a file, which GDAL would read; or it contains ground control points or a warp,
+            of which GDAL reads only some.
     """
+    file = sidecars.get(PAM)
+    if file is None:
+        return False
+    if file.name != f"{path.name}{PAM}":
+        raise PipelineError(
+            f"{file} is not read, since its name differs from {path.name}{PAM} in upper and lower case; rename it"
+        )
     root = read_xml(file)
     if root.tag != "PAMDataset":  # GDAL ignores it
         return False
@@ -125,6 +133,12 @@ def declares_colours(file: Path) -> bool:
         )
     if crs := root.findtext("SRS"):
         parse_crs(file, crs)
+    if transform := root.findtext("GeoTransform"):
+        parse_transform(file, transform.split(","))
+    for name in ("NoDataValue", "Scale", "Offset"):
+        for element in root.iterfind(f"PAMRasterBand/{name}"):
+            if text := (element.text or "").strip():
+                parse_number(file, text)
     return root.find("PAMRasterBand/ColorTable") is not None
 
 

@@ -118,7 +118,7 @@ def _probe(hub: Hub, name: str) -> None:
         with new_session(1, PROBE_RETRIES) as session:
             session.auth = _KeyForRoot(hub)
             response = session.get(f"{hub.root}datasets/{name}", timeout=PROBE_TIMEOUT)
-    except (requests.RequestException, ValueError) as error:
+    except (requests.RequestException, ValueError, OverflowError) as error:  # the last two: of a Retry-After
         raise PipelineError(
             f"{hub.host} does not respond ({describe_error(error)}). The public Radiant MLHub was shut down: set "
             "MLHUB_ROOT_URL to a server with its API, or use another source"
@@ -153,7 +153,7 @@ def _items(catalog: Path, dataset: DatasetName, base: str) -> Iterator[RemoteIte
     except StageError:
         raise
     except PipelineError as error:
-        catalog.unlink()
+        catalog.unlink(missing_ok=True)
         raise PipelineError(f"{error}; removed, run again") from None
 
 

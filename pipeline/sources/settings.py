@@ -29,7 +29,7 @@ def http_address(url: str) -> str:
     """
     try:
         prepared = requests.Request("GET", url).prepare().url or ""
-    except requests.RequestException:
+    except (requests.RequestException, ValueError):
         prepared = ""
     if not prepared.startswith(("http://", "https://")):
         raise ValueError(f"{url!r} is not a URL; expected https:// and a host")

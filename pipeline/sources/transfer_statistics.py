@@ -25,6 +25,8 @@ class TransferStatistics:
         with self._lock:
             self.received += size
             self._recent.append((now, size))
+            while self._recent[0][0] < now - WINDOW:  # else a download of days keeps a record of each chunk
+                self._recent.popleft()
 
     def add_reused(self) -> None:
         """Count a file that needed no transfer."""

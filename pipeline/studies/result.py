@@ -21,10 +21,14 @@ def parse_result(name: str, evaluate: str, units: str) -> Result:
     Raises:
         PipelineError: a score is missing, or there is no mean IoU.
     """
-    metrics = json.loads(evaluate)
     try:
+        metrics = json.loads(evaluate)
         score, test_list, classes = metrics["mean_iou"], metrics["test_list"], tuple(metrics["iou"])
         seed, fold, precision = metrics["seed"], metrics["fold"], metrics["arithmetic"]["scored"]
+    except (ValueError, TypeError):
+        raise PipelineError(
+            f"{name}: metrics/evaluate.json is not a file of the stage evaluate; run dvc repro there first"
+        ) from None
     except KeyError as error:
         missing = error.args[0]
         raise PipelineError(f"{name}: metrics/evaluate.json lacks {missing}; run dvc repro there first") from None

@@ -1,5 +1,6 @@
 """Outputs appear whole or not at all, whoever is killed or writes at the same time; copies are independent files."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -217,6 +218,21 @@ def test_a_copy_of_a_read_only_original_is_writable(tmp_path: Path) -> None:
     original.chmod(0o444)
     copy(original, tmp_path / "b.tif")
     assert (tmp_path / "b.tif").stat().st_mode & 0o200
+
+
+@pytest.mark.parametrize("behaviour", ["copies nothing", "fails"])
+def test_a_copy_is_complete_whatever_the_file_system_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str
+) -> None:
+    def copy_file_range(*_: int) -> int:
+        if behaviour == "fails":
+            raise OSError(errno.EXDEV, "cross-device link")
+        return 0
+
+    monkeypatch.setattr(os, "copy_file_range", copy_file_range)
+    (tmp_path / "a.tif").write_bytes(b"pixels")
+    copy(tmp_path / "a.tif", tmp_path / "b.tif")
+    assert (tmp_path / "b.tif").read_bytes() == b"pixels"
 
 
 def test_a_copy_of_a_link_is_a_file(tmp_path: Path) -> None:

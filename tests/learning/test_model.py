@@ -34,7 +34,8 @@ from tests.learning.world import BRIGHTNESS, IMAGERY, World
 CONFIG = NetworkConfig("unet", "resnet18", 3, mean=(0.1, 0.2, 0.3))
 FITTED = {"temperature": 0.5, "groups": 4, "lowest": 0.4, "highest": 0.7}
 DATA = {"dataset": "mine", "source": "local", "licence": "MIT", "train_chips": 3, "val_chips": 1}
-TRAINED = {"precision": "fp32", "params": {"seed": 1}, "calibration": FITTED, "data": DATA, "pixel_sizes": [0.5]}
+PARAMS = {"encoder_weights": "none", "loss": "focal", "seed": 1, "train": {"epochs": 1, "optimizer": "adam", "lr": 0.1}}
+TRAINED = {"precision": "fp32", "params": PARAMS, "calibration": FITTED, "data": DATA, "pixel_sizes": [0.5]}
 IMAGES = torch.arange(3 * 32 * 32).reshape(1, 3, 32, 32).remainder(256).to(torch.uint8)
 
 
@@ -125,6 +126,17 @@ def test_truncated_weights_and_those_of_another_network_are_refused(saved: Path,
     wrong = r"(does not fit the network in model\.json|is not a valid \.safetensors file): "
     assert re.match(f"{re.escape(str(path))} {wrong}", str(error.value))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["encoder_weights", "loss", "seed", "train"])
+def test_a_description_without_params_that_scores_and_cards_show_is_refused(saved: Path, key: str) -> None:
+    description = json.loads((saved / "model.json").read_text())
+    del description["params"][key]
+    (saved / "model.json").write_text(json.dumps(description))
+    with pytest.raises(
+        PipelineError, match=rf"is damaged, or of another program \(ValidationError: {key} is missing\)"
+    ):
+        load_model(saved)
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"classes": [], "imagery": {}}'])

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import psutil
 import pytest
 
+from pipeline.learning import preemption
 from pipeline.learning.preemption import PreemptedError, ancestors, preemptible
 from tests.learning.test_fit import fitted
 from tests.learning.world import tiny_task
@@ -56,6 +58,14 @@ def test_a_stage_whose_dvc_has_ended_does_not_start(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "getppid", lambda: 1)
     with pytest.raises(PreemptedError, match="the dvc process that started the stage has ended"), preemptible():
         raise AssertionError("it started")
+
+
+def test_a_parent_of_another_user_counts_as_alive_where_its_state_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(process: psutil.Process) -> str:
+        raise psutil.AccessDenied(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "status", deny)
+    assert preemption._is_alive(psutil.Process())
 
 
 def test_without_dvc_only_the_parent_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,7 @@ WARP = "contains ground control points or a warp, which is not supported; write 
         ('<!DOCTYPE a SYSTEM "secret.txt"><PAMDataset/>', "is not valid XML: it has a DOCTYPE"),
         ("<PAMDataset><SRS>secret.txt</SRS></PAMDataset>", "does not contain a valid CRS"),
         ("<PAMDataset><SRS>EPSG:999999</SRS></PAMDataset>", "does not contain a valid CRS"),
+        ("<PAMDataset><GeoTransform>1,2,0</GeoTransform></PAMDataset>", "contains 3 numbers; a transform has six"),
     ],
 )
 def test_an_invalid_or_unsupported_aux_xml_is_refused(
@@ -108,6 +109,24 @@ def test_an_invalid_or_unsupported_aux_xml_is_refused(
     (path.parent / "secret.txt").write_text(PL92.to_wkt())
     path.with_name("a.tif.aux.xml").write_text(text)
     refuse(rf"/a\.tif\.aux\.xml {message}", open_geotiff, path)
+
+
+@pytest.mark.parametrize("name", ["NoDataValue", "Scale", "Offset"])
+def test_text_instead_of_a_number_is_refused_where_gdal_takes_it_for_0(path: Path, name: str) -> None:
+    pam(path, band(2, f"<{name}>x1</{name}>"))
+    with pytest.raises(PipelineError, match=r"/a\.tif\.aux\.xml: 'x1' is not a number"), open_geotiff(path):
+        pass
+
+
+@pytest.mark.parametrize("name", ["a.tif.Aux.Xml", "a.tif.AUX.XML", "a.TIF.aux.xml"])
+@pytest.mark.parametrize("others", [0, 1500])
+def test_an_aux_xml_that_gdal_would_not_find_is_refused(path: Path, name: str, others: int) -> None:
+    for number in range(others):  # beyond 1,000 files, GDAL does not list the folder
+        path.with_name(f"{number}.txt").touch()
+    pam(path, band(1, "<NoDataValue>7</NoDataValue>"), name)
+    expected = rf"/{name} is not read, .* differs from a\.tif\.aux\.xml .*; rename it"
+    with pytest.raises(PipelineError, match=expected), open_geotiff(path):
+        pass
 
 
 @pytest.mark.parametrize(

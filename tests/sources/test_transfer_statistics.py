@@ -26,6 +26,7 @@ def test_the_rate_covers_the_last_seconds_only(monkeypatch: pytest.MonkeyPatch) 
     now = 200.0
     statistics.add(1_000_000)
     assert statistics.status() == "51.0 MB, 0.2 MB/s"
+    assert len(statistics._recent) == 1  # memory does not grow with the download
 
 
 def test_the_summary_counts_transferred_bytes_and_reused_files() -> None:

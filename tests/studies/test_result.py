@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 
+from pipeline.core.errors import PipelineError
 from pipeline.evaluation.verdict import Result
 from pipeline.scoring.counts import to_table
 from pipeline.studies.result import parse_result
@@ -27,3 +29,11 @@ def test_counts_are_read_by_group_and_class() -> None:
     np.testing.assert_array_equal(result.counts_G3K, COUNTS)
     assert (result.mean_iou, result.precision, result.fold) == (0.25, "bf16", "1/3")
     assert parse().fold is None
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "[]", "5"])
+def test_a_file_of_another_program_is_one_line(text: str) -> None:
+    with pytest.raises(
+        PipelineError, match=r"^mine: metrics/evaluate.json is not a file of the stage evaluate; run dvc"
+    ):
+        parse_result("mine", text, UNITS)

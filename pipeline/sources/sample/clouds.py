@@ -124,7 +124,7 @@ def scene_classification(ground_CHW: np.ndarray, snow_HW: np.ndarray, occlusion:
         occlusion: thickness of clouds, shadows and haze.
 
     Returns:
-        (height, width) of uint8.
+        (height, width) of uint8, codes of `pipeline.sentinel.clouds.SCL`.
     """
     _, green_HW, red_HW, nir_HW = ground_CHW
     ndvi_HW = (nir_HW - red_HW) * 100 // np.maximum(nir_HW + red_HW, 1)
@@ -133,12 +133,12 @@ def scene_classification(ground_CHW: np.ndarray, snow_HW: np.ndarray, occlusion:
         (ndvi_HW < 30, 5),  # bare
         ((nir_HW < 1050) & (red_HW < 700), 2),  # dark
         ((nir_HW < 800) & (nir_HW < green_HW), 6),  # water
-        (snow_HW, 11),
-        (occlusion.shadow_HW >= DETECTABLE, 3),
+        (snow_HW, 11),  # snow
+        (occlusion.shadow_HW >= DETECTABLE, 3),  # shadow
         (occlusion.haze_HW >= DETECTABLE, 10),  # cirrus
         (occlusion.cloud_HW >= DETECTABLE, 8),  # medium probability
         (occlusion.cloud_HW >= 640, 9),  # high probability
-        (occlusion.missing_HW, 0),
+        (occlusion.missing_HW, 0),  # no data
     )
     class_HW = np.full(nir_HW.shape, 4, np.uint8)  # vegetation
     for where_HW, code in rules:  # a later rule overrides an earlier one
