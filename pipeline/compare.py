@@ -101,7 +101,7 @@ def precision_note(results: tuple[list[Result], list[Result]]) -> list[str]:
     """Report scores computed in different precisions, which differ slightly for that reason alone."""
     by_precision: dict[str, list[str]] = {}
     for result in (*results[0], *results[1]):
-        by_precision.setdefault(str(result.precision), []).append(result.name)
+        by_precision.setdefault(result.precision, []).append(result.name)
     if len(by_precision) == 1:
         return []
     parts = (f"{precision}: {', '.join(names)}" for precision, names in sorted(by_precision.items()))

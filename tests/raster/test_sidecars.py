@@ -12,6 +12,7 @@ from rasterio.enums import WktVersion
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
+from pipeline.core.errors import PipelineError
 from pipeline.raster import sidecars
 from pipeline.raster.georeference import UNKNOWN, Georeference
 from pipeline.raster.geotiff import open_geotiff, write_geotiff
