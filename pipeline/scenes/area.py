@@ -29,6 +29,9 @@ BLOCK = 512
 """Side in pixels of the blocks in which polygons are rasterised, from the scene's corner: rounding in GDAL depends on
 the coordinates, so that fixed blocks give a pixel the same value in every window."""
 
+MAX_VERTICES = 1000
+"""Of a polygon; larger ones are cut, since a block takes time for each vertex of the polygons that touch it."""
+
 
 @dataclass(frozen=True)
 class AreaOptions:
@@ -109,7 +112,7 @@ def open_area(scene: Scene, options: AreaOptions) -> Iterator[Area]:
         if not intersect(bounds, around):
             raise PipelineError(f"--bbox and {options.aoi} do not overlap in {scene.name}; omit one of them")
         bounds = intersection(bounds, around)
-        tree = shapely.STRtree(polygons_P)
+        tree = shapely.STRtree(subdivide(polygons_P, (0, 0, -(-scene.width // BLOCK), -(-scene.height // BLOCK))))
         if not any(_rasterise(tree, intersection(block, bounds)).any() for block in _blocks(bounds)):
             raise PipelineError(
                 f"{options.aoi} contains no pixel centre of {scene.name}"
@@ -121,6 +124,30 @@ def open_area(scene: Scene, options: AreaOptions) -> Iterator[Area]:
             mask = stack.enter_context(_open_mask(scene, options.mask))
             identity += [sha256(options.mask), str(mask.nodata[0])]
         yield Area(bounds, notes, identity, tree, mask)
+
+
+def subdivide(polygons_P: np.ndarray, blocks: tuple[int, int, int, int]) -> np.ndarray:
+    """Cut large polygons along borders of blocks, on which no pixel has its centre.
+
+    Args:
+        polygons_P: in pixel coordinates.
+        blocks: left, top, right, bottom of a rectangle that contains them, counted in blocks.
+    """
+    left, top, right, bottom = blocks
+    is_large_P = shapely.get_num_coordinates(polygons_P) > MAX_VERTICES
+    if not is_large_P.any() or max(right - left, bottom - top) <= 1:
+        return polygons_P
+    if right - left >= bottom - top:
+        middle = (left + right) // 2
+        halves = [(left, top, middle, bottom), (middle, top, right, bottom)]
+    else:
+        middle = (top + bottom) // 2
+        halves = [(left, top, right, middle), (left, middle, right, bottom)]
+    pieces = [polygons_P[~is_large_P]]
+    for half in halves:
+        box = shapely.box(*(BLOCK * border for border in half))
+        pieces.append(subdivide(polygon_parts(shapely.intersection(polygons_P[is_large_P], box)), half))
+    return np.concatenate(pieces)
 
 
 @contextmanager
@@ -177,14 +204,10 @@ def _slices(part: Window, whole: Window) -> tuple[slice, slice]:
 
 
 def _rasterise_block(polygons: shapely.STRtree, block: Window) -> np.ndarray:
-    """Rasterise what lies in a block and 1 px around it: GDAL takes time for all vertices, even those far away.
-
-    For a polygon of 200,000 vertices a block takes 2 ms, and took 19 ms by `intersection` and parts of 1,000 vertices.
-    """
     left, top = int(block.col_off), int(block.row_off)
-    around = left - 1, top - 1, left + BLOCK + 1, top + BLOCK + 1
-    near_P = polygons.geometries[polygons.query(shapely.box(*around))]
-    parts_P = polygon_parts(shapely.clip_by_rect(near_P, *around))
+    around = shapely.box(left - 1, top - 1, left + BLOCK + 1, top + BLOCK + 1)
+    near_P = polygons.geometries[polygons.query(around)]
+    parts_P = polygon_parts(shapely.intersection(near_P, around))  # GDAL's time grows with all vertices
     if not len(parts_P):
         return np.zeros((BLOCK, BLOCK), bool)
     transform = Affine.translation(left, top)

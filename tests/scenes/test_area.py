@@ -10,6 +10,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
+from rasterio.features import rasterize
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
@@ -226,3 +227,15 @@ def test_the_identity_changes_with_the_area_only(tmp_path: Path) -> None:
     assert len(set(texts)) == len(options)
     assert texts == [json.dumps(describe(SCENE, **each).identity) for each in options]
     assert describe(SCENE, aoi=copy).identity == describe(SCENE, aoi=aoi).identity
+
+
+def test_a_polygon_around_a_block_is_cut_where_shapely_clip_by_rect_fills_the_block() -> None:
+    star = shapely.from_wkt(
+        "POLYGON ((400 400, 600 600, 700 500, 600 400, 800 400, 600 200, 800 200, 600 100, 700 0, 900 -100, 800 -300, "
+        "400 0, 600 -200, 300 -200, 300 -500, 100 -200, 0 -200, -200 -500, -100 -100, -100 0, -300 -100, -500 -100, "
+        "-600 0, -600 200, -100 200, -400 300, -300 300, -300 400, -400 500, -100 400, -400 800, -200 800, 100 500, "
+        "100 600, 100 800, 100 1100, 200 600, 300 700, 300 600, 500 1000, 400 500, 600 700, 400 400))"
+    )
+    block_HW = area._rasterise_block(shapely.STRtree([star]), Window(0, 0, 512, 512))
+    whole_HW = rasterize([star], (512, 512)) > 0
+    assert np.count_nonzero(block_HW != whole_HW) < 100  # centres on edges
