@@ -7,7 +7,6 @@ colours of chroma-subsampled files differ from those of libjpeg-turbo, which Ope
 of 255 in an image of noise. Pillow decodes a JPEG at once, in 4 bytes per pixel, 1 if it is grey.
 """
 
-import mmap
 import struct
 import warnings
 import zlib
@@ -16,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -154,24 +154,31 @@ def _check_png(path: Path) -> bytes:
 
     Format: https://www.w3.org/TR/png-3/#5Chunk-layout
     """
-    exif, place, kind = b"", len(PNG), b""
-    with path.open("rb") as reader, mmap.mmap(reader.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    exif, kind = b"", b""
+    with path.open("rb") as reader:
+        reader.seek(len(PNG))
         while kind != b"IEND":
-            if place + 12 > len(data):
-                raise _truncated(path)
-            length, kind = struct.unpack_from(">I4s", data, place)
-            start, end = place + 8, place + 8 + length
-            if end + 4 > len(data):
-                raise _truncated(path)
-            if zlib.crc32(memoryview(data)[place + 4 : end]) != int.from_bytes(data[end : end + 4]):
+            length, kind = struct.unpack(">I4s", _read(reader, 8, path))
+            content, checksum, left = b"", zlib.crc32(kind), length
+            while left:
+                part = _read(reader, min(left, 1 << 20), path)
+                checksum, left = zlib.crc32(part, checksum), left - len(part)
+                content = content + part if kind == b"eXIf" else b""
+            if _read(reader, 4, path) != checksum.to_bytes(4):
                 name = kind.decode("ascii", "replace")
                 raise PipelineError(
                     f"{path} is damaged: its chunk {name!r} has a wrong checksum; copy or save it again"
                 )
-            if kind == b"eXIf":
-                exif = exif or data[start:end]
-            place = end + 4
+            exif = exif or content
     return exif
+
+
+def _read(reader: BinaryIO, size: int, path: Path) -> bytes:
+    """Read exactly `size` bytes; not by mmap, which ends the process if the file becomes unreadable meanwhile."""
+    content = reader.read(size)
+    if len(content) < size:
+        raise _truncated(path)
+    return content
 
 
 def _truncated(path: Path) -> PipelineError:
