@@ -6,8 +6,9 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 HEAD = """# What the tests protect
 
-A test file mirrors the module of the same name under `pipeline/` or `tools/`; files in this folder are of stages,
-commands and the whole. Each line is the first of the file's docstring; `python -m tests.table` writes this page.
+Every module with code has a test file of its name in the same folder; the others are of several modules, and those
+beside this page of stages, commands and the whole. Each line is the file's docstring; `python -m tests.table` writes
+this page.
 
 | file | protects |
 |---|---|

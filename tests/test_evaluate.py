@@ -282,7 +282,7 @@ def test_a_precision_that_the_machine_lacks_and_other_colours_do_not_prevent_sco
     ("missing", "message"),
     [
         ("model/model.json", r"has no model\.json; the stage train writes it: run `dvc repro`$"),
-        ("model/model.safetensors", r"model\.safetensors does not exist; expected weights"),
+        ("model/model.safetensors", r"model has no model\.safetensors; the stage train writes it: run `dvc repro`$"),
         ("split/test.txt", r"test\.txt does not exist; the stage split writes it: run `dvc repro`$"),
         (
             "chips/classes.json",

@@ -182,7 +182,7 @@ def minmax(folder: Path) -> None:
     ("change", "message"),
     [
         (shutil.rmtree, ".* has no model.json; the stage train writes it: run `dvc repro`"),
-        (lambda folder: (folder / "model.safetensors").unlink(), ".*model.safetensors.* does not exist.*"),
+        (lambda folder: (folder / "model.safetensors").unlink(), ".*model has no model.safetensors; .*"),
         (minmax, "the model was trained with stretch minmax, between the extremes of each chip, .* train again"),
     ],
 )

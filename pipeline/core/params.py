@@ -123,6 +123,13 @@ def validate(kind: type[M], values: Any, path: Path) -> M:
         raise PipelineError(f"{path}: {'; '.join(_describe_errors(kind, values, error.errors()))}") from None
 
 
+def first_error(error: ValidationError) -> str:
+    """Describe the first error in a file that a program wrote, where nobody needs a suggestion."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    return f"{key} is missing" if first["type"] == "missing" else f"{key}: {first['msg']}".removeprefix(": ")
+
+
 KeyPath = tuple[int | str, ...]
 """A nested key: `("members", 0, "name")`."""
 

@@ -16,6 +16,7 @@ from torch import nn
 from pipeline.core.choices import invalid_choice
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json, sha256, write_json
+from pipeline.core.params import first_error
 from pipeline.formats.chips import IMAGE_BANDS, Imagery, parse_imagery
 from pipeline.formats.classes import ClassTable
 from pipeline.learning.calibration import Calibration
@@ -270,7 +271,9 @@ def load_model(folder: Path) -> Model:
 
 def _load_weights(net: nn.Module, path: Path, expected: str) -> None:
     """Refuse weights of another training: they may fit the network, but not its classes."""
-    if path.is_file() and (found := sha256(path)) != expected:
+    if not path.is_file():
+        raise PipelineError(f"{path.parent} has no {WEIGHTS}; the stage train writes it: run `dvc repro`")
+    if (found := sha256(path)) != expected:
         raise PipelineError(
             f"{path} is not the file that {DESCRIPTION} describes (sha256 {found[:12]}…, expected {expected[:12]}…); "
             "copy both files of one training again, or run the stage train"
@@ -283,7 +286,5 @@ def _load_weights(net: nn.Module, path: Path, expected: str) -> None:
 
 def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "it"
-        return f"{key} is missing" if first["type"] == "missing" else f"{key} is {first['input']!r}: {first['msg']}"
+        return first_error(error)
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

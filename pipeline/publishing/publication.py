@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.params import first_error
 from pipeline.formats.datasets import LICENCES
 from pipeline.learning.model import Model
 from pipeline.publishing.onnx_model import Check
@@ -121,9 +122,8 @@ def parse_scores(text: str, name: str, model: Model) -> Scores:
     try:
         scores = Scores.model_validate_json(text)
     except ValidationError as error:
-        key = ".".join(map(str, error.errors()[0]["loc"])) or "it"
         raise PipelineError(
-            f"{name} is not a file of the stage evaluate ({key}: {error.errors()[0]['msg']}); run `dvc repro evaluate`"
+            f"{name} is not a file of the stage evaluate ({first_error(error)}); run `dvc repro evaluate`"
         ) from None
     if scores.model_sha256 != model.digest:
         raise PipelineError(

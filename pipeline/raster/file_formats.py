@@ -52,5 +52,7 @@ def require_format(path: Path, format_: str) -> None:
     if actual is None:
         raise PipelineError(f"{path} is not a {format_} file: it begins with {start[:8].hex(' ')}; save it again")
     ending = ENDINGS.get(actual)
+    if path.suffix.lower().replace(".jpeg", ".jpg") == ending:
+        raise PipelineError(f"{path} is a {actual} file; {format_} is needed here: gdal_translate converts it")
     advice = f"rename it to {path.stem}{ending}" if ending else "save it as PNG"
     raise PipelineError(f"{path} is a {actual} file, although its name ends in {path.suffix}; {advice}")

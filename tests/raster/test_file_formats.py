@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline.core.errors import PipelineError
+from pipeline.raster.file_formats import require_format
 from pipeline.raster.geotiff import open_geotiff
 from pipeline.raster.pictures import open_picture
 
@@ -44,3 +45,10 @@ def test_another_format_under_the_name_is_refused(tmp_path: Path, format_: str, 
     path = tmp_path / name
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(path, format_)
     refuse(path, f"{name} is a {format_} file, although its name ends in {path.suffix}; {advice}$")
+
+
+def test_a_picture_where_a_geotiff_is_needed_is_named(tmp_path: Path) -> None:
+    for format_, name in (("PNG", "a.png"), ("JPEG", "a.jpg"), ("JPEG", "a.JPEG")):
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / name, format_)
+        with pytest.raises(PipelineError, match=f"{name} is a {format_} file; TIFF is needed here: gdal_translate con"):
+            require_format(tmp_path / name, "TIFF")

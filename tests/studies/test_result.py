@@ -16,10 +16,12 @@ COUNTS = make_groups(0.25, 0.5)
 UNITS = to_table(["a", "b"], COUNTS, ("NA", "wood")).to_csv(index=False)
 
 
+EVALUATE: dict[str, Any] = {"mean_iou": 0.25, "iou": {"NA": 0.25, "wood": 0.25}, "test_list": "list"}
+EVALUATE |= {"seed": 5, "fold": "none", "arithmetic": {"scored": "bf16"}}
+
+
 def parse(**changes: Any) -> Result:
-    evaluate = {"mean_iou": 0.25, "iou": {"NA": 0.25, "wood": 0.25}, "test_list": "list"}
-    evaluate |= {"seed": 5, "fold": "none", "arithmetic": {"scored": "bf16"}}
-    return parse_result("mine", json.dumps(evaluate | changes), UNITS)
+    return parse_result("mine", json.dumps(EVALUATE | changes), UNITS)
 
 
 def test_counts_are_read_by_group_and_class() -> None:
@@ -34,6 +36,17 @@ def test_counts_are_read_by_group_and_class() -> None:
 @pytest.mark.parametrize("text", ["", "<html>", "[]", "5"])
 def test_a_file_of_another_program_is_one_line(text: str) -> None:
     with pytest.raises(
-        PipelineError, match=r"^mine: metrics/evaluate.json is not a file of the stage evaluate; run dvc"
+        PipelineError, match=r"^mine: metrics/evaluate.json \(.*\) is not a file of the stage evaluate; "
     ):
         parse_result("mine", text, UNITS)
+
+
+@pytest.mark.parametrize("change", [{"mean_iou": "high"}, {"iou": None}, {"arithmetic": "bf16"}, {"seed": None}])
+def test_values_of_another_type_are_one_line(change: dict[str, Any]) -> None:
+    with pytest.raises(PipelineError, match=rf"^mine: metrics/evaluate.json \({next(iter(change))}: .*; run dvc repro"):
+        parse(**change)
+
+
+def test_counts_without_a_column_are_one_line() -> None:
+    with pytest.raises(PipelineError, match=r"^mine: metrics/units.csv is not a file of the stage evaluate; run dvc"):
+        parse_result("mine", json.dumps(EVALUATE), UNITS.replace("hits", "found"))

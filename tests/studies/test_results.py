@@ -84,8 +84,8 @@ def test_what_is_missing_beside_the_scores_is_left_empty() -> None:
         ),
         (
             "metrics/evaluate.json",
-            '{"mean_iou": 0.5}',
-            ": metrics/evaluate.json lacks test_list; run dvc repro",
+            '{"mean_iou": "high"}',
+            ": metrics/evaluate.json (mean_iou: ",
         ),
     ],
 )
