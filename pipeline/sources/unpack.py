@@ -64,7 +64,12 @@ def member_names(archive: Path) -> list[str]:
         PipelineError: it is not a zip.
     """
     with _open_zip(archive) as opened:
-        return [member.filename for member in opened.infolist() if not member.is_dir()]
+        return [member.filename for member in _files(opened)]
+
+
+def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the members that are no folders; before Python 3.12 `is_dir` fails on an empty name."""
+    return [member for member in archive.infolist() if not member.filename.endswith("/")]
 
 
 def unzip(archive: Path, folder: Path) -> Iterator[Path | Failure]:
@@ -76,7 +81,7 @@ def unzip(archive: Path, folder: Path) -> Iterator[Path | Failure]:
         PipelineError: it is not a zip, or exceeds the limits.
     """
     with _open_zip(archive) as opened:
-        members = [member for member in opened.infolist() if not member.is_dir()]
+        members = _files(opened)
         size = sum(member.file_size for member in members)  # no more is ever read
         _require_limits(archive, len(members), size)
         require_space(folder, size)

@@ -49,6 +49,14 @@ def test_names_of_members_are_listed_without_folders(tmp_path: Path) -> None:
     assert member_names(zipped(tmp_path, ("a/", b""), ("a/b.txt", b"b"), ("../c", b"c"))) == ["a/b.txt", "../c"]
 
 
+def test_a_member_without_a_name_fails(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a", b"a")
+        archive.filelist[0].filename = ""  # as the directory of the archive then states
+    assert member_names(tmp_path / "a.zip") == [""]
+    assert [type(result) for result in unpacked(tmp_path / "a.zip")] == [Failure]
+
+
 def test_unsafe_members_of_a_zip_fail_and_the_others_are_unpacked(tmp_path: Path) -> None:
     links = []
     for name, kind in KINDS.items():
