@@ -52,6 +52,7 @@ class Server(ThreadingHTTPServer):
         """A fault for every n-th GET of any path."""
         self.received: list[ReceivedRequest] = []
         self.sent = 0
+        """Bytes of bodies; counted before they are written, so that a client that has them finds them counted."""
         self.lock = threading.Lock()
 
     def handle_error(self, *_: object) -> None:
@@ -149,12 +150,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, rest: bytes, fault: Fault) -> None:
         part = rest[: fault.number] if fault.kind in ("drop", "stall") else rest
+        with self.server.lock:
+            self.server.sent += len(part)
         try:
             self.wfile.write(part)
             self.wfile.flush()
         except ConnectionError:
             return
-        self.server.sent += len(part)
         if fault.kind == "stall":
             time.sleep(2)
         if fault.kind in ("drop", "stall", "lie"):
