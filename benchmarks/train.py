@@ -19,23 +19,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from benchmarks._train_stage import ENVIRONMENT, ROOT, run_stage, stage_params
 from pipeline.formats.chips import Chip, read_chips, read_imagery, read_origin, write_tables
 from pipeline.formats.classes import read_classes
 from pipeline.formats.png import read_image, read_mask, save_chip
 
-ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data/chips/landcoverai"
 TORCHGEO = ROOT / ".venv-torchgeo"
 ROUNDS = 3
-OURS = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Environment of the stage train in dvc.yaml."""
 VAL = 1
 """Validation chips; only ours validates."""
 
@@ -75,30 +70,13 @@ def split_chips(size: Size, folder: Path) -> Path:
 READERS: dict[str, Any] = {"images": read_image, "masks": read_mask}
 
 
-def write_lists(size: Size, chips: Path, folder: Path) -> Path:
-    """Write the lists: `size.epoch` training chips, repeated as needed, and `VAL` validation chips."""
-    names = list(read_chips(chips)["id"])
-    training = [names[number % len(names)] for number in range(size.epoch)]
-    folder.mkdir()
-    for part, chosen in (("train", training), ("val", names[:VAL])):
-        (folder / f"{part}.txt").write_text("".join(f"{name}\n" for name in chosen))
-    return folder
-
-
 def ours(size: Size, chips: Path) -> float:
     """Measure chips per second of the stage train."""
-    with tempfile.TemporaryDirectory() as scratch:
-        params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        params |= {"loss": "ce", "train": params["train"] | {"epochs": 2, "batch_size": size.batch, "device": "cpu"}}
-        Path(scratch, "params.yaml").write_text(yaml.safe_dump(params))
-        paths = [chips, write_lists(size, chips, Path(scratch, "lists")), "model", "train.json", "cost.json", "plots"]
-        environment = os.environ | OURS | {"PYTHONPATH": str(ROOT), "PIPELINE_CACHE": f"{scratch}/cache"}
-        command = [sys.executable, "-m", "pipeline.train", *map(str, paths)]
-        with subprocess.Popen(command, cwd=scratch, env=environment, stdout=subprocess.PIPE, text=True) as run:
-            assert run.stdout is not None
-            ends = [time.perf_counter() for line in run.stdout if line.startswith("epoch ")]
-        assert (run.returncode, len(ends)) == (0, 2)
-    return size.epoch / (ends[1] - ends[0])
+    names = list(read_chips(chips)["id"])
+    training = [names[number % len(names)] for number in range(size.epoch)]
+    params = stage_params({"epochs": 2, "batch_size": size.batch, "device": "cpu"}, loss="ce")
+    first, second = run_stage(chips, {"train": training, "val": names[:VAL]}, params).epochs
+    return size.epoch / (second.ended - first.ended)
 
 
 def run_module(python: Path, *arguments: str, environment: dict[str, str] | None = None) -> float:
@@ -130,7 +108,7 @@ def measure(size: Size, chips: Path) -> dict[str, float]:
     return {
         "ours": ours(size, chips),
         "bare": run_module(own, *bare),
-        "bare, keeps memory": run_module(own, *bare, "keep-memory", environment=OURS),
+        "bare, keeps memory": run_module(own, *bare, "keep-memory", environment=ENVIRONMENT),
         "torchgeo": run_module(other, *geo, "32-true"),
         "torchgeo bf16-mixed": run_module(other, *geo, "bf16-mixed"),
     }
