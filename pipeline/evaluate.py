@@ -26,8 +26,9 @@ from pipeline.evaluation.test_pass import PredictionCounts, count_predictions
 from pipeline.formats.chips import Imagery, read_imagery, read_origin
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.splits import leak_summary, read_groups
-from pipeline.learning.data import Chips, read_list, scoring_loader
+from pipeline.learning.data import Chips, read_list
 from pipeline.learning.device import Device, DeviceName, keep_freed_memory, loader_workers, select_scoring_device
+from pipeline.learning.loaders import scoring_loader
 from pipeline.learning.model import Model, load_model
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE, sum_by_group, to_table
 from pipeline.scoring.scores import by_name, class_scores, disagreement, paper_iou, scores
@@ -118,7 +119,8 @@ def require_fit(model: Model, imagery: Imagery, table: ClassTable) -> None:
 
 def predict(model: Model, chips: Chips, batch_size: int, device: Device) -> PredictionCounts:
     """Count the predictions of a set of chips, with a progress bar."""
-    loader = scoring_loader(chips, batch_size, loader_workers("auto", device))
+    workers = loader_workers("auto", device)
+    loader = scoring_loader(chips, batch_size, workers, pin_memory=device.name == "cuda")
     return count_predictions(model, progress(loader, "evaluate", len(loader)), device)
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from pipeline.evaluation.calibration import reliability
 from pipeline.learning.confusion import argmax, confusion_matrices
-from pipeline.learning.data import Batch, unwrap_worker_errors
+from pipeline.learning.data import Batch
 from pipeline.learning.device import Device
+from pipeline.learning.loaders import unwrap_worker_errors
 from pipeline.learning.model import Model
 from pipeline.scoring.counts import counts_of
 

@@ -19,8 +19,9 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
 from pipeline.formats.classes import IGNORE
-from pipeline.learning.data import Batch, unwrap_worker_errors
+from pipeline.learning.data import Batch
 from pipeline.learning.device import Device
+from pipeline.learning.loaders import unwrap_worker_errors
 from pipeline.scoring.counts import sum_by_group
 
 LOG2_BETAS = np.arange(-5, 5.01, 0.25)

@@ -134,4 +134,4 @@ def loader_workers(workers: int | Literal["auto"], device: Device, processes: in
     """
     if workers != "auto":
         return workers
-    return min(8, max(1, available_cpus() // processes - 1)) if device.name == "cuda" else 0
+    return max(1, available_cpus() // processes - 1) if device.name == "cuda" else 0

@@ -19,9 +19,10 @@ from torch.utils.data import DataLoader
 
 from pipeline.core.errors import PipelineError
 from pipeline.learning.checkpoint import AtomicCheckpointIO, Checkpoint
-from pipeline.learning.data import Batch, unwrap_worker_errors
+from pipeline.learning.data import Batch
 from pipeline.learning.device import Device
 from pipeline.learning.distributed import require_same_on_all_ranks
+from pipeline.learning.loaders import unwrap_worker_errors
 from pipeline.learning.preemption import restore_sigterm_handler
 from pipeline.learning.task import Task
 from pipeline.learning.weights import Weights
@@ -121,7 +122,7 @@ def fit(
         trainer = _trainer(task, device, [tracker, progress, checkpoint.writer()])
         resumable = checkpoint.resumable()
         if task.config.compile:
-            task.segmenter.net.compile()
+            task.compile_steps()
         try:
             with _explain_limits(task):
                 trainer.fit(task, *loaders, ckpt_path=resumable, weights_only=True if resumable else None)

@@ -6,7 +6,7 @@ from pipeline.evaluation.calibration import CONFIDENCE, CORRECT, PIXELS
 from pipeline.evaluation.examples import ExampleSource
 from pipeline.evaluation.test_pass import PredictionCounts, count_predictions
 from pipeline.learning.confusion import confusion_matrix
-from pipeline.learning.data import scoring_loader
+from pipeline.learning.loaders import scoring_loader
 from pipeline.scoring.counts import HITS
 
 

@@ -9,8 +9,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from pipeline.learning.calibration import LOG2_BETAS, STRIDE, Calibration, calibrate, likelihood_slopes, temperature
-from pipeline.learning.data import Batch, Chips, scoring_loader
+from pipeline.learning.data import Batch, Chips
 from pipeline.learning.device import Device
+from pipeline.learning.loaders import scoring_loader
 from pipeline.learning.model import load_model
 from tests.learning.world import BRIGHTNESS, World
 

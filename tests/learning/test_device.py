@@ -80,7 +80,7 @@ def test_rounding_depends_on_the_gpu_alone_or_on_cpu_and_threads(monkeypatch: py
 
 
 def test_auto_workers_are_none_on_a_cpu_and_spare_cores_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cpus, workers in ((4, 3), (64, 8), (1, 1)):
+    for cpus, workers in ((4, 3), (64, 63), (1, 1)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cpus=cpus: set(range(cpus)), raising=False)
         assert (loader_workers("auto", CUDA), loader_workers("auto", CPU)) == (workers, 0)
         assert (loader_workers(0, CUDA), loader_workers(5, CPU)) == (0, 5)

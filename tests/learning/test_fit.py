@@ -11,10 +11,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from pipeline.core.errors import PipelineError
+from pipeline.learning.batches import BatchPlan, MicroBatchSampler, Shuffle
 from pipeline.learning.checkpoint import locked_checkpoint
-from pipeline.learning.data import Batch, BatchPlan, MicroBatchSampler, Shuffle, scoring_loader, training_loader
+from pipeline.learning.data import Batch
 from pipeline.learning.device import Device
 from pipeline.learning.fit import BestEpoch, fit
+from pipeline.learning.loaders import scoring_loader, training_loader
 from pipeline.learning.losses import CrossEntropy, LossConfig
 from pipeline.learning.task import RunningMetrics, Task
 from tests.learning.world import tiny_task
