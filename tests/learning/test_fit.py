@@ -229,3 +229,24 @@ def test_limits_of_the_machine_are_one_line_and_bugs_are_not_changed(error: Exce
 
     with pytest.raises(type(error) if words == "a bug" else PipelineError, match=words):
         fitted(tiny(), Limit())
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_only_steps_of_full_batches_are_compiled_and_only_once(
+    accumulate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, sizes = torch.compile, []
+
+    def compile_graph(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        sizes.append(max(len(value) for value in inputs if value.ndim == 4 and value.dtype == torch.uint8))
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda step, **options: compiled(step, backend=compile_graph, **options))
+    weights = []
+    for wanted in (False, True):
+        task = tiny(epochs=2, batch_size=4, accumulate=accumulate, compile=wanted)
+        data: Any = loader(11).dataset
+        train = training_loader(data, BatchPlan(4, accumulate=accumulate), 0, 1)  # batches of 4, 4 and 3 chips
+        weights.append(fitted(task, train=train).weights)
+    assert sizes == [4 // accumulate]
+    assert all(torch.equal(*pair) for pair in zip(weights[0].values(), weights[1].values(), strict=True))
