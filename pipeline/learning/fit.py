@@ -5,6 +5,7 @@ one epoch more, so that curves and perhaps weights differ.
 """
 
 import logging
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -26,6 +27,13 @@ from pipeline.learning.loaders import unwrap_worker_errors
 from pipeline.learning.preemption import restore_sigterm_handler
 from pipeline.learning.task import Task
 from pipeline.learning.weights import Weights
+
+NO_ALGORITHM = (
+    r"(GET|FIND) was unable to find an engine|Unable to find a valid cuDNN algorithm|No valid engine configs"
+    r"|cuDNN Frontend error: [^\n.]*|CUDNN_STATUS_(NOT_SUPPORTED|EXECUTION_FAILED|INTERNAL_ERROR|NOT_INITIALIZED)\w*"
+    r"|CUBLAS_STATUS_(NOT_INITIALIZED|EXECUTION_FAILED)"
+)
+"""What torch 2.11 to 2.14 raise, as a RuntimeError, where no algorithm of cuDNN or cuBLAS gets the memory it needs."""
 
 
 @dataclass(frozen=True)
@@ -187,12 +195,19 @@ def _explanation(error: Exception, task: Task) -> str | None:
         )
     if config.compile and type(error).__module__.startswith("torch._"):
         return f"the network cannot be compiled ({text.splitlines()[0]}); set train.compile to false"
+    remedy = (
+        f"train.batch_size {config.batch_size} and train.accumulate {config.accumulate}: set a larger train.accumulate "
+        "(same batch, smaller steps), a smaller batch, smaller chips (tile.size), or a smaller encoder"
+    )
     # messages of CUDA's libraries and of the CPU allocator; torch.OutOfMemoryError is a RuntimeError
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+    if isinstance(error, MemoryError) or re.search(r"out of memory|can't allocate memory|ALLOC(ATION)?_FAILED", text):
+        return f"out of memory in epoch {epoch} with {remedy}"
+    # torch tries every algorithm of cuDNN, and takes one that runs out of memory for one that does not exist
+    if found := re.search(NO_ALGORITHM, text):
+        also = ", or that the network has no deterministic form on this GPU (train.deterministic)"
         return (
-            f"out of memory in epoch {epoch} with train.batch_size {config.batch_size} and train.accumulate "
-            f"{config.accumulate}: set a larger train.accumulate (same batch, smaller steps), a smaller batch, smaller "
-            "chips (tile.size), or a smaller encoder"
+            f"CUDA's libraries failed in epoch {epoch} ({found[0]}), which usually means that the GPU's memory is full"
+            f"{also if config.deterministic else ''}, with {remedy}"
         )
     return None
 
