@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from pipeline.core.errors import PipelineError
 from pipeline.learning.checkpoint import AtomicCheckpointIO, Checkpoint
 from pipeline.learning.data import Batch
-from pipeline.learning.device import Device
+from pipeline.learning.device import Device, is_out_of_memory
 from pipeline.learning.distributed import require_same_on_all_ranks
 from pipeline.learning.loaders import unwrap_worker_errors
 from pipeline.learning.preemption import restore_sigterm_handler
@@ -197,10 +197,11 @@ def _explanation(error: Exception, task: Task) -> str | None:
         return f"the network cannot be compiled ({text.splitlines()[0]}); set train.compile to false"
     remedy = (
         f"train.batch_size {config.batch_size} and train.accumulate {config.accumulate}: set a larger train.accumulate "
-        "(same batch, smaller steps), a smaller batch, smaller chips (tile.size), or a smaller encoder"
+        "(same batch, smaller steps), a smaller batch, smaller chips (tile.size), "
+        f"{'train.cache to ram, ' if task.device.type == 'cuda' and config.cache in ('auto', 'gpu') else ''}"
+        "or a smaller encoder"
     )
-    # messages of CUDA's libraries and of the CPU allocator; torch.OutOfMemoryError is a RuntimeError
-    if isinstance(error, MemoryError) or re.search(r"out of memory|can't allocate memory|ALLOC(ATION)?_FAILED", text):
+    if is_out_of_memory(error):
         return f"out of memory in epoch {epoch} with {remedy}"
     # torch tries every algorithm of cuDNN, and takes one that runs out of memory for one that does not exist
     if found := re.search(NO_ALGORITHM, text):

@@ -1,6 +1,6 @@
 """Chips that are decoded once and stay in memory; their batches are gathered on the device of the training.
 
-Decoding takes 8 ms of a core for each chip of 512 px and each epoch: docs/benchmarks.md, "How fast are chips read?". In
+Decoding takes 8 ms of a core for each chip of 512 px and each epoch: docs/benchmarks.md, "How fast is reading?". In
 memory a chip takes a byte for each pixel and band, and one for each pixel of its mask.
 """
 

@@ -14,6 +14,7 @@ from pipeline.learning.device import (
     Device,
     DeviceName,
     Precision,
+    is_out_of_memory,
     keep_freed_memory,
     loader_workers,
     rounding,
@@ -105,3 +106,18 @@ def test_freed_memory_is_kept() -> None:
     program = f"import ctypes, platform\n{inspect.getsource(keep_freed_memory)}{FREED_AND_KEPT}"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("worker is killed: workers are out of shared memory."), False),
+        (OSError("out of memory"), False),
+    ],
+)
+def test_errors_that_mean_full_memory(error: Exception, found: bool) -> None:
+    assert is_out_of_memory(error) == found
