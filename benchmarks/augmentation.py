@@ -16,7 +16,8 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - the usual name
 
 from pipeline.learning.augment import KINDS, Kind, distort, random_flip_rotate
-from pipeline.learning.data import Batch, Stream, generator
+from pipeline.learning.batches import Stream, generator
+from pipeline.learning.data import Batch
 from pipeline.learning.device import Device, keep_freed_memory, select_device
 from pipeline.learning.model import Segmenter, build, network_config
 

@@ -26,7 +26,8 @@ from pipeline.inference.network import PER_CENT, LoadedModel, Wanted, load_model
 from pipeline.inference.options import MapOptions
 from pipeline.inference.scene_map import predict_scene
 from pipeline.learning.calibration import Calibration
-from pipeline.learning.data import Chips, read_list, scoring_loader
+from pipeline.learning.data import Chips, read_list
+from pipeline.learning.loaders import scoring_loader
 from pipeline.learning.model import DESCRIPTION, WEIGHTS
 from pipeline.polygons.class_map import layer_file
 

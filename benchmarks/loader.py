@@ -15,7 +15,9 @@ import torch
 
 from pipeline.formats.chips import read_chips
 from pipeline.formats.classes import read_classes
-from pipeline.learning.data import BatchPlan, Chips, training_loader
+from pipeline.learning.batches import BatchPlan
+from pipeline.learning.data import Chips
+from pipeline.learning.loaders import training_loader
 
 CHIPS, BATCH, SECONDS = Path("data/chips/landcoverai"), 8, 10.0
 

@@ -14,8 +14,9 @@ from sklearn.ensemble import RandomForestClassifier
 
 from pipeline.evaluation.test_pass import count_predictions
 from pipeline.learning.confusion import confusion_matrix
-from pipeline.learning.data import Chips, read_list, scoring_loader
+from pipeline.learning.data import Chips, read_list
 from pipeline.learning.device import keep_freed_memory, select_device
+from pipeline.learning.loaders import scoring_loader
 from pipeline.learning.model import load_model
 from pipeline.scoring.counts import counts_of
 from pipeline.scoring.scores import scores

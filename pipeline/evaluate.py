@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -26,8 +26,16 @@ from pipeline.evaluation.test_pass import PredictionCounts, count_predictions
 from pipeline.formats.chips import Imagery, read_imagery, read_origin
 from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.splits import leak_summary, read_groups
-from pipeline.learning.data import Chips, read_list, scoring_loader
-from pipeline.learning.device import Device, DeviceName, keep_freed_memory, loader_workers, select_scoring_device
+from pipeline.learning.data import Chips, read_list
+from pipeline.learning.device import (
+    Device,
+    DeviceName,
+    is_out_of_memory,
+    keep_freed_memory,
+    loader_workers,
+    select_scoring_device,
+)
+from pipeline.learning.loaders import scoring_loader
 from pipeline.learning.model import Model, load_model
 from pipeline.scoring.counts import HITS, PREDICTED, TRUE, sum_by_group, to_table
 from pipeline.scoring.scores import by_name, class_scores, disagreement, paper_iou, scores
@@ -39,11 +47,17 @@ SUMMARY = ("mean_iou", "mean_iou_low", "mean_iou_high", "paper_iou")
 class EvaluateSection(Params):
     """`evaluate` of params.yaml."""
 
-    batch_size: int = Field(gt=0)
-    """Does not change the scores."""
+    batch_size: Literal["auto"] | Annotated[int, Field(gt=0)]
+    """Chips predicted at once; does not change the scores. auto: 16 on a GPU, 1 on a CPU, whose caches hold one."""
     examples: int = Field(gt=0)
     """Chips in each grid of predictions, and in the folder `predictions`."""
     device: DeviceName
+
+    def chips_at_once(self, device: Device) -> int:
+        """Return `batch_size`, with `auto` resolved."""
+        if self.batch_size == "auto":
+            return 1 if device.name == "cpu" else 16
+        return self.batch_size
 
 
 class EvaluateParams(Params):
@@ -117,9 +131,20 @@ def require_fit(model: Model, imagery: Imagery, table: ClassTable) -> None:
 
 
 def predict(model: Model, chips: Chips, batch_size: int, device: Device) -> PredictionCounts:
-    """Count the predictions of a set of chips, with a progress bar."""
-    loader = scoring_loader(chips, batch_size, loader_workers("auto", device))
-    return count_predictions(model, progress(loader, "evaluate", len(loader)), device)
+    """Count the predictions of a set of chips, with a progress bar.
+
+    Raises:
+        PipelineError: a chip cannot be read, or the network runs out of memory.
+    """
+    workers = loader_workers("auto", device)
+    loader = scoring_loader(chips, batch_size, workers, pin_memory=device.name == "cuda")
+    try:
+        return count_predictions(model, progress(loader, "evaluate", len(loader)), device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        remedy = "set a smaller one" if batch_size > 1 else "set evaluate.device to cpu"
+        raise PipelineError(f"out of memory with evaluate.batch_size {batch_size}; {remedy}") from None
 
 
 def scores_with_limits(counts_N3K: np.ndarray, counts_G3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
@@ -165,7 +190,7 @@ def evaluate(
     test_chips, val_chips = (
         Chips(chips, read_list(lists / f"{part}.txt"), trained.table, len(imagery.bands)) for part in ("test", "val")
     )
-    test, val = (predict(trained, part, section.batch_size, device) for part in (test_chips, val_chips))
+    test, val = (predict(trained, part, section.chips_at_once(device), device) for part in (test_chips, val_chips))
     group_N = [group_of[chip] for chip in test_chips.ids]
     groups, counts_G3K = sum_by_group(test.counts_N3K, group_N)
     reliability = Reliability.by_group(test.before_N3B, test.after_N3B, group_N)

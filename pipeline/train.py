@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 from pydantic import Field
+from torch.utils.data import DataLoader
 
 from pipeline.core.cli import run
 from pipeline.core.errors import PipelineError
@@ -20,13 +21,17 @@ from pipeline.formats.classes import ClassTable, read_classes
 from pipeline.formats.datasets import DatasetName, licence
 from pipeline.formats.splits import read_groups
 from pipeline.learning.band_statistics import band_statistics
+from pipeline.learning.batches import BatchPlan
+from pipeline.learning.cache import Place, keep_chips, require_cache
 from pipeline.learning.calibration import Calibration, calibrate
 from pipeline.learning.checkpoint import Checkpoint, locked_checkpoint
+from pipeline.learning.config import TrainConfig
 from pipeline.learning.cost import PACKAGES, cost
-from pipeline.learning.data import BatchPlan, Chips, read_list, scoring_loader, training_loader
+from pipeline.learning.data import Batch, Chips, read_list
 from pipeline.learning.device import Device, keep_freed_memory, loader_workers, rounding, select_device
 from pipeline.learning.distributed import ProcessGroup, process_group, rank_zero_errors
 from pipeline.learning.fit import BestEpoch, fit
+from pipeline.learning.loaders import ChipSource, scoring_loader, training_loader
 from pipeline.learning.losses import LOSSES, Loss, LossConfig, LossName, class_weights
 from pipeline.learning.model import (
     NetworkConfig,
@@ -41,15 +46,16 @@ from pipeline.learning.model import (
 )
 from pipeline.learning.preemption import PreemptedError, preemptible
 from pipeline.learning.progress import training_progress
-from pipeline.learning.task import Task, TrainConfig
+from pipeline.learning.task import Task
 
 Parts = dict[str, Chips]
 """The parts `train` and `val` of a split."""
 
 LEARNING_CODE = (
     *("train", "formats.chips", "formats.classes", "formats.png", "scoring.counts", "scoring.scores"),
-    *(f"learning.{name}" for name in ("augment", "band_statistics", "checkpoint", "confusion", "data", "device")),
-    *(f"learning.{name}" for name in ("distributed", "fit", "losses", "model", "task", "weights")),
+    *(f"learning.{name}" for name in ("augment", "band_statistics", "batches", "checkpoint", "config")),
+    *(f"learning.{name}" for name in ("confusion", "data", "device", "distributed", "fit", "loaders", "losses")),
+    *(f"learning.{name}" for name in ("model", "resident", "task", "weights")),
 )
 """The modules that determine the result of a training; interrupted trainings survive edits to others."""
 
@@ -84,6 +90,7 @@ class TrainParams(Params):
         """
         config = self.train
         device = select_device(config.device, config.precision)
+        require_cache(config.cache, device)
         return Placement(device, process_group(config.devices, device, config.batch_size, config.accumulate))
 
     def network(self, chips: Chips, table: ClassTable) -> NetworkConfig:
@@ -154,7 +161,7 @@ def fingerprint(parts: Parts, params: TrainParams, placement: Placement) -> str:
     with ThreadPoolExecutor() as pool:
         hashes = list(pool.map(sha256, files))
     # what `device` and `precision` resolve to is part of `rounding`
-    relevant = params.model_dump(mode="json", exclude={"train": {"workers", "device", "devices", "precision"}})
+    relevant = params.model_dump(mode="json", exclude={"train": {"workers", "cache", "device", "devices", "precision"}})
     where = rounding(placement.device), placement.processes.world_size
     return digest(relevant, ids, hashes, source_digest(LEARNING_CODE), versions(PACKAGES), *where)
 
@@ -189,24 +196,29 @@ def build_task(training: Training, processes: ProcessGroup) -> Task:
     return Task(segmenter, table.names, loss, params.train, params.seed)
 
 
-def run_training(training: Training, progress: L.Callback, checkpoint: Checkpoint) -> tuple[Segmenter, BestEpoch]:
-    """Train from scratch or from the checkpoint; return the network with the weights of its best epoch.
+@dataclass(frozen=True)
+class Trained:
+    """What a training results in, besides what it wrote."""
+
+    segmenter: Segmenter
+    """With the weights of the best epoch."""
+    tracker: BestEpoch
+    cache: Place
+
+
+def run_training(training: Training, progress: L.Callback, checkpoint: Checkpoint) -> Trained:
+    """Train from scratch or from the checkpoint.
 
     Raises:
         PipelineError: a loss became NaN or infinite; the best model so far is then written next to the checkpoint.
     """
-    parts, params = training.parts, training.params
-    config, placement = params.train, params.placement
+    placement = training.params.placement
     processes = placement.processes
     task = build_task(training, processes)
-    workers = loader_workers(config.workers, placement.device, processes.local_world_size)
-    plan = BatchPlan(config.batch_size, processes, config.accumulate)
-    loaders = (
-        training_loader(parts["train"], plan, workers, params.seed, config.epoch_chips(len(parts["train"]))),
-        scoring_loader(parts["val"], config.batch_size, workers, processes),
-    )
+    chips, place = keep_chips(training.parts, task, placement.device, processes)
     try:
-        return task.segmenter, fit(task, loaders, placement.device, progress, checkpoint)
+        tracker = fit(task, training_loaders(chips, training.params), placement.device, progress, checkpoint)
+        return Trained(task.segmenter, tracker, place)
     except PreemptedError:
         raise
     except PipelineError as error:
@@ -217,13 +229,27 @@ def run_training(training: Training, progress: L.Callback, checkpoint: Checkpoin
         raise PipelineError(f"{error}; the best model so far is in {folder}") from None
 
 
+def training_loaders(
+    chips: Mapping[str, ChipSource], params: TrainParams
+) -> tuple[DataLoader[Batch], DataLoader[Batch]]:
+    """Return the loaders of the training and the validation chips."""
+    config, device, processes = params.train, params.placement.device, params.placement.processes
+    workers, pin = loader_workers(config.workers, device, processes.local_world_size), device.name == "cuda"
+    plan, count = BatchPlan(config.batch_size, processes, config.accumulate), config.epoch_chips(len(chips["train"]))
+    return (
+        training_loader(chips["train"], plan, workers, params.seed, count, pin_memory=pin),
+        scoring_loader(chips["val"], config.batch_size, workers, processes, pin_memory=pin),
+    )
+
+
 def fit_temperature(segmenter: Segmenter, val: Chips, group_of: Mapping[str, str], params: TrainParams) -> Calibration:
     """Fit the temperature of a trained network on the validation chips; on rank 0 alone."""
     config, placement = params.train, params.placement
     device = placement.device
     segmenter.eval().to(device.name).to(memory_format=device.memory_format)
     batch_size = math.ceil(config.batch_size / placement.processes.world_size)  # as in validation, which fits memory
-    loader = scoring_loader(val, batch_size, loader_workers(config.workers, device))
+    workers = loader_workers(config.workers, device)
+    loader = scoring_loader(val, batch_size, workers, pin_memory=device.name == "cuda")
     return calibrate(segmenter, loader, device, val.ids, group_of)
 
 
@@ -265,15 +291,16 @@ def train(
         training_progress(plots, epoch_chips, processes) as progress,
     ):
         training = Training(parts, group_of, params, params.network(parts["train"], table))
-        segmenter, tracker = run_training(training, progress, checkpoint)
+        trained = run_training(training, progress, checkpoint)
         if not processes.is_rank_zero:
             return ""
-        best = tracker.best
-        write_model(model, training, segmenter)
+        epochs, best = trained.tracker.epochs, trained.tracker.best
+        write_model(model, training, trained.segmenter)
         write_json(metrics, {"best_epoch": best.number, "train": best.train, "val": best.val})
-        write_json(cost_file, cost(placement.device, processes.world_size, tracker.epochs, epoch_chips, model))
+        costs = cost(placement.device, processes.world_size, epochs, epoch_chips, model)
+        write_json(cost_file, costs | {"cache": trained.cache})
     return (
-        f"{train_count} training and {val_count} validation chips, best epoch {best.number} of {len(tracker.epochs)} "
+        f"{train_count} training and {val_count} validation chips, best epoch {best.number} of {len(epochs)} "
         f"with validation mean IoU {best.val['mean_iou']:.4f}"
     )
 

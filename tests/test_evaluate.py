@@ -19,6 +19,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.evaluate import class_intervals, interval_metrics, summary_line
 from pipeline.evaluation.intervals import mean_iou_interval
 from pipeline.formats.classes import ClassTable, write_classes
+from pipeline.learning.device import Device
 from pipeline.learning.model import load_model
 from pipeline.scoring.counts import HITS, from_table
 from pipeline.scoring.scores import scores
@@ -300,5 +301,32 @@ def test_a_missing_file_is_named_and_nothing_is_published(copied: World, missing
 
 @pytest.mark.parametrize(("key", "value"), [("batch_size", 0), ("examples", 0), ("device", "gpu")])
 def test_invalid_params_are_refused(key: str, value: object) -> None:
-    with pytest.raises(ValueError, match=rf"EvaluateParams\nevaluate\.{key}\n"):
+    with pytest.raises(ValueError, match=rf"EvaluateParams\nevaluate\.{key}[.\n]"):
         evaluate_params(**{key: value})
+
+
+def test_auto_is_a_batch_for_a_gpu_and_single_chips_for_a_cpu() -> None:
+    found = [
+        evaluate_params(batch_size=given).evaluate.chips_at_once(Device(name, "fp32"))  # type: ignore[arg-type]
+        for given, name in (("auto", "cuda"), ("auto", "mps"), ("auto", "cpu"), (5, "cuda"), (5, "cpu"))
+    ]
+    assert found == [16, 16, 1, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "remedy"), [(2, "set a smaller one"), (1, "set evaluate.device to cpu"), (0, None)]
+)
+def test_a_lack_of_memory_is_one_line(
+    copied: World, batch_size: int, remedy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to") if remedy else RuntimeError("a bug")
+
+    monkeypatch.setattr("pipeline.evaluate.count_predictions", fail)
+    if remedy:
+        with pytest.raises(PipelineError) as error:
+            copied.evaluate("metrics", batch_size=batch_size)
+        assert str(error.value) == f"out of memory with evaluate.batch_size {batch_size}; {remedy}"
+    else:
+        with pytest.raises(RuntimeError, match="a bug"):
+            copied.evaluate("metrics", batch_size=1)

@@ -21,7 +21,7 @@ from pipeline.train import (
     fingerprint,
     training_pixels,
 )
-from tests.learning.world import BRIGHTNESS, IMAGERY, ORIGIN, World, chips_folder, train_params, written
+from tests.learning.world import BRIGHTNESS, CONFIG, IMAGERY, ORIGIN, World, chips_folder, train_params, written
 from tests.test_house import ROOT, closure
 
 OUTS = ["cost.json", "model", "plots", "train.json"]
@@ -68,16 +68,21 @@ def test_with_steps_the_cost_counts_the_chips_that_were_drawn(small: World, tmp_
     assert line.startswith("4 training and 2 validation chips, best epoch ")
 
 
-def test_the_same_seed_gives_the_same_bytes_with_any_workers_and_another_seed_another_model(
-    small: World, first: dict[str, bytes], tmp_path: Path
+@pytest.mark.parametrize(("key", "other"), [("workers", 1), ("cache", "ram")])
+def test_the_same_seed_gives_the_same_bytes_however_chips_are_read(
+    small: World, first: dict[str, bytes], tmp_path: Path, key: str, other: int | str
 ) -> None:
-    small.train(tmp_path, augment="all", workers=1)
+    small.train(tmp_path, augment="all", **{key: other})
     again = written(tmp_path)
     assert first.keys() == again.keys()
     descriptions = [json.loads(files["model/model.json"]) for files in (first, again)]
-    assert [description["params"]["train"].pop("workers") for description in descriptions] == [0, 1]
+    assert [description["params"]["train"].pop(key) for description in descriptions] == [CONFIG[key], other]
     assert descriptions[0] == descriptions[1]
     assert [name for name, content in again.items() if first[name] != content] == ["model/model.json"]
+    assert json.loads((tmp_path / "cost.json").read_text())["cache"] == ("ram" if key == "cache" else "none")
+
+
+def test_another_seed_gives_another_model(small: World, first: dict[str, bytes], tmp_path: Path) -> None:
     small.train(tmp_path, augment="all", seed=2)
     other = written(tmp_path)
     for name in ("model/model.safetensors", "train.json", "plots/plots/metrics/val/loss.tsv"):
@@ -97,12 +102,12 @@ def test_a_diverged_training_leaves_the_last_model_in_place(small: World, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "plots"]  # the curves show what went wrong
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_damaged_chip_is_one_line_with_and_without_workers(tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize("reading", [{"workers": 0}, {"workers": 1}, {"cache": "ram"}])
+def test_a_damaged_chip_is_one_line_however_it_is_read(tmp_path: Path, reading: dict[str, Any]) -> None:
     world = World.make(tmp_path, train=2, val=1)
     (tmp_path / "chips/images/c01.png").write_bytes(b"\x89PNG")
     with pytest.raises(PipelineError) as error:
-        world.train(workers=workers)
+        world.train(**reading)
     assert str(error.value).startswith(f"{tmp_path / 'chips/images/c01.png'} cannot be read: ")
     assert "Traceback" not in str(error.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["chips", "plots", "split"]
@@ -142,13 +147,13 @@ def fingerprint_of(world: World, on: Device = CPU, size: int = 1, bands: int = 3
     return fingerprint(parts, train_params(**changes), Placement(on, ProcessGroup(size, 0, size)))
 
 
-def test_the_fingerprint_depends_on_every_input_but_not_on_workers(
+def test_the_fingerprint_depends_on_every_input_but_not_on_how_chips_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World.make(tmp_path, 32, bands=4, train=1, val=1)
     images, more = tmp_path / "chips/images", tmp_path / "chips/more_bands"
     found = [fingerprint_of(world)]
-    assert fingerprint_of(world, workers=3, device="cpu", devices=2, precision="fp32") == found[0]
+    assert fingerprint_of(world, workers=3, cache="ram", device="cpu", devices=2, precision="fp32") == found[0]
     found += [
         fingerprint_of(world, seed=5),
         fingerprint_of(world, gamma=1),
@@ -183,8 +188,8 @@ def test_many_bands_are_normalised_by_the_training_chips_and_three_as_imagenet(t
 
 WITHOUT_EFFECT = {
     *(f"core.{name}" for name in ("cache", "choices", "cli", "cpus", "errors", "files", "fingerprint")),
-    *("core.interrupt", "core.params", "formats.datasets", "formats.splits"),
-    *(f"learning.{name}" for name in ("calibration", "cost", "preemption", "progress")),
+    *("core.interrupt", "core.memory", "core.params", "formats.datasets", "formats.splits"),
+    *(f"learning.{name}" for name in ("cache", "calibration", "cost", "preemption", "progress")),
 }
 """Modules that `train` imports and that do not change the weights: paths, messages, curves, the licence, and the
 temperature, which is fitted after every training, an interrupted one too."""

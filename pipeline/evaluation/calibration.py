@@ -50,14 +50,33 @@ def reliability(
         is_known_NHW = confidence_NHW.isfinite()
         confidence_NHW.masked_fill_(~is_known_NHW, 0)
         bin_NHW = (confidence_NHW * BINS).long().clamp_(max=BINS - 1)
-        cells = (first_NHW + 2 * bin_NHW).where(is_known_NHW, size * chips).flatten()
+        cells_NHW = (first_NHW + 2 * bin_NHW).where(is_known_NHW, size * chips)
         # float32 cannot add up millions of probabilities
         pixels, confidence = (
-            torch.bincount(cells, weights, minlength=size * (chips + 1))[: size * chips].double().view(chips, BINS, 2)
-            for weights in (None, confidence_NHW.flatten().double())
+            _bincount(cells_NHW, weights_NHW, size * (chips + 1))[: size * chips].double().view(chips, BINS, 2)
+            for weights_NHW in (None, confidence_NHW.double())
         )
         bins.append(torch.stack([pixels.sum(dim=2), confidence.sum(dim=2), pixels[..., 1]], dim=1))
     return torch.stack(bins)
+
+
+def _bincount(cells_NHW: torch.Tensor, weights_NHW: torch.Tensor | None, size: int) -> torch.Tensor:
+    """Count as `torch.bincount` does, which on a GPU synchronises."""
+    if cells_NHW.device.type == "cpu":
+        return torch.bincount(cells_NHW.flatten(), None if weights_NHW is None else weights_NHW.flatten(), size)
+    return _sum_by_column(cells_NHW, weights_NHW, size)
+
+
+def _sum_by_column(cells_NHW: torch.Tensor, weights_NHW: torch.Tensor | None, size: int) -> torch.Tensor:
+    """Sum the weights of each cell, float64, first by column of pixels.
+
+    Most pixels of a chip are in one cell, and threads of a GPU that add to one number wait for each other. Float64 adds
+    up 4 million float32 from 1/255 to 1 without rounding: the order, which a GPU does not fix, changes nothing.
+    """
+    if weights_NHW is None:
+        weights_NHW = torch.ones_like(cells_NHW, dtype=torch.float64)
+    sums_SW = weights_NHW.new_zeros(size, cells_NHW.shape[-1])
+    return sums_SW.scatter_add_(0, cells_NHW.flatten(0, 1), weights_NHW.flatten(0, 1)).sum(dim=1)
 
 
 def calibration_error(bins_3B: np.ndarray) -> np.ndarray:

@@ -8,8 +8,9 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.classes import IGNORE
-from pipeline.inference.forward import NetworkRun, Plan
+from pipeline.inference.forward import NetworkRun
 from pipeline.inference.network import LoadedModel, Wanted
+from pipeline.inference.windows import Plan
 from pipeline.raster.georeference import Georeference
 
 
@@ -67,12 +68,12 @@ def predict_array(
             f"valid_HW is {valid_HW.dtype} of shape {valid_HW.shape}; expected bool of shape {(height, width)}"
         )
     whole = Window(0, 0, width, height)
-    tiling, batch = model.plan(None)
+    tiling, size = model.plan(None)
     scene = ArrayScene(image_HWC, valid_HW)
-    run = NetworkRun(model, scene, Plan.make(whole, scene, tiling, batch), wanted, lambda _: True)
+    run = NetworkRun(model, scene, Plan.make(whole, scene, tiling, size), wanted, lambda _: True)
     layers = {name: np.full((bands, height, width), IGNORE, np.uint8) for name, bands in run.layer_bands.items()}
-    for window_batch in run.batches(0):
-        for core in run.predict(window_batch, run.read(window_batch)):
+    for _, cores in run.predict((batch, run.read(batch)) for batch in run.batches(0)):
+        for core in cores:
             for name, values_CHW in core.layers.items():
                 rows = slice(core.row, core.row + values_CHW.shape[1])
                 layers[name][:, rows, core.column : core.column + values_CHW.shape[2]] = values_CHW

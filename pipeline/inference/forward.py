@@ -1,56 +1,32 @@
 """Put the windows of a scene through the network; reading, the network and writing overlap.
 
-By threads, since torch's DataLoader reads ahead only in processes, to which an open scene cannot be sent.
+By threads, since torch's DataLoader reads ahead only in processes, to which an open scene cannot be sent. A GPU, which
+needs no thread, computes one batch while the layers of the one before are compared and written.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from typing import TypeVar
 
 import numpy as np
-import torch
 from rasterio.windows import Window
 
 from pipeline.core.cli import progress
 from pipeline.core.interrupt import thread_pool
 from pipeline.formats.classes import IGNORE
+from pipeline.inference.launch import Launched, empty_images, is_asynchronous, launch
 from pipeline.inference.layers import Layer, Work
-from pipeline.inference.network import LoadedModel, Wanted, map_layers
+from pipeline.inference.network import LoadedModel, Wanted
 from pipeline.inference.seams import REACH, Seams, extended_core
-from pipeline.inference.windows import NetworkWindow, Tiling, network_windows, slices_in
+from pipeline.inference.windows import NetworkWindow, Plan, slices_in
 from pipeline.scenes.scene import Scene
 
+T = TypeVar("T")
 STRIP_ROWS = 512
 """Rows of a window that are read at once."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The windows of a map."""
-
-    bounds: Window
-    """The part of the scene that is mapped."""
-    tiling: Tiling
-    rows: list[list[NetworkWindow]]
-    batch: int
-    """Windows put through the network at once; batches do not cross rows, so they are the same after a restart."""
-
-    @classmethod
-    def make(cls, bounds: Window, scene: Scene, tiling: Tiling, batch: int) -> "Plan":
-        """Place the windows."""
-        return cls(bounds, tiling, network_windows(bounds, scene.height, scene.width, tiling), batch)
-
-    @property
-    def windows(self) -> list[NetworkWindow]:
-        """All windows, row by row."""
-        return [window for row in self.rows for window in row]
-
-    @property
-    def computed(self) -> int:
-        """Pixels put through the network if no window is skipped."""
-        return sum(window.pixels for window in self.windows)
 
 
 @dataclass(frozen=True)
@@ -90,6 +66,8 @@ class Statistics:
     computed: int = 0
     """Pixels put through the network."""
     network_seconds: float = 0.0
+    """In which batches were put through the network and became layers; on a GPU those of its own clock, while reading
+    and writing go on."""
     seams: Seams = field(default_factory=Seams)
 
 
@@ -132,7 +110,7 @@ class NetworkRun:
             PipelineError: pixels cannot be decoded.
         """
         size = (batch.windows[0].rows.size, batch.windows[0].columns.size)
-        images_NHWC = np.empty((len(batch.windows), *size, self.scene.band_count), np.uint8)
+        images_NHWC = empty_images((len(batch.windows), *size, self.scene.band_count), self.model.device)
         valid: list[np.ndarray] = []
         filled = 0
         for window in batch.windows:
@@ -155,28 +133,49 @@ class NetworkRun:
             image_HWC[:] = np.pad(image_HWC[: inside.height, : inside.width], missing, "symmetric")
         return valid_HW[slices_in(core, inside)]
 
-    def predict(self, batch: Batch, pixels: Pixels) -> Iterator[Core]:
-        """Put the windows of a batch through the network; yield the layers of their cores."""
-        start, count, bounds = time.perf_counter(), len(pixels.images_NHWC), self.plan.bounds
-        logits = iter(self.model.logits(pixels.images_NHWC) if count else ())
+    def predict(self, read: Iterable[tuple[Batch, Pixels]]) -> Iterator[tuple[Batch, Iterator[Core]]]:
+        """Put batches through the network; yield each with the layers of its windows' cores.
+
+        A GPU is given a batch before the one before is yielded, so that it need not wait for what is done with that.
+        """
+        launched = ((batch, self._cores(batch, pixels, self._launch(batch, pixels))) for batch, pixels in read)
+        return _one_late(launched) if is_asynchronous(self.model.device) else launched
+
+    def _launch(self, batch: Batch, pixels: Pixels) -> Launched | None:
+        """Put the windows with a valid core through the network, if there are any."""
+        windows = [window for window, valid_HW in zip(batch.windows, pixels.valid, strict=True) if valid_HW.any()]
+        parts = [slices_in(extended_core(window), window.extent) for window in windows]
+        return launch(self.model, pixels.images_NHWC, parts, self.wanted) if windows else None
+
+    def _cores(self, batch: Batch, pixels: Pixels, launched: Launched | None) -> Iterator[Core]:
+        """Wait for a batch; yield the layers of its cores."""
+        bounds = self.plan.bounds
+        if launched:
+            self.statistics.network_seconds += launched.wait()
+            self.statistics.computed += len(launched.layers) * batch.windows[0].pixels
+        predicted = iter(launched.layers if launched else ())
         for window, valid_HW in zip(batch.windows, pixels.valid, strict=True):
             if valid_HW.any():
-                layers = self._map_core(window, next(logits), valid_HW)
+                arrays = {name: layer.numpy() for name, layer in next(predicted).items()}
+                layers = self._core_layers(window, arrays, valid_HW)
             else:
                 shape = valid_HW.shape
                 layers = {name: np.full((n, *shape), IGNORE, np.uint8) for name, n in self.layer_bands.items()}
             yield Core(window.core.row_off - bounds.row_off, window.core.col_off - bounds.col_off, layers)
-        if count:
-            self.statistics.network_seconds += time.perf_counter() - start
-            self.statistics.computed += count * batch.windows[0].pixels
 
-    def _map_core(self, window: NetworkWindow, logits_KHW: torch.Tensor, valid_HW: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the layers of a core, no data where it is not valid; compare the window with its neighbours."""
-        around = extended_core(window)
-        predicted = map_layers(self.model, logits_KHW[:, *slices_in(around, window.extent)], self.wanted)
+    def _core_layers(
+        self, window: NetworkWindow, predicted: dict[str, np.ndarray], valid_HW: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return the layers of a core, no data where it is not valid; compare the window with its neighbours.
+
+        Args:
+            window: which core.
+            predicted: layers of the extended core.
+            valid_HW: of the core.
+        """
         if self.plan.tiling.halo >= REACH:
             self.statistics.seams.add(window, predicted["classes"][0])
-        core = (slice(None), *slices_in(window.core, around))
+        core = (slice(None), *slices_in(window.core, extended_core(window)))
         return {name: np.where(valid_HW, values_CHW[core], np.uint8(IGNORE)) for name, values_CHW in predicted.items()}
 
 
@@ -195,8 +194,9 @@ def run_network(run: NetworkRun, work: Work, title: str) -> None:
     rate = _Rate(sum(window.pixels for batch in batches for window in batch.windows))
     with thread_pool(1) as reader, thread_pool(1) as writer:
         written: Future[None] | None = None
-        for batch, pixels in progress(_read_ahead(reader, run, batches), title, len(batches), rate.text):
-            for core in run.predict(batch, pixels):
+        predicted = run.predict(_read_ahead(reader, run, batches))
+        for batch, cores in progress(predicted, title, len(batches), rate.text):
+            for core in cores:
                 if written:
                     written.result()  # one core waits at most
                 written = writer.submit(_write, core, layers)
@@ -218,6 +218,16 @@ def _read_ahead(reader: Executor, run: NetworkRun, batches: list[Batch]) -> Iter
         pixels = ahead or reader.submit(run.read, batch)
         ahead = reader.submit(run.read, following) if following else None
         yield batch, pixels.result()
+
+
+def _one_late(items: Iterable[T]) -> Iterator[T]:
+    """Yield each item once the next one has been made."""
+    waiting: list[T] = []
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > 1:
+            yield waiting.pop(0)
+    yield from waiting
 
 
 class _Rate:

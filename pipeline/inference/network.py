@@ -33,6 +33,10 @@ WINDOW_HALOS = 8
 """Side of the largest window in halos: at least 56 % of the computed pixels are then in the map. Over 4,000 x 4,000 px
 on two cores, windows of 1,568 px took a tenth less time than those of 1,248 px and 0.4 GB more, and the memory of
 larger ones varied by more than 100 MB from run to run."""
+BATCH_PIXELS = 8_000_000
+"""Of a batch on a GPU, at least, if its memory allows: five windows of 1,280 px, where half of 80 GB would hold 82.
+At a 32nd of the resolution, 512 channels of them are a matrix product of about 250 tiles, and large GPUs have 130 to
+150 processors; more windows would take more memory and delay the first results."""
 DEFAULT_MEMORY_GB = 4.0
 UNDECIDED_COLOUR = (128, 128, 128)
 PER_CENT = 100
@@ -86,6 +90,12 @@ class LoadedModel:
         return int(self.model.segmenter.net.encoder.output_stride)  # type: ignore[union-attr, arg-type]
 
     @cached_property
+    def class_ids(self) -> torch.Tensor:
+        """By output of the network, uint8, where its logits are: copied once, since a GPU is waited for."""
+        where = "cuda" if self.device.name == "cuda" else "cpu"
+        return torch.tensor(self.model.table.ids, dtype=torch.uint8, device=where)
+
+    @cached_property
     def bytes_per_pixel(self) -> float:
         """Memory that a batch needs inside the network, in bytes per pixel."""
         return batch_bytes_per_pixel(self.model.segmenter, self.device)
@@ -131,7 +141,7 @@ class LoadedModel:
         per_pixel = self.bytes_per_pixel
         side = int((budget / per_pixel) ** 0.5) // self.stride * self.stride
         window = min(side, WINDOW_HALOS * self.halo)
-        batch = 1 if self.device.name == "cpu" or not window else max(1, int(budget / per_pixel / window**2))
+        batch = 1 if self.device.name == "cpu" or not window else _batch(budget / per_pixel, window)
         tiling = Tiling(window, self.halo, self.stride)
         if window < tiling.smallest_window:
             needed = math.ceil(100 * tiling.smallest_window**2 * per_pixel / 1e9) / 100
@@ -149,7 +159,9 @@ class LoadedModel:
 def load_model(folder: Path | str, device: DeviceName = "auto", precision: Precision | None = None) -> LoadedModel:
     """Load a trained model for making maps.
 
-    On a CPU the process keeps freed memory from then on: see `keep_freed_memory`.
+    On a CPU the process keeps freed memory from then on: see `keep_freed_memory`. On a GPU cuDNN is not told to try its
+    algorithms (`torch.backends.cudnn.benchmark`): the fastest differs from run to run, and so could the bytes of a map
+    that is continued after a kill; and it tries anew for each number of windows in a batch.
 
     Args:
         folder: with model.json and model.safetensors, as the stage train writes it.
@@ -169,27 +181,31 @@ def load_model(folder: Path | str, device: DeviceName = "auto", precision: Preci
     return LoadedModel(model, chosen, () if wanted == chosen.precision else (note,))
 
 
-def map_layers(model: LoadedModel, logits_KHW: torch.Tensor, wanted: Wanted) -> dict[str, np.ndarray]:
-    """Turn the logits of a window into the layers of a map.
+def map_layers(model: LoadedModel, logits_KHW: torch.Tensor, wanted: Wanted) -> dict[str, torch.Tensor]:
+    """Turn the logits of a window into the layers of a map, without waiting for a GPU.
 
     Returns:
         `classes`, uint8 ids (1, H, W); if wanted, `confidence`, the softmax probability of the class in per cent,
         uint8 (1, H, W), and `probabilities`, of each class in per cent, uint8 (K, H, W). Both are 0 where the
         softmax is NaN, as after overflows of fp16.
     """
-    ids = torch.tensor(model.model.table.ids, dtype=torch.uint8, device=logits_KHW.device)
-    classes_HW = ids[argmax(logits_KHW[None])[0]]
-    layers = {}
+    classes_HW = model.class_ids[argmax(logits_KHW[None])[0]]
+    layers = {"classes": classes_HW[None]}
     if wanted.needs_probabilities:
         probability_KHW = PER_CENT * (logits_KHW / model.model.temperature).softmax(dim=0).nan_to_num(0)
         confidence_HW = probability_KHW.amax(dim=0)
         if wanted.undecided is not None:
-            classes_HW[confidence_HW < wanted.undecided] = model.undecided_class().id
+            classes_HW.masked_fill_(confidence_HW < wanted.undecided, model.undecided_class().id)
         if wanted.confidence:
             layers["confidence"] = confidence_HW.round()[None].byte()
         if wanted.probabilities:
             layers["probabilities"] = probability_KHW.round().byte()
-    return {name: layer.cpu().numpy() for name, layer in ({"classes": classes_HW[None]} | layers).items()}
+    return layers
+
+
+def _batch(pixels: float, window: int) -> int:
+    """Return how many windows to put through the network at once, where there is memory for so many `pixels`."""
+    return max(1, min(int(pixels / window**2), -(-BATCH_PIXELS // window**2)))
 
 
 def _default_budget(device: Device) -> float:

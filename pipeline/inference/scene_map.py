@@ -16,7 +16,7 @@ from pipeline.inference.cog import describe_layers
 from pipeline.inference.decimate import read_ids, read_image
 from pipeline.inference.estimate import estimate, require_disk
 from pipeline.inference.finished import Finish, Finished, finish_layers
-from pipeline.inference.forward import NetworkRun, Plan, run_network
+from pipeline.inference.forward import NetworkRun, run_network
 from pipeline.inference.frame import choose_frame
 from pipeline.inference.layers import Work, begun_files, open_work
 from pipeline.inference.network import OTHER_LAYERS, LoadedModel
@@ -24,6 +24,7 @@ from pipeline.inference.options import MapOptions, Source
 from pipeline.inference.outputs import MapFiles, require_new, require_no_input, require_writable, write_outputs
 from pipeline.inference.preview import Captions, Panels, write_preview
 from pipeline.inference.scale_bar import scale_bar
+from pipeline.inference.windows import Plan
 from pipeline.polygons.class_map import MODEL_TAG, open_class_map
 from pipeline.polygons.vectorise import vectorise
 from pipeline.raster.gdal import file_errors, open_dataset

@@ -5,6 +5,8 @@ from itertools import pairwise
 
 from rasterio.windows import Window
 
+from pipeline.scenes.scene import Scene
+
 
 @dataclass(frozen=True)
 class Tiling:
@@ -96,6 +98,33 @@ def network_windows(bounds: Window, height: int, width: int, tiling: Tiling) -> 
     rows = window_spans(bounds.row_off, bounds.row_off + bounds.height, height, tiling)
     columns = window_spans(bounds.col_off, bounds.col_off + bounds.width, width, tiling)
     return [[NetworkWindow(row, column) for column in columns] for row in rows]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The windows of a map."""
+
+    bounds: Window
+    """The part of the scene that is mapped."""
+    tiling: Tiling
+    rows: list[list[NetworkWindow]]
+    batch: int
+    """Windows put through the network at once; batches do not cross rows, so they are the same after a restart."""
+
+    @classmethod
+    def make(cls, bounds: Window, scene: Scene, tiling: Tiling, batch: int) -> "Plan":
+        """Place the windows."""
+        return cls(bounds, tiling, network_windows(bounds, scene.height, scene.width, tiling), batch)
+
+    @property
+    def windows(self) -> list[NetworkWindow]:
+        """All windows, row by row."""
+        return [window for row in self.rows for window in row]
+
+    @property
+    def computed(self) -> int:
+        """Pixels put through the network if no window is skipped."""
+        return sum(window.pixels for window in self.windows)
 
 
 def slices_in(part: Window, whole: Window) -> tuple[slice, slice]:

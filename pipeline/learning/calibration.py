@@ -19,8 +19,9 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
 from pipeline.formats.classes import IGNORE
-from pipeline.learning.data import Batch, unwrap_worker_errors
+from pipeline.learning.data import Batch
 from pipeline.learning.device import Device
+from pipeline.learning.loaders import unwrap_worker_errors
 from pipeline.scoring.counts import sum_by_group
 
 LOG2_BETAS = np.arange(-5, 5.01, 0.25)
@@ -66,16 +67,15 @@ def calibrate(
         PipelineError: a chip cannot be read.
     """
     with unwrap_worker_errors():
-        slopes_NB = np.concatenate(
-            [likelihood_slopes(network.predict_logits(images, device), masks) for images, masks in batches]
-        )
+        slopes = [likelihood_slopes(network.predict_logits(images, device), masks) for images, masks in batches]
+    slopes_NB = torch.cat(slopes).cpu().numpy()  # only now: a GPU is not waited for between batches
     _, slopes_GB = sum_by_group(slopes_NB, [group_of[chip] for chip in ids])
     of_all = temperature(slopes_NB.sum(axis=0))
     single = [temperature(slopes_B) for slopes_B in slopes_GB if slopes_B.any()]
     return Calibration(of_all, len(single), min(single, default=of_all), max(single, default=of_all))
 
 
-def likelihood_slopes(logits_NKHW: torch.Tensor, target_NHW: torch.Tensor) -> np.ndarray:
+def likelihood_slopes(logits_NKHW: torch.Tensor, target_NHW: torch.Tensor) -> torch.Tensor:
     """Differentiate the negative log-likelihood of each chip's labels by 1/T, at each 1/T of `LOG2_BETAS`.
 
     Args:
@@ -83,11 +83,12 @@ def likelihood_slopes(logits_NKHW: torch.Tensor, target_NHW: torch.Tensor) -> np
         target_NHW: class indices, or `IGNORE`.
 
     Returns:
-        slopes_NB, float64: the sum over labelled pixels, of which every `STRIDE`-th row and column is used, of the
-        expected logit under softmax(logits / T) minus the logit of the true class. Pixels with an infinite logit, as
-        overflows of fp16 leave them, are not used.
+        slopes_NB, float64, on the device of the logits: the sum over labelled pixels, of which every `STRIDE`-th row
+        and column is used, of the expected logit under softmax(logits / T) minus the logit of the true class. Pixels
+        with an infinite logit, as overflows of fp16 leave them, are not used.
     """
-    target_NP = target_NHW[:, ::STRIDE, ::STRIDE].to(logits_NKHW.device).flatten(1).long()
+    target_NHW = target_NHW.to(logits_NKHW.device, non_blocking=True)  # whole: a part is no longer pinned
+    target_NP = target_NHW[:, ::STRIDE, ::STRIDE].flatten(1).long()
     logits_NKP = logits_NKHW[:, :, ::STRIDE, ::STRIDE].flatten(2).double()
     is_used_NP = (target_NP != IGNORE) & logits_NKP.isfinite().all(dim=1)
     logits_NKP = logits_NKP.where(is_used_NP[:, None], 0)  # equal logits add nothing to any sum
@@ -96,7 +97,7 @@ def likelihood_slopes(logits_NKHW: torch.Tensor, target_NHW: torch.Tensor) -> np
     for beta in 2**LOG2_BETAS:
         expected_NP = ((beta * logits_NKP).softmax(dim=1) * logits_NKP).sum(dim=1)
         slopes.append((expected_NP - true_NP).sum(dim=1))
-    return torch.stack(slopes, dim=1).cpu().numpy()
+    return torch.stack(slopes, dim=1)
 
 
 def temperature(slopes_B: np.ndarray) -> float:

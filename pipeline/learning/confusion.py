@@ -34,17 +34,22 @@ def confusion_matrix(predicted_NHW: torch.Tensor, target_NHW: torch.Tensor, clas
 
 def confusion_matrices(predicted_NHW: torch.Tensor, target_NHW: torch.Tensor, classes: int) -> torch.Tensor:
     """Count pixels by true and predicted class, chip by chip: matrix_NKK."""
-    cells = target_NHW.long() * classes + predicted_NHW
+    dtype = torch.int64 if target_NHW.device.type == "cpu" else torch.int32  # half the traffic
+    cells = target_NHW.to(dtype) * classes + predicted_NHW.to(dtype)
     # ignored pixels go to an extra cell, which is cheaper than masking them out
     cells = torch.where(target_NHW == IGNORE, classes * classes, cells).flatten(1)
     size = classes * classes + 1
-    cells += size * torch.arange(len(cells), device=cells.device)[:, None]
-    counts = _bincount(cells.flatten(), size * len(cells)).reshape(-1, size)
+    cells += size * torch.arange(len(cells), dtype=dtype, device=cells.device)[:, None]
+    counts = _count(cells.flatten(), size * len(cells)).reshape(-1, size)
     return counts[:, :-1].reshape(-1, classes, classes)
 
 
-def _bincount(cells: torch.Tensor, size: int) -> torch.Tensor:
-    """Count as `torch.bincount` does, which on a GPU synchronises."""
+def _count(cells: torch.Tensor, size: int) -> torch.Tensor:
+    """Count each of 0, 1, …, `size - 1` in integer cells.
+
+    On a GPU `torch.bincount` synchronises and, under deterministic algorithms, sorts; `torch.histc` of integers does
+    neither. On a CPU it takes no integers.
+    """
     if cells.device.type == "cpu":
         return torch.bincount(cells, minlength=size)
-    return torch.zeros(size, dtype=torch.int64, device=cells.device).scatter_add_(0, cells, torch.ones_like(cells))
+    return torch.histc(cells, bins=size, min=0, max=size - 1).long()

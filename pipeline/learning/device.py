@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ from pipeline.core.errors import PipelineError
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "fp16"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+OUT_OF_MEMORY = r"out of memory|can't allocate memory|ALLOC(ATION)?_FAILED"
 
 
 @dataclass(frozen=True)
@@ -134,4 +136,11 @@ def loader_workers(workers: int | Literal["auto"], device: Device, processes: in
     """
     if workers != "auto":
         return workers
-    return min(8, max(1, available_cpus() // processes - 1)) if device.name == "cuda" else 0
+    return max(1, available_cpus() // processes - 1) if device.name == "cuda" else 0
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of torch, CUDA's libraries or the CPU allocator means that memory is full."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and bool(re.search(OUT_OF_MEMORY, str(error)))

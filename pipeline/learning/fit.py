@@ -5,6 +5,7 @@ one epoch more, so that curves and perhaps weights differ.
 """
 
 import logging
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -19,12 +20,20 @@ from torch.utils.data import DataLoader
 
 from pipeline.core.errors import PipelineError
 from pipeline.learning.checkpoint import AtomicCheckpointIO, Checkpoint
-from pipeline.learning.data import Batch, unwrap_worker_errors
-from pipeline.learning.device import Device
+from pipeline.learning.data import Batch
+from pipeline.learning.device import Device, is_out_of_memory
 from pipeline.learning.distributed import require_same_on_all_ranks
+from pipeline.learning.loaders import unwrap_worker_errors
 from pipeline.learning.preemption import restore_sigterm_handler
 from pipeline.learning.task import Task
 from pipeline.learning.weights import Weights
+
+NO_ALGORITHM = (
+    r"(GET|FIND) was unable to find an engine|Unable to find a valid cuDNN algorithm|No valid engine configs"
+    r"|cuDNN Frontend error: [^\n.]*|CUDNN_STATUS_(NOT_SUPPORTED|EXECUTION_FAILED|INTERNAL_ERROR|NOT_INITIALIZED)\w*"
+    r"|CUBLAS_STATUS_(NOT_INITIALIZED|EXECUTION_FAILED)"
+)
+"""What torch 2.11 to 2.14 raise, as a RuntimeError, where no algorithm of cuDNN or cuBLAS gets the memory it needs."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ def fit(
         trainer = _trainer(task, device, [tracker, progress, checkpoint.writer()])
         resumable = checkpoint.resumable()
         if task.config.compile:
-            task.segmenter.net.compile()
+            task.compile_steps()
         try:
             with _explain_limits(task):
                 trainer.fit(task, *loaders, ckpt_path=resumable, weights_only=True if resumable else None)
@@ -186,12 +195,20 @@ def _explanation(error: Exception, task: Task) -> str | None:
         )
     if config.compile and type(error).__module__.startswith("torch._"):
         return f"the network cannot be compiled ({text.splitlines()[0]}); set train.compile to false"
-    # messages of CUDA's libraries and of the CPU allocator; torch.OutOfMemoryError is a RuntimeError
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+    remedy = (
+        f"train.batch_size {config.batch_size} and train.accumulate {config.accumulate}: set a larger train.accumulate "
+        "(same batch, smaller steps), a smaller batch, smaller chips (tile.size), "
+        f"{'train.cache to ram, ' if task.device.type == 'cuda' and config.cache in ('auto', 'gpu') else ''}"
+        "or a smaller encoder"
+    )
+    if is_out_of_memory(error):
+        return f"out of memory in epoch {epoch} with {remedy}"
+    # torch tries every algorithm of cuDNN, and takes one that runs out of memory for one that does not exist
+    if found := re.search(NO_ALGORITHM, text):
+        also = ", or that the network has no deterministic form on this GPU (train.deterministic)"
         return (
-            f"out of memory in epoch {epoch} with train.batch_size {config.batch_size} and train.accumulate "
-            f"{config.accumulate}: set a larger train.accumulate (same batch, smaller steps), a smaller batch, smaller "
-            "chips (tile.size), or a smaller encoder"
+            f"CUDA's libraries failed in epoch {epoch} ({found[0]}), which usually means that the GPU's memory is full"
+            f"{also if config.deterministic else ''}, with {remedy}"
         )
     return None
 

@@ -75,7 +75,8 @@ class Segmenter(nn.Module):
     def predict_logits(self, images_NCHW: torch.Tensor, device: Device) -> torch.Tensor:
         """Predict logits_NKHW without gradients, on the device of the network unless that is Apple's GPU."""
         with torch.inference_mode(), device.autocast():
-            logits_NKHW: torch.Tensor = self(images_NCHW.to(device.name).contiguous(memory_format=device.memory_format))
+            on_device_NCHW = images_NCHW.to(device.name, non_blocking=device.name == "cuda")
+            logits_NKHW: torch.Tensor = self(on_device_NCHW.contiguous(memory_format=device.memory_format))
         return logits_NKHW.cpu() if device.name == "mps" else logits_NKHW  # Apple's GPU lacks float64
 
 

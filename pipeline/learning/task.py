@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from pydantic import Field, ValidationInfo, field_validator
 from timm.layers.norm_act import convert_sync_batchnorm
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import Params
-from pipeline.learning.augment import KINDS, Kind, distort, random_flip_rotate
+from pipeline.learning.augment import distort, random_flip_rotate
+from pipeline.learning.batches import MicroBatchSampler, Stream, generator
+from pipeline.learning.config import TrainConfig
 from pipeline.learning.confusion import argmax, confusion_matrix
-from pipeline.learning.data import Batch, MicroBatchSampler, Stream, generator
-from pipeline.learning.device import Device, DeviceName, PrecisionName
+from pipeline.learning.data import Batch
+from pipeline.learning.device import Device
 from pipeline.learning.distributed import (
     MIN,
     ProcessGroup,
@@ -24,7 +24,7 @@ from pipeline.learning.distributed import (
     average_buffers,
     sum_with_local_gradient,
 )
-from pipeline.learning.losses import Loss, Weighting
+from pipeline.learning.losses import Loss
 from pipeline.learning.model import Segmenter
 from pipeline.scoring.counts import counts_of
 from pipeline.scoring.scores import scores
@@ -32,78 +32,6 @@ from pipeline.scoring.scores import scores
 Part = Literal["train", "val"]
 NO_STEP = 2**62
 """Larger than any step number."""
-
-
-class TrainConfig(Params):
-    """`train` of params.yaml."""
-
-    epochs: int = Field(gt=0)
-    steps: Literal["none"] | Annotated[int, Field(gt=0)]
-    """Optimiser steps in total, divided equally over the epochs, whatever the number of chips; none: an epoch is one
-    pass over the training chips."""
-    batch_size: int = Field(gt=0)
-    """Chips in a batch; global, across all devices."""
-    accumulate: int = Field(gt=0)
-    """Gradient accumulation: steps per batch on each device, to save memory."""
-    lr: float = Field(gt=0)
-    """Initial learning rate, or for one_cycle its maximum."""
-    optimizer: Literal["adam", "sgd"]
-    """SGD has a momentum of 0.9."""
-    schedule: Literal["step", "cosine", "one_cycle"]
-    """Of the learning rate: step decay, as in the study; cosine annealing to 0; or one cycle (Smith 2018)."""
-    lr_step: Literal["auto"] | Annotated[int, Field(gt=0)]
-    """Epochs between multiplications of the learning rate by `lr_gamma`; auto: once, for the last fifth of the
-    epochs."""
-    lr_gamma: float = Field(gt=0, le=1)
-    clip: Literal["none"] | Annotated[float, Field(gt=0)]
-    """Maximum norm of the gradient."""
-    early_stop: Literal["none"] | Annotated[int, Field(gt=0)]
-    """Patience: epochs without a better validation mean IoU before training stops."""
-    gamma: float = Field(ge=0)
-    """Of focal loss."""
-    alpha: Literal["none"] | Annotated[float, Field(gt=0, lt=1)]
-    """Of focal loss."""
-    class_weights: Weighting
-    augment: Literal["flips", "all"] | Kind | tuple[Kind, ...]
-    """Flips and quarter turns alone, or every distortion too, or those named."""
-    precision: PrecisionName
-    deterministic: bool
-    """On CUDA: bit-identical results, but slower; CPU results always are."""
-    compile: bool
-    """Run torch.compile first: takes minutes, which long trainings on a GPU regain."""
-    workers: Literal["auto"] | Annotated[int, Field(ge=0)]
-    """Loader workers; the result does not depend on them."""
-    device: DeviceName
-    devices: Literal["auto"] | Annotated[int, Field(gt=0)]
-    """Devices per machine; auto: every GPU."""
-
-    @field_validator("steps")
-    @classmethod
-    def _require_equal_epochs(cls, steps: Literal["none"] | int, info: ValidationInfo) -> Literal["none"] | int:
-        epochs = info.data.get("epochs")  # None: it is invalid itself
-        if steps != "none" and epochs and steps % epochs:
-            below = steps // epochs * epochs
-            nearest = " or ".join(str(multiple) for multiple in (below, below + epochs) if multiple)
-            raise ValueError(f"{steps} must be a multiple of train.epochs, {epochs}: set it to {nearest}, or to none")
-        return steps
-
-    def epoch_chips(self, count: int) -> int:
-        """Return how many chips are drawn in an epoch from `count` training chips."""
-        return count if self.steps == "none" else self.steps // self.epochs * self.batch_size
-
-    @property
-    def lr_step_epochs(self) -> int:
-        """`lr_step`, with `auto` resolved."""
-        return max(1, self.epochs * 4 // 5) if self.lr_step == "auto" else self.lr_step
-
-    @property
-    def distortions(self) -> tuple[Kind, ...]:
-        """`augment` without flips and quarter turns, which are always made."""
-        if self.augment == "flips":
-            return ()
-        if self.augment == "all":
-            return KINDS
-        return (self.augment,) if isinstance(self.augment, str) else self.augment
 
 
 @dataclass
@@ -163,6 +91,7 @@ class Task(L.LightningModule):
         self.loss = loss
         self.metrics = self._empty_metrics()
         self.step_pixels = 1.0
+        self._compiled: Callable[..., tuple[torch.Tensor, torch.Tensor]] | None = None
 
     @property
     def processes(self) -> ProcessGroup:
@@ -176,6 +105,10 @@ class Task(L.LightningModule):
             self.segmenter.net = convert_sync_batchnorm(self.segmenter.net)  # type: ignore[no-untyped-call]
         self.segmenter.to(memory_format=device.memory_format)
         return self
+
+    def compile_steps(self) -> None:
+        """Compile network and loss, for training steps of a full batch; a smaller last batch and validation are not."""
+        self._compiled = torch.compile(forward_loss, dynamic=False)
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         """Return the loss of a micro-batch, augmented as seed, epoch and position in the batch determine."""
@@ -265,11 +198,20 @@ class Task(L.LightningModule):
         self, part: Part, images_NCHW: torch.Tensor, masks_NHW: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the loss of a step (in validation the sums behind it) and its labelled pixels."""
-        logits_NKHW = self.segmenter(images_NCHW.contiguous(memory_format=self.memory_format))
-        sums = self.loss.sums(logits_NKHW, masks_NHW.long())
+        is_full = part == "train" and len(images_NCHW) in self.sampler.full_sizes
+        forward = self._compiled if self._compiled and is_full else forward_loss
+        images_NCHW = images_NCHW.contiguous(memory_format=self.memory_format)
+        sums, predicted_NHW = forward(self.segmenter, self.loss, images_NCHW, masks_NHW)
         if part == "train":  # one loss per batch, over all ranks
             sums = sum_with_local_gradient(sums)
         loss, weight = self.loss.value(sums) if part == "train" else sums, self.loss.weight(sums).detach()
-        matrix_KK = confusion_matrix(argmax(logits_NKHW.detach()), masks_NHW, len(self.names))
-        self.metrics[part].add(loss, weight, matrix_KK)
+        self.metrics[part].add(loss, weight, confusion_matrix(predicted_NHW, masks_NHW, len(self.names)))
         return loss, weight
+
+
+def forward_loss(
+    segmenter: Segmenter, loss: Loss, images_NCHW: torch.Tensor, masks_NHW: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the sums behind the loss of a batch, and predicted_NHW."""
+    logits_NKHW = segmenter(images_NCHW)
+    return loss.sums(logits_NKHW, masks_NHW.long()), argmax(logits_NKHW.detach())

@@ -13,6 +13,7 @@ from pipeline.evaluation.calibration import (
     CORRECT,
     PIXELS,
     Reliability,
+    _sum_by_column,
     calibration_error,
     reliability,
     reliability_table,
@@ -74,6 +75,46 @@ def test_torchmetrics_finds_the_same_error(temperature: float, layout: torch.mem
     theirs = MulticlassCalibrationError(4, n_bins=BINS, norm="l1")((logits / temperature).softmax(1), target)
     assert ours == pytest.approx(float(theirs), abs=1e-5)
     assert torch.equal(logits, before)
+
+
+def scattered() -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and labels of three chips; some pixels are ignored, some have no finite logit."""
+    logits_NKHW = 3 * torch.randn(3, 4, 40, 24, generator=torch.Generator().manual_seed(3))
+    target_NHW = torch.randint(0, 4, (3, 40, 24), generator=torch.Generator().manual_seed(4)).byte()
+    target_NHW[:, 5], logits_NKHW[1, 2, 7] = 255, math.inf
+    return logits_NKHW, target_NHW
+
+
+def test_sums_by_column_as_on_a_gpu_are_those_of_bincount(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits_NKHW, target_NHW = scattered()
+    expected = reliability(logits_NKHW, logits_NKHW.argmax(1), target_NHW, (1.0, 0.7))
+    monkeypatch.setattr("pipeline.evaluation.calibration._bincount", _sum_by_column)
+    assert torch.equal(reliability(logits_NKHW, logits_NKHW.argmax(1), target_NHW, (1.0, 0.7)), expected)
+
+
+def test_bins_need_no_value_of_the_logits_for_which_a_gpu_would_be_waited_for() -> None:
+    """On the device `meta` there are none."""
+    logits_NKHW, target_NHW = (tensor.to("meta") for tensor in scattered())
+    bins_TN3B = reliability(logits_NKHW, logits_NKHW.argmax(1), target_NHW, (1.0, 0.7))
+    assert bins_TN3B.shape == (2, 3, 3, BINS)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+def test_a_gpu_counts_the_same_without_being_waited_for() -> None:
+    logits_NKHW, target_NHW = scattered()
+    expected = reliability(logits_NKHW, logits_NKHW.argmax(1), target_NHW, (1.0, 0.7))
+    logits_NKHW, target_NHW = logits_NKHW.cuda(), target_NHW.cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        bins_TN3B = reliability(logits_NKHW, logits_NKHW.argmax(1), target_NHW, (1.0, 0.7))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    found = bins_TN3B.cpu()
+    assert torch.equal(found[..., PIXELS, :].sum(-1), expected[..., PIXELS, :].sum(-1))
+    # exponentials differ in their last bit: a pixel may be in the next bin
+    assert (found[..., PIXELS, :] - expected[..., PIXELS, :]).abs().sum() <= 4
+    assert torch.allclose(found[..., CONFIDENCE, :].sum(-1), expected[..., CONFIDENCE, :].sum(-1), rtol=1e-6)
 
 
 def test_errors_of_opposite_groups_cancel() -> None:

@@ -17,7 +17,8 @@ from pipeline.inference.options import MapOptions
 from pipeline.inference.scene_map import predict_scene
 from pipeline.inference.windows import Tiling
 from pipeline.learning.calibration import Calibration
-from pipeline.learning.data import Chips, scoring_loader
+from pipeline.learning.data import Chips
+from pipeline.learning.loaders import scoring_loader
 from pipeline.tile import TileParams, tile
 from tests.inference.world import FP32, bright_scene, trained_model
 from tests.learning.world import BRIGHTNESS, World

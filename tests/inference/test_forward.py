@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from rasterio.windows import Window
 
 from pipeline.core.errors import PipelineError
 from pipeline.inference.forward import duration, run_network
+from pipeline.inference.launch import Launched, launch
 from pipeline.inference.layers import Layer, Work, open_work
 from pipeline.inference.network import LoadedModel, Wanted
 from pipeline.inference.windows import Tiling, window_spans
@@ -98,6 +100,56 @@ def test_size_of_windows_and_batches_and_bounds_change_no_byte(
     assert (expected["classes"][0] == np.where(scene.valid_HW, ids_of(model, logits_KHW), 255)).all()
 
 
+@pytest.fixture(params=[False, True], ids=["waited for", "one late"])
+def asynchronous(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether batches are handled as those of a GPU, which computes one while the one before is written."""
+    monkeypatch.setattr("pipeline.inference.forward.is_asynchronous", lambda device: request.param)
+    return bool(request.param)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_at_most_one_batch_is_in_the_network_while_another_is_written(
+    asynchronous: bool, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, events = network_run(exact_model(), random_scene(150, 200), SMALL, batch=batch), ""
+    monkeypatch.setattr("pipeline.inference.forward.launch", lambda *arguments: launched(launch(*arguments)))
+
+    def launched(layers: Launched) -> Launched:
+        nonlocal events
+        events += "L"
+        return layers
+
+    with open_work("events") as work:
+        finish = work.finish_row
+
+        def finish_row() -> None:
+            nonlocal events
+            events += "R"
+            finish()
+
+        monkeypatch.setattr(work, "finish_row", finish_row)
+        run_network(run, work, "map")
+        assert work.rows_done == 2
+    row = -(-3 // batch) * "L"
+    assert events == (row + "L" + "R" + row[1:] + "R" if asynchronous else 2 * (row + "R"))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_batches_that_are_written_one_late_change_no_byte(asynchronous: bool, batch: int) -> None:
+    scene = half_valid("left")
+    scene.valid_HW[-30:, -30:] = True  # some windows, and some batches, are skipped
+    run = network_run(untrained_model(), scene, SMALL, ALL, batch=batch)
+    found, single = mapped(run), network_run(untrained_model(), scene, SMALL, ALL)
+    expected = mapped(single)
+    assert all((found[name] == layer_CHW).all() for name, layer_CHW in expected.items())
+    assert run.statistics.computed == single.statistics.computed == 4 * 128 * 128
+    assert run.statistics.network_seconds > 0
+    assert (run.statistics.seams.pixels, run.statistics.seams.different) == (
+        single.statistics.seams.pixels,
+        single.statistics.seams.different,
+    )
+
+
 class BrokenScene(ArrayScene):
     """Fails when windows that begin below row `limit` are read."""
 
@@ -110,7 +162,7 @@ class BrokenScene(ArrayScene):
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_a_restart_after_any_row_of_windows_changes_no_byte(batch: int) -> None:
+def test_a_restart_after_any_row_of_windows_changes_no_byte(batch: int, asynchronous: bool) -> None:
     model, image_HWC = untrained_model(), random_scene(340, 150).image_HWC
     undisturbed = mapped(network_run(model, ArrayScene(image_HWC), SMALL, ALL, batch=batch))
     tops = [window.rows.start for window, *_ in network_run(model, ArrayScene(image_HWC), SMALL).plan.rows]
@@ -186,7 +238,33 @@ def test_windows_without_a_halo_are_not_compared() -> None:
     assert run.statistics.seams.disagreement is None
 
 
-def test_a_failed_write_ends_the_run(tmp_path: Path) -> None:
+def test_a_batch_that_fails_in_the_network_ends_the_run_after_finished_rows(
+    asynchronous: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, seen = network_run(exact_model(), random_scene(300, 200), SMALL, batch=3), []
+
+    def failing(*arguments: Any) -> Launched:
+        seen.append(1)
+        if len(seen) == 3:
+            raise RuntimeError("out of memory")
+        return launch(*arguments)
+
+    monkeypatch.setattr("pipeline.inference.forward.launch", failing)
+    with pytest.raises(RuntimeError, match="out of memory"), open_work("failing") as work:
+        run_network(run, work, "map")
+    assert work.rows_done == (1 if asynchronous else 2)
+    monkeypatch.undo()
+    assert all(
+        (found == expected).all()
+        for found, expected in zip(
+            mapped(network_run(exact_model(), random_scene(300, 200), SMALL, batch=3), "failing").values(),
+            mapped(network_run(exact_model(), random_scene(300, 200), SMALL)).values(),
+            strict=True,
+        )
+    )
+
+
+def test_a_failed_write_ends_the_run(tmp_path: Path, asynchronous: bool) -> None:
     class FullDisk(Layer):
         def write(self, row: int, column: int, values_CHW: np.ndarray) -> None:
             raise OSError(28, "No space left on device")

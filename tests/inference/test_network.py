@@ -22,7 +22,8 @@ LOGITS_KHW = np.random.default_rng(0).normal(0, 2, (3, 20, 30)).astype(np.float3
 
 
 def layers(wanted: Wanted, table: ClassTable = TABLE, logits_KHW: np.ndarray = LOGITS_KHW) -> dict[str, np.ndarray]:
-    return map_layers(exact_model(table), torch.from_numpy(logits_KHW), wanted)
+    predicted = map_layers(exact_model(table), torch.from_numpy(logits_KHW), wanted)
+    return {name: layer.numpy() for name, layer in predicted.items()}
 
 
 def classes(*entries: tuple[int, str]) -> ClassTable:
@@ -109,6 +110,28 @@ def test_windows_and_batches_do_not_depend_on_the_free_part_of_a_gpus_memory(mon
         monkeypatch.setattr("torch.cuda.mem_get_info", lambda free=free: (free * 10**9, 80 * 10**9))
         plans.append(model.plan(None))
     assert plans[0] == plans[1] == model.plan(40.0)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "window", "batch"),
+    [(40.0, 1280, 5), (1.0, 1280, 1), (3.0, 1280, 3), (0.4, 800, 1)],
+)
+def test_a_batch_on_a_gpu_has_8_million_pixels_or_what_fits(gigabytes: float, window: int, batch: int) -> None:
+    model = replace(untrained_model(), device=Device("cuda", "fp32"))
+    tiling, found = model.plan(gigabytes)
+    assert (tiling.window, found) == (window, batch)
+
+
+def test_layers_need_no_value_of_the_logits_for_which_a_gpu_would_be_waited_for() -> None:
+    """On the device `meta` there are none."""
+    model = replace(exact_model())
+    vars(model)["class_ids"] = model.class_ids.to("meta")
+    predicted = map_layers(model, torch.from_numpy(LOGITS_KHW).to("meta"), replace(ALL, undecided=50.0))
+    assert {name: tuple(layer.shape) for name, layer in predicted.items()} == {
+        "classes": (1, 20, 30),
+        "confidence": (1, 20, 30),
+        "probabilities": (3, 20, 30),
+    }
 
 
 def test_a_halo_covers_the_stride() -> None:

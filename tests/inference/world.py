@@ -14,10 +14,10 @@ from torch import nn
 
 from pipeline.formats.chips import Imagery
 from pipeline.formats.classes import ClassTable
-from pipeline.inference.forward import NetworkRun, Plan, run_network
+from pipeline.inference.forward import NetworkRun, run_network
 from pipeline.inference.layers import Layer, Work, open_work
 from pipeline.inference.network import LoadedModel, Wanted, load_model
-from pipeline.inference.windows import Tiling
+from pipeline.inference.windows import Plan, Tiling
 from pipeline.learning.calibration import Calibration
 from pipeline.learning.device import Device
 from pipeline.learning.model import Model, NetworkConfig, Segmenter, build

@@ -23,7 +23,7 @@ from pipeline.learning.augment import (
     random_flip_rotate,
     zoom_chip,
 )
-from pipeline.learning.data import Stream, generator
+from pipeline.learning.batches import Stream, generator
 
 SQUARE = torch.tensor([[1, 2], [3, 4]])
 

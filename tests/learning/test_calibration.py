@@ -9,8 +9,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from pipeline.learning.calibration import LOG2_BETAS, STRIDE, Calibration, calibrate, likelihood_slopes, temperature
-from pipeline.learning.data import Batch, Chips, scoring_loader
+from pipeline.learning.data import Batch, Chips
 from pipeline.learning.device import Device
+from pipeline.learning.loaders import scoring_loader
 from pipeline.learning.model import load_model
 from tests.learning.world import BRIGHTNESS, World
 
@@ -32,7 +33,7 @@ def fit(*batches: Batch, groups: str) -> Calibration:
 
 
 def fitted(logits_NKHW: torch.Tensor, target_NHW: torch.Tensor) -> float:
-    return temperature(likelihood_slopes(logits_NKHW, target_NHW).sum(axis=0))
+    return temperature(likelihood_slopes(logits_NKHW, target_NHW).numpy().sum(axis=0))
 
 
 def repeated(logits_K: list[float], *counts: int) -> Batch:
@@ -103,6 +104,25 @@ def test_pixels_without_finite_logits_are_left_out(value: float, ignored: bool) 
     without[:, :8] = 255
     damaged[:, 1, :8] = value
     assert fitted(damaged, without if ignored else target) == fitted(logits, without)
+
+
+def test_slopes_need_no_value_of_the_logits_for_which_a_gpu_would_be_waited_for() -> None:
+    """On the device `meta` there are none."""
+    logits, target = drawn(0, 2.0)
+    assert likelihood_slopes(logits.to("meta"), target.to("meta")).shape == (3, len(LOG2_BETAS))
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+def test_a_gpu_finds_the_same_slopes_without_being_waited_for() -> None:
+    logits, target = drawn(0, 2.0)
+    on_gpu, pinned = logits.cuda(), target.pin_memory()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        slopes_NB = likelihood_slopes(on_gpu, pinned)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.allclose(slopes_NB.cpu(), likelihood_slopes(logits, target), rtol=1e-9)
 
 
 def test_groups_are_fitted_together_and_on_their_own() -> None:

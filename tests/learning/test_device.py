@@ -14,6 +14,7 @@ from pipeline.learning.device import (
     Device,
     DeviceName,
     Precision,
+    is_out_of_memory,
     keep_freed_memory,
     loader_workers,
     rounding,
@@ -80,7 +81,7 @@ def test_rounding_depends_on_the_gpu_alone_or_on_cpu_and_threads(monkeypatch: py
 
 
 def test_auto_workers_are_none_on_a_cpu_and_spare_cores_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cpus, workers in ((4, 3), (64, 8), (1, 1)):
+    for cpus, workers in ((4, 3), (64, 63), (1, 1)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cpus=cpus: set(range(cpus)), raising=False)
         assert (loader_workers("auto", CUDA), loader_workers("auto", CPU)) == (workers, 0)
         assert (loader_workers(0, CUDA), loader_workers(5, CPU)) == (0, 5)
@@ -105,3 +106,18 @@ def test_freed_memory_is_kept() -> None:
     program = f"import ctypes, platform\n{inspect.getsource(keep_freed_memory)}{FREED_AND_KEPT}"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("worker is killed: workers are out of shared memory."), False),
+        (OSError("out of memory"), False),
+    ],
+)
+def test_errors_that_mean_full_memory(error: Exception, found: bool) -> None:
+    assert is_out_of_memory(error) == found

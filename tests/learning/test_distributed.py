@@ -14,7 +14,8 @@ from torch import nn
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json
 from pipeline.learning.band_statistics import band_statistics
-from pipeline.learning.data import BatchPlan, Chips, MicroBatchSampler, Shuffle
+from pipeline.learning.batches import BatchPlan, MicroBatchSampler, Shuffle
+from pipeline.learning.data import Chips
 from pipeline.learning.device import Device
 from pipeline.learning.distributed import SINGLE_PROCESS, ProcessGroup, SharedError, process_group, rank_zero_errors
 from tests.learning.world import BRIGHTNESS, Run, World, tiny_task

@@ -11,10 +11,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from pipeline.core.errors import PipelineError
+from pipeline.learning.batches import BatchPlan, MicroBatchSampler, Shuffle
 from pipeline.learning.checkpoint import locked_checkpoint
-from pipeline.learning.data import Batch, BatchPlan, MicroBatchSampler, Shuffle, scoring_loader, training_loader
+from pipeline.learning.data import Batch
 from pipeline.learning.device import Device
 from pipeline.learning.fit import BestEpoch, fit
+from pipeline.learning.loaders import scoring_loader, training_loader
 from pipeline.learning.losses import CrossEntropy, LossConfig
 from pipeline.learning.task import RunningMetrics, Task
 from tests.learning.world import tiny_task
@@ -202,9 +204,18 @@ def test_gradients_are_clipped() -> None:
     assert torch.allclose(task.segmenter.net.weight, start, atol=1e-9)  # type: ignore[arg-type]
 
 
-OUT_OF_MEMORY, DETERMINISTIC = (
+class Limit(L.Callback):
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        raise self.error
+
+
+OUT_OF_MEMORY, DETERMINISTIC, FULL = (
     "^out of memory in epoch 1 with train.batch_size 2 and train",
     "^train.deterministic is true, but upsample of",
+    r"\), which usually means that the GPU's memory is full, with train.batch_size 2 .*larger train.accumulate",
 )
 
 
@@ -212,6 +223,14 @@ OUT_OF_MEMORY, DETERMINISTIC = (
     ("error", "words"),
     [
         (torch.OutOfMemoryError("CUDA out of memory"), OUT_OF_MEMORY),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), OUT_OF_MEMORY),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), OUT_OF_MEMORY),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), OUT_OF_MEMORY),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), rf"\(GET was .* engine{FULL}"),
+        (RuntimeError("FIND was unable to find an engine to execute this computation"), FULL),
+        (RuntimeError("cuDNN Frontend error: [cudnn_frontend] Error: No valid execution plans built."), f"built{FULL}"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if"), rf"\(CUDNN_.*TED{FULL}"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), FULL),
         (MemoryError(), OUT_OF_MEMORY),
         (RuntimeError("can't allocate memory"), OUT_OF_MEMORY),
         (ValueError("Expected more than 1 value per channel when training"), "^a step of epoch 1 has one chip"),
@@ -221,9 +240,36 @@ OUT_OF_MEMORY, DETERMINISTIC = (
     ],
 )
 def test_limits_of_the_machine_are_one_line_and_bugs_are_not_changed(error: Exception, words: str) -> None:
-    class Limit(L.Callback):
-        def on_train_batch_start(self, *_: Any) -> None:
-            raise error
+    with pytest.raises(type(error) if words == "a bug" else PipelineError, match=words) as raised:
+        fitted(tiny(), Limit(error))
+    assert "\n" not in str(raised.value)
 
-    with pytest.raises(type(error) if words == "a bug" else PipelineError, match=words):
-        fitted(tiny(), Limit())
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_only_steps_of_full_batches_are_compiled_and_only_once(
+    accumulate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, sizes = torch.compile, []
+
+    def compile_graph(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        sizes.append(max(len(value) for value in inputs if value.ndim == 4 and value.dtype == torch.uint8))
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda step, **options: compiled(step, backend=compile_graph, **options))
+    weights = []
+    for wanted in (False, True):
+        task = tiny(epochs=2, batch_size=4, accumulate=accumulate, compile=wanted)
+        data: Any = loader(11).dataset
+        train = training_loader(data, BatchPlan(4, accumulate=accumulate), 0, 1)  # batches of 4, 4 and 3 chips
+        weights.append(fitted(task, train=train).weights)
+    assert sizes == [4 // accumulate]
+    assert all(torch.equal(*pair) for pair in zip(weights[0].values(), weights[1].values(), strict=True))
+
+
+def test_a_missing_algorithm_may_be_a_deterministic_one() -> None:
+    error = RuntimeError("GET was unable to find an engine to execute this computation")
+    try:
+        with pytest.raises(PipelineError, match=r"is full, or that the network has no deterministic form on this GPU"):
+            fitted(tiny(deterministic=True), Limit(error))
+    finally:
+        torch.use_deterministic_algorithms(False)

@@ -1,20 +1,16 @@
 """A step learns from each labelled pixel alike, however a batch is divided, and scores count the whole epoch."""
 
-from typing import Any
-
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import nn
 from torch.utils.data import SequentialSampler
 
-from pipeline.learning.augment import KINDS
-from pipeline.learning.data import BatchPlan, MicroBatchSampler
+from pipeline.learning.batches import BatchPlan, MicroBatchSampler
 from pipeline.learning.device import Device
 from pipeline.learning.distributed import SINGLE_PROCESS, ProcessGroup
 from pipeline.learning.losses import LOSSES, LossConfig, LossName
 from pipeline.learning.task import RunningMetrics, Task
-from tests.learning.world import BRIGHTNESS, tiny_task, train_config
+from tests.learning.world import BRIGHTNESS, tiny_task
 
 NAMES = BRIGHTNESS.names
 
@@ -107,14 +103,6 @@ def test_distortions_follow_the_same_flips(monkeypatch: pytest.MonkeyPatch) -> N
     assert not torch.equal(seen[0][0][:, :48], seen[1][0][:, :48])
 
 
-@pytest.mark.parametrize(
-    ("given", "kinds"),
-    [("flips", ()), ([], ()), ("all", KINDS), ("blur", ("blur",)), (["scale", "colour"], ("scale", "colour"))],
-)
-def test_kinds_of_distortions(given: str | list[str], kinds: tuple[str, ...]) -> None:
-    assert train_config(augment=given).distortions == kinds
-
-
 @pytest.mark.parametrize("augment", ["flips", "all"])
 @pytest.mark.parametrize(("size", "accumulate"), [(2, 1), (1, 3), (2, 2)])
 def test_micro_batches_are_augmented_like_the_whole_batch(
@@ -167,26 +155,3 @@ def test_bf16_weights_are_channels_last() -> None:
     task.segmenter.net = nn.Conv2d(3, 3, 3)
     task.prepare(Device("cpu", "bf16"), task.sampler)
     assert task.segmenter.net.weight.is_contiguous(memory_format=torch.channels_last)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("epochs", 0),  # alone, although steps are then no multiple of it
-        ("lr", float("nan")),
-        ("lr_gamma", 1.5),
-        ("augment", "turns"),
-        ("augment", ["scale", "color"]),
-    ],
-)
-def test_invalid_params_are_refused(key: str, value: object) -> None:
-    with pytest.raises(ValidationError) as error:
-        train_config(**{"steps": 7} | {key: value})
-    assert {details["loc"][0] for details in error.value.errors()} == {key}
-
-
-@pytest.mark.parametrize(
-    ("epochs", "lr_step", "epoch"), [(1, "auto", 1), (5, "auto", 4), (40, "auto", 32), (40, 15, 15)]
-)
-def test_lr_step_auto_is_the_last_fifth_of_the_epochs(epochs: int, lr_step: Any, epoch: int) -> None:
-    assert tiny_task(epochs=epochs, lr_step=lr_step).configure_optimizers()["lr_scheduler"].step_size == epoch  # type: ignore[union-attr]

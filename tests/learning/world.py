@@ -19,11 +19,12 @@ from pipeline.evaluate import EvaluateParams, evaluate
 from pipeline.formats.chips import Chip, Imagery, Origin, make_chip_folders, write_tables
 from pipeline.formats.classes import ClassTable, LandCoverClass
 from pipeline.formats.png import save_chip
-from pipeline.learning.data import BatchPlan, MicroBatchSampler
+from pipeline.learning.batches import BatchPlan, MicroBatchSampler
+from pipeline.learning.config import TrainConfig
 from pipeline.learning.device import Device
 from pipeline.learning.losses import LOSSES, LossConfig
 from pipeline.learning.model import Segmenter
-from pipeline.learning.task import Task, TrainConfig
+from pipeline.learning.task import Task
 from pipeline.train import TrainParams, train
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +58,7 @@ CONFIG: dict[str, Any] = {
     "deterministic": False,
     "compile": False,
     "workers": 0,
+    "cache": "none",
     "device": "cpu",
     "devices": 1,
 }
