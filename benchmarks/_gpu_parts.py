@@ -13,8 +13,8 @@ from benchmarks._gpu_setup import Network, Setup
 from benchmarks._gpu_steps import Steps, training_flags
 from benchmarks._train_stage import ROOT
 from pipeline.learning.augment import KINDS, distort, random_flip_rotate
+from pipeline.learning.batches import Stream, generator
 from pipeline.learning.confusion import argmax, confusion_matrix
-from pipeline.learning.data import Stream, generator
 from pipeline.learning.losses import LOSSES, LossConfig
 
 LOSS = "loss {}, forward and backward"

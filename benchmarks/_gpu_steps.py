@@ -12,10 +12,10 @@ import torch
 from benchmarks._gpu_report import BARE, FORWARD, MEMORY, OVERHEAD, STEP, VALIDATION
 from benchmarks._gpu_setup import Network, Setup
 from benchmarks._predict_common import peak_mb
-from pipeline.learning.data import BatchPlan, Chips, training_loader
+from pipeline.learning.data import Chips
 from pipeline.learning.distributed import SINGLE_PROCESS
 from pipeline.learning.task import Task
-from pipeline.train import Training, TrainParams, build_task
+from pipeline.train import Training, TrainParams, build_task, training_loaders
 
 STEPS = 64
 """Batches of an epoch; each has its own augmentation."""
@@ -45,7 +45,7 @@ def training_flags(setup: Setup, deterministic: bool = False) -> Iterator[None]:
 def compile_as_fit(task: Task) -> None:
     """Compile what `pipeline.learning.fit.fit` compiles."""
     if task.config.compile:
-        task.segmenter.net.compile()
+        task.compile_steps()
 
 
 class Steps:
@@ -53,12 +53,12 @@ class Steps:
 
     def __init__(self, setup: Setup, network: Network, **train: Any) -> None:
         """Build it for a network; `train`: changes to this section of params.yaml."""
-        self.device, values = setup.device, setup.params(network, **train)
+        self.device, values = setup.device, setup.params(network, workers=0, **train)
         params = TrainParams.model_validate({name: values[name] for name in TrainParams.model_fields})
         chips = Chips(setup.chips, setup.repeated(STEPS * setup.size.batch), setup.table)
-        training = Training({"train": chips, "val": chips}, {}, params, params.network(chips, setup.table))
-        loader = training_loader(chips, BatchPlan(setup.size.batch), 0, params.seed)
-        task = build_task(training, SINGLE_PROCESS)
+        parts = {"train": chips, "val": chips}
+        task = build_task(Training(parts, {}, params, params.network(chips, setup.table)), SINGLE_PROCESS)
+        loader, _ = training_loaders(parts, params)
         task.prepare(self.device, loader.batch_sampler)  # type: ignore[arg-type]
         compile_as_fit(task)
         self.task = task.to(self.device.name).train()

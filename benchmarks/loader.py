@@ -24,7 +24,7 @@ CHIPS, BATCH, SECONDS = Path("data/chips/landcoverai"), 8, 10.0
 
 def rate(chips: Chips, workers: int, seconds: float, batch: int = BATCH) -> float:
     """Measure chips per second after the first epoch."""
-    loader = training_loader(chips, BatchPlan(batch), workers, seed=1)
+    loader = training_loader(chips, BatchPlan(batch), workers, seed=1, pin_memory=torch.cuda.is_available())
     for _ in loader:
         pass
     start, read = time.perf_counter(), 0
