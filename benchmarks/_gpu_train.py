@@ -97,7 +97,7 @@ def _report_times(setup: Setup, run: StageRun, times: StageTimes, count: ChipCou
     report.add("train: checkpoint and curves of an epoch", times.between, "s")
     report.add("train: from its start to the end of the first epoch", times.first, "s")
     report.add("train: from the last epoch to its end", times.last, "s", note="temperature and model")
-    report.add("train: peak memory", run.cost["peak_memory_mb"] / 1000, "GB")
+    report.add("train: peak memory", run.cost["peak_memory_mb"] / 1000, "GB", note=f"train.cache: {run.cost['cache']}")
     if count == setup.size.full:
         study = times.first + (EPOCHS - 1) * times.epoch(1) + times.last
         report.add(STUDY, study / 60, "min", note=f"{chips}, start and end included")
