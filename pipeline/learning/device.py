@@ -5,7 +5,7 @@ import os
 import platform
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -98,6 +98,20 @@ def keep_freed_memory() -> None:
         libc.mallopt(trim_threshold, 2**31 - 1)
 
 
+def allow_tf32() -> None:
+    """Let CUDA round the factors of fp32 matrix products and convolutions to TF32, for its tensor cores.
+
+    TF32 has fp32's range (8 bits of exponent) and fp16's precision (10 bits of mantissa): a factor is off by up to
+    2^-11, 0.05 %, instead of 2^-24. Weights, sums and results stay fp32, layers in bf16 or fp16 stay as they are, and
+    so does the CPU. GPUs before Ampere have no TF32 and ignore it. For convolutions it is PyTorch's default.
+
+    PyTorch's newer `fp32_precision` alone makes `torch.get_float32_matmul_precision` fail, which Lightning and
+    `torch.compile` call; `torch.set_float32_matmul_precision` allows TF32 on the CPU too.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
+
+
 def rounding(device: Device) -> tuple[str, ...]:
     """Return the properties of this machine and its libraries that decide how sums are rounded on a device.
 
@@ -110,7 +124,7 @@ def rounding(device: Device) -> tuple[str, ...]:
         return device.name, device.precision, torch.cuda.get_device_name(), capability, *libraries
     if device.name == "mps":
         return device.name, device.precision, platform.machine()
-    features = [f"{name}={value}" for name, value in sorted(torch.cpu.get_capabilities().items())]
+    features = [f"{name}={value}" for name, value in sorted(_cpu_features().items())]
     instructions = torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA", ""), *features
     return device.name, device.precision, platform.machine(), str(torch.get_num_threads()), *instructions
 
@@ -120,8 +134,13 @@ def _has_bf16(name: str) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if name == "mps":
         return False
-    features = torch.cpu.get_capabilities()
+    features = _cpu_features()
     return any(bool(features.get(feature)) for feature in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))
+
+
+def _cpu_features() -> dict[str, Any]:
+    """Return what PyTorch knows of the CPU, its instruction sets above all; empty before version 2.11."""
+    return dict(torch.cpu.get_capabilities()) if hasattr(torch.cpu, "get_capabilities") else {}
 
 
 def gpu_count() -> int:

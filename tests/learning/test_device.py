@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from pipeline.learning.device import (
     Device,
     DeviceName,
     Precision,
+    allow_tf32,
     is_out_of_memory,
     keep_freed_memory,
     loader_workers,
@@ -78,6 +80,36 @@ def test_rounding_depends_on_the_gpu_alone_or_on_cpu_and_threads(monkeypatch: py
     assert rounding(CUDA) == ("cuda", "bf16", "H100", "9.0", *libraries)
     assert rounding(CPU) == ("cpu", "fp32", platform.machine(), "8", "AVX2", "max", "avx2=True")
     assert rounding(Device("mps", "fp32")) == ("mps", "fp32", platform.machine())
+
+
+def test_older_pytorch_that_knows_no_features_of_the_cpu_computes_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch)
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert select_device("auto") == CPU
+    assert select_scoring_device("cpu", "bf16") == CPU
+    threads, capability = str(torch.get_num_threads()), torch.backends.cpu.get_cpu_capability()
+    isa = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    assert rounding(CPU) == ("cpu", "fp32", platform.machine(), threads, capability, isa)
+
+
+@pytest.fixture
+def without_tf32() -> Iterator[None]:
+    """Forbid TF32 for one test; pytest's `monkeypatch` would try to delete these flags afterwards."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    yield
+    matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+def test_tf32_is_allowed_on_cuda_alone(without_tf32: None) -> None:
+    mkldnn = torch.backends.mkldnn
+    before = [op.fp32_precision for op in (mkldnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn)]
+    allow_tf32()
+    assert torch.backends.cuda.matmul.fp32_precision == torch.backends.cudnn.conv.fp32_precision == "tf32"
+    # raises an error if PyTorch's two ways to set it contradict each other
+    assert torch.get_float32_matmul_precision() == "high"
+    assert [op.fp32_precision for op in (mkldnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn)] == before
 
 
 def test_auto_workers_are_none_on_a_cpu_and_spare_cores_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

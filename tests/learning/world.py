@@ -196,7 +196,8 @@ class Run:
         (self.out / "params.yaml").write_text(yaml.safe_dump(train_params(**changes).model_dump(mode="json")))
         paths = [*self.world.inputs, "model", "train.json", "cost.json", "plots"]
         command = [sys.executable, "-W", "error", "-m", *(launcher or ("pipeline.train",)), *map(str, paths)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DVC_ROOT": str(self.out)}
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))  # libraries may be on it
+        environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "DVC_ROOT": str(self.out)}
         pipes: dict[str, Any] = {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         return subprocess.Popen(command, cwd=self.out, env=environment, start_new_session=True, **pipes)
 
