@@ -30,6 +30,7 @@ from pipeline.learning.data import Chips, read_list
 from pipeline.learning.device import (
     Device,
     DeviceName,
+    allow_tf32,
     is_out_of_memory,
     keep_freed_memory,
     loader_workers,
@@ -185,6 +186,8 @@ def evaluate(
     trained = load_model(model)
     require_fit(trained, imagery, table)
     device = select_scoring_device(section.device, trained.precision)
+    if device.name == "cuda":
+        allow_tf32()
     trained.segmenter.eval().to(device.name).to(memory_format=device.memory_format)
     leak, group_of, names = leak_metrics(lists), read_groups(lists), trained.table.names
     test_chips, val_chips = (

@@ -28,7 +28,7 @@ from pipeline.learning.checkpoint import Checkpoint, locked_checkpoint
 from pipeline.learning.config import TrainConfig
 from pipeline.learning.cost import PACKAGES, cost
 from pipeline.learning.data import Batch, Chips, read_list
-from pipeline.learning.device import Device, keep_freed_memory, loader_workers, rounding, select_device
+from pipeline.learning.device import Device, allow_tf32, keep_freed_memory, loader_workers, rounding, select_device
 from pipeline.learning.distributed import ProcessGroup, process_group, rank_zero_errors
 from pipeline.learning.fit import BestEpoch, fit
 from pipeline.learning.loaders import ChipSource, scoring_loader, training_loader
@@ -279,6 +279,8 @@ def train(
     chip_geometry(chips)
     keep_freed_memory()
     table, placement = read_classes(chips / "classes.json"), params.placement
+    if placement.device.name == "cuda":
+        allow_tf32()
     processes, group_of = placement.processes, read_groups(lists)
     bands = len(read_imagery(chips).bands)
     parts = {part: Chips(chips, read_list(lists / f"{part}.txt"), table, bands) for part in ("train", "val")}

@@ -15,7 +15,15 @@ from pipeline.formats.classes import IGNORE, ClassTable, LandCoverClass
 from pipeline.inference.memory import batch_bytes_per_pixel
 from pipeline.inference.windows import Tiling
 from pipeline.learning.confusion import argmax
-from pipeline.learning.device import Device, DeviceName, Precision, keep_freed_memory, rounding, select_scoring_device
+from pipeline.learning.device import (
+    Device,
+    DeviceName,
+    Precision,
+    allow_tf32,
+    keep_freed_memory,
+    rounding,
+    select_scoring_device,
+)
 from pipeline.learning.model import Model
 from pipeline.learning.model import load_model as load_folder
 
@@ -176,6 +184,8 @@ def load_model(folder: Path | str, device: DeviceName = "auto", precision: Preci
     chosen = select_scoring_device(device, wanted, "--device")
     if chosen.name == "cpu":
         keep_freed_memory()
+    elif chosen.name == "cuda":
+        allow_tf32()
     note = f"{wanted} is not supported on this {chosen.name}: the network runs in {chosen.precision}"
     model.segmenter.eval().to(chosen.name).to(memory_format=chosen.memory_format)
     return LoadedModel(model, chosen, () if wanted == chosen.precision else (note,))
