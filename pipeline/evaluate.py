@@ -31,9 +31,9 @@ from pipeline.learning.device import (
     Device,
     DeviceName,
     allow_tf32,
-    is_out_of_memory,
     keep_freed_memory,
     loader_workers,
+    memory_problem,
     select_scoring_device,
 )
 from pipeline.learning.loaders import scoring_loader
@@ -142,10 +142,11 @@ def predict(model: Model, chips: Chips, batch_size: int, device: Device) -> Pred
     try:
         return count_predictions(model, progress(loader, "evaluate", len(loader)), device)
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+        problem = memory_problem(error)
+        if problem is None:
             raise
         remedy = "set a smaller one" if batch_size > 1 else "set evaluate.device to cpu"
-        raise PipelineError(f"out of memory with evaluate.batch_size {batch_size}; {remedy}") from None
+        raise PipelineError(f"{problem} with evaluate.batch_size {batch_size}; {remedy}") from None
 
 
 def scores_with_limits(counts_N3K: np.ndarray, counts_G3K: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:

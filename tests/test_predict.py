@@ -520,7 +520,7 @@ def test_a_full_disk_ends_all_scenes(
 def test_a_lack_of_memory(predict: Command, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "predict_scene", lambda *_: torch.empty(2**50))
     outcome = predict(files / "scene.tif", "-o", tmp_path / "map.tif")
-    line = "predict: error: the network ran out of memory; lower --memory"
+    line = "predict: error: the network: out of memory; lower --memory"
     assert (outcome.error, outcome.code) == (line, 1)
 
 

@@ -14,7 +14,7 @@ from pipeline.inference.forward import duration
 from pipeline.inference.network import LoadedModel, load_model
 from pipeline.inference.options import MapOptions, Source
 from pipeline.inference.scene_map import MapResult, is_finished, predict_scene
-from pipeline.learning.device import DeviceName, is_out_of_memory
+from pipeline.learning.device import DeviceName, memory_problem
 from pipeline.learning.model import WEIGHTS
 from pipeline.raster.blocks import BlockError
 from pipeline.raster.remote import locate
@@ -157,9 +157,10 @@ def predict_one(model: LoadedModel, job: Job, options: MapOptions, report: Calla
             raise
         raise PipelineError(f"{error}; restore the file, or write no data there: --on-error skip") from None
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+        problem = memory_problem(error)
+        if problem is None:
             raise
-        raise PipelineError("the network ran out of memory; lower --memory") from None
+        raise PipelineError(f"the network: {problem}; lower --memory") from None
     write_json(job.record, job.places)  # not before: until then OUT may hold the map of another scene
     return summary(model, result)
 

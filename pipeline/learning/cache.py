@@ -11,7 +11,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.memory import available_memory
 from pipeline.learning.config import CacheName
 from pipeline.learning.data import Chips
-from pipeline.learning.device import Device, is_out_of_memory
+from pipeline.learning.device import Device, memory_problem
 from pipeline.learning.distributed import ProcessGroup
 from pipeline.learning.loaders import ChipSource
 from pipeline.learning.resident import MemoryName, ResidentChips, chip_bytes
@@ -118,6 +118,6 @@ def _load(parts: Mapping[str, Chips], memory: MemoryName, target: torch.device) 
     try:
         return {part: ResidentChips(chips, memory, target) for part, chips in parts.items()}
     except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+        if not memory_problem(error):
             raise
     return None

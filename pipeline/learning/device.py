@@ -15,7 +15,13 @@ from pipeline.core.errors import PipelineError
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "fp16"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
-OUT_OF_MEMORY = r"out of memory|can't allocate memory|ALLOC(ATION)?_FAILED"
+OUT_OF_MEMORY = "out of memory"
+NO_ALGORITHM = (
+    r"(GET|FIND) was unable to find an engine|Unable to find a valid cuDNN algorithm|No valid engine configs"
+    r"|cuDNN Frontend error: [^\n.]*|CUDNN_STATUS_(NOT_SUPPORTED|EXECUTION_FAILED|INTERNAL_ERROR|NOT_INITIALIZED)\w*"
+    r"|CUBLAS_STATUS_(NOT_INITIALIZED|EXECUTION_FAILED)"
+)
+"""What torch 2.11 to 2.14 raise, as a RuntimeError, where no algorithm of cuDNN or cuBLAS gets the memory it needs."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +164,15 @@ def loader_workers(workers: int | Literal["auto"], device: Device, processes: in
     return max(1, available_cpus() // processes - 1) if device.name == "cuda" else 0
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of torch, CUDA's libraries or the CPU allocator means that memory is full."""
+def memory_problem(error: BaseException) -> str | None:
+    """Say that memory is full, or that this is the likely reason, if an error of torch or its libraries means that."""
     if isinstance(error, MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and bool(re.search(OUT_OF_MEMORY, str(error)))
+        return OUT_OF_MEMORY
+    if not isinstance(error, RuntimeError):
+        return None
+    if re.search(r"out of memory|can't allocate memory|ALLOC(ATION)?_FAILED", str(error)):
+        return OUT_OF_MEMORY
+    # torch tries every algorithm of cuDNN, and takes one that runs out of memory for one that does not exist
+    if found := re.search(NO_ALGORITHM, str(error)):
+        return f"CUDA's libraries failed ({found[0]}), which usually means that the GPU's memory is full"
+    return None

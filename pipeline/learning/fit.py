@@ -5,7 +5,6 @@ one epoch more, so that curves and perhaps weights differ.
 """
 
 import logging
-import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -21,19 +20,12 @@ from torch.utils.data import DataLoader
 from pipeline.core.errors import PipelineError
 from pipeline.learning.checkpoint import AtomicCheckpointIO, Checkpoint
 from pipeline.learning.data import Batch
-from pipeline.learning.device import Device, is_out_of_memory
+from pipeline.learning.device import OUT_OF_MEMORY, Device, memory_problem
 from pipeline.learning.distributed import require_same_on_all_ranks
 from pipeline.learning.loaders import unwrap_worker_errors
 from pipeline.learning.preemption import restore_sigterm_handler
 from pipeline.learning.task import Task
 from pipeline.learning.weights import Weights
-
-NO_ALGORITHM = (
-    r"(GET|FIND) was unable to find an engine|Unable to find a valid cuDNN algorithm|No valid engine configs"
-    r"|cuDNN Frontend error: [^\n.]*|CUDNN_STATUS_(NOT_SUPPORTED|EXECUTION_FAILED|INTERNAL_ERROR|NOT_INITIALIZED)\w*"
-    r"|CUBLAS_STATUS_(NOT_INITIALIZED|EXECUTION_FAILED)"
-)
-"""What torch 2.11 to 2.14 raise, as a RuntimeError, where no algorithm of cuDNN or cuBLAS gets the memory it needs."""
 
 
 @dataclass(frozen=True)
@@ -201,15 +193,10 @@ def _explanation(error: Exception, task: Task) -> str | None:
         f"{'train.cache to ram, ' if task.device.type == 'cuda' and config.cache in ('auto', 'gpu') else ''}"
         "or a smaller encoder"
     )
-    if is_out_of_memory(error):
-        return f"out of memory in epoch {epoch} with {remedy}"
-    # torch tries every algorithm of cuDNN, and takes one that runs out of memory for one that does not exist
-    if found := re.search(NO_ALGORITHM, text):
+    if problem := memory_problem(error):
         also = ", or that the network has no deterministic form on this GPU (train.deterministic)"
-        return (
-            f"CUDA's libraries failed in epoch {epoch} ({found[0]}), which usually means that the GPU's memory is full"
-            f"{also if config.deterministic else ''}, with {remedy}"
-        )
+        is_vague = config.deterministic and not problem.startswith(OUT_OF_MEMORY)
+        return f"{problem}{also if is_vague else ''} in epoch {epoch} with {remedy}"
     return None
 
 

@@ -37,7 +37,7 @@ Usage = namedtuple("Usage", "total used free")
     ],
 )
 def test_the_estimate_is_one_line(monkeypatch: pytest.MonkeyPatch, run: NetworkRun, map_pixels: int, line: str) -> None:
-    monkeypatch.setattr(module, "_seconds", lambda run: 2.0 if run is RUN else 0.1)  # for 256 x 256 px
+    monkeypatch.setattr(module, "_seconds_per_pixel", lambda run: (2.0 if run is RUN else 0.1) / 256**2)
     assert re.fullmatch(line, estimate(run, map_pixels))
 
 
@@ -48,7 +48,7 @@ def test_memory_grows_by_the_windows_of_a_batch() -> None:
 
 
 def test_the_network_is_timed() -> None:
-    assert 0 < module._seconds(RUN) < 60
+    assert 0 < module._seconds_per_pixel(RUN) < 60 / 256**2
     assert RUN.statistics.computed == 0
 
 

@@ -35,7 +35,7 @@ IMAGE_HWC = random_scene(200, 170).image_HWC
 
 @pytest.fixture(autouse=True)
 def instant_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.inference.estimate._seconds", lambda run: 1.0)
+    monkeypatch.setattr("pipeline.inference.estimate._seconds_per_pixel", lambda run: 1e-5)
 
 
 @pytest.fixture

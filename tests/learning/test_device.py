@@ -16,9 +16,9 @@ from pipeline.learning.device import (
     DeviceName,
     Precision,
     allow_tf32,
-    is_out_of_memory,
     keep_freed_memory,
     loader_workers,
+    memory_problem,
     rounding,
     select_device,
     select_scoring_device,
@@ -143,13 +143,20 @@ def test_freed_memory_is_kept() -> None:
 @pytest.mark.parametrize(
     ("error", "found"),
     [
-        (MemoryError(), True),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), True),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"), True),
-        (RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"), True),
-        (RuntimeError("worker is killed: workers are out of shared memory."), False),
-        (OSError("out of memory"), False),
+        (MemoryError(), "out of memory"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "out of memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"), "out of memory"),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+            "out of memory",
+        ),
+        (
+            RuntimeError("GET was unable to find an engine to execute this computation"),
+            "CUDA's libraries failed (GET was unable to find an engine), which usually means that the GPU's memory is full",
+        ),
+        (RuntimeError("worker is killed: workers are out of shared memory."), None),
+        (OSError("out of memory"), None),
     ],
 )
-def test_errors_that_mean_full_memory(error: Exception, found: bool) -> None:
-    assert is_out_of_memory(error) == found
+def test_errors_that_mean_full_memory(error: Exception, found: str | None) -> None:
+    assert memory_problem(error) == found

@@ -189,23 +189,39 @@ class Run:
 
     world: World
     out: Path
+    warnings: str = "error"
+    """Of `python -W`."""
+    cache: Path | None = None
+    """PIPELINE_CACHE, if not that of this process."""
 
     def start(self, *launcher: str, **changes: Any) -> "subprocess.Popen[str]":
         """`launcher`: the module to run, if it is not the stage's, and its arguments."""
-        self.out.mkdir(exist_ok=True)
-        (self.out / "params.yaml").write_text(yaml.safe_dump(train_params(**changes).model_dump(mode="json")))
         paths = [*self.world.inputs, "model", "train.json", "cost.json", "plots"]
-        command = [sys.executable, "-W", "error", "-m", *(launcher or ("pipeline.train",)), *map(str, paths)]
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))  # libraries may be on it
-        environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "DVC_ROOT": str(self.out)}
-        pipes: dict[str, Any] = {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        return subprocess.Popen(command, cwd=self.out, env=environment, start_new_session=True, **pipes)
+        return self._start(*(launcher or ("pipeline.train",)), *map(str, paths), params=train_params(**changes))
 
     def finish(self, *launcher: str, **changes: Any) -> tuple[int, str]:
         """Exit code and output of all ranks."""
-        run = self.start(*launcher, **changes)
-        output, _ = run.communicate(timeout=300)
-        return run.returncode, output
+        return _outcome(self.start(*launcher, **changes))
+
+    def evaluate(self, **changes: Any) -> tuple[int, str]:
+        """Score the model that was trained here, in another process; exit code and output."""
+        paths = ["model", *self.world.inputs, "scores.json", "summary.json", "units.csv", "scores"]
+        return _outcome(self._start("pipeline.evaluate", *map(str, paths), params=evaluate_params(**changes)))
+
+    def _start(self, *arguments: str, params: TrainParams | EvaluateParams) -> "subprocess.Popen[str]":
+        self.out.mkdir(exist_ok=True)
+        (self.out / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")))
+        command = [sys.executable, "-W", self.warnings, "-m", *arguments]
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))  # libraries may be on it
+        environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "DVC_ROOT": str(self.out)}
+        environment |= {} if self.cache is None else {"PIPELINE_CACHE": str(self.cache)}
+        pipes: dict[str, Any] = {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, cwd=self.out, env=environment, start_new_session=True, **pipes)
+
+
+def _outcome(run: "subprocess.Popen[str]") -> tuple[int, str]:
+    output, _ = run.communicate(timeout=300)
+    return run.returncode, output
 
 
 def written(folder: Path) -> dict[str, bytes]:
