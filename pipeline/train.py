@@ -30,7 +30,7 @@ from pipeline.learning.cost import PACKAGES, cost
 from pipeline.learning.data import Batch, Chips, read_list
 from pipeline.learning.device import Device, allow_tf32, keep_freed_memory, loader_workers, rounding, select_device
 from pipeline.learning.distributed import ProcessGroup, process_group, rank_zero_errors
-from pipeline.learning.fit import BestEpoch, fit
+from pipeline.learning.fit import BestEpoch, fit, require_deterministic
 from pipeline.learning.loaders import ChipSource, scoring_loader, training_loader
 from pipeline.learning.losses import LOSSES, Loss, LossConfig, LossName, class_weights
 from pipeline.learning.model import (
@@ -86,11 +86,13 @@ class TrainParams(Params):
         """Device and processes on this machine.
 
         Raises:
-            PipelineError: the machine has no such device, or not enough of them.
+            PipelineError: the machine has no such device, or not enough of them, or not for these params.
         """
         config = self.train
         device = select_device(config.device, config.precision)
         require_cache(config.cache, device)
+        if config.deterministic:
+            require_deterministic(self.architecture, device)
         return Placement(device, process_group(config.devices, device, config.batch_size, config.accumulate))
 
     def network(self, chips: Chips, table: ClassTable) -> NetworkConfig:

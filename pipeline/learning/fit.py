@@ -27,6 +27,25 @@ from pipeline.learning.preemption import restore_sigterm_handler
 from pipeline.learning.task import Task
 from pipeline.learning.weights import Weights
 
+BILINEAR = ("deeplabv3", "deeplabv3plus", "dpt", "fpn", "pan", "pspnet", "segformer", "upernet")
+"""Architectures that interpolate features or logits linearly."""
+
+
+def require_deterministic(architecture: str, device: Device) -> None:
+    """Check that a network computes the same under `train.deterministic` as without.
+
+    On CUDA, PyTorch's deterministic form of bilinear interpolation (`_upsample_linear_vec`) computes the positions of
+    pixels in the precision of the values: in bf16, 256 pixels enlarged four times are up to half a pixel off.
+
+    Raises:
+        PipelineError: it does not.
+    """
+    if architecture in BILINEAR and (device.name, device.precision) == ("cuda", "bf16"):
+        raise PipelineError(
+            f"train.deterministic is true, and {architecture} interpolates: PyTorch's deterministic form of that is up "
+            "to half a pixel off in bf16; set train.precision to fp32, or train.deterministic to false"
+        )
+
 
 @dataclass(frozen=True)
 class Epoch:

@@ -152,7 +152,8 @@ def test_freed_memory_is_kept() -> None:
         ),
         (
             RuntimeError("GET was unable to find an engine to execute this computation"),
-            "CUDA's libraries failed (GET was unable to find an engine), which usually means that the GPU's memory is full",
+            "CUDA's libraries failed (GET was unable to find an engine), which usually means that the GPU's memory is "
+            "full",
         ),
         (RuntimeError("worker is killed: workers are out of shared memory."), None),
         (OSError("out of memory"), None),

@@ -1,5 +1,6 @@
 """The best epoch is kept, training stops when asked, and what goes wrong is one line with a remedy."""
 
+import inspect
 import math
 import warnings
 from collections.abc import Callable
@@ -7,7 +8,10 @@ from typing import Any
 
 import lightning as L
 import pytest
+import segmentation_models_pytorch as smp
 import torch
+from torch._decomp.decompositions import _upsample_linear_vec
+from torch.nn import functional as F  # noqa: N812 - the usual name
 from torch.utils.data import DataLoader
 
 from pipeline.core.errors import PipelineError
@@ -15,7 +19,7 @@ from pipeline.learning.batches import BatchPlan, MicroBatchSampler, Shuffle
 from pipeline.learning.checkpoint import locked_checkpoint
 from pipeline.learning.data import Batch
 from pipeline.learning.device import Device
-from pipeline.learning.fit import BestEpoch, fit
+from pipeline.learning.fit import BILINEAR, BestEpoch, fit, require_deterministic
 from pipeline.learning.loaders import scoring_loader, training_loader
 from pipeline.learning.losses import CrossEntropy, LossConfig
 from pipeline.learning.task import RunningMetrics, Task
@@ -215,7 +219,7 @@ class Limit(L.Callback):
 OUT_OF_MEMORY, DETERMINISTIC, FULL = (
     "^out of memory in epoch 1 with train.batch_size 2 and train",
     "^train.deterministic is true, but upsample of",
-    r"\), which usually means that the GPU's memory is full in epoch 1 with train.batch_size 2 .*larger train.accumulate",
+    r"\), which usually means that the GPU's memory is full in epoch 1 with train.batch_size 2 .*train.accumulate",
 )
 
 
@@ -276,3 +280,35 @@ def test_a_missing_algorithm_may_be_a_deterministic_one() -> None:
             fitted(tiny(deterministic=True), Limit(error))
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def interpolation(architecture: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The modes in which a network interpolates."""
+    modes, interpolate = set(), F.interpolate
+
+    def record(*values: Any, **options: Any) -> torch.Tensor:
+        modes.add(inspect.signature(interpolate).bind(*values, **options).arguments.get("mode", "nearest"))
+        return interpolate(*values, **options)
+
+    monkeypatch.setattr(F, "interpolate", record)
+    encoder = "tu-vit_tiny_patch16_224.augreg_in21k" if architecture == "dpt" else "resnet18"
+    with torch.device("meta"):
+        smp.create_model(architecture, encoder, None)(torch.zeros(2, 3, 224, 224))
+    return modes
+
+
+@pytest.mark.parametrize("architecture", sorted(smp.MODEL_ARCHITECTURES_MAPPING))
+def test_networks_that_interpolate_linearly_are_known(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ("bilinear" in interpolation(architecture, monkeypatch)) == (architecture in BILINEAR)
+
+
+def test_the_deterministic_form_of_linear_interpolation_is_refused_in_bf16() -> None:
+    columns = torch.arange(256.0).expand(1, 1, 2, 256)
+    inexact = _upsample_linear_vec(columns.bfloat16(), None, True, [4.0, 4.0]).float()
+    exact = F.interpolate(columns, scale_factor=4.0, mode="bilinear", align_corners=True)
+    assert (inexact - exact).abs().max() > 0.4  # a column's value is its number: a value of 1 is a pixel
+    for allowed in (Device("cuda", "fp32"), Device("cuda", "fp16"), CPU, Device("cpu", "bf16")):
+        require_deterministic("fpn", allowed)
+    require_deterministic("unet", Device("cuda", "bf16"))
+    with pytest.raises(PipelineError, match=r"^train\.deterministic is true, and fpn interpolates"):
+        require_deterministic("fpn", Device("cuda", "bf16"))
