@@ -22,7 +22,8 @@ def available_memory() -> int:
 def _rooms() -> Iterator[int]:
     """Yield what each limited cgroup of this process, and each above it, has left.
 
-    The page cache of files counts as used, but the kernel gives it up. https://docs.kernel.org/admin-guide/cgroup-v2.html
+    The page cache of files counts as used, but the kernel gives it up; not so files in memory (/dev/shm), which count
+    as page cache too. https://docs.kernel.org/admin-guide/cgroup-v2.html
     """
     for line in OWN.read_text().splitlines() if OWN.is_file() else ():
         _, controllers, path = line.split(":", 2)
@@ -35,15 +36,15 @@ def _rooms() -> Iterator[int]:
                 yield from _room(folder, *files)
 
 
-V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache")
-V2 = ("memory.max", "memory.current", "file")
+V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache", "total_shmem")
+V2 = ("memory.max", "memory.current", "file", "shmem")
 
 
-def _room(folder: Path, limit: str, usage: str, cache: str) -> Iterator[int]:
+def _room(folder: Path, limit: str, usage: str, cache: str, shared: str) -> Iterator[int]:
     try:
         most, used = (folder / limit).read_text().strip(), int((folder / usage).read_text())
         statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
     except OSError:  # not in this container's view, or the root, which has no limit
         return
     if most != "max" and int(most) < UNLIMITED:
-        yield int(most) - used + int(statistics.get(cache, 0))
+        yield int(most) - used + int(statistics.get(cache, 0)) - int(statistics.get(shared, 0))

@@ -47,9 +47,12 @@ def confusion_matrices(predicted_NHW: torch.Tensor, target_NHW: torch.Tensor, cl
 def _count(cells: torch.Tensor, size: int) -> torch.Tensor:
     """Count each of 0, 1, …, `size - 1` in integer cells.
 
-    On a GPU `torch.bincount` synchronises and, under deterministic algorithms, sorts; `torch.histc` of integers does
-    neither. On a CPU it takes no integers.
+    On CUDA `torch.bincount` synchronises and, under deterministic algorithms, sorts; `torch.histc` of integers does
+    neither, but takes none on a CPU, nor on every version's Apple GPU.
     """
     if cells.device.type == "cpu":
         return torch.bincount(cells, minlength=size)
-    return torch.histc(cells, bins=size, min=0, max=size - 1).long()
+    if cells.device.type == "cuda":
+        return torch.histc(cells, bins=size, min=0, max=size - 1).long()
+    ones = torch.ones_like(cells, dtype=torch.int64)
+    return torch.zeros(size, dtype=torch.int64, device=cells.device).scatter_add_(0, cells.long(), ones)

@@ -39,9 +39,14 @@ class ProcessGroup:
         """Whether this process prints and writes for all."""
         return self.rank == 0
 
+    @property
+    def local_rank(self) -> int:
+        """This rank's number on its machine."""
+        return self.rank % self.local_world_size
+
     def torch_device(self, device: Device) -> torch.device:
         """Return this rank's own device."""
-        return torch.device(f"cuda:{self.rank % self.local_world_size}" if device.name == "cuda" else device.name)
+        return torch.device(f"cuda:{self.local_rank}" if device.name == "cuda" else device.name)
 
     def environment(self) -> ClusterEnvironment:
         """Describe the processes to Lightning, which would take a SLURM job with one task for a single process."""

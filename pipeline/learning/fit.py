@@ -143,7 +143,7 @@ def fit(
         if task.config.compile:
             task.compile_steps()
         try:
-            with _explain_limits(task):
+            with _explain_limits(task, getattr(loaders[0].dataset, "memory", None) == "gpu"):
                 trainer.fit(task, *loaders, ckpt_path=resumable, weights_only=True if resumable else None)
         finally:
             if tracker.weights:
@@ -176,18 +176,18 @@ def _trainer(task: Task, device: Device, callbacks: list[L.Callback]) -> L.Train
 
 
 @contextmanager
-def _explain_limits(task: Task) -> Iterator[None]:
+def _explain_limits(task: Task, has_chips_on_gpu: bool) -> Iterator[None]:
     """Turn errors of a network that exceeds the machine or its batches into one line with a remedy."""
     try:
         yield
     except (ValueError, RuntimeError, MemoryError) as error:
-        explanation = _explanation(error, task)
+        explanation = _explanation(error, task, has_chips_on_gpu)
         if explanation is None:
             raise
         raise PipelineError(explanation) from None
 
 
-def _explanation(error: Exception, task: Task) -> str | None:
+def _explanation(error: Exception, task: Task, has_chips_on_gpu: bool) -> str | None:
     config, text, epoch = task.config, str(error), task.current_epoch + 1
     if "deterministic implementation" in text:
         return (
@@ -209,8 +209,7 @@ def _explanation(error: Exception, task: Task) -> str | None:
     remedy = (
         f"train.batch_size {config.batch_size} and train.accumulate {config.accumulate}: set a larger train.accumulate "
         "(same batch, smaller steps), a smaller batch, smaller chips (tile.size), "
-        f"{'train.cache to ram, ' if task.device.type == 'cuda' and config.cache in ('auto', 'gpu') else ''}"
-        "or a smaller encoder"
+        f"{'train.cache ram, ' if has_chips_on_gpu else ''}or a smaller encoder"
     )
     if problem := memory_problem(error):
         also = ", or that the network has no deterministic form on this GPU (train.deterministic)"

@@ -37,13 +37,14 @@ class ResidentChips(Dataset[Batch]):
 
         Args:
             chips: of one size.
-            memory: `gpu`: that of `target`; `ram`: pinned if `target` is a GPU, so that copying does not wait for it.
+            memory: `gpu`: that of `target`; `ram`: pinned if `target` is a GPU, so that copies to it do not wait.
             target: the device of batches.
 
         Raises:
             PipelineError: a chip cannot be read, or has another size than the first.
             RuntimeError: there is too little memory.
         """
+        self.memory = memory
         self._chips, self._target = chips, target
         self._shape = chips.read(0)[0].shape
         self._image_bytes, size = int(np.prod(self._shape)), chip_bytes(chips)
@@ -52,7 +53,8 @@ class ResidentChips(Dataset[Batch]):
         per_block = max(1, BLOCK // size)
         for start in range(0, len(chips), per_block):
             count = min(per_block, len(chips) - start)
-            block_NP = torch.empty((count, size), dtype=torch.uint8, pin_memory=target.type == "cuda")
+            is_pinned = memory == "ram" and target.type == "cuda"
+            block_NP = torch.empty((count, size), dtype=torch.uint8, pin_memory=is_pinned)
             list(cpu_pool().map(self._decode, block_NP, range(start, start + count)))
             self._rows.extend(block_NP.to(target) if memory == "gpu" else block_NP)
 

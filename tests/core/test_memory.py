@@ -20,11 +20,11 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def group(folder: Path, names: tuple[str, str, str], limit: str, used: int, cached: int) -> None:
+def group(folder: Path, names: tuple[str, ...], limit: str, used: int, cached: int, shared: int = 0) -> None:
     folder.mkdir(parents=True)
     (folder / names[0]).write_text(f"{limit}\n")
     (folder / names[1]).write_text(f"{used}\n")
-    (folder / "memory.stat").write_text(f"anon 7\n{names[2]} {cached}\n")
+    (folder / "memory.stat").write_text(f"anon 7\n{names[2]} {cached}\n{names[3]} {shared}\n")
 
 
 def test_without_a_limit_it_is_that_of_the_machine(groups: Path) -> None:
@@ -41,6 +41,12 @@ def test_a_limit_of_a_group_or_one_above_it_counts_without_the_page_cache(groups
     (groups / "own").write_text(f"0::/slurm/job_1{above}\n")
     group(groups / "fs/slurm/job_1", memory.V2, "6000", 5000, 1500)
     assert available_memory() == 2500
+
+
+def test_files_in_memory_are_used_memory(groups: Path) -> None:
+    (groups / "own").write_text("0::/job\n")
+    group(groups / "fs/job", memory.V2, "6000", 5000, 4000, shared=3500)
+    assert available_memory() == 1500
 
 
 def test_limits_of_version_1(groups: Path) -> None:

@@ -20,6 +20,7 @@ from pipeline.evaluation.calibration import (
 )
 from pipeline.evaluation.intervals import error_limits
 from pipeline.learning.calibration import Calibration
+from tests.learning.cuda import set_sync_debug_mode
 
 FITTED = Calibration(0.5, 4, 0.4, 0.7)
 
@@ -105,11 +106,11 @@ def test_a_gpu_counts_the_same_without_being_waited_for() -> None:
     logits_NKHW, target_NHW = scattered()
     expected = reliability(logits_NKHW, logits_NKHW.argmax(1), target_NHW, (1.0, 0.7))
     logits_NKHW, target_NHW = logits_NKHW.cuda(), target_NHW.cuda()
-    torch.cuda.set_sync_debug_mode("error")
+    set_sync_debug_mode("error")
     try:
         bins_TN3B = reliability(logits_NKHW, logits_NKHW.argmax(1), target_NHW, (1.0, 0.7))
     finally:
-        torch.cuda.set_sync_debug_mode("default")
+        set_sync_debug_mode("default")
     found = bins_TN3B.cpu()
     assert torch.equal(found[..., PIXELS, :].sum(-1), expected[..., PIXELS, :].sum(-1))
     # exponentials differ in their last bit: a pixel may be in the next bin

@@ -11,6 +11,7 @@ from pipeline.inference.launch import Launched, empty_images, is_asynchronous, l
 from pipeline.inference.network import LoadedModel, map_layers
 from pipeline.learning.device import Device
 from tests.inference.world import ALL, FP32, exact_model, random_scene, untrained_model
+from tests.learning.cuda import set_sync_debug_mode
 
 IMAGES_NHWC = np.stack([random_scene(64, 96, seed).image_HWC for seed in range(3)])
 PARTS = [(slice(8, 40), slice(0, 96)), (slice(0, 64), slice(16, 80)), (slice(1, 2), slice(3, 4))]
@@ -70,11 +71,11 @@ def test_a_gpu_is_not_waited_for_until_its_layers_are_needed(on_gpu: LoadedModel
     images_NHWC = empty_images(IMAGES_NHWC.shape, on_gpu.device)
     images_NHWC[:] = IMAGES_NHWC
     assert torch.from_numpy(images_NHWC).is_pinned()
-    torch.cuda.set_sync_debug_mode("error")
+    set_sync_debug_mode("error")
     try:
         launched = launch(on_gpu, images_NHWC, PARTS, WANTED)
     finally:
-        torch.cuda.set_sync_debug_mode("default")
+        set_sync_debug_mode("default")
     assert launched.wait() > 0
     assert all(layer.is_pinned() for layers in launched.layers for layer in layers.values())
     on_cpu = replace(exact_model(), device=FP32)

@@ -3,6 +3,7 @@
 With other versions of libraries than requirements.txt locks, add `-W default`: they warn of other things.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,8 +32,15 @@ def no_waiting() -> Iterator[None]:
     torch checks blocking copies, `item`, `nonzero` and indexing by a mask; but neither what cuDNN and memory allocation
     do, nor a `non_blocking` copy from memory that is not pinned, which waits all the same.
     """
-    torch.cuda.set_sync_debug_mode("error")
+    set_sync_debug_mode("error")
     try:
         yield
     finally:
-        torch.cuda.set_sync_debug_mode("default")
+        set_sync_debug_mode("default")
+
+
+def set_sync_debug_mode(mode: str) -> None:
+    """Set it without torch's warning that it is a prototype."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Synchronization debug mode is a prototype")
+        torch.cuda.set_sync_debug_mode(mode)

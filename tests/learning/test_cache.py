@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from pipeline.learning.data import Chips
 from pipeline.learning.device import Device
 from pipeline.learning.distributed import SINGLE_PROCESS, ProcessGroup
 from pipeline.learning.loaders import ChipSource
+from pipeline.learning.losses import Loss
+from pipeline.learning.model import Segmenter
 from pipeline.learning.resident import ResidentChips
 from tests.learning.world import BRIGHTNESS, chips_folder, tiny_task
 
@@ -107,9 +110,18 @@ def test_a_named_memory_without_room_is_refused(
     with pytest.raises(PipelineError) as error:
         keep_chips(parts, tiny_task(cache=wanted), CUDA, SINGLE_PROCESS)
     assert str(error.value) == (
-        f"train.cache is {wanted}: the chips need 0.00 GB, and the room for them {where} is 0.00 GB; set it to auto or "
-        "none"
+        f"train.cache is {wanted}: the chips need 0.00 GB {where}, and it has 0.00 GB for them; set train.cache to "
+        "auto or none"
     )
+
+
+@pytest.mark.usefixtures("gpu_of_this_machine")
+@pytest.mark.parametrize("wanted", ["auto", "gpu"])
+def test_after_a_rehearsal_that_fails_training_explains_why(
+    parts: dict[str, Chips], wanted: CacheName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "gpu_room", lambda *_: None)
+    assert keep_chips(parts, tiny_task(cache=wanted, epochs=2), CUDA, SINGLE_PROCESS) == (parts, "none")
 
 
 @pytest.mark.usefixtures("gpu_of_this_machine")
@@ -128,6 +140,10 @@ def test_memory_that_another_process_took_meanwhile_is_no_memory(
     task = tiny_task(cache="auto", epochs=2)
     if place:
         assert keep_chips(parts, task, CUDA, SINGLE_PROCESS) == (parts, place)
+        with pytest.raises(
+            PipelineError, match=r"need 0\.00 GB in RAM, and something else filled it; set train\.cache to"
+        ):
+            keep_chips(parts, tiny_task(cache="ram"), CUDA, SINGLE_PROCESS)
     else:
         with pytest.raises(RuntimeError, match="a bug"):
             keep_chips(parts, task, CUDA, SINGLE_PROCESS)
@@ -135,7 +151,35 @@ def test_memory_that_another_process_took_meanwhile_is_no_memory(
 
 def test_each_rank_of_a_machine_may_take_its_part_of_half_the_ram(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "available_memory", lambda: 80)
-    assert (ram_room(SINGLE_PROCESS), ram_room(ProcessGroup(8, 5, 4))) == (40, 10)
+    assert (ram_room(SINGLE_PROCESS), ram_room(ProcessGroup(8, 4, 4))) == (40, 10)
+    for ranks in (2, 8):  # the first rank has read its chips, and now the others
+        monkeypatch.setattr(cache, "available_memory", lambda: 1000)
+        chips = ram_room(ProcessGroup(ranks, 0, ranks))
+        monkeypatch.setattr(cache, "available_memory", lambda taken=chips: 1000 - taken)
+        assert ram_room(ProcessGroup(ranks, 1, ranks)) >= chips
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "processes", "counts"),
+    [
+        (1, SINGLE_PROCESS, [8, 8]),
+        (3, SINGLE_PROCESS, [3, 8]),  # validation is not accumulated
+        (2, ProcessGroup(2, 0, 2), [2, 4]),
+        (1, ProcessGroup(8, 0, 8), [2, 1]),  # batch norm of a single rank needs two chips
+    ],
+)
+def test_the_largest_steps_are_rehearsed(
+    accumulate: int, processes: ProcessGroup, counts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rehearsed, real = [], cache.forward_loss
+
+    def record(segmenter: Segmenter, loss: Loss, images: torch.Tensor, masks: torch.Tensor) -> Any:
+        rehearsed.append((len(images), segmenter.training))
+        return real(segmenter, loss, images, masks)
+
+    monkeypatch.setattr(cache, "forward_loss", record)
+    rehearse(tiny_task(batch_size=8, accumulate=accumulate), (32, 32, 3), CPU, processes)
+    assert rehearsed == list(zip(counts, (True, False), strict=True))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -143,7 +187,7 @@ def test_a_rehearsed_step_changes_nothing(precision: str) -> None:
     task = tiny_task()
     task.segmenter.net = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.BatchNorm2d(3))
     before = copy.deepcopy(task.segmenter.state_dict())
-    rehearse(task, (32, 32, 3), 2, Device("cpu", precision), torch.device("cpu"))  # type: ignore[arg-type]
+    rehearse(task, (32, 32, 3), Device("cpu", precision), SINGLE_PROCESS)  # type: ignore[arg-type]
     after = task.segmenter.state_dict()
     assert all(torch.equal(before[name], value) for name, value in after.items())
     assert all(parameter.grad is None for parameter in task.segmenter.parameters())

@@ -13,6 +13,7 @@ from pipeline.learning.data import Batch, Chips
 from pipeline.learning.device import Device
 from pipeline.learning.loaders import scoring_loader
 from pipeline.learning.model import load_model
+from tests.learning.cuda import set_sync_debug_mode
 from tests.learning.world import BRIGHTNESS, World
 
 CPU = Device("cpu", "fp32")
@@ -117,11 +118,11 @@ def test_slopes_need_no_value_of_the_logits_for_which_a_gpu_would_be_waited_for(
 def test_a_gpu_finds_the_same_slopes_without_being_waited_for() -> None:
     logits, target = drawn(0, 2.0)
     on_gpu, pinned = logits.cuda(), target.pin_memory()
-    torch.cuda.set_sync_debug_mode("error")
+    set_sync_debug_mode("error")
     try:
         slopes_NB = likelihood_slopes(on_gpu, pinned)
     finally:
-        torch.cuda.set_sync_debug_mode("default")
+        set_sync_debug_mode("default")
     assert torch.allclose(slopes_NB.cpu(), likelihood_slopes(logits, target), rtol=1e-9)
 
 

@@ -13,7 +13,7 @@ from pipeline.learning.device import Device
 from pipeline.learning.losses import LOSSES, LossConfig, LossName
 from pipeline.learning.model import NetworkConfig, Segmenter, build
 from pipeline.learning.progress import TrainingProgress
-from tests.learning.cuda import MARKS, make_world, no_waiting
+from tests.learning.cuda import MARKS, make_world, no_waiting, set_sync_debug_mode
 from tests.learning.world import World, tiny_task
 
 pytestmark = MARKS
@@ -75,10 +75,10 @@ def forbid_waiting(patch: pytest.MonkeyPatch) -> list[int]:
         advance(progress, trainer, task, outputs, *batch)
         steps.append(batch[1])
         is_last = batch[1] == trainer.num_training_batches - 1
-        torch.cuda.set_sync_debug_mode("default" if is_last else "error")
+        set_sync_debug_mode("default" if is_last else "error")
 
     def on_exception(*_: Any) -> None:
-        torch.cuda.set_sync_debug_mode("default")  # Lightning now moves the network to the CPU
+        set_sync_debug_mode("default")  # Lightning now moves the network to the CPU
 
     patch.setattr(TrainingProgress, "on_train_batch_end", batch_end)
     patch.setattr(TrainingProgress, "on_exception", on_exception)

@@ -270,6 +270,22 @@ def test_only_steps_of_full_batches_are_compiled_and_only_once(
     assert all(torch.equal(*pair) for pair in zip(weights[0].values(), weights[1].values(), strict=True))
 
 
+class Kept(list[Any]):
+    """Chips in some memory."""
+
+    memory = "none"
+
+
+@pytest.mark.parametrize(
+    ("memory", "remedy"), [("gpu", "train.cache ram, or a smaller encoder"), ("ram", "or a smaller")]
+)
+def test_chips_on_the_gpu_are_a_remedy_for_full_memory(memory: str, remedy: str) -> None:
+    chips: Any = Kept(loader(6).dataset)  # type: ignore[call-overload]
+    chips.memory = memory
+    with pytest.raises(PipelineError, match=rf"\(tile\.size\), {remedy}"):
+        fitted(tiny(), Limit(MemoryError()), scoring_loader(chips, 2, 0))
+
+
 def test_a_missing_algorithm_may_be_a_deterministic_one() -> None:
     error = RuntimeError("GET was unable to find an engine to execute this computation")
     try:
