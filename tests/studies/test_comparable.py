@@ -29,7 +29,7 @@ def test_every_param_of_tiles_split_and_training_is_compared_but_these() -> None
     assert keys - compared == {
         *("tile.stretch", "tile.alpha"),  # of no effect on the archive's 8-bit images
         *("split.seed", "split.block", "train.augment"),  # the paper does not name them
-        *(f"train.{key}" for key in ("precision", "deterministic", "compile", "workers", "device", "devices")),
+        *(f"train.{key}" for key in ("precision", "deterministic", "compile", "workers", "cache", "device", "devices")),
     }
 
 
