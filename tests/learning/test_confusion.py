@@ -31,13 +31,3 @@ def test_argmax_takes_the_first_of_equal_logits(layout: torch.memory_format) -> 
     logits_NKHW = torch.randint(0, 3, (2, 5, 40, 30), generator=torch.Generator().manual_seed(0)).float()
     predicted = argmax(logits_NKHW.contiguous(memory_format=layout))
     assert np.array_equal(predicted.numpy(), logits_NKHW.numpy().argmax(axis=1))  # NumPy's takes the first
-
-
-def test_the_bins_of_a_gpu_are_the_integers() -> None:
-    """As `histc` places value v with integers: the last bin includes its upper end."""
-    for size in (2, 5, 26, 50, 26 * 32, 65026 * 8):
-        values = np.arange(size, dtype=np.int64)
-        bins = values * size // (size - 1)
-        assert np.array_equal(np.where(bins == size, size - 1, bins), values)
-        counts = torch.histc(torch.arange(size, dtype=torch.float64), bins=size, min=0, max=size - 1)
-        assert torch.equal(counts, torch.ones(size, dtype=torch.float64))
